@@ -1,0 +1,67 @@
+// Writing GGUF files: version 3, little endian, one file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "gguf/file.h"
+#include "gguf/tensor_type.h"
+#include "gguf/value.h"
+
+namespace weir::gguf {
+
+// Collects metadata and tensors, then writes them in the order given. Metadata is copied, tensor data is borrowed until
+// write_file() or to_bytes() returns. One thread. Bad calls (duplicate key or name, wrong data size, more than the reader's
+// limits) are remembered; the first is returned by write_file() and to_bytes(), so calls need no checking one by one.
+class Writer {
+ public:
+  void set_uint(std::string_view key, uint32_t value) { set_scalar(key, ValueType::kUint32, &value, 4); }
+  void set_uint64(std::string_view key, uint64_t value) { set_scalar(key, ValueType::kUint64, &value, 8); }
+  void set_int(std::string_view key, int32_t value) { set_scalar(key, ValueType::kInt32, &value, 4); }
+  void set_int64(std::string_view key, int64_t value) { set_scalar(key, ValueType::kInt64, &value, 8); }
+  void set_float(std::string_view key, float value) { set_scalar(key, ValueType::kFloat32, &value, 4); }
+  void set_bool(std::string_view key, bool value);
+  void set_string(std::string_view key, std::string_view value);
+  void set_strings(std::string_view key, std::span<const std::string> values);
+  void set_strings(std::string_view key, std::span<const std::string_view> values);
+  void set_ints(std::string_view key, std::span<const int32_t> values);
+  void set_uints(std::string_view key, std::span<const uint32_t> values);
+  void set_floats(std::string_view key, std::span<const float> values);
+  // Any value, e.g. one read from another file.
+  void set(std::string_view key, const Value& value);
+
+  // shape in file order (shape[0] contiguous); data.size() must be what type and shape ask for. The general.alignment key,
+  // when set (as uint), decides the padding.
+  void add_tensor(std::string_view name, TensorType type, std::span<const uint64_t> shape, std::span<const std::byte> data);
+
+  // Errors: the first bad call (kInvalidValue), kIo. The file appears whole or not at all (os::AtomicFile).
+  Status write_file(const std::string& path) const;
+  // The same bytes in memory, for tests.
+  Result<std::vector<std::byte>> to_bytes() const;
+
+ private:
+  struct TensorEntry {
+    std::string name;
+    TensorType type;
+    std::vector<uint64_t> shape;
+    std::span<const std::byte> data;
+  };
+  void set_scalar(std::string_view key, ValueType type, const void* value, size_t bytes);
+  void begin_key(std::string_view key, ValueType type);
+  void begin_array(std::string_view key, ValueType type, uint64_t count);
+  void fail(std::string message);
+  std::vector<std::byte> header() const;
+
+  std::vector<std::byte> metadata_;  // encoded
+  std::vector<std::string> keys_;
+  std::vector<TensorEntry> tensors_;
+  uint64_t alignment_ = kDefaultAlignment;
+  std::string failure_;
+};
+
+}  // namespace weir::gguf
