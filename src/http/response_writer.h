@@ -1,0 +1,76 @@
+// The answer to one request. Made by the server, moved into the handler, kept wherever the answer
+// is produced.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "http/message.h"
+
+namespace weir::http {
+
+class Exchange;
+
+enum class CloseReason {
+  kPeerClosed,    // the client closed or half-closed its end, or reset
+  kWriteTimeout,  // the client took no byte for write_timeout
+  kSlowReader,    // more than 4 * write_buffer_bytes waited to be sent
+  kAborted,       // abort(), or a stream's writer was destroyed before finish()
+  kServerStopped,
+};
+std::string_view close_reason_name(CloseReason reason);
+
+enum class WriteStatus {
+  kOk,
+  kSlow,    // accepted, but write_buffer_bytes are waiting: pause until on_writable, or cancel
+  kClosed,  // dropped: the connection is gone or the response was finished
+};
+
+// Any thread; calls on one writer must not overlap. Calls never block and never fail loudly: after
+// the peer is gone they do nothing. Writes between two wake-ups of the I/O thread travel as one
+// post and one write.
+class ResponseWriter {
+ public:
+  explicit ResponseWriter(
+      std::shared_ptr<Exchange> exchange);  // by the server; shared with its connection
+  ~ResponseWriter();                        // no answer yet: 500. Stream not finished: abort()
+  ResponseWriter(ResponseWriter&&) noexcept;
+  ResponseWriter& operator=(ResponseWriter&&) noexcept;
+
+  // The whole answer. A second answer is ignored. The body is dropped for HEAD, 204 and 304.
+  WriteStatus send(Response response);
+
+  // Or: a head now, then any number of pieces, then finish(). Sent in chunks (HTTP/1.1) or up to
+  // close (HTTP/1.0).
+  WriteStatus begin_stream(int status, Headers headers);
+  WriteStatus write(std::string_view data);
+  WriteStatus finish();
+  // Ends without a proper end, so that the client sees that something is missing.
+  void abort();
+
+  // While the stream is open and nothing was written for `interval`, sends `data` (":
+  // keep-alive\n\n").
+  void keep_alive(std::chrono::milliseconds interval, std::string data);
+
+  // Called once on the I/O thread when the response can no longer be delivered; never after
+  // finish() or send() was delivered. If that has already happened: called soon.
+  void on_closed(std::function<void(CloseReason)> callback);
+  // Called on the I/O thread each time the buffer falls below half of write_buffer_bytes after a
+  // kSlow.
+  void on_writable(std::function<void()> callback);
+
+  // Bytes handed over and not yet taken by the socket.
+  size_t buffered_bytes() const;
+  bool closed() const;
+  bool started() const;  // send or begin_stream was called
+  const std::string& request_id() const;
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+};
+
+}  // namespace weir::http
