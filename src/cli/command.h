@@ -1,0 +1,39 @@
+// How a subcommand hooks into the program: it declares its options on the root and, when chosen, leaves the action
+// that main() runs. An action returns the exit code, or an Error that main() prints and maps to one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace weir::cli {
+
+// Exit codes of SURFACE section 2.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitNo = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitBadInput = 3;
+inline constexpr int kExitUnavailable = 4;
+
+struct Selected {
+  std::function<Result<int>()> action;
+};
+
+// The exit code that stands for a failure.
+int exit_code(ErrorCode code);
+
+// One per command; each in its own file.
+void add_run(CLI::App& root, Selected& selected);
+void add_serve(CLI::App& root, Selected& selected);
+void add_tokenize(CLI::App& root, Selected& selected);
+void add_inspect(CLI::App& root, Selected& selected);
+void add_bench(CLI::App& root, Selected& selected);
+void add_eval(CLI::App& root, Selected& selected);
+
+// A subcommand whose help starts with examples.
+CLI::App* add_command(CLI::App& root, const std::string& name, const std::string& summary, const std::string& examples);
+
+}  // namespace weir::cli

@@ -1,0 +1,55 @@
+// The program: parses the command line, runs the chosen command, prints its error.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "cli/command.h"
+
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  weir run smollm2-135m-instruct -p \"The capital of France is\"   one answer on the terminal\n"
+    "  weir serve smollm2-135m-instruct --port 8080                    an OpenAI-compatible server\n"
+    "  weir inspect model.gguf                                        what is in the file, what it needs\n";
+
+int run(int argc, char** argv) {
+  CLI::App app{"weir: serve GGUF language models on CPUs", "weir"};
+  app.set_version_flag("--version", std::string("weir ") + WEIR_VERSION);
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  weir::cli::Selected selected;
+  weir::cli::add_run(app, selected);
+  weir::cli::add_serve(app, selected);
+  weir::cli::add_tokenize(app, selected);
+  weir::cli::add_inspect(app, selected);
+  weir::cli::add_bench(app, selected);
+  weir::cli::add_eval(app, selected);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? weir::cli::kExitOk : weir::cli::kExitUsage;
+  }
+  weir::Result<int> result = selected.action ? selected.action() : weir::Result<int>(weir::cli::kExitUsage);
+  if (!result.ok()) {
+    fmt::print(stderr, "weir: {}\n", result.error().message);
+    return weir::cli::exit_code(result.error().code);
+  }
+  return *result;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("weir: out of memory\n", stderr);
+    return weir::cli::kExitBadInput;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "weir: internal error: {}\n", error.what());
+    return weir::cli::kExitUnavailable;
+  }
+}

@@ -1,0 +1,153 @@
+#include "model/config.h"
+
+#include <cmath>
+
+namespace weir::model {
+namespace {
+
+// Bounds on what a file may ask for. The largest published dense models stay below each by a factor of four.
+constexpr uint64_t kMaxLayers = 1024;
+constexpr uint64_t kMaxDim = 1 << 17;
+constexpr uint64_t kMaxFfnDim = 1 << 20;
+constexpr uint64_t kMaxHeads = 4096;
+constexpr uint64_t kMaxHeadDim = 1024;
+constexpr uint64_t kMaxContextTokens = uint64_t{1} << 27;
+constexpr uint64_t kMaxVocab = 1 << 22;
+
+// Reads keys below "<architecture>." with bounds.
+class Keys {
+ public:
+  Keys(const gguf::File& file, std::string_view prefix) : file_(file), prefix_(prefix) {}
+
+  std::string key(std::string_view name) const { return fmt::format("{}.{}", prefix_, name); }
+  bool has(std::string_view name) const { return file_.find(key(name)) != nullptr; }
+
+  Result<int32_t> count(std::string_view name, uint64_t max) const {
+    const std::string full = key(name);
+    WEIR_ASSIGN(const uint64_t value, file_.get_uint(full));
+    return bounded(full, value, max);
+  }
+  Result<int32_t> count_or(std::string_view name, uint64_t max, uint64_t fallback) const {
+    const std::string full = key(name);
+    WEIR_ASSIGN(const uint64_t value, file_.uint_or(full, fallback));
+    return bounded(full, value, max);
+  }
+  Result<double> positive_or(std::string_view name, double fallback) const {
+    const std::string full = key(name);
+    WEIR_ASSIGN(const double value, file_.float_or(full, fallback));
+    if (!std::isfinite(value) || value <= 0) {
+      return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be a finite number above 0", full, value);
+    }
+    return value;
+  }
+
+ private:
+  static Result<int32_t> bounded(const std::string& full, uint64_t value, uint64_t max) {
+    if (value < 1 || value > max) {
+      return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be between 1 and {}", full, value, max);
+    }
+    return static_cast<int32_t>(value);
+  }
+  const gguf::File& file_;
+  std::string prefix_;
+};
+
+Status read_rope(const gguf::File& file, const Keys& keys, Config& c) {
+  WEIR_ASSIGN(c.rope.dims, keys.count_or("rope.dimension_count", kMaxHeadDim, static_cast<uint64_t>(c.head_dim)));
+  if (c.rope.dims > c.head_dim || c.rope.dims % 2 != 0) {
+    return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be even and at most the head dimension {}",
+                      keys.key("rope.dimension_count"), c.rope.dims, c.head_dim);
+  }
+  WEIR_ASSIGN(c.rope.base, keys.positive_or("rope.freq_base", 10000.0));
+  WEIR_ASSIGN(c.rope.original_context_tokens,
+              keys.count_or("rope.scaling.original_context_length", kMaxContextTokens,
+                            static_cast<uint64_t>(c.context_tokens)));
+  // Files from before rope.scaling.* carry the linear factor as rope.scale_linear. No type means linear.
+  WEIR_ASSIGN(const double old_factor, keys.positive_or("rope.scale_linear", 1.0));
+  WEIR_ASSIGN(c.rope.factor, file.float_or(keys.key("rope.scaling.factor"), old_factor));
+  if (c.rope.factor == 0.0) c.rope.factor = 1.0;  // converters write 0 for "none"
+  if (!std::isfinite(c.rope.factor) || c.rope.factor < 0) {
+    return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be a finite number above 0",
+                      keys.key("rope.scaling.factor"), c.rope.factor);
+  }
+  WEIR_ASSIGN(c.rope.attention_factor, keys.positive_or("rope.scaling.attn_factor", 1.0));
+  WEIR_ASSIGN(c.rope.yarn_beta_fast, keys.positive_or("rope.scaling.yarn_beta_fast", 32.0));
+  WEIR_ASSIGN(c.rope.yarn_beta_slow, keys.positive_or("rope.scaling.yarn_beta_slow", 1.0));
+  WEIR_ASSIGN(const std::string_view type, file.string_or(keys.key("rope.scaling.type"), "linear"));
+  if (type == "none") {
+    c.rope.scaling = RopeScaling::kNone;
+    c.rope.factor = 1.0;
+  } else if (type == "linear") {
+    c.rope.scaling = c.rope.factor == 1.0 ? RopeScaling::kNone : RopeScaling::kLinear;
+  } else if (type == "yarn") {
+    c.rope.scaling = RopeScaling::kYarn;
+  } else {
+    return make_error(ErrorCode::kUnsupported, "key {} is \"{}\"; weir knows none, linear and yarn",
+                      keys.key("rope.scaling.type"), type);
+  }
+  return {};
+}
+
+Status read_heads(const Keys& keys, Config& c) {
+  WEIR_ASSIGN(c.heads, keys.count("attention.head_count", kMaxHeads));
+  WEIR_ASSIGN(c.kv_heads, keys.count_or("attention.head_count_kv", kMaxHeads, static_cast<uint64_t>(c.heads)));
+  if (c.heads % c.kv_heads != 0) {
+    return make_error(ErrorCode::kCorrupt, "key {} is {}; it must divide the {} query heads",
+                      keys.key("attention.head_count_kv"), c.kv_heads, c.heads);
+  }
+  if (!keys.has("attention.key_length") && c.dim % c.heads != 0) {
+    return make_error(ErrorCode::kCorrupt, "key {} is {}; it must divide the embedding length {}",
+                      keys.key("attention.head_count"), c.heads, c.dim);
+  }
+  const auto fallback = static_cast<uint64_t>(std::max(1, c.dim / c.heads));
+  WEIR_ASSIGN(c.head_dim, keys.count_or("attention.key_length", kMaxHeadDim, fallback));
+  WEIR_ASSIGN(const int32_t value_dim,
+              keys.count_or("attention.value_length", kMaxHeadDim, static_cast<uint64_t>(c.head_dim)));
+  if (value_dim != c.head_dim) {
+    return make_error(ErrorCode::kUnsupported, "{} is {} and {} is {}; weir needs them equal",
+                      keys.key("attention.key_length"), c.head_dim, keys.key("attention.value_length"), value_dim);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Config> read_config(const gguf::File& file) {
+  WEIR_ASSIGN(const std::string_view arch_name, file.get_string("general.architecture"));
+  Config c;
+  c.arch = find_architecture(arch_name);
+  if (c.arch == nullptr) {
+    return make_error(ErrorCode::kUnsupported, "architecture \"{}\" is not known; this weir runs: {}", arch_name,
+                      known_architectures());
+  }
+  const Keys keys(file, arch_name);
+  WEIR_ASSIGN(const std::string_view name, file.string_or("general.name", ""));
+  c.name = std::string(name);
+  if (keys.has("expert_count")) {
+    WEIR_ASSIGN(const uint64_t experts, file.get_uint(keys.key("expert_count")));
+    if (experts > 0) {
+      return make_error(ErrorCode::kUnsupported, "key {} is {}: mixture-of-experts models are not supported yet",
+                        keys.key("expert_count"), experts);
+    }
+  }
+  WEIR_ASSIGN(c.layers, keys.count("block_count", kMaxLayers));
+  WEIR_ASSIGN(c.dim, keys.count("embedding_length", kMaxDim));
+  WEIR_ASSIGN(c.ffn_dim, keys.count("feed_forward_length", kMaxFfnDim));
+  WEIR_ASSIGN(c.context_tokens, keys.count("context_length", kMaxContextTokens));
+  WEIR_TRY(read_heads(keys, c));
+  WEIR_ASSIGN(const double epsilon, keys.positive_or("attention.layer_norm_rms_epsilon", 1e-5));
+  c.norm_epsilon = static_cast<float>(epsilon);
+  WEIR_TRY(read_rope(file, keys, c));
+  const gguf::Tensor* embedding = file.find_tensor("token_embd.weight");
+  if (embedding == nullptr) {
+    return make_error(ErrorCode::kCorrupt, "tensor token_embd.weight is missing; the file is not a complete model");
+  }
+  if (embedding->shape.size() != 2 || embedding->shape[1] < 1 || embedding->shape[1] > kMaxVocab) {
+    return make_error(ErrorCode::kCorrupt, "tensor token_embd.weight must be [{}, vocabulary of 1 to {}]", c.dim,
+                      kMaxVocab);
+  }
+  c.vocab_size = static_cast<int32_t>(embedding->shape[1]);
+  return c;
+}
+
+}  // namespace weir::model

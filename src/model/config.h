@@ -1,0 +1,52 @@
+// The shape of a model, read from GGUF metadata and checked: every number that sizes a buffer is bounded here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "gguf/file.h"
+#include "model/architecture.h"
+
+namespace weir::model {
+
+enum class RopeScaling { kNone, kLinear, kYarn };
+
+struct RopeConfig {
+  int32_t dims = 0;  // leading dimensions of a head that rotate; even, at most head_dim
+  double base = 10000.0;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1.0;                // context extension factor, at least 1
+  int32_t original_context_tokens = 0;  // trained window before scaling
+  double attention_factor = 1.0;
+  double yarn_beta_fast = 32.0;
+  double yarn_beta_slow = 1.0;
+};
+
+struct Config {
+  const Architecture* arch = nullptr;
+  std::string name;  // general.name, may be empty
+  int32_t layers = 0;
+  int32_t dim = 0;       // width of the residual stream
+  int32_t ffn_dim = 0;
+  int32_t heads = 0;     // query heads
+  int32_t kv_heads = 0;  // divides heads
+  int32_t head_dim = 0;
+  int32_t vocab_size = 0;
+  int32_t context_tokens = 0;  // trained window, after scaling
+  float norm_epsilon = 1e-5F;
+  RopeConfig rope;
+
+  int32_t q_dim() const { return heads * head_dim; }
+  int32_t kv_dim() const { return kv_heads * head_dim; }
+  // f16 K and V of one token over all layers.
+  uint64_t kv_bytes_per_token() const {
+    return uint64_t{2} * 2 * static_cast<uint64_t>(layers) * static_cast<uint64_t>(kv_dim());
+  }
+};
+
+// Errors: kUnsupported for an architecture or feature weir does not know (with the known ones), kCorrupt for
+// missing, mistyped or out-of-range keys; each names the key and its bound.
+Result<Config> read_config(const gguf::File& file);
+
+}  // namespace weir::model

@@ -1,0 +1,13 @@
+// Refuses weights that would poison every logit: NaN or infinite values and block scales.
+#pragma once
+
+#include "base/result.h"
+#include "gguf/file.h"
+
+namespace weir::model {
+
+// Scans the floats of F32/F16/BF16 tensors and the scales of block formats (a few per cent of the bytes).
+// Error: kCorrupt naming tensor and element or block. Types without a known place for scales pass.
+Status check_finite(const gguf::Tensor& tensor);
+
+}  // namespace weir::model
