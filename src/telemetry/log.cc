@@ -1,0 +1,183 @@
+#include "telemetry/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include <cmath>
+#include <iterator>
+#include <mutex>
+#include <utility>
+
+namespace weir::telemetry {
+namespace {
+
+// Writes to a borrowed FILE*; spdlog's own sinks know only stdout, stderr and names.
+class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit FileSink(std::FILE* file) : file_(file) {}
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    std::fwrite(line.data(), 1, line.size(), file_);
+    std::fflush(file_);
+  }
+  void flush_() override { std::fflush(file_); }
+
+ private:
+  std::FILE* file_;
+};
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      return spdlog::level::off;
+  }
+  return spdlog::level::info;
+}
+
+std::string_view level_name(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarn:
+      return "warn";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kOff:
+      return "off";
+  }
+  return "info";
+}
+
+// Cuts at kMaxValueBytes, not inside a UTF-8 sequence.
+std::string_view cut(std::string_view text) {
+  if (text.size() <= Logger::kMaxValueBytes) return text;
+  size_t end = Logger::kMaxValueBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+  for (const char c : cut(text)) {
+    const auto u = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (u < 0x20 || u == 0x7F) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", u);
+    } else {
+      out += c;
+    }
+  }
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+  out += '"';
+  append_escaped(out, text);
+  out += '"';
+}
+
+bool is_bare(std::string_view text) {
+  if (text.empty() || text.size() > Logger::kMaxValueBytes) return false;
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u <= 0x20 || u >= 0x7F || c == '"' || c == '\\' || c == '=') return false;
+  }
+  return true;
+}
+
+void append_value(std::string& out, const LogField& field, bool json) {
+  if (const auto* text = std::get_if<std::string_view>(&field.value)) {
+    if (!json && is_bare(*text)) {
+      out += *text;
+    } else {
+      append_quoted(out, *text);
+    }
+  } else if (const auto* number = std::get_if<double>(&field.value)) {
+    if (json && !std::isfinite(*number)) {
+      append_quoted(out, fmt::format("{}", *number));
+    } else {
+      fmt::format_to(std::back_inserter(out), "{:.9g}", *number);
+    }
+  } else if (const auto* flag = std::get_if<bool>(&field.value)) {
+    out += *flag ? "true" : "false";
+  } else if (const auto* whole = std::get_if<int64_t>(&field.value)) {
+    fmt::format_to(std::back_inserter(out), "{}", *whole);
+  } else if (const auto* natural = std::get_if<uint64_t>(&field.value)) {
+    fmt::format_to(std::back_inserter(out), "{}", *natural);
+  }
+}
+
+}  // namespace
+
+Result<LogLevel> parse_log_level(std::string_view name) {
+  for (const LogLevel level :
+       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn, LogLevel::kError, LogLevel::kOff}) {
+    if (level_name(level) == name) return level;
+  }
+  return make_error(ErrorCode::kUsage, "unknown log level \"{}\"; known: debug info warn error off",
+                    name);
+}
+
+struct Logger::Impl {
+  Impl(LogOptions o) : options(o), logger("weir", std::make_shared<FileSink>(o.file)) {  // NOLINT
+    logger.set_level(to_spdlog(options.level));
+    const char* pattern = options.format == LogFormat::kJson
+                              ? "{\"time\":\"%Y-%m-%dT%H:%M:%S.%eZ\",%v}"
+                              : "%Y-%m-%dT%H:%M:%S.%eZ %v";
+    logger.set_formatter(
+        std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc));
+  }
+  LogOptions options;
+  spdlog::logger logger;
+};
+
+Logger::Logger(LogOptions options) : impl_(std::make_unique<Impl>(options)) {}
+Logger::~Logger() = default;
+
+bool Logger::enabled(LogLevel level) const {
+  return level != LogLevel::kOff && impl_->logger.should_log(to_spdlog(level));
+}
+
+void Logger::log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  if (!enabled(level)) return;
+  const bool json = impl_->options.format == LogFormat::kJson;
+  std::string line;
+  if (json) {
+    line += "\"level\":";
+    append_quoted(line, level_name(level));
+    line += ",\"event\":";
+    append_quoted(line, event);
+  } else {
+    line += level_name(level);
+    line += ' ';
+    append_escaped(line, event);
+  }
+  for (const LogField& field : fields) {
+    line += json ? "," : " ";
+    if (json) {
+      append_quoted(line, field.key);
+    } else {
+      append_escaped(line, field.key);
+    }
+    line += json ? ":" : "=";
+    append_value(line, field, json);
+  }
+  impl_->logger.log(to_spdlog(level), spdlog::string_view_t(line));
+}
+
+}  // namespace weir::telemetry

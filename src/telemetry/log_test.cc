@@ -1,0 +1,77 @@
+#include "telemetry/log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+namespace weir::telemetry {
+namespace {
+
+using testing::EndsWith;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+
+// A logger that writes into a temporary file.
+class LogTest : public testing::Test {
+ protected:
+  std::string lines() {
+    std::rewind(file_);
+    std::string text(1 << 16, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), file_));
+    return text;
+  }
+  ~LogTest() override { std::fclose(file_); }
+  std::FILE* file_ = std::tmpfile();
+};
+
+TEST_F(LogTest, Text) {
+  Logger log({LogLevel::kInfo, LogFormat::kText, file_});
+  log.info("listening",
+           {{"host", "127.0.0.1"}, {"port", 8080}, {"ok", true}, {"s", 0.25}, {"note", "a b"}});
+  EXPECT_THAT(lines(),
+              MatchesRegex("....-..-..T..:..:..\\....Z info listening host=127.0.0.1 port=8080 "
+                           "ok=true s=0.25 note=\"a b\"\n"));
+}
+
+TEST_F(LogTest, Json) {
+  Logger log({LogLevel::kInfo, LogFormat::kJson, file_});
+  log.warn("x", {{"k", "q\"\\\n"}, {"n", uint64_t{18446744073709551615U}}, {"nan", std::nan("")}});
+  EXPECT_THAT(lines(), EndsWith("\"level\":\"warn\",\"event\":\"x\",\"k\":\"q\\\"\\\\\\u000a\","
+                                "\"n\":18446744073709551615,\"nan\":\"nan\"}\n"));
+}
+
+TEST_F(LogTest, OneEventIsOneLine) {
+  Logger log({LogLevel::kInfo, LogFormat::kText, file_});
+  log.info("a\nb", {{"k", "x\r\ny level=error"}});
+  const std::string text = lines();
+  EXPECT_EQ(text.find('\n'), text.size() - 1) << text;
+}
+
+TEST_F(LogTest, LevelsFilter) {
+  Logger log({LogLevel::kWarn, LogFormat::kText, file_});
+  log.debug("d");
+  log.info("i");
+  EXPECT_THAT(lines(), IsEmpty());
+  log.error("e");
+  EXPECT_THAT(lines(), EndsWith(" error e\n"));
+  EXPECT_FALSE(log.enabled(LogLevel::kInfo));
+  EXPECT_FALSE(log.enabled(LogLevel::kOff));
+}
+
+TEST_F(LogTest, LongValuesAreCut) {
+  Logger log({LogLevel::kInfo, LogFormat::kText, file_});
+  log.info("e", {{"k", std::string(100000, 'x')}});
+  EXPECT_LT(lines().size(), Logger::kMaxValueBytes + 64);
+}
+
+TEST(LogLevelTest, Parse) {
+  EXPECT_EQ(*parse_log_level("warn"), LogLevel::kWarn);
+  const auto bad = parse_log_level("loud");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().code, ErrorCode::kUsage);
+}
+
+}  // namespace
+}  // namespace weir::telemetry
