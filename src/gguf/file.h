@@ -1,6 +1,7 @@
 // Reading GGUF model files (version 2 and 3, little endian, single or split).
-// Format: ggml/docs/gguf.md. All input is taken for hostile: every count and offset is checked against the bytes that are
-// there before anything is allocated, and memory use stays below a small multiple of the header's size.
+// Format: ggml/docs/gguf.md. All input is taken for hostile: every count and offset is checked
+// against the bytes that are there before anything is allocated, and memory use stays below a small
+// multiple of the header's size.
 #pragma once
 
 #include <cstddef>
@@ -19,26 +20,28 @@
 namespace weir::gguf {
 
 // Bounds of what is read; each far above what is found in the field.
-inline constexpr uint64_t kMaxMetadata = 65'536;           // keys per file
-inline constexpr uint64_t kMaxTensors = 262'144;           // tensors per file, and over all parts
-inline constexpr uint64_t kMaxKeyBytes = 65'535;           // the specification's bound
-inline constexpr uint64_t kMaxTensorNameBytes = 255;       // the specification says 64; some converters pass it
-inline constexpr uint64_t kMaxStringBytes = 16 << 20;      // one string value
-inline constexpr uint64_t kMaxArrayElements = 1 << 24;     // one array value; the largest vocabularies have 2^18
-inline constexpr uint32_t kMaxDims = 4;                    // as ggml
-inline constexpr uint64_t kDefaultAlignment = 32;          // without general.alignment
-inline constexpr uint64_t kMinAlignment = 8;               // so that every scalar type is aligned
+inline constexpr uint64_t kMaxMetadata = 65'536;  // keys per file
+inline constexpr uint64_t kMaxTensors = 262'144;  // tensors per file, and over all parts
+inline constexpr uint64_t kMaxKeyBytes = 65'535;  // the specification's bound
+inline constexpr uint64_t kMaxTensorNameBytes =
+    255;  // the specification says 64; some converters pass it
+inline constexpr uint64_t kMaxStringBytes = 16 << 20;  // one string value
+inline constexpr uint64_t kMaxArrayElements =
+    1 << 24;                             // one array value; the largest vocabularies have 2^18
+inline constexpr uint32_t kMaxDims = 4;  // as ggml
+inline constexpr uint64_t kDefaultAlignment = 32;  // without general.alignment
+inline constexpr uint64_t kMinAlignment = 8;       // so that every scalar type is aligned
 inline constexpr uint64_t kMaxAlignment = 65'536;
-inline constexpr uint64_t kMaxParts = 1'024;               // files of a split model
+inline constexpr uint64_t kMaxParts = 1'024;  // files of a split model
 
 struct Tensor {
   std::string name;
   TensorType type = TensorType::kF32;
-  std::vector<uint64_t> shape;  // file order: shape[0] is contiguous; 1 to 4 entries, none 0
+  std::vector<uint64_t> shape;      // file order: shape[0] is contiguous; 1 to 4 entries, none 0
   std::span<const std::byte> data;  // in the mapping; exactly elements() values
 
   uint64_t elements() const;
-  // Product of shape[1...]: the rows of length shape[0].
+  // Product of shape[1] and following: the rows of length shape[0].
   uint64_t rows() const;
 };
 
@@ -47,15 +50,17 @@ struct Metadata {
   Value value;
 };
 
-// A parsed model. Movable; views that it hands out stay valid while it (or the object it was moved into) lives.
-// Const members may be called from any thread.
+// A parsed model. Movable; views that it hands out stay valid while it (or the object it was moved
+// into) lives. Const members may be called from any thread.
 class File {
  public:
-  // Maps and reads a file, and its sibling parts when it is the first of a split model ("…-00001-of-0000N.gguf").
-  // Errors name file, key and byte offset and the remedy: kNotFound, kIo, kCorrupt, kUnsupported, kLimit.
+  // Maps and reads a file, and its sibling parts when it is the first of a split model
+  // ("…-00001-of-0000N.gguf"). Errors name file, key and byte offset and the remedy: kNotFound,
+  // kIo, kCorrupt, kUnsupported, kLimit.
   static Result<File> open(const std::string& path);
-  // Reads one file from memory, borrowed for the life of the result; bytes.data() is 8-byte aligned where tensor data is
-  // to be. A part of a split model is read alone. `name` stands for the path in errors.
+  // Reads one file from memory, borrowed for the life of the result; bytes.data() is 8-byte aligned
+  // where tensor data is to be. A part of a split model is read alone. `name` stands for the path
+  // in errors.
   static Result<File> parse(std::span<const std::byte> bytes, const std::string& name = "memory");
 
   File(File&&) noexcept = default;
@@ -65,7 +70,8 @@ class File {
   const Value* find(std::string_view key) const;
   const Tensor* find_tensor(std::string_view name) const;
 
-  // Errors of all getters: kNotFound for a missing key, kCorrupt for another type, both naming file and key.
+  // Errors of all getters: kNotFound for a missing key, kCorrupt for another type, both naming file
+  // and key.
   Result<uint64_t> get_uint(std::string_view key) const;  // any integer type, not negative
   Result<int64_t> get_int(std::string_view key) const;    // any integer type
   Result<double> get_float(std::string_view key) const;   // floats and integers
@@ -92,13 +98,15 @@ class File {
   const std::string& path() const { return path_; }
   size_t parts() const { return part_count_; }
 
-  // Drops the cached pages of the mapping, once the weights were copied elsewhere. No effect on a parsed span.
+  // Drops the cached pages of the mapping, once the weights were copied elsewhere. No effect on a
+  // parsed span.
   void dont_need() const;
 
  private:
   File() = default;
   Result<const Value*> require(std::string_view key) const;
-  [[nodiscard]] Error wrong_type(std::string_view key, const Value& value, std::string_view wanted) const;
+  [[nodiscard]] Error wrong_type(std::string_view key, const Value& value,
+                                 std::string_view wanted) const;
   Status index();
   Status open_siblings(uint64_t count);
   Status add_part(const std::string& path, uint64_t number, uint64_t count);

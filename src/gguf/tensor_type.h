@@ -1,5 +1,6 @@
 // The ggml tensor types: ids as they stand in GGUF files, names, block sizes.
-// Source: enum ggml_type of the GGUF specification (ggml/docs/gguf.md) and the block structures of ggml-common.h.
+// Source: enum ggml_type of the GGUF specification (ggml/docs/gguf.md) and the block structures of
+// ggml-common.h.
 #pragma once
 
 #include <cstdint>

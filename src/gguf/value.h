@@ -34,17 +34,19 @@ std::string value_type_name(ValueType type);
 uint32_t scalar_bytes(ValueType type);
 bool is_integer(ValueType type);
 
-// A typed view into the bytes of the file: cheap to copy, valid while those bytes are. Arrays are not unpacked until asked
-// for, so a value costs no memory beyond itself. The reader has checked it: what raw holds is complete and well formed.
+// A typed view into the bytes of the file: cheap to copy, valid while those bytes are. Arrays are
+// not unpacked until asked for, so a value costs no memory beyond itself. The reader has checked
+// it: what raw holds is complete and well formed.
 struct Value {
   ValueType type = ValueType::kUint8;
   ValueType element_type = ValueType::kUint8;  // of an array; else equal to type
   uint64_t count = 1;                          // elements of an array; else 1
-  std::span<const std::byte> raw;              // scalar, string characters, or packed array elements
+  std::span<const std::byte> raw;  // scalar, string characters, or packed array elements
 
   bool is_array() const { return type == ValueType::kArray; }
 
-  // Each is empty when the value is of another kind; as_uint also for negative and as_int for too large numbers.
+  // Each is empty when the value is of another kind; as_uint also for negative and as_int for too
+  // large numbers.
   std::optional<uint64_t> as_uint() const;
   std::optional<int64_t> as_int() const;
   std::optional<double> as_float() const;  // floats and integers

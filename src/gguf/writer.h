@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,16 +16,27 @@
 
 namespace weir::gguf {
 
-// Collects metadata and tensors, then writes them in the order given. Metadata is copied, tensor data is borrowed until
-// write_file() or to_bytes() returns. One thread. Bad calls (duplicate key or name, wrong data size, more than the reader's
-// limits) are remembered; the first is returned by write_file() and to_bytes(), so calls need no checking one by one.
+// Collects metadata and tensors, then writes them in the order given. Metadata is copied, tensor
+// data is borrowed until write_file() or to_bytes() returns. One thread. Bad calls (duplicate key
+// or name, wrong data size, more than the reader's limits) are remembered; the first is returned by
+// write_file() and to_bytes(), so calls need no checking one by one.
 class Writer {
  public:
-  void set_uint(std::string_view key, uint32_t value) { set_scalar(key, ValueType::kUint32, &value, 4); }
-  void set_uint64(std::string_view key, uint64_t value) { set_scalar(key, ValueType::kUint64, &value, 8); }
-  void set_int(std::string_view key, int32_t value) { set_scalar(key, ValueType::kInt32, &value, 4); }
-  void set_int64(std::string_view key, int64_t value) { set_scalar(key, ValueType::kInt64, &value, 8); }
-  void set_float(std::string_view key, float value) { set_scalar(key, ValueType::kFloat32, &value, 4); }
+  void set_uint(std::string_view key, uint32_t value) {
+    set_scalar(key, ValueType::kUint32, &value, 4);
+  }
+  void set_uint64(std::string_view key, uint64_t value) {
+    set_scalar(key, ValueType::kUint64, &value, 8);
+  }
+  void set_int(std::string_view key, int32_t value) {
+    set_scalar(key, ValueType::kInt32, &value, 4);
+  }
+  void set_int64(std::string_view key, int64_t value) {
+    set_scalar(key, ValueType::kInt64, &value, 8);
+  }
+  void set_float(std::string_view key, float value) {
+    set_scalar(key, ValueType::kFloat32, &value, 4);
+  }
   void set_bool(std::string_view key, bool value);
   void set_string(std::string_view key, std::string_view value);
   void set_strings(std::string_view key, std::span<const std::string> values);
@@ -35,16 +47,19 @@ class Writer {
   // Any value, e.g. one read from another file.
   void set(std::string_view key, const Value& value);
 
-  // shape in file order (shape[0] contiguous); data.size() must be what type and shape ask for. The general.alignment key,
-  // when set (as uint), decides the padding.
-  void add_tensor(std::string_view name, TensorType type, std::span<const uint64_t> shape, std::span<const std::byte> data);
+  // shape in file order (shape[0] contiguous); data.size() must be what type and shape ask for. The
+  // general.alignment key, when set (as uint), decides the padding.
+  void add_tensor(std::string_view name, TensorType type, std::span<const uint64_t> shape,
+                  std::span<const std::byte> data);
 
-  // Errors: the first bad call (kInvalidValue), kIo. The file appears whole or not at all (os::AtomicFile).
+  // Errors: the first bad call (kInvalidValue), kIo. The file appears whole or not at all
+  // (os::AtomicFile).
   Status write_file(const std::string& path) const;
   // The same bytes in memory, for tests.
   Result<std::vector<std::byte>> to_bytes() const;
 
  private:
+  using Sink = std::function<Status(std::span<const std::byte>)>;
   struct TensorEntry {
     std::string name;
     TensorType type;
@@ -56,6 +71,7 @@ class Writer {
   void begin_array(std::string_view key, ValueType type, uint64_t count);
   void fail(std::string message);
   std::vector<std::byte> header() const;
+  Status write_to(const Sink& sink) const;
 
   std::vector<std::byte> metadata_;  // encoded
   std::vector<std::string> keys_;

@@ -7,8 +7,9 @@
 
 namespace weir::os {
 
-// An instruction set counts only if the processor has it and the kernel saves its registers (XGETBV), so that a true field
-// means the instructions may be executed. Fields of other architectures are false.
+// An instruction set counts only if the processor has it and the kernel saves its registers
+// (XGETBV), so that a true field means the instructions may be executed. Fields of other
+// architectures are false.
 struct CpuFeatures {
   bool sse42 = false;
   bool avx = false;
@@ -25,7 +26,8 @@ struct CpuFeatures {
   bool avx512vnni = false;
   bool avx512bf16 = false;
   bool avx512fp16 = false;
-  bool amx_tile = false;  // the kernel additionally wants arch_prctl(ARCH_REQ_XCOMP_PERM) before use
+  bool amx_tile =
+      false;  // the kernel additionally wants arch_prctl(ARCH_REQ_XCOMP_PERM) before use
   bool amx_int8 = false;
   bool amx_bf16 = false;
   bool neon = false;
@@ -49,14 +51,15 @@ struct CacheSizes {
   uint64_t l3_bytes = 0;  // 0: none or not told
 };
 
-// Cache sizes of cpu 0 from <root>/sys/devices/system/cpu; what the kernel does not tell keeps the defaults above.
-// root is for tests.
+// Cache sizes of cpu 0 from <root>/sys/devices/system/cpu; what the kernel does not tell keeps the
+// defaults above. root is for tests.
 CacheSizes cache_sizes(const std::string& root = "");
 
 // The cpu numbers this process may run on (its affinity mask), ascending, never empty.
 std::vector<int> allowed_cpus();
 
-// How many cores this process can keep busy: the affinity mask, cut by the cgroup v2 cpu quota (rounded up), at least 1.
+// How many cores this process can keep busy: the affinity mask, cut by the cgroup v2 cpu quota
+// (rounded up), at least 1.
 int usable_cores(const std::string& root = "");
 
 }  // namespace weir::os

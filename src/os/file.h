@@ -18,13 +18,14 @@ namespace weir::os {
 // Errors: kNotFound, kIo, kLimit when it holds more than max_bytes.
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes);
 
-// Makes `path` hold exactly `bytes`: a reader sees the old or the new contents, never a part, and after success the new
-// contents survive a power cut (data and directory are synced). On an error the old file is untouched.
+// Makes `path` hold exactly `bytes`: a reader sees the old or the new contents, never a part, and
+// after success the new contents survive a power cut (data and directory are synced). On an error
+// the old file is untouched.
 Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes);
 Status write_file_atomic(const std::string& path, std::string_view text);
 
-// The same for contents that are produced piece by piece. One thread. Destruction without commit() leaves the old file and
-// removes the temporary one ("<path>.tmp-<pid>-<n>", same directory).
+// The same for contents that are produced piece by piece. One thread. Destruction without commit()
+// leaves the old file and removes the temporary one ("<path>.tmp-<pid>-<n>", same directory).
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);

@@ -8,8 +8,9 @@
 
 namespace weir::os {
 
-// The smaller of MemAvailable and what each cgroup v2 limit above this process leaves (limit - current + inactive file pages).
-// root is for tests. Errors: kIo when /proc/meminfo cannot be read or understood.
+// The smaller of MemAvailable and what each cgroup v2 limit above this process leaves (limit -
+// current + inactive file pages). root is for tests. Errors: kIo when /proc/meminfo cannot be read
+// or understood.
 Result<uint64_t> available_memory_bytes(const std::string& root = "");
 
 // Physical memory of the machine, cut by the cgroup limits. Errors as above.

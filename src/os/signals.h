@@ -10,9 +10,10 @@
 
 namespace weir::os {
 
-// Blocks a set of signals and hands them out one by one through a signalfd. Make it in the main thread before any other
-// thread starts, so that all inherit the mask; no handler and no global state is involved.
-// fd() becomes readable when a signal waits, for event loops. Destruction restores the mask of the destroying thread.
+// Blocks a set of signals and hands them out one by one through a signalfd. Make it in the main
+// thread before any other thread starts, so that all inherit the mask; no handler and no global
+// state is involved. fd() becomes readable when a signal waits, for event loops. Destruction
+// restores the mask of the destroying thread.
 class Signals {
  public:
   // Errors: kIo.
@@ -21,7 +22,8 @@ class Signals {
   Signals& operator=(Signals&&) = delete;
   ~Signals();
 
-  // Waits up to timeout_ms (-1: forever, 0: poll). The signal number, or nothing when the time is over. One thread at a time.
+  // Waits up to timeout_ms (-1: forever, 0: poll). The signal number, or nothing when the time is
+  // over. One thread at a time.
   Result<std::optional<int>> wait(int timeout_ms);
 
   int fd() const { return fd_; }
@@ -32,7 +34,8 @@ class Signals {
   sigset_t previous_{};
 };
 
-// A write to a closed socket then returns EPIPE instead of killing the process. Process-wide, as the kernel has it.
+// A write to a closed socket then returns EPIPE instead of killing the process. Process-wide, as
+// the kernel has it.
 void ignore_sigpipe();
 
 }  // namespace weir::os

@@ -1,5 +1,6 @@
-// Scalar encode and decode of the ggml block formats: the reference that kernels are tested against.
-// Bit-exact with gguf.quants.dequantize / quantize of the Python package `gguf` (0.19), which in turn follows ggml-quants.c.
+// Scalar encode and decode of the ggml block formats: the reference that kernels are tested
+// against. Bit-exact with gguf.quants.dequantize / quantize of the Python package `gguf` (0.19),
+// which in turn follows ggml-quants.c.
 #pragma once
 
 #include <cstddef>
@@ -15,13 +16,15 @@ bool can_decode(gguf::TensorType type);
 // F32 F16 BF16 Q4_0 Q4_1 Q8_0
 bool can_encode(gguf::TensorType type);
 
-// Decodes dst.size() values. src holds exactly that many in the format of `type`, any alignment; whole blocks only.
-// Errors: kUnsupported (a type that can_decode denies), kInvalidValue (sizes do not fit). Any thread.
+// Decodes dst.size() values. src holds exactly that many in the format of `type`, any alignment;
+// whole blocks only. Errors: kUnsupported (a type that can_decode denies), kInvalidValue (sizes do
+// not fit). Any thread.
 Status decode(gguf::TensorType type, std::span<const std::byte> src, std::span<float> dst);
 
 // Encodes src into dst, exactly as long as the format of `type` asks for; whole blocks only.
-// Errors: kUnsupported, kInvalidValue (sizes; for block formats also a NaN or infinite value, or one so large that the
-// block's scale does not fit f16, named by its index; dst is then undefined). Any thread.
+// Errors: kUnsupported, kInvalidValue (sizes; for block formats also a NaN or infinite value, or
+// one so large that the block's scale does not fit f16, named by its index; dst is then undefined).
+// Any thread.
 Status encode(gguf::TensorType type, std::span<const float> src, std::span<std::byte> dst);
 
 }  // namespace weir::quant

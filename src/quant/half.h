@@ -1,5 +1,6 @@
-// Scalar conversions between f32 and the two 16-bit float formats, bit for bit what F16C and AVX512-BF16-style hardware and the Python
-// package `gguf` compute: round to nearest even, subnormals kept, infinities kept, NaNs made quiet with their top payload bits.
+// Scalar conversions between f32 and the two 16-bit float formats, bit for bit what F16C and
+// AVX512-BF16-style hardware and the Python package `gguf` compute: round to nearest even,
+// subnormals kept, infinities kept, NaNs made quiet with their top payload bits.
 #pragma once
 
 #include <bit>
@@ -16,7 +17,8 @@ constexpr float f16_to_f32(uint16_t half) {
     const uint32_t quiet = mantissa != 0 ? 0x400000u : 0u;
     return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13) | quiet);
   }
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   // Zero or subnormal: mantissa × 2^-24, exact in f32.
   const float magnitude = static_cast<float>(mantissa) * 0x1.0p-24f;
   return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | sign);
@@ -27,12 +29,14 @@ constexpr uint16_t f32_to_f16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
+  if (magnitude > 0x7f800000u)
+    return static_cast<uint16_t>(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
   if (magnitude >= 0x47800000u) return static_cast<uint16_t>(sign | 0x7c00u);  // ≥ 2^16, infinity
   uint32_t mantissa = magnitude;
   uint32_t shift = 13;
   uint32_t base = 0;
-  if (magnitude >= 0x38800000u) {  // normal in f16; a carry out of the mantissa raises the exponent, up to infinity
+  if (magnitude >= 0x38800000u) {  // normal in f16; a carry out of the mantissa raises the
+                                   // exponent, up to infinity
     mantissa = magnitude - 0x38000000u;
   } else {  // subnormal in f16: value / 2^-24, rounded
     const uint32_t exponent = magnitude >> 23;

@@ -1,0 +1,37 @@
+#include "gguf/split.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace weir::gguf {
+
+namespace {
+
+std::optional<uint64_t> five_digits(std::string_view text) {
+  uint64_t value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.size() != 5 || error != std::errc() || stop != text.data() + text.size())
+    return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::string SplitName::part(uint64_t n) const {
+  return fmt::format("{}-{:05}-of-{:05}.gguf", prefix, n, count);
+}
+
+std::optional<SplitName> parse_split_name(std::string_view path) {
+  constexpr std::string_view kPattern = "-00000-of-00000.gguf";
+  if (path.size() <= kPattern.size()) return std::nullopt;
+  const std::string_view tail = path.substr(path.size() - kPattern.size());
+  if (tail[0] != '-' || tail.substr(6, 4) != "-of-" || tail.substr(15) != ".gguf")
+    return std::nullopt;
+  const auto number = five_digits(tail.substr(1, 5));
+  const auto count = five_digits(tail.substr(10, 5));
+  if (!number || !count) return std::nullopt;
+  return SplitName{std::string(path.substr(0, path.size() - kPattern.size())), *number, *count};
+}
+
+}  // namespace weir::gguf

@@ -1,0 +1,56 @@
+#include "os/signals.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "os/file.h"
+
+namespace weir::os {
+
+Result<Signals> Signals::block(std::initializer_list<int> signals) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : signals) ::sigaddset(&set, signal);
+  Signals result;
+  const int rc = ::pthread_sigmask(SIG_BLOCK, &set, &result.previous_);
+  if (rc != 0) return system_error("block", "signals", rc);
+  result.fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (result.fd_ < 0) {
+    const int reason = errno;
+    (void)::pthread_sigmask(SIG_SETMASK, &result.previous_, nullptr);
+    return system_error("wait for", "signals", reason);
+  }
+  return result;
+}
+
+Signals::Signals(Signals&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), previous_(other.previous_) {}
+
+Signals::~Signals() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  (void)::pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
+}
+
+Result<std::optional<int>> Signals::wait(int timeout_ms) {
+  for (;;) {
+    pollfd entry{fd_, POLLIN, 0};
+    const int ready = ::poll(&entry, 1, timeout_ms);
+    if (ready < 0 && errno == EINTR)
+      continue;  // the wait starts over; only a debugger or a handler gets here
+    if (ready < 0) return system_error("wait for", "signals", errno);
+    if (ready == 0) return std::optional<int>();
+    signalfd_siginfo info{};
+    const ssize_t n = ::read(fd_, &info, sizeof info);
+    if (n == sizeof info) return std::optional<int>(static_cast<int>(info.ssi_signo));
+    if (n < 0 && errno != EAGAIN && errno != EINTR) return system_error("read", "signals", errno);
+  }
+}
+
+void ignore_sigpipe() { (void)::signal(SIGPIPE, SIG_IGN); }
+
+}  // namespace weir::os
