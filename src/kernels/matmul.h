@@ -1,0 +1,77 @@
+// y = W·x for a batch of tokens. Invariant "same bits": the operations behind an output element and
+// their order depend on its weight row and its activation row alone; not on the batch, the tile or
+// the threads. K is never split.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/aligned_buffer.h"
+#include "kernels/kernels.h"
+#include "kernels/packed_matrix.h"
+#include "kernels/thread_pool.h"
+
+namespace weir::kernels {
+
+// The input rows of a matmul: f32, and quantized to int8 in blocks of 32 (scale amax/127 in f32,
+// codes rounded to nearest even, in [-127, 127]); prepared once and shared by all matrices that
+// read it. A block with a NaN or infinite value gets a non-finite scale, so the outputs that read
+// it are non-finite. Buffers grow and are kept; one thread at a time.
+class Activations {
+ public:
+  // x: [tokens, cols] f32, row t at x + t * ldx; borrowed until the last matmul. int8 codes are
+  // made when cols is a multiple of 32 (integer panel formats exist only then).
+  void quantize(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx, size_t tokens,
+                size_t cols);
+
+  // RMS norm of each row of x with weight [cols], into an own buffer, quantized in the same pass. x
+  // is not kept.
+  void quantize_rms_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx,
+                         size_t tokens, size_t cols, const float* weight, float epsilon);
+
+  size_t tokens() const { return tokens_; }
+  size_t cols() const { return cols_; }
+  const float* x() const { return x_; }  // the f32 rows (after the norm)
+  size_t ldx() const { return ldx_; }
+  const int8_t* codes() const { return codes_.as<int8_t>(); }  // [tokens, cols]
+  const float* scales() const { return scales_.as<float>(); }  // [tokens, cols / 32]
+  const int32_t* sums() const { return sums_.as<int32_t>(); }  // [tokens, cols / 32] of codes
+  const float* scaled_sums() const { return scaled_sums_.as<float>(); }  // scale * sum
+
+ private:
+  void reserve(size_t tokens, size_t cols, bool own_rows);
+
+  const float* x_ = nullptr;
+  size_t ldx_ = 0;
+  size_t tokens_ = 0;
+  size_t cols_ = 0;
+  AlignedBuffer rows_;
+  AlignedBuffer codes_;
+  AlignedBuffer scales_;
+  AlignedBuffer sums_;
+  AlignedBuffer scaled_sums_;
+};
+
+// One product of a region: y[t * ldy + r] = (add ? y : 0) + W·x (+ bias[r]), t < tokens, r < rows.
+struct MatmulJob {
+  const PackedMatrix* w = nullptr;
+  float* y = nullptr;
+  size_t ldy = 0;
+  const float* bias = nullptr;  // [rows] or nullptr
+  bool add = false;             // the residual stands in y already
+};
+
+// All jobs read the same activations and run in one parallel region (Q, K and V; or a single
+// matrix). Preconditions: w->cols() == activations.cols(), w packed for the ISA of `kernels`,
+// outputs do not overlap.
+void matmul(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
+            std::span<const MatmulJob> jobs);
+
+// y = silu(gate·x + gate_bias) * (up·x + up_bias), in one region. gate and up have the same shape
+// and format. y: [tokens, rows].
+void matmul_gated(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
+                  const PackedMatrix& gate, const PackedMatrix& up, float* y, size_t ldy,
+                  const float* gate_bias = nullptr, const float* up_bias = nullptr);
+
+}  // namespace weir::kernels

@@ -1,0 +1,57 @@
+// The small operators between the matmuls, on f32 rows. Each row's result depends on that row
+// alone; rows are spread over the pool when there are enough to pay for the region. In-place use (y
+// == x) is allowed everywhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/kernels.h"
+#include "kernels/thread_pool.h"
+
+namespace weir::kernels {
+
+// y[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight. x, y: [rows, cols]; weight: [cols].
+void rms_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx, size_t rows,
+              size_t cols, const float* weight, float epsilon, float* y, size_t ldy);
+
+// rms_norm of each head of each row in place (qk-norm). x: [rows, heads, head_dim]; weight:
+// [head_dim].
+void rms_norm_heads(const Kernels& kernels, ThreadPool& pool, float* x, size_t ldx, size_t rows,
+                    size_t heads, size_t head_dim, const float* weight, float epsilon);
+
+enum class RopeStyle {
+  kInterleaved,  // pairs (2i, 2i + 1): llama in GGUF files
+  kHalves,       // pairs (i, i + dims / 2): qwen, "neox"
+};
+
+// Rotates the first `dims` values of each head in place. x: [rows, heads, head_dim] at x + r * ldx;
+// cos, sin: [rows, dims / 2], the row's position and any magnitude in them.
+void rope(const Kernels& kernels, ThreadPool& pool, float* x, size_t ldx, size_t rows, size_t heads,
+          size_t head_dim, size_t dims, RopeStyle style, const float* cos, const float* sin);
+
+// y = gate / (1 + exp(-gate)) * up, n values.
+void silu_mul(const Kernels& kernels, const float* gate, const float* up, size_t n, float* y);
+
+// y += x, n values.
+void add(const Kernels& kernels, const float* x, size_t n, float* y);
+
+// y[r] += bias for each row; bias: [cols].
+void add_bias(const Kernels& kernels, const float* bias, size_t rows, size_t cols, float* y,
+              size_t ldy);
+
+// x = exp(x - max) / sum, in place, n >= 1. Maximum relative error of exp: see
+// kExpMaxRelativeError.
+void softmax(const Kernels& kernels, float* x, size_t n);
+
+// The exp polynomial of every ISA: relative error below this for results that are normal floats;
+// smaller results are 0.
+inline constexpr float kExpMaxRelativeError = 2e-7F;
+
+// Index of the greatest value, the first of equals; NaNs never win (0 when all are NaN). n >= 1.
+size_t argmax(const Kernels& kernels, const float* x, size_t n);
+
+float dot(const Kernels& kernels, const float* a, const float* b, size_t n);
+
+}  // namespace weir::kernels

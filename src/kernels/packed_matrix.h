@@ -1,0 +1,79 @@
+// A weight matrix in the layout that the matmul kernels read: panels of some output rows (16 on
+// AVX-512, 8 on AVX2).
+//
+// Panel of R rows of an integer format, K in blocks of 32:
+//   codes  [K/32][groups][R][4] bytes: 4 consecutive K of one row lie together, so one R*4-byte
+//   load meets one broadcast of
+//          4 activation codes. 8-bit: 8 groups. 4-bit: 4 groups, low nibble = k, high nibble = k
+//          + 16.
+//   scales [K/32][R] f16, then for kQ4Min mins [K/32][R] f16.
+// Panel of a float format: [K][R] values. Rows past the end are zero. Panels start at multiples of
+// 64 bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+#include "gguf/tensor_type.h"
+#include "kernels/aligned_buffer.h"
+#include "kernels/isa.h"
+#include "kernels/thread_pool.h"
+
+namespace weir::kernels {
+
+enum class PanelFormat : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kQ4,     // w = d * (code - 8)
+  kQ4Min,  // w = d * code + m
+  kQ8,     // w = d * code, code in [-128, 127]; AVX-512 stores code + 128
+};
+inline constexpr size_t kPanelFormats = 6;
+
+// The panel format a tensor type is stored in: its own for F32 F16 BF16 Q4_0 Q4_1 Q8_0; Q4_K
+// becomes kQ4Min (same codes, scale products rounded to f16); the other quantized types are decoded
+// and rounded to kQ8. Errors: kUnsupported.
+Result<PanelFormat> panel_format(gguf::TensorType type);
+
+// Bytes of the packed form for memory planning before loading. Precondition: cols as pack() wants.
+size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa);
+
+// Logical [rows (out), cols (in)]. Immutable after pack(); any thread may read. Movable; owns its
+// memory.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+
+  // data: rows * cols values in the file's format, row-major, any alignment. cols must be a
+  // multiple of the type's block (and of 32 for quantized types). Errors: kUnsupported (type),
+  // kCorrupt (size or shape does not fit the type, a scale outside f16), kOutOfMemory.
+  static Result<PackedMatrix> pack(gguf::TensorType type, std::span<const std::byte> data,
+                                   size_t rows, size_t cols, Isa isa, ThreadPool& pool);
+
+  bool empty() const { return rows_ == 0; }
+  size_t rows() const { return rows_; }
+  size_t cols() const { return cols_; }
+  size_t bytes() const { return buffer_.size(); }
+  PanelFormat format() const { return format_; }
+  Isa isa() const { return isa_; }
+  bool integer() const { return format_ >= PanelFormat::kQ4; }  // wants int8 activations
+
+  size_t panel_rows() const { return panel_rows_; }
+  size_t panels() const { return panel_rows_ == 0 ? 0 : (rows_ + panel_rows_ - 1) / panel_rows_; }
+  size_t panel_bytes() const { return panel_bytes_; }
+  const std::byte* panel(size_t i) const { return buffer_.data() + i * panel_bytes_; }
+
+ private:
+  AlignedBuffer buffer_;
+  size_t rows_ = 0;
+  size_t cols_ = 0;
+  size_t panel_rows_ = 0;
+  size_t panel_bytes_ = 0;
+  PanelFormat format_ = PanelFormat::kF32;
+  Isa isa_ = Isa::kScalar;
+};
+
+}  // namespace weir::kernels
