@@ -1,0 +1,62 @@
+#include "os/signals.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <thread>
+
+namespace weir::os {
+namespace {
+
+bool blocked(int signal) {
+  sigset_t now;
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+  return ::sigismember(&now, signal) == 1;
+}
+
+TEST(Signals, ArriveAsValues) {
+  auto signals = Signals::block({SIGUSR1, SIGTERM});
+  ASSERT_TRUE(signals.ok());
+  EXPECT_GE(signals->fd(), 0);
+  EXPECT_EQ(*signals->wait(0), std::nullopt);
+  ASSERT_EQ(::kill(::getpid(), SIGTERM), 0);
+  EXPECT_EQ(*signals->wait(10'000), SIGTERM);
+  ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
+  EXPECT_EQ(*signals->wait(-1), SIGUSR1);
+  EXPECT_EQ(*signals->wait(1), std::nullopt);
+}
+
+TEST(Signals, MaskIsInheritedAndRestored) {
+  ASSERT_FALSE(blocked(SIGUSR2));
+  {
+    auto signals = Signals::block({SIGUSR2});
+    ASSERT_TRUE(signals.ok());
+    EXPECT_TRUE(blocked(SIGUSR2));
+    bool in_thread = false;
+    std::thread([&] { in_thread = blocked(SIGUSR2); }).join();
+    EXPECT_TRUE(in_thread);
+  }
+  EXPECT_FALSE(blocked(SIGUSR2));
+}
+
+TEST(Signals, MoveKeepsThem) {
+  auto signals = Signals::block({SIGUSR1});
+  ASSERT_TRUE(signals.ok());
+  Signals moved = std::move(signals).value();
+  ASSERT_EQ(::kill(::getpid(), SIGUSR1), 0);
+  EXPECT_EQ(*moved.wait(10'000), SIGUSR1);
+}
+
+TEST(Signals, BrokenPipeIsAnErrorNotADeath) {
+  ignore_sigpipe();
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  EXPECT_EQ(::write(ends[1], "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  ::close(ends[1]);
+}
+
+}  // namespace
+}  // namespace weir::os
