@@ -57,7 +57,8 @@ class ResponseWriter {
   void keep_alive(std::chrono::milliseconds interval, std::string data);
 
   // Called once on the I/O thread when the response can no longer be delivered; never after
-  // finish() or send() was delivered. If that has already happened: called soon.
+  // finish() or send() was delivered. If that has already happened: called at once, on the calling
+  // thread.
   void on_closed(std::function<void(CloseReason)> callback);
   // Called on the I/O thread each time the buffer falls below half of write_buffer_bytes after a
   // kSlow.

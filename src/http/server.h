@@ -25,6 +25,7 @@ namespace weir::http {
 // The bounds of a server, by name; the name is what Observer::on_limit reports.
 struct ServerLimits {
   size_t header_bytes = 32 * 1024;       // start line and fields → 431
+  size_t header_fields = 128;            // → 431
   size_t target_bytes = 8 * 1024;        // → 414
   size_t body_bytes = 16 * 1024 * 1024;  // → 413, from Content-Length before the body is read
   size_t total_body_bytes =
