@@ -1,6 +1,7 @@
-// UTF-8: validation, decoding, replacement. Well-formedness is Table 3-7 of the Unicode Standard (no
-// overlong forms, no surrogates, nothing above U+10FFFF); replacement is "substitution of maximal subparts"
-// of its section 3.9, the practice of WHATWG and of Python's errors="replace". Any thread.
+// UTF-8: validation, decoding, replacement. Well-formedness is Table 3-7 of the Unicode Standard
+// (no overlong forms, no surrogates, nothing above U+10FFFF); replacement is "substitution of
+// maximal subparts" of its section 3.9, the practice of WHATWG and of Python's errors="replace".
+// Any thread.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@ inline constexpr std::string_view kReplacementUtf8 = "\xEF\xBF\xBD";
 
 struct Utf8Char {
   uint32_t codepoint = kReplacementCharacter;  // U+FFFD when !valid
-  uint32_t length = 1;                         // bytes consumed, >= 1; the maximal subpart when !valid
+  uint32_t length = 1;  // bytes consumed, >= 1; the maximal subpart when !valid
   bool valid = false;
   bool truncated = false;  // !valid, and more bytes after the end of text could have made it valid
 };

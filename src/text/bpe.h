@@ -1,0 +1,51 @@
+// Byte-level byte-pair encoding (`tokenizer.ggml.model` "gpt2"), as published with GPT-2.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gguf/file.h"
+#include "text/merge.h"
+#include "text/piece_map.h"
+#include "text/pretokenizer.h"
+#include "text/tokenizer.h"
+#include "text/vocabulary.h"
+
+namespace weir::text {
+
+// A byte that no token spells becomes the unknown token, or nothing where there is none.
+class BpeTokenizer final : public Tokenizer {
+ public:
+  // Reads `tokenizer.ggml.merges`; kCorrupt names the merge that is malformed.
+  static Result<std::unique_ptr<Tokenizer>> create(const gguf::File& file,
+                                                   std::unique_ptr<const Vocabulary> vocabulary);
+
+ private:
+  explicit BpeTokenizer(std::unique_ptr<const Vocabulary> vocabulary);
+  void encode_text(std::string_view text, bool after_special,
+                   std::vector<int32_t>& out) const override;
+  void encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const;
+  void append(int32_t symbol, std::string_view bytes, std::vector<int32_t>& out) const;
+  Status read_merges(const gguf::File& file);
+  int32_t intern(std::string&& bytes);
+  void add_merge(int32_t left, int32_t right, Merge merge);
+  Merge find_merge(int32_t left, int32_t right) const;
+
+  struct Slot {
+    uint64_t pair = kEmptyPair;
+    Merge merge;
+  };
+  static constexpr uint64_t kEmptyPair = UINT64_MAX;
+
+  const PreTokenizer* pre_;
+  // Symbols: token ids, and from vocab_size() on the strings that only merges name. -1 is no
+  // symbol.
+  PieceMap symbols_;
+  std::vector<std::unique_ptr<const std::string>> extra_;
+  std::array<int32_t, 256> byte_symbol_;  // symbol of a lone byte, or -1
+  std::vector<Slot> merges_;              // open addressing, a power of two, at most half full
+};
+
+}  // namespace weir::text
