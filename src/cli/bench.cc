@@ -1,0 +1,91 @@
+// weir bench: what this machine does with a model.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "bench/engine_bench.h"
+#include "cli/command.h"
+#include "cli/load.h"
+#include "text/json.h"
+
+namespace weir::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  bench::EngineBenchOptions bench;
+  int threads = 0;
+  bool json = false;
+};
+
+text::Json row_json(const bench::EngineBenchRow& row) {
+  text::Json o = text::Json::object();
+  o.set("test", row.test);
+  o.set("batch", static_cast<int64_t>(row.batch));
+  o.set("tok_s", row.tokens_per_s);
+  o.set("min_tok_s", row.min_tokens_per_s);
+  o.set("max_tok_s", row.max_tokens_per_s);
+  return o;
+}
+
+Result<int> bench_engine(const Options& o) {
+  LoadRequest request;
+  request.model = o.model;
+  request.threads = o.threads;
+  request.step_tokens = o.bench.step_tokens;
+  request.kv_tokens = bench::required_kv_tokens(o.bench, engine::kPageTokens);
+  WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
+  const SystemClock clock;
+  if (!o.json) {
+    fmt::print("{}, {} thread(s), kernels {}; median of {} after one warm-up\n", o.model, model->threads(),
+               kernels::isa_name(model->isa()), o.bench.reps);
+    fmt::print("{:<8} {:>5} {:>12} {:>12} {:>12}\n", "test", "batch", "tok/s", "min", "max");
+  }
+  const auto print_row = [&](const bench::EngineBenchRow& row) {
+    if (o.json) return;
+    fmt::print("{:<8} {:>5} {:>12.2f} {:>12.2f} {:>12.2f}\n", row.test, row.batch, row.tokens_per_s,
+               row.min_tokens_per_s, row.max_tokens_per_s);
+    std::fflush(stdout);
+  };
+  WEIR_ASSIGN(const std::vector<bench::EngineBenchRow> rows,
+              bench::bench_engine(model->runner(), o.bench, clock, print_row));
+  if (o.json) {
+    text::Json list = text::Json::array();
+    for (const bench::EngineBenchRow& row : rows) list.push_back(row_json(row));
+    text::Json root = text::Json::object();
+    root.set("model", o.model);
+    root.set("threads", static_cast<int64_t>(model->threads()));
+    root.set("isa", std::string(kernels::isa_name(model->isa())));
+    root.set("rows", std::move(list));
+    fmt::print("{}\n", root.dump());
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& root, Selected& selected) {
+  CLI::App* bench = add_command(root, "bench", "Measure speed",
+                                "  weir bench engine smollm2-135m-instruct --prompt 512 --gen 64 --batch 1,4,16\n");
+  bench->require_subcommand(1);
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive this call
+  CLI::App* c = add_command(*bench, "engine", "Prefill and decode speed of a model, without a server",
+                            "  weir bench engine smollm2-135m-instruct\n"
+                            "  weir bench engine model.gguf --prompt 512 --gen 64 --batch 1,4,16 --reps 3 --json\n");
+  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  c->add_option("--prompt", o->bench.prompt_tokens, "tokens of the prefill row, 0 for none")
+      ->check(CLI::Range(0, 1 << 20))->capture_default_str();
+  c->add_option("--gen", o->bench.gen_tokens, "tokens of each decode row, 0 for none")
+      ->check(CLI::Range(0, 1 << 20))->capture_default_str();
+  c->add_option("--batch", o->bench.batches, "concurrent sequences, a decode row for each")
+      ->delimiter(',')->check(CLI::Range(1, 256))->capture_default_str();
+  c->add_option("--batched-prompt", o->bench.batched_prompt_tokens, "cached tokens before a decode row of several sequences")
+      ->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  c->add_option("--reps", o->bench.reps, "counted repetitions")->check(CLI::Range(1, 1000))->capture_default_str();
+  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
+      ->check(CLI::Range(1, 256));
+  c->add_flag("--json", o->json, "one JSON document");
+  c->callback([o, &selected] { selected.action = [o] { return bench_engine(*o); }; });
+}
+
+}  // namespace weir::cli

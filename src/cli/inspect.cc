@@ -1,0 +1,187 @@
+// weir inspect: what is in a GGUF file, what it needs, what this machine would run it with.
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/model_path.h"
+#include "cli/terminal.h"
+#include "gguf/file.h"
+#include "kernels/isa.h"
+#include "model/config.h"
+#include "model/footprint.h"
+#include "os/cpu.h"
+#include "os/memory.h"
+#include "text/json.h"
+
+namespace weir::cli {
+namespace {
+
+constexpr uint64_t kStepTokens = 512;  // the engine's default token budget
+
+struct Options {
+  std::string model;
+  bool tensors = false;
+  bool json = false;
+  uint64_t context_tokens = 0;
+};
+
+struct TypeTotals {
+  uint64_t tensors = 0;
+  uint64_t elements = 0;
+  uint64_t bytes = 0;
+};
+
+std::map<std::string, TypeTotals> totals_by_type(const gguf::File& file) {
+  std::map<std::string, TypeTotals> totals;
+  for (const gguf::Tensor& t : file.tensors()) {
+    TypeTotals& sum = totals[gguf::type_name(t.type)];
+    ++sum.tensors;
+    sum.elements += t.elements();
+    sum.bytes += t.data.size();
+  }
+  return totals;
+}
+
+std::string shape_text(const gguf::Tensor& t) { return fmt::format("[{}]", fmt::join(t.shape, ", ")); }
+
+text::Json tensor_json(const gguf::Tensor& t) {
+  text::Json shape = text::Json::array();
+  for (const uint64_t d : t.shape) shape.push_back(static_cast<int64_t>(d));
+  text::Json o = text::Json::object();
+  o.set("name", t.name);
+  o.set("type", gguf::type_name(t.type));
+  o.set("shape", std::move(shape));
+  o.set("bytes", static_cast<int64_t>(t.data.size()));
+  return o;
+}
+
+text::Json memory_json(const model::Footprint& f, uint64_t available) {
+  text::Json o = text::Json::object();
+  o.set("context_tokens", static_cast<int64_t>(f.kv_tokens));
+  o.set("weight_bytes", static_cast<int64_t>(f.weight_bytes));
+  o.set("kv_bytes", static_cast<int64_t>(f.kv_bytes));
+  o.set("workspace_bytes", static_cast<int64_t>(f.workspace_bytes));
+  o.set("total_bytes", static_cast<int64_t>(f.total_bytes()));
+  o.set("available_bytes", static_cast<int64_t>(available));
+  return o;
+}
+
+// What the machine side of the report needs.
+struct Machine {
+  std::string cpu = os::cpu_model_name();
+  int cores = os::usable_cores();
+  kernels::Isa isa = kernels::Isa::kScalar;
+  uint64_t available_bytes = 0;
+};
+
+Result<Machine> look_at_machine() {
+  Machine m;
+  WEIR_ASSIGN(m.isa, kernels::choose_isa(os::detect_cpu(), ""));
+  WEIR_ASSIGN(m.available_bytes, os::available_memory_bytes());
+  return m;
+}
+
+void print_json(const Options& o, const gguf::File& file, const Result<model::Config>& config, const Machine& m) {
+  text::Json root = text::Json::object();
+  root.set("path", file.path());
+  root.set("gguf_version", static_cast<int64_t>(file.version()));
+  root.set("bytes", static_cast<int64_t>(file.total_bytes()));
+  text::Json metadata = text::Json::object();
+  for (const gguf::Metadata& kv : file.metadata()) metadata.set(std::string(kv.key), kv.value.to_text());
+  root.set("metadata", std::move(metadata));
+  text::Json types = text::Json::object();
+  for (const auto& [name, sum] : totals_by_type(file)) {
+    text::Json row = text::Json::object();
+    row.set("tensors", static_cast<int64_t>(sum.tensors));
+    row.set("elements", static_cast<int64_t>(sum.elements));
+    row.set("bytes", static_cast<int64_t>(sum.bytes));
+    types.set(name, std::move(row));
+  }
+  root.set("types", std::move(types));
+  if (config.ok()) {
+    const uint64_t context = o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
+    const auto f = model::estimate_footprint(file, *config, m.isa, context, kStepTokens);
+    root.set("runs", f.ok());
+    if (f.ok()) root.set("memory", memory_json(*f, m.available_bytes));
+    if (!f.ok()) root.set("why_not", f.error().message);
+  } else {
+    root.set("runs", false);
+    root.set("why_not", config.error().message);
+  }
+  text::Json machine = text::Json::object();
+  machine.set("cpu", m.cpu);
+  machine.set("cores", static_cast<int64_t>(m.cores));
+  machine.set("isa", std::string(kernels::isa_name(m.isa)));
+  root.set("machine", std::move(machine));
+  if (o.tensors) {
+    text::Json list = text::Json::array();
+    for (const gguf::Tensor& t : file.tensors()) list.push_back(tensor_json(t));
+    root.set("tensors", std::move(list));
+  }
+  fmt::print("{}\n", root.dump());
+}
+
+void print_text(const Options& o, const gguf::File& file, const Result<model::Config>& config, const Machine& m) {
+  fmt::print("{}: GGUF v{}, {}, {} tensors, {} part(s)\n\nmetadata\n", file.path(), file.version(),
+             format_bytes(file.total_bytes()), file.tensors().size(), file.parts());
+  for (const gguf::Metadata& kv : file.metadata()) fmt::print("  {:<42} {}\n", kv.key, kv.value.to_text());
+  fmt::print("\nsizes by type\n");
+  for (const auto& [name, sum] : totals_by_type(file)) {
+    fmt::print("  {:<8} {:>5} tensors {:>14} weights {:>12}\n", name, sum.tensors, sum.elements, format_bytes(sum.bytes));
+  }
+  if (o.tensors) {
+    fmt::print("\ntensors\n");
+    for (const gguf::Tensor& t : file.tensors()) {
+      fmt::print("  {:<40} {:<6} {:<22} {:>12}\n", t.name, gguf::type_name(t.type), shape_text(t),
+                 format_bytes(t.data.size()));
+    }
+  }
+  fmt::print("\nthis machine: {}, {} core(s), kernels {}, {} of memory available\n", m.cpu, m.cores, kernels::isa_name(m.isa),
+             format_bytes(m.available_bytes));
+  if (!config.ok()) {
+    fmt::print("does not run here: {}\n", config.error().message);
+    return;
+  }
+  const uint64_t context = o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
+  const auto footprint = model::estimate_footprint(file, *config, m.isa, context, kStepTokens);
+  if (!footprint.ok()) {
+    fmt::print("does not run here: {}\n", footprint.error().message);
+    return;
+  }
+  const model::Footprint& f = *footprint;
+  fmt::print("memory to serve one context of {} tokens: weights {} + KV cache {} + workspace {} = {}\n", context,
+             format_bytes(f.weight_bytes), format_bytes(f.kv_bytes), format_bytes(f.workspace_bytes),
+             format_bytes(f.total_bytes()));
+}
+
+Result<int> inspect(const Options& o) {
+  WEIR_ASSIGN(const std::string path, resolve_model(o.model));
+  WEIR_ASSIGN(const gguf::File file, gguf::File::open(path));
+  WEIR_ASSIGN(const Machine machine, look_at_machine());
+  const Result<model::Config> config = model::read_config(file);
+  if (o.json) {
+    print_json(o, file, config, machine);
+  } else {
+    print_text(o, file, config, machine);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& root, Selected& selected) {
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive this call
+  CLI::App* c = add_command(root, "inspect", "Metadata, sizes, memory at a context length, and what runs it here",
+                            "  weir inspect smollm2-135m-instruct\n"
+                            "  weir inspect model.gguf --tensors --json | jq .types\n");
+  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  c->add_option("--ctx", o->context_tokens, "tokens of context for the memory figure (default: the trained window)")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 27));
+  c->add_flag("--tensors", o->tensors, "list every tensor");
+  c->add_flag("--json", o->json, "one JSON document");
+  c->callback([o, &selected] { selected.action = [o] { return inspect(*o); }; });
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,23 @@
+// From a MODEL argument to a model ready to run, with a progress bar and the errors users see.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "engine/loaded_model.h"
+
+namespace weir::cli {
+
+struct LoadRequest {
+  std::string model;            // as resolve_model takes it
+  int threads = 0;              // 0: the cores this process may use
+  int32_t step_tokens = 512;    // tokens of one step
+  int64_t kv_tokens = 0;        // tokens of KV cache; 0: one full window, at most a quarter of free memory
+};
+
+// Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.
+Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);
+
+}  // namespace weir::cli

@@ -1,0 +1,49 @@
+// The tensors of a model in the form the kernels read: matrices repacked into panels, vectors in f32.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "gguf/file.h"
+#include "kernels/isa.h"
+#include "kernels/packed_matrix.h"
+#include "kernels/thread_pool.h"
+#include "model/config.h"
+
+namespace weir::model {
+
+// Matrices are logical [out, in]; y = W·x. Bias vectors are empty where the model has none.
+struct LayerWeights {
+  std::vector<float> attn_norm;  // [dim]
+  std::vector<float> ffn_norm;   // [dim]
+  std::vector<float> q_norm;     // [head_dim], or empty
+  std::vector<float> k_norm;     // [head_dim], or empty
+  kernels::PackedMatrix q;       // [q_dim, dim]
+  kernels::PackedMatrix k;       // [kv_dim, dim]
+  kernels::PackedMatrix v;       // [kv_dim, dim]
+  kernels::PackedMatrix o;       // [dim, q_dim]
+  kernels::PackedMatrix gate;    // [ffn_dim, dim]
+  kernels::PackedMatrix up;      // [ffn_dim, dim]
+  kernels::PackedMatrix down;    // [dim, ffn_dim]
+  std::vector<float> q_bias, k_bias, v_bias, o_bias, gate_bias, up_bias, down_bias;
+};
+
+struct Weights {
+  const gguf::Tensor* embedding = nullptr;  // [vocab, dim] in the file's mapping; rows are decoded as needed
+  std::vector<LayerWeights> layers;
+  std::vector<float> output_norm;  // [dim]
+  kernels::PackedMatrix output;    // [vocab, dim]; from the embedding when tied
+  std::vector<float> rope_factors; // [rope dims / 2], or empty
+  uint64_t packed_bytes = 0;       // of all matrices
+};
+
+// Checks every tensor's presence, shape, type and finiteness, then packs. `file` must outlive the result.
+// progress(tensors done, all), on the calling thread. Errors: kCorrupt (missing tensor, wrong shape, NaN), kUnsupported
+// (tensor type without a kernel), each naming the tensor.
+Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa, kernels::ThreadPool& pool,
+                             const std::function<void(size_t, size_t)>& progress);
+
+}  // namespace weir::model
