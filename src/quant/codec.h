@@ -1,6 +1,7 @@
 // Scalar encode and decode of the ggml block formats: the reference that kernels are tested
 // against. Bit-exact with gguf.quants.dequantize / quantize of the Python package `gguf` (0.19),
-// which in turn follows ggml-quants.c.
+// which in turn follows ggml-quants.c. (One case is left open there: the sign of a zero minimum in
+// Q4_1 when a block holds both zeros; here the first of them counts.)
 #pragma once
 
 #include <cstddef>
