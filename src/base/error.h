@@ -1,5 +1,6 @@
-// Error values. Every failure that outside input can cause travels as an Error inside a Result; the HTTP
-// status, OpenAI type and retry advice of a code live in one table (api/error_table.h), exit codes in cli/.
+// Error values. Every failure that outside input can cause travels as an Error inside a Result; the
+// HTTP status, OpenAI type and retry advice of a code live in one table (api/error_table.h), exit
+// codes in cli/.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,13 +13,13 @@ namespace weir {
 
 enum class ErrorCode {
   // Files, models, machine.
-  kIo,             // the operating system refused: path and reason in the message
-  kNotFound,       // no such file
-  kCorrupt,        // bytes that break the format: key or offset in the message
-  kUnsupported,    // well formed, but weir does not know it: the known ones in the message
-  kLimit,          // a named bound was passed
-  kOutOfMemory,    // would not fit: arithmetic in the message
-  kUsage,          // a wrong argument on the command line
+  kIo,           // the operating system refused: path and reason in the message
+  kNotFound,     // no such file
+  kCorrupt,      // bytes that break the format: key or offset in the message
+  kUnsupported,  // well formed, but weir does not know it: the known ones in the message
+  kLimit,        // a named bound was passed
+  kOutOfMemory,  // would not fit: arithmetic in the message
+  kUsage,        // a wrong argument on the command line
   // Requests; the names are the `code` of SURFACE section 3.
   kInvalidJson,
   kInvalidValue,
@@ -71,8 +72,8 @@ template <typename... Args>
 
 // As make_error, for a request field: param is its path.
 template <typename... Args>
-[[nodiscard]] Error param_error(ErrorCode code, std::string_view param, fmt::format_string<Args...> format,
-                                Args&&... args) {
+[[nodiscard]] Error param_error(ErrorCode code, std::string_view param,
+                                fmt::format_string<Args...> format, Args&&... args) {
   return Error{code, fmt::format(format, std::forward<Args>(args)...), std::string(param), 0.0};
 }
 

@@ -1,5 +1,6 @@
 // Result<T>: a value or an Error. The only way a function reports what outside input can cause.
-// WEIR_TRY(expr) returns the error of a Result<void>; WEIR_ASSIGN(auto x, expr) also binds the value.
+// WEIR_TRY(expr) returns the error of a Result<void>; WEIR_ASSIGN(auto x, expr) also binds the
+// value.
 #pragma once
 
 #include <cassert>
@@ -14,8 +15,10 @@ namespace weir {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -64,15 +67,15 @@ using Status = Result<void>;
 
 #define WEIR_CONCAT_(a, b) a##b
 #define WEIR_CONCAT(a, b) WEIR_CONCAT_(a, b)
-#define WEIR_TRY(expr)                                      \
-  do {                                                      \
-    if (auto weir_status_ = (expr); !weir_status_.ok()) {   \
-      return std::move(weir_status_).error();               \
-    }                                                       \
+#define WEIR_TRY(expr)                                    \
+  do {                                                    \
+    if (auto weir_status_ = (expr); !weir_status_.ok()) { \
+      return std::move(weir_status_).error();             \
+    }                                                     \
   } while (false)
-#define WEIR_ASSIGN_(tmp, decl, expr)                \
-  auto tmp = (expr);                                 \
-  if (!tmp.ok()) return std::move(tmp).error();      \
+#define WEIR_ASSIGN_(tmp, decl, expr)           \
+  auto tmp = (expr);                            \
+  if (!tmp.ok()) return std::move(tmp).error(); \
   decl = std::move(tmp).value()
 #define WEIR_ASSIGN(decl, expr) WEIR_ASSIGN_(WEIR_CONCAT(weir_result_, __LINE__), decl, expr)
 

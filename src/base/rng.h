@@ -1,6 +1,7 @@
-// Counter-based random numbers: a draw is a pure function of (seed, stream, counter), so the sample at a
-// position does not depend on what ran before it (DESIGN invariant 1). Philox4x32-10, from Salmon et al.,
-// "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; known-answer vectors in rng_test.cc.
+// Counter-based random numbers: a draw is a pure function of (seed, stream, counter), so the sample
+// at a position does not depend on what ran before it (DESIGN invariant 1). Philox4x32-10, from
+// Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; known-answer vectors in
+// rng_test.cc.
 #pragma once
 
 #include <array>
@@ -43,7 +44,9 @@ class Rng {
   uint64_t next() { return random_u64(seed_, stream_, counter_++); }
   double unit() { return random_unit(seed_, stream_, counter_++); }
   // Uniform in [0, n); n > 0. The bias is below 2^-32 for n < 2^32.
-  uint64_t below(uint64_t n) { return static_cast<uint64_t>((static_cast<uint128>(next()) * n) >> 64); }
+  uint64_t below(uint64_t n) {
+    return static_cast<uint64_t>((static_cast<uint128>(next()) * n) >> 64);
+  }
 
  private:
   uint64_t seed_;

@@ -1,5 +1,6 @@
 // Names for clang's -Wthread-safety, and a mutex and lock that carry them (std::mutex does not).
-// Source: the "Thread Safety Analysis" page of the Clang documentation. Empty under other compilers.
+// Source: the "Thread Safety Analysis" page of the Clang documentation. Empty under other
+// compilers.
 #pragma once
 
 #include <chrono>
@@ -48,7 +49,8 @@ class ConditionVariable {
  public:
   void wait(Mutex& mutex) WEIR_REQUIRES(mutex) { cv_.wait(mutex); }
   template <typename Rep, typename Period>
-  std::cv_status wait_for(Mutex& mutex, std::chrono::duration<Rep, Period> timeout) WEIR_REQUIRES(mutex) {
+  std::cv_status wait_for(Mutex& mutex, std::chrono::duration<Rep, Period> timeout)
+      WEIR_REQUIRES(mutex) {
     return cv_.wait_for(mutex, timeout);
   }
   void notify_one() { cv_.notify_one(); }

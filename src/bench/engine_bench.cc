@@ -8,7 +8,9 @@
 namespace weir::bench {
 namespace {
 
-int32_t pages_for(int32_t tokens, int32_t page_tokens) { return (tokens + page_tokens - 1) / page_tokens; }
+int32_t pages_for(int32_t tokens, int32_t page_tokens) {
+  return (tokens + page_tokens - 1) / page_tokens;
+}
 
 // Sequences with made-up tokens, each with its own run of pages.
 class Sequences {
@@ -18,7 +20,8 @@ class Sequences {
     Rng rng(1);
     for (int32_t s = 0; s < count; ++s) {
       std::vector<int32_t> ids(static_cast<size_t>(tokens_each));
-      for (int32_t& id : ids) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(runner.vocab_size())));
+      for (int32_t& id : ids)
+        id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(runner.vocab_size())));
       tokens_.push_back(std::move(ids));
       std::vector<int32_t> pages(static_cast<size_t>(pages_each));
       std::iota(pages.begin(), pages.end(), s * pages_each);
@@ -31,7 +34,8 @@ class Sequences {
     for (int32_t at = from; at < to; at += step_tokens) {
       const int32_t end = std::min(to, at + step_tokens);
       const model::Chunk chunk = part(s, at, end, end == to ? 1 : 0);
-      logits_.resize(static_cast<size_t>(chunk.logit_rows) * static_cast<size_t>(runner_.vocab_size()));
+      logits_.resize(static_cast<size_t>(chunk.logit_rows) *
+                     static_cast<size_t>(runner_.vocab_size()));
       WEIR_TRY(runner_.forward({&chunk, 1}, logits_));
     }
     return {};
@@ -50,7 +54,8 @@ class Sequences {
  private:
   model::Chunk part(size_t s, int32_t from, int32_t to, int32_t logit_rows) const {
     model::Chunk chunk;
-    chunk.tokens = std::span<const int32_t>(tokens_[s]).subspan(static_cast<size_t>(from), static_cast<size_t>(to - from));
+    chunk.tokens = std::span<const int32_t>(tokens_[s])
+                       .subspan(static_cast<size_t>(from), static_cast<size_t>(to - from));
     chunk.position = from;
     chunk.pages = pages_[s];
     chunk.logit_rows = logit_rows;
@@ -68,8 +73,8 @@ EngineBenchRow summarize(std::string test, int32_t batch, std::vector<double> ra
 }
 
 // Times `work` reps times after one warm-up; tokens per call give the rate.
-Result<EngineBenchRow> measure(const std::string& test, int32_t batch, int32_t reps, double tokens, const Clock& clock,
-                               const std::function<Status()>& work) {
+Result<EngineBenchRow> measure(const std::string& test, int32_t batch, int32_t reps, double tokens,
+                               const Clock& clock, const std::function<Status()>& work) {
   std::vector<double> rates;
   for (int32_t i = 0; i <= reps; ++i) {
     const int64_t start = clock.now_ns();
@@ -91,8 +96,9 @@ int64_t required_kv_tokens(const EngineBenchOptions& o, int32_t page_tokens) {
   return pages * page_tokens;
 }
 
-Result<std::vector<EngineBenchRow>> bench_engine(engine::Runner& runner, const EngineBenchOptions& o, const Clock& clock,
-                                                 const std::function<void(const EngineBenchRow&)>& row_done) {
+Result<std::vector<EngineBenchRow>> bench_engine(
+    engine::Runner& runner, const EngineBenchOptions& o, const Clock& clock,
+    const std::function<void(const EngineBenchRow&)>& row_done) {
   std::vector<EngineBenchRow> rows;
   const auto done = [&](EngineBenchRow row) {
     if (row_done) row_done(row);
@@ -100,7 +106,8 @@ Result<std::vector<EngineBenchRow>> bench_engine(engine::Runner& runner, const E
   };
   const int32_t longest = std::max(o.prompt_tokens, o.batched_prompt_tokens + o.gen_tokens);
   if (longest > runner.max_context_tokens()) {
-    return make_error(ErrorCode::kInvalidValue, "a row needs {} tokens of context; the model's window is {}", longest,
+    return make_error(ErrorCode::kInvalidValue,
+                      "a row needs {} tokens of context; the model's window is {}", longest,
                       runner.max_context_tokens());
   }
   if (o.prompt_tokens > 0) {
@@ -112,15 +119,19 @@ Result<std::vector<EngineBenchRow>> bench_engine(engine::Runner& runner, const E
   }
   if (o.gen_tokens < 1) return rows;
   for (const int32_t batch : o.batches) {
-    // One stream starts from nothing, as llama-bench; several from a prompt each, as llama-batched-bench.
+    // One stream starts from nothing, as llama-bench; several from a prompt each, as
+    // llama-batched-bench.
     const int32_t context = batch == 1 ? 0 : o.batched_prompt_tokens;
     Sequences all(runner, batch, context + o.gen_tokens);
-    for (size_t s = 0; s < all.count() && context > 0; ++s) WEIR_TRY(all.prefill(s, 0, context, o.step_tokens));
-    WEIR_ASSIGN(EngineBenchRow row, measure(fmt::format("tg{}", o.gen_tokens), batch, o.reps,
-                                            static_cast<double>(o.gen_tokens) * batch, clock, [&]() -> Status {
-                                              for (int32_t i = 0; i < o.gen_tokens; ++i) WEIR_TRY(all.decode(context + i));
-                                              return {};
-                                            }));
+    for (size_t s = 0; s < all.count() && context > 0; ++s)
+      WEIR_TRY(all.prefill(s, 0, context, o.step_tokens));
+    WEIR_ASSIGN(EngineBenchRow row,
+                measure(fmt::format("tg{}", o.gen_tokens), batch, o.reps,
+                        static_cast<double>(o.gen_tokens) * batch, clock, [&]() -> Status {
+                          for (int32_t i = 0; i < o.gen_tokens; ++i)
+                            WEIR_TRY(all.decode(context + i));
+                          return {};
+                        }));
     done(std::move(row));
   }
   return rows;

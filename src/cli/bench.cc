@@ -37,8 +37,8 @@ Result<int> bench_engine(const Options& o) {
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   const SystemClock clock;
   if (!o.json) {
-    fmt::print("{}, {} thread(s), kernels {}; median of {} after one warm-up\n", o.model, model->threads(),
-               kernels::isa_name(model->isa()), o.bench.reps);
+    fmt::print("{}, {} thread(s), kernels {}; median of {} after one warm-up\n", o.model,
+               model->threads(), kernels::isa_name(model->isa()), o.bench.reps);
     fmt::print("{:<8} {:>5} {:>12} {:>12} {:>12}\n", "test", "batch", "tok/s", "min", "max");
   }
   const auto print_row = [&](const bench::EngineBenchRow& row) {
@@ -65,23 +65,34 @@ Result<int> bench_engine(const Options& o) {
 }  // namespace
 
 void add_bench(CLI::App& root, Selected& selected) {
-  CLI::App* bench = add_command(root, "bench", "Measure speed",
-                                "  weir bench engine smollm2-135m-instruct --prompt 512 --gen 64 --batch 1,4,16\n");
+  CLI::App* bench = add_command(
+      root, "bench", "Measure speed",
+      "  weir bench engine smollm2-135m-instruct --prompt 512 --gen 64 --batch 1,4,16\n");
   bench->require_subcommand(1);
-  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive this call
-  CLI::App* c = add_command(*bench, "engine", "Prefill and decode speed of a model, without a server",
-                            "  weir bench engine smollm2-135m-instruct\n"
-                            "  weir bench engine model.gguf --prompt 512 --gen 64 --batch 1,4,16 --reps 3 --json\n");
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
+                                         // this call
+  CLI::App* c = add_command(
+      *bench, "engine", "Prefill and decode speed of a model, without a server",
+      "  weir bench engine smollm2-135m-instruct\n"
+      "  weir bench engine model.gguf --prompt 512 --gen 64 --batch 1,4,16 --reps 3 --json\n");
   c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
   c->add_option("--prompt", o->bench.prompt_tokens, "tokens of the prefill row, 0 for none")
-      ->check(CLI::Range(0, 1 << 20))->capture_default_str();
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   c->add_option("--gen", o->bench.gen_tokens, "tokens of each decode row, 0 for none")
-      ->check(CLI::Range(0, 1 << 20))->capture_default_str();
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   c->add_option("--batch", o->bench.batches, "concurrent sequences, a decode row for each")
-      ->delimiter(',')->check(CLI::Range(1, 256))->capture_default_str();
-  c->add_option("--batched-prompt", o->bench.batched_prompt_tokens, "cached tokens before a decode row of several sequences")
-      ->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  c->add_option("--reps", o->bench.reps, "counted repetitions")->check(CLI::Range(1, 1000))->capture_default_str();
+      ->delimiter(',')
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  c->add_option("--batched-prompt", o->bench.batched_prompt_tokens,
+                "cached tokens before a decode row of several sequences")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  c->add_option("--reps", o->bench.reps, "counted repetitions")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
       ->check(CLI::Range(1, 256));
   c->add_flag("--json", o->json, "one JSON document");

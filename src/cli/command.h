@@ -1,5 +1,6 @@
-// How a subcommand hooks into the program: it declares its options on the root and, when chosen, leaves the action
-// that main() runs. An action returns the exit code, or an Error that main() prints and maps to one.
+// How a subcommand hooks into the program: it declares its options on the root and, when chosen,
+// leaves the action that main() runs. An action returns the exit code, or an Error that main()
+// prints and maps to one.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -34,6 +35,7 @@ void add_bench(CLI::App& root, Selected& selected);
 void add_eval(CLI::App& root, Selected& selected);
 
 // A subcommand whose help starts with examples.
-CLI::App* add_command(CLI::App& root, const std::string& name, const std::string& summary, const std::string& examples);
+CLI::App* add_command(CLI::App& root, const std::string& name, const std::string& summary,
+                      const std::string& examples);
 
 }  // namespace weir::cli

@@ -44,7 +44,9 @@ std::map<std::string, TypeTotals> totals_by_type(const gguf::File& file) {
   return totals;
 }
 
-std::string shape_text(const gguf::Tensor& t) { return fmt::format("[{}]", fmt::join(t.shape, ", ")); }
+std::string shape_text(const gguf::Tensor& t) {
+  return fmt::format("[{}]", fmt::join(t.shape, ", "));
+}
 
 text::Json tensor_json(const gguf::Tensor& t) {
   text::Json shape = text::Json::array();
@@ -83,13 +85,15 @@ Result<Machine> look_at_machine() {
   return m;
 }
 
-void print_json(const Options& o, const gguf::File& file, const Result<model::Config>& config, const Machine& m) {
+void print_json(const Options& o, const gguf::File& file, const Result<model::Config>& config,
+                const Machine& m) {
   text::Json root = text::Json::object();
   root.set("path", file.path());
   root.set("gguf_version", static_cast<int64_t>(file.version()));
   root.set("bytes", static_cast<int64_t>(file.total_bytes()));
   text::Json metadata = text::Json::object();
-  for (const gguf::Metadata& kv : file.metadata()) metadata.set(std::string(kv.key), kv.value.to_text());
+  for (const gguf::Metadata& kv : file.metadata())
+    metadata.set(std::string(kv.key), kv.value.to_text());
   root.set("metadata", std::move(metadata));
   text::Json types = text::Json::object();
   for (const auto& [name, sum] : totals_by_type(file)) {
@@ -101,7 +105,8 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
   }
   root.set("types", std::move(types));
   if (config.ok()) {
-    const uint64_t context = o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
+    const uint64_t context =
+        o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
     const auto f = model::estimate_footprint(file, *config, m.isa, context, kStepTokens);
     root.set("runs", f.ok());
     if (f.ok()) root.set("memory", memory_json(*f, m.available_bytes));
@@ -123,13 +128,16 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
   fmt::print("{}\n", root.dump());
 }
 
-void print_text(const Options& o, const gguf::File& file, const Result<model::Config>& config, const Machine& m) {
+void print_text(const Options& o, const gguf::File& file, const Result<model::Config>& config,
+                const Machine& m) {
   fmt::print("{}: GGUF v{}, {}, {} tensors, {} part(s)\n\nmetadata\n", file.path(), file.version(),
              format_bytes(file.total_bytes()), file.tensors().size(), file.parts());
-  for (const gguf::Metadata& kv : file.metadata()) fmt::print("  {:<42} {}\n", kv.key, kv.value.to_text());
+  for (const gguf::Metadata& kv : file.metadata())
+    fmt::print("  {:<42} {}\n", kv.key, kv.value.to_text());
   fmt::print("\nsizes by type\n");
   for (const auto& [name, sum] : totals_by_type(file)) {
-    fmt::print("  {:<8} {:>5} tensors {:>14} weights {:>12}\n", name, sum.tensors, sum.elements, format_bytes(sum.bytes));
+    fmt::print("  {:<8} {:>5} tensors {:>14} weights {:>12}\n", name, sum.tensors, sum.elements,
+               format_bytes(sum.bytes));
   }
   if (o.tensors) {
     fmt::print("\ntensors\n");
@@ -138,22 +146,24 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
                  format_bytes(t.data.size()));
     }
   }
-  fmt::print("\nthis machine: {}, {} core(s), kernels {}, {} of memory available\n", m.cpu, m.cores, kernels::isa_name(m.isa),
-             format_bytes(m.available_bytes));
+  fmt::print("\nthis machine: {}, {} core(s), kernels {}, {} of memory available\n", m.cpu, m.cores,
+             kernels::isa_name(m.isa), format_bytes(m.available_bytes));
   if (!config.ok()) {
     fmt::print("does not run here: {}\n", config.error().message);
     return;
   }
-  const uint64_t context = o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
+  const uint64_t context =
+      o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
   const auto footprint = model::estimate_footprint(file, *config, m.isa, context, kStepTokens);
   if (!footprint.ok()) {
     fmt::print("does not run here: {}\n", footprint.error().message);
     return;
   }
   const model::Footprint& f = *footprint;
-  fmt::print("memory to serve one context of {} tokens: weights {} + KV cache {} + workspace {} = {}\n", context,
-             format_bytes(f.weight_bytes), format_bytes(f.kv_bytes), format_bytes(f.workspace_bytes),
-             format_bytes(f.total_bytes()));
+  fmt::print(
+      "memory to serve one context of {} tokens: weights {} + KV cache {} + workspace {} = {}\n",
+      context, format_bytes(f.weight_bytes), format_bytes(f.kv_bytes),
+      format_bytes(f.workspace_bytes), format_bytes(f.total_bytes()));
 }
 
 Result<int> inspect(const Options& o) {
@@ -172,12 +182,15 @@ Result<int> inspect(const Options& o) {
 }  // namespace
 
 void add_inspect(CLI::App& root, Selected& selected) {
-  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive this call
-  CLI::App* c = add_command(root, "inspect", "Metadata, sizes, memory at a context length, and what runs it here",
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
+                                         // this call
+  CLI::App* c = add_command(root, "inspect",
+                            "Metadata, sizes, memory at a context length, and what runs it here",
                             "  weir inspect smollm2-135m-instruct\n"
                             "  weir inspect model.gguf --tensors --json | jq .types\n");
   c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
-  c->add_option("--ctx", o->context_tokens, "tokens of context for the memory figure (default: the trained window)")
+  c->add_option("--ctx", o->context_tokens,
+                "tokens of context for the memory figure (default: the trained window)")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 27));
   c->add_flag("--tensors", o->tensors, "list every tensor");
   c->add_flag("--json", o->json, "one JSON document");

@@ -12,7 +12,8 @@ namespace weir::cli {
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request) {
   WEIR_ASSIGN(const std::string path, resolve_model(request.model));
   const char* isa = std::getenv("WEIR_ISA");
-  WEIR_ASSIGN(const kernels::Isa chosen, kernels::choose_isa(os::detect_cpu(), isa == nullptr ? "" : isa));
+  WEIR_ASSIGN(const kernels::Isa chosen,
+              kernels::choose_isa(os::detect_cpu(), isa == nullptr ? "" : isa));
   const SystemClock clock;
   ProgressBar bar("loading", 1000, clock);
   engine::LoadOptions options;
@@ -20,7 +21,9 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
   options.threads = request.threads > 0 ? request.threads : os::usable_cores();
   options.max_step_tokens = request.step_tokens;
   options.kv_tokens = request.kv_tokens;
-  options.progress = [&bar](size_t done, size_t all) { bar.update(all == 0 ? 1000 : done * 1000 / all); };
+  options.progress = [&bar](size_t done, size_t all) {
+    bar.update(all == 0 ? 1000 : done * 1000 / all);
+  };
   return engine::LoadedModel::load(path, options);
 }
 

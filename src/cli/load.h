@@ -11,10 +11,11 @@
 namespace weir::cli {
 
 struct LoadRequest {
-  std::string model;            // as resolve_model takes it
-  int threads = 0;              // 0: the cores this process may use
-  int32_t step_tokens = 512;    // tokens of one step
-  int64_t kv_tokens = 0;        // tokens of KV cache; 0: one full window, at most a quarter of free memory
+  std::string model;          // as resolve_model takes it
+  int threads = 0;            // 0: the cores this process may use
+  int32_t step_tokens = 512;  // tokens of one step
+  int64_t kv_tokens =
+      0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
 };
 
 // Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.

@@ -10,9 +10,12 @@ namespace {
 
 constexpr const char* kExamples =
     "Examples:\n"
-    "  weir run smollm2-135m-instruct -p \"The capital of France is\"   one answer on the terminal\n"
-    "  weir serve smollm2-135m-instruct --port 8080                    an OpenAI-compatible server\n"
-    "  weir inspect model.gguf                                        what is in the file, what it needs\n";
+    "  weir run smollm2-135m-instruct -p \"The capital of France is\"   one answer on the "
+    "terminal\n"
+    "  weir serve smollm2-135m-instruct --port 8080                    an OpenAI-compatible "
+    "server\n"
+    "  weir inspect model.gguf                                        what is in the file, what it "
+    "needs\n";
 
 int run(int argc, char** argv) {
   CLI::App app{"weir: serve GGUF language models on CPUs", "weir"};
@@ -32,7 +35,8 @@ int run(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? weir::cli::kExitOk : weir::cli::kExitUsage;
   }
-  weir::Result<int> result = selected.action ? selected.action() : weir::Result<int>(weir::cli::kExitUsage);
+  weir::Result<int> result =
+      selected.action ? selected.action() : weir::Result<int>(weir::cli::kExitUsage);
   if (!result.ok()) {
     fmt::print(stderr, "weir: {}\n", result.error().message);
     return weir::cli::exit_code(result.error().code);

@@ -10,12 +10,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "models" of the working directory, then of each folder above the program (build/release/weir → the checkout).
+// "models" of the working directory, then of each folder above the program (build/release/weir →
+// the checkout).
 std::vector<fs::path> model_folders() {
   std::vector<fs::path> folders{"models"};
   std::error_code ec;
   fs::path dir = fs::read_symlink("/proc/self/exe", ec).parent_path();
-  for (int up = 0; up < 3 && !dir.empty(); ++up, dir = dir.parent_path()) folders.push_back(dir / "models");
+  for (int up = 0; up < 3 && !dir.empty(); ++up, dir = dir.parent_path())
+    folders.push_back(dir / "models");
   return folders;
 }
 
@@ -44,15 +46,17 @@ Result<std::string> resolve_model(const std::string& model) {
     if (fs::exists(path, ec)) return path.string();
     if (const std::string names = names_in(folder); !names.empty() && found.empty()) found = names;
   }
-  return make_error(ErrorCode::kNotFound,
-                    "model \"{}\" is neither a file nor a name under models/ ({}); give the path of a GGUF file", model,
-                    found.empty() ? "no models there" : "there: " + found);
+  return make_error(
+      ErrorCode::kNotFound,
+      "model \"{}\" is neither a file nor a name under models/ ({}); give the path of a GGUF file",
+      model, found.empty() ? "no models there" : "there: " + found);
 }
 
 std::string model_name(const std::string& path) {
   std::string name = fs::path(path).filename().string();
   if (name.ends_with(".gguf")) name.resize(name.size() - 5);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return name;
 }
 

@@ -7,11 +7,13 @@
 
 namespace weir::cli {
 
-// A path as it is, or a name: models/NAME.gguf below the working directory, then beside the checkout or prefix that
-// the program lies in. Error: kNotFound with the places looked at and the names that are there.
+// A path as it is, or a name: models/NAME.gguf below the working directory, then beside the
+// checkout or prefix that the program lies in. Error: kNotFound with the places looked at and the
+// names that are there.
 Result<std::string> resolve_model(const std::string& model);
 
-// The name a server announces for a model file: the file name without directories and ".gguf", in lower case.
+// The name a server announces for a model file: the file name without directories and ".gguf", in
+// lower case.
 std::string model_name(const std::string& path);
 
 }  // namespace weir::cli

@@ -31,8 +31,9 @@ void ProgressBar::update(uint64_t done, const std::string& note) {
   const int filled = static_cast<int>(share * kBarColumns);
   const double elapsed_s = static_cast<double>(now - start_ns_) * 1e-9;
   const double left_s = share > 0 ? elapsed_s * (1 - share) / share : 0;
-  fmt::print(stderr, "\r\033[K{} [{}{}] {:3.0f}% {}{} {:.0f} s left", label_, std::string(filled, '#'),
-             std::string(kBarColumns - filled, '.'), share * 100, note, note.empty() ? "" : ",", left_s);
+  fmt::print(stderr, "\r\033[K{} [{}{}] {:3.0f}% {}{} {:.0f} s left", label_,
+             std::string(filled, '#'), std::string(kBarColumns - filled, '.'), share * 100, note,
+             note.empty() ? "" : ",", left_s);
   std::fflush(stderr);
 }
 

@@ -37,7 +37,8 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, int32_t vocab_size
     int32_t id = 0;
     const auto [end, ec] = std::from_chars(text.data() + i, text.data() + text.size(), id);
     if (ec != std::errc() || id < 0 || id >= vocab_size) {
-      return make_error(ErrorCode::kUsage, "--decode: \"{}\" at character {} is not a token id; ids are 0 to {}",
+      return make_error(ErrorCode::kUsage,
+                        "--decode: \"{}\" at character {} is not a token id; ids are 0 to {}",
                         text.substr(i, 16), i, vocab_size - 1);
     }
     ids.push_back(id);
@@ -46,7 +47,8 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, int32_t vocab_size
   return ids;
 }
 
-void print_encoded(const Options& o, const text::Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+void print_encoded(const Options& o, const text::Tokenizer& tokenizer,
+                   const std::vector<int32_t>& ids) {
   if (o.json) {
     fmt::print("{{\"ids\":[{}],\"count\":{}}}\n", fmt::join(ids, ","), ids.size());
     return;
@@ -71,15 +73,17 @@ Result<int> tokenize(const Options& o) {
     }
     return kExitOk;
   }
-  print_encoded(o, *tokenizer,
-                tokenizer->encode(input, {.add_bos_eos = !o.no_bos, .parse_special = !o.no_special}));
+  print_encoded(
+      o, *tokenizer,
+      tokenizer->encode(input, {.add_bos_eos = !o.no_bos, .parse_special = !o.no_special}));
   return kExitOk;
 }
 
 }  // namespace
 
 void add_tokenize(CLI::App& root, Selected& selected) {
-  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive this call
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
+                                         // this call
   CLI::App* c = add_command(root, "tokenize", "Text to token ids and back",
                             "  weir tokenize smollm2-135m-instruct --text \"Hello world\"\n"
                             "  cat page.txt | weir tokenize model.gguf --json\n"
@@ -87,7 +91,8 @@ void add_tokenize(CLI::App& root, Selected& selected) {
   c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
   CLI::Option* text = c->add_option("--text", o->text, "the text (otherwise standard input)");
   c->add_flag("--no-bos", o->no_bos, "leave out the tokens that the vocabulary puts around a text");
-  c->add_flag("--no-special", o->no_special, "special tokens in the text are plain text; with --decode: leave them out");
+  c->add_flag("--no-special", o->no_special,
+              "special tokens in the text are plain text; with --decode: leave them out");
   c->add_flag("--decode", o->decode, "the input is token ids; print their text");
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, text, &selected] {

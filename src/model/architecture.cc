@@ -7,9 +7,18 @@ namespace {
 
 // Sources: the models' published modelling code and the tensor lists of llama.cpp's src/models.
 constexpr std::array kArchitectures{
-    Architecture{.name = "llama", .rope = RopeKind::kInterleaved, .qkv_bias = BiasRule::kOptional, .qk_norm = false},
-    Architecture{.name = "qwen2", .rope = RopeKind::kHalves, .qkv_bias = BiasRule::kRequired, .qk_norm = false},
-    Architecture{.name = "qwen3", .rope = RopeKind::kHalves, .qkv_bias = BiasRule::kOptional, .qk_norm = true},
+    Architecture{.name = "llama",
+                 .rope = RopeKind::kInterleaved,
+                 .qkv_bias = BiasRule::kOptional,
+                 .qk_norm = false},
+    Architecture{.name = "qwen2",
+                 .rope = RopeKind::kHalves,
+                 .qkv_bias = BiasRule::kRequired,
+                 .qk_norm = false},
+    Architecture{.name = "qwen3",
+                 .rope = RopeKind::kHalves,
+                 .qkv_bias = BiasRule::kOptional,
+                 .qk_norm = true},
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Architecture = data: one row per GGUF `general.architecture`. The forward pass reads the row; a new
-// architecture that fits the description is a row here, not a file.
+// Architecture = data: one row per GGUF `general.architecture`. The forward pass reads the row; a
+// new architecture that fits the description is a row here, not a file.
 #pragma once
 
 #include <span>

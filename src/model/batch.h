@@ -1,4 +1,5 @@
-// What one step feeds the model: a mixed batch of chunks, each a run of consecutive tokens of one sequence.
+// What one step feeds the model: a mixed batch of chunks, each a run of consecutive tokens of one
+// sequence.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +7,8 @@
 
 namespace weir::model {
 
-// tokens: [n] ids at absolute positions position .. position + n - 1. Keys and values before `position` are
-// already in the pages. The spans are borrowed for the call.
+// tokens: [n] ids at absolute positions position .. position + n - 1. Keys and values before
+// `position` are already in the pages. The spans are borrowed for the call.
 struct Chunk {
   std::span<const int32_t> tokens;
   int32_t position = 0;

@@ -5,7 +5,8 @@
 namespace weir::model {
 namespace {
 
-// Bounds on what a file may ask for. The largest published dense models stay below each by a factor of four.
+// Bounds on what a file may ask for. The largest published dense models stay below each by a factor
+// of four.
 constexpr uint64_t kMaxLayers = 1024;
 constexpr uint64_t kMaxDim = 1 << 17;
 constexpr uint64_t kMaxFfnDim = 1 << 20;
@@ -36,7 +37,8 @@ class Keys {
     const std::string full = key(name);
     WEIR_ASSIGN(const double value, file_.float_or(full, fallback));
     if (!std::isfinite(value) || value <= 0) {
-      return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be a finite number above 0", full, value);
+      return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be a finite number above 0",
+                        full, value);
     }
     return value;
   }
@@ -44,7 +46,8 @@ class Keys {
  private:
   static Result<int32_t> bounded(const std::string& full, uint64_t value, uint64_t max) {
     if (value < 1 || value > max) {
-      return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be between 1 and {}", full, value, max);
+      return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be between 1 and {}", full,
+                        value, max);
     }
     return static_cast<int32_t>(value);
   }
@@ -53,16 +56,19 @@ class Keys {
 };
 
 Status read_rope(const gguf::File& file, const Keys& keys, Config& c) {
-  WEIR_ASSIGN(c.rope.dims, keys.count_or("rope.dimension_count", kMaxHeadDim, static_cast<uint64_t>(c.head_dim)));
+  WEIR_ASSIGN(c.rope.dims, keys.count_or("rope.dimension_count", kMaxHeadDim,
+                                         static_cast<uint64_t>(c.head_dim)));
   if (c.rope.dims > c.head_dim || c.rope.dims % 2 != 0) {
-    return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be even and at most the head dimension {}",
+    return make_error(ErrorCode::kCorrupt,
+                      "key {} is {}; it must be even and at most the head dimension {}",
                       keys.key("rope.dimension_count"), c.rope.dims, c.head_dim);
   }
   WEIR_ASSIGN(c.rope.base, keys.positive_or("rope.freq_base", 10000.0));
   WEIR_ASSIGN(c.rope.original_context_tokens,
               keys.count_or("rope.scaling.original_context_length", kMaxContextTokens,
                             static_cast<uint64_t>(c.context_tokens)));
-  // Files from before rope.scaling.* carry the linear factor as rope.scale_linear. No type means linear.
+  // Files from before rope.scaling.* carry the linear factor as rope.scale_linear. No type means
+  // linear.
   WEIR_ASSIGN(const double old_factor, keys.positive_or("rope.scale_linear", 1.0));
   WEIR_ASSIGN(c.rope.factor, file.float_or(keys.key("rope.scaling.factor"), old_factor));
   if (c.rope.factor == 0.0) c.rope.factor = 1.0;  // converters write 0 for "none"
@@ -90,7 +96,8 @@ Status read_rope(const gguf::File& file, const Keys& keys, Config& c) {
 
 Status read_heads(const Keys& keys, Config& c) {
   WEIR_ASSIGN(c.heads, keys.count("attention.head_count", kMaxHeads));
-  WEIR_ASSIGN(c.kv_heads, keys.count_or("attention.head_count_kv", kMaxHeads, static_cast<uint64_t>(c.heads)));
+  WEIR_ASSIGN(c.kv_heads,
+              keys.count_or("attention.head_count_kv", kMaxHeads, static_cast<uint64_t>(c.heads)));
   if (c.heads % c.kv_heads != 0) {
     return make_error(ErrorCode::kCorrupt, "key {} is {}; it must divide the {} query heads",
                       keys.key("attention.head_count_kv"), c.kv_heads, c.heads);
@@ -101,11 +108,12 @@ Status read_heads(const Keys& keys, Config& c) {
   }
   const auto fallback = static_cast<uint64_t>(std::max(1, c.dim / c.heads));
   WEIR_ASSIGN(c.head_dim, keys.count_or("attention.key_length", kMaxHeadDim, fallback));
-  WEIR_ASSIGN(const int32_t value_dim,
-              keys.count_or("attention.value_length", kMaxHeadDim, static_cast<uint64_t>(c.head_dim)));
+  WEIR_ASSIGN(const int32_t value_dim, keys.count_or("attention.value_length", kMaxHeadDim,
+                                                     static_cast<uint64_t>(c.head_dim)));
   if (value_dim != c.head_dim) {
     return make_error(ErrorCode::kUnsupported, "{} is {} and {} is {}; weir needs them equal",
-                      keys.key("attention.key_length"), c.head_dim, keys.key("attention.value_length"), value_dim);
+                      keys.key("attention.key_length"), c.head_dim,
+                      keys.key("attention.value_length"), value_dim);
   }
   return {};
 }
@@ -117,7 +125,8 @@ Result<Config> read_config(const gguf::File& file) {
   Config c;
   c.arch = find_architecture(arch_name);
   if (c.arch == nullptr) {
-    return make_error(ErrorCode::kUnsupported, "architecture \"{}\" is not known; this weir runs: {}", arch_name,
+    return make_error(ErrorCode::kUnsupported,
+                      "architecture \"{}\" is not known; this weir runs: {}", arch_name,
                       known_architectures());
   }
   const Keys keys(file, arch_name);
@@ -126,7 +135,8 @@ Result<Config> read_config(const gguf::File& file) {
   if (keys.has("expert_count")) {
     WEIR_ASSIGN(const uint64_t experts, file.get_uint(keys.key("expert_count")));
     if (experts > 0) {
-      return make_error(ErrorCode::kUnsupported, "key {} is {}: mixture-of-experts models are not supported yet",
+      return make_error(ErrorCode::kUnsupported,
+                        "key {} is {}: mixture-of-experts models are not supported yet",
                         keys.key("expert_count"), experts);
     }
   }
@@ -140,10 +150,12 @@ Result<Config> read_config(const gguf::File& file) {
   WEIR_TRY(read_rope(file, keys, c));
   const gguf::Tensor* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr) {
-    return make_error(ErrorCode::kCorrupt, "tensor token_embd.weight is missing; the file is not a complete model");
+    return make_error(ErrorCode::kCorrupt,
+                      "tensor token_embd.weight is missing; the file is not a complete model");
   }
   if (embedding->shape.size() != 2 || embedding->shape[1] < 1 || embedding->shape[1] > kMaxVocab) {
-    return make_error(ErrorCode::kCorrupt, "tensor token_embd.weight must be [{}, vocabulary of 1 to {}]", c.dim,
+    return make_error(ErrorCode::kCorrupt,
+                      "tensor token_embd.weight must be [{}, vocabulary of 1 to {}]", c.dim,
                       kMaxVocab);
   }
   c.vocab_size = static_cast<int32_t>(embedding->shape[1]);

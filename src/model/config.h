@@ -1,4 +1,5 @@
-// The shape of a model, read from GGUF metadata and checked: every number that sizes a buffer is bounded here.
+// The shape of a model, read from GGUF metadata and checked: every number that sizes a buffer is
+// bounded here.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ struct RopeConfig {
   int32_t dims = 0;  // leading dimensions of a head that rotate; even, at most head_dim
   double base = 10000.0;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1.0;                // context extension factor, at least 1
+  double factor = 1.0;                  // context extension factor, at least 1
   int32_t original_context_tokens = 0;  // trained window before scaling
   double attention_factor = 1.0;
   double yarn_beta_fast = 32.0;
@@ -27,7 +28,7 @@ struct Config {
   const Architecture* arch = nullptr;
   std::string name;  // general.name, may be empty
   int32_t layers = 0;
-  int32_t dim = 0;       // width of the residual stream
+  int32_t dim = 0;  // width of the residual stream
   int32_t ffn_dim = 0;
   int32_t heads = 0;     // query heads
   int32_t kv_heads = 0;  // divides heads
@@ -45,8 +46,8 @@ struct Config {
   }
 };
 
-// Errors: kUnsupported for an architecture or feature weir does not know (with the known ones), kCorrupt for
-// missing, mistyped or out-of-range keys; each names the key and its bound.
+// Errors: kUnsupported for an architecture or feature weir does not know (with the known ones),
+// kCorrupt for missing, mistyped or out-of-range keys; each names the key and its bound.
 Result<Config> read_config(const gguf::File& file);
 
 }  // namespace weir::model

@@ -24,7 +24,8 @@ bool f32_bad(const std::byte* p) {
   return (v & 0x7F800000U) == 0x7F800000U;
 }
 
-// Byte offsets of the f16 scales in a block, as ggml lays blocks out; -1 where there are fewer than two.
+// Byte offsets of the f16 scales in a block, as ggml lays blocks out; -1 where there are fewer than
+// two.
 struct ScalePlaces {
   TensorType type;
   std::array<int, 2> offsets;
@@ -39,7 +40,8 @@ constexpr std::array kScalePlaces{
 
 Error bad(const gguf::Tensor& t, std::string_view what, uint64_t index) {
   return make_error(ErrorCode::kCorrupt,
-                    "tensor {}: {} {} is NaN or infinite; the file is damaged or was converted wrongly: download or "
+                    "tensor {}: {} {} is NaN or infinite; the file is damaged or was converted "
+                    "wrongly: download or "
                     "convert it again",
                     t.name, what, index);
 }
@@ -67,7 +69,8 @@ Status check_finite(const gguf::Tensor& t) {
     const uint64_t block_bytes = gguf::type_info(t.type)->block_bytes;
     for (uint64_t b = 0; b < t.data.size() / block_bytes; ++b) {
       for (const int offset : places.offsets) {
-        if (offset >= 0 && f16_bad(load_u16(data + b * block_bytes + static_cast<uint64_t>(offset)))) {
+        if (offset >= 0 &&
+            f16_bad(load_u16(data + b * block_bytes + static_cast<uint64_t>(offset)))) {
           return bad(t, "the scale of block", b);
         }
       }

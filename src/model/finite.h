@@ -6,8 +6,9 @@
 
 namespace weir::model {
 
-// Scans the floats of F32/F16/BF16 tensors and the scales of block formats (a few per cent of the bytes).
-// Error: kCorrupt naming tensor and element or block. Types without a known place for scales pass.
+// Scans the floats of F32/F16/BF16 tensors and the scales of block formats (a few per cent of the
+// bytes). Error: kCorrupt naming tensor and element or block. Types without a known place for
+// scales pass.
 Status check_finite(const gguf::Tensor& tensor);
 
 }  // namespace weir::model

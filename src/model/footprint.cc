@@ -13,8 +13,8 @@ double mib(uint64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 
 }  // namespace
 
-Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa, uint64_t kv_tokens,
-                                     uint64_t step_tokens) {
+Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
+                                     uint64_t kv_tokens, uint64_t step_tokens) {
   Footprint f;
   const bool tied = file.find_tensor("output.weight") == nullptr;
   for (const gguf::Tensor& t : file.tensors()) {
@@ -28,20 +28,25 @@ Result<Footprint> estimate_footprint(const gguf::File& file, const Config& confi
   }
   f.kv_tokens = kv_tokens;
   f.kv_bytes = kv_tokens * config.kv_bytes_per_token();
-  // Per token of a step: residual, normed, attention output, q, k, v, gate, up in f32, and their int8 copies.
-  const uint64_t row = static_cast<uint64_t>(config.dim) * 3 + static_cast<uint64_t>(config.q_dim()) * 2 +
-                       static_cast<uint64_t>(config.kv_dim()) * 2 + static_cast<uint64_t>(config.ffn_dim) * 2;
-  f.workspace_bytes = step_tokens * (row * 5 + static_cast<uint64_t>(config.vocab_size) * sizeof(float));
+  // Per token of a step: residual, normed, attention output, q, k, v, gate, up in f32, and their
+  // int8 copies.
+  const uint64_t row =
+      static_cast<uint64_t>(config.dim) * 3 + static_cast<uint64_t>(config.q_dim()) * 2 +
+      static_cast<uint64_t>(config.kv_dim()) * 2 + static_cast<uint64_t>(config.ffn_dim) * 2;
+  f.workspace_bytes =
+      step_tokens * (row * 5 + static_cast<uint64_t>(config.vocab_size) * sizeof(float));
   return f;
 }
 
 Status check_fits(const Footprint& f, uint64_t available_bytes) {
   if (f.total_bytes() <= available_bytes) return {};
-  return make_error(ErrorCode::kOutOfMemory,
-                    "the model does not fit: weights {:.0f} MiB + KV cache {:.0f} MiB for {} tokens + workspace {:.0f} MiB = "
-                    "{:.0f} MiB, and {:.0f} MiB are available; use a smaller model or --ctx, or free memory",
-                    mib(f.weight_bytes), mib(f.kv_bytes), f.kv_tokens, mib(f.workspace_bytes), mib(f.total_bytes()),
-                    mib(available_bytes));
+  return make_error(
+      ErrorCode::kOutOfMemory,
+      "the model does not fit: weights {:.0f} MiB + KV cache {:.0f} MiB for {} tokens + workspace "
+      "{:.0f} MiB = "
+      "{:.0f} MiB, and {:.0f} MiB are available; use a smaller model or --ctx, or free memory",
+      mib(f.weight_bytes), mib(f.kv_bytes), f.kv_tokens, mib(f.workspace_bytes),
+      mib(f.total_bytes()), mib(available_bytes));
 }
 
 }  // namespace weir::model

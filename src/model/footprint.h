@@ -11,17 +11,17 @@
 namespace weir::model {
 
 struct Footprint {
-  uint64_t weight_bytes = 0;     // packed for the kernels
-  uint64_t kv_bytes = 0;         // KV cache of kv_tokens
+  uint64_t weight_bytes = 0;  // packed for the kernels
+  uint64_t kv_bytes = 0;      // KV cache of kv_tokens
   uint64_t kv_tokens = 0;
   uint64_t workspace_bytes = 0;  // activations and logits of the largest step
   uint64_t total_bytes() const { return weight_bytes + kv_bytes + workspace_bytes; }
 };
 
-// step_tokens: the largest batch of one forward. The embedding stays in the file's mapping and is not counted.
-// Error: kUnsupported for a tensor type without a kernel, naming the tensor.
-Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa, uint64_t kv_tokens,
-                                     uint64_t step_tokens);
+// step_tokens: the largest batch of one forward. The embedding stays in the file's mapping and is
+// not counted. Error: kUnsupported for a tensor type without a kernel, naming the tensor.
+Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
+                                     uint64_t kv_tokens, uint64_t step_tokens);
 
 // Error: kOutOfMemory with the arithmetic when the total is above `available_bytes`.
 Status check_fits(const Footprint& footprint, uint64_t available_bytes);

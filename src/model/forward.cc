@@ -14,8 +14,8 @@ const float* data_or_null(const std::vector<float>& v) { return v.empty() ? null
 
 class ForwardPass {
  public:
-  ForwardPass(const ForwardContext& context, std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,
-              const kernels::KvLayout& layout)
+  ForwardPass(const ForwardContext& context, std::span<const Chunk> batch,
+              std::span<const kernels::KvPools> kv, const kernels::KvLayout& layout)
       : config_(context.config),
         weights_(context.weights),
         rope_(context.rope),
@@ -45,14 +45,15 @@ class ForwardPass {
       feed_forward(layer, rows);
       wanted_ = rows;
     }
-    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, wanted_, dim_, weights_.output_norm.data(),
-                                     config_.norm_epsilon);
+    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, wanted_, dim_,
+                                     weights_.output_norm.data(), config_.norm_epsilon);
     matmul({{&weights_.output, logits.data(), static_cast<size_t>(config_.vocab_size)}});
     return {};
   }
 
  private:
-  // Fills x with embeddings, cos and sin with the rotations of each position, and the chunks' places among the rows.
+  // Fills x with embeddings, cos and sin with the rotations of each position, and the chunks'
+  // places among the rows.
   Status place_tokens() {
     const gguf::Tensor& e = *weights_.embedding;
     const size_t row_bytes = e.data.size() / static_cast<size_t>(config_.vocab_size);
@@ -60,11 +61,14 @@ class ForwardPass {
     w_.chunks.clear();
     tokens_ = 0;
     for (const Chunk& chunk : batch_) {
-      w_.chunks.push_back({tokens_, chunk.tokens.size(), static_cast<size_t>(chunk.position), chunk.pages});
+      w_.chunks.push_back(
+          {tokens_, chunk.tokens.size(), static_cast<size_t>(chunk.position), chunk.pages});
       for (size_t i = 0; i < chunk.tokens.size(); ++i, ++tokens_) {
         const auto id = static_cast<size_t>(chunk.tokens[i]);
-        WEIR_TRY(quant::decode(e.type, e.data.subspan(id * row_bytes, row_bytes), {w_.x.data() + tokens_ * dim_, dim_}));
-        rope_.fill(chunk.position + static_cast<int32_t>(i), {w_.cos.data() + tokens_ * pairs, pairs},
+        WEIR_TRY(quant::decode(e.type, e.data.subspan(id * row_bytes, row_bytes),
+                               {w_.x.data() + tokens_ * dim_, dim_}));
+        rope_.fill(chunk.position + static_cast<int32_t>(i),
+                   {w_.cos.data() + tokens_ * pairs, pairs},
                    {w_.sin.data() + tokens_ * pairs, pairs});
       }
     }
@@ -77,8 +81,8 @@ class ForwardPass {
 
   // q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]; q and k normed and rotated.
   void project_qkv(const LayerWeights& layer) {
-    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, tokens_, dim_, layer.attn_norm.data(),
-                                     config_.norm_epsilon);
+    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, tokens_, dim_,
+                                     layer.attn_norm.data(), config_.norm_epsilon);
     matmul({{&layer.q, w_.q.data(), q_dim_, data_or_null(layer.q_bias)},
             {&layer.k, w_.k.data(), kv_dim_, data_or_null(layer.k_bias)},
             {&layer.v, w_.v.data(), kv_dim_, data_or_null(layer.v_bias)}});
@@ -86,25 +90,30 @@ class ForwardPass {
     position_heads(w_.k.data(), kv_dim_, layer.k_norm);
   }
 
-  // Norm of each head where the architecture has it, then rotation. x: [tokens, width / head_dim, head_dim].
+  // Norm of each head where the architecture has it, then rotation. x: [tokens, width / head_dim,
+  // head_dim].
   void position_heads(float* x, size_t width, const std::vector<float>& norm) {
     const auto head_dim = static_cast<size_t>(config_.head_dim);
     const size_t heads = width / head_dim;
     if (!norm.empty()) {
-      kernels::rms_norm_heads(kernels_, pool_, x, width, tokens_, heads, head_dim, norm.data(), config_.norm_epsilon);
+      kernels::rms_norm_heads(kernels_, pool_, x, width, tokens_, heads, head_dim, norm.data(),
+                              config_.norm_epsilon);
     }
-    const auto style =
-        config_.arch->rope == RopeKind::kHalves ? kernels::RopeStyle::kHalves : kernels::RopeStyle::kInterleaved;
-    kernels::rope(kernels_, pool_, x, width, tokens_, heads, head_dim, static_cast<size_t>(config_.rope.dims), style,
-                  w_.cos.data(), w_.sin.data());
+    const auto style = config_.arch->rope == RopeKind::kHalves ? kernels::RopeStyle::kHalves
+                                                               : kernels::RopeStyle::kInterleaved;
+    kernels::rope(kernels_, pool_, x, width, tokens_, heads, head_dim,
+                  static_cast<size_t>(config_.rope.dims), style, w_.cos.data(), w_.sin.data());
   }
 
   void attend(const kernels::KvPools& kv) {
-    kernels::store_kv(kernels_, pool_, attention_.layout, kv, w_.chunks, w_.k.data(), kv_dim_, w_.v.data(), kv_dim_);
-    kernels::attention(kernels_, pool_, attention_, kv, w_.chunks, w_.q.data(), q_dim_, w_.attention.data(), q_dim_);
+    kernels::store_kv(kernels_, pool_, attention_.layout, kv, w_.chunks, w_.k.data(), kv_dim_,
+                      w_.v.data(), kv_dim_);
+    kernels::attention(kernels_, pool_, attention_, kv, w_.chunks, w_.q.data(), q_dim_,
+                       w_.attention.data(), q_dim_);
   }
 
-  // After the last attention only rows that want logits matter: moves them to the front of attention and x.
+  // After the last attention only rows that want logits matter: moves them to the front of
+  // attention and x.
   size_t keep_wanted_rows() {
     size_t row = 0;
     size_t kept = 0;
@@ -114,7 +123,8 @@ class ForwardPass {
       const size_t first = row - wanted;
       if (first != kept) {
         std::copy_n(w_.x.data() + first * dim_, wanted * dim_, w_.x.data() + kept * dim_);
-        std::copy_n(w_.attention.data() + first * q_dim_, wanted * q_dim_, w_.attention.data() + kept * q_dim_);
+        std::copy_n(w_.attention.data() + first * q_dim_, wanted * q_dim_,
+                    w_.attention.data() + kept * q_dim_);
       }
       kept += wanted;
     }
@@ -127,10 +137,10 @@ class ForwardPass {
   }
 
   void feed_forward(const LayerWeights& layer, size_t rows) {
-    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, rows, dim_, layer.ffn_norm.data(),
-                                     config_.norm_epsilon);
-    kernels::matmul_gated(kernels_, pool_, w_.activations, layer.gate, layer.up, w_.hidden.data(), ffn_dim_,
-                          data_or_null(layer.gate_bias), data_or_null(layer.up_bias));
+    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, rows, dim_,
+                                     layer.ffn_norm.data(), config_.norm_epsilon);
+    kernels::matmul_gated(kernels_, pool_, w_.activations, layer.gate, layer.up, w_.hidden.data(),
+                          ffn_dim_, data_or_null(layer.gate_bias), data_or_null(layer.up_bias));
     w_.activations.quantize(kernels_, pool_, w_.hidden.data(), ffn_dim_, rows, ffn_dim_);
     matmul({{&layer.down, w_.x.data(), dim_, data_or_null(layer.down_bias), /*add=*/true}});
   }
@@ -151,8 +161,9 @@ class ForwardPass {
 
 }  // namespace
 
-Status run_forward(const ForwardContext& context, std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,
-                   const kernels::KvLayout& layout, std::span<float> logits) {
+Status run_forward(const ForwardContext& context, std::span<const Chunk> batch,
+                   std::span<const kernels::KvPools> kv, const kernels::KvLayout& layout,
+                   std::span<float> logits) {
   return ForwardPass(context, batch, kv, layout).run(logits);
 }
 

@@ -26,7 +26,8 @@ struct ForwardContext {
 };
 
 // See Model::forward; the batch has been checked.
-Status run_forward(const ForwardContext& context, std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,
-                   const kernels::KvLayout& layout, std::span<float> logits);
+Status run_forward(const ForwardContext& context, std::span<const Chunk> batch,
+                   std::span<const kernels::KvPools> kv, const kernels::KvLayout& layout,
+                   std::span<float> logits);
 
 }  // namespace weir::model

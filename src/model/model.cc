@@ -14,7 +14,11 @@ namespace weir::model {
 
 struct Model::State {
   State(gguf::File f, Config c, kernels::ThreadPool& p, const LoadOptions& o)
-      : file(std::move(f)), config(std::move(c)), pool(p), isa(o.isa), max_step_tokens(o.max_step_tokens) {}
+      : file(std::move(f)),
+        config(std::move(c)),
+        pool(p),
+        isa(o.isa),
+        max_step_tokens(o.max_step_tokens) {}
 
   gguf::File file;
   Config config;
@@ -29,26 +33,30 @@ struct Model::State {
 namespace {
 
 // Whether every chunk is well formed and the step fits; the number of rows with logits.
-Result<size_t> check_batch(std::span<const Chunk> batch, const Config& c, int32_t max_step_tokens, size_t page_tokens) {
+Result<size_t> check_batch(std::span<const Chunk> batch, const Config& c, int32_t max_step_tokens,
+                           size_t page_tokens) {
   size_t tokens = 0;
   size_t logit_rows = 0;
   for (const Chunk& chunk : batch) {
     const size_t n = chunk.tokens.size();
     if (chunk.position < 0 || chunk.logit_rows < 0 || static_cast<size_t>(chunk.logit_rows) > n ||
         static_cast<size_t>(chunk.position) + n > chunk.pages.size() * page_tokens) {
-      return make_error(ErrorCode::kInternal, "a chunk of {} tokens at position {} with {} pages is malformed", n,
+      return make_error(ErrorCode::kInternal,
+                        "a chunk of {} tokens at position {} with {} pages is malformed", n,
                         chunk.position, chunk.pages.size());
     }
     for (const int32_t id : chunk.tokens) {
       if (id < 0 || id >= c.vocab_size) {
-        return make_error(ErrorCode::kInternal, "token id {} is outside the vocabulary of {}", id, c.vocab_size);
+        return make_error(ErrorCode::kInternal, "token id {} is outside the vocabulary of {}", id,
+                          c.vocab_size);
       }
     }
     tokens += n;
     logit_rows += static_cast<size_t>(chunk.logit_rows);
   }
   if (tokens > static_cast<size_t>(max_step_tokens)) {
-    return make_error(ErrorCode::kInternal, "a step of {} tokens passes its bound of {}", tokens, max_step_tokens);
+    return make_error(ErrorCode::kInternal, "a step of {} tokens passes its bound of {}", tokens,
+                      max_step_tokens);
   }
   return logit_rows;
 }
@@ -58,14 +66,17 @@ Result<size_t> check_batch(std::span<const Chunk> batch, const Config& c, int32_
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Model::~Model() = default;
 
-Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool& pool, const LoadOptions& options) {
+Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool& pool,
+                                           const LoadOptions& options) {
   WEIR_ASSIGN(Config config, read_config(file));
   if (config.head_dim % 16 != 0 || static_cast<size_t>(config.head_dim) > kernels::kMaxHeadDim) {
-    return make_error(ErrorCode::kUnsupported, "the head dimension is {}; weir runs multiples of 16 up to {}",
+    return make_error(ErrorCode::kUnsupported,
+                      "the head dimension is {}; weir runs multiples of 16 up to {}",
                       config.head_dim, kernels::kMaxHeadDim);
   }
   auto state = std::make_unique<State>(std::move(file), std::move(config), pool, options);
-  WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, options.isa, pool, options.progress));
+  WEIR_ASSIGN(state->weights,
+              load_weights(state->file, state->config, options.isa, pool, options.progress));
   state->rope.emplace(state->config.rope, state->weights.rope_factors);
   state->space.emplace(state->config, options.max_step_tokens);
   return std::unique_ptr<Model>(new Model(std::move(state)));
@@ -78,19 +89,22 @@ uint64_t Model::weight_bytes() const { return state_->weights.packed_bytes; }
 int32_t Model::max_step_tokens() const { return state_->max_step_tokens; }
 
 kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
-  return {page_tokens, static_cast<size_t>(config().kv_heads), static_cast<size_t>(config().head_dim)};
+  return {page_tokens, static_cast<size_t>(config().kv_heads),
+          static_cast<size_t>(config().head_dim)};
 }
 
-Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv, size_t page_tokens,
-                      std::span<float> logits) {
+Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,
+                      size_t page_tokens, std::span<float> logits) {
   State& s = *state_;
   WEIR_ASSIGN(const size_t rows, check_batch(batch, s.config, s.max_step_tokens, page_tokens));
   if (kv.size() != static_cast<size_t>(s.config.layers) ||
       logits.size() != rows * static_cast<size_t>(s.config.vocab_size)) {
-    return make_error(ErrorCode::kInternal, "{} KV layers and {} logits do not fit {} layers and {} rows", kv.size(),
+    return make_error(ErrorCode::kInternal,
+                      "{} KV layers and {} logits do not fit {} layers and {} rows", kv.size(),
                       logits.size(), s.config.layers, rows);
   }
-  const ForwardContext context{s.config, s.weights, *s.rope, kernels::kernels_for(s.isa), s.pool, *s.space};
+  const ForwardContext context{s.config, s.weights, *s.rope, kernels::kernels_for(s.isa),
+                               s.pool,   *s.space};
   return run_forward(context, batch, kv, kv_layout(page_tokens), logits);
 }
 

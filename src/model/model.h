@@ -24,9 +24,11 @@ struct LoadOptions {
 
 class Model {
  public:
-  // `pool` must outlive the model and is used by the caller's thread only; the file is owned (the embedding is read
-  // from its mapping). Errors: those of read_config and load_weights; kOutOfMemory when the weights do not fit.
-  static Result<std::unique_ptr<Model>> load(gguf::File file, kernels::ThreadPool& pool, const LoadOptions& options);
+  // `pool` must outlive the model and is used by the caller's thread only; the file is owned (the
+  // embedding is read from its mapping). Errors: those of read_config and load_weights;
+  // kOutOfMemory when the weights do not fit.
+  static Result<std::unique_ptr<Model>> load(gguf::File file, kernels::ThreadPool& pool,
+                                             const LoadOptions& options);
   ~Model();
 
   const Config& config() const;
@@ -37,13 +39,14 @@ class Model {
   // Of the KV pages that forward() reads and writes.
   kernels::KvLayout kv_layout(size_t page_tokens) const;
 
-  // One step. kv: [layers], pages of kv_layout(page_tokens). Writes K and V of every token into its page, and
-  // logits: [sum of logit_rows, vocab] f32, in the order of the chunks and of the tokens within each.
-  // What a token gets does not depend on the other chunks, on how its sequence was cut into chunks, or on the number
-  // of threads. One call at a time. Errors: kInternal when a chunk is malformed, the step passes max_step_tokens, or
-  // `kv` or `logits` have another size; nothing was written then.
-  Status forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv, size_t page_tokens,
-                 std::span<float> logits);
+  // One step. kv: [layers], pages of kv_layout(page_tokens). Writes K and V of every token into its
+  // page, and logits: [sum of logit_rows, vocab] f32, in the order of the chunks and of the tokens
+  // within each. What a token gets does not depend on the other chunks, on how its sequence was cut
+  // into chunks, or on the number of threads. One call at a time. Errors: kInternal when a chunk is
+  // malformed, the step passes max_step_tokens, or `kv` or `logits` have another size; nothing was
+  // written then.
+  Status forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,
+                 size_t page_tokens, std::span<float> logits);
 
  private:
   struct State;

@@ -7,7 +7,8 @@
 namespace weir::model {
 namespace {
 
-// The pair index at which `rotations` full turns happen over the original window (YaRN, section 3.2).
+// The pair index at which `rotations` full turns happen over the original window (YaRN,
+// section 3.2).
 double yarn_dimension(const RopeConfig& c, double rotations) {
   return c.dims * std::log(c.original_context_tokens / (rotations * 2.0 * std::numbers::pi)) /
          (2.0 * std::log(c.base));
@@ -21,7 +22,8 @@ RopeTable::RopeTable(const RopeConfig& c, std::span<const float> factors) {
   const double low = std::max(0.0, std::floor(yarn_dimension(c, c.yarn_beta_fast)));
   const double high = std::min(c.dims - 1.0, std::ceil(yarn_dimension(c, c.yarn_beta_slow)));
   for (int32_t i = 0; i < n; ++i) {
-    const double divisor = factors.empty() ? 1.0 : static_cast<double>(factors[static_cast<size_t>(i)]);
+    const double divisor =
+        factors.empty() ? 1.0 : static_cast<double>(factors[static_cast<size_t>(i)]);
     const double extrapolated = std::pow(c.base, -2.0 * i / c.dims) / divisor;
     double mix = 0.0;  // share of the unscaled frequency
     if (c.scaling == RopeScaling::kYarn) {

@@ -19,7 +19,8 @@ class Loader {
   Result<Weights> load();
 
  private:
-  Result<const gguf::Tensor*> checked(const std::string& name, std::initializer_list<int32_t> shape);
+  Result<const gguf::Tensor*> checked(const std::string& name,
+                                      std::initializer_list<int32_t> shape);
   Result<std::vector<float>> vector(const std::string& name, int32_t n);
   Result<std::vector<float>> vector_if_present(const std::string& name, int32_t n);
   Result<kernels::PackedMatrix> matrix(const std::string& name, int32_t rows, int32_t cols);
@@ -41,17 +42,19 @@ class Loader {
 };
 
 // shape: in file order, the contiguous dimension first.
-Result<const gguf::Tensor*> Loader::checked(const std::string& name, std::initializer_list<int32_t> shape) {
+Result<const gguf::Tensor*> Loader::checked(const std::string& name,
+                                            std::initializer_list<int32_t> shape) {
   const gguf::Tensor* t = file_.find_tensor(name);
   if (t == nullptr) {
-    return make_error(ErrorCode::kCorrupt,
-                      "tensor {} is missing; the file is not a complete {} model: download or convert it again", name,
-                      config_.arch->name);
+    return make_error(
+        ErrorCode::kCorrupt,
+        "tensor {} is missing; the file is not a complete {} model: download or convert it again",
+        name, config_.arch->name);
   }
   const std::vector<uint64_t> wanted(shape.begin(), shape.end());
   if (t->shape != wanted) {
-    return make_error(ErrorCode::kCorrupt, "tensor {} has shape [{}]; the metadata asks for [{}]", name,
-                      fmt::join(t->shape, ", "), fmt::join(wanted, ", "));
+    return make_error(ErrorCode::kCorrupt, "tensor {} has shape [{}]; the metadata asks for [{}]",
+                      name, fmt::join(t->shape, ", "), fmt::join(wanted, ", "));
   }
   WEIR_TRY(check_finite(*t));
   return t;
@@ -75,15 +78,16 @@ Result<std::vector<float>> Loader::vector_if_present(const std::string& name, in
 Result<std::vector<float>> Loader::bias(const std::string& name, int32_t n, BiasRule rule) {
   if (rule == BiasRule::kRequired) return vector(name, n);
   if (rule == BiasRule::kNone && file_.find_tensor(name) != nullptr) {
-    return make_error(ErrorCode::kCorrupt, "tensor {} does not belong to a {} model", name, config_.arch->name);
+    return make_error(ErrorCode::kCorrupt, "tensor {} does not belong to a {} model", name,
+                      config_.arch->name);
   }
   return vector_if_present(name, n);
 }
 
 Result<kernels::PackedMatrix> Loader::matrix(const std::string& name, int32_t rows, int32_t cols) {
   WEIR_ASSIGN(const gguf::Tensor* t, checked(name, {cols, rows}));
-  auto packed = kernels::PackedMatrix::pack(t->type, t->data, static_cast<size_t>(rows), static_cast<size_t>(cols), isa_,
-                                            pool_);
+  auto packed = kernels::PackedMatrix::pack(t->type, t->data, static_cast<size_t>(rows),
+                                            static_cast<size_t>(cols), isa_, pool_);
   if (!packed.ok()) return packed.error().with_context(fmt::format("tensor {}", name));
   packed_bytes_ += packed->bytes();
   count();
@@ -124,17 +128,20 @@ Status Loader::load_head(Weights& weights) {
   const Config& c = config_;
   WEIR_ASSIGN(weights.embedding, checked("token_embd.weight", {c.dim, c.vocab_size}));
   if (!quant::can_decode(weights.embedding->type)) {
-    return make_error(ErrorCode::kUnsupported, "tensor token_embd.weight: type {} is not supported yet",
+    return make_error(ErrorCode::kUnsupported,
+                      "tensor token_embd.weight: type {} is not supported yet",
                       gguf::type_name(weights.embedding->type));
   }
   count();
   const bool tied = file_.find_tensor("output.weight") == nullptr;
-  WEIR_ASSIGN(weights.output, matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
+  WEIR_ASSIGN(weights.output,
+              matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
   WEIR_ASSIGN(weights.output_norm, vector("output_norm.weight", c.dim));
   WEIR_ASSIGN(weights.rope_factors, vector_if_present("rope_freqs.weight", c.rope.dims / 2));
   for (const float f : weights.rope_factors) {
     if (!(f > 0)) {
-      return make_error(ErrorCode::kCorrupt, "tensor rope_freqs.weight holds {}; factors must be above 0", f);
+      return make_error(ErrorCode::kCorrupt,
+                        "tensor rope_freqs.weight holds {}; factors must be above 0", f);
     }
   }
   return {};
@@ -155,7 +162,8 @@ Result<Weights> Loader::load() {
 
 }  // namespace
 
-Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa, kernels::ThreadPool& pool,
+Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa,
+                             kernels::ThreadPool& pool,
                              const std::function<void(size_t, size_t)>& progress) {
   return Loader(file, config, isa, pool, progress).load();
 }

@@ -1,4 +1,5 @@
-// The tensors of a model in the form the kernels read: matrices repacked into panels, vectors in f32.
+// The tensors of a model in the form the kernels read: matrices repacked into panels, vectors in
+// f32.
 #pragma once
 
 #include <cstddef>
@@ -32,18 +33,20 @@ struct LayerWeights {
 };
 
 struct Weights {
-  const gguf::Tensor* embedding = nullptr;  // [vocab, dim] in the file's mapping; rows are decoded as needed
+  const gguf::Tensor* embedding =
+      nullptr;  // [vocab, dim] in the file's mapping; rows are decoded as needed
   std::vector<LayerWeights> layers;
-  std::vector<float> output_norm;  // [dim]
-  kernels::PackedMatrix output;    // [vocab, dim]; from the embedding when tied
-  std::vector<float> rope_factors; // [rope dims / 2], or empty
-  uint64_t packed_bytes = 0;       // of all matrices
+  std::vector<float> output_norm;   // [dim]
+  kernels::PackedMatrix output;     // [vocab, dim]; from the embedding when tied
+  std::vector<float> rope_factors;  // [rope dims / 2], or empty
+  uint64_t packed_bytes = 0;        // of all matrices
 };
 
-// Checks every tensor's presence, shape, type and finiteness, then packs. `file` must outlive the result.
-// progress(tensors done, all), on the calling thread. Errors: kCorrupt (missing tensor, wrong shape, NaN), kUnsupported
-// (tensor type without a kernel), each naming the tensor.
-Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa, kernels::ThreadPool& pool,
+// Checks every tensor's presence, shape, type and finiteness, then packs. `file` must outlive the
+// result. progress(tensors done, all), on the calling thread. Errors: kCorrupt (missing tensor,
+// wrong shape, NaN), kUnsupported (tensor type without a kernel), each naming the tensor.
+Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa,
+                             kernels::ThreadPool& pool,
                              const std::function<void(size_t, size_t)>& progress);
 
 }  // namespace weir::model

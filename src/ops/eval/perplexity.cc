@@ -8,7 +8,8 @@
 namespace weir::ops {
 namespace {
 
-// Tokens per forward call: bounds the logits buffer at 128 × vocabulary × 4 bytes (25 MB at 49,152 words).
+// Tokens per forward call: bounds the logits buffer at 128 × vocabulary × 4 bytes (25 MB at 49,152
+// words).
 constexpr int32_t kBlockTokens = 128;
 
 struct Losses {
@@ -19,8 +20,9 @@ struct Losses {
 };
 
 // Evaluates one chunk and adds the losses of its second half.
-Status score_chunk(engine::Runner& runner, std::vector<int32_t>& chunk, std::span<const int32_t> targets,
-                   std::span<const int32_t> pages, Losses& losses) {
+Status score_chunk(engine::Runner& runner, std::vector<int32_t>& chunk,
+                   std::span<const int32_t> targets, std::span<const int32_t> pages,
+                   Losses& losses) {
   const auto n = static_cast<int32_t>(chunk.size());
   const int32_t first = n / 2;
   const auto vocab = static_cast<size_t>(runner.vocab_size());
@@ -28,7 +30,8 @@ Status score_chunk(engine::Runner& runner, std::vector<int32_t>& chunk, std::spa
   for (int32_t at = 0; at < n;) {
     const int32_t end = std::min(at < first ? first : n, at + kBlockTokens);
     model::Chunk part;
-    part.tokens = std::span<const int32_t>(chunk).subspan(static_cast<size_t>(at), static_cast<size_t>(end - at));
+    part.tokens = std::span<const int32_t>(chunk).subspan(static_cast<size_t>(at),
+                                                          static_cast<size_t>(end - at));
     part.position = at;
     part.pages = pages;
     part.logit_rows = at < first ? 0 : end - at;
@@ -37,10 +40,12 @@ Status score_chunk(engine::Runner& runner, std::vector<int32_t>& chunk, std::spa
     for (int32_t row = 0; row < part.logit_rows; ++row) {
       const int32_t position = at + row;
       if (position + 1 >= n) break;  // the target of the last position lies in the next chunk
-      const double loss = token_loss(std::span<const float>(logits).subspan(static_cast<size_t>(row) * vocab, vocab),
-                                     targets[static_cast<size_t>(position) + 1]);
+      const double loss = token_loss(
+          std::span<const float>(logits).subspan(static_cast<size_t>(row) * vocab, vocab),
+          targets[static_cast<size_t>(position) + 1]);
       if (!std::isfinite(loss)) {
-        return make_error(ErrorCode::kInternal, "the logits at position {} of a chunk are not finite", position);
+        return make_error(ErrorCode::kInternal,
+                          "the logits at position {} of a chunk are not finite", position);
       }
       losses.sum += loss;
       losses.sum_of_squares += loss * loss;
@@ -61,15 +66,18 @@ double token_loss(std::span<const float> logits, int32_t target) {
 }
 
 Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const int32_t> tokens,
-                                      const PerplexityOptions& options, const PerplexityProgress& progress) {
+                                      const PerplexityOptions& options,
+                                      const PerplexityProgress& progress) {
   const int32_t context = options.context_tokens;
   if (context < 4 || context > runner.max_context_tokens()) {
-    return param_error(ErrorCode::kInvalidValue, "ctx", "the context is {} tokens; it must be between 4 and {}", context,
+    return param_error(ErrorCode::kInvalidValue, "ctx",
+                       "the context is {} tokens; it must be between 4 and {}", context,
                        runner.max_context_tokens());
   }
   int64_t chunks = static_cast<int64_t>(tokens.size()) / context;
   if (chunks < 2) {
-    return make_error(ErrorCode::kInvalidValue, "the text has {} tokens; at a context of {} it needs at least {}",
+    return make_error(ErrorCode::kInvalidValue,
+                      "the text has {} tokens; at a context of {} it needs at least {}",
                       tokens.size(), context, 2 * context);
   }
   if (options.max_chunks > 0) chunks = std::min(chunks, options.max_chunks);
@@ -78,7 +86,8 @@ Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const in
   std::iota(pages.begin(), pages.end(), 0);
   Losses losses;
   for (int64_t i = 0; i < chunks; ++i) {
-    const auto targets = tokens.subspan(static_cast<size_t>(i * context), static_cast<size_t>(context));
+    const auto targets =
+        tokens.subspan(static_cast<size_t>(i * context), static_cast<size_t>(context));
     std::vector<int32_t> chunk(targets.begin(), targets.end());
     if (options.bos >= 0) chunk[0] = options.bos;
     WEIR_TRY(score_chunk(runner, chunk, targets, pages, losses));
@@ -88,9 +97,10 @@ Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const in
   const double variance = losses.sum_of_squares / static_cast<double>(losses.count) - mean * mean;
   Perplexity result;
   result.perplexity = std::exp(mean);
-  result.error = losses.count > 1 && variance > 0
-                     ? result.perplexity * std::sqrt(variance / static_cast<double>(losses.count - 1))
-                     : 0.0;
+  result.error =
+      losses.count > 1 && variance > 0
+          ? result.perplexity * std::sqrt(variance / static_cast<double>(losses.count - 1))
+          : 0.0;
   result.chunks = chunks;
   result.scored_tokens = losses.count;
   return result;

@@ -1,5 +1,6 @@
-// Perplexity of a model on a text, by the method of llama.cpp's llama-perplexity so that figures compare: the text is cut
-// into chunks of `context` tokens, each evaluated from nothing, and the second half of each is scored.
+// Perplexity of a model on a text, by the method of llama.cpp's llama-perplexity so that figures
+// compare: the text is cut into chunks of `context` tokens, each evaluated from nothing, and the
+// second half of each is scored.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +28,12 @@ struct Perplexity {
 // progress(chunks done, all chunks, perplexity so far), once per chunk, on the calling thread.
 using PerplexityProgress = std::function<void(int64_t, int64_t, double)>;
 
-// Errors: kInvalidValue when the text holds fewer than two chunks of tokens or the context is out of range; what the
-// runner returns; kInternal when a logit is not finite. Uses the runner's first pages.
+// Errors: kInvalidValue when the text holds fewer than two chunks of tokens or the context is out
+// of range; what the runner returns; kInternal when a logit is not finite. Uses the runner's first
+// pages.
 Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const int32_t> tokens,
-                                      const PerplexityOptions& options, const PerplexityProgress& progress);
+                                      const PerplexityOptions& options,
+                                      const PerplexityProgress& progress);
 
 // -log softmax(logits)[target] in double precision; logits: [vocab].
 double token_loss(std::span<const float> logits, int32_t target);

@@ -1,0 +1,228 @@
+#include "model/model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "model/testing.h"
+
+namespace weir::model {
+namespace {
+
+constexpr size_t kPageTokens = 16;
+
+// A loaded tiny model with KV memory for some sequences, each with its own pages in scattered
+// order.
+class Fixture {
+ public:
+  Fixture(std::vector<std::byte> bytes, kernels::Isa isa, int threads)
+      : bytes_(std::move(bytes)), pool_(threads) {
+    auto file = gguf::File::parse(bytes_);
+    EXPECT_TRUE(file.ok());
+    LoadOptions options;
+    options.isa = isa;
+    options.max_step_tokens = 128;
+    auto loaded = Model::load(std::move(*file), pool_, options);
+    EXPECT_TRUE(loaded.ok()) << (loaded.ok() ? "" : loaded.error().message);
+    model_ = std::move(*loaded);
+    const size_t elements = model_->kv_layout(kPageTokens).page_elements() * kPages;
+    for (int32_t l = 0; l < model_->config().layers; ++l) {
+      storage_.emplace_back(elements, uint16_t{0x7E00});  // NaN: unwritten slots must not leak
+      storage_.emplace_back(elements, uint16_t{0x7E00});
+    }
+    for (size_t l = 0; l < storage_.size(); l += 2)
+      pools_.push_back({storage_[l].data(), storage_[l + 1].data()});
+  }
+
+  // Pages of sequence s: every fourth, so that sequences interleave.
+  std::vector<int32_t> pages(int32_t s) const {
+    std::vector<int32_t> p;
+    for (int32_t i = 0; i < static_cast<int32_t>(kPages) / 4; ++i) p.push_back(i * 4 + s);
+    return p;
+  }
+
+  std::vector<float> forward(std::span<const Chunk> batch) {
+    size_t rows = 0;
+    for (const Chunk& c : batch) rows += static_cast<size_t>(c.logit_rows);
+    std::vector<float> logits(rows * static_cast<size_t>(model_->config().vocab_size));
+    const Status status = model_->forward(batch, pools_, kPageTokens, logits);
+    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+    return logits;
+  }
+
+  Model& model() { return *model_; }
+  std::span<const kernels::KvPools> pools() const { return pools_; }
+
+ private:
+  static constexpr size_t kPages = 32;
+  std::vector<std::byte> bytes_;
+  kernels::ThreadPool pool_;
+  std::unique_ptr<Model> model_;
+  std::vector<std::vector<uint16_t>> storage_;
+  std::vector<kernels::KvPools> pools_;
+};
+
+std::vector<int32_t> tokens_of(const TinySpec& spec, size_t n, uint64_t seed) {
+  Rng rng(seed);
+  std::vector<int32_t> t(n);
+  for (int32_t& id : t) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(spec.vocab)));
+  return t;
+}
+
+Chunk chunk_of(std::span<const int32_t> all, size_t from, size_t to, std::span<const int32_t> pages,
+               int32_t rows) {
+  Chunk c;
+  c.tokens = all.subspan(from, to - from);
+  c.position = static_cast<int32_t>(from);
+  c.pages = pages;
+  c.logit_rows = rows;
+  return c;
+}
+
+std::vector<kernels::Isa> isas() { return kernels::present_isas(os::detect_cpu()); }
+
+TEST(Model, MatchesTheReferenceOnEveryArchitecture) {
+  for (const TinySpec& spec : tiny_specs()) {
+    const TinyModel tiny(spec);
+    const std::vector<int32_t> tokens = tokens_of(spec, 40, 3);
+    const auto expected = tiny.reference_logits(tokens);
+    for (const kernels::Isa isa : isas()) {
+      Fixture f(tiny.to_gguf(), isa, 1);
+      const std::vector<int32_t> pages = f.pages(1);
+      const Chunk chunk =
+          chunk_of(tokens, 0, tokens.size(), pages, static_cast<int32_t>(tokens.size()));
+      const std::vector<float> logits = f.forward({&chunk, 1});
+      double worst = 0;
+      for (size_t t = 0; t < tokens.size(); ++t) {
+        for (size_t i = 0; i < expected[t].size(); ++i) {
+          worst = std::max(worst, std::abs(static_cast<double>(logits[t * expected[t].size() + i]) -
+                                           expected[t][i]));
+        }
+      }
+      // Keys and values are rounded to f16 (2^-11 relative); logits are of the order of 4.
+      EXPECT_LT(worst, 0.02) << spec.arch << " scaling " << spec.rope_scaling << " isa "
+                             << kernels::isa_name(isa);
+    }
+  }
+}
+
+// Invariant "same bits": chunking, company and threads do not change a bit.
+TEST(Model, BitsDoNotDependOnChunksCompanyOrThreads) {
+  const TinyModel tiny(tiny_specs()[8]);
+  const std::vector<int32_t> tokens = tokens_of(tiny.spec(), 60, 5);
+  const auto n = static_cast<int32_t>(tokens.size());
+  for (const kernels::Isa isa : isas()) {
+    Fixture alone(tiny.to_gguf(), isa, 1);
+    const std::vector<int32_t> pages = alone.pages(0);
+    const Chunk whole = chunk_of(tokens, 0, tokens.size(), pages, n);
+    const std::vector<float> expected = alone.forward({&whole, 1});
+    const size_t vocab = expected.size() / tokens.size();
+    for (const size_t step : {1U, 7U, 16U, 33U}) {
+      Fixture crowd(tiny.to_gguf(), isa, 3);
+      const std::vector<int32_t> mine = crowd.pages(2), other = crowd.pages(3);
+      const std::vector<int32_t> company = tokens_of(tiny.spec(), 64, 9);
+      for (size_t at = 0; at < tokens.size(); at += step) {
+        const size_t end = std::min(tokens.size(), at + step);
+        const Chunk batch[] = {chunk_of(company, at, at + 1, other, 1),
+                               chunk_of(tokens, at, end, mine, static_cast<int32_t>(end - at))};
+        const std::vector<float> logits = crowd.forward(batch);
+        ASSERT_EQ(std::memcmp(logits.data() + vocab, expected.data() + at * vocab,
+                              (end - at) * vocab * sizeof(float)),
+                  0)
+            << "isa " << kernels::isa_name(isa) << " step " << step << " at " << at;
+      }
+    }
+  }
+}
+
+TEST(Model, GivesLogitsOnlyWhereAsked) {
+  const TinyModel tiny(tiny_specs()[0]);
+  const std::vector<int32_t> tokens = tokens_of(tiny.spec(), 24, 5);
+  Fixture f(tiny.to_gguf(), kernels::Isa::kScalar, 1);
+  const std::vector<int32_t> a = f.pages(0), b = f.pages(1), c = f.pages(2);
+  const Chunk all = chunk_of(tokens, 0, 24, a, 24);
+  const std::vector<float> full = f.forward({&all, 1});
+  const size_t vocab = full.size() / 24;
+  const Chunk batch[] = {chunk_of(tokens, 0, 10, b, 0), chunk_of(tokens, 0, 24, c, 2)};
+  const std::vector<float> two = f.forward(batch);
+  ASSERT_EQ(two.size(), 2 * vocab);
+  EXPECT_EQ(std::memcmp(two.data(), full.data() + 22 * vocab, two.size() * sizeof(float)), 0);
+  const Chunk none = chunk_of(tokens, 10, 20, b, 0);
+  EXPECT_TRUE(f.forward({&none, 1}).empty());
+}
+
+TEST(Model, RefusesMalformedBatches) {
+  const TinyModel tiny(tiny_specs()[0]);
+  Fixture f(tiny.to_gguf(), kernels::Isa::kScalar, 1);
+  const std::vector<int32_t> pages = f.pages(0);
+  std::vector<float> logits(static_cast<size_t>(tiny.spec().vocab));
+  const auto refused = [&](const Chunk& c) {
+    return !f.model().forward({&c, 1}, f.pools(), kPageTokens, logits).ok();
+  };
+  const std::vector<int32_t> bad_id{tiny.spec().vocab}, fine{1}, many(129, 1);
+  EXPECT_TRUE(refused(chunk_of(bad_id, 0, 1, pages, 1)));
+  EXPECT_TRUE(refused(chunk_of(many, 0, 129, pages, 1)));
+  EXPECT_TRUE(refused(chunk_of(fine, 0, 1, {}, 1)));
+  EXPECT_TRUE(refused(chunk_of(fine, 0, 1, pages, 2)));
+  EXPECT_FALSE(refused(chunk_of(fine, 0, 1, pages, 1)));
+}
+
+Error load_error(const std::vector<std::byte>& bytes) {
+  kernels::ThreadPool pool(1);
+  auto file = gguf::File::parse(bytes);
+  EXPECT_TRUE(file.ok());
+  auto model = Model::load(std::move(*file), pool, {});
+  EXPECT_FALSE(model.ok());
+  return model.ok() ? Error{} : model.error();
+}
+
+TEST(ModelLoad, NamesTheMissingTensor) {
+  const TinyModel tiny(tiny_specs()[0]);
+  const Error e = load_error(tiny.to_gguf("blk.1.ffn_down.weight"));
+  EXPECT_EQ(e.code, ErrorCode::kCorrupt);
+  EXPECT_NE(e.message.find("blk.1.ffn_down.weight"), std::string::npos) << e.message;
+}
+
+TEST(ModelLoad, RefusesNanWeights) {
+  TinyModel tiny(tiny_specs()[0]);
+  tiny.tensor("blk.0.attn_q.weight")[17] = std::numeric_limits<float>::quiet_NaN();
+  const Error e = load_error(tiny.to_gguf());
+  EXPECT_EQ(e.code, ErrorCode::kCorrupt);
+  EXPECT_NE(e.message.find("blk.0.attn_q.weight"), std::string::npos) << e.message;
+  EXPECT_NE(e.message.find("17"), std::string::npos) << e.message;
+}
+
+TEST(ModelLoad, NamesAnUnknownArchitectureAndTheKnownOnes) {
+  TinySpec spec;
+  spec.arch = "mamba";
+  const Error e = load_error(TinyModel(spec).to_gguf());
+  EXPECT_EQ(e.code, ErrorCode::kUnsupported);
+  EXPECT_NE(e.message.find("mamba"), std::string::npos) << e.message;
+  EXPECT_NE(e.message.find("llama, qwen2, qwen3"), std::string::npos) << e.message;
+}
+
+TEST(ModelLoad, RefusesAWrongShape) {
+  TinySpec spec;
+  TinyModel tiny(spec);
+  tiny.tensor("blk.0.ffn_norm.weight");
+  TinySpec wide = spec;
+  wide.ffn_dim = 128;
+  // Metadata of one, tensors of the other: take the file and patch the count in place.
+  std::vector<std::byte> bytes = tiny.to_gguf();
+  const std::string key = "llama.feed_forward_length";
+  auto* begin = reinterpret_cast<char*>(bytes.data());
+  const std::string_view text(begin, bytes.size());
+  const size_t at = text.find(key) + key.size() + 4;
+  const uint32_t value = 128;
+  std::memcpy(bytes.data() + at, &value, sizeof value);
+  const Error e = load_error(bytes);
+  EXPECT_EQ(e.code, ErrorCode::kCorrupt);
+  EXPECT_NE(e.message.find("blk.0.ffn_gate.weight"), std::string::npos) << e.message;
+  EXPECT_NE(e.message.find("128"), std::string::npos) << e.message;
+}
+
+}  // namespace
+}  // namespace weir::model
