@@ -106,8 +106,9 @@ void BpeTokenizer::append(int32_t symbol, std::string_view bytes, std::vector<in
     const int32_t id = byte_symbol_[static_cast<uint8_t>(c)];
     if (id >= 0 && id < vocab_size()) {
       out.push_back(id);
-    } else if (const auto unknown = unk()) {
-      out.push_back(*unknown);
+    } else if (const auto unknown = unk();
+               unknown && vocabulary().kind(*unknown) == TokenKind::kUnknown) {
+      out.push_back(*unknown);  // never one of type control: in SmolLM2 that is <|endoftext|>
     }
   }
 }

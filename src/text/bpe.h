@@ -15,7 +15,9 @@
 
 namespace weir::text {
 
-// A byte that no token spells becomes the unknown token, or nothing where there is none.
+// Some vocabularies lack tokens for control characters (SmolLM2 for U+0004). Such a byte becomes
+// the unknown token where the vocabulary has one of that type, and nothing otherwise, as in
+// llama.cpp.
 class BpeTokenizer final : public Tokenizer {
  public:
   // Reads `tokenizer.ggml.merges`; kCorrupt names the merge that is malformed.

@@ -8,6 +8,15 @@
 #include "text/utf8.h"
 
 namespace weir::text {
+namespace {
+
+// The first place after `at` where a "▁" follows something else, or the end.
+size_t next_word(std::string_view text, size_t at) {
+  while (text.substr(at, kSpaceMark.size()) == kSpaceMark) at += kSpaceMark.size();
+  return std::min(text.find(kSpaceMark, at), text.size());
+}
+
+}  // namespace
 
 SpmTokenizer::SpmTokenizer(std::unique_ptr<const Vocabulary> vocab) : Tokenizer(std::move(vocab)) {
   const Vocabulary& v = vocabulary();
@@ -25,7 +34,10 @@ SpmTokenizer::SpmTokenizer(std::unique_ptr<const Vocabulary> vocab) : Tokenizer(
     priority_[static_cast<size_t>(by_score[i])] = rank;
   }
   for (int32_t id = 0; id < v.size(); ++id) {
-    if (v.is_text(id)) tokens_.insert(v.piece(id), id);
+    if (v.is_text(id)) {
+      tokens_.insert(v.piece(id), id);
+      if (next_word(v.piece(id), 0) != v.piece(id).size()) words_apart_ = false;
+    }
     if (v.kind(id) == TokenKind::kByte) byte_token_[static_cast<uint8_t>(v.bytes(id)[0])] = id;
   }
 }
@@ -47,9 +59,19 @@ void SpmTokenizer::encode_text(std::string_view text, bool after_special,
       marked.push_back(c);
     }
   }
-  const std::string_view all = marked;
   Merger merger;
+  const std::string_view all = marked;
+  for (size_t at = 0; at < all.size();) {
+    const size_t end = words_apart_ ? next_word(all, at) : all.size();
+    encode_stretch(all.substr(at, end - at), merger, out);
+    at = end;
+  }
+}
+
+void SpmTokenizer::encode_stretch(std::string_view all, Merger& merger,
+                                  std::vector<int32_t>& out) const {
   auto& symbols = merger.symbols();
+  symbols.clear();
   for (size_t at = 0; at < all.size();) {
     const size_t length = decode_utf8(all, at).length;
     symbols.push_back({tokens_.find(all.substr(at, length)), static_cast<uint32_t>(at),

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "text/merge.h"
 #include "text/piece_map.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"
@@ -23,11 +24,16 @@ class SpmTokenizer final : public Tokenizer {
   explicit SpmTokenizer(std::unique_ptr<const Vocabulary> vocabulary);
   void encode_text(std::string_view text, bool after_special,
                    std::vector<int32_t>& out) const override;
+  void encode_stretch(std::string_view marked, Merger& merger, std::vector<int32_t>& out) const;
 
   PieceMap tokens_;  // text tokens only
   std::vector<uint32_t>
       priority_;  // [vocab] rank of the score, 0 the highest; equal for equal scores
   std::array<int32_t, 256> byte_token_;  // -1: none
+  // Whether no token has "▁" after another character. Then nothing merges across the start of a
+  // word, and words can be merged one by one with the same result: 3 times faster on prose than one
+  // long merge.
+  bool words_apart_ = true;
 };
 
 }  // namespace weir::text
