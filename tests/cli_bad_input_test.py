@@ -1,0 +1,204 @@
+"""Bad files, names, flags, ports: the exit code of the contract, and a message that names the culprit; never a crash."""
+
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import tempfile
+import unittest
+
+import weir_process as weir
+
+weir.skip_unless(weir.WEIR, weir.MODEL)
+import gguf  # noqa: E402
+import numpy as np  # noqa: E402
+
+USAGE, BAD_INPUT, UNAVAILABLE = 2, 3, 4
+COMMANDS = (("inspect",), ("tokenize", "--text", "x"), ("run", "-p", "x", "-n", "1"), ("serve", "--port", "0"))
+
+
+class BadInput(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        holder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(holder.cleanup)
+        cls.folder = pathlib.Path(holder.name)
+        os.chmod(cls.folder, 0o755)
+        cls.model = weir.MODEL.read_bytes()
+
+    def put(self, name, data):
+        path = self.folder / name
+        path.write_bytes(data)
+        return path
+
+    def refused(self, code, *arguments, names=(), **options):
+        got, out, err = weir.run(*arguments, timeout_s=60, **options)
+        self.assertEqual(got, code, f"weir {' '.join(map(str, arguments))}\n{out}\n{err}")
+        for name in names:
+            self.assertIn(str(name), err)
+        for noise in ("terminate called", "AddressSanitizer", "runtime error", "std::", "Assertion"):
+            self.assertNotIn(noise, err)
+        return err
+
+    def refused_by_all(self, path, *names):
+        for command, *rest in COMMANDS:
+            with self.subTest(command=command):
+                self.refused(BAD_INPUT, command, path, *rest, names=(path, *names))
+
+    def test_empty_file(self):
+        self.refused_by_all(self.put("empty.gguf", b""))
+
+    def test_directory(self):
+        path = self.folder / "folder.gguf"
+        path.mkdir()
+        self.refused_by_all(path)
+
+    def test_text_file(self):
+        self.refused_by_all(self.put("notes.gguf", b"These are notes, not a model.\n" * 100))
+
+    def test_html_instead_of_a_download(self):
+        self.refused_by_all(self.put("page.gguf", b"<!DOCTYPE html><html><body>404</body></html>"))
+
+    def test_truncated_download(self):
+        for kept in (3, 20, 1000, 1_000_000, len(self.model) // 2, len(self.model) - 1):
+            with self.subTest(kept=kept):
+                self.refused(BAD_INPUT, "run", path := self.put("cut.gguf", self.model[:kept]), "-p", "x", "-n", "1", names=(path,))
+
+    def test_no_such_file_and_name(self):
+        self.refused_by_all(self.folder / "nowhere.gguf")
+        self.refused(BAD_INPUT, "run", "no-such-model", "-p", "x", names=("no-such-model",))
+
+    def patched(self, name, old, new):
+        self.assertEqual(len(old), len(new))
+        self.assertIn(old, self.model)
+        return self.put(name, self.model.replace(old, new, 1))
+
+    def test_unknown_architecture(self):
+        old = struct.pack("<Q", 5) + b"llama"
+        path = self.patched("arch.gguf", old, struct.pack("<Q", 5) + b"lxama")
+        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "lxama", "llama", "qwen2", "qwen3"))
+
+    def test_missing_tensor(self):
+        path = self.patched("missing.gguf", b"blk.3.attn_q.weight", b"blk.3.attn_x.weight")
+        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "blk.3.attn_q.weight"))
+
+    def test_wrong_shape(self):
+        name = b"blk.3.attn_q.weight"
+        at = self.model.index(name) + len(name) + 4
+        rows = struct.unpack_from("<Q", self.model, at + 8)[0]
+        data = bytearray(self.model)
+        struct.pack_into("<Q", data, at + 8, rows // 2)
+        path = self.put("shape.gguf", bytes(data))
+        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "blk.3.attn_q.weight"))
+
+    def test_nan_weights(self):
+        tensor = next(t for t in gguf.GGUFReader(str(weir.MODEL)).tensors if t.name == "blk.3.attn_norm.weight")
+        data = bytearray(self.model)
+        struct.pack_into("<f", data, tensor.data_offset + 40, float("nan"))
+        path = self.put("nan.gguf", bytes(data))
+        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "blk.3.attn_norm.weight"))
+
+    def test_larger_than_memory(self):
+        path = self.folder / "huge.gguf"
+        write_huge_model(path)
+        error = self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "GiB"))
+        self.assertRegex(error, r"(?i)memory")
+
+    def test_no_permission(self):
+        path = self.put("secret.gguf", self.model[:4096])
+        path.chmod(0)
+        options = {"user": 65534, "group": 65534} if os.geteuid() == 0 else {}
+        try:
+            subprocess.run([str(weir.WEIR), "--version"], check=True, capture_output=True, **options)
+        except (subprocess.CalledProcessError, PermissionError):
+            self.skipTest("an unprivileged user cannot reach the program here")
+        error = self.refused(BAD_INPUT, "inspect", path, names=(path,), **options)
+        self.assertRegex(error, r"(?i)permission")
+
+    def test_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
+
+    def test_usage(self):
+        for arguments in ((), ("fly",), ("run",), ("serve",), ("serve", weir.MODEL, "--port", "99999"), ("serve", weir.MODEL, "--port", "x"),
+                          ("run", weir.MODEL, "--no-such-flag"), ("run", weir.MODEL, "-p", "x", "-n", "-5"),
+                          ("run", weir.MODEL, "-p", "x", "--temp", "hot"), ("bench", "engine"), ("eval", "ppl")):
+            with self.subTest(arguments=arguments):
+                self.refused(USAGE, *arguments)
+
+    def test_eval_of_too_short_a_text(self):
+        path = self.put("short.txt", b"Too short.")
+        self.refused(BAD_INPUT, "eval", "ppl", weir.MODEL, "-f", path)
+        self.refused(BAD_INPUT, "eval", "ppl", weir.MODEL, "-f", self.folder / "no.txt", names=(self.folder / "no.txt",))
+
+    def test_isa_override(self):
+        environment = {**os.environ, "WEIR_ISA": "mmx"}
+        error = self.refused(USAGE, "run", weir.MODEL, "-p", "x", "-n", "1", names=("mmx", "scalar"), env=environment)
+        self.assertIn("WEIR_ISA", error)
+
+    def test_help(self):
+        for arguments in (("--help",), ("run", "--help"), ("serve", "--help"), ("tokenize", "--help"), ("inspect", "--help"),
+                          ("bench", "engine", "--help"), ("eval", "ppl", "--help")):
+            code, out, _ = weir.run(*arguments)
+            self.assertEqual(code, 0, arguments)
+            self.assertIn("xample", out, arguments)
+
+
+def write_huge_model(path):
+    """A llama of about 1 TB as a file with holes: all the tensors are there, and none of the disk."""
+    layers, width, inner, words = 80, 16384, 65536, 512
+    writer = gguf.GGUFWriter(None, "llama")
+    writer.add_block_count(layers)
+    writer.add_context_length(4096)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(128)
+    writer.add_head_count_kv(8)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(words)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(["<unk>", "<s>", "</s>"] + [f"<0x{i:02X}>" for i in range(256)] + [f"w{i}" for i in range(words - 259)])
+    writer.add_token_scores([0.0] * words)
+    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * (words - 259))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    total = 0
+
+    def add(name, *shape, kind=gguf.GGMLQuantizationType.F16):
+        nonlocal total
+        size = 2 if kind == gguf.GGMLQuantizationType.F16 else 4
+        for extent in shape:
+            size *= extent
+        writer.add_tensor_info(name, shape, np.dtype("float16" if kind == gguf.GGMLQuantizationType.F16 else "float32"),
+                               size, kind)
+        total += size
+
+    f32 = gguf.GGMLQuantizationType.F32
+    add("token_embd.weight", words, width)
+    add("output_norm.weight", width, kind=f32)
+    add("output.weight", words, width)
+    for i in range(layers):
+        add(f"blk.{i}.attn_norm.weight", width, kind=f32)
+        add(f"blk.{i}.ffn_norm.weight", width, kind=f32)
+        add(f"blk.{i}.attn_q.weight", width, width)
+        add(f"blk.{i}.attn_k.weight", width // 16, width)
+        add(f"blk.{i}.attn_v.weight", width // 16, width)
+        add(f"blk.{i}.attn_output.weight", width, width)
+        add(f"blk.{i}.ffn_gate.weight", inner, width)
+        add(f"blk.{i}.ffn_up.weight", inner, width)
+        add(f"blk.{i}.ffn_down.weight", width, inner)
+    writer.write_header_to_file(path)
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with open(path, "ab") as file:
+        file.truncate((file.tell() + 31) // 32 * 32 + total)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
