@@ -19,14 +19,14 @@ bool is_han(uint32_t c) {
          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
-// Cc, Cf, Cs, Co, Cn; never called for white space.
+// What the normalizer takes out. Vertical tab, form feed and U+0085 are white space elsewhere.
 bool is_control(uint32_t c) {
+  if (c == '\t' || c == '\n' || c == '\r') return false;
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
     case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CN:
       return true;
     default:
       return false;
@@ -108,11 +108,11 @@ void WordPieceTokenizer::encode_text(std::string_view text, bool /*after_special
   for (size_t at = 0; at < text.size();) {
     const Utf8Char c = decode_utf8(text, at);
     at += c.length;
+    if (c.codepoint == kReplacementCharacter || is_control(c.codepoint)) continue;
     if ((char_class(c.codepoint) & kSpace) != 0) {
       finish();
       continue;
     }
-    if (c.codepoint == kReplacementCharacter || is_control(c.codepoint)) continue;
     const bool han = is_han(c.codepoint);
     if (han) finish();
     size_t count = 1;
