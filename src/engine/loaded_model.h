@@ -1,0 +1,51 @@
+// Everything that running one GGUF file takes: tokenizer, threads, weights, KV memory, runner.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "engine/model_runner.h"
+#include "kernels/isa.h"
+#include "kernels/thread_pool.h"
+#include "kv/kv_storage.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace weir::engine {
+
+struct LoadOptions {
+  kernels::Isa isa = kernels::Isa::kScalar;
+  int threads = 1;
+  int32_t max_step_tokens = 512;
+  int64_t kv_tokens = 0;  // tokens of KV cache; 0: one window, but at most a quarter of the free memory
+  std::function<void(size_t done, size_t all)> progress;
+};
+
+class LoadedModel {
+ public:
+  // Refuses a model larger than memory before loading it. Errors: those of gguf::File::open, Tokenizer::load,
+  // Model::load; kOutOfMemory with the arithmetic.
+  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, const LoadOptions& options);
+
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  const model::Config& config() const { return model_->config(); }
+  const gguf::File& file() const { return model_->file(); }
+  Runner& runner() { return *runner_; }
+  kernels::Isa isa() const { return model_->isa(); }
+  int threads() const { return static_cast<int>(pool_->threads()); }
+  uint64_t weight_bytes() const { return model_->weight_bytes(); }
+  uint64_t kv_bytes() const { return storage_->bytes(); }
+
+ private:
+  LoadedModel() = default;
+  std::unique_ptr<kernels::ThreadPool> pool_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<kv::KvStorage> storage_;
+  std::unique_ptr<ModelRunner> runner_;
+};
+
+}  // namespace weir::engine

@@ -1,0 +1,39 @@
+// The bytes of the KV cache: for each layer a pool of K pages and a pool of V pages in f16, laid out as
+// kernels/attention.h says. Memory is reserved at once and becomes resident as pages are first written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "kernels/attention.h"
+
+namespace weir::kv {
+
+class KvStorage {
+ public:
+  // Error: kOutOfMemory with the bytes asked for.
+  static Result<std::unique_ptr<KvStorage>> allocate(const kernels::KvLayout& layout, int32_t layers, int32_t pages);
+  ~KvStorage();
+  KvStorage(const KvStorage&) = delete;
+  KvStorage& operator=(const KvStorage&) = delete;
+
+  const kernels::KvLayout& layout() const { return layout_; }
+  int32_t pages() const { return pages_; }
+  uint64_t bytes() const { return bytes_; }
+  // [layers]; valid while this lives.
+  std::span<const kernels::KvPools> pools() const { return pools_; }
+
+ private:
+  KvStorage() = default;
+  kernels::KvLayout layout_;
+  int32_t pages_ = 0;
+  void* memory_ = nullptr;
+  uint64_t bytes_ = 0;
+  std::vector<kernels::KvPools> pools_;
+};
+
+}  // namespace weir::kv

@@ -1,0 +1,40 @@
+// Which pages of the KV cache are free and how often each used one is referenced. Ids only; the bytes are KvStorage.
+// Invariant "no page is lost": free_pages() + used_pages() == total_pages() after every call.
+// One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+
+namespace weir::kv {
+
+using PageId = int32_t;
+
+class PagePool {
+ public:
+  explicit PagePool(int32_t pages);
+
+  int32_t total_pages() const { return static_cast<int32_t>(references_.size()); }
+  int32_t free_pages() const { return static_cast<int32_t>(free_.size()); }
+  int32_t used_pages() const { return total_pages() - free_pages(); }
+  int32_t references(PageId page) const { return references_[static_cast<size_t>(page)]; }
+
+  // Appends `count` pages with one reference each, all or none. False: not enough are free.
+  [[nodiscard]] bool allocate(int32_t count, std::vector<PageId>& pages);
+  // One more owner. The prefix tree will share pages this way. Precondition: the page is in use.
+  void reference(PageId page);
+  // One owner less; the last one frees the page. Precondition: the page is in use.
+  void release(PageId page);
+  void release_all(std::vector<PageId>& pages);  // and clears the list
+
+  // Counts everything anew. Error: kInternal naming the page that does not add up.
+  Status check() const;
+
+ private:
+  std::vector<PageId> free_;  // a stack: the page freed last is the warmest
+  std::vector<int32_t> references_;
+};
+
+}  // namespace weir::kv
