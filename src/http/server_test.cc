@@ -30,7 +30,7 @@ TEST_F(ServerTest, AnswersAndKeepsTheConnection) {
     EXPECT_THAT(std::string(*response->headers.find("date")), HasSubstr(" GMT"));
   }
   EXPECT_EQ(observer.count("opened"), 1);
-  EXPECT_EQ(observer.count("200"), 3);
+  EXPECT_TRUE(eventually([&] { return observer.count("200") == 3; }));
 }
 
 TEST_F(ServerTest, ConnectionCloseAndHttp10) {
@@ -444,6 +444,8 @@ TEST(MetricsObserver, Counts) {
     c.exchange(get("/"));
     c.exchange("nonsense\r\n\r\n");
   }
+  // An answer is counted when its write has completed, which may be after the client has read it.
+  EXPECT_TRUE(eventually([&] { return metrics.requests.with("400").value() == 1; }));
   (*server)->stop();
   const std::string text = registry.exposition();
   EXPECT_THAT(text, HasSubstr("weir_http_requests_total{status=\"200\"} 1\n"));

@@ -26,7 +26,9 @@ class CountingObserver final : public Observer {
     add(std::to_string(status));
   }
   void on_limit(std::string_view limit) override { add(std::string(limit)); }
-  void on_disconnect(CloseReason reason) override { add(std::string(close_reason_name(reason))); }
+  void on_disconnect(CloseReason reason) override {
+    add("cut: " + std::string(close_reason_name(reason)));
+  }
   int count(const std::string& what) const {
     MutexLock lock(mutex_);
     const auto it = counts_.find(what);
