@@ -1,5 +1,6 @@
 # Sourced by the other scripts: where things are, and how a section of work is announced.
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "weir: $0: line $LINENO failed: $BASH_COMMAND" >&2' ERR
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 VENV="$ROOT/.venv"
