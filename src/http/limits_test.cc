@@ -72,7 +72,7 @@ TEST_F(LimitsTest, SlowHeadIs408) {
   const auto begin = Steady::now();
   std::atomic<bool> stop = false;
   std::thread dripper([&] {  // a byte now and then buys no time
-    for (const char byte : get("/", "A: " + std::string(200, 'a') + "\r\n")) {
+    for (const char byte : get("/", "A: " + std::string(600, 'a') + "\r\n")) {
       if (stop || !c.send(std::string_view(&byte, 1))) return;
       std::this_thread::sleep_for(10ms);
     }
@@ -83,7 +83,7 @@ TEST_F(LimitsTest, SlowHeadIs408) {
   dripper.join();
   ASSERT_TRUE(response.has_value());
   EXPECT_EQ(response->status, 408);
-  EXPECT_LT(took, 1500ms);
+  EXPECT_LT(took, 4000ms);
   EXPECT_EQ(observer.count("header_timeout"), 1);
 }
 
@@ -126,7 +126,7 @@ TEST_F(LimitsTest, TotalBodyBytesOfAllConnections) {
   start_echo();
   TestClient holder = client();
   holder.send("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n" + std::string(800, 'a'));
-  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(eventually([&] { return observer.received_bytes > 800; }));
   TestClient second = client();
   const auto refused = second.exchange(post("/b", std::string(300, 'b')));
   ASSERT_TRUE(refused.has_value());
@@ -228,7 +228,7 @@ TEST_F(LimitsTest, OneConnectionTooMany) {
   ASSERT_TRUE(response.has_value());
   EXPECT_EQ(response->status, 503);
   EXPECT_EQ(response->headers.find("retry-after"), "1");
-  EXPECT_LT(Steady::now() - begin, 500ms);
+  EXPECT_LT(Steady::now() - begin, 2000ms);
   EXPECT_EQ(observer.count("max_connections"), 1);
   held.pop_back();
   EXPECT_TRUE(eventually([&] {

@@ -121,7 +121,11 @@ Status Server::Impl::listen() {
                       "cannot listen on {}:{}: the name does not resolve ({}); use an address",
                       options.host, options.port, error.message());
   }
-  const tcp::endpoint endpoint = found.begin()->endpoint();
+  // "localhost" may be both ::1 and 127.0.0.1: clients try IPv4 in any case.
+  tcp::endpoint endpoint = found.begin()->endpoint();
+  for (const auto& entry : found) {
+    if (entry.endpoint().address().is_v4()) endpoint = entry.endpoint();
+  }
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor.bind(endpoint, error);

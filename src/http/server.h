@@ -68,7 +68,9 @@ class Observer {
   // A request was answered in full. received and sent count bytes on the wire.
   virtual void on_response(int /*status*/, double /*seconds*/) {}
   virtual void on_bytes(size_t /*received*/, size_t /*sent*/) {}
-  // A bound was hit; the name of its member in ServerLimits, or "accept_fds".
+  // A bound was hit: the name of its member in ServerLimits or ServerOptions, "accept_fds" when the
+  // process has no file descriptor left to accept with, "callback_exception" when a callback of the
+  // caller threw.
   virtual void on_limit(std::string_view /*limit*/) {}
   // A response could not be delivered in full.
   virtual void on_disconnect(CloseReason /*reason*/) {}

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -25,6 +26,7 @@ class CountingObserver final : public Observer {
     EXPECT_GE(seconds, 0);
     add(std::to_string(status));
   }
+  void on_bytes(size_t received, size_t /*sent*/) override { received_bytes += received; }
   void on_limit(std::string_view limit) override { add(std::string(limit)); }
   void on_disconnect(CloseReason reason) override {
     add("cut: " + std::string(close_reason_name(reason)));
@@ -34,6 +36,7 @@ class CountingObserver final : public Observer {
     const auto it = counts_.find(what);
     return it == counts_.end() ? 0 : it->second;
   }
+  std::atomic<size_t> received_bytes = 0;
 
  private:
   void add(const std::string& what) {
