@@ -34,23 +34,30 @@ class Activations {
   size_t cols() const { return cols_; }
   const float* x() const { return x_; }  // the f32 rows (after the norm)
   size_t ldx() const { return ldx_; }
-  const int8_t* codes() const { return codes_.as<int8_t>(); }  // [tokens, cols]
-  const float* scales() const { return scales_.as<float>(); }  // [tokens, cols / 32]
-  const int32_t* sums() const { return sums_.as<int32_t>(); }  // [tokens, cols / 32] of codes
-  const float* scaled_sums() const { return scaled_sums_.as<float>(); }  // scale * sum
+  bool quantized() const { return cols_ % 32 == 0; }
+
+  // The tokens are cut into tiles of equal width (the last may hold fewer), one micro-kernel call
+  // each.
+  size_t tile_width() const { return tile_width_; }
+  size_t tiles() const { return tile_width_ == 0 ? 0 : (tokens_ + tile_width_ - 1) / tile_width_; }
 
  private:
-  void reserve(size_t tokens, size_t cols, bool own_rows);
+  friend struct ActivationAccess;
+
+  void reserve(size_t tokens, size_t cols);
+  void quantize_row(const Kernels& kernels, size_t token);
+  void for_each_row(ThreadPool& pool, FunctionRef<void(size_t token)> row) const;
 
   const float* x_ = nullptr;
   size_t ldx_ = 0;
   size_t tokens_ = 0;
   size_t cols_ = 0;
-  AlignedBuffer rows_;
-  AlignedBuffer codes_;
-  AlignedBuffer scales_;
-  AlignedBuffer sums_;
-  AlignedBuffer scaled_sums_;
+  size_t tile_width_ = 0;
+  AlignedBuffer rows_;         // the normed rows
+  AlignedBuffer codes_;        // [tiles][cols / 32][tile_width][32] int8
+  AlignedBuffer scales_;       // [tiles][cols / 32][tile_width] f32
+  AlignedBuffer neg8_sums_;    // the same shape, int32: -8 * sum of the block's codes
+  AlignedBuffer scaled_sums_;  // the same shape, f32: scale * sum of the block's codes
 };
 
 // One product of a region: y[t * ldy + r] = (add ? y : 0) + W·x (+ bias[r]), t < tokens, r < rows.

@@ -1,0 +1,39 @@
+// Fills a table from the templates of this folder; each ISA's kernels.cc calls it once with its own
+// types.
+#pragma once
+
+#include "kernels/generic/attention.h"
+#include "kernels/generic/float_matmul.h"
+#include "kernels/generic/ops.h"
+#include "kernels/generic/quantize.h"
+
+namespace weir::kernels::generic {
+
+// V: the vector type. Integer<F>: struct with static run<M>(...), the micro-kernel of integer
+// format F, for m up to P tokens.
+template <typename V, template <PanelFormat> class Integer, size_t P>
+constexpr Kernels make_table(Isa isa, bool biased_q8) {
+  Kernels k;
+  k.isa = isa;
+  k.panel_rows = V::kWidth;
+  k.biased_q8 = biased_q8;
+  k.matmul[static_cast<size_t>(PanelFormat::kF32)] = run_tile<FloatTile<V, LoadF32>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kF16)] = run_tile<FloatTile<V, LoadF16>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kBF16)] = run_tile<FloatTile<V, LoadBF16>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ4)] = run_tile<Integer<PanelFormat::kQ4>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ4Min)] = run_tile<Integer<PanelFormat::kQ4Min>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ8)] = run_tile<Integer<PanelFormat::kQ8>, P>;
+  k.quantize_row = quantize_row<V>;
+  k.rms_norm_row = rms_norm_row<V>;
+  k.rope_row = rope_row<V>;
+  k.silu_mul = silu_mul<V>;
+  k.add = add<V>;
+  k.softmax = softmax<V>;
+  k.argmax = argmax<V>;
+  k.dot = dot<V>;
+  k.to_f16 = to_f16<V>;
+  k.attend = attend<V>;
+  return k;
+}
+
+}  // namespace weir::kernels::generic

@@ -1,0 +1,48 @@
+// Activations to int8 in blocks of 32, over V. The same codes and scales on every ISA.
+#pragma once
+
+#include "kernels/table.h"
+
+namespace weir::kernels::generic {
+
+// Blocks whose greatest magnitude is below this count as zero: 127 / amax would overflow.
+inline constexpr float kTinyAmax = 1e-30F;
+
+template <typename V>
+inline void quantize_block(const float* x, int8_t* codes, float* scale, int32_t* neg8_sum,
+                           float* scaled_sum) {
+  V top = V::zero();
+  V poison = V::zero();  // NaN if any value is NaN or infinite, else 0
+  for (size_t i = 0; i < kBlock; i += V::kWidth) {
+    const V v = V::load(x + i);
+    top = max(abs(v), top);
+    poison = fma(v, V::zero(), poison);
+  }
+  const float amax = reduce_max(top);
+  const bool tiny = amax < kTinyAmax;
+  const V inverse = V::set(tiny ? 0.0F : 127.0F / amax);
+  float rounded[kBlock];
+  for (size_t i = 0; i < kBlock; i += V::kWidth) {
+    // In this order of operands a NaN becomes -127.
+    min(max(round(V::load(x + i) * inverse), V::set(-127.0F)), V::set(127.0F)).store(rounded + i);
+  }
+  int32_t sum = 0;
+  for (size_t i = 0; i < kBlock; ++i) {
+    const auto code = static_cast<int32_t>(rounded[i]);
+    codes[i] = static_cast<int8_t>(code);
+    sum += code;
+  }
+  *scale = (tiny ? 0.0F : amax / 127.0F) + reduce_add(poison);
+  *neg8_sum = -8 * sum;
+  *scaled_sum = *scale * static_cast<float>(sum);
+}
+
+template <typename V>
+void quantize_row(const float* x, size_t cols, const QuantizedRow& out) {
+  for (size_t b = 0; b < cols / kBlock; ++b) {
+    quantize_block<V>(x + b * kBlock, out.codes + b * out.code_stride, out.scales + b * out.stride,
+                      out.neg8_sums + b * out.stride, out.scaled_sums + b * out.stride);
+  }
+}
+
+}  // namespace weir::kernels::generic

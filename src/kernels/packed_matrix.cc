@@ -1,0 +1,295 @@
+#include "kernels/packed_matrix.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/table.h"
+#include "quant/codec.h"
+#include "quant/half.h"
+
+namespace weir::kernels {
+namespace {
+
+using gguf::TensorType;
+
+constexpr size_t kLine = 64;
+constexpr size_t kQ4KElements = 256;
+constexpr size_t kQ4KBytes = 144;
+
+struct Shape {
+  size_t rows;  // of a panel
+  size_t cols;
+  PanelFormat format;
+  bool biased_q8;
+
+  size_t blocks() const { return cols / kBlock; }
+  size_t code_bytes() const { return cols * rows * (format == PanelFormat::kQ8 ? 2 : 1) / 2; }
+  size_t panel_bytes() const {
+    size_t bytes = 0;
+    switch (format) {
+      case PanelFormat::kF32:
+        bytes = cols * rows * 4;
+        break;
+      case PanelFormat::kF16:
+      case PanelFormat::kBF16:
+        bytes = cols * rows * 2;
+        break;
+      case PanelFormat::kQ4:
+      case PanelFormat::kQ8:
+        bytes = code_bytes() + blocks() * rows * 2;
+        break;
+      case PanelFormat::kQ4Min:
+        bytes = code_bytes() + blocks() * rows * 4;
+        break;
+    }
+    return (bytes + kLine - 1) / kLine * kLine;
+  }
+};
+
+// One block of 32 values of one row, on its way into a panel.
+struct Block {
+  uint8_t codes[kBlock];  // 4-bit: unsigned; 8-bit: two's complement
+  uint16_t scale;         // f16
+  uint16_t min;           // f16, kQ4Min only
+};
+
+void put_block(const Shape& s, std::byte* panel, size_t row, size_t b, const Block& block) {
+  auto* codes = reinterpret_cast<uint8_t*>(panel);
+  if (s.format == PanelFormat::kQ8) {
+    codes += b * s.rows * kBlock;
+    const uint8_t bias = s.biased_q8 ? 128 : 0;
+    for (size_t k = 0; k < kBlock; ++k) {
+      codes[(k / 4 * s.rows + row) * 4 + k % 4] = static_cast<uint8_t>(block.codes[k] + bias);
+    }
+  } else {
+    codes += b * s.rows * kBlock / 2;
+    for (size_t k = 0; k < kBlock / 2; ++k) {
+      codes[(k / 4 * s.rows + row) * 4 + k % 4] =
+          static_cast<uint8_t>(block.codes[k] | (block.codes[k + kBlock / 2] << 4));
+    }
+  }
+  auto* scales = reinterpret_cast<uint16_t*>(panel + s.code_bytes());
+  scales[b * s.rows + row] = block.scale;
+  if (s.format == PanelFormat::kQ4Min) scales[(s.blocks() + b) * s.rows + row] = block.min;
+}
+
+uint16_t load_u16(const std::byte* p) {
+  uint16_t v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+void read_nibbles(const std::byte* p, uint8_t* codes) {
+  for (size_t i = 0; i < kBlock / 2; ++i) {
+    codes[i] = static_cast<uint8_t>(p[i]) & 15;
+    codes[i + kBlock / 2] = static_cast<uint8_t>(p[i]) >> 4;
+  }
+}
+
+// Block b of a row stored as Q4_0, Q4_1 or Q8_0 (block_q4_0, block_q4_1, block_q8_0 of
+// ggml-common.h).
+Block read_native(TensorType type, const std::byte* row, size_t b) {
+  Block block{};
+  if (type == TensorType::kQ4_0) {
+    const std::byte* p = row + b * 18;
+    block.scale = load_u16(p);
+    read_nibbles(p + 2, block.codes);
+  } else if (type == TensorType::kQ4_1) {
+    const std::byte* p = row + b * 20;
+    block.scale = load_u16(p);
+    block.min = load_u16(p + 2);
+    read_nibbles(p + 4, block.codes);
+  } else {
+    const std::byte* p = row + b * 34;
+    block.scale = load_u16(p);
+    std::memcpy(block.codes, p + 2, kBlock);
+  }
+  return block;
+}
+
+// f16 of a scale that a product or a division made. False when it does not fit.
+bool to_scale(float value, uint16_t* half) {
+  *half = quant::f32_to_f16(value);
+  return (*half & 0x7c00) != 0x7c00;
+}
+
+// Block b of a row of Q4_K: 8 blocks of 32 with 6-bit scales and mins, w = d * scale * code - dmin
+// * min (block_q4_K and get_scale_min_k4 of ggml).
+bool read_q4_k(const std::byte* row, size_t b, Block* block) {
+  const std::byte* p = row + b / 8 * kQ4KBytes;
+  const auto* packed = reinterpret_cast<const uint8_t*>(p + 4);
+  const size_t i = b % 8;
+  uint8_t scale;
+  uint8_t min;
+  if (i < 4) {
+    scale = packed[i] & 63;
+    min = packed[i + 4] & 63;
+  } else {
+    scale = static_cast<uint8_t>((packed[i + 4] & 15) | ((packed[i - 4] >> 6) << 4));
+    min = static_cast<uint8_t>((packed[i + 4] >> 4) | ((packed[i] >> 6) << 4));
+  }
+  const auto* codes = reinterpret_cast<const uint8_t*>(p + 16 + i / 2 * 32);
+  for (size_t k = 0; k < kBlock; ++k) {
+    block->codes[k] = static_cast<uint8_t>(i % 2 == 0 ? codes[k] & 15 : codes[k] >> 4);
+  }
+  const float d = quant::f16_to_f32(load_u16(p));
+  const float dmin = quant::f16_to_f32(load_u16(p + 2));
+  return to_scale(d * scale, &block->scale) && to_scale(-dmin * min, &block->min);
+}
+
+// Rounds 32 decoded values to signed 8 bits.
+bool encode_q8(const float* x, Block* block) {
+  float amax = 0.0F;
+  for (size_t k = 0; k < kBlock; ++k) {
+    if (!std::isfinite(x[k])) return false;
+    amax = std::max(amax, std::fabs(x[k]));
+  }
+  if (!to_scale(amax / 127.0F, &block->scale)) return false;
+  // The codes are for the scale that the kernel will read, after its rounding to f16.
+  const float scale = quant::f16_to_f32(block->scale);
+  for (size_t k = 0; k < kBlock; ++k) {
+    const float code = scale > 0.0F ? std::nearbyint(x[k] / scale) : 0.0F;
+    block->codes[k] = static_cast<uint8_t>(static_cast<int8_t>(std::clamp(code, -127.0F, 127.0F)));
+  }
+  return true;
+}
+
+struct Source {
+  TensorType type;
+  const std::byte* data;
+  size_t row_bytes;
+  size_t rows;
+};
+
+bool pack_row_as_q8(const Shape& s, const Source& source, const std::byte* row, size_t r,
+                    std::byte* panel) {
+  std::vector<float> values(s.cols);
+  if (!quant::decode(source.type, {row, source.row_bytes}, values).ok()) return false;
+  for (size_t b = 0; b < s.blocks(); ++b) {
+    Block block{};
+    if (!encode_q8(values.data() + b * kBlock, &block)) return false;
+    put_block(s, panel, r, b, block);
+  }
+  return true;
+}
+
+template <typename T>
+void pack_floats(const Shape& s, const std::byte* row, size_t r, std::byte* panel) {
+  auto* out = reinterpret_cast<T*>(panel);
+  for (size_t k = 0; k < s.cols; ++k)
+    std::memcpy(out + k * s.rows + r, row + k * sizeof(T), sizeof(T));
+}
+
+// Row r of a panel. False when a value does not fit the panel's format.
+bool pack_row(const Shape& s, const Source& source, const std::byte* row, size_t r,
+              std::byte* panel) {
+  switch (source.type) {
+    case TensorType::kF32:
+      pack_floats<uint32_t>(s, row, r, panel);
+      return true;
+    case TensorType::kF16:
+    case TensorType::kBF16:
+      pack_floats<uint16_t>(s, row, r, panel);
+      return true;
+    case TensorType::kQ4_0:
+    case TensorType::kQ4_1:
+    case TensorType::kQ8_0:
+      for (size_t b = 0; b < s.blocks(); ++b)
+        put_block(s, panel, r, b, read_native(source.type, row, b));
+      return true;
+    case TensorType::kQ4_K:
+      for (size_t b = 0; b < s.blocks(); ++b) {
+        Block block{};
+        if (!read_q4_k(row, b, &block)) return false;
+        put_block(s, panel, r, b, block);
+      }
+      return true;
+    default:
+      return pack_row_as_q8(s, source, row, r, panel);
+  }
+}
+
+}  // namespace
+
+Result<PanelFormat> panel_format(TensorType type) {
+  switch (type) {
+    case TensorType::kF32:
+      return PanelFormat::kF32;
+    case TensorType::kF16:
+      return PanelFormat::kF16;
+    case TensorType::kBF16:
+      return PanelFormat::kBF16;
+    case TensorType::kQ4_0:
+      return PanelFormat::kQ4;
+    case TensorType::kQ4_1:
+    case TensorType::kQ4_K:
+      return PanelFormat::kQ4Min;
+    default:
+      if (quant::can_decode(type)) return PanelFormat::kQ8;
+      return make_error(
+          ErrorCode::kUnsupported,
+          "matrices of type {} are not supported; supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, "
+          "Q5_1, Q8_0, Q2_K to Q6_K",
+          gguf::type_name(type));
+  }
+}
+
+size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa) {
+  const Kernels& k = kernels_for(isa);
+  const Shape shape{k.panel_rows, cols, format, k.biased_q8};
+  return (rows + shape.rows - 1) / shape.rows * shape.panel_bytes();
+}
+
+Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::byte> data,
+                                        size_t rows, size_t cols, Isa isa, ThreadPool& pool) {
+  WEIR_ASSIGN(const PanelFormat format, panel_format(type));
+  const gguf::TypeInfo& info = *gguf::type_info(type);
+  const size_t step =
+      format >= PanelFormat::kQ4 ? std::max<size_t>(info.block_elements, kBlock) : 1;
+  if (rows == 0 || cols == 0 || cols % step != 0) {
+    return make_error(ErrorCode::kCorrupt,
+                      "a {} matrix of {} rows and {} columns: columns must be a multiple of {}",
+                      info.name, rows, cols, step);
+  }
+  const size_t row_bytes = cols / info.block_elements * info.block_bytes;
+  if (data.size() / row_bytes != rows || data.size() % row_bytes != 0) {
+    return make_error(
+        ErrorCode::kCorrupt,
+        "a {} matrix of {} rows and {} columns takes {} bytes a row, but {} bytes are given",
+        info.name, rows, cols, row_bytes, data.size());
+  }
+  const Kernels& kernels = kernels_for(isa);
+  const Shape shape{kernels.panel_rows, cols, format, kernels.biased_q8};
+  PackedMatrix m;
+  m.rows_ = rows;
+  m.cols_ = cols;
+  m.panel_rows_ = shape.rows;
+  m.panel_bytes_ = shape.panel_bytes();
+  m.format_ = format;
+  m.isa_ = isa;
+  const size_t bytes = m.panels() * m.panel_bytes_;
+  m.buffer_ = AlignedBuffer::allocate(bytes);
+  if (m.buffer_.data() == nullptr) {
+    return make_error(ErrorCode::kOutOfMemory, "no memory for {} bytes of packed weights", bytes);
+  }
+  const Source source{type, data.data(), row_bytes, rows};
+  std::atomic<bool> fits{true};
+  pool.parallel_for(m.panels(), [&](size_t p, size_t) {
+    std::byte* panel = m.buffer_.data() + p * m.panel_bytes_;
+    for (size_t r = 0; r < std::min(shape.rows, rows - p * shape.rows); ++r) {
+      const std::byte* row = data.data() + (p * shape.rows + r) * row_bytes;
+      if (!pack_row(shape, source, row, r, panel)) fits.store(false, std::memory_order_relaxed);
+    }
+  });
+  if (!fits.load()) {
+    return make_error(ErrorCode::kCorrupt,
+                      "the weights hold values that are not finite or too large for a {} block",
+                      info.name);
+  }
+  return m;
+}
+
+}  // namespace weir::kernels
