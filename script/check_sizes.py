@@ -15,7 +15,8 @@ import sys
 
 FILE_LIMIT, FILE_REASON, FUNCTION_LIMIT, FUNCTION_WARN = 1000, 600, 100, 60
 REASON = re.compile(r"(//|#|\*|\"\"\").*over 600 lines", re.IGNORECASE)
-NOT_A_FUNCTION = re.compile(r"^\s*(namespace|class|struct|enum|union|extern|TEST|TEST_F|TEST_P|TYPED_TEST)\b|=\s*\{$")
+NOT_A_FUNCTION = re.compile(r"^\s*(namespace|class|struct|enum|union|extern)\b|=\s*\{$")
+TEST = re.compile(r"(TYPED_)?TEST(_F|_P)?\(|INSTANTIATE_")
 HEAD = re.compile(r"^( {0,2})[\w~\[:*&].*\(.*$")
 
 
@@ -33,15 +34,21 @@ def functions(lines):
     while number < len(lines):
         head = HEAD.match(lines[number])
         number += 1
-        if not head or NOT_A_FUNCTION.search(head.group(0)):
+        if not head:
+            continue
+        if TEST.match(head.group(0)):  # a test is as long as its story; what it defines inside is skipped with it
+            number = next((i + 1 for i in range(number, len(lines)) if lines[i].startswith("}")), number)
+            continue
+        if NOT_A_FUNCTION.search(head.group(0)):
             continue
         start = opens = number - 1
         while opens < len(lines) - 1 and opens < start + 12 and not lines[opens].endswith(("{", ";", "}")):
             opens += 1
         if not lines[opens].endswith("{") or NOT_A_FUNCTION.search(lines[opens]):
             continue
-        end = next((i for i in range(opens + 1, len(lines)) if lines[i] == head.group(1) + "}"), None)
-        if end is not None:
+        closing = re.compile(r"\}|" + head.group(1) + r"\}$")
+        end = next((i for i in range(opens + 1, len(lines)) if closing.match(lines[i])), None)
+        if end is not None and lines[end] == head.group(1) + "}":
             yield start + 1, lines[start].strip()[:70], end - start + 1
             number = end + 1
 

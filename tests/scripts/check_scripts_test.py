@@ -110,6 +110,11 @@ class Sizes(unittest.TestCase):
         text = "class A {\n public:\n  int f() {\n" + "    x();\n" * 110 + "  }\n};\n"
         self.assertEqual([len(x) for x in self.check(text)], [1, 0])
 
+    def test_function_after_a_test(self):
+        test = "TEST(A, B) {\n  const auto f = [](int a) {\n    return a;\n  };\n" + "  x(1);\n" * 150 + "}\n"
+        self.assertEqual(self.check(test), ([], []))
+        self.assertEqual([len(x) for x in self.check(test + self.function(120))], [1, 0])
+
     def test_what_is_no_function(self):
         self.assertEqual(self.check("namespace a {\n" + "int x;\n" * 150 + "}\n"), ([], []))
         self.assertEqual(self.check("const Row kRows[] = {\n" + '  {"a", f(1)},\n' * 150 + "};\n"), ([], []))
