@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -90,7 +91,7 @@ TEST(File, GivesTensorsWithTheirBytes) {
   EXPECT_EQ(a->rows(), 2U);
   EXPECT_EQ(a->type, TensorType::kF32);
   ASSERT_EQ(a->data.size(), 24U);
-  EXPECT_EQ(std::memcmp(a->data.data(), kData.data(), 24), 0);
+  EXPECT_TRUE(std::equal(a->data.begin(), a->data.end(), as_bytes(kData).begin()));
   EXPECT_EQ((file->find_tensor("b")->data.data() - bytes->data()) % 32, 0);
   EXPECT_EQ(file->find_tensor("c"), nullptr);
   EXPECT_EQ(file->find("c"), nullptr);

@@ -150,7 +150,7 @@ TEST(Alignment, MustBeASensiblePowerOfTwo) {
 
 // A file with these tensor descriptions and `data` zero bytes behind them.
 std::string tensors(
-    std::vector<std::tuple<std::string, std::vector<uint64_t>, uint32_t, uint64_t>> list,
+    const std::vector<std::tuple<std::string, std::vector<uint64_t>, uint32_t, uint64_t>>& list,
     size_t data) {
   RawBytes raw;
   raw.header(list.size(), 0);

@@ -33,7 +33,7 @@ class RawBytes {
   RawBytes& key(std::string_view key, ValueType type) {
     return string(key).put(static_cast<uint32_t>(type));
   }
-  RawBytes& tensor(std::string_view name, std::vector<uint64_t> shape, TensorType type,
+  RawBytes& tensor(std::string_view name, const std::vector<uint64_t>& shape, TensorType type,
                    uint64_t offset) {
     string(name).put(static_cast<uint32_t>(shape.size()));
     for (const uint64_t d : shape) put(d);
