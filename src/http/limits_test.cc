@@ -256,6 +256,7 @@ TEST_F(LimitsTest, PipeliningIsBoundedAndStillServed) {
   for (int i = 0; i < 2000; ++i) many += get("/x");
   std::thread sender([&] { c.send(many); });
   std::this_thread::sleep_for(50ms);
+  EXPECT_LT(observer.received_bytes, 1000U + 2 * 16 * 1024);  // the limit, and reads of 16 KiB
   held->send({200, {}, "first"});
   sender.join();
   EXPECT_EQ(c.read_response()->body, "first");
