@@ -60,13 +60,15 @@ class Layers(unittest.TestCase):
         self.put("os/CMakeLists.txt", "weir_layer(os LINKS base oss)")
         self.assertIn("no layer", self.problems()[0])
 
-    def test_private_folder(self):
-        self.put("os/internal/secret.h", "")
-        self.put("os/own.cc", '#include "os/internal/secret.h"\n')
-        self.assertEqual(self.problems(), [])
+    def test_private_header(self):
         self.put("quant/CMakeLists.txt", "weir_layer(quant LINKS base os)")
-        self.put("quant/q.cc", '#include "os/internal/secret.h"\n')
-        self.assertIn("private", self.problems()[0])
+        for name, text in (("os/secret.h", "// How it works.\n// Internal to\n// os/.\n#pragma once\n"), ("os/avx2/vector.h", "")):
+            self.put(name, text)
+            self.put("os/own.cc", f'#include "{name}"\n')
+            self.put("quant/q.cc", '#include "base/a.h"\n')
+            self.assertEqual(self.problems(), [])
+            self.put("quant/q.cc", f'#include "{name}"\n')
+            self.assertIn("private", self.problems()[0])
 
     def test_include_that_is_not_rooted_at_src(self):
         self.put("quant/q.cc", '#include "q.h"\n')
