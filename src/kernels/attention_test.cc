@@ -1,0 +1,227 @@
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "kernels/test_util.h"
+
+namespace weir::kernels {
+namespace {
+
+using test::random_floats;
+
+// One sequence of `tokens` tokens with its own pools; pages are handed out backwards, so that page
+// ids matter.
+struct Sequence {
+  AttentionParams params;
+  size_t tokens = 0;
+  std::vector<float> q, k, v;
+  std::vector<int32_t> pages;
+
+  Sequence(size_t heads, size_t kv_heads, size_t head_dim, size_t page_tokens, size_t n,
+           uint32_t seed)
+      : tokens(n) {
+    params.layout = {page_tokens, kv_heads, head_dim};
+    params.heads = heads;
+    params.scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
+    q = random_floats(n * q_dim(), seed, 2.0F);
+    k = random_floats(n * kv_dim(), seed + 1);
+    v = random_floats(n * kv_dim(), seed + 2);
+    const auto count = static_cast<int32_t>((n + page_tokens - 1) / page_tokens);
+    for (int32_t p = count; p > 0; --p) pages.push_back(p);
+  }
+  size_t q_dim() const { return params.heads * params.layout.head_dim; }
+  size_t kv_dim() const { return params.layout.kv_heads * params.layout.head_dim; }
+
+  // Runs the sequence in chunks of the given sizes (repeated), each after the one before. Fresh
+  // pages hold NaN.
+  std::vector<float> run(Isa isa, ThreadPool& pool, const std::vector<size_t>& sizes) const {
+    const size_t elements = (pages.size() + 1) * params.layout.page_elements();
+    std::vector<uint16_t> k_pool(elements, 0x7e00);
+    std::vector<uint16_t> v_pool(elements, 0x7e00);
+    const KvPools pools{k_pool.data(), v_pool.data()};
+    const Kernels& kernels = kernels_for(isa);
+    std::vector<float> out(tokens * q_dim(), -1.0F);
+    size_t done = 0;
+    for (size_t i = 0; done < tokens; ++i) {
+      const size_t n = std::min(sizes[i % sizes.size()], tokens - done);
+      const AttentionChunk chunk{done, n, done, pages};
+      store_kv(kernels, pool, params.layout, pools, {&chunk, 1}, k.data(), kv_dim(), v.data(),
+               kv_dim());
+      attention(kernels, pool, params, pools, {&chunk, 1}, q.data(), q_dim(), out.data(), q_dim());
+      done += n;
+    }
+    return out;
+  }
+
+  std::vector<double> reference() const {
+    const size_t hd = params.layout.head_dim;
+    const auto half = [](float x) {
+      return static_cast<double>(quant::f16_to_f32(quant::f32_to_f16(x)));
+    };
+    std::vector<double> out(tokens * q_dim(), 0.0);
+    for (size_t t = 0; t < tokens; ++t) {
+      for (size_t h = 0; h < params.heads; ++h) {
+        const size_t kv = h / (params.heads / params.layout.kv_heads);
+        const size_t first = params.window > 0 && t + 1 > params.window ? t + 1 - params.window : 0;
+        std::vector<double> p;
+        double top = -1e300;
+        for (size_t j = first; j <= t; ++j) {
+          double s = 0;
+          for (size_t d = 0; d < hd; ++d)
+            s += q[t * q_dim() + h * hd + d] * half(k[j * kv_dim() + kv * hd + d]);
+          s *= params.scale;
+          if (params.softcap > 0) s = params.softcap * std::tanh(s / params.softcap);
+          top = std::max(top, s);
+          p.push_back(s);
+        }
+        double sum = 0;
+        for (double& s : p) sum += s = std::exp(s - top);
+        for (size_t j = first; j <= t; ++j) {
+          for (size_t d = 0; d < hd; ++d) {
+            out[t * q_dim() + h * hd + d] +=
+                p[j - first] / sum * half(v[j * kv_dim() + kv * hd + d]);
+          }
+        }
+      }
+    }
+    return out;
+  }
+};
+
+std::vector<uint32_t> bits(const std::vector<float>& values) {
+  std::vector<uint32_t> out;
+  for (const float v : values) out.push_back(std::bit_cast<uint32_t>(v));
+  return out;
+}
+
+void expect_near(const Sequence& s, size_t chunk) {
+  ThreadPool pool(2);
+  const auto expected = s.reference();
+  for (const Isa isa : test::isas()) {
+    const auto out = s.run(isa, pool, {chunk});
+    for (size_t i = 0; i < out.size(); ++i) {
+      ASSERT_NEAR(out[i], expected[i], 2e-5) << isa_name(isa) << " at " << i;
+    }
+  }
+}
+
+TEST(Attention, FollowsFloat64ForManyShapes) {
+  expect_near(Sequence(9, 3, 64, 32, 100, 1), 100);
+  expect_near(Sequence(32, 8, 64, 32, 70, 2), 33);
+  expect_near(Sequence(4, 4, 128, 16, 50, 3), 50);
+  expect_near(Sequence(14, 2, 64, 64, 130, 4), 130);
+  expect_near(Sequence(16, 1, 80, 32, 40, 5), 17);
+  expect_near(Sequence(25, 1, 16, 16, 20, 6), 20);
+  expect_near(Sequence(2, 1, 256, 32, 65, 7), 1);
+}
+
+TEST(Attention, KnowsSlidingWindowsAndSoftcaps) {
+  for (const size_t window : {1, 5, 32, 40, 64}) {
+    Sequence s(6, 2, 64, 32, 150, 10);
+    s.params.window = window;
+    expect_near(s, 150);
+    expect_near(s, 7);
+  }
+  Sequence s(6, 2, 64, 32, 50, 11);
+  s.params.softcap = 3.0F;
+  expect_near(s, 50);
+}
+
+TEST(Attention, GivesTheSameBitsForAnyChunkingAndThreads) {
+  for (const size_t window : {0, 45}) {
+    for (const size_t heads : {3, 9, 24}) {
+      Sequence s(heads, 3, 64, 32, 133, 20);
+      s.params.window = window;
+      for (const Isa isa : test::isas()) {
+        ThreadPool one(1);
+        const auto expected = bits(s.run(isa, one, {1}));
+        for (const auto& sizes :
+             std::vector<std::vector<size_t>>{{133}, {16}, {64}, {5, 1, 40, 2}, {31, 33}}) {
+          for (const int threads : {1, 2, 3}) {
+            ThreadPool pool(threads);
+            ASSERT_EQ(bits(s.run(isa, pool, sizes)), expected)
+                << isa_name(isa) << " heads " << heads << " threads " << threads;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Several sequences in one call, mixed prefill and decode: each as if alone.
+TEST(Attention, GivesTheSameBitsInCompany) {
+  const Sequence a(9, 3, 64, 32, 77, 30);
+  const Sequence b(9, 3, 64, 32, 40, 31);
+  ThreadPool pool(2);
+  for (const Isa isa : test::isas()) {
+    const Kernels& kernels = kernels_for(isa);
+    const KvLayout& layout = a.params.layout;
+    const size_t b_base = a.pages.size();
+    std::vector<int32_t> b_pages = b.pages;
+    for (int32_t& p : b_pages) p += static_cast<int32_t>(b_base);
+    std::vector<uint16_t> k_pool((b_base + b.pages.size() + 1) * layout.page_elements(), 0x7e00);
+    std::vector<uint16_t> v_pool = k_pool;
+    const KvPools pools{k_pool.data(), v_pool.data()};
+    // First 76 tokens of a alone, then its last token together with all of b.
+    std::vector<float> q(a.q), k(a.k), v(a.v);
+    q.insert(q.end(), b.q.begin(), b.q.end());
+    k.insert(k.end(), b.k.begin(), b.k.end());
+    v.insert(v.end(), b.v.begin(), b.v.end());
+    std::vector<float> out(q.size());
+    const AttentionChunk first[] = {{0, 76, 0, a.pages}};
+    const AttentionChunk second[] = {
+        {76, 1, 76, a.pages}, {77, 0, 0, b_pages}, {77, 40, 0, b_pages}};
+    for (const auto chunks :
+         {std::span<const AttentionChunk>(first), std::span<const AttentionChunk>(second)}) {
+      store_kv(kernels, pool, layout, pools, chunks, k.data(), a.kv_dim(), v.data(), a.kv_dim());
+      attention(kernels, pool, a.params, pools, chunks, q.data(), a.q_dim(), out.data(), a.q_dim());
+    }
+    auto expected = a.run(isa, pool, {77});
+    const auto tail = b.run(isa, pool, {40});
+    expected.insert(expected.end(), tail.begin(), tail.end());
+    EXPECT_EQ(bits(out), bits(expected)) << isa_name(isa);
+  }
+}
+
+// A token that comes later must not reach an earlier one, not even with a NaN.
+TEST(Attention, HidesTheFutureEvenWhenItIsNan) {
+  ThreadPool pool(1);
+  for (const Isa isa : test::isas()) {
+    Sequence s(6, 2, 64, 32, 20, 40);
+    const auto clean = s.run(isa, pool, {20});
+    for (size_t d = 0; d < s.kv_dim(); ++d) {
+      s.k[10 * s.kv_dim() + d] = std::numeric_limits<float>::quiet_NaN();
+      s.v[10 * s.kv_dim() + d] = std::numeric_limits<float>::infinity();
+    }
+    const auto poisoned = s.run(isa, pool, {20});
+    for (size_t i = 0; i < 10 * s.q_dim(); ++i) ASSERT_EQ(poisoned[i], clean[i]) << isa_name(isa);
+    for (size_t i = 10 * s.q_dim(); i < poisoned.size(); ++i) ASSERT_TRUE(std::isnan(poisoned[i]));
+  }
+}
+
+TEST(Attention, StoresBothPools) {
+  ThreadPool pool(1);
+  for (const Isa isa : test::isas()) {
+    const KvLayout layout{16, 2, 16};
+    std::vector<uint16_t> k_pool(3 * layout.page_elements(), 0);
+    std::vector<uint16_t> v_pool = k_pool;
+    const auto k = random_floats(2 * 32, 50);
+    const auto v = random_floats(2 * 32, 51);
+    const std::vector<int32_t> pages = {2, 1};
+    const AttentionChunk chunk{0, 2, 15, pages};
+    store_kv(kernels_for(isa), pool, layout, {k_pool.data(), v_pool.data()}, {&chunk, 1}, k.data(),
+             32, v.data(), 32);
+    // Token 1 is position 16: page 1, slot 0. Head 1, dimension 5.
+    EXPECT_EQ(k_pool[layout.page_elements() + (16 + 5) * 16], quant::f32_to_f16(k[32 + 16 + 5]));
+    EXPECT_EQ(v_pool[layout.page_elements() + 16 * 16 + 5], quant::f32_to_f16(v[32 + 16 + 5]));
+    EXPECT_EQ(k_pool[2 * layout.page_elements() + 3 * 16 + 15], quant::f32_to_f16(k[3]));
+    EXPECT_EQ(k_pool[0], 0);
+  }
+}
+
+}  // namespace
+}  // namespace weir::kernels
