@@ -19,14 +19,14 @@ CLI::App* add_command(CLI::App& root, const std::string& name, const std::string
   // The description is what --help prints first, and its first line is what the parent's list
   // shows.
   CLI::App* command = root.add_subcommand(name, summary);
-  command->formatter_fn([command, summary, examples](const CLI::App* app, std::string app_name,
-                                                     CLI::AppFormatMode mode) {
-    if (mode == CLI::AppFormatMode::Sub)
-      return CLI::Formatter().make_help(app, std::move(app_name), mode);
-    std::string text = "Examples:\n" + examples + "\n" +
-                       CLI::Formatter().make_help(app, std::move(app_name), mode);
-    return text;
-  });
+  command->formatter_fn(
+      [summary, examples](const CLI::App* app, std::string app_name, CLI::AppFormatMode mode) {
+        if (mode == CLI::AppFormatMode::Sub)
+          return CLI::Formatter().make_help(app, std::move(app_name), mode);
+        std::string text = "Examples:\n" + examples + "\n" +
+                           CLI::Formatter().make_help(app, std::move(app_name), mode);
+        return text;
+      });
   return command;
 }
 

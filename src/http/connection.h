@@ -44,7 +44,7 @@ struct ServerContext {
 // Shared with its own pending operations, as Asio demands.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(ServerContext& context, boost::asio::any_io_executor executor,
+  Connection(ServerContext& context, const boost::asio::any_io_executor& executor,
              std::unique_ptr<Transport> transport);
 
   void start();
@@ -76,7 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // connection_write.cc
   void on_wake();
-  void queue_head(Response response, bool stream);
+  void queue_head(const Response& response, bool stream);
   void queue_data(std::string_view data);
   void arm_keep_alive(std::chrono::milliseconds delay);
   void write();

@@ -54,7 +54,7 @@ Response ServerContext::error_response(int status, const Error& error,
                                            reason_phrase(status), error_code_name(error.code)));
 }
 
-Connection::Connection(ServerContext& context, boost::asio::any_io_executor executor,
+Connection::Connection(ServerContext& context, const boost::asio::any_io_executor& executor,
                        std::unique_ptr<Transport> transport)
     : context_(context),
       executor_(executor),
@@ -316,7 +316,7 @@ void Connection::fail_request(int status, const Error& error, std::string_view l
     response.headers.set("x-request-id", context_.new_request_id());
   }
   state_ = State::kClosing;
-  queue_head(std::move(response), false);
+  queue_head(response, false);
   input_.clear();
   release_body();
   response_queued_ = true;

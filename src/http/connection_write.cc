@@ -50,7 +50,7 @@ void Connection::on_wake() {
     arm_keep_alive(keep_alive_interval_);
   }
   if (outbox.head) {
-    queue_head(std::move(*outbox.head), outbox.stream);
+    queue_head(*outbox.head, outbox.stream);
   } else if (outbox.finished && status_ == 0) {
     const Error error =
         make_error(ErrorCode::kInternal, "internal error; request {}", exchange_->request_id());
@@ -65,7 +65,7 @@ void Connection::on_wake() {
   write();
 }
 
-void Connection::queue_head(Response response, bool stream) {
+void Connection::queue_head(const Response& response, bool stream) {
   status_ = response.status;
   const bool bodiless = status_ == 204 || status_ == 304;
   stream_ = stream;

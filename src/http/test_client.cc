@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <utility>
 
@@ -121,7 +122,7 @@ std::optional<Response> TestClient::read_head() {
   const auto start = read_line();
   if (!start || start->size() < 12 || start->substr(0, 9) != "HTTP/1.1 ") return std::nullopt;
   Response response;
-  response.status = std::atoi(start->c_str() + 9);
+  std::from_chars(start->data() + 9, start->data() + 12, response.status);
   while (true) {
     const auto line = read_line();
     if (!line) return std::nullopt;

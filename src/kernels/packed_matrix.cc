@@ -16,7 +16,6 @@ namespace {
 using gguf::TensorType;
 
 constexpr size_t kLine = 64;
-constexpr size_t kQ4KElements = 256;
 constexpr size_t kQ4KBytes = 144;
 
 struct Shape {
