@@ -1,0 +1,98 @@
+// Continuous batching over one model: requests come in from any thread, steps run on one, events go out once a step.
+//
+// A step is a transaction: plan (pure) → reserve pages → execute → commit. A failure before commit leaves the state as
+// it was; a request that fails takes down only itself.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/request.h"
+#include "engine/runner.h"
+#include "text/tokenizer.h"
+
+namespace weir::engine {
+
+// Every bound has a metric of the same name and an error that says which it was.
+struct EngineLimits {
+  int32_t step_tokens = 512;            // tokens of one step
+  int32_t prefill_chunk_tokens = 512;   // of one sequence in a step
+  int32_t max_running = 64;             // sequences that hold pages
+  int32_t max_queued_requests = 256;    // requests that wait for their first step
+  int64_t max_queued_tokens = 262'144;  // prompt tokens of those
+  int32_t max_context_tokens = 0;       // 0: the model's window; bounded by it and by the KV cache
+  int32_t max_input_tokens = 0;         // 0: the context
+  int32_t max_output_tokens = 0;        // 0: the context
+  int32_t max_choices = 16;             // n
+  int32_t max_stops = 16;
+};
+
+// A snapshot of what the engine holds; see Engine::stats.
+struct EngineStats {
+  int32_t queued_requests = 0;
+  int64_t queued_tokens = 0;
+  int32_t running_sequences = 0;
+  int32_t waiting_sequences = 0;  // admitted or preempted, without pages
+  int32_t total_pages = 0;
+  int32_t free_pages = 0;
+  uint64_t steps = 0;
+  uint64_t prompt_tokens = 0;     // computed, recomputation after preemption included
+  uint64_t generated_tokens = 0;
+  uint64_t preemptions = 0;
+  uint64_t finished_requests = 0;
+  uint64_t failed_steps = 0;
+  double last_step_ms = 0;
+  int32_t last_step_tokens = 0;
+  double tokens_per_s = 0;  // smoothed
+};
+
+class Engine {
+ public:
+  // All are borrowed and outlive the engine. Nothing runs until start() or step().
+  Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock, const EngineLimits& limits);
+  ~Engine();  // stops; requests in flight end as cancelled
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // The window of a request: prompt and output together.
+  int32_t max_context_tokens() const;
+  const EngineLimits& limits() const;
+
+  // Any thread. The sink is owned until after its last delivery; it is called only from the engine thread. Errors, decided
+  // at once: kContextLengthExceeded, kMaxInputTokensExceeded, kMaxOutputTokensExceeded, kInvalidValue (empty prompt, ids
+  // outside the vocabulary, parameters out of range), kServerOverloaded with retry_after_s (queue full, draining, deadline
+  // already past). The sink is destroyed on an error.
+  Result<RequestId> submit(Request request, std::unique_ptr<EventSink> sink);
+  // Any thread; unknown ids are ignored. A cancelled request leaves the batch before the next step and gets a last
+  // delivery with FinishReason::kCancelled.
+  void cancel(RequestId id);
+  // Any thread. A paused request keeps its pages but is not advanced: its reader is too slow.
+  void pause(RequestId id);
+  void resume(RequestId id);
+
+  // Any thread.
+  EngineStats stats() const;
+
+  // Runs steps on an own thread until stop().
+  void start();
+  // No new requests from now on; those in flight go on.
+  void drain();
+  bool idle() const;  // nothing queued, nothing unfinished
+  // Ends the thread after the running step; what is unfinished gets kCancelled. Called by the destructor.
+  void stop();
+
+  // For tests and callers without a thread: takes in what was submitted and runs one step. False: nothing to do. Must
+  // not be called while the thread runs.
+  bool step();
+  // Invariants of engine/invariants.h on the state between steps. Same restriction.
+  Status check_invariants() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir::engine

@@ -1,0 +1,102 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+namespace weir::engine {
+namespace {
+
+class Planner {
+ public:
+  Planner(std::span<const SequenceView> sequences, const StepBudget& budget)
+      : sequences_(sequences), budget_(budget), free_(budget.free_pages), tokens_left_(budget.step_tokens),
+        planned_(sequences.size(), 0), preempted_(sequences.size(), false) {
+    for (const SequenceView& s : sequences) running_ += s.pages > 0 ? 1 : 0;
+  }
+
+  StepPlan plan() {
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      if (is_decode(sequences_[i])) advance(i);
+    }
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      if (!is_decode(sequences_[i])) advance(i);
+    }
+    StepPlan result;
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      if (preempted_[i]) result.preempted.push_back(i);
+    }
+    for (const PlannedChunk& chunk : chunks_) {
+      if (!preempted_[chunk.sequence]) result.chunks.push_back(chunk);
+    }
+    return result;
+  }
+
+ private:
+  // Holds pages and lacks only its newest token.
+  static bool is_decode(const SequenceView& s) { return s.pages > 0 && s.tokens - s.computed == 1; }
+
+  int32_t pages_for(int32_t tokens) const { return (tokens + budget_.page_tokens - 1) / budget_.page_tokens; }
+
+  void advance(size_t i) {
+    const SequenceView& s = sequences_[i];
+    if (s.paused || preempted_[i] || tokens_left_ == 0) return;
+    const bool starts = s.pages == 0;
+    if (starts && running_ >= budget_.max_running) return;
+    const int32_t count = std::min({s.tokens - s.computed, tokens_left_, budget_.prefill_chunk_tokens});
+    const int32_t need = pages_for(s.computed + count) - s.pages;
+    // A sequence starts only when all that it has to compute can get pages, or it would be preempted half way.
+    const int32_t wanted = starts ? pages_for(s.tokens) : need;
+    if (!make_room(i, wanted)) return;
+    free_ -= need;
+    tokens_left_ -= count;
+    planned_[i] = count;
+    running_ += starts ? 1 : 0;
+    chunks_.push_back({i, count, need, s.computed + count == s.tokens});
+  }
+
+  // Preempts the youngest sequences after `i` until `pages` are free. All or nothing.
+  bool make_room(size_t i, int32_t pages) {
+    int32_t reachable = free_;
+    size_t first_victim = sequences_.size();
+    while (reachable < pages && first_victim > i + 1) {
+      --first_victim;
+      if (!preempted_[first_victim]) reachable += held_by(first_victim);
+    }
+    if (reachable < pages) return false;
+    for (size_t v = sequences_.size(); v-- > first_victim;) {
+      if (!preempted_[v] && held_by(v) > 0) preempt(v);
+    }
+    return true;
+  }
+
+  // Pages it has, and those this plan has given it.
+  int32_t held_by(size_t v) const {
+    int32_t pages = sequences_[v].pages;
+    if (planned_[v] > 0) pages = pages_for(sequences_[v].computed + planned_[v]);
+    return pages;
+  }
+
+  void preempt(size_t v) {
+    free_ += held_by(v);
+    tokens_left_ += planned_[v];
+    planned_[v] = 0;
+    preempted_[v] = true;
+    --running_;
+  }
+
+  std::span<const SequenceView> sequences_;
+  const StepBudget& budget_;
+  int32_t free_;
+  int32_t tokens_left_;
+  int32_t running_ = 0;
+  std::vector<int32_t> planned_;  // tokens given to each sequence
+  std::vector<bool> preempted_;
+  std::vector<PlannedChunk> chunks_;
+};
+
+}  // namespace
+
+StepPlan plan_step(std::span<const SequenceView> sequences, const StepBudget& budget) {
+  return Planner(sequences, budget).plan();
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,45 @@
+// What the next step computes: a pure function of a view of the sequences and a budget.
+//
+// Decodes first, oldest first; then prefill chunks in order of arrival until the token budget is spent. When pages run
+// out, the youngest sequence that holds some is preempted (its KV is dropped and computed again later) for an older one.
+// A younger sequence never takes pages from an older one, so the oldest always progresses.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace weir::engine {
+
+// One unfinished sequence. Views are in order of seniority: oldest first.
+struct SequenceView {
+  int32_t tokens = 0;    // known: prompt and generated
+  int32_t computed = 0;  // with keys and values in pages; below tokens
+  int32_t pages = 0;     // held
+  bool paused = false;   // its reader is too slow: keeps its pages, is not advanced
+};
+
+struct StepBudget {
+  int32_t step_tokens = 512;
+  int32_t prefill_chunk_tokens = 512;  // of one sequence in a step
+  int32_t max_running = 64;            // sequences that hold pages
+  int32_t page_tokens = 32;
+  int32_t free_pages = 0;
+};
+
+struct PlannedChunk {
+  size_t sequence = 0;    // index into the views
+  int32_t tokens = 0;     // from `computed` on
+  int32_t new_pages = 0;  // to allocate first
+  bool samples = false;   // covers the last known token: wants logits
+};
+
+struct StepPlan {
+  std::vector<PlannedChunk> chunks;
+  std::vector<size_t> preempted;  // release their pages first
+};
+
+StepPlan plan_step(std::span<const SequenceView> sequences, const StepBudget& budget);
+
+}  // namespace weir::engine
