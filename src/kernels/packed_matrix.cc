@@ -25,7 +25,10 @@ struct Shape {
   bool biased_q8;
 
   size_t blocks() const { return cols / kBlock; }
-  size_t code_bytes() const { return cols * rows * (format == PanelFormat::kQ8 ? 2 : 1) / 2; }
+  size_t code_bytes() const { return kBlock * rows * (format == PanelFormat::kQ8 ? 2 : 1) / 2; }
+  size_t block_bytes() const {
+    return code_bytes() + rows * (format == PanelFormat::kQ4Min ? 4 : 2);
+  }
   size_t panel_bytes() const {
     size_t bytes = 0;
     switch (format) {
@@ -37,11 +40,9 @@ struct Shape {
         bytes = cols * rows * 2;
         break;
       case PanelFormat::kQ4:
-      case PanelFormat::kQ8:
-        bytes = code_bytes() + blocks() * rows * 2;
-        break;
       case PanelFormat::kQ4Min:
-        bytes = code_bytes() + blocks() * rows * 4;
+      case PanelFormat::kQ8:
+        bytes = blocks() * block_bytes();
         break;
     }
     return (bytes + kLine - 1) / kLine * kLine;
@@ -55,24 +56,24 @@ struct Block {
   uint16_t min;           // f16, kQ4Min only
 };
 
+void store_u16(uint8_t* p, uint16_t v) { std::memcpy(p, &v, sizeof v); }
+
 void put_block(const Shape& s, std::byte* panel, size_t row, size_t b, const Block& block) {
-  auto* codes = reinterpret_cast<uint8_t*>(panel);
+  auto* out = reinterpret_cast<uint8_t*>(panel) + b * s.block_bytes();
   if (s.format == PanelFormat::kQ8) {
-    codes += b * s.rows * kBlock;
     const uint8_t bias = s.biased_q8 ? 128 : 0;
     for (size_t k = 0; k < kBlock; ++k) {
-      codes[(k / 4 * s.rows + row) * 4 + k % 4] = static_cast<uint8_t>(block.codes[k] + bias);
+      out[(k / 4 * s.rows + row) * 4 + k % 4] = static_cast<uint8_t>(block.codes[k] + bias);
     }
   } else {
-    codes += b * s.rows * kBlock / 2;
     for (size_t k = 0; k < kBlock / 2; ++k) {
-      codes[(k / 4 * s.rows + row) * 4 + k % 4] =
+      out[(k / 4 * s.rows + row) * 4 + k % 4] =
           static_cast<uint8_t>(block.codes[k] | (block.codes[k + kBlock / 2] << 4));
     }
   }
-  auto* scales = reinterpret_cast<uint16_t*>(panel + s.code_bytes());
-  scales[b * s.rows + row] = block.scale;
-  if (s.format == PanelFormat::kQ4Min) scales[(s.blocks() + b) * s.rows + row] = block.min;
+  store_u16(out + s.code_bytes() + 2 * row, block.scale);
+  if (s.format == PanelFormat::kQ4Min)
+    store_u16(out + s.code_bytes() + 2 * (s.rows + row), block.min);
 }
 
 uint16_t load_u16(const std::byte* p) {

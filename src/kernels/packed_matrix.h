@@ -1,12 +1,10 @@
 // A weight matrix in the layout that the matmul kernels read: panels of some output rows (16 on
 // AVX-512, 8 on AVX2).
 //
-// Panel of R rows of an integer format, K in blocks of 32:
-//   codes  [K/32][groups][R][4] bytes: 4 consecutive K of one row lie together, so one R*4-byte
-//   load meets one broadcast of
-//          4 activation codes. 8-bit: 8 groups. 4-bit: 4 groups, low nibble = k, high nibble = k
-//          + 16.
-//   scales [K/32][R] f16, then for kQ4Min mins [K/32][R] f16.
+// Panel of R rows of an integer format, K in blocks of 32, one forward stream:
+//   per block: codes [groups][R][4] bytes, scales [R] f16, for kQ4Min mins [R] f16.
+//   4 consecutive K of one row lie together, so one R*4-byte load meets one broadcast of 4
+//   activation codes. 8-bit: 8 groups. 4-bit: 4 groups, low nibble = k, high nibble = k + 16.
 // Panel of a float format: [K][R] values. Rows past the end are zero. Panels start at multiples of
 // 64 bytes.
 #pragma once

@@ -13,11 +13,11 @@ constexpr size_t kRows = 8;
 constexpr size_t kGroups = 8;  // groups of 4 K in a block
 
 __m256i load_codes(const uint8_t* p) {
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
 
-__m256 load_halves(const uint16_t* p) {
-  return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
+__m256 load_halves(const uint8_t* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
 // Dot products of 8 rows over one block, 4-bit unsigned codes: the 8 partial sums of a 16-bit lane
@@ -55,19 +55,20 @@ template <PanelFormat F>
 struct IntegerTile {
   static constexpr size_t kBlockBytes = F == PanelFormat::kQ8 ? kBlock * kRows : kBlock * kRows / 2;
 
+  // Codes, scales and mins of one block.
+  static constexpr size_t kStreamBytes = kBlockBytes + kRows * (F == PanelFormat::kQ4Min ? 4 : 2);
+
   template <size_t M>
   static void run(const std::byte* panel, size_t cols, const ActivationView& a, float* y,
                   size_t ldy, size_t rows, bool add) {
     const size_t blocks = cols / kBlock;
     const auto* codes = reinterpret_cast<const uint8_t*>(panel);
-    const auto* scales = reinterpret_cast<const uint16_t*>(panel + blocks * kBlockBytes);
-    const uint16_t* mins = scales + blocks * kRows;
     const int8_t* x = a.codes;
     __m256 acc[M];
 #pragma GCC unroll 4
     for (size_t m = 0; m < M; ++m) acc[m] = _mm256_setzero_ps();
     for (size_t b = 0; b < blocks; ++b) {
-      const __m256 d = load_halves(scales + b * kRows);
+      const __m256 d = load_halves(codes + kBlockBytes);
 #pragma GCC unroll 4
       for (size_t m = 0; m < M; ++m) {
         const auto* quads = reinterpret_cast<const int32_t*>(x + m * kBlock);
@@ -82,11 +83,11 @@ struct IntegerTile {
         const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(a.scales[b * a.width + m]));
         acc[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), scale, acc[m]);
         if constexpr (F == PanelFormat::kQ4Min) {
-          const __m256 min = load_halves(mins + b * kRows);
+          const __m256 min = load_halves(codes + kBlockBytes + 2 * kRows);
           acc[m] = _mm256_fmadd_ps(min, _mm256_set1_ps(a.scaled_sums[b * a.width + m]), acc[m]);
         }
       }
-      codes += kBlockBytes;
+      codes += kStreamBytes;
       x += a.width * kBlock;
     }
 #pragma GCC unroll 4

@@ -10,13 +10,26 @@ using avx512::Vec;
 
 constexpr size_t kRows = 16;
 constexpr size_t kGroups = 8;  // groups of 4 K in a block
-// A panel is one forward stream; about 16 blocks of 4-bit codes ahead of use.
+// Small batches wait for memory: panels lie behind one another and are fetched this far ahead of
+// use, across their ends, where the hardware prefetcher starts anew.
 constexpr size_t kPrefetchBytes = 4096;
+constexpr size_t kPrefetchTokens = 4;
 
-__m512i load_codes(const uint8_t* p) { return _mm512_load_si512(reinterpret_cast<const void*>(p)); }
+// N bytes of the stream, kPrefetchBytes ahead of p; N a whole number of lines or more.
+template <size_t N>
+inline void prefetch_block(const uint8_t* p) {
+#pragma GCC unroll 10
+  for (size_t i = 0; i < N; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(p + kPrefetchBytes + i), _MM_HINT_T0);
+  }
+}
 
-__m512 load_halves(const uint16_t* p) {
-  return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
+__m512i load_codes(const uint8_t* p) {
+  return _mm512_loadu_si512(reinterpret_cast<const void*>(p));
+}
+
+__m512 load_halves(const uint8_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 
 // The codes of one block as unsigned bytes: group g holds k = 4g .. 4g + 3 of the 16 rows.
@@ -48,26 +61,23 @@ template <PanelFormat F>
 struct IntegerTile {
   static constexpr size_t kBlockBytes = F == PanelFormat::kQ8 ? kBlock * kRows : kBlock * kRows / 2;
 
+  // Codes, scales and mins of one block.
+  static constexpr size_t kStreamBytes = kBlockBytes + kRows * (F == PanelFormat::kQ4Min ? 4 : 2);
+
   template <size_t M>
   static void run(const std::byte* panel, size_t cols, const ActivationView& a, float* y,
                   size_t ldy, size_t rows, bool add) {
     const size_t blocks = cols / kBlock;
-    const auto* codes = reinterpret_cast<const uint8_t*>(panel);
-    const auto* scales = reinterpret_cast<const uint16_t*>(panel + blocks * kBlockBytes);
-    const uint16_t* mins = scales + blocks * kRows;
+    const auto* w_block = reinterpret_cast<const uint8_t*>(panel);
     const int8_t* x = a.codes;
     __m512 acc[M];
 #pragma GCC unroll 12
     for (size_t m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
     for (size_t b = 0; b < blocks; ++b) {
       __m512i w[kGroups];
-      load_block<F>(codes, w);
-      if constexpr (M <= 2) {
-        for (size_t i = 0; i < kBlockBytes; i += 64) {
-          _mm_prefetch(reinterpret_cast<const char*>(codes + kPrefetchBytes + i), _MM_HINT_T0);
-        }
-      }
-      const __m512 d = load_halves(scales + b * kRows);
+      load_block<F>(w_block, w);
+      if constexpr (M <= kPrefetchTokens) prefetch_block<kStreamBytes>(w_block);
+      const __m512 d = load_halves(w_block + kBlockBytes);
       const float* x_scales = a.scales + b * a.width;
       const int32_t* sums = a.neg8_sums + b * a.width;
 #pragma GCC unroll 12
@@ -81,13 +91,13 @@ struct IntegerTile {
                                  _mm512_mul_ps(d, _mm512_set1_ps(x_scales[m])), acc[m]);
       }
       if constexpr (F == PanelFormat::kQ4Min) {
-        const __m512 min = load_halves(mins + b * kRows);
+        const __m512 min = load_halves(w_block + kBlockBytes + 2 * kRows);
         const float* x_sums = a.scaled_sums + b * a.width;
 #pragma GCC unroll 12
         for (size_t m = 0; m < M; ++m)
           acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sums[m]), acc[m]);
       }
-      codes += kBlockBytes;
+      w_block += kStreamBytes;
       x += a.width * kBlock;
     }
 #pragma GCC unroll 12

@@ -11,6 +11,10 @@ int32_t unsigned_code(const uint8_t* codes, size_t k) {
   return k < kBlock / 2 ? codes[k] & 15 : codes[k - kBlock / 2] >> 4;
 }
 
+float load_half(const uint8_t* p) {
+  return quant::f16_to_f32(static_cast<uint16_t>(p[0] | p[1] << 8));
+}
+
 // As the vector ISAs compute it: exact int32 per block, then one fma into f32 (and one for the
 // min).
 template <PanelFormat F>
@@ -21,22 +25,21 @@ struct IntegerTile {
     static_assert(M == 1);
     constexpr size_t code_bytes = F == PanelFormat::kQ8 ? kBlock : kBlock / 2;
     const size_t blocks = cols / kBlock;
+    constexpr size_t stream_bytes = code_bytes + (F == PanelFormat::kQ4Min ? 4 : 2);
     const auto* codes = reinterpret_cast<const uint8_t*>(panel);
-    const auto* scales = reinterpret_cast<const uint16_t*>(panel + blocks * code_bytes);
-    const uint16_t* mins = scales + blocks;
     float acc = 0.0F;
-    for (size_t b = 0; b < blocks; ++b) {
+    for (size_t b = 0; b < blocks; ++b, codes += stream_bytes) {
       const int8_t* x = a.codes + b * a.width * kBlock;
       int32_t sum = F == PanelFormat::kQ4 ? a.neg8_sums[b * a.width] : 0;
       for (size_t k = 0; k < kBlock; ++k) {
-        const int32_t w = F == PanelFormat::kQ8 ? static_cast<int8_t>(codes[b * code_bytes + k])
-                                                : unsigned_code(codes + b * code_bytes, k);
+        const int32_t w =
+            F == PanelFormat::kQ8 ? static_cast<int8_t>(codes[k]) : unsigned_code(codes, k);
         sum += w * x[k];
       }
-      const float scale = quant::f16_to_f32(scales[b]) * a.scales[b * a.width];
+      const float scale = load_half(codes + code_bytes) * a.scales[b * a.width];
       acc = __builtin_fmaf(static_cast<float>(sum), scale, acc);
       if (F == PanelFormat::kQ4Min) {
-        acc = __builtin_fmaf(quant::f16_to_f32(mins[b]), a.scaled_sums[b * a.width], acc);
+        acc = __builtin_fmaf(load_half(codes + code_bytes + 2), a.scaled_sums[b * a.width], acc);
       }
     }
     generic::store_rows(Vec{acc}, y, rows, add);
