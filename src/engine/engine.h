@@ -1,7 +1,8 @@
-// Continuous batching over one model: requests come in from any thread, steps run on one, events go out once a step.
+// Continuous batching over one model: requests come in from any thread, steps run on one, events go
+// out once a step.
 //
-// A step is a transaction: plan (pure) → reserve pages → execute → commit. A failure before commit leaves the state as
-// it was; a request that fails takes down only itself.
+// A step is a transaction: plan (pure) → reserve pages → execute → commit. A failure before commit
+// leaves the state as it was; a request that fails takes down only itself.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,7 @@ struct EngineStats {
   int32_t total_pages = 0;
   int32_t free_pages = 0;
   uint64_t steps = 0;
-  uint64_t prompt_tokens = 0;     // computed, recomputation after preemption included
+  uint64_t prompt_tokens = 0;  // computed, recomputation after preemption included
   uint64_t generated_tokens = 0;
   uint64_t preemptions = 0;
   uint64_t finished_requests = 0;
@@ -52,7 +53,8 @@ struct EngineStats {
 class Engine {
  public:
   // All are borrowed and outlive the engine. Nothing runs until start() or step().
-  Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock, const EngineLimits& limits);
+  Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
+         const EngineLimits& limits);
   ~Engine();  // stops; requests in flight end as cancelled
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -61,13 +63,14 @@ class Engine {
   int32_t max_context_tokens() const;
   const EngineLimits& limits() const;
 
-  // Any thread. The sink is owned until after its last delivery; it is called only from the engine thread. Errors, decided
-  // at once: kContextLengthExceeded, kMaxInputTokensExceeded, kMaxOutputTokensExceeded, kInvalidValue (empty prompt, ids
-  // outside the vocabulary, parameters out of range), kServerOverloaded with retry_after_s (queue full, draining, deadline
-  // already past). The sink is destroyed on an error.
+  // Any thread. The sink is owned until after its last delivery; it is called only from the engine
+  // thread. Errors, decided at once: kContextLengthExceeded, kMaxInputTokensExceeded,
+  // kMaxOutputTokensExceeded, kInvalidValue (empty prompt, ids outside the vocabulary, parameters
+  // out of range), kServerOverloaded with retry_after_s (queue full, draining, deadline already
+  // past). The sink is destroyed on an error.
   Result<RequestId> submit(Request request, std::unique_ptr<EventSink> sink);
-  // Any thread; unknown ids are ignored. A cancelled request leaves the batch before the next step and gets a last
-  // delivery with FinishReason::kCancelled.
+  // Any thread; unknown ids are ignored. A cancelled request leaves the batch before the next step
+  // and gets a last delivery with FinishReason::kCancelled.
   void cancel(RequestId id);
   // Any thread. A paused request keeps its pages but is not advanced: its reader is too slow.
   void pause(RequestId id);
@@ -81,11 +84,12 @@ class Engine {
   // No new requests from now on; those in flight go on.
   void drain();
   bool idle() const;  // nothing queued, nothing unfinished
-  // Ends the thread after the running step; what is unfinished gets kCancelled. Called by the destructor.
+  // Ends the thread after the running step; what is unfinished gets kCancelled. Called by the
+  // destructor.
   void stop();
 
-  // For tests and callers without a thread: takes in what was submitted and runs one step. False: nothing to do. Must
-  // not be called while the thread runs.
+  // For tests and callers without a thread: takes in what was submitted and runs one step. False:
+  // nothing to do. Must not be called while the thread runs.
   bool step();
   // Invariants of engine/invariants.h on the state between steps. Same restriction.
   Status check_invariants() const;

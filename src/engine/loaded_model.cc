@@ -13,12 +13,14 @@ namespace {
 int64_t choose_kv_tokens(const model::Config& config, int64_t wanted, uint64_t available_bytes) {
   if (wanted > 0) return wanted;
   const auto affordable = static_cast<int64_t>(available_bytes / 4 / config.kv_bytes_per_token());
-  return std::clamp<int64_t>(config.context_tokens, kPageTokens, std::max<int64_t>(affordable, kPageTokens));
+  return std::clamp<int64_t>(config.context_tokens, kPageTokens,
+                             std::max<int64_t>(affordable, kPageTokens));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, const LoadOptions& o) {
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
+                                                       const LoadOptions& o) {
   WEIR_ASSIGN(gguf::File file, gguf::File::open(path));
   WEIR_ASSIGN(const model::Config config, model::read_config(file));
   WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());
@@ -26,21 +28,23 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path, 
   WEIR_ASSIGN(const model::Footprint footprint,
               model::estimate_footprint(file, config, o.isa, static_cast<uint64_t>(kv_tokens),
                                         static_cast<uint64_t>(o.max_step_tokens)));
-  if (auto fits = model::check_fits(footprint, available); !fits.ok()) return fits.error().with_context(path);
+  if (auto fits = model::check_fits(footprint, available); !fits.ok())
+    return fits.error().with_context(path);
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
   loaded->pool_ = std::make_unique<kernels::ThreadPool>(o.threads);
   WEIR_ASSIGN(loaded->tokenizer_, text::Tokenizer::load(file));
   if (loaded->tokenizer_->vocab_size() > config.vocab_size) {
-    return make_error(ErrorCode::kCorrupt, "{}: the vocabulary has {} tokens and the model {} rows", path,
-                      loaded->tokenizer_->vocab_size(), config.vocab_size);
+    return make_error(ErrorCode::kCorrupt, "{}: the vocabulary has {} tokens and the model {} rows",
+                      path, loaded->tokenizer_->vocab_size(), config.vocab_size);
   }
-  auto model = model::Model::load(std::move(file), *loaded->pool_,
-                                  {.isa = o.isa, .max_step_tokens = o.max_step_tokens, .progress = o.progress});
+  auto model = model::Model::load(
+      std::move(file), *loaded->pool_,
+      {.isa = o.isa, .max_step_tokens = o.max_step_tokens, .progress = o.progress});
   if (!model.ok()) return model.error().with_context(path);
   loaded->model_ = std::move(*model);
   const auto pages = static_cast<int32_t>((kv_tokens + kPageTokens - 1) / kPageTokens);
-  WEIR_ASSIGN(loaded->storage_,
-              kv::KvStorage::allocate(loaded->model_->kv_layout(kPageTokens), config.layers, pages));
+  WEIR_ASSIGN(loaded->storage_, kv::KvStorage::allocate(loaded->model_->kv_layout(kPageTokens),
+                                                        config.layers, pages));
   loaded->runner_ = std::make_unique<ModelRunner>(*loaded->model_, *loaded->storage_);
   return loaded;
 }

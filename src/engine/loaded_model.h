@@ -20,15 +20,17 @@ struct LoadOptions {
   kernels::Isa isa = kernels::Isa::kScalar;
   int threads = 1;
   int32_t max_step_tokens = 512;
-  int64_t kv_tokens = 0;  // tokens of KV cache; 0: one window, but at most a quarter of the free memory
+  int64_t kv_tokens =
+      0;  // tokens of KV cache; 0: one window, but at most a quarter of the free memory
   std::function<void(size_t done, size_t all)> progress;
 };
 
 class LoadedModel {
  public:
-  // Refuses a model larger than memory before loading it. Errors: those of gguf::File::open, Tokenizer::load,
-  // Model::load; kOutOfMemory with the arithmetic.
-  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path, const LoadOptions& options);
+  // Refuses a model larger than memory before loading it. Errors: those of gguf::File::open,
+  // Tokenizer::load, Model::load; kOutOfMemory with the arithmetic.
+  static Result<std::unique_ptr<LoadedModel>> load(const std::string& path,
+                                                   const LoadOptions& options);
 
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   const model::Config& config() const { return model_->config(); }

@@ -15,7 +15,9 @@ class ModelRunner final : public Runner {
   int32_t vocab_size() const override { return model_.config().vocab_size; }
   int32_t max_context_tokens() const override { return model_.config().context_tokens; }
   int32_t max_step_tokens() const override { return model_.max_step_tokens(); }
-  int32_t page_tokens() const override { return static_cast<int32_t>(storage_.layout().page_tokens); }
+  int32_t page_tokens() const override {
+    return static_cast<int32_t>(storage_.layout().page_tokens);
+  }
   int32_t pages() const override { return storage_.pages(); }
   Status forward(std::span<const model::Chunk> batch, std::span<float> logits) override {
     return model_.forward(batch, storage_.pools(), storage_.layout().page_tokens, logits);

@@ -16,13 +16,14 @@ using RequestId = uint64_t;
 
 // How the next token is chosen. Ranges are checked by the api layer and again by Engine::submit.
 struct SamplingParams {
-  float temperature = 1.0F;         // 0: greedy
-  float top_p = 1.0F;               // (0, 1]
-  int32_t top_k = 0;                // 0: off
-  float min_p = 0.0F;               // [0, 1]
-  float repetition_penalty = 1.0F;  // > 0; divides positive and multiplies negative logits of seen tokens
-  float presence_penalty = 0.0F;    // subtracted once from generated tokens
-  float frequency_penalty = 0.0F;   // subtracted per occurrence
+  float temperature = 1.0F;  // 0: greedy
+  float top_p = 1.0F;        // (0, 1]
+  int32_t top_k = 0;         // 0: off
+  float min_p = 0.0F;        // [0, 1]
+  float repetition_penalty =
+      1.0F;  // > 0; divides positive and multiplies negative logits of seen tokens
+  float presence_penalty = 0.0F;                      // subtracted once from generated tokens
+  float frequency_penalty = 0.0F;                     // subtracted per occurrence
   std::vector<std::pair<int32_t, float>> logit_bias;  // token id, added to its logit
   uint64_t seed = 0;
   int32_t logprobs = -1;  // -1: none; otherwise the chosen token's and this many of the most likely
@@ -35,17 +36,17 @@ struct Request {
   int32_t min_tokens = 0;  // end tokens and stops do not count before
   int32_t n = 1;           // choices; choice i draws from its own stream
   bool ignore_eos = false;
-  std::vector<std::string> stop;         // the text ends before the first of them
-  std::vector<int32_t> stop_token_ids;   // end generation like an end token
-  int64_t deadline_ns = 0;               // engine clock; 0: none
+  std::vector<std::string> stop;        // the text ends before the first of them
+  std::vector<int32_t> stop_token_ids;  // end generation like an end token
+  int64_t deadline_ns = 0;              // engine clock; 0: none
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };
 
 struct TokenInfo {
   int32_t id = 0;
-  float logprob = 0.0F;                            // of the model, before temperature and penalties
-  std::vector<std::pair<int32_t, float>> top;      // most likely first
+  float logprob = 0.0F;                        // of the model, before temperature and penalties
+  std::vector<std::pair<int32_t, float>> top;  // most likely first
 };
 
 struct Usage {
@@ -77,8 +78,9 @@ struct Delivery {
   Timings timings;
 };
 
-// Receives the deliveries of one request. Called on the engine thread, at most once a step; must return quickly and not
-// call back into the engine except for cancel(), pause() and resume(). Destroyed on the engine thread after the last delivery.
+// Receives the deliveries of one request. Called on the engine thread, at most once a step; must
+// return quickly and not call back into the engine except for cancel(), pause() and resume().
+// Destroyed on the engine thread after the last delivery.
 class EventSink {
  public:
   virtual ~EventSink() = default;

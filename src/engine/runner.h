@@ -1,4 +1,5 @@
-// What the engine needs of a model: run a step. ModelRunner is the real one; tests and the simulator bring a fake.
+// What the engine needs of a model: run a step. ModelRunner is the real one; tests and the
+// simulator bring a fake.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ class Runner {
   virtual int32_t max_step_tokens() const = 0;     // tokens of one forward call
   virtual int32_t page_tokens() const = 0;
   virtual int32_t pages() const = 0;  // in the KV cache behind it
-  // logits: [sum of logit_rows, vocab] f32. On an error nothing is committed: the same step, or parts of it, may be
-  // run again. One call at a time.
+  // logits: [sum of logit_rows, vocab] f32. On an error nothing is committed: the same step, or
+  // parts of it, may be run again. One call at a time.
   virtual Status forward(std::span<const model::Chunk> batch, std::span<float> logits) = 0;
 };
 

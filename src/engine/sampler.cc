@@ -19,7 +19,8 @@ Result<float> checked_max(std::span<const float> logits) {
     nan |= l != l;
     max = std::max(max, l);
   }
-  if (nan || !std::isfinite(max)) return make_error(ErrorCode::kInternal, "the model's logits are not finite");
+  if (nan || !std::isfinite(max))
+    return make_error(ErrorCode::kInternal, "the model's logits are not finite");
   return max;
 }
 
@@ -32,7 +33,8 @@ double log_sum_exp(std::span<const float> logits, float max) {
 
 }  // namespace
 
-void Sampler::apply_penalties(std::span<float> logits, const SamplingParams& p, const SampleHistory& history) {
+void Sampler::apply_penalties(std::span<float> logits, const SamplingParams& p,
+                              const SampleHistory& history) {
   for (const auto& [id, bias] : p.logit_bias) logits[static_cast<size_t>(id)] += bias;
   if (p.repetition_penalty != 1.0F) {
     seen_.assign(history.prompt.begin(), history.prompt.end());
@@ -50,12 +52,14 @@ void Sampler::apply_penalties(std::span<float> logits, const SamplingParams& p, 
   for (size_t i = 0; i < seen_.size();) {
     size_t j = i;
     while (j < seen_.size() && seen_[j] == seen_[i]) ++j;
-    logits[static_cast<size_t>(seen_[i])] -= p.presence_penalty + p.frequency_penalty * static_cast<float>(j - i);
+    logits[static_cast<size_t>(seen_[i])] -=
+        p.presence_penalty + p.frequency_penalty * static_cast<float>(j - i);
     i = j;
   }
 }
 
-// Fills candidates_, most likely first: the k greatest logits, or for top-p and min-p as many as they can keep.
+// Fills candidates_, most likely first: the k greatest logits, or for top-p and min-p as many as
+// they can keep.
 void Sampler::select_candidates(std::span<const float> logits, const SamplingParams& p) {
   const auto before = [](const Candidate& a, const Candidate& b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
@@ -68,7 +72,8 @@ void Sampler::select_candidates(std::span<const float> logits, const SamplingPar
     std::nth_element(candidates_.begin(), candidates_.begin() + p.top_k, candidates_.end(), before);
     candidates_.resize(static_cast<size_t>(p.top_k));
   }
-  if (p.top_p < 1.0F || p.top_k > 0 || p.min_p > 0.0F) std::sort(candidates_.begin(), candidates_.end(), before);
+  if (p.top_p < 1.0F || p.top_k > 0 || p.min_p > 0.0F)
+    std::sort(candidates_.begin(), candidates_.end(), before);
 }
 
 int32_t Sampler::draw(const SamplingParams& p, int32_t choice, int64_t position) {
@@ -77,23 +82,27 @@ int32_t Sampler::draw(const SamplingParams& p, int32_t choice, int64_t position)
   weights_.clear();
   double total = 0;
   for (const Candidate& c : candidates_) {
-    weights_.push_back(std::exp(static_cast<double>(c.logit - max) / static_cast<double>(p.temperature)));
+    weights_.push_back(
+        std::exp(static_cast<double>(c.logit - max) / static_cast<double>(p.temperature)));
     total += weights_.back();
   }
   if (p.top_p < 1.0F) {  // the fewest most likely tokens that hold top_p of the probability
     double sum = 0;
     size_t keep = 0;
-    while (keep < weights_.size() && sum < static_cast<double>(p.top_p) * total) sum += weights_[keep++];
+    while (keep < weights_.size() && sum < static_cast<double>(p.top_p) * total)
+      sum += weights_[keep++];
     weights_.resize(std::max<size_t>(1, keep));
     total = keep == 0 ? weights_[0] : sum;
   }
-  if (p.min_p > 0.0F) {  // tokens at least min_p times as likely as the most likely one, whose weight is 1
+  if (p.min_p >
+      0.0F) {  // tokens at least min_p times as likely as the most likely one, whose weight is 1
     while (weights_.size() > 1 && weights_.back() < static_cast<double>(p.min_p)) {
       total -= weights_.back();
       weights_.pop_back();
     }
   }
-  double left = random_unit(p.seed, static_cast<uint64_t>(choice), static_cast<uint64_t>(position)) * total;
+  double left =
+      random_unit(p.seed, static_cast<uint64_t>(choice), static_cast<uint64_t>(position)) * total;
   for (size_t i = 0; i < weights_.size(); ++i) {
     left -= weights_[i];
     if (left < 0) return candidates_[i].id;
@@ -101,8 +110,9 @@ int32_t Sampler::draw(const SamplingParams& p, int32_t choice, int64_t position)
   return candidates_[weights_.size() - 1].id;
 }
 
-Result<TokenInfo> Sampler::sample(std::span<float> logits, const SamplingParams& p, const SampleHistory& history,
-                                  std::span<const int32_t> banned, int32_t choice, int64_t position) {
+Result<TokenInfo> Sampler::sample(std::span<float> logits, const SamplingParams& p,
+                                  const SampleHistory& history, std::span<const int32_t> banned,
+                                  int32_t choice, int64_t position) {
   WEIR_ASSIGN(const float raw_max, checked_max(logits));
   TokenInfo token;
   double log_sum = 0;
@@ -130,7 +140,8 @@ Result<TokenInfo> Sampler::sample(std::span<float> logits, const SamplingParams&
     token.id = draw(p, choice, position);
   }
   if (p.logprobs >= 0) {
-    token.logprob = static_cast<float>(static_cast<double>(raw[static_cast<size_t>(token.id)]) - log_sum);
+    token.logprob =
+        static_cast<float>(static_cast<double>(raw[static_cast<size_t>(token.id)]) - log_sum);
   }
   return token;
 }

@@ -8,8 +8,12 @@ namespace {
 class Planner {
  public:
   Planner(std::span<const SequenceView> sequences, const StepBudget& budget)
-      : sequences_(sequences), budget_(budget), free_(budget.free_pages), tokens_left_(budget.step_tokens),
-        planned_(sequences.size(), 0), preempted_(sequences.size(), false) {
+      : sequences_(sequences),
+        budget_(budget),
+        free_(budget.free_pages),
+        tokens_left_(budget.step_tokens),
+        planned_(sequences.size(), 0),
+        preempted_(sequences.size(), false) {
     for (const SequenceView& s : sequences) running_ += s.pages > 0 ? 1 : 0;
   }
 
@@ -34,16 +38,20 @@ class Planner {
   // Holds pages and lacks only its newest token.
   static bool is_decode(const SequenceView& s) { return s.pages > 0 && s.tokens - s.computed == 1; }
 
-  int32_t pages_for(int32_t tokens) const { return (tokens + budget_.page_tokens - 1) / budget_.page_tokens; }
+  int32_t pages_for(int32_t tokens) const {
+    return (tokens + budget_.page_tokens - 1) / budget_.page_tokens;
+  }
 
   void advance(size_t i) {
     const SequenceView& s = sequences_[i];
     if (s.paused || preempted_[i] || tokens_left_ == 0) return;
     const bool starts = s.pages == 0;
     if (starts && running_ >= budget_.max_running) return;
-    const int32_t count = std::min({s.tokens - s.computed, tokens_left_, budget_.prefill_chunk_tokens});
+    const int32_t count =
+        std::min({s.tokens - s.computed, tokens_left_, budget_.prefill_chunk_tokens});
     const int32_t need = pages_for(s.computed + count) - s.pages;
-    // A sequence starts only when all that it has to compute can get pages, or it would be preempted half way.
+    // A sequence starts only when all that it has to compute can get pages, or it would be
+    // preempted half way.
     const int32_t wanted = starts ? pages_for(s.tokens) : need;
     if (!make_room(i, wanted)) return;
     free_ -= need;

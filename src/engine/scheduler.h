@@ -1,8 +1,9 @@
 // What the next step computes: a pure function of a view of the sequences and a budget.
 //
-// Decodes first, oldest first; then prefill chunks in order of arrival until the token budget is spent. When pages run
-// out, the youngest sequence that holds some is preempted (its KV is dropped and computed again later) for an older one.
-// A younger sequence never takes pages from an older one, so the oldest always progresses.
+// Decodes first, oldest first; then prefill chunks in order of arrival until the token budget is
+// spent. When pages run out, the youngest sequence that holds some is preempted (its KV is dropped
+// and computed again later) for an older one. A younger sequence never takes pages from an older
+// one, so the oldest always progresses.
 #pragma once
 
 #include <cstddef>

@@ -4,15 +4,18 @@
 
 namespace weir::kv {
 
-Result<std::unique_ptr<KvStorage>> KvStorage::allocate(const kernels::KvLayout& layout, int32_t layers, int32_t pages) {
+Result<std::unique_ptr<KvStorage>> KvStorage::allocate(const kernels::KvLayout& layout,
+                                                       int32_t layers, int32_t pages) {
   const uint64_t pool_elements = layout.page_elements() * static_cast<uint64_t>(pages);
   const uint64_t bytes = pool_elements * sizeof(uint16_t) * 2 * static_cast<uint64_t>(layers);
   std::unique_ptr<KvStorage> storage(new KvStorage());
   // Anonymous memory is zero; NORESERVE because most of a large cache may never be written.
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    return make_error(ErrorCode::kOutOfMemory, "the KV cache of {} pages needs {} MiB, which this machine refuses",
-                      pages, bytes >> 20);
+    return make_error(ErrorCode::kOutOfMemory,
+                      "the KV cache of {} pages needs {} MiB, which this machine refuses", pages,
+                      bytes >> 20);
   }
   madvise(memory, bytes, MADV_HUGEPAGE);
   storage->layout_ = layout;
@@ -20,7 +23,8 @@ Result<std::unique_ptr<KvStorage>> KvStorage::allocate(const kernels::KvLayout& 
   storage->memory_ = memory;
   storage->bytes_ = bytes;
   auto* at = static_cast<uint16_t*>(memory);
-  for (int32_t l = 0; l < layers; ++l, at += 2 * pool_elements) storage->pools_.push_back({at, at + pool_elements});
+  for (int32_t l = 0; l < layers; ++l, at += 2 * pool_elements)
+    storage->pools_.push_back({at, at + pool_elements});
   return storage;
 }
 

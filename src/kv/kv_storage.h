@@ -1,5 +1,6 @@
-// The bytes of the KV cache: for each layer a pool of K pages and a pool of V pages in f16, laid out as
-// kernels/attention.h says. Memory is reserved at once and becomes resident as pages are first written.
+// The bytes of the KV cache: for each layer a pool of K pages and a pool of V pages in f16, laid
+// out as kernels/attention.h says. Memory is reserved at once and becomes resident as pages are
+// first written.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@ namespace weir::kv {
 class KvStorage {
  public:
   // Error: kOutOfMemory with the bytes asked for.
-  static Result<std::unique_ptr<KvStorage>> allocate(const kernels::KvLayout& layout, int32_t layers, int32_t pages);
+  static Result<std::unique_ptr<KvStorage>> allocate(const kernels::KvLayout& layout,
+                                                     int32_t layers, int32_t pages);
   ~KvStorage();
   KvStorage(const KvStorage&) = delete;
   KvStorage& operator=(const KvStorage&) = delete;

@@ -38,13 +38,14 @@ void PagePool::release_all(std::vector<PageId>& pages) {
 Status PagePool::check() const {
   std::vector<bool> is_free(references_.size(), false);
   for (const PageId page : free_) {
-    if (is_free[static_cast<size_t>(page)]) return make_error(ErrorCode::kInternal, "page {} is free twice", page);
+    if (is_free[static_cast<size_t>(page)])
+      return make_error(ErrorCode::kInternal, "page {} is free twice", page);
     is_free[static_cast<size_t>(page)] = true;
   }
   for (size_t i = 0; i < references_.size(); ++i) {
     if (references_[i] < 0 || is_free[i] != (references_[i] == 0)) {
-      return make_error(ErrorCode::kInternal, "page {} has {} references and {} free", i, references_[i],
-                        is_free[i] ? "is" : "is not");
+      return make_error(ErrorCode::kInternal, "page {} has {} references and {} free", i,
+                        references_[i], is_free[i] ? "is" : "is not");
     }
   }
   return {};

@@ -1,6 +1,6 @@
-// Which pages of the KV cache are free and how often each used one is referenced. Ids only; the bytes are KvStorage.
-// Invariant "no page is lost": free_pages() + used_pages() == total_pages() after every call.
-// One thread at a time.
+// Which pages of the KV cache are free and how often each used one is referenced. Ids only; the
+// bytes are KvStorage. Invariant "no page is lost": free_pages() + used_pages() == total_pages()
+// after every call. One thread at a time.
 #pragma once
 
 #include <cstdint>

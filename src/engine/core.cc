@@ -1,0 +1,319 @@
+#include "engine/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/invariants.h"
+
+namespace weir::engine {
+namespace {
+constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the last ten count
+}
+
+Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
+           const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens)
+    : runner_(runner),
+      tokenizer_(tokenizer),
+      clock_(clock),
+      limits_(limits),
+      inbox_(inbox),
+      max_context_tokens_(max_context_tokens),
+      pool_(runner.pages()) {}
+
+bool Core::step() {
+  take_in();
+  drop_expired();
+  const StepPlan plan = make_plan();
+  const bool worked = !plan.chunks.empty();
+  if (worked && reserve(plan)) {
+    const int64_t start_ns = clock_.now_ns();
+    int32_t tokens = 0;
+    for (const PlannedChunk& c : plan.chunks) tokens += c.tokens;
+    execute(plan);
+    measure(start_ns, tokens);
+  }
+  deliver();
+  remove_finished();
+  return worked;
+}
+
+void Core::take_in() {
+  Inbox::Contents contents = inbox_.take();
+  for (auto& request : contents.requests) {
+    ActiveRequest& r = *requests_.emplace_back(std::move(request));
+    r.unfinished_choices = r.request.n;
+    for (int32_t i = 0; i < r.request.n; ++i)
+      sequences_.push_back(std::make_unique<Sequence>(r, i, tokenizer_));
+  }
+  for (const Order& order : contents.orders) obey(order);
+}
+
+void Core::obey(const Order& order) {
+  for (const auto& r : requests_) {
+    if (r->id != order.id) continue;
+    if (order.kind == Order::Kind::kCancel) {
+      end_request(*r, FinishReason::kCancelled, nullptr);
+    } else {
+      r->paused = order.kind == Order::Kind::kPause;
+    }
+  }
+}
+
+void Core::drop_expired() {
+  const int64_t now = clock_.now_ns();
+  for (const auto& r : requests_) {
+    if (r->request.deadline_ns == 0 || now < r->request.deadline_ns || r->unfinished_choices == 0)
+      continue;
+    const Error late =
+        make_error(ErrorCode::kServerOverloaded, "the request's deadline passed {}",
+                   r->started_ns == 0 ? "while it was queued" : "while it was generated");
+    end_request(*r, FinishReason::kError, &late);
+  }
+}
+
+StepPlan Core::make_plan() const {
+  std::vector<SequenceView> views;
+  views.reserve(sequences_.size());
+  for (const auto& s : sequences_) {
+    views.push_back({static_cast<int32_t>(s->tokens.size()), s->computed,
+                     static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished});
+  }
+  StepBudget budget;
+  budget.step_tokens = limits_.step_tokens;
+  budget.prefill_chunk_tokens = limits_.prefill_chunk_tokens;
+  budget.max_running = limits_.max_running;
+  budget.page_tokens = runner_.page_tokens();
+  budget.free_pages = pool_.free_pages();
+  return plan_step(views, budget);
+}
+
+// Preempts, then gives every chunk its pages. All or nothing; the plan counted, so it cannot fail
+// but by a bug.
+bool Core::reserve(const StepPlan& plan) {
+  for (const size_t i : plan.preempted) {
+    pool_.release_all(sequences_[i]->pages);
+    sequences_[i]->computed = 0;
+    ++counters_.preemptions;
+  }
+  for (size_t done = 0; done < plan.chunks.size(); ++done) {
+    const PlannedChunk& c = plan.chunks[done];
+    if (pool_.allocate(c.new_pages, sequences_[c.sequence]->pages)) continue;
+    for (size_t undo = 0; undo < done; ++undo) {
+      std::vector<kv::PageId>& pages = sequences_[plan.chunks[undo].sequence]->pages;
+      for (int32_t i = 0; i < plan.chunks[undo].new_pages; ++i) {
+        pool_.release(pages.back());
+        pages.pop_back();
+      }
+    }
+    return false;
+  }
+  return true;
+}
+
+Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
+  batch_.clear();
+  size_t rows = 0;
+  for (const PlannedChunk& c : chunks) {
+    const Sequence& s = *sequences_[c.sequence];
+    model::Chunk chunk;
+    chunk.tokens = std::span<const int32_t>(s.tokens).subspan(static_cast<size_t>(s.computed),
+                                                              static_cast<size_t>(c.tokens));
+    chunk.position = s.computed;
+    chunk.pages = s.pages;
+    chunk.logit_rows = c.samples ? 1 : 0;
+    rows += static_cast<size_t>(chunk.logit_rows);
+    batch_.push_back(chunk);
+  }
+  logits_.resize(rows * static_cast<size_t>(runner_.vocab_size()));
+  return runner_.forward(batch_, logits_);
+}
+
+void Core::execute(const StepPlan& plan) {
+  const int64_t now = clock_.now_ns();
+  for (const PlannedChunk& c : plan.chunks) {
+    ActiveRequest& r = *sequences_[c.sequence]->request;
+    if (r.started_ns != 0) continue;
+    r.started_ns = std::max<int64_t>(now, 1);
+    inbox_.left_queue(static_cast<int64_t>(r.request.prompt.size()));
+  }
+  ++counters_.steps;
+  if (const Status status = run_chunks(plan.chunks); status.ok()) {
+    commit(plan.chunks);
+  } else {
+    ++counters_.failed_steps;
+    execute_one_by_one(plan, status.error());
+  }
+}
+
+// A failed step may be the fault of one sequence: run each alone, so that it takes down only
+// itself.
+void Core::execute_one_by_one(const StepPlan& plan, const Error& first) {
+  for (const PlannedChunk& chunk : plan.chunks) {
+    const std::span<const PlannedChunk> one(&chunk, 1);
+    if (plan.chunks.size() == 1) {
+      fail(*sequences_[chunk.sequence], first);
+    } else if (const Status status = run_chunks(one); status.ok()) {
+      commit(one);
+    } else {
+      fail(*sequences_[chunk.sequence], status.error());
+    }
+  }
+}
+
+void Core::commit(std::span<const PlannedChunk> chunks) {
+  const auto vocab = static_cast<size_t>(runner_.vocab_size());
+  size_t row = 0;
+  for (const PlannedChunk& c : chunks) {
+    Sequence& s = *sequences_[c.sequence];
+    s.computed += c.tokens;
+    if (s.generated() == 0 || c.tokens > 1)
+      counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
+    if (c.samples) take_token(s, std::span<float>(logits_).subspan(row++ * vocab, vocab));
+  }
+}
+
+void Core::take_token(Sequence& s, std::span<float> logits) {
+  const Request& q = s.request->request;
+  banned_.clear();
+  if (s.generated() < q.min_tokens) {
+    banned_ = tokenizer_.eog_tokens();
+    banned_.insert(banned_.end(), q.stop_token_ids.begin(), q.stop_token_ids.end());
+  }
+  const std::span<const int32_t> all(s.tokens);
+  auto token = sampler_.sample(logits, q.sampling,
+                               {all.first(s.prompt_tokens), all.subspan(s.prompt_tokens)}, banned_,
+                               s.choice, static_cast<int64_t>(s.tokens.size()));
+  if (token.ok()) {
+    accept(s, std::move(*token));
+  } else {
+    fail(s, token.error());
+  }
+}
+
+void Core::accept(Sequence& s, TokenInfo token) {
+  ActiveRequest& r = *s.request;
+  const Request& q = r.request;
+  const int64_t now = std::max<int64_t>(clock_.now_ns(), 1);
+  if (r.first_token_ns == 0) r.first_token_ns = now;
+  r.last_token_ns = now;
+  ++r.completion_tokens;
+  ++counters_.generated_tokens;
+  const int32_t id = token.id;
+  s.tokens.push_back(id);
+  const bool ends =
+      (!q.ignore_eos && tokenizer_.is_eog(id)) ||
+      std::find(q.stop_token_ids.begin(), q.stop_token_ids.end(), id) != q.stop_token_ids.end();
+  if (ends) {
+    finish(s, FinishReason::kStop);
+    return;
+  }
+  event_for(s).tokens.push_back(std::move(token));
+  const std::string piece = s.detokenizer.push(id);
+  if (s.generated() <= q.min_tokens) {
+    event_for(s).text += piece;
+  } else {
+    StopScanner::Output out = s.stops.push(piece);
+    event_for(s).text += out.text;
+    if (out.stopped) {
+      s.detokenizer.flush();  // nothing follows a stop string
+      finish(s, FinishReason::kStop);
+      return;
+    }
+  }
+  if (s.generated() >= q.max_tokens) finish(s, FinishReason::kLength);
+}
+
+Event& Core::event_for(Sequence& s) {
+  for (Event& e : s.request->events) {
+    if (e.choice == s.choice) return e;
+  }
+  Event& e = s.request->events.emplace_back();
+  e.choice = s.choice;
+  return e;
+}
+
+// Ends a choice: shows what was held back (unless a stop string was found, which leaves nothing),
+// frees its pages.
+void Core::finish(Sequence& s, FinishReason reason) {
+  Event& e = event_for(s);
+  e.text += s.stops.flush();
+  e.text += s.detokenizer.flush();
+  e.finish = reason;
+  s.finished = true;
+  pool_.release_all(s.pages);
+  --s.request->unfinished_choices;
+}
+
+void Core::fail(Sequence& s, Error error) {
+  event_for(s).error = std::move(error);
+  finish(s, FinishReason::kError);
+}
+
+void Core::end_request(ActiveRequest& r, FinishReason reason, const Error* error) {
+  for (const auto& s : sequences_) {
+    if (s->request != &r || s->finished) continue;
+    if (error != nullptr) event_for(*s).error = *error;
+    finish(*s, reason);
+  }
+}
+
+void Core::deliver() {
+  for (const auto& r : requests_) {
+    if (r->events.empty()) continue;
+    Delivery d;
+    d.id = r->id;
+    d.events = r->events;
+    d.done = r->unfinished_choices == 0;
+    d.usage = {static_cast<int32_t>(r->request.prompt.size()), r->completion_tokens};
+    const auto ms = [](int64_t from, int64_t to) {
+      return from == 0 || to == 0 ? 0.0 : static_cast<double>(to - from) * 1e-6;
+    };
+    d.timings.queue_ms = ms(r->submitted_ns, r->started_ns);
+    d.timings.prefill_ms = ms(r->started_ns, r->first_token_ns);
+    d.timings.decode_ms = ms(r->first_token_ns, r->last_token_ns);
+    if (r->sink != nullptr) r->sink->on_delivery(d);
+    r->events.clear();
+  }
+}
+
+void Core::remove_finished() {
+  std::erase_if(sequences_, [](const auto& s) { return s->finished; });
+  std::erase_if(requests_, [this](const auto& r) {
+    if (r->unfinished_choices > 0) return false;
+    if (r->started_ns == 0) inbox_.left_queue(static_cast<int64_t>(r->request.prompt.size()));
+    ++counters_.finished_requests;
+    return true;
+  });
+}
+
+void Core::cancel_all() {
+  take_in();
+  for (const auto& r : requests_) end_request(*r, FinishReason::kCancelled, nullptr);
+  deliver();
+  remove_finished();
+}
+
+void Core::measure(int64_t start_ns, int32_t tokens) {
+  const double seconds = std::max(1e-6, static_cast<double>(clock_.now_ns() - start_ns) * 1e-9);
+  counters_.last_step_ms = seconds * 1e3;
+  counters_.last_step_tokens = tokens;
+  const double rate = tokens / seconds;
+  double& smoothed = counters_.tokens_per_s;
+  smoothed = smoothed == 0 ? rate : smoothed + kSpeedSmoothing * (rate - smoothed);
+  inbox_.set_tokens_per_s(smoothed);
+}
+
+void Core::fill(EngineStats& stats) const {
+  stats = counters_;
+  for (const auto& s : sequences_)
+    ++(s->pages.empty() ? stats.waiting_sequences : stats.running_sequences);
+  stats.total_pages = pool_.total_pages();
+  stats.free_pages = pool_.free_pages();
+}
+
+Status Core::check() const {
+  return check_state(pool_, sequences_, requests_, limits_, runner_.page_tokens(),
+                     max_context_tokens_);
+}
+
+}  // namespace weir::engine

@@ -1,0 +1,70 @@
+// The engine's state and its step, for one thread; Engine puts threads around it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "engine/inbox.h"
+#include "engine/runner.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+#include "engine/sequence.h"
+#include "kv/page_pool.h"
+#include "text/tokenizer.h"
+
+namespace weir::engine {
+
+class Core {
+ public:
+  Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
+       const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens);
+
+  // Takes in what came, runs one step, delivers. False: nothing could be done.
+  bool step();
+  // Ends everything as cancelled.
+  void cancel_all();
+  bool empty() const { return sequences_.empty(); }
+  void fill(EngineStats& stats) const;
+  Status check() const;
+
+ private:
+  void take_in();
+  void obey(const Order& order);
+  void drop_expired();
+  StepPlan make_plan() const;
+  bool reserve(const StepPlan& plan);
+  void execute(const StepPlan& plan);
+  void execute_one_by_one(const StepPlan& plan, const Error& first);
+  Status run_chunks(std::span<const PlannedChunk> chunks);
+  void commit(std::span<const PlannedChunk> chunks);
+  void take_token(Sequence& s, std::span<float> logits);
+  void accept(Sequence& s, TokenInfo token);
+  void finish(Sequence& s, FinishReason reason);
+  void fail(Sequence& s, Error error);
+  void end_request(ActiveRequest& r, FinishReason reason, const Error* error);
+  Event& event_for(Sequence& s);
+  void deliver();
+  void remove_finished();
+  void measure(int64_t start_ns, int32_t tokens);
+
+  Runner& runner_;
+  const text::Tokenizer& tokenizer_;
+  const Clock& clock_;
+  const EngineLimits limits_;
+  Inbox& inbox_;
+  const int32_t max_context_tokens_;
+  kv::PagePool pool_;
+  Sampler sampler_;
+  std::vector<std::unique_ptr<ActiveRequest>> requests_;
+  std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first
+  std::vector<model::Chunk> batch_;
+  std::vector<float> logits_;
+  std::vector<int32_t> banned_;
+  EngineStats counters_;
+};
+
+}  // namespace weir::engine

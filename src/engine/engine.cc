@@ -1,0 +1,245 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <thread>
+
+#include "engine/core.h"
+#include "engine/inbox.h"
+
+namespace weir::engine {
+namespace {
+
+constexpr double kIdleWaitMs = 1000;   // nothing to do: only a message changes that
+constexpr double kBlockedWaitMs = 10;  // all that is left is paused: deadlines still pass
+
+int32_t window(const Runner& runner, const EngineLimits& limits) {
+  const int64_t cache = int64_t{runner.pages()} * runner.page_tokens();
+  int64_t tokens = std::min<int64_t>(runner.max_context_tokens(), cache);
+  if (limits.max_context_tokens > 0) tokens = std::min<int64_t>(tokens, limits.max_context_tokens);
+  return static_cast<int32_t>(tokens);
+}
+
+EngineLimits clamped(EngineLimits limits, const Runner& runner) {
+  limits.step_tokens = std::clamp(limits.step_tokens, 1, runner.max_step_tokens());
+  limits.prefill_chunk_tokens = std::clamp(limits.prefill_chunk_tokens, 1, limits.step_tokens);
+  limits.max_running = std::clamp(limits.max_running, 1, limits.step_tokens);
+  return limits;
+}
+
+bool in_range(float v, float low, float high) { return v >= low && v <= high; }
+
+Status check_sampling(const SamplingParams& p, int32_t vocab) {
+  const auto bad = [](const char* field, const char* bound) {
+    return param_error(ErrorCode::kInvalidValue, field, "{} must be {}", field, bound);
+  };
+  if (!in_range(p.temperature, 0, 100)) return bad("temperature", "between 0 and 100");
+  if (!(p.top_p > 0) || p.top_p > 1) return bad("top_p", "above 0 and at most 1");
+  if (!in_range(p.min_p, 0, 1)) return bad("min_p", "between 0 and 1");
+  if (p.top_k < 0) return bad("top_k", "at least 0");
+  if (!(p.repetition_penalty > 0) || p.repetition_penalty > 100)
+    return bad("repetition_penalty", "above 0 and at most 100");
+  if (!in_range(p.presence_penalty, -100, 100))
+    return bad("presence_penalty", "between -100 and 100");
+  if (!in_range(p.frequency_penalty, -100, 100))
+    return bad("frequency_penalty", "between -100 and 100");
+  if (p.logprobs > vocab || p.logprobs > 1024)
+    return bad("logprobs", "at most 1024 and the size of the vocabulary");
+  for (const auto& [id, bias] : p.logit_bias) {
+    if (id < 0 || id >= vocab)
+      return param_error(ErrorCode::kInvalidValue, "logit_bias",
+                         "token {} is outside the vocabulary of {}", id, vocab);
+    if (!std::isfinite(bias)) return bad("logit_bias", "finite");
+  }
+  return {};
+}
+
+}  // namespace
+
+class Engine::Impl {
+ public:
+  Impl(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
+       const EngineLimits& wanted)
+      : limits(clamped(wanted, runner)),
+        max_context_tokens(window(runner, limits)),
+        vocab(runner.vocab_size()),
+        clock_(clock),
+        inbox(limits),
+        core_(runner, tokenizer, clock, limits, inbox, max_context_tokens) {
+    publish();
+  }
+
+  Status check(Request& q) const {
+    const auto prompt = static_cast<int64_t>(q.prompt.size());
+    if (prompt == 0)
+      return param_error(ErrorCode::kInvalidValue, "prompt", "the prompt has no tokens");
+    for (const int32_t id : q.prompt) {
+      if (id < 0 || id >= vocab) {
+        return param_error(ErrorCode::kInvalidValue, "prompt",
+                           "token {} is outside the vocabulary of {}", id, vocab);
+      }
+    }
+    if (limits.max_input_tokens > 0 && prompt > limits.max_input_tokens) {
+      return param_error(ErrorCode::kMaxInputTokensExceeded, "prompt",
+                         "the prompt has {} tokens; max_input_tokens is {}", prompt,
+                         limits.max_input_tokens);
+    }
+    if (limits.max_output_tokens > 0 && q.max_tokens > limits.max_output_tokens) {
+      return param_error(ErrorCode::kMaxOutputTokensExceeded, "max_tokens",
+                         "max_tokens is {}; max_output_tokens is {}", q.max_tokens,
+                         limits.max_output_tokens);
+    }
+    if (prompt + std::max(q.max_tokens, 1) > max_context_tokens) {
+      return param_error(
+          ErrorCode::kContextLengthExceeded, "prompt",
+          "the prompt has {} tokens and {} are asked for; together they must fit the context of {}",
+          prompt, std::max(q.max_tokens, 1), max_context_tokens);
+    }
+    if (q.n < 1 || q.n > limits.max_choices) {
+      return param_error(ErrorCode::kInvalidValue, "n", "n is {}; it must be between 1 and {}", q.n,
+                         limits.max_choices);
+    }
+    if (q.max_tokens < 0 || q.min_tokens < 0) {
+      return param_error(ErrorCode::kInvalidValue, "max_tokens",
+                         "max_tokens and min_tokens must not be negative");
+    }
+    if (static_cast<int32_t>(q.stop.size()) > limits.max_stops ||
+        std::any_of(q.stop.begin(), q.stop.end(), [](const std::string& s) { return s.empty(); })) {
+      return param_error(ErrorCode::kInvalidValue, "stop",
+                         "stop takes up to {} strings that are not empty", limits.max_stops);
+    }
+    for (const int32_t id : q.stop_token_ids) {
+      if (id < 0 || id >= vocab) {
+        return param_error(ErrorCode::kInvalidValue, "stop_token_ids",
+                           "token {} is outside the vocabulary of {}", id, vocab);
+      }
+    }
+    WEIR_TRY(check_sampling(q.sampling, vocab));
+    if (q.max_tokens == 0) {
+      q.max_tokens = static_cast<int32_t>(max_context_tokens - prompt);
+      if (limits.max_output_tokens > 0)
+        q.max_tokens = std::min(q.max_tokens, limits.max_output_tokens);
+    }
+    q.min_tokens = std::min(q.min_tokens, q.max_tokens);
+    return {};
+  }
+
+  Result<RequestId> submit(Request request, std::unique_ptr<EventSink> sink) {
+    WEIR_TRY(check(request));
+    const int64_t now = clock_.now_ns();
+    if (request.deadline_ns != 0 && now >= request.deadline_ns) {
+      Error e =
+          make_error(ErrorCode::kServerOverloaded, "the request's deadline has passed already");
+      e.retry_after_s = 1;
+      return e;
+    }
+    auto active = std::make_unique<ActiveRequest>();
+    active->request = std::move(request);
+    active->sink = std::move(sink);
+    active->submitted_ns = std::max<int64_t>(now, 1);
+    return inbox.submit(std::move(active));
+  }
+
+  bool step() {
+    const bool worked = core_.step();
+    publish();
+    return worked;
+  }
+
+  void loop() {
+    while (!stopping.load(std::memory_order_acquire)) {
+      if (!step()) inbox.wait(core_.empty() ? kIdleWaitMs : kBlockedWaitMs);
+    }
+    core_.cancel_all();
+    publish();
+  }
+
+  void publish() {
+    EngineStats now;
+    core_.fill(now);
+    MutexLock lock(stats_mutex);
+    stats = now;
+    unfinished = !core_.empty();
+  }
+
+  Status check_invariants() const { return core_.check(); }
+  void cancel_all() {
+    core_.cancel_all();
+    publish();
+  }
+
+  const EngineLimits limits;
+  const int32_t max_context_tokens;
+  const int32_t vocab;
+
+ private:
+  const Clock& clock_;
+
+ public:
+  Inbox inbox;
+  std::thread thread;
+  std::atomic<bool> stopping{false};
+  mutable Mutex stats_mutex;
+  EngineStats stats WEIR_GUARDED_BY(stats_mutex);
+  bool unfinished WEIR_GUARDED_BY(stats_mutex) = false;
+
+ private:
+  Core core_;  // of the thread that steps
+};
+
+Engine::Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
+               const EngineLimits& limits)
+    : impl_(std::make_unique<Impl>(runner, tokenizer, clock, limits)) {}
+
+Engine::~Engine() { stop(); }
+
+int32_t Engine::max_context_tokens() const { return impl_->max_context_tokens; }
+const EngineLimits& Engine::limits() const { return impl_->limits; }
+
+Result<RequestId> Engine::submit(Request request, std::unique_ptr<EventSink> sink) {
+  return impl_->submit(std::move(request), std::move(sink));
+}
+
+void Engine::cancel(RequestId id) { impl_->inbox.give({Order::Kind::kCancel, id}); }
+void Engine::pause(RequestId id) { impl_->inbox.give({Order::Kind::kPause, id}); }
+void Engine::resume(RequestId id) { impl_->inbox.give({Order::Kind::kResume, id}); }
+
+EngineStats Engine::stats() const {
+  EngineStats s;
+  {
+    MutexLock lock(impl_->stats_mutex);
+    s = impl_->stats;
+  }
+  s.queued_requests = impl_->inbox.queued_requests();
+  s.queued_tokens = impl_->inbox.queued_tokens();
+  return s;
+}
+
+bool Engine::idle() const {
+  if (impl_->inbox.queued_requests() > 0) return false;
+  MutexLock lock(impl_->stats_mutex);
+  return !impl_->unfinished;
+}
+
+void Engine::start() {
+  impl_->thread = std::thread([this] { impl_->loop(); });
+}
+
+void Engine::drain() { impl_->inbox.close(); }
+
+void Engine::stop() {
+  impl_->inbox.close();
+  if (impl_->thread.joinable()) {
+    impl_->stopping.store(true, std::memory_order_release);
+    impl_->inbox.wake();
+    impl_->thread.join();
+  } else {
+    impl_->cancel_all();
+  }
+}
+
+bool Engine::step() { return impl_->step(); }
+Status Engine::check_invariants() const { return impl_->check_invariants(); }
+
+}  // namespace weir::engine

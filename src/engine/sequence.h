@@ -1,0 +1,52 @@
+// A request inside the engine, and each of its choices as a sequence of tokens.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/request.h"
+#include "engine/stop_scanner.h"
+#include "kv/page_pool.h"
+#include "text/detokenizer.h"
+
+namespace weir::engine {
+
+struct ActiveRequest {
+  RequestId id = 0;
+  Request request;
+  std::unique_ptr<EventSink> sink;
+  int64_t submitted_ns = 0;
+  int64_t started_ns = 0;      // first step; 0: queued
+  int64_t first_token_ns = 0;  // 0: none yet
+  int64_t last_token_ns = 0;
+  int32_t completion_tokens = 0;
+  int32_t unfinished_choices = 0;
+  bool paused = false;
+  std::vector<Event> events;  // of the running step
+};
+
+struct Sequence {
+  Sequence(ActiveRequest& r, int32_t index, const text::Tokenizer& tokenizer)
+      : request(&r),
+        choice(index),
+        tokens(r.request.prompt),
+        prompt_tokens(r.request.prompt.size()),
+        detokenizer(tokenizer, {.skip_special = true, .continues_text = true}),
+        stops(r.request.stop) {}
+
+  int32_t generated() const { return static_cast<int32_t>(tokens.size() - prompt_tokens); }
+
+  ActiveRequest* request;  // owned by the engine, outlives its sequences
+  int32_t choice;
+  std::vector<int32_t> tokens;  // prompt and generated
+  size_t prompt_tokens;
+  int32_t computed = 0;  // tokens with keys and values in pages
+  std::vector<kv::PageId> pages;
+  bool finished = false;
+  text::IncrementalDetokenizer detokenizer;
+  StopScanner stops;
+};
+
+}  // namespace weir::engine
