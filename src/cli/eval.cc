@@ -43,7 +43,8 @@ Result<Loaded> load(const Options& o, int64_t kv_tokens) {
   request.kv_tokens = kv_tokens;
   Loaded loaded;
   WEIR_ASSIGN(loaded.model, load_model(request));
-  loaded.tokens = loaded.model->tokenizer().encode(text, {.add_bos_eos = true, .parse_special = false});
+  loaded.tokens =
+      loaded.model->tokenizer().encode(text, {.add_bos_eos = true, .parse_special = false});
   if (o.max_tokens > 0 && static_cast<int64_t>(loaded.tokens.size()) > o.max_tokens) {
     loaded.tokens.resize(static_cast<size_t>(o.max_tokens));
   }
@@ -65,7 +66,8 @@ Result<int> eval_perplexity(const Options& o) {
     const auto progress = [&bar](int64_t done, int64_t all, double so_far) {
       bar.update(static_cast<uint64_t>(done * 1000 / all), fmt::format("ppl {:.4f}", so_far));
     };
-    WEIR_ASSIGN(p, ops::measure_perplexity(loaded.model->runner(), loaded.tokens, options, progress));
+    WEIR_ASSIGN(p,
+                ops::measure_perplexity(loaded.model->runner(), loaded.tokens, options, progress));
   }
   const double seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
   if (o.json) {
@@ -78,8 +80,8 @@ Result<int> eval_perplexity(const Options& o) {
     root.set("seconds", seconds);
     fmt::print("{}\n", root.dump());
   } else {
-    fmt::print("ppl {:.4f} ± {:.4f}  ({} chunks of {} tokens, {} scored, {:.1f} s)\n", p.perplexity, p.error, p.chunks,
-               o.context_tokens, p.scored_tokens, seconds);
+    fmt::print("ppl {:.4f} ± {:.4f}  ({} chunks of {} tokens, {} scored, {:.1f} s)\n", p.perplexity,
+               p.error, p.chunks, o.context_tokens, p.scored_tokens, seconds);
   }
   return kExitOk;
 }
@@ -87,8 +89,8 @@ Result<int> eval_perplexity(const Options& o) {
 Result<int> eval_logits(const Options& o) {
   WEIR_ASSIGN(Loaded loaded, load(o, o.count));
   if (static_cast<int64_t>(loaded.tokens.size()) < o.count) {
-    return make_error(ErrorCode::kInvalidValue, "{} has {} tokens; --count asks for {}", o.file, loaded.tokens.size(),
-                      o.count);
+    return make_error(ErrorCode::kInvalidValue, "{} has {} tokens; --count asks for {}", o.file,
+                      loaded.tokens.size(), o.count);
   }
   loaded.tokens.resize(static_cast<size_t>(o.count));
   WEIR_TRY(ops::dump_logits(loaded.model->runner(), loaded.tokens, o.out));
@@ -102,26 +104,35 @@ void add_eval(CLI::App& root, Selected& selected) {
   CLI::App* eval = add_command(root, "eval", "Measure what a model knows",
                                "  weir eval ppl smollm2-135m-instruct -f wikitext.txt\n");
   eval->require_subcommand(1);
-  auto o = std::make_shared<Options>();  // shared: the parser's callbacks and actions outlive this call
-  CLI::App* ppl = add_command(*eval, "ppl", "Perplexity of a text, by the method of llama-perplexity",
-                              "  weir eval ppl smollm2-135m-instruct -f wikitext.txt --ctx 512\n"
-                              "  weir eval ppl model.gguf -f wikitext.txt --max-tokens 20000 --json\n");
-  CLI::App* logits = add_command(*eval, "logits", "Write the logits of the first positions of a text to a file",
-                                 "  weir eval logits model.gguf -f text.txt --count 200 -o logits.bin\n"
-                                 "The file: int32 vocabulary, int32 positions, the token ids (int32), then f32 logits, "
-                                 "a row a position.\n");
+  auto o =
+      std::make_shared<Options>();  // shared: the parser's callbacks and actions outlive this call
+  CLI::App* ppl =
+      add_command(*eval, "ppl", "Perplexity of a text, by the method of llama-perplexity",
+                  "  weir eval ppl smollm2-135m-instruct -f wikitext.txt --ctx 512\n"
+                  "  weir eval ppl model.gguf -f wikitext.txt --max-tokens 20000 --json\n");
+  CLI::App* logits = add_command(
+      *eval, "logits", "Write the logits of the first positions of a text to a file",
+      "  weir eval logits model.gguf -f text.txt --count 200 -o logits.bin\n"
+      "The file: int32 vocabulary, int32 positions, the token ids (int32), then f32 logits, "
+      "a row a position.\n");
   for (CLI::App* c : {ppl, logits}) {
     c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
     c->add_option("-f,--file", o->file, "the text")->required();
-    c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
+    c->add_option("--threads", o->threads,
+                  "worker threads (default: the cores this process may use)")
         ->check(CLI::Range(1, 256));
   }
-  ppl->add_option("--ctx", o->context_tokens, "tokens of a chunk")->check(CLI::Range(4, 1 << 20))->capture_default_str();
-  ppl->add_option("--chunks", o->chunks, "score only the first chunks")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  ppl->add_option("--ctx", o->context_tokens, "tokens of a chunk")
+      ->check(CLI::Range(4, 1 << 20))
+      ->capture_default_str();
+  ppl->add_option("--chunks", o->chunks, "score only the first chunks")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   ppl->add_option("--max-tokens", o->max_tokens, "use only the first tokens of the text")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   ppl->add_flag("--json", o->json, "one JSON document");
-  logits->add_option("--count", o->count, "positions")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  logits->add_option("--count", o->count, "positions")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   logits->add_option("-o,--out", o->out, "the file to write")->required();
   ppl->callback([o, &selected] { selected.action = [o] { return eval_perplexity(*o); }; });
   logits->callback([o, &selected] { selected.action = [o] { return eval_logits(*o); }; });

@@ -1,4 +1,5 @@
-// Hostile text must not cost more than its length: 1 MB of each kind, under a second for every family.
+// Hostile text must not cost more than its length: 1 MB of each kind, under a second for every
+// family.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -111,8 +112,8 @@ TEST_P(Speed, HostileMegabyte) {
 
 INSTANTIATE_TEST_SUITE_P(All, Speed,
                          ::testing::Values("gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-llm",
-                                           "deepseek-coder", "falcon", "mpt", "starcoder", "llama-spm",
-                                           "phi-3", "bert-bge"),
+                                           "deepseek-coder", "falcon", "mpt", "starcoder",
+                                           "llama-spm", "phi-3", "bert-bge"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) c = c == '-' ? '_' : c;

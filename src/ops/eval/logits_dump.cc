@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kBlockTokens = 64;  // bounds the logits held at once
 }
 
-Status dump_logits(engine::Runner& runner, std::span<const int32_t> tokens, const std::string& path) {
+Status dump_logits(engine::Runner& runner, std::span<const int32_t> tokens,
+                   const std::string& path) {
   WEIR_ASSIGN(os::AtomicFile out, os::AtomicFile::create(path));
   const int32_t head[] = {runner.vocab_size(), static_cast<int32_t>(tokens.size())};
   WEIR_TRY(out.write(std::as_bytes(std::span(head))));

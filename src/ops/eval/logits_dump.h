@@ -10,8 +10,10 @@
 
 namespace weir::ops {
 
-// Writes, little endian: int32 vocabulary, int32 positions, the token ids (int32), then [positions, vocabulary] f32.
-// The file appears whole or not at all. Uses the runner's first pages. Errors: kIo; what the runner returns.
-Status dump_logits(engine::Runner& runner, std::span<const int32_t> tokens, const std::string& path);
+// Writes, little endian: int32 vocabulary, int32 positions, the token ids (int32), then [positions,
+// vocabulary] f32. The file appears whole or not at all. Uses the runner's first pages. Errors:
+// kIo; what the runner returns.
+Status dump_logits(engine::Runner& runner, std::span<const int32_t> tokens,
+                   const std::string& path);
 
 }  // namespace weir::ops
