@@ -1,0 +1,73 @@
+// For tests: a Runner whose logits are a hash of the whole token history, read back through the pages. A wrong page, a
+// stale page or a skipped token changes every later token.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/rng.h"
+#include "engine/runner.h"
+
+namespace weir::engine {
+
+class FakeRunner final : public Runner {
+ public:
+  struct Shape {
+    int32_t vocab = 262;
+    int32_t context = 256;
+    int32_t step_tokens = 64;
+    int32_t page_tokens = 8;
+    int32_t pages = 64;
+  };
+  explicit FakeRunner(Shape shape) : shape_(shape) {
+    memory_.resize(static_cast<size_t>(shape.pages) * static_cast<size_t>(shape.page_tokens), -1);
+  }
+
+  int32_t vocab_size() const override { return shape_.vocab; }
+  int32_t max_context_tokens() const override { return shape_.context; }
+  int32_t max_step_tokens() const override { return shape_.step_tokens; }
+  int32_t page_tokens() const override { return shape_.page_tokens; }
+  int32_t pages() const override { return shape_.pages; }
+
+  // Called before each forward; an error makes the step fail.
+  std::function<Status(std::span<const model::Chunk>)> before;
+
+  Status forward(std::span<const model::Chunk> batch, std::span<float> logits) override {
+    ++calls;
+    if (before) WEIR_TRY(before(batch));
+    size_t row = 0;
+    for (const model::Chunk& c : batch) {
+      for (size_t i = 0; i < c.tokens.size(); ++i) {
+        const auto position = static_cast<size_t>(c.position) + i;
+        slot(c, position) = c.tokens[i];
+        const size_t from_end = c.tokens.size() - i;
+        if (from_end > static_cast<size_t>(c.logit_rows)) continue;
+        fill(c, position, logits.subspan(row++ * static_cast<size_t>(shape_.vocab), static_cast<size_t>(shape_.vocab)));
+      }
+    }
+    return {};
+  }
+
+  uint64_t calls = 0;
+
+ private:
+  int32_t& slot(const model::Chunk& c, size_t position) {
+    const auto page_tokens = static_cast<size_t>(shape_.page_tokens);
+    const auto page = static_cast<size_t>(c.pages[position / page_tokens]);
+    return memory_[page * page_tokens + position % page_tokens];
+  }
+  void fill(const model::Chunk& c, size_t position, std::span<float> logits) {
+    uint64_t hash = 1;
+    for (size_t p = 0; p <= position; ++p) hash = random_u64(hash, p, static_cast<uint64_t>(slot(c, p)));
+    for (size_t i = 0; i < logits.size(); ++i) {
+      hash = hash * 6364136223846793005ULL + 1442695040888963407ULL;  // Knuth's MMIX constants
+      logits[i] = static_cast<float>(hash >> 40) * 0x1.0p-21F;        // [0, 8)
+    }
+  }
+  Shape shape_;
+  std::vector<int32_t> memory_;
+};
+
+}  // namespace weir::engine

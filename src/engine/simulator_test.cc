@@ -1,0 +1,181 @@
+// The simulator: the real engine and scheduler under thousands of seeded schedules of arrivals, lengths, cancels, pauses,
+// deadlines, page shortages and failing steps, with a fake model and virtual time. After every step the invariants
+// hold; at the end every request that was not disturbed has exactly the tokens it gets alone, nothing is left over, and
+// everything ended within a bounded number of steps. WEIR_SIM_SEED runs one schedule, WEIR_SIM_SCHEDULES sets their number.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "engine/engine_testing.h"
+#include "engine/fake_runner.h"
+
+namespace weir::engine {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kSchedules = 500;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr int kSchedules = 500;
+#else
+constexpr int kSchedules = 10'000;
+#endif
+#else
+constexpr int kSchedules = 10'000;
+#endif
+
+struct Planned {
+  Request request;
+  int arrives_at = 0;   // step
+  int cancel_at = -1;   // step, or never
+  int pause_at = -1;    // step; resumed some steps later
+  int pause_steps = 0;
+  bool fails = false;   // its steps fail from some token on
+  RequestId id = 0;
+  bool accepted = false;
+  Received got;
+};
+
+class Schedule {
+ public:
+  explicit Schedule(uint64_t seed) : rng_(seed) {
+    shape_.page_tokens = rng_.below(2) == 0 ? 4 : 8;
+    shape_.pages = static_cast<int32_t>(6 + rng_.below(30));
+    shape_.context = 128;
+    shape_.step_tokens = static_cast<int32_t>(4 + rng_.below(60));
+    limits_.step_tokens = shape_.step_tokens;
+    limits_.prefill_chunk_tokens = static_cast<int32_t>(1 + rng_.below(static_cast<uint64_t>(shape_.step_tokens)));
+    limits_.max_running = static_cast<int32_t>(1 + rng_.below(8));
+    limits_.max_queued_requests = static_cast<int32_t>(2 + rng_.below(12));
+    const int n = static_cast<int>(1 + rng_.below(10));
+    for (int i = 0; i < n; ++i) plan_.push_back(make_planned(i));
+  }
+
+  void run(const text::Tokenizer& tokenizer) {
+    FakeRunner runner(shape_);
+    Engine engine(runner, tokenizer, clock_, limits_);
+    runner.before = [this](std::span<const model::Chunk> batch) { return maybe_fail(batch); };
+    const int kMaxSteps = 3000;  // all tokens of ten requests one by one, several times over
+    int step = 0;
+    for (; step < kMaxSteps; ++step) {
+      bool waiting = false;
+      for (Planned& p : plan_) waiting |= act(engine, p, step);
+      engine.step();
+      clock_.advance_ms(1);
+      const Status ok = engine.check_invariants();
+      ASSERT_TRUE(ok.ok()) << "step " << step << ": " << ok.error().message;
+      if (!waiting && engine.idle()) break;
+    }
+    ASSERT_LT(step, kMaxSteps) << "no progress";
+    EXPECT_EQ(engine.stats().free_pages, engine.stats().total_pages);
+    EXPECT_EQ(engine.stats().queued_tokens, 0);
+    for (Planned& p : plan_) check_outcome(p, tokenizer);
+  }
+
+ private:
+  Planned make_planned(int i) {
+    Planned p;
+    Request& q = p.request;
+    const auto prompt = 1 + rng_.below(40);
+    for (uint64_t t = 0; t < prompt; ++t) q.prompt.push_back(static_cast<int32_t>(rng_.below(255)));
+    // The first token names the request, so that a failing step knows whose it is.
+    q.prompt[0] = i;
+    q.max_tokens = static_cast<int32_t>(1 + rng_.below(40));
+    q.n = static_cast<int32_t>(1 + (rng_.below(5) == 0 ? 1 + rng_.below(2) : 0));
+    q.ignore_eos = rng_.below(2) == 0;
+    q.sampling.temperature = rng_.below(2) == 0 ? 0.0F : 0.8F;
+    q.sampling.seed = rng_.next();
+    if (rng_.below(4) == 0) q.stop = {"a", "bc"};
+    p.arrives_at = static_cast<int>(rng_.below(60));
+    if (rng_.below(6) == 0) p.cancel_at = p.arrives_at + static_cast<int>(rng_.below(40));
+    if (rng_.below(8) == 0) {
+      p.pause_at = p.arrives_at + static_cast<int>(rng_.below(20));
+      p.pause_steps = static_cast<int>(1 + rng_.below(30));
+    }
+    if (rng_.below(8) == 0) q.deadline_ns = (p.arrives_at + 1 + static_cast<int64_t>(rng_.below(60))) * 1'000'000;
+    p.fails = rng_.below(12) == 0;
+    return p;
+  }
+
+  // Does what is due for p at this step; whether something is still to come.
+  bool act(Engine& engine, Planned& p, int step) {
+    if (step == p.arrives_at) {
+      const auto id = engine.submit(p.request, std::make_unique<RecordingSink>(p.got));
+      p.accepted = id.ok();
+      if (id.ok()) p.id = *id;
+    }
+    if (p.accepted && step == p.cancel_at) engine.cancel(p.id);
+    if (p.accepted && step == p.pause_at) engine.pause(p.id);
+    if (p.accepted && step == p.pause_at + p.pause_steps) engine.resume(p.id);
+    return step < p.arrives_at || step < p.pause_at + p.pause_steps;
+  }
+
+  // A chunk that starts a sequence marked as failing makes its step fail.
+  Status maybe_fail(std::span<const model::Chunk> batch) {
+    for (const model::Chunk& c : batch) {
+      if (c.position == 0 && plan_[static_cast<size_t>(c.tokens[0])].fails) {
+        return make_error(ErrorCode::kInternal, "injected");
+      }
+    }
+    return {};
+  }
+
+  void check_outcome(Planned& p, const text::Tokenizer& tokenizer) {
+    if (!p.accepted) return;
+    ASSERT_TRUE(p.got.done);
+    ASSERT_EQ(p.got.choices.size(), static_cast<size_t>(p.request.n));
+    if (p.fails) {
+      EXPECT_NE(p.got.choices[0].finish, FinishReason::kLength);
+      return;
+    }
+    FakeRunner::Shape roomy;
+    FakeRunner runner(roomy);
+    Request q = p.request;
+    q.deadline_ns = 0;
+    Engine engine(runner, tokenizer, clock_, {});
+    Received expected;
+    ASSERT_TRUE(engine.submit(q, std::make_unique<RecordingSink>(expected)).ok());
+    while (!engine.idle()) engine.step();
+    for (size_t i = 0; i < expected.choices.size(); ++i) {
+      const Received::Choice& got = p.got.choices[i];
+      const Received::Choice& want = expected.choices[i];
+      const bool cut = got.finish == FinishReason::kCancelled || got.finish == FinishReason::kError;
+      if (cut) {  // a prefix of what it gets alone
+        ASSERT_LE(got.tokens.size(), want.tokens.size());
+        EXPECT_TRUE(std::equal(got.tokens.begin(), got.tokens.end(), want.tokens.begin()));
+        EXPECT_TRUE(p.cancel_at >= 0 || p.request.deadline_ns != 0);
+      } else {
+        EXPECT_EQ(got.tokens, want.tokens);
+        EXPECT_EQ(got.text, want.text);
+        EXPECT_EQ(got.finish, want.finish);
+      }
+    }
+  }
+
+  Rng rng_;
+  FakeRunner::Shape shape_;
+  EngineLimits limits_;
+  ManualClock clock_;
+  std::vector<Planned> plan_;
+};
+
+TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
+  const auto tokenizer = tiny_tokenizer();
+  ASSERT_NE(tokenizer, nullptr);
+  if (const char* seed = std::getenv("WEIR_SIM_SEED"); seed != nullptr) {
+    Schedule(std::strtoull(seed, nullptr, 10)).run(*tokenizer);
+    return;
+  }
+  const char* wanted = std::getenv("WEIR_SIM_SCHEDULES");
+  const int schedules = wanted != nullptr ? std::atoi(wanted) : kSchedules;
+  for (int i = 0; i < schedules; ++i) {
+    SCOPED_TRACE("WEIR_SIM_SEED=" + std::to_string(i));
+    Schedule(static_cast<uint64_t>(i)).run(*tokenizer);
+    if (::testing::Test::HasFailure()) return;
+  }
+  std::printf("%d schedules\n", schedules);
+}
+
+}  // namespace
+}  // namespace weir::engine
