@@ -120,8 +120,9 @@ void bench_attention(const Bench& b, size_t heads, size_t kv_heads, size_t head_
   p.heads = heads;
   p.scale = 0.125F;
   const size_t pages = (position + tokens + 31) / 32;
-  std::vector<uint16_t> k(pages * sequences * p.layout.page_elements(), 0x2c00);
-  std::vector<uint16_t> v(k);
+  const size_t pool_bytes = pages * sequences * p.layout.page_elements() * 2;
+  AlignedBuffer k = AlignedBuffer::allocate(pool_bytes);
+  AlignedBuffer v = AlignedBuffer::allocate(pool_bytes);
   std::vector<std::vector<int32_t>> ids(sequences);
   std::vector<AttentionChunk> chunks;
   for (size_t s = 0; s < sequences; ++s) {
@@ -131,7 +132,7 @@ void bench_attention(const Bench& b, size_t heads, size_t kv_heads, size_t head_
   const size_t width = heads * head_dim;
   const auto q = random_floats(tokens * sequences * width);
   std::vector<float> out(q.size());
-  const KvPools pools{k.data(), v.data()};
+  const KvPools pools{k.as<uint16_t>(), v.as<uint16_t>()};
   const double ns = best_ns([&](size_t) {
     attention(b.kernels, b.pool, p, pools, chunks, q.data(), width, out.data(), width);
   });
@@ -139,7 +140,7 @@ void bench_attention(const Bench& b, size_t heads, size_t kv_heads, size_t head_
                       (static_cast<double>(position) + static_cast<double>(tokens + 1) / 2);
   fmt::print("{:<28} n {:<4} x{:<3} {:>9.1f} us {:>7.1f} GFLOPS {:>6.1f} GB/s of KV\n", name,
              tokens, sequences, ns / 1e3, 4.0 * keys * static_cast<double>(width) / ns,
-             static_cast<double>(k.size() * 4) / ns);
+             static_cast<double>(pool_bytes * 2) / ns);
 }
 
 void bench_small(const Bench& b) {

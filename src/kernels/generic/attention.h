@@ -7,12 +7,15 @@
 
 namespace weir::kernels::generic {
 
+// Floats between rows of queries and outputs: constant, so that rows stand at constant offsets, and
+// not a multiple of a cache way, so that the rows of a tile do not fall into the same sets.
+inline constexpr size_t kRowStride = kMaxHeadDim + 16;
+
 template <typename V>
 struct TileState {
-  // Transposed so that the rows of one dimension stand at constant offsets.
-  float q[kMaxHeadDim * kMaxTileRows];     // [head_dim][kMaxTileRows], scaled
+  float q[kMaxTileRows * kRowStride];      // [rows][head_dim], scaled
   float s[kMaxTileRows * kMaxPageTokens];  // scores, then probabilities
-  float out[kMaxTileRows * kMaxHeadDim];   // [rows][head_dim], unnormalised
+  float out[kMaxTileRows * kRowStride];    // [rows][head_dim], unnormalised
   V sum[kMaxTileRows];                     // of probabilities, per lane
   float top[kMaxTileRows];                 // running maximum
   size_t lo[kMaxTileRows];                 // visible slots of the current page
@@ -34,7 +37,7 @@ void scores(const float* q, const uint16_t* k, size_t head_dim, size_t page_toke
     for (size_t c = 0; c < C; ++c) key[c] = V::load_f16(k + d * page_tokens + c * V::kWidth);
 #pragma GCC unroll 12
     for (size_t r = 0; r < R; ++r) {
-      const V x = V::set(q[d * kMaxTileRows + r]);
+      const V x = V::set(q[r * kRowStride + d]);
 #pragma GCC unroll 4
       for (size_t c = 0; c < C; ++c) acc[r][c] = fma(x, key[c], acc[r][c]);
     }
@@ -53,7 +56,7 @@ void values(const float* s, const uint16_t* v, size_t head_dim, size_t lo, size_
 #pragma GCC unroll 12
   for (size_t r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (size_t c = 0; c < C; ++c) acc[r][c] = V::load(out + r * kMaxHeadDim + c * V::kWidth);
+    for (size_t c = 0; c < C; ++c) acc[r][c] = V::load(out + r * kRowStride + c * V::kWidth);
   }
   for (size_t j = lo; j < hi; ++j) {
     V value[C];
@@ -69,7 +72,7 @@ void values(const float* s, const uint16_t* v, size_t head_dim, size_t lo, size_
 #pragma GCC unroll 12
   for (size_t r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (size_t c = 0; c < C; ++c) acc[r][c].store(out + r * kMaxHeadDim + c * V::kWidth);
+    for (size_t c = 0; c < C; ++c) acc[r][c].store(out + r * kRowStride + c * V::kWidth);
   }
 }
 
@@ -107,7 +110,7 @@ void add_values(TileState<V>& t, size_t r, size_t rows, const uint16_t* v, size_
   for (const size_t end = r + rows; r < end; r += V::kTileRows) {
     const size_t n = end - r < V::kTileRows ? end - r : V::kTileRows;
     values_rows<V, V::kTileRows>(n, t.s + r * kMaxPageTokens, v, head_dim, lo, hi,
-                                 t.out + r * kMaxHeadDim);
+                                 t.out + r * kRowStride);
   }
 }
 
@@ -132,7 +135,7 @@ void softmax_row(TileState<V>& t, size_t r, const AttentionTile& tile) {
     const V shrink = exp(V::set(t.top[r] - page_top));
     t.top[r] = page_top;
     t.sum[r] = t.sum[r] * shrink;
-    float* out = t.out + r * kMaxHeadDim;
+    float* out = t.out + r * kRowStride;
     for (size_t d = 0; d < tile.layout.head_dim; d += V::kWidth)
       (V::load(out + d) * shrink).store(out + d);
   }
@@ -175,8 +178,10 @@ void load_queries(TileState<V>& t, const AttentionTile& tile) {
     for (size_t g = 0; g < tile.group; ++g) {
       const size_t r = i * tile.group + g;
       const float* q = tile.q + i * tile.ldq + g * hd;
-      for (size_t d = 0; d < hd; ++d) t.q[d * kMaxTileRows + r] = q[d] * tile.scale;
-      for (size_t d = 0; d < hd; ++d) t.out[r * kMaxHeadDim + d] = 0.0F;
+      for (size_t d = 0; d < hd; d += V::kWidth) {
+        (V::load(q + d) * V::set(tile.scale)).store(t.q + r * kRowStride + d);
+        V::zero().store(t.out + r * kRowStride + d);
+      }
       t.sum[r] = V::zero();
       t.top[r] = -__builtin_inff();
     }
@@ -192,7 +197,7 @@ void store_outputs(const TileState<V>& t, const AttentionTile& tile) {
       const V scale = V::set(1.0F / reduce_add(t.sum[r]));
       float* out = tile.out + i * tile.ldo + g * hd;
       for (size_t d = 0; d < hd; d += V::kWidth) {
-        (V::load(t.out + r * kMaxHeadDim + d) * scale).store(out + d);
+        (V::load(t.out + r * kRowStride + d) * scale).store(out + d);
       }
     }
   }
@@ -221,6 +226,12 @@ bool visible_slots(TileState<V>& t, const AttentionTile& tile, size_t page) {
   return any;
 }
 
+// Pages lie anywhere in the pool, so the hardware does not see the next one coming.
+template <typename V>
+void prefetch_page(const uint16_t* page, size_t elements) {
+  for (size_t i = 0; i < elements; i += 32) __builtin_prefetch(page + i);
+}
+
 template <typename V>
 void attend(const AttentionTile& tile) {
   alignas(64) TileState<V> t;
@@ -235,14 +246,18 @@ void attend(const AttentionTile& tile) {
   for (size_t p = first; p < pages; ++p) {
     if (!visible_slots<V>(t, tile, p)) continue;
     const size_t offset = static_cast<size_t>(tile.pages[p]) * page_elements;
+    const size_t next =
+        p + 1 < pages ? static_cast<size_t>(tile.pages[p + 1]) * page_elements : offset;
+    prefetch_page<V>(tile.k + next, layout.head_dim * layout.page_tokens);
     for (size_t r = 0; r < rows; r += V::kTileRows) {
       const size_t n = rows - r < V::kTileRows ? rows - r : V::kTileRows;
-      scores_rows<V, V::kTileRows>(n, t.q + r, tile.k + offset, layout.head_dim, layout.page_tokens,
-                                   t.s + r * kMaxPageTokens);
+      scores_rows<V, V::kTileRows>(n, t.q + r * kRowStride, tile.k + offset, layout.head_dim,
+                                   layout.page_tokens, t.s + r * kMaxPageTokens);
     }
     for (size_t r = 0; r < rows; ++r) {
       if (t.hi[r] > t.lo[r]) softmax_row<V>(t, r, tile);
     }
+    prefetch_page<V>(tile.v + next, layout.head_dim * layout.page_tokens);
     page_values<V>(t, tile, tile.v + offset);
   }
   store_outputs<V>(t, tile);

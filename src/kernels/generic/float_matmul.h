@@ -74,6 +74,7 @@ void run_tile(const std::byte* panel, size_t cols, const ActivationView& a, size
     run_piece<Tile, P>(tokens - t < P ? tokens - t : P, panel, cols, view, y + t * ldy, ldy, rows,
                        add);
     view.x += P * a.ldx;
+    if (a.codes == nullptr) continue;
     view.codes += P * kBlock;
     view.scales += P;
     view.neg8_sums += P;

@@ -21,17 +21,14 @@ inline void quantize_block(const float* x, int8_t* codes, float* scale, int32_t*
   const float amax = reduce_max(top);
   const bool tiny = amax < kTinyAmax;
   const V inverse = V::set(tiny ? 0.0F : 127.0F / amax);
-  float rounded[kBlock];
+  V total = V::zero();  // of codes: integers below 2^12, exact in any order
   for (size_t i = 0; i < kBlock; i += V::kWidth) {
     // In this order of operands a NaN becomes -127.
-    min(max(round(V::load(x + i) * inverse), V::set(-127.0F)), V::set(127.0F)).store(rounded + i);
+    const V rounded = min(max(round(V::load(x + i) * inverse), V::set(-127.0F)), V::set(127.0F));
+    rounded.store_codes(codes + i);
+    total = total + rounded;
   }
-  int32_t sum = 0;
-  for (size_t i = 0; i < kBlock; ++i) {
-    const auto code = static_cast<int32_t>(rounded[i]);
-    codes[i] = static_cast<int8_t>(code);
-    sum += code;
-  }
+  const auto sum = static_cast<int32_t>(reduce_add(total));
   *scale = (tiny ? 0.0F : amax / 127.0F) + reduce_add(poison);
   *neg8_sum = -8 * sum;
   *scaled_sum = *scale * static_cast<float>(sum);

@@ -26,6 +26,8 @@ struct Vec {
     if (n > 0) *p = v;
   }
   void store_f16(uint16_t* p) const { *p = quant::f32_to_f16(v); }
+  // Integral lanes in [-128, 127] as int8.
+  void store_codes(int8_t* p) const { *p = static_cast<int8_t>(v); }
   friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
   friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
   friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
