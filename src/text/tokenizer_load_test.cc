@@ -211,6 +211,22 @@ TEST(TokenizerLoad, SmallSentencepiece) {
   EXPECT_EQ((*t)->eos(), 2);
 }
 
+// A token that reaches into the next word ("a▁b") is found as well as the others.
+TEST(TokenizerLoad, SentencepieceAcrossWords) {
+  gguf::Writer w;
+  w.set_string("tokenizer.ggml.model", "llama");
+  const std::string mark = "\xE2\x96\x81";
+  const Strings tokens = {"<unk>", "<s>", "</s>", "a", "b", mark, "a" + mark, "a" + mark + "b"};
+  const std::vector<float> scores = {0, 0, 0, -10, -11, -9, -2, -1};
+  w.set_strings("tokenizer.ggml.tokens", std::span<const std::string>(tokens));
+  w.set_floats("tokenizer.ggml.scores", scores);
+  w.set_bool("tokenizer.ggml.add_space_prefix", false);
+  const auto t = load_written(w);
+  ASSERT_TRUE(t.ok()) << t.error().message;
+  EXPECT_EQ((*t)->encode("ba b"), (std::vector<int32_t>{4, 7}));
+  EXPECT_FALSE((*t)->strips_first_space());
+}
+
 TEST(TokenizerLoad, SmallWordPiece) {
   gguf::Writer w;
   const Strings tokens = {"[PAD]", "[UNK]",         "[CLS]",        "[SEP]", "\xE2\x96\x81play",
