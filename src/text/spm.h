@@ -26,13 +26,12 @@ class SpmTokenizer final : public Tokenizer {
                    std::vector<int32_t>& out) const override;
   void encode_stretch(std::string_view marked, Merger& merger, std::vector<int32_t>& out) const;
 
-  PieceMap tokens_;  // text tokens only
-  std::vector<uint32_t>
-      priority_;  // [vocab] rank of the score, 0 the highest; equal for equal scores
+  PieceMap tokens_;                 // text tokens only
+  std::vector<uint32_t> priority_;  // [vocab] rank of the score, 0 the highest; equals share one
   std::array<int32_t, 256> byte_token_;  // -1: none
   // Whether no token has "▁" after another character. Then nothing merges across the start of a
-  // word, and words can be merged one by one with the same result: 3 times faster on prose than one
-  // long merge.
+  // word, and words can be merged one by one with the same result: wikitext (1.3 MB) in
+  // 94 ms, not 530.
   bool words_apart_ = true;
 };
 
