@@ -29,6 +29,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
+    size_t mapped_bytes;  // 0: from the heap
     void operator()(std::byte* p) const;
   };
   std::unique_ptr<std::byte, Free> memory_;

@@ -51,25 +51,36 @@ struct Shape {
 
 // One block of 32 values of one row, on its way into a panel.
 struct Block {
-  uint8_t codes[kBlock];  // 4-bit: unsigned; 8-bit: two's complement
+  uint8_t codes[kBlock];  // 4-bit: 16 pairs as put_nibbles wants them; 8-bit: two's complement
   uint16_t scale;         // f16
   uint16_t min;           // f16, kQ4Min only
 };
 
 void store_u16(uint8_t* p, uint16_t v) { std::memcpy(p, &v, sizeof v); }
 
+// A block's 4-bit codes as ggml stores them: 16 bytes, low nibbles k = 0 .. 15, high nibbles k = 16
+// .. 31. A panel keeps the pairs and only deals the bytes out to the groups, four at a time.
+void put_nibbles(const Shape& s, uint8_t* out, size_t row, const uint8_t* pairs) {
+  for (size_t g = 0; g < kBlock / 8; ++g)
+    std::memcpy(out + (g * s.rows + row) * 4, pairs + g * 4, 4);
+}
+
+void put_bytes(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes) {
+  const uint32_t bias = s.biased_q8 ? 0x80808080U : 0;  // + 128 modulo 256 flips the top bit
+  for (size_t g = 0; g < kBlock / 4; ++g) {
+    uint32_t quad;
+    std::memcpy(&quad, codes + g * 4, 4);
+    quad ^= bias;
+    std::memcpy(out + (g * s.rows + row) * 4, &quad, 4);
+  }
+}
+
 void put_block(const Shape& s, std::byte* panel, size_t row, size_t b, const Block& block) {
   auto* out = reinterpret_cast<uint8_t*>(panel) + b * s.block_bytes();
   if (s.format == PanelFormat::kQ8) {
-    const uint8_t bias = s.biased_q8 ? 128 : 0;
-    for (size_t k = 0; k < kBlock; ++k) {
-      out[(k / 4 * s.rows + row) * 4 + k % 4] = static_cast<uint8_t>(block.codes[k] + bias);
-    }
+    put_bytes(s, out, row, block.codes);
   } else {
-    for (size_t k = 0; k < kBlock / 2; ++k) {
-      out[(k / 4 * s.rows + row) * 4 + k % 4] =
-          static_cast<uint8_t>(block.codes[k] | (block.codes[k + kBlock / 2] << 4));
-    }
+    put_nibbles(s, out, row, block.codes);
   }
   store_u16(out + s.code_bytes() + 2 * row, block.scale);
   if (s.format == PanelFormat::kQ4Min)
@@ -82,13 +93,6 @@ uint16_t load_u16(const std::byte* p) {
   return v;
 }
 
-void read_nibbles(const std::byte* p, uint8_t* codes) {
-  for (size_t i = 0; i < kBlock / 2; ++i) {
-    codes[i] = static_cast<uint8_t>(p[i]) & 15;
-    codes[i + kBlock / 2] = static_cast<uint8_t>(p[i]) >> 4;
-  }
-}
-
 // Block b of a row stored as Q4_0, Q4_1 or Q8_0 (block_q4_0, block_q4_1, block_q8_0 of
 // ggml-common.h).
 Block read_native(TensorType type, const std::byte* row, size_t b) {
@@ -96,12 +100,12 @@ Block read_native(TensorType type, const std::byte* row, size_t b) {
   if (type == TensorType::kQ4_0) {
     const std::byte* p = row + b * 18;
     block.scale = load_u16(p);
-    read_nibbles(p + 2, block.codes);
+    std::memcpy(block.codes, p + 2, kBlock / 2);
   } else if (type == TensorType::kQ4_1) {
     const std::byte* p = row + b * 20;
     block.scale = load_u16(p);
     block.min = load_u16(p + 2);
-    read_nibbles(p + 4, block.codes);
+    std::memcpy(block.codes, p + 4, kBlock / 2);
   } else {
     const std::byte* p = row + b * 34;
     block.scale = load_u16(p);
@@ -132,8 +136,11 @@ bool read_q4_k(const std::byte* row, size_t b, Block* block) {
     min = static_cast<uint8_t>((packed[i + 4] >> 4) | ((packed[i] >> 6) << 4));
   }
   const auto* codes = reinterpret_cast<const uint8_t*>(p + 16 + i / 2 * 32);
-  for (size_t k = 0; k < kBlock; ++k) {
-    block->codes[k] = static_cast<uint8_t>(i % 2 == 0 ? codes[k] & 15 : codes[k] >> 4);
+  const unsigned shift = i % 2 == 0 ? 0 : 4;
+  for (size_t k = 0; k < kBlock / 2; ++k) {
+    const unsigned low = (codes[k] >> shift) & 15U;
+    const unsigned high = (codes[k + kBlock / 2] >> shift) & 15U;
+    block->codes[k] = static_cast<uint8_t>(low | high << 4);
   }
   const float d = quant::f16_to_f32(load_u16(p));
   const float dmin = quant::f16_to_f32(load_u16(p + 2));
