@@ -284,12 +284,14 @@ TEST_F(EngineTest, ThreadsSubmitCancelAndDrain) {
   for (std::thread& t : threads) t.join();
   engine.drain();
   Received refused;
-  EXPECT_EQ(engine.submit(greedy(3, 3), std::make_unique<RecordingSink>(refused)).error().code, ErrorCode::kServerOverloaded);
+  EXPECT_EQ(engine.submit(greedy(3, 3), std::make_unique<RecordingSink>(refused)).error().code,
+            ErrorCode::kServerOverloaded);
   while (!engine.idle()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   engine.stop();
   for (const Received& r : got) {
     ASSERT_TRUE(r.done);
-    EXPECT_TRUE(r.choices[0].finish == FinishReason::kLength || r.choices[0].finish == FinishReason::kCancelled);
+    EXPECT_TRUE(r.choices[0].finish == FinishReason::kLength ||
+                r.choices[0].finish == FinishReason::kCancelled);
   }
   EXPECT_EQ(engine.stats().free_pages, engine.stats().total_pages);
 }

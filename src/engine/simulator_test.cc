@@ -1,7 +1,8 @@
-// The simulator: the real engine and scheduler under thousands of seeded schedules of arrivals, lengths, cancels, pauses,
-// deadlines, page shortages and failing steps, with a fake model and virtual time. After every step the invariants
-// hold; at the end every request that was not disturbed has exactly the tokens it gets alone, nothing is left over, and
-// everything ended within a bounded number of steps. WEIR_SIM_SEED runs one schedule, WEIR_SIM_SCHEDULES sets their number.
+// The simulator: the real engine and scheduler under thousands of seeded schedules of arrivals,
+// lengths, cancels, pauses, deadlines, page shortages and failing steps, with a fake model and
+// virtual time. After every step the invariants hold; at the end every request that was not
+// disturbed has exactly the tokens it gets alone, nothing is left over, and everything ended within
+// a bounded number of steps. WEIR_SIM_SEED runs one schedule, WEIR_SIM_SCHEDULES sets their number.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -27,11 +28,11 @@ constexpr int kSchedules = 10'000;
 
 struct Planned {
   Request request;
-  int arrives_at = 0;   // step
-  int cancel_at = -1;   // step, or never
-  int pause_at = -1;    // step; resumed some steps later
+  int arrives_at = 0;  // step
+  int cancel_at = -1;  // step, or never
+  int pause_at = -1;   // step; resumed some steps later
   int pause_steps = 0;
-  bool fails = false;   // its steps fail from some token on
+  bool fails = false;  // its steps fail from some token on
   RequestId id = 0;
   bool accepted = false;
   Received got;
@@ -45,7 +46,8 @@ class Schedule {
     shape_.context = 128;
     shape_.step_tokens = static_cast<int32_t>(4 + rng_.below(60));
     limits_.step_tokens = shape_.step_tokens;
-    limits_.prefill_chunk_tokens = static_cast<int32_t>(1 + rng_.below(static_cast<uint64_t>(shape_.step_tokens)));
+    limits_.prefill_chunk_tokens =
+        static_cast<int32_t>(1 + rng_.below(static_cast<uint64_t>(shape_.step_tokens)));
     limits_.max_running = static_cast<int32_t>(1 + rng_.below(8));
     limits_.max_queued_requests = static_cast<int32_t>(2 + rng_.below(12));
     const int n = static_cast<int>(1 + rng_.below(10));
@@ -93,7 +95,8 @@ class Schedule {
       p.pause_at = p.arrives_at + static_cast<int>(rng_.below(20));
       p.pause_steps = static_cast<int>(1 + rng_.below(30));
     }
-    if (rng_.below(8) == 0) q.deadline_ns = (p.arrives_at + 1 + static_cast<int64_t>(rng_.below(60))) * 1'000'000;
+    if (rng_.below(8) == 0)
+      q.deadline_ns = (p.arrives_at + 1 + static_cast<int64_t>(rng_.below(60))) * 1'000'000;
     p.fails = rng_.below(12) == 0;
     return p;
   }

@@ -1,0 +1,117 @@
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+
+namespace weir::engine {
+namespace {
+
+StepBudget budget(int32_t free_pages, int32_t step_tokens = 32) {
+  StepBudget b;
+  b.step_tokens = step_tokens;
+  b.prefill_chunk_tokens = step_tokens;
+  b.page_tokens = 4;
+  b.free_pages = free_pages;
+  return b;
+}
+
+TEST(Scheduler, DecodesComeBeforePrefillsThatAreOlder) {
+  const SequenceView views[] = {{.tokens = 40}, {.tokens = 9, .computed = 8, .pages = 2}};
+  const StepPlan plan = plan_step(views, budget(20, 10));
+  ASSERT_EQ(plan.chunks.size(), 2U);
+  EXPECT_EQ(plan.chunks[0].sequence, 1U);
+  EXPECT_EQ(plan.chunks[0].new_pages, 1);
+  EXPECT_TRUE(plan.chunks[0].samples);
+  EXPECT_EQ(plan.chunks[1].tokens, 9);
+  EXPECT_FALSE(plan.chunks[1].samples);
+}
+
+TEST(Scheduler, APromptGoesOnInChunksAndSamplesAtItsEnd) {
+  const SequenceView views[] = {{.tokens = 40, .computed = 32, .pages = 8}};
+  const StepPlan plan = plan_step(views, budget(2));
+  ASSERT_EQ(plan.chunks.size(), 1U);
+  EXPECT_EQ(plan.chunks[0].tokens, 8);
+  EXPECT_EQ(plan.chunks[0].new_pages, 2);
+  EXPECT_TRUE(plan.chunks[0].samples);
+}
+
+TEST(Scheduler, PreemptsTheYoungestForAnOlderOne) {
+  const SequenceView views[] = {{.tokens = 9, .computed = 8, .pages = 2},
+                                {.tokens = 9, .computed = 8, .pages = 2},
+                                {.tokens = 7, .computed = 6, .pages = 2}};
+  const StepPlan plan = plan_step(views, budget(0));
+  EXPECT_EQ(plan.preempted, std::vector<size_t>{2});
+  ASSERT_EQ(plan.chunks.size(), 2U);
+}
+
+TEST(Scheduler, ANewSequenceNeverTakesPagesFromOlderOnes) {
+  const SequenceView views[] = {{.tokens = 7, .computed = 6, .pages = 2}, {.tokens = 20}};
+  const StepPlan plan = plan_step(views, budget(4));
+  EXPECT_TRUE(plan.preempted.empty());
+  ASSERT_EQ(plan.chunks.size(), 1U) << "20 tokens need 5 pages, 4 are free";
+}
+
+TEST(Scheduler, PausedSequencesAreNotAdvancedButCanLosePages) {
+  const SequenceView views[] = {{.tokens = 9, .computed = 8, .pages = 2},
+                                {.tokens = 9, .computed = 8, .pages = 2, .paused = true}};
+  EXPECT_EQ(plan_step(views, budget(3)).chunks.size(), 1U);
+  EXPECT_EQ(plan_step(views, budget(0)).preempted, std::vector<size_t>{1});
+}
+
+TEST(Scheduler, RunsNoMoreSequencesThanAllowed) {
+  const SequenceView views[] = {{.tokens = 4}, {.tokens = 4}, {.tokens = 4}};
+  StepBudget b = budget(20);
+  b.max_running = 2;
+  EXPECT_EQ(plan_step(views, b).chunks.size(), 2U);
+}
+
+// Whatever the view: the plan stays within its budget, and the oldest sequence that may run
+// progresses if its need can be met by all pages.
+TEST(Scheduler, EveryPlanFitsItsBudget) {
+  Rng rng(11);
+  for (int round = 0; round < 20000; ++round) {
+    std::vector<SequenceView> views(1 + rng.below(8));
+    int32_t held = 0;
+    for (SequenceView& v : views) {
+      v.tokens = static_cast<int32_t>(1 + rng.below(40));
+      v.computed =
+          rng.below(2) == 0 ? 0 : static_cast<int32_t>(rng.below(static_cast<uint64_t>(v.tokens)));
+      v.pages = (v.computed + 3) / 4;
+      v.paused = rng.below(10) == 0;
+      held += v.pages;
+    }
+    StepBudget b =
+        budget(static_cast<int32_t>(rng.below(12)), static_cast<int32_t>(1 + rng.below(30)));
+    b.max_running = static_cast<int32_t>(views.size());
+    const StepPlan plan = plan_step(views, b);
+    int32_t tokens = 0, pages = b.free_pages;
+    for (const size_t v : plan.preempted) pages += views[v].pages;
+    for (const PlannedChunk& c : plan.chunks) {
+      const SequenceView& v = views[c.sequence];
+      ASSERT_FALSE(v.paused);
+      ASSERT_GT(c.tokens, 0);
+      ASSERT_LE(v.computed + c.tokens, v.tokens);
+      ASSERT_EQ(c.new_pages, (v.computed + c.tokens + 3) / 4 - v.pages);
+      ASSERT_EQ(c.samples, v.computed + c.tokens == v.tokens);
+      tokens += c.tokens;
+      pages -= c.new_pages;
+      for (const size_t p : plan.preempted) ASSERT_NE(p, c.sequence);
+    }
+    ASSERT_LE(tokens, b.step_tokens);
+    ASSERT_GE(pages, 0);
+    size_t oldest = 0;
+    while (oldest < views.size() && views[oldest].paused) ++oldest;
+    if (oldest == views.size() || oldest > 0)
+      continue;  // a paused older one may hold what is missing
+    if ((views[0].tokens + 3) / 4 <= b.free_pages + held) {
+      bool advances = false;
+      for (const PlannedChunk& c : plan.chunks) advances |= c.sequence == 0;
+      // Decodes of younger ones may have taken the step's tokens; never its pages.
+      ASSERT_TRUE(advances || tokens == b.step_tokens);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::engine
