@@ -6,6 +6,8 @@ cd "$ROOT"
 VENV="$ROOT/.venv"
 MODEL_NAME=smollm2-135m-instruct
 JOBS=${JOBS:-$(nproc)}
+# Objects compiled in one checkout serve the next one too.
+export CCACHE_BASEDIR="$ROOT" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-include_file_mtime,include_file_ctime}
 
 say() { printf 'weir: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }

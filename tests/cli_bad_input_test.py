@@ -15,7 +15,12 @@ import gguf  # noqa: E402
 import numpy as np  # noqa: E402
 
 USAGE, BAD_INPUT, UNAVAILABLE = 2, 3, 4
-COMMANDS = (("inspect",), ("tokenize", "--text", "x"), ("run", "-p", "x", "-n", "1"), ("serve", "--port", "0"))
+# What opens a model; the commands that this build of the program does not have are left out.
+AVAILABLE = weir.run("--help")[1]
+COMMANDS = [c for c in ((("inspect",), ()), (("tokenize",), ("--text", "x")), (("eval", "ppl"), ("-f", __file__)),
+                        (("run",), ("-p", "x", "-n", "1")), (("serve",), ("--port", "0"))) if f"\n  {c[0][0]} " in AVAILABLE]
+# The cheapest one that loads the weights.
+LOAD = (("bench", "engine"), ("--prompt", 8, "--gen", 0, "--reps", 1))
 
 
 class BadInput(unittest.TestCase):
@@ -42,9 +47,16 @@ class BadInput(unittest.TestCase):
         return err
 
     def refused_by_all(self, path, *names):
-        for command, *rest in COMMANDS:
+        for command, options in (*COMMANDS, LOAD):
             with self.subTest(command=command):
-                self.refused(BAD_INPUT, command, path, *rest, names=(path, *names))
+                self.refused(BAD_INPUT, *command, path, *options, names=(path, *names))
+
+    def load_refused(self, path, *names):
+        return self.refused(BAD_INPUT, *LOAD[0], path, *LOAD[1], names=(path, *names))
+
+    def needs(self, command):
+        if f"\n  {command} " not in AVAILABLE:
+            self.skipTest(f"this program has no command '{command}'")
 
     def test_empty_file(self):
         self.refused_by_all(self.put("empty.gguf", b""))
@@ -63,11 +75,11 @@ class BadInput(unittest.TestCase):
     def test_truncated_download(self):
         for kept in (3, 20, 1000, 1_000_000, len(self.model) // 2, len(self.model) - 1):
             with self.subTest(kept=kept):
-                self.refused(BAD_INPUT, "run", path := self.put("cut.gguf", self.model[:kept]), "-p", "x", "-n", "1", names=(path,))
+                self.load_refused(self.put("cut.gguf", self.model[:kept]))
 
     def test_no_such_file_and_name(self):
         self.refused_by_all(self.folder / "nowhere.gguf")
-        self.refused(BAD_INPUT, "run", "no-such-model", "-p", "x", names=("no-such-model",))
+        self.load_refused("no-such-model", weir.MODEL.stem)
 
     def patched(self, name, old, new):
         self.assertEqual(len(old), len(new))
@@ -77,11 +89,11 @@ class BadInput(unittest.TestCase):
     def test_unknown_architecture(self):
         old = struct.pack("<Q", 5) + b"llama"
         path = self.patched("arch.gguf", old, struct.pack("<Q", 5) + b"lxama")
-        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "lxama", "llama", "qwen2", "qwen3"))
+        self.load_refused(path, "lxama", "llama", "qwen2", "qwen3")
 
     def test_missing_tensor(self):
         path = self.patched("missing.gguf", b"blk.3.attn_q.weight", b"blk.3.attn_x.weight")
-        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "blk.3.attn_q.weight"))
+        self.load_refused(path, "blk.3.attn_q.weight")
 
     def test_wrong_shape(self):
         name = b"blk.3.attn_q.weight"
@@ -90,19 +102,19 @@ class BadInput(unittest.TestCase):
         data = bytearray(self.model)
         struct.pack_into("<Q", data, at + 8, rows // 2)
         path = self.put("shape.gguf", bytes(data))
-        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "blk.3.attn_q.weight"))
+        self.load_refused(path, "blk.3.attn_q.weight")
 
     def test_nan_weights(self):
         tensor = next(t for t in gguf.GGUFReader(str(weir.MODEL)).tensors if t.name == "blk.3.attn_norm.weight")
         data = bytearray(self.model)
         struct.pack_into("<f", data, tensor.data_offset + 40, float("nan"))
         path = self.put("nan.gguf", bytes(data))
-        self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "blk.3.attn_norm.weight"))
+        self.load_refused(path, "blk.3.attn_norm.weight")
 
     def test_larger_than_memory(self):
         path = self.folder / "huge.gguf"
         write_huge_model(path)
-        error = self.refused(BAD_INPUT, "run", path, "-p", "x", names=(path, "GiB"))
+        error = self.load_refused(path, "MiB")
         self.assertRegex(error, r"(?i)memory")
 
     def test_no_permission(self):
@@ -117,6 +129,7 @@ class BadInput(unittest.TestCase):
         self.assertRegex(error, r"(?i)permission")
 
     def test_port_in_use(self):
+        self.needs("serve")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
@@ -126,7 +139,9 @@ class BadInput(unittest.TestCase):
     def test_usage(self):
         for arguments in ((), ("fly",), ("run",), ("serve",), ("serve", weir.MODEL, "--port", "99999"), ("serve", weir.MODEL, "--port", "x"),
                           ("run", weir.MODEL, "--no-such-flag"), ("run", weir.MODEL, "-p", "x", "-n", "-5"),
-                          ("run", weir.MODEL, "-p", "x", "--temp", "hot"), ("bench", "engine"), ("eval", "ppl")):
+                          ("run", weir.MODEL, "-p", "x", "--temp", "hot"), ("bench",), ("bench", "engine"), ("eval", "ppl"),
+                          ("inspect", weir.MODEL, "--no-such-flag"), ("bench", "engine", weir.MODEL, "--reps", "-1"),
+                          ("bench", "engine", weir.MODEL, "--threads", "two"), ("eval", "ppl", weir.MODEL)):
             with self.subTest(arguments=arguments):
                 self.refused(USAGE, *arguments)
 
@@ -137,12 +152,12 @@ class BadInput(unittest.TestCase):
 
     def test_isa_override(self):
         environment = {**os.environ, "WEIR_ISA": "mmx"}
-        error = self.refused(USAGE, "run", weir.MODEL, "-p", "x", "-n", "1", names=("mmx", "scalar"), env=environment)
+        error = self.refused(USAGE, *LOAD[0], weir.MODEL, *LOAD[1], names=("mmx", "scalar"), env=environment)
         self.assertIn("WEIR_ISA", error)
 
     def test_help(self):
-        for arguments in (("--help",), ("run", "--help"), ("serve", "--help"), ("tokenize", "--help"), ("inspect", "--help"),
-                          ("bench", "engine", "--help"), ("eval", "ppl", "--help")):
+        for command in ((), *(c[0] for c in (*COMMANDS, LOAD)), ("eval", "logits")):
+            arguments = (*command, "--help")
             code, out, _ = weir.run(*arguments)
             self.assertEqual(code, 0, arguments)
             self.assertIn("xample", out, arguments)

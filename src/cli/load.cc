@@ -12,12 +12,12 @@ namespace weir::cli {
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request) {
   WEIR_ASSIGN(const std::string path, resolve_model(request.model));
   const char* isa = std::getenv("WEIR_ISA");
-  WEIR_ASSIGN(const kernels::Isa chosen,
-              kernels::choose_isa(os::detect_cpu(), isa == nullptr ? "" : isa));
+  const auto chosen = kernels::choose_isa(os::detect_cpu(), isa == nullptr ? "" : isa);
+  if (!chosen.ok()) return chosen.error().with_context("WEIR_ISA");
   const SystemClock clock;
   ProgressBar bar("loading", 1000, clock);
   engine::LoadOptions options;
-  options.isa = chosen;
+  options.isa = *chosen;
   options.threads = request.threads > 0 ? request.threads : os::usable_cores();
   options.max_step_tokens = request.step_tokens;
   options.kv_tokens = request.kv_tokens;

@@ -17,22 +17,30 @@ int64_t choose_kv_tokens(const model::Config& config, int64_t wanted, uint64_t a
                              std::max<int64_t>(affordable, kPageTokens));
 }
 
+// The error of a result that came from a file names that file.
+template <typename T>
+Result<T> in_file(const std::string& path, Result<T> result) {
+  if (result.ok()) return result;
+  return result.error().with_context(path);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                        const LoadOptions& o) {
   WEIR_ASSIGN(gguf::File file, gguf::File::open(path));
-  WEIR_ASSIGN(const model::Config config, model::read_config(file));
+  WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
   WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());
   const int64_t kv_tokens = choose_kv_tokens(config, o.kv_tokens, available);
-  WEIR_ASSIGN(const model::Footprint footprint,
-              model::estimate_footprint(file, config, o.isa, static_cast<uint64_t>(kv_tokens),
-                                        static_cast<uint64_t>(o.max_step_tokens)));
+  WEIR_ASSIGN(
+      const model::Footprint footprint,
+      in_file(path, model::estimate_footprint(file, config, o.isa, static_cast<uint64_t>(kv_tokens),
+                                              static_cast<uint64_t>(o.max_step_tokens))));
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
   loaded->pool_ = std::make_unique<kernels::ThreadPool>(o.threads);
-  WEIR_ASSIGN(loaded->tokenizer_, text::Tokenizer::load(file));
+  WEIR_ASSIGN(loaded->tokenizer_, in_file(path, text::Tokenizer::load(file)));
   if (loaded->tokenizer_->vocab_size() > config.vocab_size) {
     return make_error(ErrorCode::kCorrupt, "{}: the vocabulary has {} tokens and the model {} rows",
                       path, loaded->tokenizer_->vocab_size(), config.vocab_size);
