@@ -207,6 +207,8 @@ TEST(TokenizerLoad, SmallSentencepiece) {
   EXPECT_EQ((*t)->encode("abc"), (std::vector<int32_t>{6, 9}));
   EXPECT_EQ((*t)->encode("bc b", {true, false}), (std::vector<int32_t>{1, 6, 7, 6, 4}));
   EXPECT_EQ((*t)->encode("xb"), (std::vector<int32_t>{6, 0, 4}));
+  // Text after a special token starts with a space of its own.
+  EXPECT_EQ((*t)->encode("a</s>b", {false, true}), (std::vector<int32_t>{6, 3, 2, 6, 4}));
   EXPECT_EQ((*t)->decode(std::vector<int32_t>{1, 6, 7, 6, 4, 2}), "bc b");
   EXPECT_EQ((*t)->eos(), 2);
 }
@@ -229,11 +231,11 @@ TEST(TokenizerLoad, SentencepieceAcrossWords) {
 
 TEST(TokenizerLoad, SmallWordPiece) {
   gguf::Writer w;
-  const Strings tokens = {"[PAD]", "[UNK]",         "[CLS]",        "[SEP]", "\xE2\x96\x81play",
-                          "ing",   "\xE2\x96\x81!", "\xE2\x96\x81p"};
+  const Strings tokens = {"[PAD]", "[UNK]",         "[CLS]",         "[SEP]", "\xE2\x96\x81play",
+                          "ing",   "\xE2\x96\x81!", "\xE2\x96\x81p", "y"};
   w.set_string("tokenizer.ggml.model", "bert");
   w.set_strings("tokenizer.ggml.tokens", std::span<const std::string>(tokens));
-  w.set_ints("tokenizer.ggml.token_type", std::vector<int32_t>{3, 3, 3, 3, 1, 1, 1, 1});
+  w.set_ints("tokenizer.ggml.token_type", std::vector<int32_t>{3, 3, 3, 3, 1, 1, 1, 1, 1});
   w.set_uint("tokenizer.ggml.unknown_token_id", 1);
   w.set_uint("tokenizer.ggml.cls_token_id", 2);
   w.set_uint("tokenizer.ggml.seperator_token_id", 3);
@@ -246,7 +248,7 @@ TEST(TokenizerLoad, SmallWordPiece) {
   while (word.size() < 100) word += "ing";
   ASSERT_EQ(word.size(), 100u);
   EXPECT_EQ((*t)->encode(word).size(), 33u);
-  EXPECT_EQ((*t)->encode(word + "ing"), Ids{1});  // beyond 100 characters
+  EXPECT_EQ((*t)->encode(word + "y"), Ids{1});  // beyond 100 characters
   EXPECT_EQ((*t)->decode((*t)->encode("playing!")), "playing !");
 }
 
