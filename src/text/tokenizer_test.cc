@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <limits>
+#include <sstream>
 
 #include "base/rng.h"
 #include "text/tokenizer_testing.h"
@@ -165,12 +165,8 @@ TEST(Tokenizer, TextComesBack) {
   std::vector<std::string> texts = {read_bytes(path), read_bytes(shared_path("text/utf8tests.txt")),
                                     read_bytes(shared_path("text/utf8tests.bin"))};
   // The strings of the list are one a line; escapes stay as they are.
-  std::string line;
-  for (const char c : texts[0]) {
-    if (c == '\n') texts.push_back(std::move(line));
-    if (c == '\n') line.clear();
-    if (c != '\n') line.push_back(c);
-  }
+  std::istringstream lines(texts[0]);
+  for (std::string line; std::getline(lines, line);) texts.push_back(line);
   Rng rng(11);
   for (int round = 0; round < 300; ++round) {
     std::string text;
