@@ -1,0 +1,50 @@
+// The parameters that chat completions and completions share.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/fields.h"
+#include "base/result.h"
+
+namespace weir::api {
+
+struct Limits {
+  int32_t max_choices = 16;           // n
+  int32_t max_stops = 16;
+  int32_t max_prompts = 64;           // prompts of one completions request
+  int32_t max_prompt_tokens = 1 << 20;  // ids of one prompt, before the engine's own limit
+  int32_t max_top_logprobs = 20;
+  bool strict = false;                // unknown parameters are errors
+};
+
+struct GenerationParams {
+  std::string model;
+  std::optional<int32_t> max_tokens;
+  double temperature = 1.0;
+  double top_p = 1.0;
+  int32_t top_k = 0;
+  double min_p = 0.0;
+  double repetition_penalty = 1.0;
+  double presence_penalty = 0.0;
+  double frequency_penalty = 0.0;
+  std::vector<std::pair<int32_t, double>> logit_bias;
+  std::optional<uint64_t> seed;
+  int32_t n = 1;
+  std::vector<std::string> stop;
+  std::vector<int32_t> stop_token_ids;
+  int32_t min_tokens = 0;
+  bool ignore_eos = false;
+  bool stream = false;
+  bool include_usage = false;
+  bool return_token_ids = false;
+  int32_t logprobs = -1;  // top entries beside the chosen token; -1: none
+};
+
+// Reads all but logprobs, whose shape differs between the two routes. Errors name the field.
+Result<GenerationParams> parse_generation(Fields& fields, const Limits& limits);
+
+}  // namespace weir::api
