@@ -8,12 +8,14 @@ namespace {
 
 using text::Json;
 
-constexpr std::array<std::string_view, 6> kRoles{"system", "developer", "user", "assistant", "tool", "function"};
+constexpr std::array<std::string_view, 6> kRoles{"system",    "developer", "user",
+                                                 "assistant", "tool",      "function"};
 
 // A string stays; an array of text parts becomes one string.
 Result<Json> parse_content(const Json& content, const std::string& path) {
   if (content.is_string()) return content;
-  if (!content.is_array()) return wrong_type(path, "a string or an array of content parts", content);
+  if (!content.is_array())
+    return wrong_type(path, "a string or an array of content parts", content);
   std::string joined;
   for (size_t i = 0; i < content.size(); ++i) {
     const std::string part_path = index_path(path, i);
@@ -21,8 +23,9 @@ Result<Json> parse_content(const Json& content, const std::string& path) {
     WEIR_ASSIGN(const Json* type, part.require("type"));
     if (!type->is_string()) return wrong_type(part.path("type"), "a string", *type);
     if (type->as_string() != "text") {
-      return param_error(ErrorCode::kInvalidValue, part.path("type"), "{} is {}; this model takes only text parts",
-                         part.path("type"), text::json_quote(type->as_string().substr(0, 40)));
+      return param_error(ErrorCode::kInvalidValue, part.path("type"),
+                         "{} is {}; this model takes only text parts", part.path("type"),
+                         text::json_quote(type->as_string().substr(0, 40)));
     }
     WEIR_ASSIGN(const Json* text, part.require("text"));
     if (!text->is_string()) return wrong_type(part.path("text"), "a string", *text);
@@ -37,8 +40,9 @@ Result<Json> parse_message(const Json& message, const std::string& path) {
   WEIR_ASSIGN(const Json* role, f.require("role"));
   if (!role->is_string()) return wrong_type(f.path("role"), "a string", *role);
   if (std::find(kRoles.begin(), kRoles.end(), role->as_string()) == kRoles.end()) {
-    return param_error(ErrorCode::kInvalidValue, f.path("role"), "{} is {}; it must be one of {}", f.path("role"),
-                       text::json_quote(role->as_string().substr(0, 40)), fmt::join(kRoles, ", "));
+    return param_error(ErrorCode::kInvalidValue, f.path("role"), "{} is {}; it must be one of {}",
+                       f.path("role"), text::json_quote(role->as_string().substr(0, 40)),
+                       fmt::join(kRoles, ", "));
   }
   Json out = message;
   const Json* content = f.find("content");
@@ -47,7 +51,8 @@ Result<Json> parse_message(const Json& message, const std::string& path) {
     WEIR_ASSIGN(Json text, parse_content(*content, f.path("content")));
     out.set("content", std::move(text));
   } else if (role->as_string() != "assistant" || !calls) {
-    return param_error(ErrorCode::kInvalidValue, f.path("content"), "{} is required", f.path("content"));
+    return param_error(ErrorCode::kInvalidValue, f.path("content"), "{} is required",
+                       f.path("content"));
   }
   if (const Json* list = f.find("tool_calls"); list != nullptr && !list->is_array()) {
     return wrong_type(f.path("tool_calls"), "an array", *list);
@@ -61,8 +66,9 @@ Status check_response_format(Fields& f) {
   WEIR_ASSIGN(Fields o, Fields::of(*format, f.path("response_format")));
   WEIR_ASSIGN(const auto type, o.string("type"));
   if (type.value_or("") == "text") return {};
-  return param_error(ErrorCode::kUnsupportedSchema, o.path("type"), "{} is {}; this server produces only \"text\" so far",
-                     o.path("type"), text::json_quote(type.value_or("").substr(0, 40)));
+  return param_error(ErrorCode::kUnsupportedSchema, o.path("type"),
+                     "{} is {}; this server produces only \"text\" so far", o.path("type"),
+                     text::json_quote(type.value_or("").substr(0, 40)));
 }
 
 Status parse_tools(Fields& f, ChatRequest& r) {
@@ -79,10 +85,12 @@ Status parse_tools(Fields& f, ChatRequest& r) {
   }
   const Json* choice = f.find("tool_choice");
   if (choice == nullptr) return {};
-  const bool known = choice->is_string() && (choice->as_string() == "auto" || choice->as_string() == "none");
+  const bool known =
+      choice->is_string() && (choice->as_string() == "auto" || choice->as_string() == "none");
   if (!known) {
-    return param_error(ErrorCode::kInvalidValue, f.path("tool_choice"),
-                       "tool_choice must be \"auto\" or \"none\"; forcing a call is not supported yet");
+    return param_error(
+        ErrorCode::kInvalidValue, f.path("tool_choice"),
+        "tool_choice must be \"auto\" or \"none\"; forcing a call is not supported yet");
   }
   if (choice->as_string() == "none") r.tools = Json();
   return {};
@@ -92,7 +100,8 @@ Status parse_logprobs(Fields& f, const Limits& limits, GenerationParams& p) {
   WEIR_ASSIGN(const auto logprobs, f.boolean("logprobs"));
   WEIR_ASSIGN(const auto top, f.integer("top_logprobs", 0, limits.max_top_logprobs));
   if (top.has_value() && !logprobs.value_or(false)) {
-    return param_error(ErrorCode::kInvalidValue, f.path("top_logprobs"), "top_logprobs needs logprobs to be true");
+    return param_error(ErrorCode::kInvalidValue, f.path("top_logprobs"),
+                       "top_logprobs needs logprobs to be true");
   }
   if (logprobs.value_or(false)) p.logprobs = static_cast<int32_t>(top.value_or(0));
   return {};
@@ -102,7 +111,8 @@ Status parse_logprobs(Fields& f, const Limits& limits, GenerationParams& p) {
 
 Result<Json> parse_messages(const Json& messages, const std::string& path) {
   if (!messages.is_array()) return wrong_type(path, "an array of messages", messages);
-  if (messages.size() == 0) return param_error(ErrorCode::kInvalidValue, path, "{} must not be empty", path);
+  if (messages.size() == 0)
+    return param_error(ErrorCode::kInvalidValue, path, "{} must not be empty", path);
   Json out = Json::array();
   for (size_t i = 0; i < messages.size(); ++i) {
     WEIR_ASSIGN(Json message, parse_message(messages.items()[i], index_path(path, i)));

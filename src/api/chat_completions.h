@@ -8,8 +8,8 @@ namespace weir::api {
 
 struct ChatRequest {
   GenerationParams generation;
-  text::Json messages;  // checked; content parts of type text are joined into one string
-  text::Json tools;     // as sent, for the template; null without
+  text::Json messages;         // checked; content parts of type text are joined into one string
+  text::Json tools;            // as sent, for the template; null without
   text::Json template_kwargs;  // chat_template_kwargs; null without
   bool add_generation_prompt = true;
 };

@@ -16,15 +16,16 @@ Result<std::vector<Prompt>> parse_prompts(const Json& v, const Limits& limits) {
     return prompts;
   }
   if (!v.is_array()) return wrong_type("prompt", "a string, an array of strings, or token ids", v);
-  if (v.size() == 0) return param_error(ErrorCode::kInvalidValue, "prompt", "prompt must not be empty");
+  if (v.size() == 0)
+    return param_error(ErrorCode::kInvalidValue, "prompt", "prompt must not be empty");
   if (v.items()[0].is_number()) {
     WEIR_ASSIGN(std::vector<int32_t> ids, parse_token_ids(v, "prompt", max_tokens));
     prompts.emplace_back(std::move(ids));
     return prompts;
   }
   if (v.size() > static_cast<size_t>(limits.max_prompts)) {
-    return param_error(ErrorCode::kInvalidValue, "prompt", "prompt has {} items; at most {} are taken", v.size(),
-                       limits.max_prompts);
+    return param_error(ErrorCode::kInvalidValue, "prompt",
+                       "prompt has {} items; at most {} are taken", v.size(), limits.max_prompts);
   }
   for (size_t i = 0; i < v.size(); ++i) {
     const Json& item = v.items()[i];
@@ -32,7 +33,8 @@ Result<std::vector<Prompt>> parse_prompts(const Json& v, const Limits& limits) {
       prompts.emplace_back(item.as_string());
       continue;
     }
-    WEIR_ASSIGN(std::vector<int32_t> ids, parse_token_ids(item, index_path("prompt", i), max_tokens));
+    WEIR_ASSIGN(std::vector<int32_t> ids,
+                parse_token_ids(item, index_path("prompt", i), max_tokens));
     prompts.emplace_back(std::move(ids));
   }
   return prompts;
@@ -44,7 +46,8 @@ Result<CompletionRequest> parse_completion_request(const Json& body, const Limit
   WEIR_ASSIGN(Fields f, Fields::of(body));
   CompletionRequest r;
   WEIR_ASSIGN(r.generation, parse_generation(f, limits));
-  if (!r.generation.max_tokens.has_value()) r.generation.max_tokens = 16;  // OpenAI's default for this route
+  if (!r.generation.max_tokens.has_value())
+    r.generation.max_tokens = 16;  // OpenAI's default for this route
   WEIR_ASSIGN(const Json* prompt, f.require("prompt"));
   WEIR_ASSIGN(r.prompts, parse_prompts(*prompt, limits));
   WEIR_ASSIGN(const auto logprobs, f.integer("logprobs", 0, limits.max_top_logprobs));
@@ -52,7 +55,8 @@ Result<CompletionRequest> parse_completion_request(const Json& body, const Limit
   WEIR_ASSIGN(const auto echo, f.boolean("echo"));
   r.echo = echo.value_or(false);
   if (r.echo && r.generation.logprobs >= 0) {
-    return param_error(ErrorCode::kInvalidValue, "echo", "echo together with logprobs is not supported yet");
+    return param_error(ErrorCode::kInvalidValue, "echo",
+                       "echo together with logprobs is not supported yet");
   }
   WEIR_ASSIGN(const auto suffix, f.string("suffix"));
   if (!suffix.value_or("").empty()) {

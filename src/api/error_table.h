@@ -1,4 +1,5 @@
-// The one table from error codes to what protocols say: HTTP status, OpenAI type and code, Anthropic type, retry advice.
+// The one table from error codes to what protocols say: HTTP status, OpenAI type and code,
+// Anthropic type, retry advice.
 #pragma once
 
 #include <string>
@@ -20,8 +21,8 @@ struct ErrorRow {
 // Every code has a row; codes of files and machines, which no client caused, are internal errors.
 const ErrorRow& error_row(ErrorCode code);
 
-// {"error":{"message","type","param","code"}}. An internal error's message is replaced: it may hold a path or an address;
-// the request id, when given, lets the operator find it in the log.
+// {"error":{"message","type","param","code"}}. An internal error's message is replaced: it may hold
+// a path or an address; the request id, when given, lets the operator find it in the log.
 std::string render_error(const Error& error, std::string_view request_id = "");
 
 }  // namespace weir::api

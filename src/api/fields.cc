@@ -11,14 +11,18 @@ std::string join_path(std::string_view base, std::string_view name) {
   return base.empty() ? std::string(name) : fmt::format("{}.{}", base, name);
 }
 
-std::string index_path(std::string_view base, size_t index) { return fmt::format("{}[{}]", base, index); }
+std::string index_path(std::string_view base, size_t index) {
+  return fmt::format("{}[{}]", base, index);
+}
 
 Error wrong_type(std::string_view path, std::string_view wanted, const Json& got) {
-  return param_error(ErrorCode::kInvalidValue, path, "{} must be {}, not {}", path, wanted, got.type_name());
+  return param_error(ErrorCode::kInvalidValue, path, "{} must be {}, not {}", path, wanted,
+                     got.type_name());
 }
 
 Result<Fields> Fields::of(const Json& value, std::string path) {
-  if (!value.is_object()) return wrong_type(path.empty() ? "the request body" : path, "an object", value);
+  if (!value.is_object())
+    return wrong_type(path.empty() ? "the request body" : path, "an object", value);
   return Fields(value, std::move(path));
 }
 
@@ -30,7 +34,8 @@ const Json* Fields::find(std::string_view name) {
 
 Result<const Json*> Fields::require(std::string_view name) {
   const Json* v = find(name);
-  if (v == nullptr) return param_error(ErrorCode::kInvalidValue, path(name), "{} is required", path(name));
+  if (v == nullptr)
+    return param_error(ErrorCode::kInvalidValue, path(name), "{} is required", path(name));
   return v;
 }
 
@@ -43,7 +48,8 @@ Result<std::optional<int64_t>> Fields::integer(std::string_view name, int64_t lo
   if (!v->is_int() && !whole) return wrong_type(path(name), "an integer", *v);
   const int64_t i = v->is_int() ? v->as_int() : static_cast<int64_t>(v->as_double());
   if (i < low || i > high) {
-    return param_error(ErrorCode::kInvalidValue, path(name), "{} is {}; it must be between {} and {}", path(name), i, low, high);
+    return param_error(ErrorCode::kInvalidValue, path(name),
+                       "{} is {}; it must be between {} and {}", path(name), i, low, high);
   }
   return std::optional<int64_t>(i);
 }
@@ -54,7 +60,8 @@ Result<std::optional<double>> Fields::number(std::string_view name, double low, 
   if (!v->is_number()) return wrong_type(path(name), "a number", *v);
   const double d = v->as_double();
   if (!(d >= low && d <= high)) {
-    return param_error(ErrorCode::kInvalidValue, path(name), "{} is {}; it must be between {} and {}", path(name), d, low, high);
+    return param_error(ErrorCode::kInvalidValue, path(name),
+                       "{} is {}; it must be between {} and {}", path(name), d, low, high);
   }
   return std::optional<double>(d);
 }
@@ -81,27 +88,31 @@ Result<std::vector<std::string>> Fields::strings(std::string_view name, size_t m
     out.push_back(v->as_string());
   } else if (v->is_array()) {
     for (size_t i = 0; i < v->size(); ++i) {
-      if (!v->items()[i].is_string()) return wrong_type(index_path(path(name), i), "a string", v->items()[i]);
+      if (!v->items()[i].is_string())
+        return wrong_type(index_path(path(name), i), "a string", v->items()[i]);
       out.push_back(v->items()[i].as_string());
     }
   } else {
     return wrong_type(path(name), "a string or an array of strings", *v);
   }
   if (out.size() > max_items) {
-    return param_error(ErrorCode::kInvalidValue, path(name), "{} has {} items; at most {} are taken", path(name), out.size(),
-                       max_items);
+    return param_error(ErrorCode::kInvalidValue, path(name),
+                       "{} has {} items; at most {} are taken", path(name), out.size(), max_items);
   }
   for (size_t i = 0; i < out.size(); ++i) {
     const std::string where = v->is_string() ? path(name) : index_path(path(name), i);
-    if (out[i].empty()) return param_error(ErrorCode::kInvalidValue, where, "{} must not be empty", where);
+    if (out[i].empty())
+      return param_error(ErrorCode::kInvalidValue, where, "{} must not be empty", where);
   }
   return out;
 }
 
-Result<std::vector<int32_t>> parse_token_ids(const Json& array, const std::string& path, size_t max_items) {
+Result<std::vector<int32_t>> parse_token_ids(const Json& array, const std::string& path,
+                                             size_t max_items) {
   if (!array.is_array()) return wrong_type(path, "an array of token ids", array);
   if (array.size() > max_items) {
-    return param_error(ErrorCode::kInvalidValue, path, "{} has {} items; at most {} are taken", path, array.size(), max_items);
+    return param_error(ErrorCode::kInvalidValue, path, "{} has {} items; at most {} are taken",
+                       path, array.size(), max_items);
   }
   std::vector<int32_t> ids;
   ids.reserve(array.size());
@@ -109,8 +120,9 @@ Result<std::vector<int32_t>> parse_token_ids(const Json& array, const std::strin
     const Json& v = array.items()[i];
     if (!v.is_int()) return wrong_type(index_path(path, i), "a token id", v);
     if (v.as_int() < 0 || v.as_int() > std::numeric_limits<int32_t>::max()) {
-      return param_error(ErrorCode::kInvalidValue, index_path(path, i), "{} is {}; a token id is not negative and below 2^31",
-                         index_path(path, i), v.as_int());
+      return param_error(ErrorCode::kInvalidValue, index_path(path, i),
+                         "{} is {}; a token id is not negative and below 2^31", index_path(path, i),
+                         v.as_int());
     }
     ids.push_back(static_cast<int32_t>(v.as_int()));
   }
@@ -127,8 +139,8 @@ Status Fields::finish(bool strict) const {
   if (!strict) return {};
   for (const Json::Member& m : value_->members()) {
     if (std::find(asked_.begin(), asked_.end(), m.first) == asked_.end()) {
-      return param_error(ErrorCode::kUnknownParameter, path(m.first), "{} is not a parameter that this server knows",
-                         path(m.first));
+      return param_error(ErrorCode::kUnknownParameter, path(m.first),
+                         "{} is not a parameter that this server knows", path(m.first));
     }
   }
   return {};

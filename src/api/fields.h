@@ -1,4 +1,5 @@
-// Reading the members of a request object: types and ranges checked, errors that name the field by its path.
+// Reading the members of a request object: types and ranges checked, errors that name the field by
+// its path.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,11 @@ std::string join_path(std::string_view base, std::string_view name);
 std::string index_path(std::string_view base, size_t index);
 
 // kInvalidValue: "<path> must be <wanted>, not <what it is>".
-[[nodiscard]] Error wrong_type(std::string_view path, std::string_view wanted, const text::Json& got);
+[[nodiscard]] Error wrong_type(std::string_view path, std::string_view wanted,
+                               const text::Json& got);
 
-// One object of a request. A null member counts as absent, as clients send it. Remembers which names were asked for, so
-// that finish() can name the others.
+// One object of a request. A null member counts as absent, as clients send it. Remembers which
+// names were asked for, so that finish() can name the others.
 class Fields {
  public:
   // Error: kInvalidValue when `value` is not an object.
@@ -52,6 +54,7 @@ class Fields {
 };
 
 // The ids of an array of integers; each at least 0.
-Result<std::vector<int32_t>> parse_token_ids(const text::Json& array, const std::string& path, size_t max_items);
+Result<std::vector<int32_t>> parse_token_ids(const text::Json& array, const std::string& path,
+                                             size_t max_items);
 
 }  // namespace weir::api

@@ -11,7 +11,8 @@ constexpr int64_t kMaxTokens = std::numeric_limits<int32_t>::max();
 using text::Json;
 
 // {"50256": -100}: token ids as keys.
-Result<std::vector<std::pair<int32_t, double>>> parse_logit_bias(const Json& v, const std::string& path) {
+Result<std::vector<std::pair<int32_t, double>>> parse_logit_bias(const Json& v,
+                                                                 const std::string& path) {
   std::vector<std::pair<int32_t, double>> out;
   if (!v.is_object()) return wrong_type(path, "an object from token ids to numbers", v);
   for (const Json::Member& m : v.members()) {
@@ -24,8 +25,9 @@ Result<std::vector<std::pair<int32_t, double>>> parse_logit_bias(const Json& v, 
     if (!m.second.is_number()) return wrong_type(join_path(path, m.first), "a number", m.second);
     const double bias = m.second.as_double();
     if (!(bias >= -100 && bias <= 100)) {
-      return param_error(ErrorCode::kInvalidValue, join_path(path, m.first), "{} is {}; it must be between -100 and 100",
-                         join_path(path, m.first), bias);
+      return param_error(ErrorCode::kInvalidValue, join_path(path, m.first),
+                         "{} is {}; it must be between -100 and 100", join_path(path, m.first),
+                         bias);
     }
     out.emplace_back(id, bias);
   }
@@ -43,7 +45,8 @@ Status parse_sampling(Fields& f, GenerationParams& p) {
   WEIR_ASSIGN(const auto top_p, f.number("top_p", 0, 1));
   assign(p.top_p, top_p);
   if (p.top_p <= 0) {
-    return param_error(ErrorCode::kInvalidValue, f.path("top_p"), "top_p is 0; it must be above 0 and at most 1");
+    return param_error(ErrorCode::kInvalidValue, f.path("top_p"),
+                       "top_p is 0; it must be above 0 and at most 1");
   }
   WEIR_ASSIGN(const auto top_k, f.integer("top_k", -1, kMaxTokens));  // -1: vLLM's "off"
   assign(p.top_k, top_k);
@@ -56,7 +59,8 @@ Status parse_sampling(Fields& f, GenerationParams& p) {
   assign(p.presence_penalty, presence);
   WEIR_ASSIGN(const auto frequency, f.number("frequency_penalty", -2, 2));
   assign(p.frequency_penalty, frequency);
-  WEIR_ASSIGN(const auto seed, f.integer("seed", std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()));
+  WEIR_ASSIGN(const auto seed, f.integer("seed", std::numeric_limits<int64_t>::min(),
+                                         std::numeric_limits<int64_t>::max()));
   if (seed.has_value()) p.seed = static_cast<uint64_t>(*seed);
   if (const Json* bias = f.find("logit_bias"); bias != nullptr) {
     WEIR_ASSIGN(p.logit_bias, parse_logit_bias(*bias, f.path("logit_bias")));
@@ -72,15 +76,16 @@ Status parse_lengths(Fields& f, const Limits& limits, GenerationParams& p) {
   WEIR_ASSIGN(const auto min_tokens, f.integer("min_tokens", 0, kMaxTokens));
   assign(p.min_tokens, min_tokens);
   if (p.max_tokens.has_value() && p.min_tokens > *p.max_tokens) {
-    return param_error(ErrorCode::kInvalidValue, f.path("min_tokens"), "min_tokens is {}; it must not be above max_tokens, {}",
-                       p.min_tokens, *p.max_tokens);
+    return param_error(ErrorCode::kInvalidValue, f.path("min_tokens"),
+                       "min_tokens is {}; it must not be above max_tokens, {}", p.min_tokens,
+                       *p.max_tokens);
   }
   WEIR_ASSIGN(const auto n, f.integer("n", 1, limits.max_choices));
   assign(p.n, n);
   WEIR_ASSIGN(const auto best_of, f.integer("best_of", 1, limits.max_choices));
   if (best_of.has_value() && *best_of != p.n) {
-    return param_error(ErrorCode::kInvalidValue, f.path("best_of"), "best_of is {}; this server takes only the value of n, {}",
-                       *best_of, p.n);
+    return param_error(ErrorCode::kInvalidValue, f.path("best_of"),
+                       "best_of is {}; this server takes only the value of n, {}", *best_of, p.n);
   }
   WEIR_ASSIGN(p.stop, f.strings("stop", static_cast<size_t>(limits.max_stops)));
   WEIR_ASSIGN(p.stop_token_ids, f.token_ids("stop_token_ids", 64));
@@ -95,7 +100,8 @@ Status parse_stream(Fields& f, bool strict, GenerationParams& p) {
   const Json* options = f.find("stream_options");
   if (options == nullptr) return {};
   if (!p.stream) {
-    return param_error(ErrorCode::kInvalidValue, f.path("stream_options"), "stream_options needs stream to be true");
+    return param_error(ErrorCode::kInvalidValue, f.path("stream_options"),
+                       "stream_options needs stream to be true");
   }
   WEIR_ASSIGN(Fields o, Fields::of(*options, f.path("stream_options")));
   WEIR_ASSIGN(const auto include_usage, o.boolean("include_usage"));
@@ -117,7 +123,8 @@ Result<GenerationParams> parse_generation(Fields& f, const Limits& limits) {
   WEIR_ASSIGN(const auto ids, f.boolean("return_token_ids"));
   assign(p.return_token_ids, ids);
   // Accepted without effect here.
-  for (const char* name : {"user", "metadata", "store", "service_tier", "priority", "cache_salt", "prompt_cache_key", "safety_identifier"}) {
+  for (const char* name : {"user", "metadata", "store", "service_tier", "priority", "cache_salt",
+                           "prompt_cache_key", "safety_identifier"}) {
     f.find(name);
   }
   return p;
