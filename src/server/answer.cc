@@ -1,0 +1,254 @@
+#include "server/answer.h"
+
+#include <utility>
+
+#include "api/error_table.h"
+#include "http/sse.h"
+#include "server/replies.h"
+
+namespace weir::server {
+namespace {
+
+std::string_view finish_name(engine::FinishReason reason) {
+  switch (reason) {
+    case engine::FinishReason::kStop:
+      return "stop";
+    case engine::FinishReason::kLength:
+      return "length";
+    case engine::FinishReason::kCancelled:
+    case engine::FinishReason::kError:
+      break;
+  }
+  return "abort";
+}
+
+double seconds(int64_t from_ns, int64_t to_ns) {
+  return static_cast<double>(to_ns - from_ns) * 1e-9;
+}
+
+}  // namespace
+
+class Answer::Sink final : public engine::EventSink {
+ public:
+  Sink(std::shared_ptr<Answer> answer, size_t prompt)
+      : answer_(std::move(answer)), prompt_(prompt) {}
+  void on_delivery(const engine::Delivery& delivery) override {
+    answer_->on_delivery(prompt_, delivery);
+  }
+
+ private:
+  std::shared_ptr<Answer> answer_;  // shared with the other prompts and the connection's callbacks
+  size_t prompt_;
+};
+
+Answer::Answer(const AnswerContext& context, AnswerSpec spec, http::ResponseWriter writer)
+    : context_(context), spec_(std::move(spec)), writer_(std::move(writer)) {}
+
+void Answer::submit(std::vector<engine::Request> requests,
+                    std::chrono::milliseconds keep_alive_interval) {
+  const auto n = static_cast<size_t>(spec_.generation.n);
+  MutexLock lock(mutex_);
+  choices_.resize(requests.size() * n);
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    choices_[i].whole.index = static_cast<int32_t>(i);
+    choices_[i].whole.with_logprobs = spec_.generation.logprobs >= 0;
+    if (spec_.generation.return_token_ids) choices_[i].whole.token_ids.emplace();
+    if (!spec_.echo.empty()) choices_[i].whole.text = spec_.echo[i / n];
+  }
+  open_prompts_ = requests.size();
+  for (size_t prompt = 0; prompt < requests.size(); ++prompt) {
+    auto id = context_.engine.submit(std::move(requests[prompt]),
+                                     std::make_unique<Sink>(shared_from_this(), prompt));
+    if (!id.ok()) {
+      if (id.error().code == ErrorCode::kServerOverloaded)
+        context_.metrics.rejections.with("queue").add();
+      send_error(id.error());
+      return;
+    }
+    ids_.push_back(*id);
+  }
+  if (spec_.generation.stream) {
+    http::Headers headers{{"Content-Type", std::string(http::kSseContentType)},
+                          {"Cache-Control", "no-cache"},
+                          {"X-Accel-Buffering", "no"}};
+    writer_.begin_stream(200, std::move(headers));
+    writer_.keep_alive(keep_alive_interval, std::string(http::kSseKeepAlive));
+  }
+  // weak: the connection must not keep alive an answer that the engine has finished.
+  writer_.on_writable([weak = weak_from_this()] {
+    if (auto self = weak.lock()) self->on_writable();
+  });
+  // The client went away, now or already: the engine's last delivery then finds the writer closed.
+  writer_.on_closed([engine = &context_.engine, ids = ids_](http::CloseReason) {
+    for (const engine::RequestId id : ids) engine->cancel(id);
+  });
+}
+
+void Answer::on_writable() {
+  MutexLock lock(mutex_);
+  for (const engine::RequestId id : ids_) context_.engine.resume(id);
+}
+
+void Answer::withdraw() {
+  for (const engine::RequestId id : ids_) context_.engine.cancel(id);
+}
+
+void Answer::send_error(const Error& error) {
+  over_ = true;
+  context_.metrics.errors.with(api::error_row(error.code).openai_code).add();
+  if (writer_.started()) {  // a stream: an error event, no [DONE]
+    writer_.write(http::sse_data(api::render_error(error, writer_.request_id())));
+    writer_.finish();
+  } else {
+    writer_.send(error_response(error, writer_.request_id()));
+  }
+  withdraw();
+}
+
+api::TokenLogprob Answer::logprob(int32_t id, float value) const {
+  std::string bytes = context_.tokenizer.token_bytes(id);
+  if (bytes.empty()) bytes = std::string(context_.tokenizer.token_text(id));
+  return {std::move(bytes), static_cast<double>(value), {}};
+}
+
+api::AnswerChoice Answer::make_choice(size_t prompt, const engine::Event& event,
+                                      const Choice& choice) const {
+  api::AnswerChoice c;
+  c.index = static_cast<int32_t>(prompt) * spec_.generation.n + event.choice;
+  c.text = event.text;
+  c.text_offset = choice.text_bytes;
+  if (event.finish.has_value()) c.finish_reason = finish_name(*event.finish);
+  c.with_logprobs = spec_.generation.logprobs >= 0;
+  if (spec_.generation.return_token_ids) c.token_ids.emplace();
+  for (const engine::TokenInfo& t : event.tokens) {
+    if (c.token_ids.has_value()) c.token_ids->push_back(t.id);
+    if (!c.with_logprobs) continue;
+    api::TokenLogprob entry = logprob(t.id, t.logprob);
+    for (const auto& [id, value] : t.top) entry.top.push_back(logprob(id, value));
+    c.logprobs.push_back(std::move(entry));
+  }
+  return c;
+}
+
+void Answer::observe(Choice& choice, const engine::Event& event) {
+  const int64_t now = context_.clock.now_ns();
+  context_.metrics.generation_tokens.add(static_cast<double>(event.tokens.size()));
+  if (event.tokens.empty()) return;
+  if (!first_token_seen_) {
+    first_token_seen_ = true;
+    context_.metrics.time_to_first_token_s.observe(seconds(spec_.received_ns, now));
+  }
+  if (choice.last_token_ns != 0)
+    context_.metrics.inter_token_latency_s.observe(seconds(choice.last_token_ns, now));
+  choice.last_token_ns = now;
+}
+
+void Answer::take_event(size_t prompt, const engine::Event& event, std::string& sse) {
+  const size_t index =
+      prompt * static_cast<size_t>(spec_.generation.n) + static_cast<size_t>(event.choice);
+  Choice& choice = choices_[index];
+  observe(choice, event);
+  api::AnswerChoice piece = make_choice(prompt, event, choice);
+  choice.text_bytes += static_cast<int64_t>(event.text.size());
+  if (event.finish.has_value()) context_.metrics.request_success.with(*piece.finish_reason).add();
+  if (!spec_.generation.stream) {
+    api::AnswerChoice& whole = choice.whole;
+    whole.text += piece.text;
+    if (piece.finish_reason.has_value()) whole.finish_reason = piece.finish_reason;
+    for (api::TokenLogprob& t : piece.logprobs) whole.logprobs.push_back(std::move(t));
+    if (piece.token_ids.has_value())
+      whole.token_ids->insert(whole.token_ids->end(), piece.token_ids->begin(),
+                              piece.token_ids->end());
+    return;
+  }
+  if (!choice.started && !spec_.echo.empty()) piece.text = spec_.echo[prompt] + piece.text;
+  const bool first = !choice.started;
+  choice.started = true;
+  // Text held back for a stop string makes an empty piece; it is sent only when it says something
+  // else.
+  if (!first && piece.text.empty() && !piece.finish_reason.has_value() && piece.logprobs.empty() &&
+      !piece.token_ids.has_value())
+    return;
+  if (!spec_.chat) {
+    http::append_sse_data(sse, api::text_chunk(spec_.meta, piece));
+    return;
+  }
+  // The reason to finish travels alone in the last chunk, as OpenAI sends it.
+  const auto reason = std::exchange(piece.finish_reason, std::nullopt);
+  if (first || !piece.text.empty() || !piece.logprobs.empty() || !reason.has_value()) {
+    http::append_sse_data(sse, api::chat_chunk(spec_.meta, piece, first));
+  }
+  if (!reason.has_value()) return;
+  api::AnswerChoice end;
+  end.index = piece.index;
+  end.finish_reason = reason;
+  http::append_sse_data(sse, api::chat_chunk(spec_.meta, end, false));
+}
+
+void Answer::finish_prompt(const engine::Delivery& d, std::string& sse) {
+  usage_.prompt_tokens += d.usage.prompt_tokens;
+  usage_.completion_tokens += d.usage.completion_tokens;
+  context_.metrics.prompt_tokens.add(d.usage.prompt_tokens);
+  context_.metrics.queue_time_s.observe(d.timings.queue_ms * 1e-3);
+  if (--open_prompts_ > 0) return;
+  context_.metrics.e2e_latency_s.observe(seconds(spec_.received_ns, context_.clock.now_ns()));
+  over_ = true;
+  if (!spec_.generation.stream) {
+    send_whole(d.timings);
+    return;
+  }
+  if (spec_.generation.include_usage)
+    http::append_sse_data(sse, api::usage_chunk(spec_.meta, spec_.chat, usage_));
+  sse += http::kSseDone;
+}
+
+void Answer::send_whole(const engine::Timings& t) {
+  std::vector<api::AnswerChoice> choices;
+  for (Choice& c : choices_) choices.push_back(std::move(c.whole));
+  http::Response r =
+      http::json_response(200, spec_.chat ? api::chat_completion(spec_.meta, choices, usage_)
+                                          : api::text_completion(spec_.meta, choices, usage_));
+  r.headers.set("openai-processing-ms",
+                std::to_string(static_cast<int64_t>(
+                    seconds(spec_.received_ns, context_.clock.now_ns()) * 1e3)));
+  r.headers.set("server-timing",
+                fmt::format("queue;dur={:.1f}, prefill;dur={:.1f}, decode;dur={:.1f}", t.queue_ms,
+                            t.prefill_ms, t.decode_ms));
+  writer_.send(std::move(r));
+}
+
+void Answer::on_delivery(size_t prompt, const engine::Delivery& delivery) {
+  MutexLock lock(mutex_);
+  if (over_) return;
+  if (writer_.closed()) {
+    over_ = true;
+    context_.metrics.cancelled.with("client_gone").add();
+    withdraw();
+    return;
+  }
+  std::string sse;
+  for (const engine::Event& e : delivery.events) {
+    const bool failed = e.error.has_value();
+    if (failed || e.finish == engine::FinishReason::kCancelled) {
+      if (!sse.empty()) writer_.write(sse);
+      send_error(failed ? *e.error
+                        : make_error(ErrorCode::kServerOverloaded,
+                                     "the server stopped before the answer was complete"));
+      return;
+    }
+    take_event(prompt, e, sse);
+  }
+  if (delivery.done) finish_prompt(delivery, sse);
+  if (!sse.empty()) send_stream(std::move(sse));
+}
+
+void Answer::send_stream(std::string sse) {
+  const http::WriteStatus status = writer_.write(sse);
+  if (over_) {
+    writer_.finish();
+  } else if (status == http::WriteStatus::kSlow) {
+    for (const engine::RequestId id : ids_) context_.engine.pause(id);
+  }
+}
+
+}  // namespace weir::server

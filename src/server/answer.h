@@ -1,0 +1,85 @@
+// One HTTP answer that engine requests fill: whole or as a stream of SSE chunks.
+//
+// Threads: deliveries come on the engine's thread, the client's disappearance on the I/O thread,
+// requests are attached on a worker. A mutex orders them; it is never held while the engine
+// computes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/generation.h"
+#include "api/responses.h"
+#include "base/clock.h"
+#include "base/thread_annotations.h"
+#include "engine/engine.h"
+#include "http/response_writer.h"
+#include "telemetry/engine_metrics.h"
+#include "text/tokenizer.h"
+
+namespace weir::server {
+
+struct AnswerSpec {
+  bool chat = false;
+  api::AnswerMeta meta;
+  api::GenerationParams generation;
+  std::vector<std::string> echo;  // text before each prompt's choices, empty without echo
+  int64_t received_ns = 0;
+};
+
+// What an answer works with; all borrowed.
+struct AnswerContext {
+  engine::Engine& engine;
+  const text::Tokenizer& tokenizer;
+  const Clock& clock;
+  telemetry::EngineMetrics& metrics;
+};
+
+// Shared by the sinks of its requests and the writer's callbacks: its life ends with the last of
+// them.
+class Answer : public std::enable_shared_from_this<Answer> {
+ public:
+  Answer(const AnswerContext& context, AnswerSpec spec, http::ResponseWriter writer);
+
+  // Submits every prompt; the first refusal becomes the answer and withdraws the others.
+  void submit(std::vector<engine::Request> requests, std::chrono::milliseconds keep_alive_interval)
+      WEIR_EXCLUDES(mutex_);
+
+ private:
+  class Sink;
+  struct Choice {
+    api::AnswerChoice whole;  // without streaming: the choice so far
+    bool started = false;     // a chunk was sent
+    int64_t text_bytes = 0;
+    int64_t last_token_ns = 0;
+  };
+
+  void on_delivery(size_t prompt, const engine::Delivery& delivery) WEIR_EXCLUDES(mutex_);
+  void take_event(size_t prompt, const engine::Event& event, std::string& sse)
+      WEIR_REQUIRES(mutex_);
+  void finish_prompt(const engine::Delivery& delivery, std::string& sse) WEIR_REQUIRES(mutex_);
+  void send_stream(std::string sse) WEIR_REQUIRES(mutex_);
+  void send_whole(const engine::Timings& timings) WEIR_REQUIRES(mutex_);
+  void send_error(const Error& error) WEIR_REQUIRES(mutex_);
+  void withdraw() WEIR_REQUIRES(mutex_);
+  api::AnswerChoice make_choice(size_t prompt, const engine::Event& event,
+                                const Choice& choice) const WEIR_REQUIRES(mutex_);
+  api::TokenLogprob logprob(int32_t id, float value) const;
+  void observe(Choice& choice, const engine::Event& event) WEIR_REQUIRES(mutex_);
+  void on_writable() WEIR_EXCLUDES(mutex_);
+
+  const AnswerContext context_;
+  const AnswerSpec spec_;
+  Mutex mutex_;
+  http::ResponseWriter writer_ WEIR_GUARDED_BY(mutex_);
+  std::vector<engine::RequestId> ids_ WEIR_GUARDED_BY(mutex_);
+  std::vector<Choice> choices_ WEIR_GUARDED_BY(mutex_);
+  api::AnswerUsage usage_ WEIR_GUARDED_BY(mutex_);
+  size_t open_prompts_ WEIR_GUARDED_BY(mutex_) = 0;
+  bool over_ WEIR_GUARDED_BY(mutex_) = false;  // answered, failed or the client is gone
+  bool first_token_seen_ WEIR_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace weir::server

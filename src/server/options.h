@@ -1,0 +1,30 @@
+// What an operator decides about a server.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "api/generation.h"
+#include "http/server.h"
+
+namespace weir::server {
+
+struct ServerConfig {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8080;  // 0: any free one
+  std::string model_name;
+  std::vector<std::string> api_keys;       // empty: none asked for
+  bool allow_remote_without_keys = false;  // otherwise binding beyond loopback needs api_keys
+  std::vector<std::string> allowed_hosts;  // of the Host header; empty: all on loopback
+  std::vector<std::string> cors_origins;
+  api::Limits api;
+  http::ServerLimits http;
+  int32_t workers = 1;                 // threads that parse, render and tokenize requests
+  int32_t max_pending_requests = 512;  // handed to them and not yet submitted; beyond: 503
+  std::chrono::milliseconds keep_alive_interval{15'000};  // SSE comments while nothing is sent
+  uint64_t seed = 0;  // from outside randomness: request ids, seeds of requests without one
+};
+
+}  // namespace weir::server

@@ -1,0 +1,333 @@
+#include "server/routes.h"
+
+#include <charconv>
+#include <utility>
+
+#include "api/error_table.h"
+#include "api/responses.h"
+#include "api/tokenize.h"
+#include "base/rng.h"
+#include "server/replies.h"
+#include "text/chat_segments.h"
+
+namespace weir::server {
+namespace {
+
+constexpr int64_t kMaxDeadlineMs = 86'400'000;  // a day
+
+http::Response route_error(int status, const Error& error, std::string_view) {
+  http::Response r = error_response(error, "");
+  r.status = status;
+  return r;
+}
+
+// Missing counts as JSON: minimal clients leave it out.
+Status check_json(const http::Request& request) {
+  const std::string_view type = request.headers.find("content-type").value_or("application/json");
+  const std::string_view media = type.substr(0, type.find(';'));
+  if (http::iequals(media.substr(0, media.find_last_not_of(' ') + 1), "application/json"))
+    return {};
+  return make_error(ErrorCode::kUnsupportedMediaType, "the content type must be application/json");
+}
+
+// Nanoseconds of the engine clock, 0 without the header.
+Result<int64_t> deadline_of(const http::Request& request) {
+  const auto value = request.headers.find("x-weir-deadline-ms");
+  if (!value.has_value()) return int64_t{0};
+  int64_t ms = 0;
+  const auto [end, ec] = std::from_chars(value->data(), value->data() + value->size(), ms);
+  if (ec != std::errc() || end != value->data() + value->size() || ms < 1 || ms > kMaxDeadlineMs) {
+    return param_error(
+        ErrorCode::kInvalidValue, "x-weir-deadline-ms",
+        "the header x-weir-deadline-ms must be a number of milliseconds between 1 and {}",
+        kMaxDeadlineMs);
+  }
+  return request.received_ns + ms * 1'000'000;
+}
+
+}  // namespace
+
+Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
+               telemetry::Registry& registry, telemetry::EngineMetrics& metrics)
+    : config_(config),
+      model_(model),
+      clock_(clock),
+      registry_(registry),
+      metrics_(metrics),
+      started_unix_s_(clock.unix_s()),
+      router_(route_error),
+      executor_(config.workers, static_cast<size_t>(config.max_pending_requests)) {
+  add_routes();
+}
+
+void Routes::handle(http::Request request, http::ResponseWriter writer) {
+  router_.handle(std::move(request), std::move(writer));
+}
+
+void Routes::add_routes() {
+  add_model_route("/v1/chat/completions", &Routes::chat_completions, true);
+  add_model_route("/v1/completions", &Routes::completions, true);
+  add_model_route("/tokenize", &Routes::tokenize, false);
+  add_model_route("/detokenize", &Routes::detokenize, false);
+  router_.add("GET", "/health", [](const http::Request&, http::ResponseWriter w) {
+    w.send(http::json_response(200, R"({"status":"ok"})"));
+  });
+  router_.add("GET", "/ready", [this](const http::Request& r, http::ResponseWriter w) {
+    if (draining_.load(std::memory_order_relaxed)) {
+      w.send(error_response(make_error(ErrorCode::kServerOverloaded, "the server is shutting down"),
+                            r.request_id));
+    } else {
+      w.send(http::json_response(200, R"({"status":"ready"})"));
+    }
+  });
+  router_.add("GET", "/metrics",
+              [this](const http::Request&, http::ResponseWriter w) { metrics_page(std::move(w)); });
+  router_.add("GET", "/v1/models", [this](const http::Request& r, http::ResponseWriter w) {
+    if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
+    const api::ModelCard c = card();
+    w.send(http::json_response(200, api::model_list({&c, 1})));
+  });
+  router_.add("GET", "/v1/models/{id}", [this](const http::Request& r, http::ResponseWriter w) {
+    if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
+    if (const Status ok = check_model(std::string(r.param("id"))); !ok.ok())
+      return refuse(ok.error(), w);
+    w.send(http::json_response(200, api::model_json(card()).dump()));
+  });
+}
+
+void Routes::add_model_route(std::string_view pattern, Route route, bool generates) {
+  router_.add("POST", pattern,
+              [this, route, generates](http::Request request, http::ResponseWriter writer) {
+                Status ok = admit(request, generates);
+                if (ok.ok()) ok = check_json(request);
+                if (!ok.ok()) return refuse(ok.error(), writer);
+                // shared: std::function wants its contents copyable; there is one owner.
+                auto task = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(
+                    std::move(request), std::move(writer));
+                const bool taken = executor_.run(
+                    [this, route, task] { (this->*route)(task->first, std::move(task->second)); });
+                if (taken) return;
+                metrics_.rejections.with("max_pending_requests").add();
+                Error e = make_error(ErrorCode::kServerOverloaded,
+                                     "{} requests wait to be read (max_pending_requests)",
+                                     config_.max_pending_requests);
+                e.retry_after_s = 1;
+                refuse(e, task->second);
+              });
+}
+
+// What can be said before the body is read: keys, shutting down, a full queue.
+Status Routes::admit(const http::Request& request, bool generates) const {
+  if (!config_.api_keys.empty() && !has_valid_key(request.headers, config_.api_keys)) {
+    return make_error(ErrorCode::kInvalidApiKey,
+                      "a valid API key is needed: Authorization: Bearer KEY");
+  }
+  if (!generates) return {};
+  Error e = make_error(ErrorCode::kServerOverloaded,
+                       "the server is shutting down and takes no new requests");
+  e.retry_after_s = 1;
+  if (draining_.load(std::memory_order_relaxed)) return e;
+  return {};
+}
+
+void Routes::refuse(const Error& error, http::ResponseWriter& writer) {
+  metrics_.errors.with(api::error_row(error.code).openai_code).add();
+  const std::string id = writer.request_id();
+  writer.send(error_response(error, id));
+}
+
+Status Routes::check_model(const std::string& name) const {
+  if (name.empty() || name == config_.model_name) return {};
+  return param_error(ErrorCode::kModelNotFound, "model",
+                     "the model {} does not exist here; this server has {}",
+                     text::json_quote(std::string_view(name).substr(0, 100)), config_.model_name);
+}
+
+api::ModelCard Routes::card() const {
+  return {config_.model_name, started_unix_s_, model_.engine.max_context_tokens()};
+}
+
+void Routes::metrics_page(http::ResponseWriter writer) {
+  const engine::EngineStats s = model_.engine.stats();
+  metrics_.requests_waiting.set(s.queued_requests);
+  metrics_.requests_running.set(s.running_sequences);
+  metrics_.kv_cache_usage.set(
+      s.total_pages == 0 ? 0.0 : 1.0 - static_cast<double>(s.free_pages) / s.total_pages);
+  metrics_.queue_depth_tokens.set(static_cast<double>(s.queued_tokens));
+  metrics_.kv_headroom_bytes.set(static_cast<double>(s.free_pages) *
+                                 static_cast<double>(model_.kv_bytes_per_page));
+  http::Response r;
+  r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
+  r.body = registry_.exposition();
+  writer.send(std::move(r));
+}
+
+Result<std::vector<int32_t>> Routes::chat_prompt(const text::Json& messages,
+                                                 const text::Json& tools, const text::Json& kwargs,
+                                                 bool add_generation_prompt) const {
+  text::ChatInput input;
+  input.messages = messages;
+  input.tools = tools;
+  input.extra = kwargs;
+  input.add_generation_prompt = add_generation_prompt;
+  input.clock = &clock_;
+  text::set_special_tokens(model_.tokenizer, input);
+  auto segments = model_.chat_template.render_segments(input);
+  if (!segments.ok()) {
+    Error e = std::move(segments).error();
+    if (e.code != ErrorCode::kSchemaTooComplex) e.code = ErrorCode::kInvalidValue;
+    if (e.param.empty()) e.param = "messages";
+    return e.with_context("the model's chat template refuses these messages");
+  }
+  return text::encode_segments(model_.tokenizer, *segments);
+}
+
+Result<std::vector<int32_t>> Routes::text_prompt(const api::Prompt& prompt) const {
+  if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt); ids != nullptr) return *ids;
+  return model_.tokenizer.encode(std::get<std::string>(prompt),
+                                 {.add_bos_eos = true, .parse_special = true});
+}
+
+Result<engine::Request> Routes::engine_request(const api::GenerationParams& p,
+                                               std::vector<int32_t> prompt,
+                                               const http::Request& request) {
+  engine::Request q;
+  q.prompt = std::move(prompt);
+  q.max_tokens = p.max_tokens.value_or(0);
+  q.min_tokens = p.min_tokens;
+  q.n = p.n;
+  q.ignore_eos = p.ignore_eos;
+  q.stop = p.stop;
+  q.stop_token_ids = p.stop_token_ids;
+  WEIR_ASSIGN(q.deadline_ns, deadline_of(request));
+  engine::SamplingParams& s = q.sampling;
+  s.temperature = static_cast<float>(p.temperature);
+  s.top_p = static_cast<float>(p.top_p);
+  s.top_k = p.top_k;
+  s.min_p = static_cast<float>(p.min_p);
+  s.repetition_penalty = static_cast<float>(p.repetition_penalty);
+  s.presence_penalty = static_cast<float>(p.presence_penalty);
+  s.frequency_penalty = static_cast<float>(p.frequency_penalty);
+  for (const auto& [id, bias] : p.logit_bias)
+    s.logit_bias.emplace_back(id, static_cast<float>(bias));
+  s.seed = p.seed.has_value()
+               ? *p.seed
+               : random_u64(config_.seed, 1, next_seed_.fetch_add(1, std::memory_order_relaxed));
+  s.logprobs = p.logprobs;
+  return q;
+}
+
+void Routes::generate(bool chat, const api::GenerationParams& p,
+                      std::vector<std::vector<int32_t>> prompts, std::vector<std::string> echo,
+                      const http::Request& request, http::ResponseWriter writer) {
+  std::vector<engine::Request> requests;
+  for (std::vector<int32_t>& prompt : prompts) {
+    auto q = engine_request(p, std::move(prompt), request);
+    if (!q.ok()) return refuse(q.error(), writer);
+    requests.push_back(std::move(*q));
+  }
+  AnswerSpec spec;
+  spec.chat = chat;
+  spec.meta = {(chat ? "chatcmpl-" : "cmpl-") + request.request_id, clock_.unix_s(),
+               config_.model_name};
+  spec.generation = p;
+  spec.echo = std::move(echo);
+  spec.received_ns = request.received_ns;
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, metrics_};
+  // shared: the engine's sinks and the connection's callbacks end it together.
+  std::make_shared<Answer>(context, std::move(spec), std::move(writer))
+      ->submit(std::move(requests), config_.keep_alive_interval);
+}
+
+void Routes::chat_completions(const http::Request& request, http::ResponseWriter writer) {
+  const auto body = text::Json::parse(request.body);
+  if (!body.ok()) return refuse(body.error(), writer);
+  const auto parsed = api::parse_chat_request(*body, config_.api);
+  if (!parsed.ok()) return refuse(parsed.error(), writer);
+  if (const Status ok = check_model(parsed->generation.model); !ok.ok())
+    return refuse(ok.error(), writer);
+  auto prompt = chat_prompt(parsed->messages, parsed->tools, parsed->template_kwargs,
+                            parsed->add_generation_prompt);
+  if (!prompt.ok()) return refuse(prompt.error(), writer);
+  std::vector<std::vector<int32_t>> prompts;
+  prompts.push_back(std::move(*prompt));
+  generate(true, parsed->generation, std::move(prompts), {}, request, std::move(writer));
+}
+
+void Routes::completions(const http::Request& request, http::ResponseWriter writer) {
+  const auto body = text::Json::parse(request.body);
+  if (!body.ok()) return refuse(body.error(), writer);
+  const auto parsed = api::parse_completion_request(*body, config_.api);
+  if (!parsed.ok()) return refuse(parsed.error(), writer);
+  if (const Status ok = check_model(parsed->generation.model); !ok.ok())
+    return refuse(ok.error(), writer);
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<std::string> echo;
+  for (const api::Prompt& p : parsed->prompts) {
+    auto ids = text_prompt(p);
+    if (!ids.ok()) return refuse(ids.error(), writer);
+    if (parsed->echo) {
+      const auto* text = std::get_if<std::string>(&p);
+      echo.push_back(text != nullptr ? *text
+                                     : model_.tokenizer.decode(*ids, /*skip_special=*/false));
+    }
+    prompts.push_back(std::move(*ids));
+  }
+  generate(false, parsed->generation, std::move(prompts), std::move(echo), request,
+           std::move(writer));
+}
+
+Result<std::string> Routes::tokenize_body(const http::Request& request) const {
+  WEIR_ASSIGN(const text::Json body, text::Json::parse(request.body));
+  WEIR_ASSIGN(const api::TokenizeRequest q, api::parse_tokenize_request(body, config_.api));
+  WEIR_TRY(check_model(q.model));
+  std::vector<int32_t> ids;
+  if (q.prompt.has_value()) {
+    ids = model_.tokenizer.encode(*q.prompt,
+                                  {.add_bos_eos = q.add_special_tokens, .parse_special = true});
+  } else {
+    WEIR_ASSIGN(ids, chat_prompt(q.messages, {}, {}, q.add_generation_prompt));
+  }
+  text::Json tokens = text::Json::array();
+  for (const int32_t id : ids) tokens.push_back(id);
+  text::Json root = text::Json::object();
+  root.set("count", static_cast<int64_t>(ids.size()));
+  root.set("max_model_len", model_.engine.max_context_tokens());
+  root.set("tokens", std::move(tokens));
+  if (q.return_token_strs) {
+    text::Json strings = text::Json::array();
+    for (const int32_t id : ids) strings.push_back(model_.tokenizer.token_text(id));
+    root.set("token_strs", std::move(strings));
+  }
+  return root.dump();
+}
+
+Result<std::string> Routes::detokenize_body(const http::Request& request) const {
+  WEIR_ASSIGN(const text::Json body, text::Json::parse(request.body));
+  WEIR_ASSIGN(const api::DetokenizeRequest q, api::parse_detokenize_request(body, config_.api));
+  WEIR_TRY(check_model(q.model));
+  for (size_t i = 0; i < q.tokens.size(); ++i) {
+    if (q.tokens[i] >= model_.tokenizer.vocab_size()) {
+      const std::string path = api::index_path("tokens", i);
+      return param_error(ErrorCode::kInvalidValue, path, "{} is {}; token ids end at {}", path,
+                         q.tokens[i], model_.tokenizer.vocab_size() - 1);
+    }
+  }
+  text::Json root = text::Json::object();
+  root.set("prompt", model_.tokenizer.decode(q.tokens, /*skip_special=*/false));
+  return root.dump();
+}
+
+void Routes::tokenize(const http::Request& request, http::ResponseWriter writer) {
+  auto body = tokenize_body(request);
+  if (!body.ok()) return refuse(body.error(), writer);
+  writer.send(http::json_response(200, std::move(*body)));
+}
+
+void Routes::detokenize(const http::Request& request, http::ResponseWriter writer) {
+  auto body = detokenize_body(request);
+  if (!body.ok()) return refuse(body.error(), writer);
+  writer.send(http::json_response(200, std::move(*body)));
+}
+
+}  // namespace weir::server

@@ -1,0 +1,94 @@
+#include "server/server.h"
+
+#include <utility>
+
+#include "http/metrics_observer.h"
+#include "http/server.h"
+#include "server/replies.h"
+#include "server/routes.h"
+#include "telemetry/http_metrics.h"
+
+namespace weir::server {
+
+class Server::Impl {
+ public:
+  Impl(const ServerConfig& config, const ServedModel& model, const Clock& clock,
+       telemetry::Logger& log)
+      : engine_metrics_(registry_, config.model_name),
+        http_metrics_(registry_),
+        observer_(http_metrics_),
+        routes_(config, model, clock, registry_, engine_metrics_),
+        log_(log) {
+    const engine::EngineStats stats = model.engine.stats();
+    engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
+                                      static_cast<uint64_t>(stats.total_pages), "f16", false});
+  }
+
+  Status listen(const ServerConfig& config, const Clock& clock) {
+    http::ServerOptions options;
+    options.host = config.host;
+    options.port = config.port;
+    options.limits = config.http;
+    options.allowed_hosts = config.allowed_hosts;
+    options.cors_origins = config.cors_origins;
+    options.request_id_seed = config.seed;
+    auto render = [](int status, const Error& error, std::string_view) {
+      http::Response r = error_response(error, "");
+      r.status = status;
+      return r;
+    };
+    auto handle = [this](http::Request request, http::ResponseWriter writer) {
+      routes_.handle(std::move(request), std::move(writer));
+    };
+    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, render, clock, &observer_));
+    log_.info("listening",
+              {{"host", config.host}, {"port", http_->port()}, {"model", config.model_name}});
+    return {};
+  }
+
+  http::Server& http() { return *http_; }
+  Routes& routes() { return routes_; }
+  telemetry::Logger& log() { return log_; }
+
+ private:
+  telemetry::Registry registry_;
+  telemetry::EngineMetrics engine_metrics_;
+  telemetry::HttpMetrics http_metrics_;
+  http::MetricsObserver observer_;
+  Routes routes_;
+  telemetry::Logger& log_;
+  std::unique_ptr<http::Server> http_;  // last: its thread calls the others
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() { stop(); }
+
+Result<std::unique_ptr<Server>> Server::start(const ServerConfig& config, const ServedModel& model,
+                                              const Clock& clock, telemetry::Logger& log) {
+  if (!is_loopback(config.host) && config.api_keys.empty() && !config.allow_remote_without_keys) {
+    return make_error(
+        ErrorCode::kUsage,
+        "{} can be reached from other machines and no API key is set; give --api-key, or "
+        "--allow-remote-without-keys if something in front checks who asks",
+        config.host);
+  }
+  auto impl = std::make_unique<Impl>(config, model, clock, log);
+  WEIR_TRY(impl->listen(config, clock));
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+uint16_t Server::port() const { return impl_->http().port(); }
+
+void Server::drain() {
+  impl_->log().info("draining");
+  impl_->routes().drain();
+}
+
+bool Server::wait_drained(std::chrono::milliseconds timeout) {
+  impl_->http().drain();
+  return impl_->http().wait_drained(timeout);
+}
+
+void Server::stop() { impl_->http().stop(); }
+
+}  // namespace weir::server

@@ -1,0 +1,50 @@
+// weir serve: one model behind the OpenAI API, /tokenize, health and metrics.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "server/options.h"
+#include "telemetry/log.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace weir::server {
+
+// The model that a server serves. All borrowed; they outlive the server.
+struct ServedModel {
+  engine::Engine& engine;  // started
+  const text::Tokenizer& tokenizer;
+  const text::ChatTemplate& chat_template;
+  int32_t kv_page_tokens = 0;
+  uint64_t kv_bytes_per_page = 0;
+};
+
+class Server {
+ public:
+  // Binds and serves. Errors: kUsage for binding beyond loopback without keys; kIo when the port is
+  // taken or not permitted, with the remedy.
+  static Result<std::unique_ptr<Server>> start(const ServerConfig& config, const ServedModel& model,
+                                               const Clock& clock, telemetry::Logger& log);
+  ~Server();  // stops at once
+
+  uint16_t port() const;
+
+  // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
+  void drain();
+  // Waits until every connection has its answer, at most `timeout`; whether it was enough.
+  bool wait_drained(std::chrono::milliseconds timeout);
+  // Closes what is left.
+  void stop();
+
+ private:
+  class Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir::server
