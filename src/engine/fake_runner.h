@@ -1,5 +1,5 @@
-// For tests: a Runner whose logits are a hash of the whole token history, read back through the pages. A wrong page, a
-// stale page or a skipped token changes every later token.
+// For tests: a Runner whose logits are a hash of the whole token history, read back through the
+// pages. A wrong page, a stale page or a skipped token changes every later token.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,9 @@ class FakeRunner final : public Runner {
         slot(c, position) = c.tokens[i];
         const size_t from_end = c.tokens.size() - i;
         if (from_end > static_cast<size_t>(c.logit_rows)) continue;
-        fill(c, position, logits.subspan(row++ * static_cast<size_t>(shape_.vocab), static_cast<size_t>(shape_.vocab)));
+        fill(c, position,
+             logits.subspan(row++ * static_cast<size_t>(shape_.vocab),
+                            static_cast<size_t>(shape_.vocab)));
       }
     }
     return {};
@@ -60,7 +62,8 @@ class FakeRunner final : public Runner {
   }
   void fill(const model::Chunk& c, size_t position, std::span<float> logits) {
     uint64_t hash = 1;
-    for (size_t p = 0; p <= position; ++p) hash = random_u64(hash, p, static_cast<uint64_t>(slot(c, p)));
+    for (size_t p = 0; p <= position; ++p)
+      hash = random_u64(hash, p, static_cast<uint64_t>(slot(c, p)));
     for (size_t i = 0; i < logits.size(); ++i) {
       hash = hash * 6364136223846793005ULL + 1442695040888963407ULL;  // Knuth's MMIX constants
       logits[i] = static_cast<float>(hash >> 40) * 0x1.0p-21F;        // [0, 8)

@@ -239,10 +239,10 @@ void Answer::on_delivery(size_t prompt, const engine::Delivery& delivery) {
     take_event(prompt, e, sse);
   }
   if (delivery.done) finish_prompt(delivery, sse);
-  if (!sse.empty()) send_stream(std::move(sse));
+  if (!sse.empty()) send_stream(sse);
 }
 
-void Answer::send_stream(std::string sse) {
+void Answer::send_stream(const std::string& sse) {
   const http::WriteStatus status = writer_.write(sse);
   if (over_) {
     writer_.finish();

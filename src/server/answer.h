@@ -60,7 +60,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void take_event(size_t prompt, const engine::Event& event, std::string& sse)
       WEIR_REQUIRES(mutex_);
   void finish_prompt(const engine::Delivery& delivery, std::string& sse) WEIR_REQUIRES(mutex_);
-  void send_stream(std::string sse) WEIR_REQUIRES(mutex_);
+  void send_stream(const std::string& sse) WEIR_REQUIRES(mutex_);
   void send_whole(const engine::Timings& timings) WEIR_REQUIRES(mutex_);
   void send_error(const Error& error) WEIR_REQUIRES(mutex_);
   void withdraw() WEIR_REQUIRES(mutex_);
