@@ -23,6 +23,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(kExamples);
   weir::cli::Selected selected;
+  weir::cli::add_run(app, selected);
+  weir::cli::add_serve(app, selected);
   weir::cli::add_tokenize(app, selected);
   weir::cli::add_inspect(app, selected);
   weir::cli::add_bench(app, selected);

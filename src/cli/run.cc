@@ -1,0 +1,270 @@
+// weir run: one answer, or a chat, on the terminal.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <random>
+
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/load.h"
+#include "engine/engine.h"
+#include "os/file.h"
+#include "os/signals.h"
+#include "text/chat_segments.h"
+#include "text/chat_template.h"
+#include "text/json.h"
+
+namespace weir::cli {
+namespace {
+
+constexpr uint64_t kMaxPromptBytes = 64 << 20;
+
+struct Options {
+  std::string model;
+  std::string prompt;
+  std::string file;
+  std::string system;
+  bool has_prompt = false;
+  bool raw = false;
+  bool json = false;
+  int32_t max_tokens = 0;
+  double temperature = 0.7;
+  double top_p = 1.0;
+  int32_t top_k = 0;
+  uint64_t seed = 0;
+  bool has_seed = false;
+  int threads = 0;
+  int64_t context_tokens = 0;
+};
+
+// Prints text as it comes and keeps it for the conversation.
+class TerminalSink final : public engine::EventSink {
+ public:
+  struct Outcome {
+    std::string text;
+    engine::Usage usage;
+    engine::Timings timings;
+    std::string finish;
+    std::optional<Error> error;
+    bool done = false;
+  };
+  TerminalSink(Outcome& to, bool quiet) : to_(to), quiet_(quiet) {}
+
+  void on_delivery(const engine::Delivery& d) override {
+    for (const engine::Event& e : d.events) {
+      to_.text += e.text;
+      if (!quiet_) std::fwrite(e.text.data(), 1, e.text.size(), stdout);
+      if (e.finish.has_value())
+        to_.finish = *e.finish == engine::FinishReason::kLength ? "length" : "stop";
+      if (e.error.has_value()) to_.error = e.error;
+    }
+    if (!quiet_) std::fflush(stdout);
+    to_.usage = d.usage;
+    to_.timings = d.timings;
+    to_.done = d.done;
+  }
+
+ private:
+  Outcome& to_;
+  bool quiet_;
+};
+
+// A loaded model with an engine that is stepped by this thread.
+class Session {
+ public:
+  Session(const Options& o, std::unique_ptr<engine::LoadedModel> model,
+          std::optional<text::ChatTemplate> chat)
+      : o_(o),
+        model_(std::move(model)),
+        chat_(std::move(chat)),
+        engine_(model_->runner(), model_->tokenizer(), clock_, engine::EngineLimits{}),
+        seed_(o.has_seed ? o.seed : std::random_device{}()) {}
+
+  Result<TerminalSink::Outcome> answer(std::vector<int32_t> prompt) {
+    engine::Request q;
+    q.prompt = std::move(prompt);
+    q.max_tokens = o_.max_tokens;
+    q.sampling.temperature = static_cast<float>(o_.temperature);
+    q.sampling.top_p = static_cast<float>(o_.top_p);
+    q.sampling.top_k = o_.top_k;
+    q.sampling.seed = seed_;
+    TerminalSink::Outcome outcome;
+    WEIR_ASSIGN(const engine::RequestId id,
+                engine_.submit(std::move(q), std::make_unique<TerminalSink>(outcome, o_.json)));
+    (void)id;
+    while (!outcome.done) engine_.step();
+    if (outcome.error.has_value()) return *outcome.error;
+    return outcome;
+  }
+
+  Result<std::vector<int32_t>> chat_prompt(const text::Json& messages) const {
+    text::ChatInput input;
+    input.messages = messages;
+    input.add_generation_prompt = true;
+    const text::Tokenizer& t = model_->tokenizer();
+    if (t.bos().has_value()) input.bos_token = t.token_text(*t.bos());
+    if (t.eos().has_value()) input.eos_token = t.token_text(*t.eos());
+    input.clock = &clock_;
+    WEIR_ASSIGN(const std::vector<text::Segment> segments, chat_->render_segments(input));
+    return text::encode_segments(t, segments);
+  }
+
+  std::vector<int32_t> raw_prompt(const std::string& text) const {
+    return model_->tokenizer().encode(text, {.add_bos_eos = true, .parse_special = true});
+  }
+
+ private:
+  const Options& o_;
+  SystemClock clock_;
+  std::unique_ptr<engine::LoadedModel> model_;
+  std::optional<text::ChatTemplate> chat_;
+  engine::Engine engine_;
+  uint64_t seed_;
+};
+
+text::Json message(const char* role, const std::string& content) {
+  text::Json m = text::Json::object();
+  m.set("role", role);
+  m.set("content", content);
+  return m;
+}
+
+void print_speed(const TerminalSink::Outcome& out) {
+  const double prefill_s = std::max(1e-9, out.timings.prefill_ms / 1e3);
+  const double decode_s = std::max(1e-9, out.timings.decode_ms / 1e3);
+  fmt::print(stderr, "[{} prompt tokens, {:.1f} tok/s · {} tokens, {:.1f} tok/s · {}]\n",
+             out.usage.prompt_tokens, out.usage.prompt_tokens / prefill_s,
+             out.usage.completion_tokens, std::max(0, out.usage.completion_tokens - 1) / decode_s,
+             out.finish);
+}
+
+Status one_shot(const Options& o, Session& session, const std::string& prompt) {
+  std::vector<int32_t> tokens;
+  if (o.raw) {
+    tokens = session.raw_prompt(prompt);
+  } else {
+    text::Json messages = text::Json::array();
+    if (!o.system.empty()) messages.push_back(message("system", o.system));
+    messages.push_back(message("user", prompt));
+    WEIR_ASSIGN(tokens, session.chat_prompt(messages));
+  }
+  WEIR_ASSIGN(const TerminalSink::Outcome out, session.answer(std::move(tokens)));
+  if (o.json) {
+    text::Json root = text::Json::object();
+    root.set("text", out.text);
+    root.set("finish_reason", out.finish);
+    root.set("prompt_tokens", out.usage.prompt_tokens);
+    root.set("completion_tokens", out.usage.completion_tokens);
+    root.set("prefill_ms", out.timings.prefill_ms);
+    root.set("decode_ms", out.timings.decode_ms);
+    fmt::print("{}\n", root.dump());
+    return {};
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+  print_speed(out);
+  return {};
+}
+
+// A chat until the end of input or /exit; /clear forgets.
+Status interactive(const Options& o, Session& session) {
+  const bool terminal = isatty(STDIN_FILENO) != 0;
+  if (terminal)
+    fmt::print(stderr, "a chat with {}; /clear starts anew, /exit or Ctrl-D ends\n", o.model);
+  text::Json messages = text::Json::array();
+  std::string line;
+  while (true) {
+    if (terminal) fmt::print(stderr, "> ");
+    if (!std::getline(std::cin, line) || line == "/exit") break;
+    if (line.empty()) continue;
+    if (line == "/clear") {
+      messages = text::Json::array();
+      continue;
+    }
+    if (messages.size() == 0 && !o.system.empty()) messages.push_back(message("system", o.system));
+    messages.push_back(message("user", line));
+    WEIR_ASSIGN(std::vector<int32_t> prompt, session.chat_prompt(messages));
+    const auto out = session.answer(std::move(prompt));
+    if (!out.ok()) {
+      fmt::print(stderr, "weir: {}\n", out.error().message);
+      messages.items().pop_back();
+      continue;
+    }
+    fmt::print("\n");
+    std::fflush(stdout);
+    print_speed(*out);
+    messages.push_back(message("assistant", out->text));
+  }
+  return {};
+}
+
+Result<int> run(const Options& o) {
+  std::string prompt = o.prompt;
+  if (!o.file.empty()) {
+    WEIR_ASSIGN(prompt, os::read_file(o.file, kMaxPromptBytes));
+  }
+  LoadRequest request;
+  request.model = o.model;
+  request.threads = o.threads;
+  request.kv_tokens = o.context_tokens;
+  WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> model, load_model(request));
+  std::optional<text::ChatTemplate> chat;
+  if (!o.raw) {
+    WEIR_ASSIGN(chat, text::ChatTemplate::from_gguf(model->file()));
+  }
+  Session session(o, std::move(model), std::move(chat));
+  if (o.has_prompt || !o.file.empty()) {
+    WEIR_TRY(one_shot(o, session, prompt));
+  } else if (o.raw) {
+    return make_error(ErrorCode::kUsage,
+                      "--raw needs -p or -f: without a template there is no chat");
+  } else {
+    WEIR_TRY(interactive(o, session));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_run(CLI::App& root, Selected& selected) {
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
+                                         // this call
+  CLI::App* c =
+      add_command(root, "run", "One answer, or a chat, on the terminal",
+                  "  weir run smollm2-135m-instruct -p \"The capital of France is\"\n"
+                  "  weir run smollm2-135m-instruct                      a chat; Ctrl-D ends it\n"
+                  "  weir run model.gguf -f prompt.txt -n 200 --temp 0 --raw\n");
+  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  CLI::Option* prompt = c->add_option("-p,--prompt", o->prompt, "the user's message");
+  c->add_option("-f,--file", o->file, "read the message from a file")->excludes(prompt);
+  c->add_option("--system", o->system, "a system message before it");
+  c->add_option("-n,--max-tokens", o->max_tokens,
+                "tokens to generate (default: until the model ends or the window is full)")
+      ->check(CLI::Range(1, 1 << 27));
+  c->add_option("--temp", o->temperature, "temperature, 0 is greedy")
+      ->check(CLI::Range(0.0, 2.0))
+      ->capture_default_str();
+  c->add_option("--top-p", o->top_p, "nucleus sampling")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str();
+  c->add_option("--top-k", o->top_k, "only the K most likely tokens, 0 is off")
+      ->check(CLI::Range(0, 1 << 22));
+  CLI::Option* seed =
+      c->add_option("--seed", o->seed, "the same seed gives the same answer (default: random)");
+  c->add_flag("--raw", o->raw, "no chat template: continue the text as it is");
+  c->add_option("--ctx", o->context_tokens, "tokens of KV cache (default: the model's window)")
+      ->check(CLI::Range(int64_t{32}, int64_t{1} << 27));
+  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
+      ->check(CLI::Range(1, 256));
+  c->add_flag("--json", o->json, "one JSON document");
+  c->callback([o, prompt, seed, &selected] {
+    o->has_prompt = prompt->count() > 0;
+    o->has_seed = seed->count() > 0;
+    selected.action = [o] { return run(*o); };
+  });
+}
+
+}  // namespace weir::cli
