@@ -38,6 +38,11 @@ Result<Value> by_method(const FilterCall& c) {
   return call_string_method(c.rt, self, c.name == "trim" ? "strip" : c.name, c.args, 1);
 }
 
+Result<Value> title(const FilterCall& c) {
+  WEIR_ASSIGN(const Value self, as_string(c));
+  return c.rt.text(title_words(self.text()), self.markup());
+}
+
 Result<Value> replace(const FilterCall& c) {
   Arguments a = c.arguments();
   WEIR_TRY(a.accept({"old", "new", "count"}));
@@ -323,7 +328,7 @@ constexpr FilterEntry kValueFilters[] = {{"abs", absolute},
                                          {"round", round_filter},
                                          {"safe", safe},
                                          {"string", string},
-                                         {"title", by_method},
+                                         {"title", title},
                                          {"tojson", tojson},
                                          {"trim", by_method},
                                          {"truncate", truncate},

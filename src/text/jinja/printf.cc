@@ -254,6 +254,8 @@ class Printf {
 
 // ---- format.format(values)
 
+enum class Numbering : uint8_t { kNone, kAutomatic, kManual };
+
 class Brace {
  public:
   Brace(Runtime& rt, const Value& format, const Args& args, size_t first)
@@ -343,6 +345,13 @@ class Brace {
       index.reset();
     }
     if (index) {
+      const Numbering now = name.empty() ? Numbering::kAutomatic : Numbering::kManual;
+      if (numbering_ != Numbering::kNone && numbering_ != now) {
+        return rt_.fail("a format string cannot mix {{}} and {{0}}");
+      }
+      numbering_ = now;
+    }
+    if (index) {
       const size_t i = first_ + static_cast<size_t>(*index);
       if (i < args_.positional.size()) return args_.positional[i];
       return rt_.fail("index {} out of range for the format's arguments", *index);
@@ -402,6 +411,7 @@ class Brace {
   const Args& args_;
   size_t next_;
   size_t first_;
+  Numbering numbering_ = Numbering::kNone;
 };
 
 }  // namespace

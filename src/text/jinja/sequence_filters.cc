@@ -310,6 +310,12 @@ Result<Value> groupby(const FilterCall& c) {
 
 // ---- map, select, reject
 
+// As Jinja's: nothing for an operand that is false, such as none.
+Result<std::vector<Value>> mapped_items(const FilterCall& c) {
+  if (!truthy(c.operand())) return std::vector<Value>();
+  return operand_items(c);
+}
+
 // args for the filter or test named at positional[at], to be applied to one item.
 Result<Args> inner_args(const FilterCall& c, size_t at) {
   if (!c.args.positional[at].is_string()) {
@@ -327,7 +333,7 @@ Result<Args> inner_args(const FilterCall& c, size_t at) {
 Result<Value> map_attribute(const FilterCall& c) {
   Arguments a = c.arguments();
   WEIR_TRY(a.accept({"attribute", "default"}));
-  WEIR_ASSIGN(const std::vector<Value> list, operand_items(c));
+  WEIR_ASSIGN(const std::vector<Value> list, mapped_items(c));
   std::vector<Value> out;
   for (const Value& item : list) {
     WEIR_ASSIGN(Value v, follow(c.rt, item, a.get(0)));
@@ -345,7 +351,7 @@ Result<Value> map(const FilterCall& c) {
     return c.rt.fail("map() needs a filter or an attribute");
   }
   WEIR_ASSIGN(Args inner, inner_args(c, 1));
-  WEIR_ASSIGN(const std::vector<Value> list, operand_items(c));
+  WEIR_ASSIGN(const std::vector<Value> list, mapped_items(c));
   std::vector<Value> out;
   for (const Value& item : list) {
     inner.positional[0] = item;
@@ -368,7 +374,7 @@ Result<Value> select(const FilterCall& c) {
   if (has_test) {
     WEIR_ASSIGN(inner, inner_args(c, at));
   }
-  WEIR_ASSIGN(const std::vector<Value> list, operand_items(c));
+  WEIR_ASSIGN(const std::vector<Value> list, mapped_items(c));
   std::vector<Value> out;
   for (const Value& item : list) {
     WEIR_TRY(c.rt.charge(1));

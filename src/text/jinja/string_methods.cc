@@ -146,7 +146,7 @@ std::vector<std::pair<size_t, size_t>> split_spaces(std::string_view s, size_t m
     size_t end = at;
     while (end < s.size() && leading_space(s.substr(end, 4)) == 0)
       end += decode_utf8(s, end).length;
-    if (out.size() == most) end = s.size() - trailing_space(s);
+    if (out.size() == most) end = s.size();
     out.emplace_back(at, end);
     if (out.size() > most) break;
     at = end + leading_space(s.substr(end));

@@ -125,6 +125,14 @@ Text title(const Text& t) {
   });
 }
 
+Text title_words(const Text& t) {
+  bool inside = false;
+  return map_chars(t, [&](uint32_t c, std::string& out) {
+    inside ? append_lower(c, out) : append_upper(c, out);
+    inside = !(is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<');
+  });
+}
+
 Text capitalize(const Text& t) {
   bool first = true;
   return map_chars(t, [&](uint32_t c, std::string& out) {

@@ -25,8 +25,9 @@ bool is_lower(uint32_t c);
 
 Text upper(const Text& t);
 Text lower(const Text& t);
-Text title(const Text& t);       // str.title
-Text capitalize(const Text& t);  // str.capitalize
+Text title(const Text& t);        // str.title
+Text title_words(const Text& t);  // Jinja's title: words begin after spaces and - ( { [ <
+Text capitalize(const Text& t);   // str.capitalize
 
 // Bytes of white space at the start and at the end of s.
 size_t leading_space(std::string_view s);
