@@ -98,10 +98,13 @@ Result<int> serve(Options o) {
   const server::ServedModel served{
       engine, model->tokenizer(), chat, engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages())};
-  WEIR_ASSIGN(const std::unique_ptr<server::Server> server,
-              server::Server::start(o.server, served, clock, log));
-  print_ready(o, server->port());
-  return wait_and_drain(o, signals, engine, *server, log);
+  const auto server = server::Server::start(o.server, served, clock, log);
+  if (!server.ok()) {
+    fmt::print(stderr, "weir: {}\n", server.error().message);
+    return kExitUnavailable;
+  }
+  print_ready(o, (*server)->port());
+  return wait_and_drain(o, signals, engine, **server, log);
 }
 
 void add_engine_options(CLI::App* c, Options& o) {
