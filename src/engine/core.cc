@@ -29,6 +29,7 @@ bool Core::step() {
     const int64_t start_ns = clock_.now_ns();
     int32_t tokens = 0;
     for (const PlannedChunk& c : plan.chunks) tokens += c.tokens;
+    counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
     execute(plan);
     measure(start_ns, tokens);
   }

@@ -144,6 +144,12 @@ class Engine::Impl {
   bool step() {
     const bool worked = core_.step();
     publish();
+    MutexLock lock(observer_mutex);
+    if (worked && observer != nullptr) {
+      EngineStats now;
+      core_.fill(now);
+      observer->on_step(now);
+    }
     return worked;
   }
 
@@ -183,6 +189,8 @@ class Engine::Impl {
   mutable Mutex stats_mutex;
   EngineStats stats WEIR_GUARDED_BY(stats_mutex);
   bool unfinished WEIR_GUARDED_BY(stats_mutex) = false;
+  Mutex observer_mutex;
+  StepObserver* observer WEIR_GUARDED_BY(observer_mutex) = nullptr;
 
  private:
   Core core_;  // of the thread that steps
@@ -214,6 +222,11 @@ EngineStats Engine::stats() const {
   s.queued_requests = impl_->inbox.queued_requests();
   s.queued_tokens = impl_->inbox.queued_tokens();
   return s;
+}
+
+void Engine::observe(StepObserver* observer) {
+  MutexLock lock(impl_->observer_mutex);
+  impl_->observer = observer;
 }
 
 bool Engine::idle() const {

@@ -47,7 +47,16 @@ struct EngineStats {
   uint64_t failed_steps = 0;
   double last_step_ms = 0;
   int32_t last_step_tokens = 0;
+  int32_t last_step_sequences = 0;
   double tokens_per_s = 0;  // smoothed
+};
+
+// Hears of every step that computed something, on the engine thread.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  // The state after the step; it should return at once.
+  virtual void on_step(const EngineStats& stats) = 0;
 };
 
 class Engine {
@@ -78,6 +87,9 @@ class Engine {
 
   // Any thread.
   EngineStats stats() const;
+  // Any thread but the engine's. Borrowed until the next call; after that returns, the earlier
+  // observer is called no more. nullptr: nobody.
+  void observe(StepObserver* observer);
 
   // Runs steps on an own thread until stop().
   void start();

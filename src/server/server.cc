@@ -10,6 +10,31 @@
 
 namespace weir::server {
 
+namespace {
+
+// Steps into metrics. On the engine thread.
+class StepMetrics final : public engine::StepObserver {
+ public:
+  explicit StepMetrics(telemetry::EngineMetrics& metrics) : metrics_(metrics) {}
+
+  void on_step(const engine::EngineStats& now) override {
+    metrics_.step_s.observe(now.last_step_ms * 1e-3);
+    metrics_.batch_tokens.observe(now.last_step_tokens);
+    metrics_.batch_sequences.observe(now.last_step_sequences);
+    metrics_.preemptions.add(static_cast<double>(now.preemptions - preemptions_));
+    metrics_.failed_steps.add(static_cast<double>(now.failed_steps - failed_steps_));
+    preemptions_ = now.preemptions;
+    failed_steps_ = now.failed_steps;
+  }
+
+ private:
+  telemetry::EngineMetrics& metrics_;
+  uint64_t preemptions_ = 0;
+  uint64_t failed_steps_ = 0;
+};
+
+}  // namespace
+
 class Server::Impl {
  public:
   Impl(const ServerConfig& config, const ServedModel& model, const Clock& clock,
@@ -17,8 +42,11 @@ class Server::Impl {
       : engine_metrics_(registry_, config.model_name),
         http_metrics_(registry_),
         observer_(http_metrics_),
+        steps_(engine_metrics_),
         routes_(config, model, clock, registry_, engine_metrics_),
+        engine_(model.engine),
         log_(log) {
+    engine_.observe(&steps_);
     const engine::EngineStats stats = model.engine.stats();
     engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
                                       static_cast<uint64_t>(stats.total_pages), "f16", false});
@@ -46,6 +74,10 @@ class Server::Impl {
     return {};
   }
 
+  ~Impl() { engine_.observe(nullptr); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   http::Server& http() { return *http_; }
   Routes& routes() { return routes_; }
   telemetry::Logger& log() { return log_; }
@@ -55,7 +87,9 @@ class Server::Impl {
   telemetry::EngineMetrics engine_metrics_;
   telemetry::HttpMetrics http_metrics_;
   http::MetricsObserver observer_;
+  StepMetrics steps_;
   Routes routes_;
+  engine::Engine& engine_;
   telemetry::Logger& log_;
   std::unique_ptr<http::Server> http_;  // last: its thread calls the others
 };

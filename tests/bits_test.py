@@ -1,0 +1,74 @@
+"""The same request gives the same bits: alone or in a crowd, whatever the threads, chunks and page shortages."""
+
+import concurrent.futures
+import itertools
+import unittest
+
+import weir_process as weir
+
+weir.skip_unless(weir.WEIR, weir.MODEL)
+import httpx  # noqa: E402
+
+TEXT = ("The lighthouse stood on a rock that the sea had been trying to remove for four thousand years, and the keeper, "
+        "who had read every book in the place twice, had begun to write one of his own about the weather. ")
+REQUESTS = [
+    {"prompt": "The capital of France is", "max_tokens": 40, "temperature": 0},
+    {"prompt": TEXT * 6, "max_tokens": 32, "temperature": 0},
+    {"prompt": "def fibonacci(n):", "max_tokens": 60, "temperature": 0.8, "seed": 7},
+    {"prompt": TEXT, "max_tokens": 64, "temperature": 1.0, "top_p": 0.9, "seed": 1},
+    {"prompt": "Grüße aus 北京! 🌍", "max_tokens": 24, "temperature": 1.3, "seed": 99, "top_k": 50},
+    {"prompt": "1, 2, 3, 4,", "max_tokens": 48, "temperature": 0, "frequency_penalty": 0.5},
+    {"prompt": TEXT * 3 + "Then", "max_tokens": 80, "temperature": 0.7, "seed": 3, "min_p": 0.05},
+    {"prompt": "Once upon a time", "max_tokens": 100, "temperature": 0.9, "seed": 42, "repetition_penalty": 1.1},
+]
+
+
+def ask(server, request):
+    body = {"model": server.model, "logprobs": 3, "ignore_eos": True, **request}
+    reply = httpx.post(server.url + "/v1/completions", json=body, timeout=300 * weir.SLOWDOWN)
+    reply.raise_for_status()
+    choice = reply.json()["choices"][0]
+    lp = choice["logprobs"]
+    return {"text": choice["text"], "tokens": lp["tokens"], "logprobs": lp["token_logprobs"], "top": lp["top_logprobs"]}
+
+
+def together(server):
+    with concurrent.futures.ThreadPoolExecutor(len(REQUESTS)) as pool:
+        return list(pool.map(lambda r: ask(server, r), REQUESTS))
+
+
+class SameBits(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with weir.Server("--threads", 1, "--prefill-chunk", 512) as server:
+            cls.alone = [ask(server, r) for r in REQUESTS]
+
+    def check(self, answers):
+        for i, (want, got) in enumerate(zip(self.alone, answers)):
+            self.assertEqual(want, got, f"request {i}: {REQUESTS[i]['prompt'][:40]!r}")
+
+    def test_there_is_something_to_compare(self):
+        for request, answer in zip(REQUESTS, self.alone):
+            self.assertEqual(len(answer["tokens"]), request["max_tokens"])
+            self.assertEqual(len(answer["logprobs"]), request["max_tokens"])
+
+    def test_threads_and_chunks(self):
+        for threads, chunk in itertools.product((1, 2), (16, 64, 512)):
+            with self.subTest(threads=threads, chunk=chunk):
+                with weir.Server("--threads", threads, "--prefill-chunk", chunk) as server:
+                    self.check(together(server))
+
+    def test_small_steps(self):
+        with weir.Server("--threads", 2, "--step-tokens", 24, "--prefill-chunk", 16) as server:
+            self.check(together(server))
+
+    def test_page_shortage(self):
+        # About a third of what all of them hold at their longest.
+        with weir.Server("--threads", 2, "--ctx", 512, "--kv-tokens", 544) as server:
+            self.check(together(server))
+            metrics = httpx.get(server.url + "/metrics").text
+            self.assertGreater(weir.metric(metrics, "vllm:num_preemptions_total"), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
