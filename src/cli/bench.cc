@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "bench/engine_bench.h"
+#include "bench/machine.h"
 #include "cli/command.h"
 #include "cli/load.h"
 #include "text/json.h"
@@ -15,16 +16,29 @@ struct Options {
   std::string model;
   bench::EngineBenchOptions bench;
   int threads = 0;
+  bool calibrate = false;
   bool json = false;
 };
 
-text::Json row_json(const bench::EngineBenchRow& row) {
+// A row's share of the machine's limit; 0 without --calibrate.
+struct Yardstick {
+  bench::MachineLimits limits;
+  bench::ModelCost cost;
+
+  double fraction(const bench::EngineBenchRow& row) const {
+    return bench::peak_fraction(limits, cost, row.test.starts_with("pp"), row.batch,
+                                row.tokens_per_s);
+  }
+};
+
+text::Json row_json(const bench::EngineBenchRow& row, double fraction) {
   text::Json o = text::Json::object();
   o.set("test", row.test);
   o.set("batch", static_cast<int64_t>(row.batch));
   o.set("tok_s", row.tokens_per_s);
   o.set("min_tok_s", row.min_tokens_per_s);
   o.set("max_tok_s", row.max_tokens_per_s);
+  if (fraction > 0) o.set("peak_fraction", fraction);
   return o;
 }
 
@@ -36,26 +50,43 @@ Result<int> bench_engine(const Options& o) {
   request.kv_tokens = bench::required_kv_tokens(o.bench, engine::kPageTokens);
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   const SystemClock clock;
+  Yardstick yardstick;
+  if (o.calibrate) {
+    yardstick.limits = bench::measure_machine(model->threads(), model->isa(), clock);
+    yardstick.cost = bench::model_cost(model->file());
+  }
   if (!o.json) {
     fmt::print("{}, {} thread(s), kernels {}; median of {} after one warm-up\n", o.model,
                model->threads(), kernels::isa_name(model->isa()), o.bench.reps);
-    fmt::print("{:<8} {:>5} {:>12} {:>12} {:>12}\n", "test", "batch", "tok/s", "min", "max");
+    if (o.calibrate) {
+      fmt::print("limits measured now: {:.1f} GB/s read, {:.0f} int8 GOPS\n",
+                 yardstick.limits.read_bytes_per_s * 1e-9, yardstick.limits.int8_ops_per_s * 1e-9);
+    }
+    fmt::print("{:<8} {:>5} {:>12} {:>12} {:>12}{}\n", "test", "batch", "tok/s", "min", "max",
+               o.calibrate ? "   of the limit" : "");
   }
   const auto print_row = [&](const bench::EngineBenchRow& row) {
     if (o.json) return;
-    fmt::print("{:<8} {:>5} {:>12.2f} {:>12.2f} {:>12.2f}\n", row.test, row.batch, row.tokens_per_s,
+    fmt::print("{:<8} {:>5} {:>12.2f} {:>12.2f} {:>12.2f}", row.test, row.batch, row.tokens_per_s,
                row.min_tokens_per_s, row.max_tokens_per_s);
+    const double fraction = yardstick.fraction(row);
+    fmt::print("{}\n", fraction > 0 ? fmt::format(" {:>13.1f}%", fraction * 100) : "");
     std::fflush(stdout);
   };
   WEIR_ASSIGN(const std::vector<bench::EngineBenchRow> rows,
               bench::bench_engine(model->runner(), o.bench, clock, print_row));
   if (o.json) {
     text::Json list = text::Json::array();
-    for (const bench::EngineBenchRow& row : rows) list.push_back(row_json(row));
+    for (const bench::EngineBenchRow& row : rows)
+      list.push_back(row_json(row, yardstick.fraction(row)));
     text::Json root = text::Json::object();
     root.set("model", o.model);
     root.set("threads", static_cast<int64_t>(model->threads()));
     root.set("isa", std::string(kernels::isa_name(model->isa())));
+    if (o.calibrate) {
+      root.set("read_gb_s", yardstick.limits.read_bytes_per_s * 1e-9);
+      root.set("int8_gops", yardstick.limits.int8_ops_per_s * 1e-9);
+    }
     root.set("rows", std::move(list));
     fmt::print("{}\n", root.dump());
   }
@@ -95,6 +126,8 @@ void add_bench(CLI::App& root, Selected& selected) {
       ->capture_default_str();
   c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
       ->check(CLI::Range(1, 256));
+  c->add_flag("--calibrate", o->calibrate,
+              "measure the machine first and say how much of its limit each row reaches");
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return bench_engine(*o); }; });
 }

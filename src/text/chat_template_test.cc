@@ -77,8 +77,9 @@ TEST(ChatTemplate, RoleNamesAreTheTemplatesOthersAreNot) {
 
 TEST(ChatTemplate, ErrorsNameTheLineAndTheCause) {
   EXPECT_EQ(error_of("a\nb\n{{ x.y }}"), "chat template line 3: 'x' is undefined");
-  EXPECT_EQ(error_of("{{ 1 +"),
-            "chat template line 1: expected an expression, found the end of the template");
+  EXPECT_EQ(error_of("{{ 1 +"), "chat template line 1: the tag does not end");
+  EXPECT_EQ(error_of("{{ 1 + }}"),
+            "chat template line 1: expected an expression, found the end of the tag");
   EXPECT_EQ(error_of("{% if 1 %}\n"), "chat template line 1: the template ends before 'endif'");
   EXPECT_EQ(error_of("{{ 'x' | shout }}"), "chat template line 1: unknown filter 'shout'");
   EXPECT_EQ(error_of("{{ raise_exception('No system role.') }}"), "No system role.");

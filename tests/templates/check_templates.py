@@ -27,7 +27,7 @@ except ImportError:
     sys.exit(77)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = ROOT.parent / "shared" / "data" / "chat-templates"
+FOLDER = pathlib.Path(os.environ.get("WEIR_SHARED", ROOT.parent / "shared")) / "data" / "chat-templates"
 TOOL = os.environ.get("WEIR_RENDER_TEMPLATE", str(ROOT / "build" / "release" / "tests" / "weir_render_template"))
 NOW = datetime.datetime(2026, 1, 31, 12, 0, 0)
 # What a template reads beyond the usual variables.
