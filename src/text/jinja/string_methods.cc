@@ -156,7 +156,7 @@ std::vector<std::pair<size_t, size_t>> split_spaces(std::string_view s, size_t m
 
 // From the right: the last `most` words, and what is before them.
 std::vector<std::pair<size_t, size_t>> rsplit_spaces(std::string_view s, size_t most) {
-  const auto words = split_spaces(s, std::numeric_limits<size_t>::max());
+  auto words = split_spaces(s, std::numeric_limits<size_t>::max());
   if (words.size() <= most) return words;
   const size_t kept = words.size() - most;
   std::vector<std::pair<size_t, size_t>> out;
