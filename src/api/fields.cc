@@ -5,6 +5,8 @@
 
 namespace weir::api {
 
+using namespace std::string_view_literals;
+
 using text::Json;
 
 std::string join_path(std::string_view base, std::string_view name) {
@@ -16,8 +18,10 @@ std::string index_path(std::string_view base, size_t index) {
 }
 
 Error wrong_type(std::string_view path, std::string_view wanted, const Json& got) {
-  return param_error(ErrorCode::kInvalidValue, path, "{} must be {}, not {}", path, wanted,
-                     got.type_name());
+  const std::string_view type = got.type_name();
+  const std::string_view article = got.is_null() ? "" : "aio"sv.find(type[0]) < 3 ? "an " : "a ";
+  return param_error(ErrorCode::kInvalidValue, path, "{} must be {}, not {}{}", path, wanted,
+                     article, type);
 }
 
 Result<Fields> Fields::of(const Json& value, std::string path) {

@@ -1,0 +1,91 @@
+// The exact bytes of answers.
+#include "api/responses.h"
+
+#include <gtest/gtest.h>
+
+namespace weir::api {
+namespace {
+
+const AnswerMeta kMeta{"id-1", 1700000000, "m"};
+const AnswerUsage kUsage{3, 2, 0};
+
+AnswerChoice choice(std::string text, std::optional<std::string_view> finish) {
+  AnswerChoice c;
+  c.text = std::move(text);
+  c.finish_reason = finish;
+  return c;
+}
+
+TEST(Responses, ChatCompletion) {
+  const AnswerChoice c = choice("Hé\n", "stop");
+  EXPECT_EQ(
+      chat_completion(kMeta, {&c, 1}, kUsage),
+      R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"m","choices":[)"
+      R"({"index":0,"message":{"role":"assistant","content":"Hé\n","refusal":null},)"
+      R"("logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,)"
+      R"("completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0}}})");
+}
+
+TEST(Responses, ChatChunks) {
+  EXPECT_EQ(chat_chunk(kMeta, choice("a", std::nullopt), true),
+            R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m",)"
+            R"("choices":[{"index":0,"delta":{"role":"assistant","content":"a"},"logprobs":null,)"
+            R"("finish_reason":null}]})");
+  EXPECT_EQ(chat_chunk(kMeta, choice("", "length"), false),
+            R"({"id":"id-1","object":"chat.completion.chunk","created":1700000000,"model":"m",)"
+            R"("choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}]})");
+}
+
+TEST(Responses, TheUsageChunkHasNoChoices) {
+  const std::string chunk = usage_chunk(kMeta, true, kUsage);
+  EXPECT_NE(chunk.find(R"("choices":[])"), std::string::npos);
+  EXPECT_NE(chunk.find(R"("total_tokens":5)"), std::string::npos);
+  EXPECT_NE(chunk.find("chat.completion.chunk"), std::string::npos);
+  EXPECT_NE(usage_chunk(kMeta, false, kUsage).find("text_completion"), std::string::npos);
+}
+
+TEST(Responses, ChatLogprobsHoldBytes) {
+  AnswerChoice c = choice("é", "stop");
+  c.with_logprobs = true;
+  c.logprobs = {{"\xc3", -0.5, {{"\xc3", -0.5, {}}, {"a", -1.0, {}}}}};
+  const auto json = text::Json::parse(chat_completion(kMeta, {&c, 1}, kUsage));
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const text::Json& token =
+      json->find("choices")->items()[0].find("logprobs")->find("content")->items()[0];
+  EXPECT_EQ(token.find("bytes")->dump(), "[195]");
+  EXPECT_EQ(token.find("logprob")->as_double(), -0.5);
+  EXPECT_EQ(token.find("top_logprobs")->items().size(), 2U);
+  EXPECT_EQ(token.find("top_logprobs")->items()[1].find("token")->as_string(), "a");
+}
+
+TEST(Responses, CompletionLogprobsHaveOffsets) {
+  AnswerChoice c = choice("ab", "length");
+  c.with_logprobs = true;
+  c.logprobs = {{"a", -0.25, {{"a", -0.25, {}}}}, {"b", -2.0, {}}};
+  const auto json = text::Json::parse(text_completion(kMeta, {&c, 1}, kUsage));
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const text::Json& lp = *json->find("choices")->items()[0].find("logprobs");
+  EXPECT_EQ(lp.find("tokens")->dump(), R"(["a","b"])");
+  EXPECT_EQ(lp.find("token_logprobs")->dump(), "[-0.25,-2.0]");
+  EXPECT_EQ(lp.find("text_offset")->dump(), "[0,1]");
+}
+
+TEST(Responses, NoByteOfATokenBreaksTheJson) {
+  for (int b = 0; b < 256; ++b) {
+    AnswerChoice c = choice("x", std::nullopt);
+    c.with_logprobs = true;
+    c.logprobs = {{std::string(1, static_cast<char>(b)), -1, {}}};
+    EXPECT_TRUE(text::Json::parse(chat_chunk(kMeta, c, false)).ok()) << b;
+    EXPECT_TRUE(text::Json::parse(text_chunk(kMeta, c)).ok()) << b;
+  }
+}
+
+TEST(Responses, ModelList) {
+  const ModelCard card{"m", 5, 4096};
+  EXPECT_EQ(model_list({&card, 1}),
+            R"({"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"weir",)"
+            R"("max_model_len":4096}]})");
+}
+
+}  // namespace
+}  // namespace weir::api
