@@ -209,6 +209,18 @@ class Drain(unittest.TestCase):
             self.assertEqual(own.process.wait(30 * weir.SLOWDOWN), 0)
             own.process = FinishedWell()
 
+    def test_a_second_sigterm_ends_the_wait(self):
+        with weir.Server("--drain-timeout", 600) as own:
+            body = {"model": own.model, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 7000, "stream": True, "ignore_eos": True}
+            with httpx.stream("POST", own.url + CHAT, json=body, timeout=120) as reply:
+                next(reply.iter_lines())
+                own.process.terminate()
+                time.sleep(0.5)
+                self.assertIsNone(own.process.poll(), "the first signal waits for the stream")
+                own.process.terminate()
+                self.assertEqual(own.process.wait(10 * weir.SLOWDOWN), 0)
+            own.process = FinishedWell()
+
 
 class FinishedWell:
     """Stands in for a process that a test has already seen ending with 0."""

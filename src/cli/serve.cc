@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -53,15 +54,27 @@ void print_ready(const Options& o, uint16_t port) {
   std::fflush(stdout);
 }
 
-// Waits for SIGTERM or SIGINT, then lets what is in flight finish.
+// Whether all that was in flight got its answer, in time and before a second signal.
+Result<bool> drained(const Options& o, os::Signals& signals, server::Server& server) {
+  constexpr std::chrono::milliseconds kSlice{100};  // how late a second signal is seen
+  std::chrono::milliseconds left = std::chrono::seconds(o.drain_timeout_s);
+  while (true) {
+    if (server.wait_drained(std::min(left, kSlice))) return true;
+    left -= std::min(left, kSlice);
+    WEIR_ASSIGN(const std::optional<int> again, signals.wait(0));
+    if (again.has_value() || left.count() == 0) return false;
+  }
+}
+
+// Waits for SIGTERM or SIGINT, then lets what is in flight finish; a second signal ends that.
 Result<int> wait_and_drain(const Options& o, os::Signals& signals, engine::Engine& engine,
                            server::Server& server, telemetry::Logger& log) {
   WEIR_ASSIGN(const std::optional<int> signal, signals.wait(-1));
   log.info("signal", {{"number", signal.value_or(0)}});
   server.drain();
   engine.drain();
-  const bool in_time = server.wait_drained(std::chrono::seconds(o.drain_timeout_s));
-  if (!in_time) log.warn("drain_timeout", {{"seconds", o.drain_timeout_s}});
+  WEIR_ASSIGN(const bool in_time, drained(o, signals, server));
+  if (!in_time) log.warn("drain_cut_short", {{"drain_timeout_s", o.drain_timeout_s}});
   server.stop();
   engine.stop();
   return kExitOk;
