@@ -213,7 +213,8 @@ class Drain(unittest.TestCase):
         with weir.Server("--drain-timeout", 600) as own:
             body = {"model": own.model, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 7000, "stream": True, "ignore_eos": True}
             with httpx.stream("POST", own.url + CHAT, json=body, timeout=120) as reply:
-                next(reply.iter_lines())
+                lines = reply.iter_lines()
+                next(lines)
                 own.process.terminate()
                 time.sleep(0.5)
                 self.assertIsNone(own.process.poll(), "the first signal waits for the stream")
