@@ -25,6 +25,7 @@ double best_seconds(int threads, const Clock& clock, const std::function<void(in
     std::vector<int64_t> starts(static_cast<size_t>(threads));
     std::vector<int64_t> ends(static_cast<size_t>(threads));
     std::vector<std::thread> pool;
+    pool.reserve(static_cast<size_t>(threads));
     for (int t = 0; t < threads; ++t) {
       pool.emplace_back([&, t] {
         gate.arrive_and_wait();

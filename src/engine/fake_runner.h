@@ -2,6 +2,7 @@
 // pages. A wrong page, a stale page or a skipped token changes every later token.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -52,7 +53,7 @@ class FakeRunner final : public Runner {
     return {};
   }
 
-  uint64_t calls = 0;
+  std::atomic<uint64_t> calls = 0;
 
  private:
   int32_t& slot(const model::Chunk& c, size_t position) {

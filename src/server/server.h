@@ -30,7 +30,8 @@ class Server {
   // taken or not permitted, with the remedy.
   static Result<std::unique_ptr<Server>> start(const ServerConfig& config, const ServedModel& model,
                                                const Clock& clock, telemetry::Logger& log);
-  ~Server();  // stops at once
+  // Stops at once. Requests in flight deliver to the server: stop the engine first.
+  ~Server();
 
   uint16_t port() const;
 

@@ -83,6 +83,7 @@ class ServerTest : public testing::Test {
 
   void TearDown() override {
     frozen_ = false;
+    if (engine_) engine_->stop();
     server_.reset();
     engine_.reset();
   }
