@@ -283,6 +283,7 @@ void Core::remove_finished() {
     if (r->unfinished_choices > 0) return false;
     if (r->started_ns == 0) inbox_.left_queue(static_cast<int64_t>(r->request.prompt.size()));
     ++counters_.finished_requests;
+    inbox_.request_finished();
     return true;
   });
 }

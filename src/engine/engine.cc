@@ -166,7 +166,6 @@ class Engine::Impl {
     core_.fill(now);
     MutexLock lock(stats_mutex);
     stats = now;
-    unfinished = !core_.empty();
   }
 
   Status check_invariants() const { return core_.check(); }
@@ -188,7 +187,6 @@ class Engine::Impl {
   std::atomic<bool> stopping{false};
   mutable Mutex stats_mutex;
   EngineStats stats WEIR_GUARDED_BY(stats_mutex);
-  bool unfinished WEIR_GUARDED_BY(stats_mutex) = false;
   Mutex observer_mutex;
   StepObserver* observer WEIR_GUARDED_BY(observer_mutex) = nullptr;
 
@@ -229,11 +227,7 @@ void Engine::observe(StepObserver* observer) {
   impl_->observer = observer;
 }
 
-bool Engine::idle() const {
-  if (impl_->inbox.queued_requests() > 0) return false;
-  MutexLock lock(impl_->stats_mutex);
-  return !impl_->unfinished;
-}
+bool Engine::idle() const { return impl_->inbox.unfinished_requests() == 0; }
 
 void Engine::start() {
   impl_->thread = std::thread([this] { impl_->loop(); });

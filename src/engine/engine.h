@@ -95,7 +95,7 @@ class Engine {
   void start();
   // No new requests from now on; those in flight go on.
   void drain();
-  bool idle() const;  // nothing queued, nothing unfinished
+  bool idle() const;  // every request that was submitted is over
   // Ends the thread after the running step; what is unfinished gets kCancelled. Called by the
   // destructor.
   void stop();

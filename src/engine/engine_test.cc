@@ -259,6 +259,21 @@ TEST_F(EngineTest, PausedRequestsKeepTheirPlaceAndResume) {
   EXPECT_EQ(a.choices[0].tokens, expected.choices[0].tokens);
 }
 
+TEST_F(EngineTest, IsNotIdleWhileARequestIsDelivered) {
+  struct Watcher final : EventSink {
+    explicit Watcher(const Engine& e) : engine(e) {}
+    void on_delivery(const Delivery&) override { EXPECT_FALSE(engine.idle()); }
+    const Engine& engine;
+  };
+  build();
+  ASSERT_TRUE(engine_->idle());
+  ASSERT_TRUE(engine_->submit(greedy(5, 3), std::make_unique<Watcher>(*engine_)).ok());
+  EXPECT_FALSE(engine_->idle());
+  while (engine_->step()) {
+  }
+  EXPECT_TRUE(engine_->idle());
+}
+
 TEST_F(EngineTest, ThreadsSubmitCancelAndDrain) {
   build();
   const SystemClock real;

@@ -35,6 +35,7 @@ Result<RequestId> Inbox::submit(std::unique_ptr<ActiveRequest> request) {
   const RequestId id = next_id_++;
   request->id = id;
   ++queued_requests_;
+  ++unfinished_requests_;
   queued_tokens_ += tokens;
   contents_.requests.push_back(std::move(request));
   arrived_.notify_one();
@@ -75,6 +76,16 @@ void Inbox::left_queue(int64_t prompt_tokens) {
   MutexLock lock(mutex_);
   --queued_requests_;
   queued_tokens_ -= prompt_tokens;
+}
+
+void Inbox::request_finished() {
+  MutexLock lock(mutex_);
+  --unfinished_requests_;
+}
+
+int32_t Inbox::unfinished_requests() const {
+  MutexLock lock(mutex_);
+  return unfinished_requests_;
 }
 
 void Inbox::set_tokens_per_s(double tokens_per_s) {

@@ -40,6 +40,10 @@ class Inbox {
 
   // A request left the queue: it had its first step or ended before.
   void left_queue(int64_t prompt_tokens) WEIR_EXCLUDES(mutex_);
+  // A request is over: its last delivery was made.
+  void request_finished() WEIR_EXCLUDES(mutex_);
+  // Submitted and not over.
+  int32_t unfinished_requests() const WEIR_EXCLUDES(mutex_);
   // The engine's speed, for retry_after_s.
   void set_tokens_per_s(double tokens_per_s) WEIR_EXCLUDES(mutex_);
   int32_t queued_requests() const WEIR_EXCLUDES(mutex_);
@@ -55,6 +59,7 @@ class Inbox {
   RequestId next_id_ WEIR_GUARDED_BY(mutex_) = 1;
   int32_t queued_requests_ WEIR_GUARDED_BY(mutex_) = 0;
   int64_t queued_tokens_ WEIR_GUARDED_BY(mutex_) = 0;
+  int32_t unfinished_requests_ WEIR_GUARDED_BY(mutex_) = 0;
   double tokens_per_s_ WEIR_GUARDED_BY(mutex_) = 0;
   bool closed_ WEIR_GUARDED_BY(mutex_) = false;
   bool woken_ WEIR_GUARDED_BY(mutex_) = false;
