@@ -161,6 +161,7 @@ void add_serve(CLI::App& root, Selected& selected) {
                             "  weir serve smollm2-135m-instruct\n"
                             "  weir serve model.gguf --host 127.0.0.1 --port 8080 --threads 2\n"
                             "  weir serve model.gguf --host 0.0.0.0 --api-key \"$KEY\"\n");
+  o->server.http.body_bytes = 8 << 20;  // a window of a million tokens has about 4 MB
   c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
   c->add_option("--host", o->server.host, "address to listen on")->capture_default_str();
   c->add_option("--port", o->server.port, "port, 0 takes a free one")->capture_default_str();
@@ -188,7 +189,6 @@ void add_serve(CLI::App& root, Selected& selected) {
   c->add_option("--log-level", o->log_level, "debug, info, warn, error or off")
       ->capture_default_str();
   add_engine_options(c, *o);
-  o->server.http.body_bytes = 8 << 20;
   c->callback([o, &selected] { selected.action = [o] { return serve(*o); }; });
 }
 
