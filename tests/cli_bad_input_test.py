@@ -136,6 +136,9 @@ class BadInput(unittest.TestCase):
             port = taken.getsockname()[1]
             self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
 
+    def test_unknown_command(self):
+        self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, tokenize"))
+
     def test_usage(self):
         for arguments in ((), ("fly",), ("run",), ("serve",), ("serve", weir.MODEL, "--port", "99999"), ("serve", weir.MODEL, "--port", "x"),
                           ("run", weir.MODEL, "--no-such-flag"), ("run", weir.MODEL, "-p", "x", "-n", "-5"),

@@ -1,6 +1,7 @@
 #include "api/fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace weir::api {
@@ -49,6 +50,11 @@ Result<std::optional<int64_t>> Fields::integer(std::string_view name, int64_t lo
   // 16.0 counts as 16: JavaScript clients and some serializers do not tell them apart.
   const bool whole = v->is_double() && v->as_double() >= -0x1.0p53 && v->as_double() <= 0x1.0p53 &&
                      v->as_double() == static_cast<double>(static_cast<int64_t>(v->as_double()));
+  if (v->is_double() && std::abs(v->as_double()) > 0x1.0p53) {  // past 64 bits, JSON has a double
+    return param_error(ErrorCode::kInvalidValue, path(name),
+                       "{} is {}; it must be between {} and {}", path(name), v->as_double(), low,
+                       high);
+  }
   if (!v->is_int() && !whole) return wrong_type(path(name), "an integer", *v);
   const int64_t i = v->is_int() ? v->as_int() : static_cast<int64_t>(v->as_double());
   if (i < low || i > high) {

@@ -100,6 +100,9 @@ TEST(ChatRequest, EachBoundIsNamed) {
       {R"("max_tokens":-1)", "max_tokens: max_tokens is -1; it must be between 1 and 2147483647"},
       {R"("max_tokens":0)", "max_tokens: max_tokens is 0; it must be between 1 and 2147483647"},
       {R"("max_tokens":1.5)", "max_tokens: max_tokens must be an integer, not a number"},
+      {R"("seed":9223372036854775808)",
+       "seed: seed is 9.223372036854776e+18; it must be between -9223372036854775808 and "
+       "9223372036854775807"},
       {R"("max_tokens":"5")", "max_tokens: max_tokens must be an integer, not a string"},
       {R"("stream":1)", "stream: stream must be true or false, not an integer"},
       {R"("stop":5)", "stop: "},

@@ -1,8 +1,11 @@
 // The program: parses the command line, runs the chosen command, prints its error.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string>
+#include <vector>
 
 #include "cli/command.h"
 
@@ -21,7 +24,6 @@ int run(int argc, char** argv) {
   CLI::App app{"weir: serve GGUF language models on CPUs", "weir"};
   app.set_version_flag("--version", std::string("weir ") + WEIR_VERSION);
   app.require_subcommand(1);
-  app.footer(kExamples);
   weir::cli::Selected selected;
   weir::cli::add_run(app, selected);
   weir::cli::add_serve(app, selected);
@@ -29,6 +31,18 @@ int run(int argc, char** argv) {
   weir::cli::add_inspect(app, selected);
   weir::cli::add_bench(app, selected);
   weir::cli::add_eval(app, selected);
+  app.footer(kExamples);  // after the commands, which would inherit it
+  if (argc == 1) {
+    fmt::print(stderr, "{}", app.help());
+    return weir::cli::kExitUsage;
+  }
+  std::vector<std::string> names;
+  for (const CLI::App* c : app.get_subcommands({})) names.push_back(c->get_name());
+  if (argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
+    fmt::print(stderr, "weir: there is no command \"{}\"; there are {}; see weir --help\n", argv[1],
+               fmt::join(names, ", "));
+    return weir::cli::kExitUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -11,6 +11,7 @@
 #include "gguf/file.h"
 #include "text/json.h"
 #include "text/tokenizer.h"
+#include "text/utf8.h"
 
 namespace weir::cli {
 namespace {
@@ -47,13 +48,34 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text, int32_t vocab_size
   return ids;
 }
 
+// "text", with control characters and what is no whole UTF-8 character as \\xNN.
+std::string in_quotes(std::string_view bytes) {
+  std::string out = "\"";
+  for (size_t at = 0; at < bytes.size();) {
+    const text::Utf8Char c = text::decode_utf8(bytes, at);
+    const bool plain = c.valid && c.codepoint >= 0x20 && c.codepoint != 0x7F;
+    for (const char b : bytes.substr(at, c.length)) {
+      if (plain) {
+        out += b;
+      } else {
+        fmt::format_to(std::back_inserter(out), "\\x{:02X}", static_cast<unsigned char>(b));
+      }
+    }
+    at += c.length;
+  }
+  return out + '"';
+}
+
 void print_encoded(const Options& o, const text::Tokenizer& tokenizer,
                    const std::vector<int32_t>& ids) {
   if (o.json) {
     fmt::print("{{\"ids\":[{}],\"count\":{}}}\n", fmt::join(ids, ","), ids.size());
     return;
   }
-  for (const int32_t id : ids) fmt::print("{:>7}  {}\n", id, tokenizer.token_text(id));
+  for (const int32_t id : ids)
+    fmt::print("{:>7}  {}\n", id,
+               in_quotes(tokenizer.is_special(id) ? std::string(tokenizer.token_text(id))
+                                                  : tokenizer.token_bytes(id)));
   fmt::print("{} tokens\n", ids.size());
 }
 

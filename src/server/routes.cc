@@ -27,7 +27,9 @@ Status check_json(const http::Request& request) {
   const std::string_view media = type.substr(0, type.find(';'));
   if (http::iequals(media.substr(0, media.find_last_not_of(' ') + 1), "application/json"))
     return {};
-  return make_error(ErrorCode::kUnsupportedMediaType, "the content type must be application/json");
+  return make_error(ErrorCode::kUnsupportedMediaType,
+                    "the content type is \"{}\"; send the header Content-Type: application/json",
+                    media);
 }
 
 // Nanoseconds of the engine clock, 0 without the header.
