@@ -15,10 +15,13 @@ using gguf::TensorType;
 using test::random_floats;
 using test::random_matrix;
 
-constexpr TensorType kTypes[] = {
-    TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ4_0, TensorType::kQ4_1,
-    TensorType::kQ8_0, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ2_K, TensorType::kQ3_K,
-    TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
+constexpr TensorType kTypes[] = {TensorType::kF32,   TensorType::kF16,    TensorType::kBF16,
+                                 TensorType::kQ4_0,  TensorType::kQ4_1,   TensorType::kQ8_0,
+                                 TensorType::kQ5_0,  TensorType::kQ5_1,   TensorType::kQ2_K,
+                                 TensorType::kQ3_K,  TensorType::kQ4_K,   TensorType::kQ5_K,
+                                 TensorType::kQ6_K,  TensorType::kIQ1_M,  TensorType::kIQ2_XS,
+                                 TensorType::kIQ3_S, TensorType::kIQ4_NL, TensorType::kIQ4_XS,
+                                 TensorType::kTQ2_0, TensorType::kNVFP4,  TensorType::kF64};
 
 std::vector<uint32_t> bits(const std::vector<float>& values) {
   std::vector<uint32_t> out;

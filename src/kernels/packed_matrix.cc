@@ -183,6 +183,18 @@ bool pack_row_as_q8(const Shape& s, const Source& source, const std::byte* row, 
   return true;
 }
 
+// Rounded to f32. False when a value does not fit.
+bool pack_doubles(const Shape& s, const std::byte* row, size_t r, std::byte* panel) {
+  auto* out = reinterpret_cast<float*>(panel);
+  for (size_t k = 0; k < s.cols; ++k) {
+    double value;
+    std::memcpy(&value, row + k * sizeof value, sizeof value);
+    out[k * s.rows + r] = static_cast<float>(value);
+    if (!std::isfinite(out[k * s.rows + r])) return false;
+  }
+  return true;
+}
+
 template <typename T>
 void pack_floats(const Shape& s, const std::byte* row, size_t r, std::byte* panel) {
   auto* out = reinterpret_cast<T*>(panel);
@@ -197,6 +209,8 @@ bool pack_row(const Shape& s, const Source& source, const std::byte* row, size_t
     case TensorType::kF32:
       pack_floats<uint32_t>(s, row, r, panel);
       return true;
+    case TensorType::kF64:
+      return pack_doubles(s, row, r, panel);
     case TensorType::kF16:
     case TensorType::kBF16:
       pack_floats<uint16_t>(s, row, r, panel);
@@ -224,6 +238,7 @@ bool pack_row(const Shape& s, const Source& source, const std::byte* row, size_t
 Result<PanelFormat> panel_format(TensorType type) {
   switch (type) {
     case TensorType::kF32:
+    case TensorType::kF64:
       return PanelFormat::kF32;
     case TensorType::kF16:
       return PanelFormat::kF16;
@@ -235,12 +250,13 @@ Result<PanelFormat> panel_format(TensorType type) {
     case TensorType::kQ4_K:
       return PanelFormat::kQ4Min;
     default:
-      if (quant::can_decode(type)) return PanelFormat::kQ8;
-      return make_error(
-          ErrorCode::kUnsupported,
-          "matrices of type {} are not supported; supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, "
-          "Q5_1, Q8_0, Q2_K to Q6_K",
-          gguf::type_name(type));
+      if (quant::can_decode(type) && gguf::type_info(type)->block_elements > 1)
+        return PanelFormat::kQ8;
+      return make_error(ErrorCode::kUnsupported,
+                        "matrices of type {} are not supported; supported: F32, F16, BF16, F64, "
+                        "Q4_0, Q4_1, Q5_0, "
+                        "Q5_1, Q8_0, Q2_K to Q6_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4, NVFP4",
+                        gguf::type_name(type));
   }
 }
 

@@ -32,8 +32,8 @@ enum class PanelFormat : uint8_t {
 inline constexpr size_t kPanelFormats = 6;
 
 // The panel format a tensor type is stored in: its own for F32 F16 BF16 Q4_0 Q4_1 Q8_0; Q4_K
-// becomes kQ4Min (same codes, scale products rounded to f16); the other quantized types are decoded
-// and rounded to kQ8. Errors: kUnsupported.
+// becomes kQ4Min (same codes, scale products rounded to f16), F64 kF32; the other block formats are
+// decoded and rounded to kQ8. Errors: kUnsupported.
 Result<PanelFormat> panel_format(gguf::TensorType type);
 
 // Bytes of the packed form for memory planning before loading. Precondition: cols as pack() wants.

@@ -48,6 +48,25 @@ inline std::vector<std::byte> random_matrix(gguf::TensorType type, size_t rows, 
         std::memcpy(bytes.data() + at, &v, sizeof v);
         break;
       }
+      case TensorType::kF64: {
+        const double v = scale(rng) * 10.0 - 0.1;
+        std::memcpy(bytes.data() + at, &v, sizeof v);
+        break;
+      }
+      case TensorType::kTQ2_0:
+        put_half(bytes, at + 64, scale(rng));
+        break;
+      case TensorType::kIQ1_M:  // 0x1ccc: about 0.005, a nibble at the top of each word of scales
+        for (size_t i = 0; i < 4; ++i) {
+          std::byte& top = bytes[at + 49 + 2 * i];
+          top = (top & std::byte{0x0F}) | (i == 3 ? std::byte{0x10} : std::byte{0xC0});
+        }
+        break;
+      case TensorType::kNVFP4:
+        // 2^-2 to 2^-1: scales of neighbours that are far apart do not survive in blocks of 32.
+        for (size_t i = 0; i < 4; ++i)
+          bytes[at + i] = (bytes[at + i] & std::byte{7}) | std::byte{0x28};
+        break;
       case TensorType::kBF16: {
         const uint16_t v = quant::f32_to_bf16(scale(rng) * 10.0F - 0.1F);
         std::memcpy(bytes.data() + at, &v, sizeof v);

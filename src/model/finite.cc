@@ -31,11 +31,16 @@ struct ScalePlaces {
   std::array<int, 2> offsets;
 };
 constexpr std::array kScalePlaces{
-    ScalePlaces{TensorType::kQ4_0, {0, -1}},   ScalePlaces{TensorType::kQ4_1, {0, 2}},
-    ScalePlaces{TensorType::kQ5_0, {0, -1}},   ScalePlaces{TensorType::kQ5_1, {0, 2}},
-    ScalePlaces{TensorType::kQ8_0, {0, -1}},   ScalePlaces{TensorType::kQ2_K, {80, 82}},
-    ScalePlaces{TensorType::kQ3_K, {108, -1}}, ScalePlaces{TensorType::kQ4_K, {0, 2}},
-    ScalePlaces{TensorType::kQ5_K, {0, 2}},    ScalePlaces{TensorType::kQ6_K, {208, -1}},
+    ScalePlaces{TensorType::kQ4_0, {0, -1}},    ScalePlaces{TensorType::kQ4_1, {0, 2}},
+    ScalePlaces{TensorType::kQ5_0, {0, -1}},    ScalePlaces{TensorType::kQ5_1, {0, 2}},
+    ScalePlaces{TensorType::kQ8_0, {0, -1}},    ScalePlaces{TensorType::kQ2_K, {80, 82}},
+    ScalePlaces{TensorType::kQ3_K, {108, -1}},  ScalePlaces{TensorType::kQ4_K, {0, 2}},
+    ScalePlaces{TensorType::kQ5_K, {0, 2}},     ScalePlaces{TensorType::kQ6_K, {208, -1}},
+    ScalePlaces{TensorType::kIQ1_S, {0, -1}},   ScalePlaces{TensorType::kIQ2_XXS, {0, -1}},
+    ScalePlaces{TensorType::kIQ2_XS, {0, -1}},  ScalePlaces{TensorType::kIQ2_S, {0, -1}},
+    ScalePlaces{TensorType::kIQ3_XXS, {0, -1}}, ScalePlaces{TensorType::kIQ3_S, {0, -1}},
+    ScalePlaces{TensorType::kIQ4_NL, {0, -1}},  ScalePlaces{TensorType::kIQ4_XS, {0, -1}},
+    ScalePlaces{TensorType::kTQ1_0, {52, -1}},  ScalePlaces{TensorType::kTQ2_0, {64, -1}},
 };
 
 Error bad(const gguf::Tensor& t, std::string_view what, uint64_t index) {

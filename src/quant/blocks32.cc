@@ -14,12 +14,6 @@ constexpr size_t kHalf = kBlock / 2;
 int low(std::byte b) { return std::to_integer<int>(b & std::byte{0x0f}); }
 int high(std::byte b) { return std::to_integer<int>(b >> 4); }
 
-uint32_t load_u32(const std::byte* at) {
-  uint32_t value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
 int fifth_bit(uint32_t bits, size_t i) { return static_cast<int>((bits >> i) & 1u) << 4; }
 
 // The first value that is NaN or infinite, or kBlock.

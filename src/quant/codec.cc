@@ -15,6 +15,13 @@ void decode_f32(const std::byte* src, float* dst) { std::memcpy(dst, src, sizeof
 void decode_f16(const std::byte* src, float* dst) { *dst = load_f16(src); }
 void decode_bf16(const std::byte* src, float* dst) { *dst = bf16_to_f32(load_u16(src)); }
 
+template <typename T>
+void decode_number(const std::byte* src, float* dst) {
+  T value;
+  std::memcpy(&value, src, sizeof value);
+  *dst = static_cast<float>(value);
+}
+
 EncodeFault encode_f32(const float* src, std::byte* dst) {
   std::memcpy(dst, src, sizeof *src);
   return {};
@@ -38,13 +45,37 @@ struct Codec {
 };
 
 constexpr Codec kCodecs[] = {
-    {TensorType::kF32, decode_f32, encode_f32},    {TensorType::kF16, decode_f16, encode_f16},
-    {TensorType::kBF16, decode_bf16, encode_bf16}, {TensorType::kQ4_0, decode_q4_0, encode_q4_0},
-    {TensorType::kQ4_1, decode_q4_1, encode_q4_1}, {TensorType::kQ5_0, decode_q5_0, nullptr},
-    {TensorType::kQ5_1, decode_q5_1, nullptr},     {TensorType::kQ8_0, decode_q8_0, encode_q8_0},
-    {TensorType::kQ2_K, decode_q2_k, nullptr},     {TensorType::kQ3_K, decode_q3_k, nullptr},
-    {TensorType::kQ4_K, decode_q4_k, nullptr},     {TensorType::kQ5_K, decode_q5_k, nullptr},
+    {TensorType::kF32, decode_f32, encode_f32},
+    {TensorType::kF16, decode_f16, encode_f16},
+    {TensorType::kBF16, decode_bf16, encode_bf16},
+    {TensorType::kQ4_0, decode_q4_0, encode_q4_0},
+    {TensorType::kQ4_1, decode_q4_1, encode_q4_1},
+    {TensorType::kQ5_0, decode_q5_0, nullptr},
+    {TensorType::kQ5_1, decode_q5_1, nullptr},
+    {TensorType::kQ8_0, decode_q8_0, encode_q8_0},
+    {TensorType::kQ2_K, decode_q2_k, nullptr},
+    {TensorType::kQ3_K, decode_q3_k, nullptr},
+    {TensorType::kQ4_K, decode_q4_k, nullptr},
+    {TensorType::kQ5_K, decode_q5_k, nullptr},
     {TensorType::kQ6_K, decode_q6_k, nullptr},
+    {TensorType::kIQ1_S, decode_iq1_s, nullptr},
+    {TensorType::kIQ1_M, decode_iq1_m, nullptr},
+    {TensorType::kIQ2_XXS, decode_iq2_xxs, nullptr},
+    {TensorType::kIQ2_XS, decode_iq2_xs, nullptr},
+    {TensorType::kIQ2_S, decode_iq2_s, nullptr},
+    {TensorType::kIQ3_XXS, decode_iq3_xxs, nullptr},
+    {TensorType::kIQ3_S, decode_iq3_s, nullptr},
+    {TensorType::kIQ4_NL, decode_iq4_nl, nullptr},
+    {TensorType::kIQ4_XS, decode_iq4_xs, nullptr},
+    {TensorType::kTQ1_0, decode_tq1_0, nullptr},
+    {TensorType::kTQ2_0, decode_tq2_0, nullptr},
+    {TensorType::kMXFP4, decode_mxfp4, nullptr},
+    {TensorType::kNVFP4, decode_nvfp4, nullptr},
+    {TensorType::kF64, decode_number<double>, nullptr},
+    {TensorType::kI8, decode_number<int8_t>, nullptr},
+    {TensorType::kI16, decode_number<int16_t>, nullptr},
+    {TensorType::kI32, decode_number<int32_t>, nullptr},
+    {TensorType::kI64, decode_number<int64_t>, nullptr},
 };
 
 const Codec* find_codec(TensorType type) {

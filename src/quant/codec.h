@@ -12,7 +12,9 @@
 
 namespace weir::quant {
 
-// F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K
+// All that ggml writes into files: F32 F16 BF16 F64 I8 I16 I32 I64, Q4_0 Q4_1 Q5_0 Q5_1 Q8_0, Q2_K
+// to Q6_K, the IQ formats, TQ1_0 TQ2_0, MXFP4, NVFP4. Not Q8_1, Q8_K (only between operators),
+// Q1_0.
 bool can_decode(gguf::TensorType type);
 // F32 F16 BF16 Q4_0 Q4_1 Q8_0
 bool can_encode(gguf::TensorType type);

@@ -88,12 +88,17 @@ std::string name_of(const ::testing::TestParamInfo<TensorType>& info) {
   return gguf::type_name(info.param);
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, Decode,
-                         ::testing::Values(TensorType::kF16, TensorType::kBF16, TensorType::kQ4_0,
-                                           TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1,
-                                           TensorType::kQ8_0, TensorType::kQ2_K, TensorType::kQ3_K,
-                                           TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(
+    Types, Decode,
+    ::testing::Values(TensorType::kF16, TensorType::kBF16, TensorType::kQ4_0, TensorType::kQ4_1,
+                      TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0, TensorType::kQ2_K,
+                      TensorType::kQ3_K, TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K,
+                      TensorType::kIQ1_S, TensorType::kIQ1_M, TensorType::kIQ2_XXS,
+                      TensorType::kIQ2_XS, TensorType::kIQ2_S, TensorType::kIQ3_XXS,
+                      TensorType::kIQ3_S, TensorType::kIQ4_NL, TensorType::kIQ4_XS,
+                      TensorType::kTQ1_0, TensorType::kTQ2_0, TensorType::kMXFP4,
+                      TensorType::kNVFP4),
+    name_of);
 INSTANTIATE_TEST_SUITE_P(Types, Encode,
                          ::testing::Values(TensorType::kF16, TensorType::kBF16, TensorType::kQ4_0,
                                            TensorType::kQ4_1, TensorType::kQ8_0),
@@ -109,17 +114,32 @@ TEST(Codec, F32IsCopied) {
   EXPECT_EQ(std::memcmp(values.data(), back.data(), bytes.size()), 0);
 }
 
+TEST(Codec, PlainNumbersBecomeFloats) {
+  const auto check = [](TensorType type, auto a, auto b) {
+    const decltype(a) values[] = {a, b};
+    float back[2];
+    ASSERT_TRUE(decode(type, std::as_bytes(std::span(values)), back).ok());
+    EXPECT_EQ(back[0], static_cast<float>(a));
+    EXPECT_EQ(back[1], static_cast<float>(b));
+  };
+  check(TensorType::kF64, 0.1, -2.5e30);
+  check(TensorType::kI8, int8_t{-128}, int8_t{127});
+  check(TensorType::kI16, int16_t{-32768}, int16_t{5});
+  check(TensorType::kI32, int32_t{-7}, int32_t{2'000'000'001});
+  check(TensorType::kI64, int64_t{-1}, int64_t{1} << 62);
+}
+
 TEST(Codec, SaysWhichTypesItKnows) {
   EXPECT_TRUE(can_decode(TensorType::kQ6_K));
   EXPECT_FALSE(can_encode(TensorType::kQ6_K));
   EXPECT_TRUE(can_encode(TensorType::kQ8_0));
-  EXPECT_FALSE(can_decode(TensorType::kIQ4_NL));
+  EXPECT_FALSE(can_decode(TensorType::kQ1_0));
   std::vector<std::byte> bytes(18);
-  std::vector<float> values(32);
-  const Status status = decode(TensorType::kIQ4_NL, bytes, values);
+  std::vector<float> values(128);
+  const Status status = decode(TensorType::kQ1_0, bytes, values);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(status.error().message, HasSubstr("IQ4_NL"));
+  EXPECT_THAT(status.error().message, HasSubstr("Q1_0"));
   EXPECT_THAT(status.error().message, HasSubstr("Q4_K"));
   EXPECT_EQ(decode(static_cast<TensorType>(4000), bytes, values).error().code,
             ErrorCode::kUnsupported);

@@ -14,12 +14,16 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as T
 from gguf import quants
 
-DECODE = [T.F16, T.BF16, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K]
+DECODE = [T.F16, T.BF16, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K,
+          T.IQ1_S, T.IQ1_M, T.IQ2_XXS, T.IQ2_XS, T.IQ2_S, T.IQ3_XXS, T.IQ3_S, T.IQ4_NL, T.IQ4_XS,
+          T.TQ1_0, T.TQ2_0, T.MXFP4, T.NVFP4]
 ENCODE = [T.F16, T.BF16, T.Q4_0, T.Q4_1, T.Q8_0]
 # Where the f16 scales of a block stand.
 SCALES = {
     T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0],
     T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
+    T.IQ1_S: [0], T.IQ1_M: [], T.IQ2_XXS: [0], T.IQ2_XS: [0], T.IQ2_S: [0], T.IQ3_XXS: [0], T.IQ3_S: [0], T.IQ4_NL: [0],
+    T.IQ4_XS: [0], T.TQ1_0: [52], T.TQ2_0: [64], T.MXFP4: [], T.NVFP4: [],
 }
 # Zeros, smallest and largest subnormal, smallest and largest normal, one and its neighbours, both signs.
 EXTREME = np.array([0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x83FF, 0x0400, 0x8400, 0x7BFF, 0xFBFF, 0x3C00, 0x3BFF,
@@ -29,7 +33,7 @@ EXTREME = np.array([0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x83FF, 0x0400, 0x84
 def blocks_of(qtype, rng):
     """Random codes under extreme and random finite scales; all-zero and all-one codes too."""
     size = GGML_QUANT_SIZES[qtype][1]
-    count = 28 if GGML_QUANT_SIZES[qtype][0] == 32 else 10
+    count = 28 if GGML_QUANT_SIZES[qtype][0] < 256 else 10
     blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
     blocks[0] = 0
     blocks[1] = 255
@@ -40,6 +44,10 @@ def blocks_of(qtype, rng):
             else:
                 scale = np.float16(rng.normal() * 0.05).view("<u2")
             block[at:at + 2] = np.frombuffer(np.array(scale, dtype="<u2").tobytes(), dtype=np.uint8)
+        if qtype == T.MXFP4:
+            block[0] = min(block[0], 250)  # 12 * 2^126 is the greatest value that is finite
+        if qtype == T.IQ1_M and block[55] >> 4 & 7 == 7:  # the top nibble of its scattered f16 scale: keep it finite
+            block[55] &= 0x3F
     return blocks
 
 
