@@ -26,6 +26,13 @@ def golden_files_are_current():
     return len(made)
 
 
+def codebooks_are_current():
+    with tempfile.TemporaryDirectory() as fresh:
+        made = pathlib.Path(fresh) / "codebooks.cc"
+        subprocess.run([sys.executable, ROOT / "tests/golden/make_codebooks.py", made], check=True)
+        assert made.read_text() == (ROOT / "src/quant/codebooks.cc").read_text(), "src/quant/codebooks.cc is not what make_codebooks.py gives"
+
+
 def writer_is_understood():
     # Written by src/gguf/writer.cc; the other values of the file are not of interest here.
     reader = GGUFReader(ROOT / "fuzz/corpus/gguf/all.gguf")
@@ -38,4 +45,5 @@ def writer_is_understood():
 
 
 if __name__ == "__main__":
+    codebooks_are_current()
     print(f"{golden_files_are_current()} golden files current, {writer_is_understood()} tensors understood")
