@@ -15,13 +15,13 @@ using gguf::TensorType;
 using test::random_floats;
 using test::random_matrix;
 
-constexpr TensorType kTypes[] = {TensorType::kF32,   TensorType::kF16,    TensorType::kBF16,
-                                 TensorType::kQ4_0,  TensorType::kQ4_1,   TensorType::kQ8_0,
-                                 TensorType::kQ5_0,  TensorType::kQ5_1,   TensorType::kQ2_K,
-                                 TensorType::kQ3_K,  TensorType::kQ4_K,   TensorType::kQ5_K,
-                                 TensorType::kQ6_K,  TensorType::kIQ1_M,  TensorType::kIQ2_XS,
-                                 TensorType::kIQ3_S, TensorType::kIQ4_NL, TensorType::kIQ4_XS,
-                                 TensorType::kTQ2_0, TensorType::kNVFP4,  TensorType::kF64};
+constexpr TensorType kTypes[] = {
+    TensorType::kF32,   TensorType::kF16,    TensorType::kBF16,   TensorType::kQ4_0,
+    TensorType::kQ4_1,  TensorType::kQ8_0,   TensorType::kQ5_0,   TensorType::kQ5_1,
+    TensorType::kQ2_K,  TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
+    TensorType::kQ6_K,  TensorType::kIQ1_M,  TensorType::kIQ2_XS, TensorType::kIQ3_S,
+    TensorType::kMXFP4, TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kTQ2_0,
+    TensorType::kNVFP4, TensorType::kF64};
 
 std::vector<uint32_t> bits(const std::vector<float>& values) {
   std::vector<uint32_t> out;
@@ -56,7 +56,8 @@ TEST_P(MatmulTypes, FollowTheFloat64Reference) {
   const TensorType type = GetParam();
   const bool integer = *panel_format(type) >= PanelFormat::kQ4;
   const bool exact = !integer || type == TensorType::kQ4_0 || type == TensorType::kQ4_1 ||
-                     type == TensorType::kQ8_0;
+                     type == TensorType::kQ8_0 || type == TensorType::kIQ4_NL ||
+                     type == TensorType::kMXFP4;
   ThreadPool pool(2);
   for (const Shape s :
        {Shape{16, 256, 1}, {192, 576, 3}, {37, 1536, 13}, {1, 256, 2}, {100, 768, 25}}) {

@@ -17,6 +17,7 @@ using gguf::TensorType;
 
 constexpr size_t kLine = 64;
 constexpr size_t kQ4KBytes = 144;
+constexpr size_t kIq4XsBytes = 136;
 
 struct Shape {
   size_t rows;  // of a panel
@@ -41,6 +42,8 @@ struct Shape {
         break;
       case PanelFormat::kQ4:
       case PanelFormat::kQ4Min:
+      case PanelFormat::kIq4:
+      case PanelFormat::kE2m1:
       case PanelFormat::kQ8:
         bytes = blocks() * block_bytes();
         break;
@@ -93,11 +96,11 @@ uint16_t load_u16(const std::byte* p) {
   return v;
 }
 
-// Block b of a row stored as Q4_0, Q4_1 or Q8_0 (block_q4_0, block_q4_1, block_q8_0 of
+// Block b of a row stored as Q4_0, IQ4_NL, Q4_1 or Q8_0 (block_q4_0 and so on of
 // ggml-common.h).
 Block read_native(TensorType type, const std::byte* row, size_t b) {
   Block block{};
-  if (type == TensorType::kQ4_0) {
+  if (type == TensorType::kQ4_0 || type == TensorType::kIQ4_NL) {
     const std::byte* p = row + b * 18;
     block.scale = load_u16(p);
     std::memcpy(block.codes, p + 2, kBlock / 2);
@@ -145,6 +148,27 @@ bool read_q4_k(const std::byte* row, size_t b, Block* block) {
   const float d = quant::f16_to_f32(load_u16(p));
   const float dmin = quant::f16_to_f32(load_u16(p + 2));
   return to_scale(d * scale, &block->scale) && to_scale(-dmin * min, &block->min);
+}
+
+// Block b of a row of IQ4_XS: 8 blocks of 32 with 6-bit scales, low nibbles first, then pairs of
+// high bits (block_iq4_xs of ggml).
+bool read_iq4_xs(const std::byte* row, size_t b, Block* block) {
+  const std::byte* p = row + b / 8 * kIq4XsBytes;
+  const size_t i = b % 8;
+  const unsigned low = std::to_integer<unsigned>(p[4 + i / 2]) >> (i % 2 * 4) & 15U;
+  const unsigned high = static_cast<unsigned>(load_u16(p + 2)) >> (2 * i) & 3U;
+  std::memcpy(block->codes, p + 8 + i * (kBlock / 2), kBlock / 2);
+  const float scale = static_cast<float>(static_cast<int>(low | high << 4) - 32);
+  return to_scale(quant::f16_to_f32(load_u16(p)) * scale, &block->scale);
+}
+
+// Block b of a row of MXFP4. Its scale is a power of two; below 2^-24, the least of f16, it counts
+// as 0.
+bool read_mxfp4(const std::byte* row, size_t b, Block* block) {
+  const std::byte* p = row + b * 17;
+  std::memcpy(block->codes, p + 1, kBlock / 2);
+  // 2^(e - 127), halved because the values of the codes are doubled.
+  return to_scale(std::ldexp(1.0F, std::to_integer<int>(p[0]) - 128), &block->scale);
 }
 
 // Rounds 32 decoded values to signed 8 bits.
@@ -202,6 +226,16 @@ void pack_floats(const Shape& s, const std::byte* row, size_t r, std::byte* pane
     std::memcpy(out + k * s.rows + r, row + k * sizeof(T), sizeof(T));
 }
 
+template <typename Read>
+bool pack_blocks(const Shape& s, const std::byte* row, size_t r, std::byte* panel, Read read) {
+  for (size_t b = 0; b < s.blocks(); ++b) {
+    Block block{};
+    if (!read(row, b, &block)) return false;
+    put_block(s, panel, r, b, block);
+  }
+  return true;
+}
+
 // Row r of a panel. False when a value does not fit the panel's format.
 bool pack_row(const Shape& s, const Source& source, const std::byte* row, size_t r,
               std::byte* panel) {
@@ -218,16 +252,16 @@ bool pack_row(const Shape& s, const Source& source, const std::byte* row, size_t
     case TensorType::kQ4_0:
     case TensorType::kQ4_1:
     case TensorType::kQ8_0:
+    case TensorType::kIQ4_NL:
       for (size_t b = 0; b < s.blocks(); ++b)
         put_block(s, panel, r, b, read_native(source.type, row, b));
       return true;
     case TensorType::kQ4_K:
-      for (size_t b = 0; b < s.blocks(); ++b) {
-        Block block{};
-        if (!read_q4_k(row, b, &block)) return false;
-        put_block(s, panel, r, b, block);
-      }
-      return true;
+      return pack_blocks(s, row, r, panel, read_q4_k);
+    case TensorType::kIQ4_XS:
+      return pack_blocks(s, row, r, panel, read_iq4_xs);
+    case TensorType::kMXFP4:
+      return pack_blocks(s, row, r, panel, read_mxfp4);
     default:
       return pack_row_as_q8(s, source, row, r, panel);
   }
@@ -249,6 +283,11 @@ Result<PanelFormat> panel_format(TensorType type) {
     case TensorType::kQ4_1:
     case TensorType::kQ4_K:
       return PanelFormat::kQ4Min;
+    case TensorType::kIQ4_NL:
+    case TensorType::kIQ4_XS:
+      return PanelFormat::kIq4;
+    case TensorType::kMXFP4:
+      return PanelFormat::kE2m1;
     default:
       if (quant::can_decode(type) && gguf::type_info(type)->block_elements > 1)
         return PanelFormat::kQ8;

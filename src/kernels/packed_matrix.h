@@ -27,13 +27,16 @@ enum class PanelFormat : uint8_t {
   kBF16,
   kQ4,     // w = d * (code - 8)
   kQ4Min,  // w = d * code + m
+  kIq4,    // w = d * quant::kIq4Values[code]
+  kE2m1,   // w = d * quant::kE2m1Values[code]
   kQ8,     // w = d * code, code in [-128, 127]; AVX-512 stores code + 128
 };
-inline constexpr size_t kPanelFormats = 6;
+inline constexpr size_t kPanelFormats = 8;
 
 // The panel format a tensor type is stored in: its own for F32 F16 BF16 Q4_0 Q4_1 Q8_0; Q4_K
-// becomes kQ4Min (same codes, scale products rounded to f16), F64 kF32; the other block formats are
-// decoded and rounded to kQ8. Errors: kUnsupported.
+// becomes kQ4Min (same codes, scale products rounded to f16), F64 kF32, IQ4_NL and IQ4_XS kIq4
+// (scale products rounded to f16), MXFP4 kE2m1; the other block formats are decoded and rounded to
+// kQ8. Errors: kUnsupported.
 Result<PanelFormat> panel_format(gguf::TensorType type);
 
 // Bytes of the packed form for memory planning before loading. Precondition: cols as pack() wants.

@@ -62,6 +62,9 @@ inline std::vector<std::byte> random_matrix(gguf::TensorType type, size_t rows, 
           top = (top & std::byte{0x0F}) | (i == 3 ? std::byte{0x10} : std::byte{0xC0});
         }
         break;
+      case TensorType::kMXFP4:  // 2^-8 to 2^-5
+        bytes[at] = static_cast<std::byte>(119 + rng() % 4);
+        break;
       case TensorType::kNVFP4:
         // 2^-2 to 2^-1: scales of neighbours that are far apart do not survive in blocks of 32.
         for (size_t i = 0; i < 4; ++i)

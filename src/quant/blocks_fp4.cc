@@ -2,7 +2,7 @@
 #include <bit>
 
 #include "quant/blocks.h"
-#include "quant/codebooks.h"
+#include "quant/four_bit_values.h"
 
 namespace weir::quant {
 

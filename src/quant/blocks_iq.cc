@@ -2,6 +2,7 @@
 // once.
 #include "quant/blocks.h"
 #include "quant/codebooks.h"
+#include "quant/four_bit_values.h"
 
 namespace weir::quant {
 

@@ -23,9 +23,4 @@ extern const uint16_t kIq3XxsCodebook[256];
 inline constexpr float kIq3SValues[8] = {1, 3, 5, 7, 9, 11, 13, 15};
 extern const uint16_t kIq3SCodebook[512];
 
-// The sixteen values of IQ4_NL and IQ4_XS, and those of E2M1 doubled (MXFP4, NVFP4).
-inline constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                          1,    13,   25,  38,  53,  69,  89,  113};
-inline constexpr int8_t kE2m1Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
 }  // namespace weir::quant

@@ -3,6 +3,7 @@
 #include "kernels/avx2/vector.h"
 
 #include "kernels/generic/make_table.h"
+#include "quant/four_bit_values.h"
 
 namespace weir::kernels {
 namespace {
@@ -37,16 +38,34 @@ inline __m256i dot_q4(const uint8_t* p, const int32_t* quads) {
   return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
 }
 
-// Signed 8-bit codes: |w| * sign(x, w); a pair stays below 2 * 128 * 127 = 32512.
+// sum + w . x of signed bytes, as |w| * sign(x, w); a pair stays below 2 * 128 * 127 = 32512.
+inline __m256i add_dot(__m256i sum, __m256i w, int32_t quad) {
+  const __m256i x = _mm256_sign_epi8(_mm256_set1_epi32(quad), w);
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), x);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+// Signed 8-bit codes.
 inline __m256i dot_q8(const uint8_t* p, const int32_t* quads) {
-  const __m256i ones = _mm256_set1_epi16(1);
   __m256i sum = _mm256_setzero_si256();
 #pragma GCC unroll 8
-  for (size_t g = 0; g < kGroups; ++g) {
-    const __m256i w = load_codes(p + g * 32);
-    const __m256i x = _mm256_sign_epi8(_mm256_set1_epi32(quads[g]), w);
-    sum =
-        _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x), ones));
+  for (size_t g = 0; g < kGroups; ++g) sum = add_dot(sum, load_codes(p + g * 32), quads[g]);
+  return sum;
+}
+
+// 4-bit codes that stand for the signed bytes of a table.
+inline __m256i dot_table(const uint8_t* p, const int32_t* quads, const int8_t* values) {
+  const __m256i table =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(values)));
+  const __m256i low = _mm256_set1_epi8(15);
+  __m256i sum = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (size_t g = 0; g < kGroups / 2; ++g) {
+    const __m256i both = load_codes(p + g * 32);
+    const __m256i first = _mm256_and_si256(both, low);
+    const __m256i second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+    sum = add_dot(sum, _mm256_shuffle_epi8(table, first), quads[g]);
+    sum = add_dot(sum, _mm256_shuffle_epi8(table, second), quads[g + kGroups / 2]);
   }
   return sum;
 }
@@ -75,6 +94,10 @@ struct IntegerTile {
         __m256i s;
         if constexpr (F == PanelFormat::kQ8) {
           s = dot_q8(codes, quads);
+        } else if constexpr (F == PanelFormat::kIq4) {
+          s = dot_table(codes, quads, quant::kIq4Values);
+        } else if constexpr (F == PanelFormat::kE2m1) {
+          s = dot_table(codes, quads, quant::kE2m1Values);
         } else {
           s = dot_q4(codes, quads);
         }

@@ -2,6 +2,7 @@
 #include "kernels/avx512/vector.h"
 
 #include "kernels/generic/make_table.h"
+#include "quant/four_bit_values.h"
 
 namespace weir::kernels {
 namespace {
@@ -32,6 +33,18 @@ __m512 load_halves(const uint8_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 
+constexpr bool from_table(PanelFormat f) {
+  return f == PanelFormat::kIq4 || f == PanelFormat::kE2m1;
+}
+
+// The values of the sixteen codes + 128, in each 128-bit lane.
+template <PanelFormat F>
+__m512i value_table() {
+  const int8_t* values = F == PanelFormat::kIq4 ? quant::kIq4Values : quant::kE2m1Values;
+  const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(values));
+  return _mm512_broadcast_i32x4(_mm_xor_si128(table, _mm_set1_epi8(-128)));
+}
+
 // The codes of one block as unsigned bytes: group g holds k = 4g .. 4g + 3 of the 16 rows.
 template <PanelFormat F>
 inline void load_block(const uint8_t* p, __m512i (&w)[kGroups]) {
@@ -45,6 +58,10 @@ inline void load_block(const uint8_t* p, __m512i (&w)[kGroups]) {
       const __m512i both = load_codes(p + g * 64);
       w[g] = _mm512_and_si512(both, low);
       w[g + kGroups / 2] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+      if constexpr (from_table(F)) {
+        w[g] = _mm512_shuffle_epi8(value_table<F>(), w[g]);
+        w[g + kGroups / 2] = _mm512_shuffle_epi8(value_table<F>(), w[g + kGroups / 2]);
+      }
     }
   }
 }
@@ -53,7 +70,8 @@ inline void load_block(const uint8_t* p, __m512i (&w)[kGroups]) {
 template <PanelFormat F>
 inline __m512i initial_sum(const int32_t* neg8_sum) {
   if constexpr (F == PanelFormat::kQ4) return _mm512_set1_epi32(*neg8_sum);
-  if constexpr (F == PanelFormat::kQ8) return _mm512_slli_epi32(_mm512_set1_epi32(*neg8_sum), 4);
+  if constexpr (F == PanelFormat::kQ8 || from_table(F))
+    return _mm512_slli_epi32(_mm512_set1_epi32(*neg8_sum), 4);
   return _mm512_setzero_si512();
 }
 

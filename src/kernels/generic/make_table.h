@@ -22,6 +22,8 @@ constexpr Kernels make_table(Isa isa, bool biased_q8) {
   k.matmul[static_cast<size_t>(PanelFormat::kBF16)] = run_tile<FloatTile<V, LoadBF16>, P>;
   k.matmul[static_cast<size_t>(PanelFormat::kQ4)] = run_tile<Integer<PanelFormat::kQ4>, P>;
   k.matmul[static_cast<size_t>(PanelFormat::kQ4Min)] = run_tile<Integer<PanelFormat::kQ4Min>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kIq4)] = run_tile<Integer<PanelFormat::kIq4>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kE2m1)] = run_tile<Integer<PanelFormat::kE2m1>, P>;
   k.matmul[static_cast<size_t>(PanelFormat::kQ8)] = run_tile<Integer<PanelFormat::kQ8>, P>;
   k.quantize_row = quantize_row<V>;
   k.rms_norm_row = rms_norm_row<V>;

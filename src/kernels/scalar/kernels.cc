@@ -1,6 +1,7 @@
 // The scalar reference: one row a panel, plain loops.
 #include "kernels/generic/make_table.h"
 #include "kernels/scalar/vector.h"
+#include "quant/four_bit_values.h"
 
 namespace weir::kernels {
 namespace {
@@ -9,6 +10,14 @@ using scalar::Vec;
 
 int32_t unsigned_code(const uint8_t* codes, size_t k) {
   return k < kBlock / 2 ? codes[k] & 15 : codes[k - kBlock / 2] >> 4;
+}
+
+template <PanelFormat F>
+int32_t weight(const uint8_t* codes, size_t k) {
+  if constexpr (F == PanelFormat::kQ8) return static_cast<int8_t>(codes[k]);
+  if constexpr (F == PanelFormat::kIq4) return quant::kIq4Values[unsigned_code(codes, k)];
+  if constexpr (F == PanelFormat::kE2m1) return quant::kE2m1Values[unsigned_code(codes, k)];
+  return unsigned_code(codes, k);
 }
 
 float load_half(const uint8_t* p) {
@@ -31,11 +40,7 @@ struct IntegerTile {
     for (size_t b = 0; b < blocks; ++b, codes += stream_bytes) {
       const int8_t* x = a.codes + b * a.width * kBlock;
       int32_t sum = F == PanelFormat::kQ4 ? a.neg8_sums[b * a.width] : 0;
-      for (size_t k = 0; k < kBlock; ++k) {
-        const int32_t w =
-            F == PanelFormat::kQ8 ? static_cast<int8_t>(codes[k]) : unsigned_code(codes, k);
-        sum += w * x[k];
-      }
+      for (size_t k = 0; k < kBlock; ++k) sum += weight<F>(codes, k) * x[k];
       const float scale = load_half(codes + code_bytes) * a.scales[b * a.width];
       acc = __builtin_fmaf(static_cast<float>(sum), scale, acc);
       if (F == PanelFormat::kQ4Min) {

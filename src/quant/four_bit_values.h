@@ -1,0 +1,14 @@
+// What the sixteen codes of the table formats stand for. Source: kvalues of gguf.quants (Python
+// package `gguf`); E2M1: OCP Microscaling Formats 1.0.
+#pragma once
+
+#include <cstdint>
+
+namespace weir::quant {
+
+inline constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                          1,    13,   25,  38,  53,  69,  89,  113};
+inline constexpr int8_t kE2m1Values[16] = {  // doubled, so that they are integers
+    0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+}  // namespace weir::quant
