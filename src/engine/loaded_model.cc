@@ -45,9 +45,12 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
     return make_error(ErrorCode::kCorrupt, "{}: the vocabulary has {} tokens and the model {} rows",
                       path, loaded->tokenizer_->vocab_size(), config.vocab_size);
   }
-  auto model = model::Model::load(
-      std::move(file), *loaded->pool_,
-      {.isa = o.isa, .max_step_tokens = o.max_step_tokens, .progress = o.progress});
+  auto model = model::Model::load(std::move(file), *loaded->pool_,
+                                  {.isa = o.isa,
+                                   .max_step_tokens = o.max_step_tokens,
+                                   .context_tokens = static_cast<int32_t>(std::min<int64_t>(
+                                       config.context_tokens, std::max<int64_t>(1, kv_tokens))),
+                                   .progress = o.progress});
   if (!model.ok()) return model.error().with_context(path);
   loaded->model_ = std::move(*model);
   const auto pages = static_cast<int32_t>((kv_tokens + kPageTokens - 1) / kPageTokens);

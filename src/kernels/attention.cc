@@ -114,6 +114,7 @@ void attention(const Kernels& kernels, ThreadPool& pool, const AttentionParams& 
       tile.scale = params.scale;
       tile.softcap = params.softcap;
       tile.window = params.window;
+      tile.sinks = params.sinks == nullptr ? nullptr : params.sinks + head;
       tile.q = q + (c.first_row + token) * ldq + head * layout.head_dim;
       tile.ldq = ldq;
       tile.out = out + (c.first_row + token) * ldo + head * layout.head_dim;

@@ -58,6 +58,9 @@ struct AttentionParams {
   float scale = 1.0F;    // usually 1 / sqrt(head_dim)
   float softcap = 0.0F;  // > 0: scores become softcap * tanh(score / softcap)
   size_t window = 0;     // > 0: a token sees itself and the window - 1 tokens before it
+  // [heads] or nullptr: a score beside the keys' that takes its share of the softmax and adds no
+  // value (Xiao et al. 2023, attention sinks, as gpt-oss learns them).
+  const float* sinks = nullptr;
 };
 
 // q: [rows, heads * head_dim] f32 at q + r * ldq; out: the same shape at out + r * ldo. Keys and

@@ -20,6 +20,7 @@ struct Sequence {
   size_t tokens = 0;
   std::vector<float> q, k, v;
   std::vector<int32_t> pages;
+  std::vector<float> sinks;  // empty: none
 
   Sequence(size_t heads, size_t kv_heads, size_t head_dim, size_t page_tokens, size_t n,
            uint32_t seed)
@@ -51,7 +52,9 @@ struct Sequence {
       const AttentionChunk chunk{done, n, done, pages};
       store_kv(kernels, pool, params.layout, pools, {&chunk, 1}, k.data(), kv_dim(), v.data(),
                kv_dim());
-      attention(kernels, pool, params, pools, {&chunk, 1}, q.data(), q_dim(), out.data(), q_dim());
+      AttentionParams with = params;
+      with.sinks = sinks.empty() ? nullptr : sinks.data();
+      attention(kernels, pool, with, pools, {&chunk, 1}, q.data(), q_dim(), out.data(), q_dim());
       done += n;
     }
     return out;
@@ -78,7 +81,8 @@ struct Sequence {
           top = std::max(top, s);
           p.push_back(s);
         }
-        double sum = 0;
+        const double sink = sinks.empty() ? -1e300 : static_cast<double>(sinks[h]);
+        double sum = std::exp(sink - top);
         for (double& s : p) sum += s = std::exp(s - top);
         for (size_t j = first; j <= t; ++j) {
           for (size_t d = 0; d < hd; ++d) {
@@ -107,6 +111,13 @@ void expect_near(const Sequence& s, size_t chunk) {
       ASSERT_NEAR(out[i], expected[i], 2e-5) << isa_name(isa) << " at " << i;
     }
   }
+}
+
+TEST(Attention, SinksTakeTheirShare) {
+  Sequence s(6, 3, 32, 16, 50, 77);
+  s.sinks = {-90.0F, -1.0F, 0.0F, 0.5F, 3.0F, 100.0F};  // from no share to all of it
+  expect_near(s, 50);
+  expect_near(s, 7);
 }
 
 TEST(Attention, FollowsFloat64ForManyShapes) {

@@ -99,6 +99,20 @@ void Activations::quantize_rms_norm(const Kernels& kernels, ThreadPool& pool, co
   });
 }
 
+void Activations::quantize_layer_norm(const Kernels& kernels, ThreadPool& pool, const float* x,
+                                      size_t ldx, size_t tokens, size_t cols, const float* weight,
+                                      const float* bias, float epsilon) {
+  reserve(tokens, cols);
+  grow(rows_, tokens * cols * sizeof(float));
+  auto* rows = rows_.as<float>();
+  x_ = rows;
+  ldx_ = cols;
+  for_each_row(pool, [&](size_t token) {
+    kernels.layer_norm_row(x + token * ldx, cols, weight, bias, epsilon, rows + token * cols);
+    if (quantized()) quantize_row(kernels, token);
+  });
+}
+
 void Activations::for_each_row(ThreadPool& pool, FunctionRef<void(size_t)> row) const {
   const size_t per_task = std::max<size_t>(1, kParallelValues / 2 / std::max<size_t>(cols_, 1));
   const size_t tasks = tokens_ * cols_ < kParallelValues ? 1 : (tokens_ + per_task - 1) / per_task;
@@ -175,6 +189,7 @@ namespace {
 struct GatedJob {
   const PackedMatrix& gate;
   const PackedMatrix& up;
+  Activation activation;
   const float* gate_bias;
   const float* up_bias;
   float* y;
@@ -202,7 +217,8 @@ void run_gated_panels(const Kernels& kernels, const Activations& a, const GatedJ
       if (job.up_bias != nullptr)
         add_bias_tile(job.up_bias + p * panel_rows, tokens, rows, up_tile, panel_rows);
       for (size_t t = 0; t < tokens; ++t) {
-        kernels.silu_mul(y + t * job.ldy, up_tile + t * panel_rows, rows, y + t * job.ldy);
+        kernels.gate(job.activation, y + t * job.ldy, up_tile + t * panel_rows, rows,
+                     y + t * job.ldy);
       }
     }
   }
@@ -211,9 +227,9 @@ void run_gated_panels(const Kernels& kernels, const Activations& a, const GatedJ
 }  // namespace
 
 void matmul_gated(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
-                  const PackedMatrix& gate, const PackedMatrix& up, float* y, size_t ldy,
-                  const float* gate_bias, const float* up_bias) {
-  const GatedJob job{gate, up, gate_bias, up_bias, y, ldy};
+                  const PackedMatrix& gate, const PackedMatrix& up, Activation activation, float* y,
+                  size_t ldy, const float* gate_bias, const float* up_bias) {
+  const GatedJob job{gate, up, activation, gate_bias, up_bias, y, ldy};
   const size_t n = (panels_per_task(gate, activations.tokens(), pool.threads()) + 1) / 2;
   const size_t tasks = activations.tokens() == 0 ? 0 : (gate.panels() + n - 1) / n;
   pool.parallel_for(tasks, [&](size_t task, size_t) {

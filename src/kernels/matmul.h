@@ -9,6 +9,7 @@
 
 #include "kernels/aligned_buffer.h"
 #include "kernels/kernels.h"
+#include "kernels/ops.h"
 #include "kernels/packed_matrix.h"
 #include "kernels/thread_pool.h"
 
@@ -29,6 +30,11 @@ class Activations {
   // is not kept.
   void quantize_rms_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx,
                          size_t tokens, size_t cols, const float* weight, float epsilon);
+
+  // The same with layer norm; bias [cols] or nullptr.
+  void quantize_layer_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx,
+                           size_t tokens, size_t cols, const float* weight, const float* bias,
+                           float epsilon);
 
   size_t tokens() const { return tokens_; }
   size_t cols() const { return cols_; }
@@ -75,10 +81,10 @@ struct MatmulJob {
 void matmul(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
             std::span<const MatmulJob> jobs);
 
-// y = silu(gate·x + gate_bias) * (up·x + up_bias), in one region. gate and up have the same shape
-// and format. y: [tokens, rows].
+// y = activation(gate·x + gate_bias) * (up·x + up_bias), in one region. gate and up have the same
+// shape and panel rows. y: [tokens, rows].
 void matmul_gated(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
-                  const PackedMatrix& gate, const PackedMatrix& up, float* y, size_t ldy,
-                  const float* gate_bias = nullptr, const float* up_bias = nullptr);
+                  const PackedMatrix& gate, const PackedMatrix& up, Activation activation, float* y,
+                  size_t ldy, const float* gate_bias = nullptr, const float* up_bias = nullptr);
 
 }  // namespace weir::kernels

@@ -206,7 +206,8 @@ TEST(Matmul, GatesWithSiluInOneRegion) {
     Activations a;
     a.quantize(kernels_for(isa), pool, x.data(), cols, 13, cols);
     std::vector<float> y(13 * rows);
-    matmul_gated(kernels_for(isa), pool, a, gate, up, y.data(), rows, gate_bias.data());
+    matmul_gated(kernels_for(isa), pool, a, gate, up, Activation::kSilu, y.data(), rows,
+                 gate_bias.data());
     for (size_t i = 0; i < y.size(); ++i) {
       const double v = g[i] + gate_bias[i % rows];
       const double expected = v / (1 + std::exp(-v)) * u[i];

@@ -50,8 +50,19 @@ void rope(const Kernels& kernels, ThreadPool& pool, float* x, size_t ldx, size_t
 }
 
 void silu_mul(const Kernels& kernels, const float* gate, const float* up, size_t n, float* y) {
-  kernels.silu_mul(gate, up, n, y);
+  kernels.gate(Activation::kSilu, gate, up, n, y);
 }
+
+void activate(const Kernels& kernels, ThreadPool& pool, Activation activation, float* x, size_t ldx,
+              size_t rows, size_t cols) {
+  for_rows(pool, rows, cols, [&](size_t r) { kernels.activate(activation, x + r * ldx, cols); });
+}
+
+void scale(const Kernels& kernels, float factor, float* x, size_t n) {
+  kernels.scale(factor, x, n);
+}
+
+void softcap(const Kernels& kernels, float cap, float* x, size_t n) { kernels.softcap(cap, x, n); }
 
 void add(const Kernels& kernels, const float* x, size_t n, float* y) { kernels.add(x, n, y); }
 

@@ -34,6 +34,23 @@ void rope(const Kernels& kernels, ThreadPool& pool, float* x, size_t ldx, size_t
 // y = gate / (1 + exp(-gate)) * up, n values.
 void silu_mul(const Kernels& kernels, const float* gate, const float* up, size_t n, float* y);
 
+enum class Activation : uint8_t {
+  kSilu,
+  kGeluTanh,   // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
+  kGelu,       // x Phi(x) (Hendrycks and Gimpel 2016); absolute error of Phi below 3e-7
+  kSwigluOai,  // gated only: g' = min(g, 7), u' = clamp(u, -7, 7): g' sigmoid(1.702 g') (u' + 1)
+};
+
+// x[r] = activation(x[r]). x: [rows, cols] at x + r * ldx. Not kSwigluOai.
+void activate(const Kernels& kernels, ThreadPool& pool, Activation activation, float* x, size_t ldx,
+              size_t rows, size_t cols);
+
+// x *= factor, n values.
+void scale(const Kernels& kernels, float factor, float* x, size_t n);
+
+// x = cap * tanh(x / cap), n values; cap > 0.
+void softcap(const Kernels& kernels, float cap, float* x, size_t n);
+
 // y += x, n values.
 void add(const Kernels& kernels, const float* x, size_t n, float* y);
 

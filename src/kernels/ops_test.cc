@@ -5,7 +5,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
+#include "kernels/table.h"
 #include "kernels/test_util.h"
 
 namespace weir::kernels {
@@ -87,6 +89,102 @@ TEST(Ops, SiluMulGivesTheSameBitsAtAnyOffset) {
       float one;
       silu_mul(kernels_for(isa), &g[i], &u[i], 1, &one);
       EXPECT_EQ(std::bit_cast<uint32_t>(one), std::bit_cast<uint32_t>(whole[i]));
+    }
+  }
+}
+
+// What each activation is, in float64.
+double exact(Activation activation, double x) {
+  switch (activation) {
+    case Activation::kSilu:
+      return x / (1 + std::exp(-x));
+    case Activation::kGeluTanh:
+      return 0.5 * x *
+             (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+    default:
+      return 0.5 * x * (1 + std::erf(x / std::numbers::sqrt2));
+  }
+}
+
+TEST(Ops, ActivationsFollowFloat64) {
+  ThreadPool pool(2);
+  for (const Isa isa : test::isas()) {
+    for (const Activation activation :
+         {Activation::kSilu, Activation::kGeluTanh, Activation::kGelu}) {
+      const size_t cols = 577;
+      const auto x = random_floats(40 * cols, 21, 12.0F);
+      auto y = x;
+      activate(kernels_for(isa), pool, activation, y.data(), cols, 40, cols);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double want = exact(activation, static_cast<double>(x[i]));
+        ASSERT_NEAR(y[i], want, 1e-6 * std::fabs(want) + 4e-7 * std::fabs(x[i]))
+            << isa_name(isa) << " " << x[i];
+      }
+    }
+  }
+}
+
+TEST(Ops, ActivationsKeepInfinityAndNotANumberApart) {
+  ThreadPool pool(1);
+  for (const Isa isa : test::isas()) {
+    for (const Activation activation : {Activation::kGeluTanh, Activation::kGelu}) {
+      float x[] = {1000.0F, -1000.0F, kNan, 0.0F};
+      activate(kernels_for(isa), pool, activation, x, 4, 1, 4);
+      EXPECT_EQ(x[0], 1000.0F);
+      EXPECT_NEAR(x[1], 0.0F, 1e-30F);
+      EXPECT_TRUE(std::isnan(x[2]));
+      EXPECT_EQ(x[3], 0.0F);
+    }
+  }
+}
+
+TEST(Ops, SwigluOaiClampsGateAndUp) {
+  const std::vector<float> g{-3.0F, 0.5F, 7.0F, 50.0F, 2.0F, 2.0F};
+  const std::vector<float> u{1.0F, -2.0F, 3.0F, 3.0F, 50.0F, -50.0F};
+  for (const Isa isa : test::isas()) {
+    std::vector<float> y(g.size());
+    kernels_for(isa).gate(Activation::kSwigluOai, g.data(), u.data(), g.size(), y.data());
+    for (size_t i = 0; i < g.size(); ++i) {
+      const double gate = std::min(static_cast<double>(g[i]), 7.0);
+      const double up = std::clamp(static_cast<double>(u[i]), -7.0, 7.0);
+      const double want = gate / (1 + std::exp(-1.702 * gate)) * (up + 1);
+      EXPECT_NEAR(y[i], want, 1e-5) << isa_name(isa) << " " << i;
+    }
+  }
+}
+
+TEST(Ops, SoftcapAndScaleFollowFloat64) {
+  for (const Isa isa : test::isas()) {
+    const auto x = random_floats(100, 22, 90.0F);
+    auto y = x;
+    softcap(kernels_for(isa), 30.0F, y.data(), y.size());
+    for (size_t i = 0; i < x.size(); ++i)
+      EXPECT_NEAR(y[i], 30.0 * std::tanh(static_cast<double>(x[i]) / 30.0), 2e-5);
+    y = x;
+    scale(kernels_for(isa), 0.37F, y.data(), y.size());
+    for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(y[i], x[i] * 0.37F);
+  }
+}
+
+TEST(Ops, LayerNormFollowsFloat64WithAndWithoutBias) {
+  for (const Isa isa : test::isas()) {
+    for (const size_t cols : kSizes) {
+      const auto x = random_floats(cols, 23, 4.0F);
+      const auto w = random_floats(cols, 24);
+      const auto b = random_floats(cols, 25);
+      for (const float* bias : {static_cast<const float*>(nullptr), b.data()}) {
+        std::vector<float> y(cols);
+        kernels_for(isa).layer_norm_row(x.data(), cols, w.data(), bias, 1e-5F, y.data());
+        double mean = 0;
+        for (const float v : x) mean += static_cast<double>(v) / static_cast<double>(cols);
+        double variance = 0;
+        for (const float v : x) variance += (v - mean) * (v - mean) / static_cast<double>(cols);
+        for (size_t i = 0; i < cols; ++i) {
+          const double want = (x[i] - mean) / std::sqrt(variance + 1e-5) * w[i] +
+                              (bias == nullptr ? 0.0 : static_cast<double>(bias[i]));
+          ASSERT_NEAR(y[i], want, 2e-5) << isa_name(isa) << " " << cols;
+        }
+      }
     }
   }
 }

@@ -54,7 +54,8 @@ struct AttentionTile {
   float scale = 1.0F;
   float softcap = 0.0F;
   size_t window = 0;
-  const float* q = nullptr;  // token t, head g at q + t * ldq + g * head_dim
+  const float* sinks = nullptr;  // [group] or nullptr
+  const float* q = nullptr;      // token t, head g at q + t * ldq + g * head_dim
   size_t ldq = 0;
   float* out = nullptr;
   size_t ldo = 0;
@@ -71,7 +72,13 @@ struct Kernels {
                        float* y) = nullptr;
   void (*rope_row)(float* x, size_t heads, size_t head_dim, size_t dims, RopeStyle style,
                    const float* cos, const float* sin) = nullptr;
-  void (*silu_mul)(const float* gate, const float* up, size_t n, float* y) = nullptr;
+  void (*layer_norm_row)(const float* x, size_t cols, const float* weight, const float* bias,
+                         float epsilon, float* y) = nullptr;
+  void (*gate)(Activation activation, const float* gate, const float* up, size_t n,
+               float* y) = nullptr;
+  void (*activate)(Activation activation, float* x, size_t n) = nullptr;
+  void (*scale)(float factor, float* x, size_t n) = nullptr;
+  void (*softcap)(float cap, float* x, size_t n) = nullptr;
   void (*add)(const float* x, size_t n, float* y) = nullptr;
   void (*softmax)(float* x, size_t n) = nullptr;
   size_t (*argmax)(const float* x, size_t n) = nullptr;

@@ -14,6 +14,8 @@ constexpr uint64_t kMaxHeads = 4096;
 constexpr uint64_t kMaxHeadDim = 1024;
 constexpr uint64_t kMaxContextTokens = uint64_t{1} << 27;
 constexpr uint64_t kMaxVocab = 1 << 22;
+constexpr uint64_t kMaxExperts = 4096;
+constexpr double kMaxScale = 1e6;
 
 // Reads keys below "<architecture>." with bounds.
 class Keys {
@@ -32,6 +34,22 @@ class Keys {
     const std::string full = key(name);
     WEIR_ASSIGN(const uint64_t value, file_.uint_or(full, fallback));
     return bounded(full, value, max);
+  }
+  // 0 is allowed and stands for "none".
+  Result<int32_t> count_or_zero(std::string_view name, uint64_t max, uint64_t fallback) const {
+    const std::string full = key(name);
+    WEIR_ASSIGN(const uint64_t value, file_.uint_or(full, fallback));
+    if (value == 0) return int32_t{0};
+    return bounded(full, value, max);
+  }
+  Result<float> positive_or_zero(std::string_view name) const {
+    const std::string full = key(name);
+    WEIR_ASSIGN(const double value, file_.float_or(full, 0.0));
+    if (!std::isfinite(value) || value < 0 || value > kMaxScale) {
+      return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be between 0 and {}", full,
+                        value, kMaxScale);
+    }
+    return static_cast<float>(value);
   }
   Result<double> positive_or(std::string_view name, double fallback) const {
     const std::string full = key(name);
@@ -79,6 +97,7 @@ Status read_rope(const gguf::File& file, const Keys& keys, Config& c) {
   WEIR_ASSIGN(c.rope.attention_factor, keys.positive_or("rope.scaling.attn_factor", 1.0));
   WEIR_ASSIGN(c.rope.yarn_beta_fast, keys.positive_or("rope.scaling.yarn_beta_fast", 32.0));
   WEIR_ASSIGN(c.rope.yarn_beta_slow, keys.positive_or("rope.scaling.yarn_beta_slow", 1.0));
+  c.rope.yarn_truncate = c.arch->yarn_truncate;
   WEIR_ASSIGN(const std::string_view type, file.string_or(keys.key("rope.scaling.type"), "linear"));
   if (type == "none") {
     c.rope.scaling = RopeScaling::kNone;
@@ -91,6 +110,46 @@ Status read_rope(const gguf::File& file, const Keys& keys, Config& c) {
     return make_error(ErrorCode::kUnsupported, "key {} is \"{}\"; weir knows none, linear and yarn",
                       keys.key("rope.scaling.type"), type);
   }
+  c.window_rope = c.rope;
+  if (c.arch->window_rope_base > 0) {
+    c.window_rope.scaling = RopeScaling::kNone;
+    c.window_rope.factor = 1.0;
+    WEIR_ASSIGN(c.window_rope.base,
+                keys.positive_or("rope.freq_base_swa", c.arch->window_rope_base));
+  }
+  return {};
+}
+
+// Windows, soft caps and the scales of embedding, attention, residual and logits. 0 in a file means
+// "none" for each.
+Status read_scales(const Keys& keys, Config& c) {
+  WEIR_ASSIGN(c.window, keys.count_or_zero("attention.sliding_window", kMaxContextTokens,
+                                           static_cast<uint64_t>(c.arch->default_window)));
+  WEIR_ASSIGN(c.attention_softcap, keys.positive_or_zero("attn_logit_softcapping"));
+  WEIR_ASSIGN(c.logit_softcap, keys.positive_or_zero("final_logit_softcapping"));
+  const double width = c.arch->wide_scale_layers == c.layers ? c.dim / c.heads : c.head_dim;
+  WEIR_ASSIGN(c.attention_scale, keys.positive_or_zero("attention.scale"));
+  if (c.attention_scale == 0) c.attention_scale = static_cast<float>(1.0 / std::sqrt(width));
+  WEIR_ASSIGN(c.embedding_scale, keys.positive_or_zero("embedding_scale"));
+  if (c.embedding_scale == 0) c.embedding_scale = 1.0F;
+  if (c.arch->scale_embedding) c.embedding_scale = std::sqrt(static_cast<float>(c.dim));
+  WEIR_ASSIGN(c.residual_scale, keys.positive_or_zero("residual_scale"));
+  if (c.residual_scale == 0) c.residual_scale = 1.0F;
+  WEIR_ASSIGN(c.logit_scale, keys.positive_or_zero("logit_scale"));
+  if (c.logit_scale == 0) c.logit_scale = 1.0F;
+  if (c.arch->divide_logits) c.logit_scale = 1.0F / c.logit_scale;
+  return {};
+}
+
+Status read_experts(const Keys& keys, Config& c) {
+  ExpertConfig& e = c.expert;
+  WEIR_ASSIGN(e.experts, keys.count_or_zero("expert_count", kMaxExperts, 0));
+  if (e.experts == 0) return {};
+  WEIR_ASSIGN(e.used, keys.count("expert_used_count", static_cast<uint64_t>(e.experts)));
+  WEIR_ASSIGN(e.ffn_dim, keys.count_or("expert_feed_forward_length", kMaxFfnDim,
+                                       static_cast<uint64_t>(c.ffn_dim)));
+  WEIR_ASSIGN(e.shared_ffn_dim,
+              keys.count_or_zero("expert_shared_feed_forward_length", kMaxFfnDim, 0));
   return {};
 }
 
@@ -132,22 +191,19 @@ Result<Config> read_config(const gguf::File& file) {
   const Keys keys(file, arch_name);
   WEIR_ASSIGN(const std::string_view name, file.string_or("general.name", ""));
   c.name = std::string(name);
-  if (keys.has("expert_count")) {
-    WEIR_ASSIGN(const uint64_t experts, file.get_uint(keys.key("expert_count")));
-    if (experts > 0) {
-      return make_error(ErrorCode::kUnsupported,
-                        "key {} is {}: mixture-of-experts models are not supported yet",
-                        keys.key("expert_count"), experts);
-    }
-  }
   WEIR_ASSIGN(c.layers, keys.count("block_count", kMaxLayers));
   WEIR_ASSIGN(c.dim, keys.count("embedding_length", kMaxDim));
   WEIR_ASSIGN(c.ffn_dim, keys.count("feed_forward_length", kMaxFfnDim));
   WEIR_ASSIGN(c.context_tokens, keys.count("context_length", kMaxContextTokens));
   WEIR_TRY(read_heads(keys, c));
-  WEIR_ASSIGN(const double epsilon, keys.positive_or("attention.layer_norm_rms_epsilon", 1e-5));
+  const bool rms = c.arch->norm == NormKind::kRms;
+  WEIR_ASSIGN(const double epsilon,
+              keys.positive_or(
+                  rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-5));
   c.norm_epsilon = static_cast<float>(epsilon);
   WEIR_TRY(read_rope(file, keys, c));
+  WEIR_TRY(read_scales(keys, c));
+  WEIR_TRY(read_experts(keys, c));
   const gguf::Tensor* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr) {
     return make_error(ErrorCode::kCorrupt,

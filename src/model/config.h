@@ -22,6 +22,15 @@ struct RopeConfig {
   double attention_factor = 1.0;
   double yarn_beta_fast = 32.0;
   double yarn_beta_slow = 1.0;
+  bool yarn_truncate = true;  // the correction range is cut to whole dimensions
+};
+
+// Mixture of experts; experts == 0: dense.
+struct ExpertConfig {
+  int32_t experts = 0;
+  int32_t used = 0;            // per token, at most `experts`
+  int32_t ffn_dim = 0;         // of one expert
+  int32_t shared_ffn_dim = 0;  // of the expert that every token takes; 0: none
 };
 
 struct Config {
@@ -37,7 +46,24 @@ struct Config {
   int32_t context_tokens = 0;  // trained window, after scaling
   float norm_epsilon = 1e-5F;
   RopeConfig rope;
+  RopeConfig window_rope;          // of the layers with a window
+  int32_t window = 0;              // tokens a windowed layer sees; 0: no layer has a window
+  float attention_scale = 0.0F;    // of q·k
+  float attention_softcap = 0.0F;  // 0: none
+  float logit_softcap = 0.0F;      // 0: none
+  float logit_scale = 1.0F;        // logits are multiplied by it, before the softcap
+  float embedding_scale = 1.0F;
+  float residual_scale = 1.0F;  // of what attention and feed-forward add
+  ExpertConfig expert;
 
+  bool windowed(int32_t layer) const {
+    return window > 0 &&
+           (arch->full_every == 0 || layer % arch->full_every != arch->full_every - 1);
+  }
+  bool rotates(int32_t layer) const {
+    return arch->rope != RopeKind::kNone &&
+           (arch->no_rope_every == 0 || (layer + 1) % arch->no_rope_every != 0);
+  }
   int32_t q_dim() const { return heads * head_dim; }
   int32_t kv_dim() const { return kv_heads * head_dim; }
   // f16 K and V of one token over all layers.

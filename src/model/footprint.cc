@@ -18,7 +18,11 @@ Result<Footprint> estimate_footprint(const gguf::File& file, const Config& confi
   Footprint f;
   const bool tied = file.find_tensor("output.weight") == nullptr;
   for (const gguf::Tensor& t : file.tensors()) {
-    if (t.shape.size() != 2) {
+    if (t.shape.size() == 3) {  // experts
+      auto format = kernels::panel_format(t.type);
+      if (!format.ok()) return format.error().with_context(fmt::format("tensor {}", t.name));
+      f.weight_bytes += t.shape[2] * kernels::packed_bytes(*format, t.shape[1], t.shape[0], isa);
+    } else if (t.shape.size() != 2) {
       f.weight_bytes += t.elements() * sizeof(float);
     } else if (tied || t.name != "token_embd.weight") {
       auto format = kernels::panel_format(t.type);
@@ -31,10 +35,13 @@ Result<Footprint> estimate_footprint(const gguf::File& file, const Config& confi
   // Per token of a step: residual, normed, attention output, q, k, v, gate, up in f32, and their
   // int8 copies.
   const uint64_t row =
-      static_cast<uint64_t>(config.dim) * 3 + static_cast<uint64_t>(config.q_dim()) * 2 +
+      static_cast<uint64_t>(config.dim) * 4 + static_cast<uint64_t>(config.q_dim()) * 2 +
       static_cast<uint64_t>(config.kv_dim()) * 2 + static_cast<uint64_t>(config.ffn_dim) * 2;
-  f.workspace_bytes =
-      step_tokens * (row * 5 + static_cast<uint64_t>(config.vocab_size) * sizeof(float));
+  const uint64_t experts = static_cast<uint64_t>(config.expert.ffn_dim) +
+                           static_cast<uint64_t>(config.expert.shared_ffn_dim) +
+                           (config.expert.experts > 0 ? static_cast<uint64_t>(config.dim) * 2 : 0);
+  f.workspace_bytes = step_tokens * ((row + experts) * 5 +
+                                     static_cast<uint64_t>(config.vocab_size) * sizeof(float));
   return f;
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/matmul.h"
 #include "kernels/ops.h"
+#include "model/experts.h"
 #include "quant/codec.h"
 
 namespace weir::model {
@@ -19,6 +20,7 @@ class ForwardPass {
       : config_(context.config),
         weights_(context.weights),
         rope_(context.rope),
+        window_rope_(context.window_rope),
         kernels_(context.kernels),
         pool_(context.pool),
         w_(context.space),
@@ -30,24 +32,29 @@ class ForwardPass {
         ffn_dim_(static_cast<size_t>(config_.ffn_dim)) {
     attention_.layout = layout;
     attention_.heads = static_cast<size_t>(config_.heads);
-    attention_.scale = 1.0F / std::sqrt(static_cast<float>(config_.head_dim));
+    attention_.scale = config_.attention_scale;
+    attention_.softcap = config_.attention_softcap;
   }
 
   Status run(std::span<float> logits) {
     WEIR_TRY(place_tokens());
     for (size_t i = 0; i < weights_.layers.size(); ++i) {
       const LayerWeights& layer = weights_.layers[i];
-      project_qkv(layer);
-      attend(kv_[i]);
+      project_qkv(layer, static_cast<int32_t>(i));
+      if (parallel()) ffn_up(layer);
+      attend(layer, static_cast<int32_t>(i));
       const size_t rows = i + 1 == weights_.layers.size() ? keep_wanted_rows() : tokens_;
       if (rows == 0) return {};
-      project_output(layer, rows);
+      project(layer.o, layer.o_bias, layer.attn_post_norm, w_.attention.data(), q_dim_, rows);
       feed_forward(layer, rows);
       wanted_ = rows;
     }
-    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, wanted_, dim_,
-                                     weights_.output_norm.data(), config_.norm_epsilon);
+    normalize(weights_.output_norm, wanted_);
     matmul({{&weights_.output, logits.data(), static_cast<size_t>(config_.vocab_size)}});
+    if (config_.logit_scale != 1.0F)
+      kernels::scale(kernels_, config_.logit_scale, logits.data(), logits.size());
+    if (config_.logit_softcap > 0)
+      kernels::softcap(kernels_, config_.logit_softcap, logits.data(), logits.size());
     return {};
   }
 
@@ -65,14 +72,52 @@ class ForwardPass {
           {tokens_, chunk.tokens.size(), static_cast<size_t>(chunk.position), chunk.pages});
       for (size_t i = 0; i < chunk.tokens.size(); ++i, ++tokens_) {
         const auto id = static_cast<size_t>(chunk.tokens[i]);
-        WEIR_TRY(quant::decode(e.type, e.data.subspan(id * row_bytes, row_bytes),
-                               {w_.x.data() + tokens_ * dim_, dim_}));
-        rope_.fill(chunk.position + static_cast<int32_t>(i),
-                   {w_.cos.data() + tokens_ * pairs, pairs},
+        float* x = w_.x.data() + tokens_ * dim_;
+        WEIR_TRY(quant::decode(e.type, e.data.subspan(id * row_bytes, row_bytes), {x, dim_}));
+        if (config_.embedding_scale != 1.0F)
+          kernels::scale(kernels_, config_.embedding_scale, x, dim_);
+        const int32_t position = chunk.position + static_cast<int32_t>(i);
+        if (weights_.positions != nullptr) WEIR_TRY(add_position(position, x));
+        rope_.fill(position, {w_.cos.data() + tokens_ * pairs, pairs},
                    {w_.sin.data() + tokens_ * pairs, pairs});
+        if (config_.arch->window_rope_base > 0) {
+          window_rope_.fill(position, {w_.window_cos.data() + tokens_ * pairs, pairs},
+                            {w_.window_sin.data() + tokens_ * pairs, pairs});
+        }
       }
     }
     return {};
+  }
+
+  Status add_position(int32_t position, float* x) {
+    const gguf::Tensor& p = *weights_.positions;
+    const auto at = static_cast<size_t>(position);
+    if (at >= p.shape[1]) {
+      return make_error(ErrorCode::kInternal, "position {} is past the {} the model has learned",
+                        position, p.shape[1]);
+    }
+    const size_t row_bytes = p.data.size() / p.shape[1];
+    float* learned = w_.branch.data();
+    WEIR_TRY(quant::decode(p.type, p.data.subspan(at * row_bytes, row_bytes), {learned, dim_}));
+    kernels::add(kernels_, learned, dim_, x);
+    return {};
+  }
+
+  bool parallel() const { return config_.arch->block == BlockKind::kParallel; }
+
+  // The rows of x, normed where the model has a norm here, as the next matmul's input.
+  void normalize(const NormWeights& norm, size_t rows) {
+    kernels::Activations& a = w_.activations;
+    const float* x = w_.x.data();
+    if (norm.empty()) {
+      a.quantize(kernels_, pool_, x, dim_, rows, dim_);
+    } else if (config_.arch->norm == NormKind::kLayer) {
+      a.quantize_layer_norm(kernels_, pool_, x, dim_, rows, dim_, norm.weight.data(),
+                            data_or_null(norm.bias), config_.norm_epsilon);
+    } else {
+      a.quantize_rms_norm(kernels_, pool_, x, dim_, rows, dim_, norm.weight.data(),
+                          config_.norm_epsilon);
+    }
   }
 
   void matmul(std::initializer_list<kernels::MatmulJob> jobs) {
@@ -80,32 +125,38 @@ class ForwardPass {
   }
 
   // q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]; q and k normed and rotated.
-  void project_qkv(const LayerWeights& layer) {
-    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, tokens_, dim_,
-                                     layer.attn_norm.data(), config_.norm_epsilon);
+  void project_qkv(const LayerWeights& layer, int32_t index) {
+    normalize(layer.attn_norm, tokens_);
     matmul({{&layer.q, w_.q.data(), q_dim_, data_or_null(layer.q_bias)},
             {&layer.k, w_.k.data(), kv_dim_, data_or_null(layer.k_bias)},
             {&layer.v, w_.v.data(), kv_dim_, data_or_null(layer.v_bias)}});
-    position_heads(w_.q.data(), q_dim_, layer.q_norm);
-    position_heads(w_.k.data(), kv_dim_, layer.k_norm);
+    position_heads(w_.q.data(), q_dim_, layer.q_norm, index);
+    position_heads(w_.k.data(), kv_dim_, layer.k_norm, index);
   }
 
-  // Norm of each head where the architecture has it, then rotation. x: [tokens, width / head_dim,
-  // head_dim].
-  void position_heads(float* x, size_t width, const std::vector<float>& norm) {
+  // Norm where the architecture has it, then rotation. x: [tokens, width / head_dim, head_dim].
+  void position_heads(float* x, size_t width, const std::vector<float>& norm, int32_t layer) {
     const auto head_dim = static_cast<size_t>(config_.head_dim);
     const size_t heads = width / head_dim;
     if (!norm.empty()) {
-      kernels::rms_norm_heads(kernels_, pool_, x, width, tokens_, heads, head_dim, norm.data(),
+      const size_t parts = config_.arch->qk_norm == QkNorm::kRow ? 1 : heads;
+      kernels::rms_norm_heads(kernels_, pool_, x, width, tokens_, parts, width / parts, norm.data(),
                               config_.norm_epsilon);
     }
+    if (!config_.rotates(layer)) return;
+    const bool own = config_.arch->window_rope_base > 0 && config_.windowed(layer);
     const auto style = config_.arch->rope == RopeKind::kHalves ? kernels::RopeStyle::kHalves
                                                                : kernels::RopeStyle::kInterleaved;
     kernels::rope(kernels_, pool_, x, width, tokens_, heads, head_dim,
-                  static_cast<size_t>(config_.rope.dims), style, w_.cos.data(), w_.sin.data());
+                  static_cast<size_t>(config_.rope.dims), style,
+                  own ? w_.window_cos.data() : w_.cos.data(),
+                  own ? w_.window_sin.data() : w_.sin.data());
   }
 
-  void attend(const kernels::KvPools& kv) {
+  void attend(const LayerWeights& layer, int32_t index) {
+    const kernels::KvPools& kv = kv_[static_cast<size_t>(index)];
+    attention_.window = config_.windowed(index) ? static_cast<size_t>(config_.window) : 0;
+    attention_.sinks = data_or_null(layer.sinks);
     kernels::store_kv(kernels_, pool_, attention_.layout, kv, w_.chunks, w_.k.data(), kv_dim_,
                       w_.v.data(), kv_dim_);
     kernels::attention(kernels_, pool_, attention_, kv, w_.chunks, w_.q.data(), q_dim_,
@@ -113,7 +164,7 @@ class ForwardPass {
   }
 
   // After the last attention only rows that want logits matter: moves them to the front of
-  // attention and x.
+  // attention, x and hidden.
   size_t keep_wanted_rows() {
     size_t row = 0;
     size_t kept = 0;
@@ -125,29 +176,57 @@ class ForwardPass {
         std::copy_n(w_.x.data() + first * dim_, wanted * dim_, w_.x.data() + kept * dim_);
         std::copy_n(w_.attention.data() + first * q_dim_, wanted * q_dim_,
                     w_.attention.data() + kept * q_dim_);
+        if (parallel()) {
+          std::copy_n(w_.hidden.data() + first * ffn_dim_, wanted * ffn_dim_,
+                      w_.hidden.data() + kept * ffn_dim_);
+        }
       }
       kept += wanted;
     }
     return kept;
   }
 
-  void project_output(const LayerWeights& layer, size_t rows) {
-    w_.activations.quantize(kernels_, pool_, w_.attention.data(), q_dim_, rows, q_dim_);
-    matmul({{&layer.o, w_.x.data(), dim_, data_or_null(layer.o_bias), /*add=*/true}});
+  // x += [norm of] w·input [times the residual scale]. input: [rows, cols].
+  void project(const kernels::PackedMatrix& w, const std::vector<float>& bias,
+               const NormWeights& post_norm, const float* input, size_t cols, size_t rows) {
+    w_.activations.quantize(kernels_, pool_, input, cols, rows, cols);
+    const bool direct = post_norm.empty() && config_.residual_scale == 1.0F;
+    matmul({{&w, direct ? w_.x.data() : w_.branch.data(), dim_, data_or_null(bias), direct}});
+    if (!direct) add_branch(post_norm, rows);
+  }
+
+  void add_branch(const NormWeights& post_norm, size_t rows) {
+    float* branch = w_.branch.data();
+    if (!post_norm.empty()) {
+      kernels::rms_norm(kernels_, pool_, branch, dim_, rows, dim_, post_norm.weight.data(),
+                        config_.norm_epsilon, branch, dim_);
+    }
+    if (config_.residual_scale != 1.0F)
+      kernels::scale(kernels_, config_.residual_scale, branch, rows * dim_);
+    kernels::add(kernels_, branch, rows * dim_, w_.x.data());
+  }
+
+  void ffn_up(const LayerWeights& layer) {
+    run_ffn_up(kernels_, pool_, config_.arch->activation, layer.ffn, w_.activations,
+               w_.hidden.data());
   }
 
   void feed_forward(const LayerWeights& layer, size_t rows) {
-    w_.activations.quantize_rms_norm(kernels_, pool_, w_.x.data(), dim_, rows, dim_,
-                                     layer.ffn_norm.data(), config_.norm_epsilon);
-    kernels::matmul_gated(kernels_, pool_, w_.activations, layer.gate, layer.up, w_.hidden.data(),
-                          ffn_dim_, data_or_null(layer.gate_bias), data_or_null(layer.up_bias));
-    w_.activations.quantize(kernels_, pool_, w_.hidden.data(), ffn_dim_, rows, ffn_dim_);
-    matmul({{&layer.down, w_.x.data(), dim_, data_or_null(layer.down_bias), /*add=*/true}});
+    if (!parallel()) normalize(layer.ffn_norm, rows);
+    if (!layer.experts.empty()) {
+      run_experts(kernels_, pool_, config_, layer.experts, w_, rows, w_.branch.data());
+      add_branch(layer.ffn_post_norm, rows);
+      return;
+    }
+    if (!parallel()) ffn_up(layer);
+    project(layer.ffn.down, layer.ffn.down_bias, layer.ffn_post_norm, w_.hidden.data(), ffn_dim_,
+            rows);
   }
 
   const Config& config_;
   const Weights& weights_;
   const RopeTable& rope_;
+  const RopeTable& window_rope_;
   const kernels::Kernels& kernels_;
   kernels::ThreadPool& pool_;
   Workspace& w_;

@@ -20,6 +20,7 @@ struct ForwardContext {
   const Config& config;
   const Weights& weights;
   const RopeTable& rope;
+  const RopeTable& window_rope;
   const kernels::Kernels& kernels;
   kernels::ThreadPool& pool;
   Workspace& space;

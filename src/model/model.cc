@@ -27,6 +27,7 @@ struct Model::State {
   int32_t max_step_tokens;
   Weights weights;
   std::optional<RopeTable> rope;
+  std::optional<RopeTable> window_rope;
   std::optional<Workspace> space;
 };
 
@@ -75,9 +76,10 @@ Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool&
                       config.head_dim, kernels::kMaxHeadDim);
   }
   auto state = std::make_unique<State>(std::move(file), std::move(config), pool, options);
-  WEIR_ASSIGN(state->weights,
-              load_weights(state->file, state->config, options.isa, pool, options.progress));
+  WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, options.isa, pool,
+                                           options.context_tokens, options.progress));
   state->rope.emplace(state->config.rope, state->weights.rope_factors);
+  state->window_rope.emplace(state->config.window_rope, state->weights.rope_factors);
   state->space.emplace(state->config, options.max_step_tokens);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
@@ -103,8 +105,8 @@ Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvP
                       "{} KV layers and {} logits do not fit {} layers and {} rows", kv.size(),
                       logits.size(), s.config.layers, rows);
   }
-  const ForwardContext context{s.config, s.weights, *s.rope, kernels::kernels_for(s.isa),
-                               s.pool,   *s.space};
+  const ForwardContext context{
+      s.config, s.weights, *s.rope, *s.window_rope, kernels::kernels_for(s.isa), s.pool, *s.space};
   return run_forward(context, batch, kv, kv_layout(page_tokens), logits);
 }
 

@@ -19,6 +19,9 @@ namespace weir::model {
 struct LoadOptions {
   kernels::Isa isa = kernels::Isa::kScalar;
   int32_t max_step_tokens = 512;  // tokens of one forward call; sizes the workspace
+  // The longest sequence that will be run; 0: the trained window. Models with two sets of RoPE
+  // factors (longrope) take the long one when this is past their original window.
+  int32_t context_tokens = 0;
   std::function<void(size_t done, size_t all)> progress;  // tensors, on the calling thread
 };
 

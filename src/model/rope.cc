@@ -19,8 +19,14 @@ double yarn_dimension(const RopeConfig& c, double rotations) {
 RopeTable::RopeTable(const RopeConfig& c, std::span<const float> factors) {
   const int32_t n = c.dims / 2;
   inv_freq_.resize(static_cast<size_t>(n));
-  const double low = std::max(0.0, std::floor(yarn_dimension(c, c.yarn_beta_fast)));
-  const double high = std::min(c.dims - 1.0, std::ceil(yarn_dimension(c, c.yarn_beta_slow)));
+  double low = yarn_dimension(c, c.yarn_beta_fast);
+  double high = yarn_dimension(c, c.yarn_beta_slow);
+  if (c.yarn_truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(0.0, low);
+  high = std::min(c.dims - 1.0, high);
   for (int32_t i = 0; i < n; ++i) {
     const double divisor =
         factors.empty() ? 1.0 : static_cast<double>(factors[static_cast<size_t>(i)]);

@@ -13,8 +13,13 @@ namespace {
 class Loader {
  public:
   Loader(const gguf::File& file, const Config& config, kernels::Isa isa, kernels::ThreadPool& pool,
-         const std::function<void(size_t, size_t)>& progress)
-      : file_(file), config_(config), isa_(isa), pool_(pool), progress_(progress) {}
+         int32_t context_tokens, const std::function<void(size_t, size_t)>& progress)
+      : file_(file),
+        config_(config),
+        isa_(isa),
+        pool_(pool),
+        context_tokens_(context_tokens > 0 ? context_tokens : config.context_tokens),
+        progress_(progress) {}
 
   Result<Weights> load();
 
@@ -23,8 +28,19 @@ class Loader {
                                       std::initializer_list<int32_t> shape);
   Result<std::vector<float>> vector(const std::string& name, int32_t n);
   Result<std::vector<float>> vector_if_present(const std::string& name, int32_t n);
+  Result<NormWeights> norm(const std::string& name);
+  // Rows [first, first + rows) of a checked tensor.
+  Result<kernels::PackedMatrix> pack(const gguf::Tensor& t, size_t first, size_t rows);
   Result<kernels::PackedMatrix> matrix(const std::string& name, int32_t rows, int32_t cols);
   Result<std::vector<float>> bias(const std::string& name, int32_t n, BiasRule rule);
+  bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
+  Status load_fused_qkv(const std::string& prefix, LayerWeights& layer);
+  Status load_qkv(const std::string& prefix, LayerWeights& layer);
+  Result<FeedForward> dense_ffn(const std::string& prefix, const std::string& suffix,
+                                int32_t ffn_dim);
+  Result<std::vector<float>> expert_biases(const std::string& name, int32_t n);
+  Result<ExpertWeights> experts(const std::string& prefix);
+  Status load_rope_factors(Weights& weights);
   Status load_attention(const std::string& prefix, LayerWeights& layer);
   Status load_ffn(const std::string& prefix, LayerWeights& layer);
   Status load_head(Weights& weights);
@@ -36,6 +52,7 @@ class Loader {
   const Config& config_;
   kernels::Isa isa_;
   kernels::ThreadPool& pool_;
+  int32_t context_tokens_;
   const std::function<void(size_t, size_t)>& progress_;
   size_t done_ = 0;
   uint64_t packed_bytes_ = 0;
@@ -84,43 +101,202 @@ Result<std::vector<float>> Loader::bias(const std::string& name, int32_t n, Bias
   return vector_if_present(name, n);
 }
 
+Result<NormWeights> Loader::norm(const std::string& name) {
+  NormWeights n;
+  WEIR_ASSIGN(n.weight, vector(name + ".weight", config_.dim));
+  if (config_.arch->norm == NormKind::kLayer) {
+    WEIR_ASSIGN(n.bias, vector_if_present(name + ".bias", config_.dim));
+  }
+  return n;
+}
+
+Result<kernels::PackedMatrix> Loader::pack(const gguf::Tensor& t, size_t first, size_t rows) {
+  size_t all = 1;
+  for (size_t i = 1; i < t.shape.size(); ++i) all *= t.shape[i];
+  const size_t row_bytes = t.data.size() / all;
+  auto packed = kernels::PackedMatrix::pack(
+      t.type, t.data.subspan(first * row_bytes, rows * row_bytes), rows, t.shape[0], isa_, pool_);
+  if (!packed.ok()) return packed.error().with_context(fmt::format("tensor {}", t.name));
+  packed_bytes_ += packed->bytes();
+  return packed;
+}
+
 Result<kernels::PackedMatrix> Loader::matrix(const std::string& name, int32_t rows, int32_t cols) {
   WEIR_ASSIGN(const gguf::Tensor* t, checked(name, {cols, rows}));
-  auto packed = kernels::PackedMatrix::pack(t->type, t->data, static_cast<size_t>(rows),
-                                            static_cast<size_t>(cols), isa_, pool_);
-  if (!packed.ok()) return packed.error().with_context(fmt::format("tensor {}", name));
-  packed_bytes_ += packed->bytes();
+  WEIR_ASSIGN(auto packed, pack(*t, 0, static_cast<size_t>(rows)));
   count();
   return packed;
 }
 
-Status Loader::load_attention(const std::string& p, LayerWeights& w) {
+// Q, K and V one below the other in one tensor.
+Status Loader::load_fused_qkv(const std::string& p, LayerWeights& w) {
+  const auto q = static_cast<size_t>(config_.q_dim());
+  const auto kv = static_cast<size_t>(config_.kv_dim());
+  const int32_t all = config_.q_dim() + 2 * config_.kv_dim();
+  WEIR_ASSIGN(const gguf::Tensor* t, checked(p + "attn_qkv.weight", {config_.dim, all}));
+  WEIR_ASSIGN(w.q, pack(*t, 0, q));
+  WEIR_ASSIGN(w.k, pack(*t, q, kv));
+  WEIR_ASSIGN(w.v, pack(*t, q + kv, kv));
+  count();
+  WEIR_ASSIGN(const std::vector<float> b, bias(p + "attn_qkv.bias", all, config_.arch->qkv_bias));
+  if (b.empty()) return {};
+  const auto k_at = b.begin() + config_.q_dim();
+  const auto v_at = k_at + config_.kv_dim();
+  w.q_bias.assign(b.begin(), k_at);
+  w.k_bias.assign(k_at, v_at);
+  w.v_bias.assign(v_at, b.end());
+  return {};
+}
+
+Status Loader::load_qkv(const std::string& p, LayerWeights& w) {
   const Config& c = config_;
-  WEIR_ASSIGN(w.attn_norm, vector(p + "attn_norm.weight", c.dim));
+  if (has(p + "attn_qkv.weight")) return load_fused_qkv(p, w);
   WEIR_ASSIGN(w.q, matrix(p + "attn_q.weight", c.q_dim(), c.dim));
   WEIR_ASSIGN(w.k, matrix(p + "attn_k.weight", c.kv_dim(), c.dim));
   WEIR_ASSIGN(w.v, matrix(p + "attn_v.weight", c.kv_dim(), c.dim));
-  WEIR_ASSIGN(w.o, matrix(p + "attn_output.weight", c.dim, c.q_dim()));
   WEIR_ASSIGN(w.q_bias, bias(p + "attn_q.bias", c.q_dim(), c.arch->qkv_bias));
   WEIR_ASSIGN(w.k_bias, bias(p + "attn_k.bias", c.kv_dim(), c.arch->qkv_bias));
   WEIR_ASSIGN(w.v_bias, bias(p + "attn_v.bias", c.kv_dim(), c.arch->qkv_bias));
+  return {};
+}
+
+Status Loader::load_attention(const std::string& p, LayerWeights& w) {
+  const Config& c = config_;
+  if (has(p + "attn_norm_2.weight")) {
+    return make_error(ErrorCode::kUnsupported,
+                      "tensor {}attn_norm_2.weight: a second attention norm is not supported", p);
+  }
+  if (c.arch->block != BlockKind::kPostNorm) {
+    WEIR_ASSIGN(w.attn_norm, norm(p + "attn_norm"));
+  }
+  if (c.arch->block == BlockKind::kSandwich || c.arch->block == BlockKind::kPostNorm) {
+    WEIR_ASSIGN(w.attn_post_norm, norm(p + "post_attention_norm"));
+  }
+  WEIR_TRY(load_qkv(p, w));
+  WEIR_ASSIGN(w.o, matrix(p + "attn_output.weight", c.dim, c.q_dim()));
   WEIR_ASSIGN(w.o_bias, bias(p + "attn_output.bias", c.dim, BiasRule::kOptional));
-  if (c.arch->qk_norm) {
-    WEIR_ASSIGN(w.q_norm, vector(p + "attn_q_norm.weight", c.head_dim));
-    WEIR_ASSIGN(w.k_norm, vector(p + "attn_k_norm.weight", c.head_dim));
+  if (c.arch->sinks) {
+    WEIR_ASSIGN(w.sinks, vector(p + "attn_sinks.weight", c.heads));
+  }
+  if (c.arch->qk_norm != QkNorm::kNone) {
+    const bool row = c.arch->qk_norm == QkNorm::kRow;
+    WEIR_ASSIGN(w.q_norm, vector(p + "attn_q_norm.weight", row ? c.q_dim() : c.head_dim));
+    WEIR_ASSIGN(w.k_norm, vector(p + "attn_k_norm.weight", row ? c.kv_dim() : c.head_dim));
+  } else if (has(p + "attn_q_norm.weight")) {
+    return make_error(ErrorCode::kUnsupported,
+                      "tensor {}attn_q_norm.weight: weir knows {} without norms of q and k", p,
+                      c.arch->name);
   }
   return {};
 }
 
+// suffix: "" or "_shexp". Without a gate tensor, an up of twice the width holds gate and up one
+// below the other; of the single width it stands alone.
+Result<FeedForward> Loader::dense_ffn(const std::string& p, const std::string& suffix,
+                                      int32_t ffn_dim) {
+  const Config& c = config_;
+  const auto name = [&](const char* part, const char* kind) {
+    return p + part + suffix + "." + kind;
+  };
+  FeedForward f;
+  const gguf::Tensor* up = file_.find_tensor(name("ffn_up", "weight"));
+  const bool fused = !has(name("ffn_gate", "weight")) && up != nullptr && up->shape.size() == 2 &&
+                     up->shape[1] == 2 * static_cast<uint64_t>(ffn_dim);
+  if (fused) {
+    const auto n = static_cast<size_t>(ffn_dim);
+    WEIR_ASSIGN(const gguf::Tensor* both, checked(up->name, {c.dim, 2 * ffn_dim}));
+    WEIR_ASSIGN(f.gate, pack(*both, 0, n));
+    WEIR_ASSIGN(f.up, pack(*both, n, n));
+    count();
+  } else {
+    if (has(name("ffn_gate", "weight"))) {
+      WEIR_ASSIGN(f.gate, matrix(name("ffn_gate", "weight"), ffn_dim, c.dim));
+    } else if (c.arch->norm == NormKind::kRms) {  // those without a gate all have layer norms
+      return make_error(ErrorCode::kCorrupt, "tensor {} is missing; download or convert it again",
+                        name("ffn_gate", "weight"));
+    }
+    WEIR_ASSIGN(f.up, matrix(name("ffn_up", "weight"), ffn_dim, c.dim));
+  }
+  WEIR_ASSIGN(f.down, matrix(name("ffn_down", "weight"), c.dim, ffn_dim));
+  WEIR_ASSIGN(f.gate_bias, bias(name("ffn_gate", "bias"), ffn_dim, BiasRule::kOptional));
+  WEIR_ASSIGN(f.up_bias, bias(name("ffn_up", "bias"), ffn_dim, BiasRule::kOptional));
+  WEIR_ASSIGN(f.down_bias, bias(name("ffn_down", "bias"), c.dim, BiasRule::kOptional));
+  return f;
+}
+
+// Row e of a bias [experts, n]; empty when the file has none.
+Result<std::vector<float>> Loader::expert_biases(const std::string& name, int32_t n) {
+  if (!has(name)) return std::vector<float>{};
+  WEIR_ASSIGN(const gguf::Tensor* t, checked(name, {n, config_.expert.experts}));
+  std::vector<float> values(t->elements());
+  WEIR_TRY(quant::decode(t->type, t->data, values));
+  count();
+  return values;
+}
+
+Result<ExpertWeights> Loader::experts(const std::string& p) {
+  const ExpertConfig& e = config_.expert;
+  const int32_t dim = config_.dim;
+  ExpertWeights w;
+  WEIR_ASSIGN(const gguf::Tensor* router, checked(p + "ffn_gate_inp.weight", {dim, e.experts}));
+  w.router.resize(router->elements());
+  WEIR_TRY(quant::decode(router->type, router->data, w.router));
+  count();
+  WEIR_ASSIGN(w.router_bias, vector_if_present(p + "ffn_gate_inp.bias", e.experts));
+  WEIR_ASSIGN(const gguf::Tensor* gate,
+              checked(p + "ffn_gate_exps.weight", {dim, e.ffn_dim, e.experts}));
+  WEIR_ASSIGN(const gguf::Tensor* up,
+              checked(p + "ffn_up_exps.weight", {dim, e.ffn_dim, e.experts}));
+  WEIR_ASSIGN(const gguf::Tensor* down,
+              checked(p + "ffn_down_exps.weight", {e.ffn_dim, dim, e.experts}));
+  WEIR_ASSIGN(const auto gate_bias, expert_biases(p + "ffn_gate_exps.bias", e.ffn_dim));
+  WEIR_ASSIGN(const auto up_bias, expert_biases(p + "ffn_up_exps.bias", e.ffn_dim));
+  WEIR_ASSIGN(const auto down_bias, expert_biases(p + "ffn_down_exps.bias", dim));
+  const auto part = [](const std::vector<float>& all, size_t i, size_t n) {
+    if (all.empty()) return std::vector<float>{};
+    const auto at = all.begin() + static_cast<std::ptrdiff_t>(i * n);
+    return std::vector<float>(at, at + static_cast<std::ptrdiff_t>(n));
+  };
+  const auto ffn = static_cast<size_t>(e.ffn_dim);
+  const auto d = static_cast<size_t>(dim);
+  for (size_t i = 0; i < static_cast<size_t>(e.experts); ++i) {
+    FeedForward f;
+    WEIR_ASSIGN(f.gate, pack(*gate, i * ffn, ffn));
+    WEIR_ASSIGN(f.up, pack(*up, i * ffn, ffn));
+    WEIR_ASSIGN(f.down, pack(*down, i * d, d));
+    f.gate_bias = part(gate_bias, i, ffn);
+    f.up_bias = part(up_bias, i, ffn);
+    f.down_bias = part(down_bias, i, d);
+    w.experts.push_back(std::move(f));
+  }
+  for (int i = 0; i < 3; ++i) count();
+  if (e.shared_ffn_dim > 0) {
+    WEIR_ASSIGN(w.shared, dense_ffn(p, "_shexp", e.shared_ffn_dim));
+    if (has(p + "ffn_gate_inp_shexp.weight")) {
+      const std::string name = p + "ffn_gate_inp_shexp.weight";
+      const bool flat = file_.find_tensor(name)->shape.size() == 1;
+      WEIR_ASSIGN(const gguf::Tensor* t, flat ? checked(name, {dim}) : checked(name, {dim, 1}));
+      w.shared_gate.resize(d);
+      WEIR_TRY(quant::decode(t->type, t->data, w.shared_gate));
+      count();
+    }
+  }
+  return w;
+}
+
 Status Loader::load_ffn(const std::string& p, LayerWeights& w) {
   const Config& c = config_;
-  WEIR_ASSIGN(w.ffn_norm, vector(p + "ffn_norm.weight", c.dim));
-  WEIR_ASSIGN(w.gate, matrix(p + "ffn_gate.weight", c.ffn_dim, c.dim));
-  WEIR_ASSIGN(w.up, matrix(p + "ffn_up.weight", c.ffn_dim, c.dim));
-  WEIR_ASSIGN(w.down, matrix(p + "ffn_down.weight", c.dim, c.ffn_dim));
-  WEIR_ASSIGN(w.gate_bias, bias(p + "ffn_gate.bias", c.ffn_dim, BiasRule::kOptional));
-  WEIR_ASSIGN(w.up_bias, bias(p + "ffn_up.bias", c.ffn_dim, BiasRule::kOptional));
-  WEIR_ASSIGN(w.down_bias, bias(p + "ffn_down.bias", c.dim, BiasRule::kOptional));
+  if (c.arch->block == BlockKind::kPreNorm || c.arch->block == BlockKind::kSandwich) {
+    WEIR_ASSIGN(w.ffn_norm, norm(p + std::string(c.arch->ffn_norm)));
+  }
+  if (c.arch->block == BlockKind::kSandwich || c.arch->block == BlockKind::kPostNorm) {
+    WEIR_ASSIGN(w.ffn_post_norm, norm(p + "post_ffw_norm"));
+  }
+  if (c.expert.experts > 0 && has(p + "ffn_gate_inp.weight")) {
+    WEIR_ASSIGN(w.experts, experts(p));
+    return {};
+  }
+  WEIR_ASSIGN(w.ffn, dense_ffn(p, "", c.ffn_dim));
   return {};
 }
 
@@ -136,12 +312,25 @@ Status Loader::load_head(Weights& weights) {
   const bool tied = file_.find_tensor("output.weight") == nullptr;
   WEIR_ASSIGN(weights.output,
               matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
-  WEIR_ASSIGN(weights.output_norm, vector("output_norm.weight", c.dim));
-  WEIR_ASSIGN(weights.rope_factors, vector_if_present("rope_freqs.weight", c.rope.dims / 2));
+  WEIR_ASSIGN(weights.output_norm, norm("output_norm"));
+  if (c.arch->learned_positions) {
+    WEIR_ASSIGN(weights.positions, checked("position_embd.weight", {c.dim, c.context_tokens}));
+    count();
+  }
+  return load_rope_factors(weights);
+}
+
+Status Loader::load_rope_factors(Weights& weights) {
+  std::string name = "rope_freqs.weight";
+  if (has("rope_factors_long.weight")) {
+    name = context_tokens_ > config_.rope.original_context_tokens ? "rope_factors_long.weight"
+                                                                  : "rope_factors_short.weight";
+  }
+  WEIR_ASSIGN(weights.rope_factors, vector_if_present(name, config_.rope.dims / 2));
   for (const float f : weights.rope_factors) {
     if (!(f > 0)) {
-      return make_error(ErrorCode::kCorrupt,
-                        "tensor rope_freqs.weight holds {}; factors must be above 0", f);
+      return make_error(ErrorCode::kCorrupt, "tensor {} holds {}; factors must be above 0", name,
+                        f);
     }
   }
   return {};
@@ -163,9 +352,9 @@ Result<Weights> Loader::load() {
 }  // namespace
 
 Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa,
-                             kernels::ThreadPool& pool,
+                             kernels::ThreadPool& pool, int32_t context_tokens,
                              const std::function<void(size_t, size_t)>& progress) {
-  return Loader(file, config, isa, pool, progress).load();
+  return Loader(file, config, isa, pool, context_tokens, progress).load();
 }
 
 }  // namespace weir::model

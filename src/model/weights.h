@@ -17,36 +17,62 @@
 namespace weir::model {
 
 // Matrices are logical [out, in]; y = W·x. Bias vectors are empty where the model has none.
+struct NormWeights {
+  std::vector<float> weight;  // empty: no norm here
+  std::vector<float> bias;    // or empty
+
+  bool empty() const { return weight.empty(); }
+};
+
+struct FeedForward {
+  kernels::PackedMatrix gate;  // [ffn_dim, dim], or empty: the activation is applied to up
+  kernels::PackedMatrix up;    // [ffn_dim, dim]
+  kernels::PackedMatrix down;  // [dim, ffn_dim]
+  std::vector<float> gate_bias, up_bias, down_bias;
+};
+
+struct ExpertWeights {
+  std::vector<float> router;       // [experts, dim]
+  std::vector<float> router_bias;  // [experts], or empty
+  std::vector<FeedForward> experts;
+  FeedForward shared;              // its up is empty where there is none
+  std::vector<float> shared_gate;  // [dim]: sigmoid(shared_gate·x) weighs it; or empty
+
+  bool empty() const { return experts.empty(); }
+};
+
 struct LayerWeights {
-  std::vector<float> attn_norm;  // [dim]
-  std::vector<float> ffn_norm;   // [dim]
-  std::vector<float> q_norm;     // [head_dim], or empty
-  std::vector<float> k_norm;     // [head_dim], or empty
-  kernels::PackedMatrix q;       // [q_dim, dim]
-  kernels::PackedMatrix k;       // [kv_dim, dim]
-  kernels::PackedMatrix v;       // [kv_dim, dim]
-  kernels::PackedMatrix o;       // [dim, q_dim]
-  kernels::PackedMatrix gate;    // [ffn_dim, dim]
-  kernels::PackedMatrix up;      // [ffn_dim, dim]
-  kernels::PackedMatrix down;    // [dim, ffn_dim]
-  std::vector<float> q_bias, k_bias, v_bias, o_bias, gate_bias, up_bias, down_bias;
+  NormWeights attn_norm, attn_post_norm, ffn_norm, ffn_post_norm;  // [dim]
+  std::vector<float> q_norm;  // [head_dim] or [q_dim], or empty
+  std::vector<float> k_norm;  // [head_dim] or [kv_dim], or empty
+  kernels::PackedMatrix q;    // [q_dim, dim]
+  kernels::PackedMatrix k;    // [kv_dim, dim]
+  kernels::PackedMatrix v;    // [kv_dim, dim]
+  kernels::PackedMatrix o;    // [dim, q_dim]
+  std::vector<float> q_bias, k_bias, v_bias, o_bias;
+  std::vector<float> sinks;  // [heads], or empty
+  FeedForward ffn;           // dense layers
+  ExpertWeights experts;     // the others
 };
 
 struct Weights {
   const gguf::Tensor* embedding =
       nullptr;  // [vocab, dim] in the file's mapping; rows are decoded as needed
+  const gguf::Tensor* positions = nullptr;  // [context, dim] in the mapping, or nullptr
   std::vector<LayerWeights> layers;
-  std::vector<float> output_norm;   // [dim]
+  NormWeights output_norm;          // [dim]
   kernels::PackedMatrix output;     // [vocab, dim]; from the embedding when tied
   std::vector<float> rope_factors;  // [rope dims / 2], or empty
   uint64_t packed_bytes = 0;        // of all matrices
 };
 
-// Checks every tensor's presence, shape, type and finiteness, then packs. `file` must outlive the
-// result. progress(tensors done, all), on the calling thread. Errors: kCorrupt (missing tensor,
-// wrong shape, NaN), kUnsupported (tensor type without a kernel), each naming the tensor.
+// context_tokens: how far positions will go; chooses between the long and short factors of models
+// that have both. Checks every tensor's presence, shape, type and finiteness, then packs. `file`
+// must outlive the result. progress(tensors done, all), on the calling thread. Errors: kCorrupt
+// (missing tensor, wrong shape, NaN), kUnsupported (tensor type without a kernel), each naming the
+// tensor.
 Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa,
-                             kernels::ThreadPool& pool,
+                             kernels::ThreadPool& pool, int32_t context_tokens,
                              const std::function<void(size_t, size_t)>& progress);
 
 }  // namespace weir::model

@@ -1,11 +1,13 @@
 // The buffers of a forward pass, allocated once at load for the largest step.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "model/config.h"
+#include "model/router.h"
 
 namespace weir::model {
 
@@ -18,9 +20,18 @@ struct Workspace {
     k.resize(n * static_cast<size_t>(c.kv_dim()));
     v.resize(n * static_cast<size_t>(c.kv_dim()));
     attention.resize(n * static_cast<size_t>(c.q_dim()));
-    hidden.resize(n * static_cast<size_t>(c.ffn_dim));
+    const int32_t widest = std::max({c.ffn_dim, c.expert.ffn_dim, c.expert.shared_ffn_dim});
+    hidden.resize(n * static_cast<size_t>(widest));
+    branch.resize(n * static_cast<size_t>(c.dim));
+    if (c.expert.experts > 0) {
+      expert_in.resize(n * static_cast<size_t>(c.dim));
+      expert_out.resize(n * static_cast<size_t>(c.dim));
+      routes.resize(n * static_cast<size_t>(c.expert.used));
+    }
     cos.resize(n * static_cast<size_t>(c.rope.dims / 2));
     sin.resize(cos.size());
+    window_cos.resize(cos.size());
+    window_sin.resize(cos.size());
   }
 
   std::vector<float> x;          // [tokens, dim] residual stream
@@ -28,9 +39,15 @@ struct Workspace {
   std::vector<float> k;          // [tokens, kv_heads, head_dim]
   std::vector<float> v;          // [tokens, kv_heads, head_dim]
   std::vector<float> attention;  // [tokens, heads, head_dim]
-  std::vector<float> hidden;     // [tokens, ffn_dim]
+  std::vector<float> hidden;     // [tokens, ffn_dim of the layer or of an expert]
+  std::vector<float> branch;     // [tokens, dim] what a part adds, where it is not added at once
   std::vector<float> cos, sin;   // [tokens, rope dims / 2]
+  std::vector<float> window_cos, window_sin;  // the same for layers with a window
+  std::vector<float> expert_in;               // [tokens of one expert, dim]
+  std::vector<float> expert_out;              // [tokens of one expert, dim]
+  std::vector<Route> routes;                  // [tokens, used experts]
   kernels::Activations activations;
+  kernels::Activations expert_activations;
   std::vector<kernels::AttentionChunk> chunks;
 };
 

@@ -194,7 +194,9 @@ void store_outputs(const TileState<V>& t, const AttentionTile& tile) {
   for (size_t i = 0; i < tile.tokens; ++i) {
     for (size_t g = 0; g < tile.group; ++g) {
       const size_t r = i * tile.group + g;
-      const V scale = V::set(1.0F / reduce_add(t.sum[r]));
+      float total = reduce_add(t.sum[r]);
+      if (tile.sinks != nullptr) total += reduce_max(exp(V::set(tile.sinks[g] - t.top[r])));
+      const V scale = V::set(1.0F / total);
       float* out = tile.out + i * tile.ldo + g * hd;
       for (size_t d = 0; d < hd; d += V::kWidth) {
         (V::load(t.out + r * kRowStride + d) * scale).store(out + d);

@@ -28,7 +28,11 @@ constexpr Kernels make_table(Isa isa, bool biased_q8) {
   k.quantize_row = quantize_row<V>;
   k.rms_norm_row = rms_norm_row<V>;
   k.rope_row = rope_row<V>;
-  k.silu_mul = silu_mul<V>;
+  k.layer_norm_row = layer_norm_row<V>;
+  k.gate = gate<V>;
+  k.activate = activate<V>;
+  k.scale = scale<V>;
+  k.softcap = softcap<V>;
   k.add = add<V>;
   k.softmax = softmax<V>;
   k.argmax = argmax<V>;

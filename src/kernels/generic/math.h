@@ -41,4 +41,33 @@ inline V tanh(V x) {
   return V::set(1.0F) - V::set(2.0F) / (exp(x + x) + V::set(1.0F));
 }
 
+// x Phi(x) with the tanh approximation of Phi: 0.5 (1 + tanh u) = 1 - 1 / (exp(2u) + 1).
+template <typename V>
+inline V gelu_tanh(V x) {
+  const V u = x * fma(x * x, V::set(0.044715F * 0.7978845608F), V::set(0.7978845608F));
+  return x - x / (exp(u + u) + V::set(1.0F));
+}
+
+// x Phi(x); 1 - Phi(|x|) by Abramowitz and Stegun 7.1.26.
+template <typename V>
+inline V gelu(V x) {
+  const V z = abs(x) * V::set(0.70710678F);
+  const V t = V::set(1.0F) / fma(z, V::set(0.3275911F), V::set(1.0F));
+  V p = V::set(1.061405429F);
+  p = fma(p, t, V::set(-1.453152027F));
+  p = fma(p, t, V::set(1.421413741F));
+  p = fma(p, t, V::set(-0.284496736F));
+  p = fma(p, t, V::set(0.254829592F));
+  const V tail = V::set(0.5F) * p * t * exp(V::zero() - z * z);
+  return x * (tail + zero_if_less(x, V::zero(), V::set(1.0F) - tail - tail));
+}
+
+// The gate of gpt-oss (its published modelling code).
+template <typename V>
+inline V swiglu_oai(V gate, V up) {
+  const V g = min(gate, V::set(7.0F));
+  const V u = max(min(up, V::set(7.0F)), V::set(-7.0F));
+  return g / (V::set(1.0F) + exp(V::set(-1.702F) * g)) * (u + V::set(1.0F));
+}
+
 }  // namespace weir::kernels::generic

@@ -47,15 +47,68 @@ void rms_norm_row(const float* x, size_t cols, const float* weight, float epsilo
   });
 }
 
+// (x - mean) / sqrt(variance + epsilon) * weight (+ bias).
 template <typename V>
-void silu_mul(const float* gate, const float* up, size_t count, float* y) {
+void layer_norm_row(const float* x, size_t cols, const float* weight, const float* bias,
+                    float epsilon, float* y) {
+  V sum = V::zero();
+  for_vectors<V>(cols, [&](size_t i, size_t n) { sum = sum + V::load_n(x + i, n); });
+  const V mean = V::set(reduce_add(sum) / static_cast<float>(cols));
+  for_vectors<V>(cols, [&](size_t i, size_t n) { (V::load_n(x + i, n) - mean).store_n(y + i, n); });
+  const float variance = dot<V>(y, y, cols) / static_cast<float>(cols);
+  const V scale = V::set(1.0F / __builtin_sqrtf(variance + epsilon));
+  for_vectors<V>(cols, [&](size_t i, size_t n) {
+    V v = V::load_n(y + i, n) * scale * V::load_n(weight + i, n);
+    if (bias != nullptr) v = v + V::load_n(bias + i, n);
+    v.store_n(y + i, n);
+  });
+}
+
+template <typename V, typename F>
+void gate_with(const float* gate, const float* up, size_t count, float* y, F f) {
   for_vectors<V>(count, [&](size_t i, size_t n) {
     if (n == V::kWidth) {
-      (silu(V::load(gate + i)) * V::load(up + i)).store(y + i);
+      f(V::load(gate + i), V::load(up + i)).store(y + i);
     } else {
-      (silu(V::load_n(gate + i, n)) * V::load_n(up + i, n)).store_n(y + i, n);
+      f(V::load_n(gate + i, n), V::load_n(up + i, n)).store_n(y + i, n);
     }
   });
+}
+
+template <typename V>
+void gate(Activation activation, const float* gate, const float* up, size_t n, float* y) {
+  switch (activation) {
+    case Activation::kSilu:
+      return gate_with<V>(gate, up, n, y, [](V g, V u) { return silu(g) * u; });
+    case Activation::kGeluTanh:
+      return gate_with<V>(gate, up, n, y, [](V g, V u) { return gelu_tanh(g) * u; });
+    case Activation::kGelu:
+      return gate_with<V>(gate, up, n, y, [](V g, V u) { return gelu(g) * u; });
+    case Activation::kSwigluOai:
+      return gate_with<V>(gate, up, n, y, [](V g, V u) { return swiglu_oai(g, u); });
+  }
+}
+
+template <typename V, typename F>
+void map_row(float* x, size_t count, F f) {
+  for_vectors<V>(count, [&](size_t i, size_t n) { f(V::load_n(x + i, n)).store_n(x + i, n); });
+}
+
+template <typename V>
+void activate(Activation activation, float* x, size_t n) {
+  if (activation == Activation::kSilu) return map_row<V>(x, n, [](V v) { return silu(v); });
+  if (activation == Activation::kGelu) return map_row<V>(x, n, [](V v) { return gelu(v); });
+  map_row<V>(x, n, [](V v) { return gelu_tanh(v); });
+}
+
+template <typename V>
+void scale(float factor, float* x, size_t n) {
+  map_row<V>(x, n, [&](V v) { return v * V::set(factor); });
+}
+
+template <typename V>
+void softcap(float cap, float* x, size_t n) {
+  map_row<V>(x, n, [&](V v) { return tanh(v * V::set(1.0F / cap)) * V::set(cap); });
 }
 
 template <typename V>
