@@ -21,6 +21,7 @@ struct ActivationAccess {
       view.scales = a.scales_.as<float>() + first;
       view.neg8_sums = a.neg8_sums_.as<int32_t>() + first;
       view.scaled_sums = a.scaled_sums_.as<float>() + first;
+      view.half_sums = a.half_sums_.as<int32_t>() + 2 * first;
     }
     return view;
   }
@@ -61,17 +62,20 @@ void Activations::reserve(size_t tokens, size_t cols) {
   grow(scales_, blocks * sizeof(float));
   grow(neg8_sums_, blocks * sizeof(int32_t));
   grow(scaled_sums_, blocks * sizeof(float));
+  grow(half_sums_, blocks * 2 * sizeof(int32_t));
 }
 
 void Activations::quantize_row(const Kernels& kernels, size_t token) {
   const size_t blocks = cols_ / kBlock;
-  const size_t slot = token / tile_width_ * blocks * tile_width_ + token % tile_width_;
+  const size_t tile = token / tile_width_ * blocks * tile_width_;
+  const size_t slot = tile + token % tile_width_;
   QuantizedRow out;
   out.codes = codes_.as<int8_t>() + slot * kBlock;
   out.code_stride = tile_width_ * kBlock;
   out.scales = scales_.as<float>() + slot;
   out.neg8_sums = neg8_sums_.as<int32_t>() + slot;
   out.scaled_sums = scaled_sums_.as<float>() + slot;
+  out.half_sums = half_sums_.as<int32_t>() + tile + slot;
   out.stride = tile_width_;
   kernels.quantize_row(x_ + token * ldx_, cols_, out);
 }

@@ -64,6 +64,7 @@ class Activations {
   AlignedBuffer scales_;       // [tiles][cols / 32][tile_width] f32
   AlignedBuffer neg8_sums_;    // the same shape, int32: -8 * sum of the block's codes
   AlignedBuffer scaled_sums_;  // the same shape, f32: scale * sum of the block's codes
+  AlignedBuffer half_sums_;    // [tiles][cols / 32][2][tile_width] int32: sums of half a block
 };
 
 // One product of a region: y[t * ldy + r] = (add ? y : 0) + W·x (+ bias[r]), t < tokens, r < rows.

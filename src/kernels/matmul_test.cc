@@ -51,11 +51,12 @@ struct Shape {
 class MatmulTypes : public testing::TestWithParam<TensorType> {};
 
 // Against float64 over quant::decode. Native formats keep their weights exactly, so only f32
-// summation remains; Q4_K rounds scale products to f16 and the others round weights to 8 bits.
+// summation remains; k-quants round scale products to f16 and the others round weights to 8 bits.
 TEST_P(MatmulTypes, FollowTheFloat64Reference) {
   const TensorType type = GetParam();
   const bool integer = *panel_format(type) >= PanelFormat::kQ4;
   const bool exact = !integer || type == TensorType::kQ4_0 || type == TensorType::kQ4_1 ||
+                     type == TensorType::kQ5_0 || type == TensorType::kQ5_1 ||
                      type == TensorType::kQ8_0 || type == TensorType::kIQ4_NL ||
                      type == TensorType::kMXFP4;
   ThreadPool pool(2);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/block_readers.h"
 #include "kernels/table.h"
 #include "quant/codec.h"
 #include "quant/half.h"
@@ -16,9 +17,6 @@ namespace {
 using gguf::TensorType;
 
 constexpr size_t kLine = 64;
-constexpr size_t kQ4KBytes = 144;
-constexpr size_t kIq4XsBytes = 136;
-
 struct Shape {
   size_t rows;  // of a panel
   size_t cols;
@@ -26,10 +24,6 @@ struct Shape {
   bool biased_q8;
 
   size_t blocks() const { return cols / kBlock; }
-  size_t code_bytes() const { return kBlock * rows * (format == PanelFormat::kQ8 ? 2 : 1) / 2; }
-  size_t block_bytes() const {
-    return code_bytes() + rows * (format == PanelFormat::kQ4Min ? 4 : 2);
-  }
   size_t panel_bytes() const {
     size_t bytes = 0;
     switch (format) {
@@ -40,29 +34,15 @@ struct Shape {
       case PanelFormat::kBF16:
         bytes = cols * rows * 2;
         break;
-      case PanelFormat::kQ4:
-      case PanelFormat::kQ4Min:
-      case PanelFormat::kIq4:
-      case PanelFormat::kE2m1:
-      case PanelFormat::kQ8:
-        bytes = blocks() * block_bytes();
+      default:
+        bytes = blocks() * block_bytes(format) * rows;
         break;
     }
     return (bytes + kLine - 1) / kLine * kLine;
   }
 };
 
-// One block of 32 values of one row, on its way into a panel.
-struct Block {
-  uint8_t codes[kBlock];  // 4-bit: 16 pairs as put_nibbles wants them; 8-bit: two's complement
-  uint16_t scale;         // f16
-  uint16_t min;           // f16, kQ4Min only
-};
-
-void store_u16(uint8_t* p, uint16_t v) { std::memcpy(p, &v, sizeof v); }
-
-// A block's 4-bit codes as ggml stores them: 16 bytes, low nibbles k = 0 .. 15, high nibbles k = 16
-// .. 31. A panel keeps the pairs and only deals the bytes out to the groups, four at a time.
+// The pairs of nibbles keep their order and are only dealt out to the groups, four at a time.
 void put_nibbles(const Shape& s, uint8_t* out, size_t row, const uint8_t* pairs) {
   for (size_t g = 0; g < kBlock / 8; ++g)
     std::memcpy(out + (g * s.rows + row) * 4, pairs + g * 4, 4);
@@ -78,114 +58,54 @@ void put_bytes(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes) {
   }
 }
 
+// Two bits of each code from bit `from`.
+void put_two_bits(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes, size_t from) {
+  for (size_t k = 0; k < kBlock; ++k) {
+    const size_t g = k / 4;
+    uint8_t& byte = out[(g / 4 * s.rows + row) * 4 + k % 4];
+    byte = static_cast<uint8_t>(byte | (codes[k] >> from & 3U) << (2 * (g % 4)));
+  }
+}
+
+void put_one_bit(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes, size_t from) {
+  (void)s;
+  for (size_t k = 0; k < kBlock; ++k) {
+    uint8_t& byte = out[row * 4 + k % 4];
+    byte = static_cast<uint8_t>(byte | (codes[k] >> from & 1U) << (k / 4));
+  }
+}
+
+// Codes that are one unsigned byte each, field by field. The panel's bytes are zero before.
+void put_bit_fields(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes) {
+  const PanelFormat f = s.format;
+  if (low_bits(f) == 2) {
+    put_two_bits(s, out, row, codes, 0);
+  } else {
+    uint8_t pairs[kBlock / 2];
+    for (size_t k = 0; k < kBlock / 2; ++k)
+      pairs[k] = static_cast<uint8_t>((codes[k] & 15U) | (codes[k + kBlock / 2] & 15U) << 4);
+    put_nibbles(s, out, row, pairs);
+  }
+  uint8_t* high = out + low_bytes(f) * s.rows;
+  if (high_bits(f) == 1) put_one_bit(s, high, row, codes, low_bits(f));
+  if (high_bits(f) == 2) put_two_bits(s, high, row, codes, low_bits(f));
+}
+
 void put_block(const Shape& s, std::byte* panel, size_t row, size_t b, const Block& block) {
-  auto* out = reinterpret_cast<uint8_t*>(panel) + b * s.block_bytes();
-  if (s.format == PanelFormat::kQ8) {
+  const PanelFormat f = s.format;
+  auto* out = reinterpret_cast<uint8_t*>(panel) + b * block_bytes(f) * s.rows;
+  if (f == PanelFormat::kQ8) {
     put_bytes(s, out, row, block.codes);
+  } else if (bit_fields(f)) {
+    put_bit_fields(s, out, row, block.codes);
   } else {
     put_nibbles(s, out, row, block.codes);
   }
-  store_u16(out + s.code_bytes() + 2 * row, block.scale);
-  if (s.format == PanelFormat::kQ4Min)
-    store_u16(out + s.code_bytes() + 2 * (s.rows + row), block.min);
-}
-
-uint16_t load_u16(const std::byte* p) {
-  uint16_t v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-}
-
-// Block b of a row stored as Q4_0, IQ4_NL, Q4_1 or Q8_0 (block_q4_0 and so on of
-// ggml-common.h).
-Block read_native(TensorType type, const std::byte* row, size_t b) {
-  Block block{};
-  if (type == TensorType::kQ4_0 || type == TensorType::kIQ4_NL) {
-    const std::byte* p = row + b * 18;
-    block.scale = load_u16(p);
-    std::memcpy(block.codes, p + 2, kBlock / 2);
-  } else if (type == TensorType::kQ4_1) {
-    const std::byte* p = row + b * 20;
-    block.scale = load_u16(p);
-    block.min = load_u16(p + 2);
-    std::memcpy(block.codes, p + 4, kBlock / 2);
-  } else {
-    const std::byte* p = row + b * 34;
-    block.scale = load_u16(p);
-    std::memcpy(block.codes, p + 2, kBlock);
+  uint8_t* halves = out + code_bytes(f) * s.rows;
+  for (size_t h = 0; h < scales(f); ++h) {
+    std::memcpy(halves + 2 * (h * s.rows + row), &block.scale[h], 2);
+    if (has_min(f)) std::memcpy(halves + 2 * ((scales(f) + h) * s.rows + row), &block.min[h], 2);
   }
-  return block;
-}
-
-// f16 of a scale that a product or a division made. False when it does not fit.
-bool to_scale(float value, uint16_t* half) {
-  *half = quant::f32_to_f16(value);
-  return (*half & 0x7c00) != 0x7c00;
-}
-
-// Block b of a row of Q4_K: 8 blocks of 32 with 6-bit scales and mins, w = d * scale * code - dmin
-// * min (block_q4_K and get_scale_min_k4 of ggml).
-bool read_q4_k(const std::byte* row, size_t b, Block* block) {
-  const std::byte* p = row + b / 8 * kQ4KBytes;
-  const auto* packed = reinterpret_cast<const uint8_t*>(p + 4);
-  const size_t i = b % 8;
-  uint8_t scale;
-  uint8_t min;
-  if (i < 4) {
-    scale = packed[i] & 63;
-    min = packed[i + 4] & 63;
-  } else {
-    scale = static_cast<uint8_t>((packed[i + 4] & 15) | ((packed[i - 4] >> 6) << 4));
-    min = static_cast<uint8_t>((packed[i + 4] >> 4) | ((packed[i] >> 6) << 4));
-  }
-  const auto* codes = reinterpret_cast<const uint8_t*>(p + 16 + i / 2 * 32);
-  const unsigned shift = i % 2 == 0 ? 0 : 4;
-  for (size_t k = 0; k < kBlock / 2; ++k) {
-    const unsigned low = (codes[k] >> shift) & 15U;
-    const unsigned high = (codes[k + kBlock / 2] >> shift) & 15U;
-    block->codes[k] = static_cast<uint8_t>(low | high << 4);
-  }
-  const float d = quant::f16_to_f32(load_u16(p));
-  const float dmin = quant::f16_to_f32(load_u16(p + 2));
-  return to_scale(d * scale, &block->scale) && to_scale(-dmin * min, &block->min);
-}
-
-// Block b of a row of IQ4_XS: 8 blocks of 32 with 6-bit scales, low nibbles first, then pairs of
-// high bits (block_iq4_xs of ggml).
-bool read_iq4_xs(const std::byte* row, size_t b, Block* block) {
-  const std::byte* p = row + b / 8 * kIq4XsBytes;
-  const size_t i = b % 8;
-  const unsigned low = std::to_integer<unsigned>(p[4 + i / 2]) >> (i % 2 * 4) & 15U;
-  const unsigned high = static_cast<unsigned>(load_u16(p + 2)) >> (2 * i) & 3U;
-  std::memcpy(block->codes, p + 8 + i * (kBlock / 2), kBlock / 2);
-  const float scale = static_cast<float>(static_cast<int>(low | high << 4) - 32);
-  return to_scale(quant::f16_to_f32(load_u16(p)) * scale, &block->scale);
-}
-
-// Block b of a row of MXFP4. Its scale is a power of two; below 2^-24, the least of f16, it counts
-// as 0.
-bool read_mxfp4(const std::byte* row, size_t b, Block* block) {
-  const std::byte* p = row + b * 17;
-  std::memcpy(block->codes, p + 1, kBlock / 2);
-  // 2^(e - 127), halved because the values of the codes are doubled.
-  return to_scale(std::ldexp(1.0F, std::to_integer<int>(p[0]) - 128), &block->scale);
-}
-
-// Rounds 32 decoded values to signed 8 bits.
-bool encode_q8(const float* x, Block* block) {
-  float amax = 0.0F;
-  for (size_t k = 0; k < kBlock; ++k) {
-    if (!std::isfinite(x[k])) return false;
-    amax = std::max(amax, std::fabs(x[k]));
-  }
-  if (!to_scale(amax / 127.0F, &block->scale)) return false;
-  // The codes are for the scale that the kernel will read, after its rounding to f16.
-  const float scale = quant::f16_to_f32(block->scale);
-  for (size_t k = 0; k < kBlock; ++k) {
-    const float code = scale > 0.0F ? std::nearbyint(x[k] / scale) : 0.0F;
-    block->codes[k] = static_cast<uint8_t>(static_cast<int8_t>(std::clamp(code, -127.0F, 127.0F)));
-  }
-  return true;
 }
 
 struct Source {
@@ -201,7 +121,7 @@ bool pack_row_as_q8(const Shape& s, const Source& source, const std::byte* row, 
   if (!quant::decode(source.type, {row, source.row_bytes}, values).ok()) return false;
   for (size_t b = 0; b < s.blocks(); ++b) {
     Block block{};
-    if (!encode_q8(values.data() + b * kBlock, &block)) return false;
+    if (!round_to_q8(values.data() + b * kBlock, &block)) return false;
     put_block(s, panel, r, b, block);
   }
   return true;
@@ -226,8 +146,8 @@ void pack_floats(const Shape& s, const std::byte* row, size_t r, std::byte* pane
     std::memcpy(out + k * s.rows + r, row + k * sizeof(T), sizeof(T));
 }
 
-template <typename Read>
-bool pack_blocks(const Shape& s, const std::byte* row, size_t r, std::byte* panel, Read read) {
+bool pack_blocks(const Shape& s, const std::byte* row, size_t r, std::byte* panel,
+                 BlockReader read) {
   for (size_t b = 0; b < s.blocks(); ++b) {
     Block block{};
     if (!read(row, b, &block)) return false;
@@ -249,22 +169,12 @@ bool pack_row(const Shape& s, const Source& source, const std::byte* row, size_t
     case TensorType::kBF16:
       pack_floats<uint16_t>(s, row, r, panel);
       return true;
-    case TensorType::kQ4_0:
-    case TensorType::kQ4_1:
-    case TensorType::kQ8_0:
-    case TensorType::kIQ4_NL:
-      for (size_t b = 0; b < s.blocks(); ++b)
-        put_block(s, panel, r, b, read_native(source.type, row, b));
-      return true;
-    case TensorType::kQ4_K:
-      return pack_blocks(s, row, r, panel, read_q4_k);
-    case TensorType::kIQ4_XS:
-      return pack_blocks(s, row, r, panel, read_iq4_xs);
-    case TensorType::kMXFP4:
-      return pack_blocks(s, row, r, panel, read_mxfp4);
     default:
-      return pack_row_as_q8(s, source, row, r, panel);
+      break;
   }
+  const BlockReader read = block_reader(source.type);
+  return read != nullptr ? pack_blocks(s, row, r, panel, read)
+                         : pack_row_as_q8(s, source, row, r, panel);
 }
 
 }  // namespace
@@ -283,6 +193,17 @@ Result<PanelFormat> panel_format(TensorType type) {
     case TensorType::kQ4_1:
     case TensorType::kQ4_K:
       return PanelFormat::kQ4Min;
+    case TensorType::kQ5_0:
+      return PanelFormat::kQ5;
+    case TensorType::kQ5_1:
+    case TensorType::kQ5_K:
+      return PanelFormat::kQ5Min;
+    case TensorType::kQ2_K:
+      return PanelFormat::kQ2Min;
+    case TensorType::kQ3_K:
+      return PanelFormat::kQ3;
+    case TensorType::kQ6_K:
+      return PanelFormat::kQ6;
     case TensorType::kIQ4_NL:
     case TensorType::kIQ4_XS:
       return PanelFormat::kIq4;

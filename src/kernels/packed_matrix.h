@@ -2,9 +2,11 @@
 // AVX-512, 8 on AVX2).
 //
 // Panel of R rows of an integer format, K in blocks of 32, one forward stream:
-//   per block: codes [groups][R][4] bytes, scales [R] f16, for kQ4Min mins [R] f16.
-//   4 consecutive K of one row lie together, so one R*4-byte load meets one broadcast of 4
-//   activation codes. 8-bit: 8 groups. 4-bit: 4 groups, low nibble = k, high nibble = k + 16.
+//   per block: low bits of the codes, high bits, scales [1 or 2][R] f16, mins [1 or 2][R] f16.
+//   4 consecutive K of one row (a group) lie together, so one R*4-byte load meets one broadcast of
+//   4 activation codes. In byte i of row r of a load: 8 bits: load g holds k = 4g + i. 4 bits: load
+//   g holds k = 4g + i low, k = 16 + 4g + i high. 2 bits: load j holds k = 4 (4j + f) + i in bits
+//   2f. 1 bit: k = 4g + i in bit g. Two scales: of k < 16 and of k >= 16.
 // Panel of a float format: [K][R] values. Rows past the end are zero. Panels start at multiples of
 // 64 bytes.
 #pragma once
@@ -17,26 +19,14 @@
 #include "gguf/tensor_type.h"
 #include "kernels/aligned_buffer.h"
 #include "kernels/isa.h"
+#include "kernels/panel_format.h"
 #include "kernels/thread_pool.h"
 
 namespace weir::kernels {
 
-enum class PanelFormat : uint8_t {
-  kF32,
-  kF16,
-  kBF16,
-  kQ4,     // w = d * (code - 8)
-  kQ4Min,  // w = d * code + m
-  kIq4,    // w = d * quant::kIq4Values[code]
-  kE2m1,   // w = d * quant::kE2m1Values[code]
-  kQ8,     // w = d * code, code in [-128, 127]; AVX-512 stores code + 128
-};
-inline constexpr size_t kPanelFormats = 8;
-
-// The panel format a tensor type is stored in: its own for F32 F16 BF16 Q4_0 Q4_1 Q8_0; Q4_K
-// becomes kQ4Min (same codes, scale products rounded to f16), F64 kF32, IQ4_NL and IQ4_XS kIq4
-// (scale products rounded to f16), MXFP4 kE2m1; the other block formats are decoded and rounded to
-// kQ8. Errors: kUnsupported.
+// The panel format a tensor type is stored in. Codes are always kept; k-quants, IQ4_XS and MXFP4
+// get their scale products rounded to f16; F64 becomes kF32; the other block formats are decoded
+// and rounded to kQ8. Errors: kUnsupported.
 Result<PanelFormat> panel_format(gguf::TensorType type);
 
 // Bytes of the packed form for memory planning before loading. Precondition: cols as pack() wants.

@@ -12,7 +12,6 @@
 
 namespace weir::kernels {
 
-inline constexpr size_t kBlock = 32;  // K per scale
 inline constexpr size_t kMaxTileTokens =
     12;  // tokens per micro-kernel: 12 accumulators + 8 code vectors + scales in 32 registers
 
@@ -24,6 +23,7 @@ struct ActivationView {
   const float* scales = nullptr;       // [cols / 32][width]
   const int32_t* neg8_sums = nullptr;  // [cols / 32][width]: -8 * sum of the block's codes
   const float* scaled_sums = nullptr;  // [cols / 32][width]: scale * sum of the block's codes
+  const int32_t* half_sums = nullptr;  // [cols / 32][2][width]: sum of the codes of each half
   size_t width = 0;                    // of the tile; at least the tokens in it
 };
 
@@ -34,6 +34,7 @@ struct QuantizedRow {
   float* scales = nullptr;
   int32_t* neg8_sums = nullptr;
   float* scaled_sums = nullptr;
+  int32_t* half_sums = nullptr;  // the second half's at [stride]
   size_t stride = 0;
 };
 

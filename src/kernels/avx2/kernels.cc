@@ -70,48 +70,111 @@ inline __m256i dot_table(const uint8_t* p, const int32_t* quads, const int8_t* v
   return sum;
 }
 
+// Bits 2f and 2f + 1 of load j as bytes: group g = 4j + f.
+inline __m256i two_bits(const uint8_t* field, size_t g) {
+  const __m256i all = load_codes(field + g / 4 * kRows * 4);
+  return _mm256_and_si256(_mm256_srli_epi16(all, static_cast<int>(2 * (g % 4))),
+                          _mm256_set1_epi8(3));
+}
+
+// Group g of a format of bit fields, as unsigned bytes.
+template <PanelFormat F>
+inline __m256i group_codes(const uint8_t* p, size_t g) {
+  __m256i code;
+  if constexpr (low_bits(F) == 2) {
+    code = two_bits(p, g);
+  } else {
+    const __m256i both = load_codes(p + g % 4 * kRows * 4);
+    code = _mm256_and_si256(g < 4 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
+  }
+  const uint8_t* high = p + low_bytes(F) * kRows;
+  if constexpr (high_bits(F) == 1) {
+    const __m256i bit = _mm256_and_si256(_mm256_srli_epi16(load_codes(high), static_cast<int>(g)),
+                                         _mm256_set1_epi8(1));
+    code = _mm256_or_si256(code, _mm256_slli_epi16(bit, low_bits(F)));
+  }
+  if constexpr (high_bits(F) == 2)
+    code = _mm256_or_si256(code, _mm256_slli_epi16(two_bits(high, g), low_bits(F)));
+  return code;
+}
+
+// Unsigned codes of one half against the activations; 2 * 2 * 63 * 127 = 32004 fits 16 bits.
+template <PanelFormat F>
+inline __m256i dot_half(const uint8_t* p, const int32_t* quads, size_t half) {
+  __m256i sum = _mm256_setzero_si256();
+#pragma GCC unroll 2
+  for (size_t g = 4 * half; g < 4 * half + 4; g += 2) {
+    const __m256i pairs = _mm256_add_epi16(
+        _mm256_maddubs_epi16(group_codes<F>(p, g), _mm256_set1_epi32(quads[g])),
+        _mm256_maddubs_epi16(group_codes<F>(p, g + 1), _mm256_set1_epi32(quads[g + 1])));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  return sum;
+}
+
+// Dot products of one block under its one scale, the zero point taken off.
+template <PanelFormat F>
+inline __m256i dot_block(const uint8_t* codes, const int32_t* quads, int32_t neg8_sum) {
+  if constexpr (F == PanelFormat::kQ8) return dot_q8(codes, quads);
+  if constexpr (F == PanelFormat::kIq4) return dot_table(codes, quads, quant::kIq4Values);
+  if constexpr (F == PanelFormat::kE2m1) return dot_table(codes, quads, quant::kE2m1Values);
+  __m256i s;
+  if constexpr (bit_fields(F)) {
+    s = _mm256_add_epi32(dot_half<F>(codes, quads, 0), dot_half<F>(codes, quads, 1));
+  } else {
+    s = dot_q4(codes, quads);
+  }
+  return _mm256_add_epi32(s, _mm256_set1_epi32(neg8_sum * (zero_point(F) / 8)));
+}
+
 template <PanelFormat F>
 struct IntegerTile {
-  static constexpr size_t kBlockBytes = F == PanelFormat::kQ8 ? kBlock * kRows : kBlock * kRows / 2;
+  static constexpr size_t kScales = scales(F);
+  static constexpr size_t kCodeBytes = code_bytes(F) * kRows;
 
-  // Codes, scales and mins of one block.
-  static constexpr size_t kStreamBytes = kBlockBytes + kRows * (F == PanelFormat::kQ4Min ? 4 : 2);
+  // acc + block b of token m.
+  static __m256 add_block(const uint8_t* codes, const ActivationView& a, size_t b, size_t m,
+                          __m256 acc) {
+    const auto* quads = reinterpret_cast<const int32_t*>(a.codes + (b * a.width + m) * kBlock);
+    const float x_scale = a.scales[b * a.width + m];
+    const int32_t* halves = a.half_sums + 2 * b * a.width + m;
+    const uint8_t* d = codes + kCodeBytes;
+#pragma GCC unroll 2
+    for (size_t h = 0; h < kScales; ++h) {
+      __m256i s;
+      if constexpr (kScales == 1) {
+        s = dot_block<F>(codes, quads, a.neg8_sums[b * a.width + m]);
+      } else {
+        s = _mm256_sub_epi32(dot_half<F>(codes, quads, h),
+                             _mm256_set1_epi32(zero_point(F) * halves[h * a.width]));
+      }
+      const __m256 scale = _mm256_mul_ps(load_halves(d + 2 * kRows * h), _mm256_set1_ps(x_scale));
+      acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), scale, acc);
+    }
+    if constexpr (has_min(F)) {
+#pragma GCC unroll 2
+      for (size_t h = 0; h < kScales; ++h) {
+        const float x_sum = kScales == 1 ? a.scaled_sums[b * a.width + m]
+                                         : x_scale * static_cast<float>(halves[h * a.width]);
+        acc =
+            _mm256_fmadd_ps(load_halves(d + 2 * kRows * (kScales + h)), _mm256_set1_ps(x_sum), acc);
+      }
+    }
+    return acc;
+  }
 
   template <size_t M>
   static void run(const std::byte* panel, size_t cols, const ActivationView& a, float* y,
                   size_t ldy, size_t rows, bool add) {
     const size_t blocks = cols / kBlock;
     const auto* codes = reinterpret_cast<const uint8_t*>(panel);
-    const int8_t* x = a.codes;
     __m256 acc[M];
 #pragma GCC unroll 4
     for (size_t m = 0; m < M; ++m) acc[m] = _mm256_setzero_ps();
     for (size_t b = 0; b < blocks; ++b) {
-      const __m256 d = load_halves(codes + kBlockBytes);
 #pragma GCC unroll 4
-      for (size_t m = 0; m < M; ++m) {
-        const auto* quads = reinterpret_cast<const int32_t*>(x + m * kBlock);
-        __m256i s;
-        if constexpr (F == PanelFormat::kQ8) {
-          s = dot_q8(codes, quads);
-        } else if constexpr (F == PanelFormat::kIq4) {
-          s = dot_table(codes, quads, quant::kIq4Values);
-        } else if constexpr (F == PanelFormat::kE2m1) {
-          s = dot_table(codes, quads, quant::kE2m1Values);
-        } else {
-          s = dot_q4(codes, quads);
-        }
-        if constexpr (F == PanelFormat::kQ4)
-          s = _mm256_add_epi32(s, _mm256_set1_epi32(a.neg8_sums[b * a.width + m]));
-        const __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(a.scales[b * a.width + m]));
-        acc[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), scale, acc[m]);
-        if constexpr (F == PanelFormat::kQ4Min) {
-          const __m256 min = load_halves(codes + kBlockBytes + 2 * kRows);
-          acc[m] = _mm256_fmadd_ps(min, _mm256_set1_ps(a.scaled_sums[b * a.width + m]), acc[m]);
-        }
-      }
-      codes += kStreamBytes;
-      x += a.width * kBlock;
+      for (size_t m = 0; m < M; ++m) acc[m] = add_block(codes, a, b, m, acc[m]);
+      codes += block_bytes(F) * kRows;
     }
 #pragma GCC unroll 4
     for (size_t m = 0; m < M; ++m) generic::store_rows(Vec{acc[m]}, y + m * ldy, rows, add);

@@ -45,12 +45,55 @@ __m512i value_table() {
   return _mm512_broadcast_i32x4(_mm_xor_si128(table, _mm_set1_epi8(-128)));
 }
 
-// The codes of one block as unsigned bytes: group g holds k = 4g .. 4g + 3 of the 16 rows.
+// Bits of `field` shifted so that bit `from` of every byte comes to bit `to`, under `mask`. Shifts
+// of words carry bits across bytes; those are masked.
+template <int From, int To>
+inline __m512i move_bits(__m512i field, char mask) {
+  if constexpr (From > To) {
+    field = _mm512_srli_epi16(field, From - To);
+  } else if constexpr (To > From) {
+    field = _mm512_slli_epi16(field, To - From);
+  }
+  return _mm512_and_si512(field, _mm512_set1_epi8(mask));
+}
+
+// Two bits of each code to bit `To`: load j holds the groups 4j .. 4j + 3.
+template <int To>
+inline void two_bits(const uint8_t* field, __m512i (&w)[kGroups]) {
+  constexpr char mask = static_cast<char>(3 << To);
+#pragma GCC unroll 2
+  for (size_t j = 0; j < 2; ++j) {
+    const __m512i all = load_codes(field + j * 64);
+    w[4 * j] = move_bits<0, To>(all, mask);
+    w[4 * j + 1] = move_bits<2, To>(all, mask);
+    w[4 * j + 2] = move_bits<4, To>(all, mask);
+    w[4 * j + 3] = move_bits<6, To>(all, mask);
+  }
+}
+
+// One bit of each code to bit `To`: bit g for group g.
+template <int To>
+inline void one_bit(const uint8_t* field, __m512i (&w)[kGroups]) {
+  constexpr char mask = static_cast<char>(1 << To);
+  const __m512i all = load_codes(field);
+  w[0] = move_bits<0, To>(all, mask);
+  w[1] = move_bits<1, To>(all, mask);
+  w[2] = move_bits<2, To>(all, mask);
+  w[3] = move_bits<3, To>(all, mask);
+  w[4] = move_bits<4, To>(all, mask);
+  w[5] = move_bits<5, To>(all, mask);
+  w[6] = move_bits<6, To>(all, mask);
+  w[7] = move_bits<7, To>(all, mask);
+}
+
+// The low bits of the codes of one block as unsigned bytes.
 template <PanelFormat F>
-inline void load_block(const uint8_t* p, __m512i (&w)[kGroups]) {
-  if constexpr (F == PanelFormat::kQ8) {
+inline void load_low(const uint8_t* p, __m512i (&w)[kGroups]) {
+  if constexpr (low_bits(F) == 8) {
 #pragma GCC unroll 8
     for (size_t g = 0; g < kGroups; ++g) w[g] = load_codes(p + g * 64);
+  } else if constexpr (low_bits(F) == 2) {
+    two_bits<0>(p, w);
   } else {
     const __m512i low = _mm512_set1_epi8(15);
 #pragma GCC unroll 4
@@ -58,11 +101,27 @@ inline void load_block(const uint8_t* p, __m512i (&w)[kGroups]) {
       const __m512i both = load_codes(p + g * 64);
       w[g] = _mm512_and_si512(both, low);
       w[g + kGroups / 2] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
-      if constexpr (from_table(F)) {
-        w[g] = _mm512_shuffle_epi8(value_table<F>(), w[g]);
-        w[g + kGroups / 2] = _mm512_shuffle_epi8(value_table<F>(), w[g + kGroups / 2]);
-      }
     }
+  }
+}
+
+// The codes of one block as unsigned bytes: group g holds k = 4g .. 4g + 3 of the 16 rows.
+template <PanelFormat F>
+inline void load_block(const uint8_t* p, __m512i (&w)[kGroups]) {
+  load_low<F>(p, w);
+  if constexpr (from_table(F)) {
+#pragma GCC unroll 8
+    for (size_t g = 0; g < kGroups; ++g) w[g] = _mm512_shuffle_epi8(value_table<F>(), w[g]);
+  }
+  if constexpr (high_bits(F) > 0) {
+    __m512i high[kGroups];
+    if constexpr (high_bits(F) == 1) {
+      one_bit<low_bits(F)>(p + low_bytes(F) * kRows, high);
+    } else {
+      two_bits<low_bits(F)>(p + low_bytes(F) * kRows, high);
+    }
+#pragma GCC unroll 8
+    for (size_t g = 0; g < kGroups; ++g) w[g] = _mm512_or_si512(w[g], high[g]);
   }
 }
 
@@ -70,6 +129,7 @@ inline void load_block(const uint8_t* p, __m512i (&w)[kGroups]) {
 template <PanelFormat F>
 inline __m512i initial_sum(const int32_t* neg8_sum) {
   if constexpr (F == PanelFormat::kQ4) return _mm512_set1_epi32(*neg8_sum);
+  if constexpr (F == PanelFormat::kQ5) return _mm512_set1_epi32(2 * *neg8_sum);
   if constexpr (F == PanelFormat::kQ8 || from_table(F))
     return _mm512_slli_epi32(_mm512_set1_epi32(*neg8_sum), 4);
   return _mm512_setzero_si512();
@@ -77,46 +137,86 @@ inline __m512i initial_sum(const int32_t* neg8_sum) {
 
 template <PanelFormat F>
 struct IntegerTile {
-  static constexpr size_t kBlockBytes = F == PanelFormat::kQ8 ? kBlock * kRows : kBlock * kRows / 2;
+  static constexpr size_t kCodeBytes = code_bytes(F) * kRows;
+  static constexpr size_t kStreamBytes = block_bytes(F) * kRows;
 
-  // Codes, scales and mins of one block.
-  static constexpr size_t kStreamBytes = kBlockBytes + kRows * (F == PanelFormat::kQ4Min ? 4 : 2);
-
+  // acc[m] += the block's products, one scale.
   template <size_t M>
-  static void run(const std::byte* panel, size_t cols, const ActivationView& a, float* y,
-                  size_t ldy, size_t rows, bool add) {
-    const size_t blocks = cols / kBlock;
-    const auto* w_block = reinterpret_cast<const uint8_t*>(panel);
-    const int8_t* x = a.codes;
-    __m512 acc[M];
+  static void add_block(const __m512i (&w)[kGroups], const uint8_t* scale_bytes,
+                        const ActivationView& a, size_t b, __m512 (&acc)[M]) {
+    const __m512 d = load_halves(scale_bytes);
+    const int8_t* x = a.codes + b * a.width * kBlock;
+    const float* x_scales = a.scales + b * a.width;
+    const int32_t* sums = a.neg8_sums + b * a.width;
 #pragma GCC unroll 12
-    for (size_t m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
-    for (size_t b = 0; b < blocks; ++b) {
-      __m512i w[kGroups];
-      load_block<F>(w_block, w);
-      if constexpr (M <= kPrefetchTokens) prefetch_block<kStreamBytes>(w_block);
-      const __m512 d = load_halves(w_block + kBlockBytes);
-      const float* x_scales = a.scales + b * a.width;
-      const int32_t* sums = a.neg8_sums + b * a.width;
+    for (size_t m = 0; m < M; ++m) {
+      __m512i s = initial_sum<F>(sums + m);
+      const auto* quads = reinterpret_cast<const int32_t*>(x + m * kBlock);
+#pragma GCC unroll 8
+      for (size_t g = 0; g < kGroups; ++g)
+        s = _mm512_dpbusd_epi32(s, w[g], _mm512_set1_epi32(quads[g]));
+      acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s), _mm512_mul_ps(d, _mm512_set1_ps(x_scales[m])),
+                               acc[m]);
+    }
+    if constexpr (has_min(F)) {
+      const __m512 min = load_halves(scale_bytes + 2 * kRows);
+      const float* x_sums = a.scaled_sums + b * a.width;
+#pragma GCC unroll 12
+      for (size_t m = 0; m < M; ++m)
+        acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sums[m]), acc[m]);
+    }
+  }
+
+  // The same with a scale for each half.
+  template <size_t M>
+  static void add_halves(const __m512i (&w)[kGroups], const uint8_t* scale_bytes,
+                         const ActivationView& a, size_t b, __m512 (&acc)[M]) {
+    const int8_t* x = a.codes + b * a.width * kBlock;
+    const float* x_scales = a.scales + b * a.width;
+    const int32_t* sums = a.half_sums + 2 * b * a.width;
+#pragma GCC unroll 2
+    for (size_t h = 0; h < 2; ++h) {
+      const __m512 d = load_halves(scale_bytes + 2 * kRows * h);
 #pragma GCC unroll 12
       for (size_t m = 0; m < M; ++m) {
-        __m512i s = initial_sum<F>(sums + m);
+        __m512i s = _mm512_set1_epi32(-zero_point(F) * sums[h * a.width + m]);
         const auto* quads = reinterpret_cast<const int32_t*>(x + m * kBlock);
-#pragma GCC unroll 8
-        for (size_t g = 0; g < kGroups; ++g)
+#pragma GCC unroll 4
+        for (size_t g = 4 * h; g < 4 * h + 4; ++g)
           s = _mm512_dpbusd_epi32(s, w[g], _mm512_set1_epi32(quads[g]));
         acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s),
                                  _mm512_mul_ps(d, _mm512_set1_ps(x_scales[m])), acc[m]);
       }
-      if constexpr (F == PanelFormat::kQ4Min) {
-        const __m512 min = load_halves(w_block + kBlockBytes + 2 * kRows);
-        const float* x_sums = a.scaled_sums + b * a.width;
+    }
+    if constexpr (has_min(F)) {
+#pragma GCC unroll 2
+      for (size_t h = 0; h < 2; ++h) {
+        const __m512 min = load_halves(scale_bytes + 2 * kRows * (2 + h));
 #pragma GCC unroll 12
-        for (size_t m = 0; m < M; ++m)
-          acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sums[m]), acc[m]);
+        for (size_t m = 0; m < M; ++m) {
+          const float x_sum = x_scales[m] * static_cast<float>(sums[h * a.width + m]);
+          acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sum), acc[m]);
+        }
       }
-      w_block += kStreamBytes;
-      x += a.width * kBlock;
+    }
+  }
+
+  template <size_t M>
+  static void run(const std::byte* panel, size_t cols, const ActivationView& a, float* y,
+                  size_t ldy, size_t rows, bool add) {
+    const auto* w_block = reinterpret_cast<const uint8_t*>(panel);
+    __m512 acc[M];
+#pragma GCC unroll 12
+    for (size_t m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
+    for (size_t b = 0; b < cols / kBlock; ++b, w_block += kStreamBytes) {
+      __m512i w[kGroups];
+      load_block<F>(w_block, w);
+      if constexpr (M <= kPrefetchTokens) prefetch_block<kStreamBytes>(w_block);
+      if constexpr (scales(F) == 1) {
+        add_block<M>(w, w_block + kCodeBytes, a, b, acc);
+      } else {
+        add_halves<M>(w, w_block + kCodeBytes, a, b, acc);
+      }
     }
 #pragma GCC unroll 12
     for (size_t m = 0; m < M; ++m) generic::store_rows(Vec{acc[m]}, y + m * ldy, rows, add);

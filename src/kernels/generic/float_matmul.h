@@ -79,6 +79,7 @@ void run_tile(const std::byte* panel, size_t cols, const ActivationView& a, size
     view.scales += P;
     view.neg8_sums += P;
     view.scaled_sums += P;
+    view.half_sums += P;
   }
 }
 

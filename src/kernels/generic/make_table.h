@@ -25,6 +25,11 @@ constexpr Kernels make_table(Isa isa, bool biased_q8) {
   k.matmul[static_cast<size_t>(PanelFormat::kIq4)] = run_tile<Integer<PanelFormat::kIq4>, P>;
   k.matmul[static_cast<size_t>(PanelFormat::kE2m1)] = run_tile<Integer<PanelFormat::kE2m1>, P>;
   k.matmul[static_cast<size_t>(PanelFormat::kQ8)] = run_tile<Integer<PanelFormat::kQ8>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ5)] = run_tile<Integer<PanelFormat::kQ5>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ5Min)] = run_tile<Integer<PanelFormat::kQ5Min>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ2Min)] = run_tile<Integer<PanelFormat::kQ2Min>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ3)] = run_tile<Integer<PanelFormat::kQ3>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ6)] = run_tile<Integer<PanelFormat::kQ6>, P>;
   k.quantize_row = quantize_row<V>;
   k.rms_norm_row = rms_norm_row<V>;
   k.rope_row = rope_row<V>;
