@@ -35,22 +35,22 @@ bool to_scale(float value, uint16_t* half) {
 
 bool read_q4_0(const std::byte* row, size_t b, Block* block) {
   const std::byte* p = row + b * 18;
-  block->scale[0] = load_u16(p);
+  block->scale = load_u16(p);
   std::memcpy(block->codes, p + 2, kHalf);
   return true;
 }
 
 bool read_q4_1(const std::byte* row, size_t b, Block* block) {
   const std::byte* p = row + b * 20;
-  block->scale[0] = load_u16(p);
-  block->min[0] = load_u16(p + 2);
+  block->scale = load_u16(p);
+  block->min = load_u16(p + 2);
   std::memcpy(block->codes, p + 4, kHalf);
   return true;
 }
 
 bool read_q8_0(const std::byte* row, size_t b, Block* block) {
   const std::byte* p = row + b * 34;
-  block->scale[0] = load_u16(p);
+  block->scale = load_u16(p);
   std::memcpy(block->codes, p + 2, kBlock);
   return true;
 }
@@ -68,22 +68,28 @@ void read_five_bits(const std::byte* p, Block* block) {
 
 bool read_q5_0(const std::byte* row, size_t b, Block* block) {
   const std::byte* p = row + b * 22;
-  block->scale[0] = load_u16(p);
+  block->scale = load_u16(p);
   read_five_bits(p + 2, block);
   return true;
 }
 
 bool read_q5_1(const std::byte* row, size_t b, Block* block) {
   const std::byte* p = row + b * 24;
-  block->scale[0] = load_u16(p);
-  block->min[0] = load_u16(p + 2);
+  block->scale = load_u16(p);
+  block->min = load_u16(p + 2);
   read_five_bits(p + 4, block);
   return true;
 }
 
+// D, and M = -dmin; dmin may be nullptr.
+void set_super(const std::byte* d, const std::byte* dmin, Block* block) {
+  block->scale = load_u16(d);
+  if (dmin != nullptr) block->min = load_u16(dmin) ^ 0x8000;
+}
+
 // The scale and min of block i of 8 in Q4_K and Q5_K: 6 bits each in 12 bytes, as
 // get_scale_min_k4 of ggml lays them out; p: d, dmin, then those.
-bool k_scale_min(const std::byte* p, size_t i, Block* block) {
+void k_scale_min(const std::byte* p, size_t i, Block* block) {
   const uint8_t* packed = bytes_at(p + 4);
   unsigned scale;
   unsigned min;
@@ -94,10 +100,9 @@ bool k_scale_min(const std::byte* p, size_t i, Block* block) {
     scale = (packed[i + 4] & 15U) | (packed[i - 4] >> 6U) << 4;
     min = packed[i + 4] >> 4U | (packed[i] >> 6U) << 4;
   }
-  const float d = quant::f16_to_f32(load_u16(p));
-  const float dmin = quant::f16_to_f32(load_u16(p + 2));
-  return to_scale(d * static_cast<float>(scale), &block->scale[0]) &&
-         to_scale(-dmin * static_cast<float>(min), &block->min[0]);
+  set_super(p, p + 2, block);
+  block->scales[0] = static_cast<int8_t>(scale);
+  block->mins[0] = static_cast<int8_t>(min);
 }
 
 bool read_q4_k(const std::byte* row, size_t b, Block* block) {
@@ -110,7 +115,8 @@ bool read_q4_k(const std::byte* row, size_t b, Block* block) {
     const unsigned high = (codes[k + kHalf] >> shift) & 15U;
     block->codes[k] = static_cast<uint8_t>(low | high << 4);
   }
-  return k_scale_min(p, i, block);
+  k_scale_min(p, i, block);
+  return true;
 }
 
 // As Q4_K, with 32 bytes of fifth bits before the codes: bit i for block i.
@@ -124,7 +130,8 @@ bool read_q5_k(const std::byte* row, size_t b, Block* block) {
     const unsigned low = (codes[k] >> shift) & 15U;
     block->codes[k] = static_cast<uint8_t>(low | (high[k] >> i & 1U) << 4);
   }
-  return k_scale_min(p, i, block);
+  k_scale_min(p, i, block);
+  return true;
 }
 
 // 128 bytes of low nibbles, 64 of high pairs, 16 signed scales of 16 weights each, d. A half of 128
@@ -140,9 +147,9 @@ bool read_q6_k(const std::byte* row, size_t b, Block* block) {
     block->codes[k] =
         static_cast<uint8_t>(((low[k] >> shift) & 15U) | ((high[k] >> 2 * quarter) & 3U) << 4);
   }
-  const auto* scales = reinterpret_cast<const int8_t*>(p + 192 + 2 * (b % 8));
-  const float d = quant::f16_to_f32(load_u16(p + 208));
-  return to_scale(d * scales[0], &block->scale[0]) && to_scale(d * scales[1], &block->scale[1]);
+  std::memcpy(block->scales, p + 192 + 2 * (b % 8), 2);
+  set_super(p + 208, nullptr, block);
+  return true;
 }
 
 // 32 bytes of third bits (bit i for block i), 64 of low pairs, 16 scales of 6 bits less 32 in 12
@@ -157,16 +164,14 @@ bool read_q3_k(const std::byte* row, size_t b, Block* block) {
         static_cast<uint8_t>(((low[k] >> 2 * (i % 4)) & 3U) | (high[k] >> i & 1U) << 2);
   }
   const uint8_t* packed = bytes_at(p + 96);
-  const float d = quant::f16_to_f32(load_u16(p + 108));
-  bool fits = true;
   for (size_t h = 0; h < 2; ++h) {
     const size_t s = 2 * i + h;
     const unsigned four = s < 8 ? packed[s] & 15U : packed[s - 8] >> 4U;
     const unsigned two = (packed[8 + s % 4] >> 2 * (s / 4)) & 3U;
-    const float scale = static_cast<float>(static_cast<int>(four | two << 4) - 32);
-    fits = to_scale(d * scale, &block->scale[h]) && fits;
+    block->scales[h] = static_cast<int8_t>(static_cast<int>(four | two << 4) - 32);
   }
-  return fits;
+  set_super(p + 108, nullptr, block);
+  return true;
 }
 
 // 16 bytes of scale and min nibbles, 64 of codes, d, dmin.
@@ -176,15 +181,13 @@ bool read_q2_k(const std::byte* row, size_t b, Block* block) {
   const uint8_t* codes = bytes_at(p + 16 + i / 4 * 32);
   for (size_t k = 0; k < kBlock; ++k)
     block->codes[k] = static_cast<uint8_t>((codes[k] >> 2 * (i % 4)) & 3U);
-  const float d = quant::f16_to_f32(load_u16(p + 80));
-  const float dmin = quant::f16_to_f32(load_u16(p + 82));
-  bool fits = true;
   for (size_t h = 0; h < 2; ++h) {
     const unsigned both = bytes_at(p)[2 * i + h];
-    fits = to_scale(d * static_cast<float>(both & 15U), &block->scale[h]) && fits;
-    fits = to_scale(-dmin * static_cast<float>(both >> 4U), &block->min[h]) && fits;
+    block->scales[h] = static_cast<int8_t>(both & 15U);
+    block->mins[h] = static_cast<int8_t>(both >> 4U);
   }
-  return fits;
+  set_super(p + 80, p + 82, block);
+  return true;
 }
 
 // Block b of a row of IQ4_XS: 8 blocks of 32 with 6-bit scales, low nibbles first, then pairs of
@@ -196,7 +199,7 @@ bool read_iq4_xs(const std::byte* row, size_t b, Block* block) {
   const unsigned high = static_cast<unsigned>(load_u16(p + 2)) >> (2 * i) & 3U;
   std::memcpy(block->codes, p + 8 + i * (kBlock / 2), kBlock / 2);
   const float scale = static_cast<float>(static_cast<int>(low | high << 4) - 32);
-  return to_scale(quant::f16_to_f32(load_u16(p)) * scale, &block->scale[0]);
+  return to_scale(quant::f16_to_f32(load_u16(p)) * scale, &block->scale);
 }
 
 // Block b of a row of MXFP4. Its scale is a power of two; below 2^-24, the least of f16, it counts
@@ -205,7 +208,7 @@ bool read_mxfp4(const std::byte* row, size_t b, Block* block) {
   const std::byte* p = row + b * 17;
   std::memcpy(block->codes, p + 1, kBlock / 2);
   // 2^(e - 127), halved because the values of the codes are doubled.
-  return to_scale(std::ldexp(1.0F, std::to_integer<int>(p[0]) - 128), &block->scale[0]);
+  return to_scale(std::ldexp(1.0F, std::to_integer<int>(p[0]) - 128), &block->scale);
 }
 
 }  // namespace
@@ -248,9 +251,9 @@ bool round_to_q8(const float* x, Block* block) {
     if (!std::isfinite(x[k])) return false;
     amax = std::max(amax, std::fabs(x[k]));
   }
-  if (!to_scale(amax / 127.0F, &block->scale[0])) return false;
+  if (!to_scale(amax / 127.0F, &block->scale)) return false;
   // The codes are for the scale that the kernel will read, after its rounding to f16.
-  const float scale = quant::f16_to_f32(block->scale[0]);
+  const float scale = quant::f16_to_f32(block->scale);
   for (size_t k = 0; k < kBlock; ++k) {
     const float code = scale > 0.0F ? std::nearbyint(x[k] / scale) : 0.0F;
     block->codes[k] = static_cast<uint8_t>(static_cast<int8_t>(std::clamp(code, -127.0F, 127.0F)));

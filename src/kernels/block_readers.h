@@ -16,8 +16,11 @@ struct Block {
   // 4-bit formats: 16 pairs as ggml stores them, low nibbles k = 0 .. 15, high nibbles k = 16
   // .. 31. 8-bit: two's complement. Formats of bit fields: one unsigned code each.
   uint8_t codes[kBlock];
-  uint16_t scale[2];  // f16; the second for k >= 16 where the format has two
-  uint16_t min[2];    // f16, what is added
+  uint16_t scale;  // f16; of k-quants D of the super-block
+  uint16_t min;    // f16, what is added; of k-quants M
+  // k-quants: factors of D and M, the second for k >= 16 where the format has two.
+  int8_t scales[2];
+  int8_t mins[2];
 };
 
 // Reads block b of a row. False when a scale product does not fit f16.

@@ -51,14 +51,12 @@ struct Shape {
 class MatmulTypes : public testing::TestWithParam<TensorType> {};
 
 // Against float64 over quant::decode. Native formats keep their weights exactly, so only f32
-// summation remains; k-quants round scale products to f16 and the others round weights to 8 bits.
+// summation remains; IQ4_XS rounds scale products to f16 and the others round weights to 8 bits.
 TEST_P(MatmulTypes, FollowTheFloat64Reference) {
   const TensorType type = GetParam();
   const bool integer = *panel_format(type) >= PanelFormat::kQ4;
-  const bool exact = !integer || type == TensorType::kQ4_0 || type == TensorType::kQ4_1 ||
-                     type == TensorType::kQ5_0 || type == TensorType::kQ5_1 ||
-                     type == TensorType::kQ8_0 || type == TensorType::kIQ4_NL ||
-                     type == TensorType::kMXFP4;
+  const bool recoded = *panel_format(type) == PanelFormat::kQ8 && type != TensorType::kQ8_0;
+  const bool exact = !recoded && type != TensorType::kIQ4_XS;
   ThreadPool pool(2);
   for (const Shape s :
        {Shape{16, 256, 1}, {192, 576, 3}, {37, 1536, 13}, {1, 256, 2}, {100, 768, 25}}) {

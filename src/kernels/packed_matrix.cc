@@ -35,7 +35,7 @@ struct Shape {
         bytes = cols * rows * 2;
         break;
       default:
-        bytes = blocks() * block_bytes(format) * rows;
+        bytes = (block_offset(format, blocks()) - head_bytes(format)) * rows;
         break;
     }
     return (bytes + kLine - 1) / kLine * kLine;
@@ -93,7 +93,7 @@ void put_bit_fields(const Shape& s, uint8_t* out, size_t row, const uint8_t* cod
 
 void put_block(const Shape& s, std::byte* panel, size_t row, size_t b, const Block& block) {
   const PanelFormat f = s.format;
-  auto* out = reinterpret_cast<uint8_t*>(panel) + b * block_bytes(f) * s.rows;
+  auto* out = reinterpret_cast<uint8_t*>(panel) + block_offset(f, b) * s.rows;
   if (f == PanelFormat::kQ8) {
     put_bytes(s, out, row, block.codes);
   } else if (bit_fields(f)) {
@@ -101,11 +101,20 @@ void put_block(const Shape& s, std::byte* panel, size_t row, size_t b, const Blo
   } else {
     put_nibbles(s, out, row, block.codes);
   }
-  uint8_t* halves = out + code_bytes(f) * s.rows;
-  for (size_t h = 0; h < scales(f); ++h) {
-    std::memcpy(halves + 2 * (h * s.rows + row), &block.scale[h], 2);
-    if (has_min(f)) std::memcpy(halves + 2 * ((scales(f) + h) * s.rows + row), &block.min[h], 2);
+  uint8_t* scale = out + code_bytes(f) * s.rows;
+  if (!is_k_quant(f)) {
+    std::memcpy(scale + 2 * row, &block.scale, 2);
+    if (has_min(f)) std::memcpy(scale + 2 * (s.rows + row), &block.min, 2);
+    return;
   }
+  for (size_t h = 0; h < scales(f); ++h) {
+    std::memcpy(scale + h * s.rows + row, &block.scales[h], 1);
+    if (has_min(f)) std::memcpy(scale + (scales(f) + h) * s.rows + row, &block.mins[h], 1);
+  }
+  if (b % kSuperBlock != 0) return;
+  uint8_t* head = out - head_bytes(f) * s.rows;
+  std::memcpy(head + 2 * row, &block.scale, 2);
+  if (has_min(f)) std::memcpy(head + 2 * (s.rows + row), &block.min, 2);
 }
 
 struct Source {
@@ -191,19 +200,21 @@ Result<PanelFormat> panel_format(TensorType type) {
     case TensorType::kQ4_0:
       return PanelFormat::kQ4;
     case TensorType::kQ4_1:
-    case TensorType::kQ4_K:
       return PanelFormat::kQ4Min;
+    case TensorType::kQ4_K:
+      return PanelFormat::kQ4K;
     case TensorType::kQ5_0:
       return PanelFormat::kQ5;
     case TensorType::kQ5_1:
-    case TensorType::kQ5_K:
       return PanelFormat::kQ5Min;
+    case TensorType::kQ5_K:
+      return PanelFormat::kQ5K;
     case TensorType::kQ2_K:
-      return PanelFormat::kQ2Min;
+      return PanelFormat::kQ2K;
     case TensorType::kQ3_K:
-      return PanelFormat::kQ3;
+      return PanelFormat::kQ3K;
     case TensorType::kQ6_K:
-      return PanelFormat::kQ6;
+      return PanelFormat::kQ6K;
     case TensorType::kIQ4_NL:
     case TensorType::kIQ4_XS:
       return PanelFormat::kIq4;

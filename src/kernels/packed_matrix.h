@@ -3,6 +3,7 @@
 //
 // Panel of R rows of an integer format, K in blocks of 32, one forward stream:
 //   per block: low bits of the codes, high bits, scales [1 or 2][R] f16, mins [1 or 2][R] f16.
+//   k-quants: per super-block D [R] f16, M [R] f16; then its blocks with scales and mins in int8.
 //   4 consecutive K of one row (a group) lie together, so one R*4-byte load meets one broadcast of
 //   4 activation codes. In byte i of row r of a load: 8 bits: load g holds k = 4g + i. 4 bits: load
 //   g holds k = 4g + i low, k = 16 + 4g + i high. 2 bits: load j holds k = 4 (4j + f) + i in bits
@@ -24,9 +25,9 @@
 
 namespace weir::kernels {
 
-// The panel format a tensor type is stored in. Codes are always kept; k-quants, IQ4_XS and MXFP4
-// get their scale products rounded to f16; F64 becomes kF32; the other block formats are decoded
-// and rounded to kQ8. Errors: kUnsupported.
+// The panel format a tensor type is stored in, with the values of the file; but the scale products
+// of IQ4_XS are rounded to f16 and scales of MXFP4 below 2^-24 count as 0. F64 becomes kF32; the
+// other block formats are decoded and rounded to kQ8. Errors: kUnsupported.
 Result<PanelFormat> panel_format(gguf::TensorType type);
 
 // Bytes of the packed form for memory planning before loading. Precondition: cols as pack() wants.

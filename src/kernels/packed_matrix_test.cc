@@ -15,6 +15,8 @@ TEST(PackedMatrix, KeepsTheWidthOfTheFile) {
   // 4.5 and 5 bits a weight when rows fill their panels.
   EXPECT_EQ(packed_bytes(PanelFormat::kQ4, 576, 1024, Isa::kAvx512), 576U * 1024 * 18 / 32);
   EXPECT_EQ(packed_bytes(PanelFormat::kQ4Min, 576, 1024, Isa::kAvx512), 576U * 1024 * 20 / 32);
+  EXPECT_EQ(packed_bytes(PanelFormat::kQ6K, 576, 1024, Isa::kAvx512), 576U * 1024 * 210 / 256);
+  EXPECT_EQ(packed_bytes(PanelFormat::kQ4K, 576, 1024, Isa::kAvx512), 576U * 1024 * 148 / 256);
   EXPECT_EQ(packed_bytes(PanelFormat::kQ8, 576, 1024, Isa::kAvx2), 576U * 1024 * 34 / 32);
   EXPECT_EQ(packed_bytes(PanelFormat::kF16, 17, 10, Isa::kAvx512), 2U * 16 * 10 * 2);
 }
@@ -36,9 +38,10 @@ TEST(PackedMatrix, RefusesWhatDoesNotFit) {
   EXPECT_EQ(code(TensorType::kQ4_0, std::span(bytes).subspan(1), 4, 64), ErrorCode::kCorrupt);
   EXPECT_EQ(code(TensorType::kI32, bytes, 4, 8), ErrorCode::kUnsupported);
   EXPECT_EQ(code(static_cast<TensorType>(777), bytes, 4, 64), ErrorCode::kUnsupported);
-  auto infinite = test::random_matrix(TensorType::kQ6_K, 1, 256, 2);
-  test::put_half(infinite, 208, 65504.0F);
-  EXPECT_EQ(code(TensorType::kQ6_K, infinite, 1, 256), ErrorCode::kCorrupt) << "scales beyond f16";
+  auto infinite = test::random_matrix(TensorType::kIQ4_XS, 1, 256, 2);
+  test::put_half(infinite, 0, 65504.0F);
+  EXPECT_EQ(code(TensorType::kIQ4_XS, infinite, 1, 256), ErrorCode::kCorrupt)
+      << "scales beyond f16";
 }
 
 TEST(PackedMatrix, IsTheSameWithAnyNumberOfThreads) {

@@ -127,18 +127,27 @@ inline __m256i dot_block(const uint8_t* codes, const int32_t* quads, int32_t neg
   return _mm256_add_epi32(s, _mm256_set1_epi32(neg8_sum * (zero_point(F) / 8)));
 }
 
+// Scale i of a block (mins come after the scales); head: D or M of its super-block.
+template <PanelFormat F>
+inline __m256 factor(const uint8_t* head, const uint8_t* codes, size_t i) {
+  const uint8_t* p = codes + code_bytes(F) * kRows;
+  if constexpr (is_k_quant(F)) {
+    const __m128i s = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + i * kRows));
+    return _mm256_mul_ps(load_halves(head), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(s)));
+  }
+  return load_halves(p + 2 * i * kRows);
+}
+
 template <PanelFormat F>
 struct IntegerTile {
   static constexpr size_t kScales = scales(F);
-  static constexpr size_t kCodeBytes = code_bytes(F) * kRows;
 
   // acc + block b of token m.
-  static __m256 add_block(const uint8_t* codes, const ActivationView& a, size_t b, size_t m,
-                          __m256 acc) {
+  static __m256 add_block(const uint8_t* head, const uint8_t* codes, const ActivationView& a,
+                          size_t b, size_t m, __m256 acc) {
     const auto* quads = reinterpret_cast<const int32_t*>(a.codes + (b * a.width + m) * kBlock);
     const float x_scale = a.scales[b * a.width + m];
     const int32_t* halves = a.half_sums + 2 * b * a.width + m;
-    const uint8_t* d = codes + kCodeBytes;
 #pragma GCC unroll 2
     for (size_t h = 0; h < kScales; ++h) {
       __m256i s;
@@ -148,7 +157,7 @@ struct IntegerTile {
         s = _mm256_sub_epi32(dot_half<F>(codes, quads, h),
                              _mm256_set1_epi32(zero_point(F) * halves[h * a.width]));
       }
-      const __m256 scale = _mm256_mul_ps(load_halves(d + 2 * kRows * h), _mm256_set1_ps(x_scale));
+      const __m256 scale = _mm256_mul_ps(factor<F>(head, codes, h), _mm256_set1_ps(x_scale));
       acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), scale, acc);
     }
     if constexpr (has_min(F)) {
@@ -156,8 +165,8 @@ struct IntegerTile {
       for (size_t h = 0; h < kScales; ++h) {
         const float x_sum = kScales == 1 ? a.scaled_sums[b * a.width + m]
                                          : x_scale * static_cast<float>(halves[h * a.width]);
-        acc =
-            _mm256_fmadd_ps(load_halves(d + 2 * kRows * (kScales + h)), _mm256_set1_ps(x_sum), acc);
+        acc = _mm256_fmadd_ps(factor<F>(head + 2 * kRows, codes, kScales + h),
+                              _mm256_set1_ps(x_sum), acc);
       }
     }
     return acc;
@@ -168,12 +177,19 @@ struct IntegerTile {
                   size_t ldy, size_t rows, bool add) {
     const size_t blocks = cols / kBlock;
     const auto* codes = reinterpret_cast<const uint8_t*>(panel);
+    const uint8_t* head = codes;
     __m256 acc[M];
 #pragma GCC unroll 4
     for (size_t m = 0; m < M; ++m) acc[m] = _mm256_setzero_ps();
     for (size_t b = 0; b < blocks; ++b) {
+      if constexpr (is_k_quant(F)) {
+        if (b % kSuperBlock == 0) {
+          head = codes;
+          codes += head_bytes(F) * kRows;
+        }
+      }
 #pragma GCC unroll 4
-      for (size_t m = 0; m < M; ++m) acc[m] = add_block(codes, a, b, m, acc[m]);
+      for (size_t m = 0; m < M; ++m) acc[m] = add_block(head, codes, a, b, m, acc[m]);
       codes += block_bytes(F) * kRows;
     }
 #pragma GCC unroll 4

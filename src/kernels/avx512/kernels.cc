@@ -135,16 +135,26 @@ inline __m512i initial_sum(const int32_t* neg8_sum) {
   return _mm512_setzero_si512();
 }
 
+// Scale i of a block (mins come after the scales); head: D or M of its super-block.
+template <PanelFormat F>
+inline __m512 factor(const uint8_t* head, const uint8_t* codes, size_t i) {
+  const uint8_t* p = codes + code_bytes(F) * kRows;
+  if constexpr (is_k_quant(F)) {
+    const __m128i s = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i * kRows));
+    return _mm512_mul_ps(load_halves(head), _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(s)));
+  }
+  return load_halves(p + 2 * i * kRows);
+}
+
 template <PanelFormat F>
 struct IntegerTile {
-  static constexpr size_t kCodeBytes = code_bytes(F) * kRows;
   static constexpr size_t kStreamBytes = block_bytes(F) * kRows;
 
   // acc[m] += the block's products, one scale.
   template <size_t M>
-  static void add_block(const __m512i (&w)[kGroups], const uint8_t* scale_bytes,
+  static void add_block(const __m512i (&w)[kGroups], const uint8_t* head, const uint8_t* codes,
                         const ActivationView& a, size_t b, __m512 (&acc)[M]) {
-    const __m512 d = load_halves(scale_bytes);
+    const __m512 d = factor<F>(head, codes, 0);
     const int8_t* x = a.codes + b * a.width * kBlock;
     const float* x_scales = a.scales + b * a.width;
     const int32_t* sums = a.neg8_sums + b * a.width;
@@ -159,7 +169,7 @@ struct IntegerTile {
                                acc[m]);
     }
     if constexpr (has_min(F)) {
-      const __m512 min = load_halves(scale_bytes + 2 * kRows);
+      const __m512 min = factor<F>(head + 2 * kRows, codes, 1);
       const float* x_sums = a.scaled_sums + b * a.width;
 #pragma GCC unroll 12
       for (size_t m = 0; m < M; ++m)
@@ -169,14 +179,14 @@ struct IntegerTile {
 
   // The same with a scale for each half.
   template <size_t M>
-  static void add_halves(const __m512i (&w)[kGroups], const uint8_t* scale_bytes,
+  static void add_halves(const __m512i (&w)[kGroups], const uint8_t* head, const uint8_t* codes,
                          const ActivationView& a, size_t b, __m512 (&acc)[M]) {
     const int8_t* x = a.codes + b * a.width * kBlock;
     const float* x_scales = a.scales + b * a.width;
     const int32_t* sums = a.half_sums + 2 * b * a.width;
 #pragma GCC unroll 2
     for (size_t h = 0; h < 2; ++h) {
-      const __m512 d = load_halves(scale_bytes + 2 * kRows * h);
+      const __m512 d = factor<F>(head, codes, h);
 #pragma GCC unroll 12
       for (size_t m = 0; m < M; ++m) {
         __m512i s = _mm512_set1_epi32(-zero_point(F) * sums[h * a.width + m]);
@@ -191,7 +201,7 @@ struct IntegerTile {
     if constexpr (has_min(F)) {
 #pragma GCC unroll 2
       for (size_t h = 0; h < 2; ++h) {
-        const __m512 min = load_halves(scale_bytes + 2 * kRows * (2 + h));
+        const __m512 min = factor<F>(head + 2 * kRows, codes, 2 + h);
 #pragma GCC unroll 12
         for (size_t m = 0; m < M; ++m) {
           const float x_sum = x_scales[m] * static_cast<float>(sums[h * a.width + m]);
@@ -208,14 +218,21 @@ struct IntegerTile {
     __m512 acc[M];
 #pragma GCC unroll 12
     for (size_t m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
+    const uint8_t* head = w_block;
     for (size_t b = 0; b < cols / kBlock; ++b, w_block += kStreamBytes) {
+      if constexpr (is_k_quant(F)) {
+        if (b % kSuperBlock == 0) {
+          head = w_block;
+          w_block += head_bytes(F) * kRows;
+        }
+      }
       __m512i w[kGroups];
       load_block<F>(w_block, w);
       if constexpr (M <= kPrefetchTokens) prefetch_block<kStreamBytes>(w_block);
       if constexpr (scales(F) == 1) {
-        add_block<M>(w, w_block + kCodeBytes, a, b, acc);
+        add_block<M>(w, head, w_block, a, b, acc);
       } else {
-        add_halves<M>(w, w_block + kCodeBytes, a, b, acc);
+        add_halves<M>(w, head, w_block, a, b, acc);
       }
     }
 #pragma GCC unroll 12

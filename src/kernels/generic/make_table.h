@@ -27,9 +27,11 @@ constexpr Kernels make_table(Isa isa, bool biased_q8) {
   k.matmul[static_cast<size_t>(PanelFormat::kQ8)] = run_tile<Integer<PanelFormat::kQ8>, P>;
   k.matmul[static_cast<size_t>(PanelFormat::kQ5)] = run_tile<Integer<PanelFormat::kQ5>, P>;
   k.matmul[static_cast<size_t>(PanelFormat::kQ5Min)] = run_tile<Integer<PanelFormat::kQ5Min>, P>;
-  k.matmul[static_cast<size_t>(PanelFormat::kQ2Min)] = run_tile<Integer<PanelFormat::kQ2Min>, P>;
-  k.matmul[static_cast<size_t>(PanelFormat::kQ3)] = run_tile<Integer<PanelFormat::kQ3>, P>;
-  k.matmul[static_cast<size_t>(PanelFormat::kQ6)] = run_tile<Integer<PanelFormat::kQ6>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ2K)] = run_tile<Integer<PanelFormat::kQ2K>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ4K)] = run_tile<Integer<PanelFormat::kQ4K>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ5K)] = run_tile<Integer<PanelFormat::kQ5K>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ3K)] = run_tile<Integer<PanelFormat::kQ3K>, P>;
+  k.matmul[static_cast<size_t>(PanelFormat::kQ6K)] = run_tile<Integer<PanelFormat::kQ6K>, P>;
   k.quantize_row = quantize_row<V>;
   k.rms_norm_row = rms_norm_row<V>;
   k.rope_row = rope_row<V>;

@@ -40,6 +40,15 @@ float load_half(const uint8_t* p) {
   return quant::f16_to_f32(static_cast<uint16_t>(p[0] | p[1] << 8));
 }
 
+// Scale i of a block (mins come after the scales); head: D or M of its super-block.
+template <PanelFormat F>
+float factor(const uint8_t* head, const uint8_t* codes, size_t i) {
+  const uint8_t* p = codes + code_bytes(F);
+  if constexpr (is_k_quant(F))
+    return load_half(head) * static_cast<float>(static_cast<int8_t>(p[i]));
+  return load_half(p + 2 * i);
+}
+
 // As the vector ISAs compute it: exact int32 per scale, then one fma into f32 (and one for the
 // min).
 template <PanelFormat F>
@@ -49,22 +58,23 @@ struct IntegerTile {
                   size_t ldy, size_t rows, bool add) {
     static_assert(M == 1);
     constexpr size_t part = kBlock / scales(F);  // K per scale
-    const auto* codes = reinterpret_cast<const uint8_t*>(panel);
+    const auto* bytes = reinterpret_cast<const uint8_t*>(panel);
     float acc = 0.0F;
-    for (size_t b = 0; b < cols / kBlock; ++b, codes += block_bytes(F)) {
+    for (size_t b = 0; b < cols / kBlock; ++b) {
+      const uint8_t* codes = bytes + block_offset(F, b);
+      const uint8_t* head = bytes + block_offset(F, b / kSuperBlock * kSuperBlock) - head_bytes(F);
       const int8_t* x = a.codes + b * a.width * kBlock;
       const float x_scale = a.scales[b * a.width];
-      const uint8_t* d = codes + code_bytes(F);
       for (size_t h = 0; h < scales(F); ++h) {
         int32_t sum = 0;
         for (size_t k = h * part; k < (h + 1) * part; ++k) sum += weight<F>(codes, k) * x[k];
-        acc = __builtin_fmaf(static_cast<float>(sum), load_half(d + 2 * h) * x_scale, acc);
+        acc = __builtin_fmaf(static_cast<float>(sum), factor<F>(head, codes, h) * x_scale, acc);
       }
       for (size_t h = 0; has_min(F) && h < scales(F); ++h) {
         const float x_sum = scales(F) == 1
                                 ? a.scaled_sums[b * a.width]
                                 : x_scale * static_cast<float>(a.half_sums[(2 * b + h) * a.width]);
-        acc = __builtin_fmaf(load_half(d + 2 * scales(F) + 2 * h), x_sum, acc);
+        acc = __builtin_fmaf(factor<F>(head + 2, codes, scales(F) + h), x_sum, acc);
       }
     }
     generic::store_rows(Vec{acc}, y, rows, add);
