@@ -134,9 +134,8 @@ size_t panels_per_task(const PackedMatrix& w, size_t tokens, size_t threads) {
   const double ns = std::max(macs / kMacsPerNs, static_cast<double>(w.panel_bytes()) / kBytesPerNs);
   const auto long_enough = static_cast<size_t>(kTaskNs / ns) + 1;
   // One tile of tokens reads its panels once: nothing to keep in a cache.
-  const size_t in_cache = tokens <= kMaxTileTokens
-                              ? w.panels()
-                              : std::max<size_t>(1, kGroupBytes / w.panel_bytes());
+  const size_t in_cache =
+      tokens <= kMaxTileTokens ? w.panels() : std::max<size_t>(1, kGroupBytes / w.panel_bytes());
   const size_t balanced = std::max<size_t>(1, w.panels() / (threads * 6));
   return std::min(std::max(long_enough, std::min(in_cache, balanced)), in_cache);
 }
