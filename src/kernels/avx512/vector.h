@@ -37,6 +37,14 @@ struct Vec {
   void store_codes(int8_t* p) const {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
   }
+  static void half_sums(const int8_t* codes, int32_t* half) {
+    const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+    const __m256i sums =  // of 8 codes each, + 8 * 128
+        _mm256_sad_epu8(_mm256_xor_si256(c, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
+    const __m256i pairs = _mm256_add_epi64(sums, _mm256_unpackhi_epi64(sums, sums));
+    half[0] = _mm_cvtsi128_si32(_mm256_castsi256_si128(pairs)) - 16 * 128;
+    half[1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(pairs, 1)) - 16 * 128;
+  }
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
   friend Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
   friend Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -55,6 +63,19 @@ struct Vec {
   friend Vec keep_lanes(Vec x, size_t lo, size_t hi) {
     const auto mask = static_cast<__mmask16>(first(hi) & ~first(lo));
     return {_mm512_mask_mov_ps(_mm512_set1_ps(-__builtin_inff()), mask, x.v)};
+  }
+  friend Vec max_magnitude(Vec x, Vec top) {
+    return {_mm512_castsi512_ps(
+        _mm512_max_epi32(_mm512_castps_si512(abs(x).v), _mm512_castps_si512(top.v)))};
+  }
+  friend float reduce_magnitude(Vec a) {
+    const __m512i bits = _mm512_castps_si512(a.v);
+    const __m256i h =
+        _mm256_max_epi32(_mm512_castsi512_si256(bits), _mm512_extracti64x4_epi64(bits, 1));
+    __m128i s = _mm_max_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+    return _mm_cvtss_f32(_mm_castsi128_ps(s));
   }
   friend float reduce_add(Vec a) { return _mm512_reduce_add_ps(a.v); }
   friend float reduce_max(Vec a) { return _mm512_reduce_max_ps(a.v); }

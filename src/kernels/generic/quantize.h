@@ -11,30 +11,24 @@ inline constexpr float kTinyAmax = 1e-30F;
 template <typename V>
 inline void quantize_block(const float* x, size_t b, const QuantizedRow& out) {
   V top = V::zero();
-  V poison = V::zero();  // NaN if any value is NaN or infinite, else 0
-  for (size_t i = 0; i < kBlock; i += V::kWidth) {
-    const V v = V::load(x + i);
-    top = max(abs(v), top);
-    poison = fma(v, V::zero(), poison);
-  }
-  const float amax = reduce_max(top);
+  for (size_t i = 0; i < kBlock; i += V::kWidth) top = max_magnitude(V::load(x + i), top);
+  const float amax = reduce_magnitude(top);  // NaN if any value is
   const bool tiny = amax < kTinyAmax;
   const V inverse = V::set(tiny ? 0.0F : 127.0F / amax);
-  V total[2] = {V::zero(), V::zero()};  // of codes: integers below 2^12, exact in any order
+  int8_t* codes = out.codes + b * out.code_stride;
   for (size_t i = 0; i < kBlock; i += V::kWidth) {
     // In this order of operands a NaN becomes -127.
     const V rounded = min(max(round(V::load(x + i) * inverse), V::set(-127.0F)), V::set(127.0F));
-    rounded.store_codes(out.codes + b * out.code_stride + i);
-    total[i / (kBlock / 2)] = total[i / (kBlock / 2)] + rounded;
+    rounded.store_codes(codes + i);
   }
-  const auto first = static_cast<int32_t>(reduce_add(total[0]));
-  const auto second = static_cast<int32_t>(reduce_add(total[1]));
-  const float scale = (tiny ? 0.0F : amax / 127.0F) + reduce_add(poison);
+  int32_t half[2];
+  V::half_sums(codes, half);
+  const float scale = tiny ? 0.0F : amax / 127.0F;
   out.scales[b * out.stride] = scale;
-  out.neg8_sums[b * out.stride] = -8 * (first + second);
-  out.scaled_sums[b * out.stride] = scale * static_cast<float>(first + second);
-  out.half_sums[2 * b * out.stride] = first;
-  out.half_sums[(2 * b + 1) * out.stride] = second;
+  out.neg8_sums[b * out.stride] = -8 * (half[0] + half[1]);
+  out.scaled_sums[b * out.stride] = scale * static_cast<float>(half[0] + half[1]);
+  out.half_sums[2 * b * out.stride] = half[0];
+  out.half_sums[(2 * b + 1) * out.stride] = half[1];
 }
 
 template <typename V>

@@ -28,6 +28,13 @@ struct Vec {
   void store_f16(uint16_t* p) const { *p = quant::f32_to_f16(v); }
   // Integral lanes in [-128, 127] as int8.
   void store_codes(int8_t* p) const { *p = static_cast<int8_t>(v); }
+  // Sums of codes[0, 16) and codes[16, 32).
+  static void half_sums(const int8_t* codes, int32_t* half) {
+    for (size_t h = 0; h < 2; ++h) {
+      half[h] = 0;
+      for (size_t i = 0; i < 16; ++i) half[h] += codes[16 * h + i];
+    }
+  }
   friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
   friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
   friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
@@ -51,6 +58,12 @@ struct Vec {
   friend Vec keep_lanes(Vec x, size_t lo, size_t hi) {
     return {lo == 0 && hi > 0 ? x.v : -__builtin_inff()};
   }
+  // The greater of |x| and top, which has no sign; a NaN is greater than all (compared as bits).
+  friend Vec max_magnitude(Vec x, Vec top) {
+    const auto bits = __builtin_bit_cast(uint32_t, x.v) & 0x7fffffffU;
+    return bits > __builtin_bit_cast(uint32_t, top.v) ? Vec{__builtin_bit_cast(float, bits)} : top;
+  }
+  friend float reduce_magnitude(Vec a) { return a.v; }
   friend float reduce_add(Vec a) { return a.v; }
   friend float reduce_max(Vec a) { return a.v; }
 };
