@@ -36,14 +36,14 @@ struct Vec {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                      _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  void store_codes(int8_t* p) const {
-    const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(v), _mm256_setzero_si256());
-    const __m128i low =
-        _mm_unpacklo_epi64(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(low, low));
-  }
-  static void half_sums(const int8_t* codes, int32_t* half) {
-    const __m256i c = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+  static void store_codes(const Vec* block, int8_t* codes, int32_t* half) {
+    const __m256i words[2] = {
+        _mm256_packs_epi32(_mm256_cvtps_epi32(block[0].v), _mm256_cvtps_epi32(block[1].v)),
+        _mm256_packs_epi32(_mm256_cvtps_epi32(block[2].v), _mm256_cvtps_epi32(block[3].v))};
+    // Both packs work in 128-bit lanes; the permutation puts the quads of codes in order.
+    const __m256i c = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words[0], words[1]),
+                                                  _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), c);
     const __m256i sums =  // of 8 codes each, + 8 * 128
         _mm256_sad_epu8(_mm256_xor_si256(c, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
     const __m256i pairs = _mm256_add_epi64(sums, _mm256_unpackhi_epi64(sums, sums));

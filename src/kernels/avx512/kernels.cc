@@ -1,6 +1,8 @@
 // AVX-512 with VNNI: panels of 16 rows, up to 12 tokens a micro-kernel.
 #include "kernels/avx512/vector.h"
 
+#include <cstring>
+
 #include "kernels/generic/make_table.h"
 #include "quant/four_bit_values.h"
 
@@ -15,6 +17,9 @@ constexpr size_t kGroups = 8;  // groups of 4 K in a block
 // use, across their ends, where the hardware prefetcher starts anew.
 constexpr size_t kPrefetchBytes = 4096;
 constexpr size_t kPrefetchTokens = 4;
+// Dot-product chains that run interleaved: a dot takes 4 cycles and one starts each cycle. One
+// chain after the other leaves it to the scheduler's 64 entries to overlap them.
+constexpr size_t kChains = 4;
 
 // N bytes of the stream, kPrefetchBytes ahead of p; N a whole number of lines or more.
 template <size_t N>
@@ -146,6 +151,13 @@ inline __m512 factor(const uint8_t* head, const uint8_t* codes, size_t i) {
   return load_halves(p + 2 * i * kRows);
 }
 
+// s + the products of a group's codes with 4 activation codes.
+inline __m512i dot_quad(__m512i s, __m512i w, const int8_t* x) {
+  int32_t quad;
+  std::memcpy(&quad, x, sizeof quad);
+  return _mm512_dpbusd_epi32(s, w, _mm512_set1_epi32(quad));
+}
+
 template <PanelFormat F>
 struct IntegerTile {
   static constexpr size_t kStreamBytes = block_bytes(F) * kRows;
@@ -159,14 +171,22 @@ struct IntegerTile {
     const float* x_scales = a.scales + b * a.width;
     const int32_t* sums = a.neg8_sums + b * a.width;
 #pragma GCC unroll 12
-    for (size_t m = 0; m < M; ++m) {
-      __m512i s = initial_sum<F>(sums + m);
-      const auto* quads = reinterpret_cast<const int32_t*>(x + m * kBlock);
+    for (size_t first = 0; first < M; first += kChains) {
+      const size_t n = M - first < kChains ? M - first : kChains;
+      __m512i s[kChains];
+#pragma GCC unroll 4
+      for (size_t i = 0; i < n; ++i) s[i] = initial_sum<F>(sums + first + i);
 #pragma GCC unroll 8
-      for (size_t g = 0; g < kGroups; ++g)
-        s = _mm512_dpbusd_epi32(s, w[g], _mm512_set1_epi32(quads[g]));
-      acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s), _mm512_mul_ps(d, _mm512_set1_ps(x_scales[m])),
-                               acc[m]);
+      for (size_t g = 0; g < kGroups; ++g) {
+#pragma GCC unroll 4
+        for (size_t i = 0; i < n; ++i)
+          s[i] = dot_quad(s[i], w[g], x + (first + i) * kBlock + 4 * g);
+      }
+#pragma GCC unroll 4
+      for (size_t i = 0; i < n; ++i) {
+        const __m512 scale = _mm512_mul_ps(d, _mm512_set1_ps(x_scales[first + i]));
+        acc[first + i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s[i]), scale, acc[first + i]);
+      }
     }
     if constexpr (has_min(F)) {
       const __m512 min = factor<F>(head + 2 * kRows, codes, 1);
@@ -188,14 +208,23 @@ struct IntegerTile {
     for (size_t h = 0; h < 2; ++h) {
       const __m512 d = factor<F>(head, codes, h);
 #pragma GCC unroll 12
-      for (size_t m = 0; m < M; ++m) {
-        __m512i s = _mm512_set1_epi32(-zero_point(F) * sums[h * a.width + m]);
-        const auto* quads = reinterpret_cast<const int32_t*>(x + m * kBlock);
+      for (size_t first = 0; first < M; first += kChains) {
+        const size_t n = M - first < kChains ? M - first : kChains;
+        __m512i s[kChains];
 #pragma GCC unroll 4
-        for (size_t g = 4 * h; g < 4 * h + 4; ++g)
-          s = _mm512_dpbusd_epi32(s, w[g], _mm512_set1_epi32(quads[g]));
-        acc[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s),
-                                 _mm512_mul_ps(d, _mm512_set1_ps(x_scales[m])), acc[m]);
+        for (size_t i = 0; i < n; ++i)
+          s[i] = _mm512_set1_epi32(-zero_point(F) * sums[h * a.width + first + i]);
+#pragma GCC unroll 4
+        for (size_t g = 4 * h; g < 4 * h + 4; ++g) {
+#pragma GCC unroll 4
+          for (size_t i = 0; i < n; ++i)
+            s[i] = dot_quad(s[i], w[g], x + (first + i) * kBlock + 4 * g);
+        }
+#pragma GCC unroll 4
+        for (size_t i = 0; i < n; ++i) {
+          const __m512 scale = _mm512_mul_ps(d, _mm512_set1_ps(x_scales[first + i]));
+          acc[first + i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s[i]), scale, acc[first + i]);
+        }
       }
     }
     if constexpr (has_min(F)) {

@@ -15,14 +15,14 @@ inline void quantize_block(const float* x, size_t b, const QuantizedRow& out) {
   const float amax = reduce_magnitude(top);  // NaN if any value is
   const bool tiny = amax < kTinyAmax;
   const V inverse = V::set(tiny ? 0.0F : 127.0F / amax);
-  int8_t* codes = out.codes + b * out.code_stride;
-  for (size_t i = 0; i < kBlock; i += V::kWidth) {
+  V rounded[kBlock / V::kWidth];
+  for (size_t i = 0; i < kBlock / V::kWidth; ++i) {
+    const V x_scaled = V::load(x + i * V::kWidth) * inverse;
     // In this order of operands a NaN becomes -127.
-    const V rounded = min(max(round(V::load(x + i) * inverse), V::set(-127.0F)), V::set(127.0F));
-    rounded.store_codes(codes + i);
+    rounded[i] = min(max(round(x_scaled), V::set(-127.0F)), V::set(127.0F));
   }
   int32_t half[2];
-  V::half_sums(codes, half);
+  V::store_codes(rounded, out.codes + b * out.code_stride, half);
   const float scale = tiny ? 0.0F : amax / 127.0F;
   out.scales[b * out.stride] = scale;
   out.neg8_sums[b * out.stride] = -8 * (half[0] + half[1]);

@@ -26,13 +26,12 @@ struct Vec {
     if (n > 0) *p = v;
   }
   void store_f16(uint16_t* p) const { *p = quant::f32_to_f16(v); }
-  // Integral lanes in [-128, 127] as int8.
-  void store_codes(int8_t* p) const { *p = static_cast<int8_t>(v); }
-  // Sums of codes[0, 16) and codes[16, 32).
-  static void half_sums(const int8_t* codes, int32_t* half) {
-    for (size_t h = 0; h < 2; ++h) {
-      half[h] = 0;
-      for (size_t i = 0; i < 16; ++i) half[h] += codes[16 * h + i];
+  // A block of integral lanes in [-128, 127] as int8, and the sums of its halves.
+  static void store_codes(const Vec* block, int8_t* codes, int32_t* half) {
+    half[0] = half[1] = 0;
+    for (size_t i = 0; i < 32; ++i) {
+      codes[i] = static_cast<int8_t>(block[i].v);
+      half[i / 16] += codes[i];
     }
   }
   friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
