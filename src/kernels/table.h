@@ -13,7 +13,7 @@
 namespace weir::kernels {
 
 inline constexpr size_t kMaxTileTokens =
-    12;  // tokens per micro-kernel: 12 accumulators + 8 code vectors + scales in 32 registers
+    16;  // tokens per micro-kernel: 16 accumulators + 8 code vectors + 4 sums + scales in 32 registers
 
 // The activation rows of one tile; layout: Activations.
 struct ActivationView {

@@ -16,7 +16,7 @@ constexpr size_t kGroups = 8;  // groups of 4 K in a block
 // Small batches wait for memory: panels lie behind one another and are fetched this far ahead of
 // use, across their ends, where the hardware prefetcher starts anew.
 constexpr size_t kPrefetchBytes = 4096;
-constexpr size_t kPrefetchTokens = 4;
+constexpr size_t kPrefetchTokens = 16;
 // Dot-product chains that run interleaved: a dot takes 4 cycles and one starts each cycle. One
 // chain after the other leaves it to the scheduler's 64 entries to overlap them.
 constexpr size_t kChains = 4;
@@ -170,7 +170,7 @@ struct IntegerTile {
     const int8_t* x = a.codes + b * a.width * kBlock;
     const float* x_scales = a.scales + b * a.width;
     const int32_t* sums = a.neg8_sums + b * a.width;
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (size_t first = 0; first < M; first += kChains) {
       const size_t n = M - first < kChains ? M - first : kChains;
       __m512i s[kChains];
@@ -191,7 +191,7 @@ struct IntegerTile {
     if constexpr (has_min(F)) {
       const __m512 min = factor<F>(head + 2 * kRows, codes, 1);
       const float* x_sums = a.scaled_sums + b * a.width;
-#pragma GCC unroll 12
+#pragma GCC unroll 16
       for (size_t m = 0; m < M; ++m)
         acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sums[m]), acc[m]);
     }
@@ -207,7 +207,7 @@ struct IntegerTile {
 #pragma GCC unroll 2
     for (size_t h = 0; h < 2; ++h) {
       const __m512 d = factor<F>(head, codes, h);
-#pragma GCC unroll 12
+#pragma GCC unroll 16
       for (size_t first = 0; first < M; first += kChains) {
         const size_t n = M - first < kChains ? M - first : kChains;
         __m512i s[kChains];
@@ -231,7 +231,7 @@ struct IntegerTile {
 #pragma GCC unroll 2
       for (size_t h = 0; h < 2; ++h) {
         const __m512 min = factor<F>(head + 2 * kRows, codes, 2 + h);
-#pragma GCC unroll 12
+#pragma GCC unroll 16
         for (size_t m = 0; m < M; ++m) {
           const float x_sum = x_scales[m] * static_cast<float>(sums[h * a.width + m]);
           acc[m] = _mm512_fmadd_ps(min, _mm512_set1_ps(x_sum), acc[m]);
@@ -245,7 +245,7 @@ struct IntegerTile {
                   size_t ldy, size_t rows, bool add) {
     const auto* w_block = reinterpret_cast<const uint8_t*>(panel);
     __m512 acc[M];
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (size_t m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
     const uint8_t* head = w_block;
     for (size_t b = 0; b < cols / kBlock; ++b, w_block += kStreamBytes) {
@@ -264,12 +264,12 @@ struct IntegerTile {
         add_halves<M>(w, head, w_block, a, b, acc);
       }
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (size_t m = 0; m < M; ++m) generic::store_rows(Vec{acc[m]}, y + m * ldy, rows, add);
   }
 };
 
-constexpr Kernels kTable = generic::make_table<Vec, IntegerTile, 12>(Isa::kAvx512, true);
+constexpr Kernels kTable = generic::make_table<Vec, IntegerTile, 16>(Isa::kAvx512, true);
 
 }  // namespace
 

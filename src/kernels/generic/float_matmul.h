@@ -43,15 +43,15 @@ void float_tile(const std::byte* panel, size_t cols, const ActivationView& a, fl
                 size_t rows, bool add) {
   const auto* w = reinterpret_cast<const typename Load::Element*>(panel);
   V acc[M];
-#pragma GCC unroll 12
+#pragma GCC unroll 16
   for (size_t m = 0; m < M; ++m) acc[m] = V::zero();
   for (size_t k = 0; k < cols; ++k) {
     const V weights = Load::template load<V>(w + k * V::kWidth);
     const float* x = a.x + k;
-#pragma GCC unroll 12
+#pragma GCC unroll 16
     for (size_t m = 0; m < M; ++m) acc[m] = fma(weights, V::set(x[m * a.ldx]), acc[m]);
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 16
   for (size_t m = 0; m < M; ++m) store_rows(acc[m], y + m * ldy, rows, add);
 }
 
