@@ -17,7 +17,7 @@ struct MachineLimits {
   double bf16_ops_per_s = 0;  // the same of its bf16 dot product; needs AVX512_BF16
 };
 
-// The best of five runs each. Takes `threads` threads and 128 MB for one to two seconds.
+// The best of twenty short runs each. Takes `threads` threads and 128 MB for one to two seconds.
 MachineLimits measure_machine(int threads, kernels::Isa isa, const os::CpuFeatures& features,
                               const Clock& clock);
 

@@ -127,7 +127,7 @@ Result<int> bench_machine(const MachineOptions& o) {
     if (per_s > 0) fmt::print("{:<10} {:>8.1f} {}\n", what, per_s * 1e-9, unit);
     if (per_s <= 0) fmt::print("{:<10} {:>8}\n", what, "none");
   };
-  fmt::print("{}, {} thread(s), kernels {}; best of five runs\n", cpu, threads,
+  fmt::print("{}, {} thread(s), kernels {}; best of twenty short runs\n", cpu, threads,
              kernels::isa_name(isa));
   line("read", limits.read_bytes_per_s, "GB/s");
   line("int8 dot", limits.int8_ops_per_s, "GOPS");
