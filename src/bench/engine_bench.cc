@@ -67,32 +67,79 @@ class Sequences {
   std::vector<float> logits_;
 };
 
-EngineBenchRow summarize(std::string test, int32_t batch, std::vector<double> rates) {
-  std::sort(rates.begin(), rates.end());
-  return {std::move(test), batch, rates[rates.size() / 2], rates.front(), rates.back()};
+// The decode rows: what each sequence holds before. One stream starts from nothing, as llama-bench;
+// several from a prompt each, as llama-batched-bench; a depth holds for both.
+int32_t decode_context(const EngineBenchOptions& o, int32_t batch) {
+  if (o.depth_tokens > 0) return o.depth_tokens;
+  return batch == 1 ? 0 : o.batched_prompt_tokens;
 }
 
-// Times `work` reps times after one warm-up; tokens per call give the rate.
-Result<EngineBenchRow> measure(const std::string& test, int32_t batch, int32_t reps, double tokens,
-                               const Clock& clock, const std::function<Status()>& work) {
-  std::vector<double> rates;
-  for (int32_t i = 0; i <= reps; ++i) {
-    const int64_t start = clock.now_ns();
-    WEIR_TRY(work());
-    const double seconds = std::max(1e-9, static_cast<double>(clock.now_ns() - start) * 1e-9);
-    if (i > 0) rates.push_back(tokens / seconds);
+// Runs rows of one set of options.
+class Bench {
+ public:
+  Bench(engine::Runner& runner, const EngineBenchOptions& options, const Clock& clock)
+      : runner_(runner), o_(options), clock_(clock) {}
+
+  Result<EngineBenchRow> prefill() {
+    const int32_t from = o_.depth_tokens;
+    const int32_t to = from + o_.prompt_tokens;
+    Sequences one(runner_, 1, to);
+    WEIR_TRY(one.prefill(0, 0, from, o_.step_tokens));
+    EngineBenchRow row{.test = name("pp", o_.prompt_tokens), .context_tokens = from};
+    WEIR_TRY(
+        measure(row, o_.prompt_tokens, [&] { return one.prefill(0, from, to, o_.step_tokens); }));
+    return row;
   }
-  return summarize(test, batch, std::move(rates));
-}
+
+  Result<EngineBenchRow> decode(int32_t batch) {
+    const int32_t context = decode_context(o_, batch);
+    Sequences all(runner_, batch, context + o_.gen_tokens);
+    for (size_t s = 0; s < all.count(); ++s) WEIR_TRY(all.prefill(s, 0, context, o_.step_tokens));
+    EngineBenchRow row{
+        .test = name("tg", o_.gen_tokens), .batch = batch, .context_tokens = context};
+    const auto steps = [&]() -> Status {
+      for (int32_t i = 0; i < o_.gen_tokens; ++i) WEIR_TRY(all.decode(context + i));
+      return {};
+    };
+    WEIR_TRY(measure(row, static_cast<double>(o_.gen_tokens) * batch, steps));
+    return row;
+  }
+
+ private:
+  std::string name(const char* kind, int32_t tokens) const {
+    std::string text = fmt::format("{}{}", kind, tokens);
+    if (o_.depth_tokens > 0) text += fmt::format(" @ d{}", o_.depth_tokens);
+    return text;
+  }
+
+  // Times `work`, of so many tokens a call, and fills in the rates.
+  Status measure(EngineBenchRow& row, double tokens, const std::function<Status()>& work) {
+    std::vector<double> rates;
+    for (int32_t i = o_.warmup ? -1 : 0; i < o_.reps; ++i) {
+      const int64_t start = clock_.now_ns();
+      WEIR_TRY(work());
+      const double seconds = std::max(1e-9, static_cast<double>(clock_.now_ns() - start) * 1e-9);
+      if (i >= 0) rates.push_back(tokens / seconds);
+    }
+    std::sort(rates.begin(), rates.end());
+    row.tokens_per_s = rates[rates.size() / 2];
+    row.min_tokens_per_s = rates.front();
+    row.max_tokens_per_s = rates.back();
+    return {};
+  }
+
+  engine::Runner& runner_;
+  const EngineBenchOptions& o_;
+  const Clock& clock_;
+};
 
 }  // namespace
 
 int64_t required_kv_tokens(const EngineBenchOptions& o, int32_t page_tokens) {
-  int64_t pages = pages_for(std::max(o.prompt_tokens, o.gen_tokens), page_tokens);
-  for (const int32_t b : o.batches) {
-    const int32_t context = b == 1 ? 0 : o.batched_prompt_tokens;
-    pages = std::max(pages, int64_t{b} * pages_for(context + o.gen_tokens, page_tokens));
-  }
+  int64_t pages = pages_for(o.depth_tokens + std::max(o.prompt_tokens, o.gen_tokens), page_tokens);
+  for (const int32_t b : o.batches)
+    pages =
+        std::max(pages, int64_t{b} * pages_for(decode_context(o, b) + o.gen_tokens, page_tokens));
   return pages * page_tokens;
 }
 
@@ -104,34 +151,22 @@ Result<std::vector<EngineBenchRow>> bench_engine(
     if (row_done) row_done(row);
     rows.push_back(std::move(row));
   };
-  const int32_t longest = std::max(o.prompt_tokens, o.batched_prompt_tokens + o.gen_tokens);
+  int32_t longest = o.depth_tokens + o.prompt_tokens;
+  for (const int32_t batch : o.batches)
+    longest = std::max(longest, o.gen_tokens > 0 ? decode_context(o, batch) + o.gen_tokens : 0);
   if (longest > runner.max_context_tokens()) {
     return make_error(ErrorCode::kInvalidValue,
                       "a row needs {} tokens of context; the model's window is {}", longest,
                       runner.max_context_tokens());
   }
+  Bench bench(runner, o, clock);
   if (o.prompt_tokens > 0) {
-    Sequences one(runner, 1, o.prompt_tokens);
-    WEIR_ASSIGN(EngineBenchRow row,
-                measure(fmt::format("pp{}", o.prompt_tokens), 1, o.reps, o.prompt_tokens, clock,
-                        [&] { return one.prefill(0, 0, o.prompt_tokens, o.step_tokens); }));
+    WEIR_ASSIGN(EngineBenchRow row, bench.prefill());
     done(std::move(row));
   }
   if (o.gen_tokens < 1) return rows;
   for (const int32_t batch : o.batches) {
-    // One stream starts from nothing, as llama-bench; several from a prompt each, as
-    // llama-batched-bench.
-    const int32_t context = batch == 1 ? 0 : o.batched_prompt_tokens;
-    Sequences all(runner, batch, context + o.gen_tokens);
-    for (size_t s = 0; s < all.count() && context > 0; ++s)
-      WEIR_TRY(all.prefill(s, 0, context, o.step_tokens));
-    WEIR_ASSIGN(EngineBenchRow row,
-                measure(fmt::format("tg{}", o.gen_tokens), batch, o.reps,
-                        static_cast<double>(o.gen_tokens) * batch, clock, [&]() -> Status {
-                          for (int32_t i = 0; i < o.gen_tokens; ++i)
-                            WEIR_TRY(all.decode(context + i));
-                          return {};
-                        }));
+    WEIR_ASSIGN(EngineBenchRow row, bench.decode(batch));
     done(std::move(row));
   }
   return rows;

@@ -7,6 +7,7 @@
 #include "bench/machine.h"
 #include "cli/command.h"
 #include "cli/load.h"
+#include "os/cpu.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -27,7 +28,7 @@ struct Yardstick {
 
   double fraction(const bench::EngineBenchRow& row) const {
     return bench::peak_fraction(limits, cost, row.test.starts_with("pp"), row.batch,
-                                row.tokens_per_s);
+                                row.context_tokens, row.tokens_per_s);
   }
 };
 
@@ -35,6 +36,7 @@ text::Json row_json(const bench::EngineBenchRow& row, double fraction) {
   text::Json o = text::Json::object();
   o.set("test", row.test);
   o.set("batch", static_cast<int64_t>(row.batch));
+  o.set("context_tokens", static_cast<int64_t>(row.context_tokens));
   o.set("tok_s", row.tokens_per_s);
   o.set("min_tok_s", row.min_tokens_per_s);
   o.set("max_tok_s", row.max_tokens_per_s);
@@ -52,22 +54,24 @@ Result<int> bench_engine(const Options& o) {
   const SystemClock clock;
   Yardstick yardstick;
   if (o.calibrate) {
-    yardstick.limits = bench::measure_machine(model->threads(), model->isa(), clock);
-    yardstick.cost = bench::model_cost(model->file());
+    yardstick.limits =
+        bench::measure_machine(model->threads(), model->isa(), os::detect_cpu(), clock);
+    yardstick.cost = bench::model_cost(model->file(), model->config().kv_bytes_per_token());
   }
   if (!o.json) {
-    fmt::print("{}, {} thread(s), kernels {}; median of {} after one warm-up\n", o.model,
-               model->threads(), kernels::isa_name(model->isa()), o.bench.reps);
+    fmt::print("{}, {} thread(s), kernels {}; median of {}{}\n", o.model, model->threads(),
+               kernels::isa_name(model->isa()), o.bench.reps,
+               o.bench.warmup ? " after one warm-up" : "");
     if (o.calibrate) {
       fmt::print("limits measured now: {:.1f} GB/s read, {:.0f} int8 GOPS\n",
                  yardstick.limits.read_bytes_per_s * 1e-9, yardstick.limits.int8_ops_per_s * 1e-9);
     }
-    fmt::print("{:<8} {:>5} {:>12} {:>12} {:>12}{}\n", "test", "batch", "tok/s", "min", "max",
+    fmt::print("{:<16} {:>5} {:>12} {:>12} {:>12}{}\n", "test", "batch", "tok/s", "min", "max",
                o.calibrate ? "   of the limit" : "");
   }
   const auto print_row = [&](const bench::EngineBenchRow& row) {
     if (o.json) return;
-    fmt::print("{:<8} {:>5} {:>12.2f} {:>12.2f} {:>12.2f}", row.test, row.batch, row.tokens_per_s,
+    fmt::print("{:<16} {:>5} {:>12.2f} {:>12.2f} {:>12.2f}", row.test, row.batch, row.tokens_per_s,
                row.min_tokens_per_s, row.max_tokens_per_s);
     const double fraction = yardstick.fraction(row);
     fmt::print("{}\n", fraction > 0 ? fmt::format(" {:>13.1f}%", fraction * 100) : "");
@@ -93,19 +97,64 @@ Result<int> bench_engine(const Options& o) {
   return kExitOk;
 }
 
-}  // namespace
+struct MachineOptions {
+  int threads = 0;
+  bool json = false;
+};
 
-void add_bench(CLI::App& root, Selected& selected) {
-  CLI::App* bench = add_command(
-      root, "bench", "Measure speed",
-      "  weir bench engine smollm2-135m-instruct --prompt 512 --gen 64 --batch 1,4,16\n");
-  bench->require_subcommand(1);
+Result<int> bench_machine(const MachineOptions& o) {
+  WEIR_ASSIGN(const kernels::Isa isa, chosen_isa());
+  const int threads = o.threads > 0 ? o.threads : os::usable_cores();
+  const SystemClock clock;
+  const bench::MachineLimits limits = bench::measure_machine(threads, isa, os::detect_cpu(), clock);
+  const std::string cpu = os::cpu_model_name();
+  if (o.json) {
+    const auto giga = [](double per_s) {
+      return per_s > 0 ? text::Json(per_s * 1e-9) : text::Json(nullptr);
+    };
+    text::Json root = text::Json::object();
+    root.set("cpu", cpu);
+    root.set("threads", static_cast<int64_t>(threads));
+    root.set("isa", std::string(kernels::isa_name(isa)));
+    root.set("read_gb_s", giga(limits.read_bytes_per_s));
+    root.set("int8_gops", giga(limits.int8_ops_per_s));
+    root.set("f32_gflops", giga(limits.f32_ops_per_s));
+    root.set("bf16_gflops", giga(limits.bf16_ops_per_s));
+    fmt::print("{}\n", root.dump());
+    return kExitOk;
+  }
+  const auto line = [](const char* what, double per_s, const char* unit) {
+    if (per_s > 0) fmt::print("{:<10} {:>8.1f} {}\n", what, per_s * 1e-9, unit);
+    if (per_s <= 0) fmt::print("{:<10} {:>8}\n", what, "none");
+  };
+  fmt::print("{}, {} thread(s), kernels {}; best of twenty short runs\n", cpu, threads,
+             kernels::isa_name(isa));
+  line("read", limits.read_bytes_per_s, "GB/s");
+  line("int8 dot", limits.int8_ops_per_s, "GOPS");
+  line("f32 FMA", limits.f32_ops_per_s, "GFLOPS");
+  line("bf16 dot", limits.bf16_ops_per_s, "GFLOPS");
+  return kExitOk;
+}
+
+void add_machine(CLI::App& bench, Selected& selected) {
+  auto o = std::make_shared<MachineOptions>();  // shared: as in add_engine
+  CLI::App* c = add_command(bench, "machine", "The limits that rows are set against, measured now",
+                            "  weir bench machine\n"
+                            "  WEIR_ISA=avx2 weir bench machine --threads 1 --json\n");
+  c->add_option("--threads", o->threads, "threads (default: the cores this process may use)")
+      ->check(CLI::Range(1, 256));
+  c->add_flag("--json", o->json, "one JSON document");
+  c->callback([o, &selected] { selected.action = [o] { return bench_machine(*o); }; });
+}
+
+void add_engine(CLI::App& bench, Selected& selected) {
   auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
                                          // this call
   CLI::App* c = add_command(
-      *bench, "engine", "Prefill and decode speed of a model, without a server",
+      bench, "engine", "Prefill and decode speed of a model, without a server",
       "  weir bench engine smollm2-135m-instruct\n"
-      "  weir bench engine model.gguf --prompt 512 --gen 64 --batch 1,4,16 --reps 3 --json\n");
+      "  weir bench engine model.gguf --prompt 512 --gen 64 --batch 1,4,16 --reps 3 --json\n"
+      "  weir bench engine model.gguf --prompt 0 --gen 32 --depth 8000\n");
   c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
   c->add_option("--prompt", o->bench.prompt_tokens, "tokens of the prefill row, 0 for none")
       ->check(CLI::Range(0, 1 << 20))
@@ -121,6 +170,12 @@ void add_bench(CLI::App& root, Selected& selected) {
                 "cached tokens before a decode row of several sequences")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  c->add_option("--depth", o->bench.depth_tokens,
+                "cached tokens before every row, in place of --batched-prompt")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  c->add_flag("--warmup,!--no-warmup", o->bench.warmup,
+              "a run of each row that does not count (default: yes)");
   c->add_option("--reps", o->bench.reps, "counted repetitions")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
@@ -130,6 +185,18 @@ void add_bench(CLI::App& root, Selected& selected) {
               "measure the machine first and say how much of its limit each row reaches");
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return bench_engine(*o); }; });
+}
+
+}  // namespace
+
+void add_bench(CLI::App& root, Selected& selected) {
+  CLI::App* bench =
+      add_command(root, "bench", "Measure speed",
+                  "  weir bench engine smollm2-135m-instruct --prompt 512 --gen 64 --batch 1,4,16\n"
+                  "  weir bench machine\n");
+  bench->require_subcommand(1);
+  add_engine(*bench, selected);
+  add_machine(*bench, selected);
 }
 
 }  // namespace weir::cli

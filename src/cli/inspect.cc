@@ -5,10 +5,12 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/terminal.h"
 #include "gguf/file.h"
 #include "kernels/isa.h"
+#include "kernels/packed_matrix.h"
 #include "model/config.h"
 #include "model/footprint.h"
 #include "os/cpu.h"
@@ -28,18 +30,46 @@ struct Options {
 };
 
 struct TypeTotals {
+  gguf::TensorType type = gguf::TensorType::kF32;
   uint64_t tensors = 0;
   uint64_t elements = 0;
   uint64_t bytes = 0;
+  uint64_t loaded_bytes = 0;     // in memory, without what stays in the mapping
+  uint64_t reencoded_extra = 0;  // what re-encoding takes beyond the file
+
+  const char* held() const;
 };
 
-std::map<std::string, TypeTotals> totals_by_type(const gguf::File& file) {
+// How matrices of the type are kept in memory.
+const char* TypeTotals::held() const {
+  if (!kernels::panel_format(type).ok()) return "not supported";
+  if (kernels::is_reencoded(type)) return "re-encoded to 8 bits";
+  switch (type) {
+    case gguf::TensorType::kF64:
+      return "rounded to F32";
+    case gguf::TensorType::kIQ4_XS:
+      return "same codes, values by table, scales rounded to F16";
+    case gguf::TensorType::kIQ4_NL:
+    case gguf::TensorType::kMXFP4:
+      return "same codes, values by table";
+    default:
+      return "same values";
+  }
+}
+
+std::map<std::string, TypeTotals> totals_by_type(const gguf::File& file, kernels::Isa isa) {
   std::map<std::string, TypeTotals> totals;
   for (const gguf::Tensor& t : file.tensors()) {
     TypeTotals& sum = totals[gguf::type_name(t.type)];
+    sum.type = t.type;
     ++sum.tensors;
     sum.elements += t.elements();
     sum.bytes += t.data.size();
+    const auto loaded = model::loaded_bytes(file, t, isa);
+    if (!loaded.ok()) continue;
+    sum.loaded_bytes += *loaded;
+    if (kernels::is_reencoded(t.type) && *loaded > t.data.size())
+      sum.reencoded_extra += *loaded - t.data.size();
   }
   return totals;
 }
@@ -80,7 +110,7 @@ struct Machine {
 
 Result<Machine> look_at_machine() {
   Machine m;
-  WEIR_ASSIGN(m.isa, kernels::choose_isa(os::detect_cpu(), ""));
+  WEIR_ASSIGN(m.isa, chosen_isa());
   WEIR_ASSIGN(m.available_bytes, os::available_memory_bytes());
   return m;
 }
@@ -96,11 +126,14 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
     metadata.set(std::string(kv.key), kv.value.to_text());
   root.set("metadata", std::move(metadata));
   text::Json types = text::Json::object();
-  for (const auto& [name, sum] : totals_by_type(file)) {
+  for (const auto& [name, sum] : totals_by_type(file, m.isa)) {
     text::Json row = text::Json::object();
     row.set("tensors", static_cast<int64_t>(sum.tensors));
     row.set("elements", static_cast<int64_t>(sum.elements));
     row.set("bytes", static_cast<int64_t>(sum.bytes));
+    row.set("held", sum.held());
+    row.set("loaded_bytes", static_cast<int64_t>(sum.loaded_bytes));
+    row.set("reencoded_extra_bytes", static_cast<int64_t>(sum.reencoded_extra));
     types.set(name, std::move(row));
   }
   root.set("types", std::move(types));
@@ -134,10 +167,13 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
              format_bytes(file.total_bytes()), file.tensors().size(), file.parts());
   for (const gguf::Metadata& kv : file.metadata())
     fmt::print("  {:<42} {}\n", kv.key, kv.value.to_text());
-  fmt::print("\nsizes by type\n");
-  for (const auto& [name, sum] : totals_by_type(file)) {
-    fmt::print("  {:<8} {:>5} tensors {:>14} weights {:>12}\n", name, sum.tensors, sum.elements,
-               format_bytes(sum.bytes));
+  fmt::print("\nsizes by type, and how matrices are held in memory\n");
+  for (const auto& [name, sum] : totals_by_type(file, m.isa)) {
+    fmt::print("  {:<8} {:>5} tensors {:>14} weights {:>12}   {}", name, sum.tensors, sum.elements,
+               format_bytes(sum.bytes), sum.held());
+    if (sum.reencoded_extra > 0)
+      fmt::print(" at load: {} more than in the file", format_bytes(sum.reencoded_extra));
+    fmt::print("\n");
   }
   if (o.tensors) {
     fmt::print("\ntensors\n");

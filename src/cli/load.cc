@@ -9,15 +9,20 @@
 
 namespace weir::cli {
 
+Result<kernels::Isa> chosen_isa() {
+  const char* isa = std::getenv("WEIR_ISA");
+  auto chosen = kernels::choose_isa(os::detect_cpu(), isa == nullptr ? "" : isa);
+  if (!chosen.ok()) return chosen.error().with_context("WEIR_ISA");
+  return chosen;
+}
+
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request) {
   WEIR_ASSIGN(const std::string path, resolve_model(request.model));
-  const char* isa = std::getenv("WEIR_ISA");
-  const auto chosen = kernels::choose_isa(os::detect_cpu(), isa == nullptr ? "" : isa);
-  if (!chosen.ok()) return chosen.error().with_context("WEIR_ISA");
+  WEIR_ASSIGN(const kernels::Isa isa, chosen_isa());
   const SystemClock clock;
   ProgressBar bar("loading", 1000, clock);
   engine::LoadOptions options;
-  options.isa = *chosen;
+  options.isa = isa;
   options.threads = request.threads > 0 ? request.threads : os::usable_cores();
   options.max_step_tokens = request.step_tokens;
   options.kv_tokens = request.kv_tokens;

@@ -18,6 +18,9 @@ struct LoadRequest {
       0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
 };
 
+// The kernels of this machine, or those that WEIR_ISA names. Errors: those of kernels::choose_isa.
+Result<kernels::Isa> chosen_isa();
+
 // Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);
 

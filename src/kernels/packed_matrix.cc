@@ -231,6 +231,11 @@ Result<PanelFormat> panel_format(TensorType type) {
   }
 }
 
+bool is_reencoded(TensorType type) {
+  const auto format = panel_format(type);
+  return format.ok() && *format >= PanelFormat::kQ4 && block_reader(type) == nullptr;
+}
+
 size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa) {
   const Kernels& k = kernels_for(isa);
   const Shape shape{k.panel_rows, cols, format, k.biased_q8};

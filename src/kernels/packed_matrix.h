@@ -30,6 +30,10 @@ namespace weir::kernels {
 // other block formats are decoded and rounded to kQ8. Errors: kUnsupported.
 Result<PanelFormat> panel_format(gguf::TensorType type);
 
+// Whether a type has no panels of its own codes and is decoded and rounded to kQ8. False for what
+// panel_format refuses.
+bool is_reencoded(gguf::TensorType type);
+
 // Bytes of the packed form for memory planning before loading. Precondition: cols as pack() wants.
 size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa);
 

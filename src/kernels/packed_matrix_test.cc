@@ -21,6 +21,15 @@ TEST(PackedMatrix, KeepsTheWidthOfTheFile) {
   EXPECT_EQ(packed_bytes(PanelFormat::kF16, 17, 10, Isa::kAvx512), 2U * 16 * 10 * 2);
 }
 
+TEST(PackedMatrix, TypesWithoutPanelsOfTheirOwnAreReencoded) {
+  std::string names;
+  for (uint32_t id = 0; id < 64; ++id) {
+    const auto type = static_cast<TensorType>(id);
+    if (is_reencoded(type)) names += gguf::type_name(type) + " ";
+  }
+  EXPECT_EQ(names, "IQ2_XXS IQ2_XS IQ3_XXS IQ1_S IQ3_S IQ2_S IQ1_M TQ1_0 TQ2_0 NVFP4 ");
+}
+
 TEST(PackedMatrix, RefusesWhatDoesNotFit) {
   ThreadPool pool(1);
   const auto bytes = test::random_matrix(TensorType::kQ4_0, 4, 64, 1);

@@ -13,22 +13,22 @@ double mib(uint64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 
 }  // namespace
 
+Result<uint64_t> loaded_bytes(const gguf::File& file, const gguf::Tensor& t, kernels::Isa isa) {
+  if (t.shape.size() != 2 && t.shape.size() != 3) return t.elements() * sizeof(float);
+  const bool tied = file.find_tensor("output.weight") == nullptr;
+  if (t.name == "token_embd.weight" && !tied) return uint64_t{0};
+  const auto format = kernels::panel_format(t.type);
+  if (!format.ok()) return format.error().with_context(fmt::format("tensor {}", t.name));
+  const uint64_t matrices = t.shape.size() == 3 ? t.shape[2] : 1;  // one for each expert
+  return matrices * kernels::packed_bytes(*format, t.shape[1], t.shape[0], isa);
+}
+
 Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
                                      uint64_t kv_tokens, uint64_t step_tokens) {
   Footprint f;
-  const bool tied = file.find_tensor("output.weight") == nullptr;
   for (const gguf::Tensor& t : file.tensors()) {
-    if (t.shape.size() == 3) {  // experts
-      auto format = kernels::panel_format(t.type);
-      if (!format.ok()) return format.error().with_context(fmt::format("tensor {}", t.name));
-      f.weight_bytes += t.shape[2] * kernels::packed_bytes(*format, t.shape[1], t.shape[0], isa);
-    } else if (t.shape.size() != 2) {
-      f.weight_bytes += t.elements() * sizeof(float);
-    } else if (tied || t.name != "token_embd.weight") {
-      auto format = kernels::panel_format(t.type);
-      if (!format.ok()) return format.error().with_context(fmt::format("tensor {}", t.name));
-      f.weight_bytes += kernels::packed_bytes(*format, t.shape[1], t.shape[0], isa);
-    }
+    WEIR_ASSIGN(const uint64_t bytes, loaded_bytes(file, t, isa));
+    f.weight_bytes += bytes;
   }
   f.kv_tokens = kv_tokens;
   f.kv_bytes = kv_tokens * config.kv_bytes_per_token();

@@ -18,6 +18,11 @@ struct Footprint {
   uint64_t total_bytes() const { return weight_bytes + kv_bytes + workspace_bytes; }
 };
 
+// Bytes of one tensor once it is loaded: packed for the kernels or as f32; 0 for an embedding that
+// only stays in the file's mapping. Error: kUnsupported for a type without a kernel, naming the
+// tensor.
+Result<uint64_t> loaded_bytes(const gguf::File& file, const gguf::Tensor& tensor, kernels::Isa isa);
+
 // step_tokens: the largest batch of one forward. The embedding stays in the file's mapping and is
 // not counted. Error: kUnsupported for a tensor type without a kernel, naming the tensor.
 Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
