@@ -111,16 +111,16 @@ void bench_matmul(const Bench& b, TensorType type, size_t rows, size_t cols,
 }
 
 void bench_attention(const Bench& b, size_t heads, size_t kv_heads, size_t head_dim,
-                     size_t position, size_t tokens, size_t sequences) {
-  const std::string name =
-      fmt::format("attention {}/{}x{} at {}", heads, kv_heads, head_dim, position);
+                     size_t position, size_t tokens, size_t sequences, KvType type = KvType::kF16) {
+  const std::string name = fmt::format("attention {}/{}x{} at {} {}", heads, kv_heads, head_dim,
+                                       position, kv_type_name(type));
   if (name.find(b.filter) == std::string::npos) return;
   AttentionParams p;
-  p.layout = {32, kv_heads, head_dim};
+  p.layout = {32, kv_heads, head_dim, {type, type}};
   p.heads = heads;
   p.scale = 0.125F;
   const size_t pages = (position + tokens + 31) / 32;
-  const size_t pool_bytes = pages * sequences * p.layout.page_elements() * 2;
+  const size_t pool_bytes = pages * sequences * p.layout.k_page_bytes();
   AlignedBuffer k = AlignedBuffer::allocate(pool_bytes);
   AlignedBuffer v = AlignedBuffer::allocate(pool_bytes);
   std::vector<std::vector<int32_t>> ids(sequences);
@@ -132,7 +132,7 @@ void bench_attention(const Bench& b, size_t heads, size_t kv_heads, size_t head_
   const size_t width = heads * head_dim;
   const auto q = random_floats(tokens * sequences * width);
   std::vector<float> out(q.size());
-  const KvPools pools{k.as<uint16_t>(), v.as<uint16_t>()};
+  const KvPools pools{k.as<std::byte>(), v.as<std::byte>()};
   const double ns = best_ns([&](size_t) {
     attention(b.kernels, b.pool, p, pools, chunks, q.data(), width, out.data(), width);
   });
@@ -167,16 +167,20 @@ void bench_small(const Bench& b) {
                  rope(b.kernels, b.pool, q.data(), 576, tokens, 9, 64, 64, RopeStyle::kInterleaved,
                       angles.data(), angles.data());
                }) / 1e3);
-    std::vector<uint16_t> pages(tokens * 192 * 2 + 32 * 192);
     std::vector<int32_t> ids;
     for (size_t i = 0; i < (tokens + 31) / 32; ++i) ids.push_back(static_cast<int32_t>(i));
-    std::vector<uint16_t> v_pages(pages);
     const AttentionChunk chunk{0, tokens, 0, ids};
-    fmt::print("store_kv 3x64       m {:<6} {:>10.2f} us\n", tokens,
-               best_ns([&](size_t) {
-                 store_kv(b.kernels, b.pool, {32, 3, 64}, {pages.data(), v_pages.data()},
-                          {&chunk, 1}, x.data(), 192, x.data(), 192);
-               }) / 1e3);
+    for (const KvType type : kKvTypes) {
+      const KvLayout layout{32, 3, 64, {type, type}};
+      std::vector<std::byte> k_pages(ids.size() * layout.k_page_bytes());
+      std::vector<std::byte> v_pages(ids.size() * layout.v_page_bytes());
+      const KvPools pools{k_pages.data(), v_pages.data()};
+      fmt::print(
+          "store_kv 3x64 {:<5} m {:<6} {:>10.2f} us\n", kv_type_name(type), tokens,
+          best_ns([&](size_t) {
+            store_kv(b.kernels, b.pool, layout, pools, {&chunk, 1}, x.data(), 192, x.data(), 192);
+          }) / 1e3);
+    }
   }
 }
 
@@ -208,5 +212,10 @@ int main(int argc, char** argv) {
   bench_attention(b, 32, 8, 64, 0, 512, 1);
   bench_attention(b, 32, 8, 64, 7680, 512, 1);
   bench_attention(b, 32, 8, 64, 8191, 1, 1);
+  for (const KvType type : {KvType::kBF16, KvType::kQ8_0, KvType::kQ4_0}) {
+    bench_attention(b, 9, 3, 64, 0, 512, 1, type);
+    bench_attention(b, 32, 8, 64, 7680, 512, 1, type);
+    bench_attention(b, 32, 8, 64, 8191, 1, 1, type);
+  }
   return 0;
 }

@@ -69,6 +69,16 @@ class SameBits(unittest.TestCase):
             metrics = httpx.get(server.url + "/metrics").text
             self.assertGreater(weir.metric(metrics, "vllm:num_preemptions_total"), 0)
 
+    def test_kv_types(self):
+        kv = ("--kv-type-k", "q8_0", "--kv-type-v", "q4_0")
+        with weir.Server("--threads", 1, *kv) as server:
+            alone = [ask(server, r) for r in REQUESTS]
+            self.assertIn('cache_dtype="q8_0/q4_0"', httpx.get(server.url + "/metrics").text)
+        self.assertNotEqual(alone, self.alone)
+        with weir.Server("--threads", 2, "--prefill-chunk", 64, "--ctx", 512, "--kv-tokens", 544, *kv) as server:
+            for want, got in zip(alone, together(server)):
+                self.assertEqual(want, got)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -148,6 +148,14 @@ class BadInput(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.refused(USAGE, *arguments)
 
+    def test_kv_types(self):
+        for command, options in (*COMMANDS, LOAD):
+            if command == ("tokenize",):
+                continue
+            for flag in ("--kv-type", "--kv-type-k", "--kv-type-v"):
+                with self.subTest(command=command, flag=flag):
+                    self.refused(USAGE, *command, weir.MODEL, *options, flag, "q5_1", names=('"q5_1"', "f16, bf16, q8_0, q4_0"))
+
     def test_eval_of_too_short_a_text(self):
         path = self.put("short.txt", b"Too short.")
         self.refused(BAD_INPUT, "eval", "ppl", weir.MODEL, "-f", path)

@@ -17,6 +17,7 @@ struct Options {
   std::string model;
   bench::EngineBenchOptions bench;
   int threads = 0;
+  KvTypeFlags kv;
   bool calibrate = false;
   bool json = false;
 };
@@ -50,6 +51,7 @@ Result<int> bench_engine(const Options& o) {
   request.threads = o.threads;
   request.step_tokens = o.bench.step_tokens;
   request.kv_tokens = bench::required_kv_tokens(o.bench, engine::kPageTokens);
+  WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   const SystemClock clock;
   Yardstick yardstick;
@@ -87,6 +89,8 @@ Result<int> bench_engine(const Options& o) {
     root.set("model", o.model);
     root.set("threads", static_cast<int64_t>(model->threads()));
     root.set("isa", std::string(kernels::isa_name(model->isa())));
+    root.set("kv_type_k", std::string(kernels::kv_type_name(request.kv_types.k)));
+    root.set("kv_type_v", std::string(kernels::kv_type_name(request.kv_types.v)));
     if (o.calibrate) {
       root.set("read_gb_s", yardstick.limits.read_bytes_per_s * 1e-9);
       root.set("int8_gops", yardstick.limits.int8_ops_per_s * 1e-9);
@@ -181,6 +185,7 @@ void add_engine(CLI::App& bench, Selected& selected) {
       ->capture_default_str();
   c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
       ->check(CLI::Range(1, 256));
+  add_kv_type_options(c, o->kv);
   c->add_flag("--calibrate", o->calibrate,
               "measure the machine first and say how much of its limit each row reaches");
   c->add_flag("--json", o->json, "one JSON document");

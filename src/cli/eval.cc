@@ -1,8 +1,11 @@
 // weir eval: what a model knows: perplexity of a text, and raw logits for other tools.
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/load.h"
@@ -27,6 +30,8 @@ struct Options {
   int64_t max_tokens = 0;
   int32_t count = 200;
   int threads = 0;
+  std::vector<std::string> kv_types{"f16"};  // of ppl, a row each
+  KvTypeFlags kv;
   bool json = false;
 };
 
@@ -35,12 +40,13 @@ struct Loaded {
   std::vector<int32_t> tokens;
 };
 
-Result<Loaded> load(const Options& o, int64_t kv_tokens) {
+Result<Loaded> load(const Options& o, int64_t kv_tokens, kernels::KvTypes kv_types) {
   WEIR_ASSIGN(const std::string text, os::read_file(o.file, kMaxTextBytes));
   LoadRequest request;
   request.model = o.model;
   request.threads = o.threads;
   request.kv_tokens = kv_tokens;
+  request.kv_types = kv_types;
   Loaded loaded;
   WEIR_ASSIGN(loaded.model, load_model(request));
   loaded.tokens =
@@ -51,8 +57,14 @@ Result<Loaded> load(const Options& o, int64_t kv_tokens) {
   return loaded;
 }
 
-Result<int> eval_perplexity(const Options& o) {
-  WEIR_ASSIGN(const Loaded loaded, load(o, o.context_tokens));
+struct PerplexityRow {
+  kernels::KvTypes kv_types;
+  ops::Perplexity p;
+  double seconds = 0;
+};
+
+Result<PerplexityRow> measure(const Options& o, kernels::KvTypes types) {
+  WEIR_ASSIGN(const Loaded loaded, load(o, o.context_tokens, types));
   const text::Tokenizer& tokenizer = loaded.model->tokenizer();
   ops::PerplexityOptions options;
   options.context_tokens = o.context_tokens;
@@ -60,34 +72,74 @@ Result<int> eval_perplexity(const Options& o) {
   options.bos = tokenizer.adds_bos() ? tokenizer.bos().value_or(-1) : -1;
   const SystemClock clock;
   const int64_t start = clock.now_ns();
-  ops::Perplexity p;
-  {
-    ProgressBar bar("perplexity", 1000, clock);
-    const auto progress = [&bar](int64_t done, int64_t all, double so_far) {
-      bar.update(static_cast<uint64_t>(done * 1000 / all), fmt::format("ppl {:.4f}", so_far));
-    };
-    WEIR_ASSIGN(p,
-                ops::measure_perplexity(loaded.model->runner(), loaded.tokens, options, progress));
+  PerplexityRow row{types, {}, 0};
+  ProgressBar bar("perplexity", 1000, clock);
+  const auto progress = [&bar](int64_t done, int64_t all, double so_far) {
+    bar.update(static_cast<uint64_t>(done * 1000 / all), fmt::format("ppl {:.4f}", so_far));
+  };
+  WEIR_ASSIGN(row.p,
+              ops::measure_perplexity(loaded.model->runner(), loaded.tokens, options, progress));
+  row.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
+  return row;
+}
+
+text::Json row_json(const Options& o, const PerplexityRow& row, double ratio) {
+  text::Json j = text::Json::object();
+  j.set("kv_type_k", std::string(kernels::kv_type_name(row.kv_types.k)));
+  j.set("kv_type_v", std::string(kernels::kv_type_name(row.kv_types.v)));
+  j.set("perplexity", row.p.perplexity);
+  j.set("ratio", ratio);
+  j.set("error", row.p.error);
+  j.set("chunks", row.p.chunks);
+  j.set("scored_tokens", row.p.scored_tokens);
+  j.set("context", static_cast<int64_t>(o.context_tokens));
+  j.set("seconds", row.seconds);
+  return j;
+}
+
+void print_row(const Options& o, const PerplexityRow& row, double ratio) {
+  const bool several = o.kv_types.size() > 1;
+  if (several) {
+    fmt::print("k {:<4} v {:<4}  ", kernels::kv_type_name(row.kv_types.k),
+               kernels::kv_type_name(row.kv_types.v));
   }
-  const double seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
-  if (o.json) {
-    text::Json root = text::Json::object();
-    root.set("perplexity", p.perplexity);
-    root.set("error", p.error);
-    root.set("chunks", p.chunks);
-    root.set("scored_tokens", p.scored_tokens);
-    root.set("context", static_cast<int64_t>(o.context_tokens));
-    root.set("seconds", seconds);
-    fmt::print("{}\n", root.dump());
-  } else {
-    fmt::print("ppl {:.4f} ± {:.4f}  ({} chunks of {} tokens, {} scored, {:.1f} s)\n", p.perplexity,
-               p.error, p.chunks, o.context_tokens, p.scored_tokens, seconds);
+  fmt::print("ppl {:.4f} ± {:.4f}  ({} chunks of {} tokens, {} scored, {:.1f} s){}\n",
+             row.p.perplexity, row.p.error, row.p.chunks, o.context_tokens, row.p.scored_tokens,
+             row.seconds, several ? fmt::format("  {:.5f} of the first", ratio) : "");
+  std::fflush(stdout);
+}
+
+// One row for each --kv-type; ratios are to the first.
+Result<int> eval_perplexity(const Options& o) {
+  std::vector<kernels::KvTypes> all;
+  for (const std::string& name : o.kv_types) {
+    const KvTypeFlags flags{name, o.kv.k, o.kv.v};
+    WEIR_ASSIGN(const kernels::KvTypes types, flags.types());
+    all.push_back(types);
   }
+  double first = 0;
+  text::Json rows = text::Json::array();
+  for (const kernels::KvTypes types : all) {
+    WEIR_ASSIGN(const PerplexityRow row, measure(o, types));
+    if (first == 0) first = row.p.perplexity;
+    const double ratio = row.p.perplexity / first;
+    if (!o.json) print_row(o, row, ratio);
+    rows.push_back(row_json(o, row, ratio));
+  }
+  if (!o.json) return kExitOk;
+  if (all.size() == 1) {
+    fmt::print("{}\n", rows.items().front().dump());
+    return kExitOk;
+  }
+  text::Json root = text::Json::object();
+  root.set("rows", std::move(rows));
+  fmt::print("{}\n", root.dump());
   return kExitOk;
 }
 
 Result<int> eval_logits(const Options& o) {
-  WEIR_ASSIGN(Loaded loaded, load(o, o.count));
+  WEIR_ASSIGN(const kernels::KvTypes types, o.kv.types());
+  WEIR_ASSIGN(Loaded loaded, load(o, o.count, types));
   if (static_cast<int64_t>(loaded.tokens.size()) < o.count) {
     return make_error(ErrorCode::kInvalidValue, "{} has {} tokens; --count asks for {}", o.file,
                       loaded.tokens.size(), o.count);
@@ -109,7 +161,8 @@ void add_eval(CLI::App& root, Selected& selected) {
   CLI::App* ppl =
       add_command(*eval, "ppl", "Perplexity of a text, by the method of llama-perplexity",
                   "  weir eval ppl smollm2-135m-instruct -f wikitext.txt --ctx 512\n"
-                  "  weir eval ppl model.gguf -f wikitext.txt --max-tokens 20000 --json\n");
+                  "  weir eval ppl model.gguf -f wikitext.txt --max-tokens 20000 --json\n"
+                  "  weir eval ppl model.gguf -f wikitext.txt --kv-type f16,q8_0,q4_0\n");
   CLI::App* logits = add_command(
       *eval, "logits", "Write the logits of the first positions of a text to a file",
       "  weir eval logits model.gguf -f text.txt --count 200 -o logits.bin\n"
@@ -129,10 +182,17 @@ void add_eval(CLI::App& root, Selected& selected) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   ppl->add_option("--max-tokens", o->max_tokens, "use only the first tokens of the text")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  ppl->add_option("--kv-type", o->kv_types,
+                  "types of cached keys and values, a row each: f16, bf16, q8_0, q4_0")
+      ->delimiter(',')
+      ->capture_default_str();
+  ppl->add_option("--kv-type-k", o->kv.k, "type of cached keys (default: --kv-type)");
+  ppl->add_option("--kv-type-v", o->kv.v, "type of cached values (default: --kv-type)");
   ppl->add_flag("--json", o->json, "one JSON document");
   logits->add_option("--count", o->count, "positions")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  add_kv_type_options(logits, o->kv);
   logits->add_option("-o,--out", o->out, "the file to write")->required();
   ppl->callback([o, &selected] { selected.action = [o] { return eval_perplexity(*o); }; });
   logits->callback([o, &selected] { selected.action = [o] { return eval_logits(*o); }; });

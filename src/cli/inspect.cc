@@ -27,6 +27,7 @@ struct Options {
   bool tensors = false;
   bool json = false;
   uint64_t context_tokens = 0;
+  KvTypeFlags kv;
 };
 
 struct TypeTotals {
@@ -89,10 +90,12 @@ text::Json tensor_json(const gguf::Tensor& t) {
   return o;
 }
 
-text::Json memory_json(const model::Footprint& f, uint64_t available) {
+text::Json memory_json(const model::Footprint& f, kernels::KvTypes kv_types, uint64_t available) {
   text::Json o = text::Json::object();
   o.set("context_tokens", static_cast<int64_t>(f.kv_tokens));
   o.set("weight_bytes", static_cast<int64_t>(f.weight_bytes));
+  o.set("kv_type_k", std::string(kernels::kv_type_name(kv_types.k)));
+  o.set("kv_type_v", std::string(kernels::kv_type_name(kv_types.v)));
   o.set("kv_bytes", static_cast<int64_t>(f.kv_bytes));
   o.set("workspace_bytes", static_cast<int64_t>(f.workspace_bytes));
   o.set("total_bytes", static_cast<int64_t>(f.total_bytes()));
@@ -116,7 +119,7 @@ Result<Machine> look_at_machine() {
 }
 
 void print_json(const Options& o, const gguf::File& file, const Result<model::Config>& config,
-                const Machine& m) {
+                kernels::KvTypes kv_types, const Machine& m) {
   text::Json root = text::Json::object();
   root.set("path", file.path());
   root.set("gguf_version", static_cast<int64_t>(file.version()));
@@ -140,9 +143,9 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
   if (config.ok()) {
     const uint64_t context =
         o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
-    const auto f = model::estimate_footprint(file, *config, m.isa, context, kStepTokens);
+    const auto f = model::estimate_footprint(file, *config, m.isa, context, kv_types, kStepTokens);
     root.set("runs", f.ok());
-    if (f.ok()) root.set("memory", memory_json(*f, m.available_bytes));
+    if (f.ok()) root.set("memory", memory_json(*f, kv_types, m.available_bytes));
     if (!f.ok()) root.set("why_not", f.error().message);
   } else {
     root.set("runs", false);
@@ -162,7 +165,7 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
 }
 
 void print_text(const Options& o, const gguf::File& file, const Result<model::Config>& config,
-                const Machine& m) {
+                kernels::KvTypes kv_types, const Machine& m) {
   fmt::print("{}: GGUF v{}, {}, {} tensors, {} part(s)\n\nmetadata\n", file.path(), file.version(),
              format_bytes(file.total_bytes()), file.tensors().size(), file.parts());
   for (const gguf::Metadata& kv : file.metadata())
@@ -190,7 +193,8 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
   }
   const uint64_t context =
       o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
-  const auto footprint = model::estimate_footprint(file, *config, m.isa, context, kStepTokens);
+  const auto footprint =
+      model::estimate_footprint(file, *config, m.isa, context, kv_types, kStepTokens);
   if (!footprint.ok()) {
     fmt::print("does not run here: {}\n", footprint.error().message);
     return;
@@ -203,14 +207,15 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
 }
 
 Result<int> inspect(const Options& o) {
+  WEIR_ASSIGN(const kernels::KvTypes kv_types, o.kv.types());
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   WEIR_ASSIGN(const gguf::File file, gguf::File::open(path));
   WEIR_ASSIGN(const Machine machine, look_at_machine());
   const Result<model::Config> config = model::read_config(file);
   if (o.json) {
-    print_json(o, file, config, machine);
+    print_json(o, file, config, kv_types, machine);
   } else {
-    print_text(o, file, config, machine);
+    print_text(o, file, config, kv_types, machine);
   }
   return kExitOk;
 }
@@ -228,6 +233,7 @@ void add_inspect(CLI::App& root, Selected& selected) {
   c->add_option("--ctx", o->context_tokens,
                 "tokens of context for the memory figure (default: the trained window)")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 27));
+  add_kv_type_options(c, o->kv);
   c->add_flag("--tensors", o->tensors, "list every tensor");
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return inspect(*o); }; });

@@ -16,6 +16,22 @@ Result<kernels::Isa> chosen_isa() {
   return chosen;
 }
 
+Result<kernels::KvTypes> KvTypeFlags::types() const {
+  kernels::KvTypes types;
+  WEIR_ASSIGN(types.k, kernels::parse_kv_type(k.empty() ? both : k));
+  WEIR_ASSIGN(types.v, kernels::parse_kv_type(v.empty() ? both : v));
+  return types;
+}
+
+void add_kv_type_options(CLI::App* command, KvTypeFlags& flags) {
+  command
+      ->add_option("--kv-type", flags.both,
+                   "type of cached keys and values: f16, bf16, q8_0 or q4_0")
+      ->capture_default_str();
+  command->add_option("--kv-type-k", flags.k, "type of cached keys (default: --kv-type)");
+  command->add_option("--kv-type-v", flags.v, "type of cached values (default: --kv-type)");
+}
+
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request) {
   WEIR_ASSIGN(const std::string path, resolve_model(request.model));
   WEIR_ASSIGN(const kernels::Isa isa, chosen_isa());
@@ -26,6 +42,7 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
   options.threads = request.threads > 0 ? request.threads : os::usable_cores();
   options.max_step_tokens = request.step_tokens;
   options.kv_tokens = request.kv_tokens;
+  options.kv_types = request.kv_types;
   options.progress = [&bar](size_t done, size_t all) {
     bar.update(all == 0 ? 1000 : done * 1000 / all);
   };

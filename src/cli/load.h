@@ -6,9 +6,21 @@
 #include <string>
 
 #include "base/result.h"
+#include "cli/command.h"
 #include "engine/loaded_model.h"
 
 namespace weir::cli {
+
+// --kv-type, --kv-type-k and --kv-type-v as given; the latter two win.
+struct KvTypeFlags {
+  std::string both = "f16";
+  std::string k;
+  std::string v;
+
+  // Error: kUsage with the names there are.
+  Result<kernels::KvTypes> types() const;
+};
+void add_kv_type_options(CLI::App* command, KvTypeFlags& flags);
 
 struct LoadRequest {
   std::string model;          // as resolve_model takes it
@@ -16,6 +28,7 @@ struct LoadRequest {
   int32_t step_tokens = 512;  // tokens of one step
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
+  kernels::KvTypes kv_types = {};
 };
 
 // The kernels of this machine, or those that WEIR_ISA names. Errors: those of kernels::choose_isa.

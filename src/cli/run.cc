@@ -38,6 +38,7 @@ struct Options {
   bool has_seed = false;
   int threads = 0;
   int64_t context_tokens = 0;
+  KvTypeFlags kv;
 };
 
 // Prints text as it comes and keeps it for the conversation.
@@ -210,6 +211,7 @@ Result<int> run(const Options& o) {
   request.model = o.model;
   request.threads = o.threads;
   request.kv_tokens = o.context_tokens;
+  WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> model, load_model(request));
   std::optional<text::ChatTemplate> chat;
   if (!o.raw) {
@@ -257,6 +259,7 @@ void add_run(CLI::App& root, Selected& selected) {
   c->add_flag("--raw", o->raw, "no chat template: continue the text as it is");
   c->add_option("--ctx", o->context_tokens, "tokens of KV cache (default: the model's window)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 27));
+  add_kv_type_options(c, o->kv);
   c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
       ->check(CLI::Range(1, 256));
   c->add_flag("--json", o->json, "one JSON document");

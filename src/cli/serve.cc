@@ -30,6 +30,7 @@ struct Options {
   engine::EngineLimits limits;
   int threads = 0;
   int64_t kv_tokens = 0;
+  KvTypeFlags kv;
   int32_t drain_timeout_s = 30;
 };
 
@@ -98,19 +99,25 @@ Result<int> serve(Options o) {
   request.threads = o.threads;
   request.step_tokens = o.limits.step_tokens;
   request.kv_tokens = o.kv_tokens;
+  WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
                       {"threads", model->threads()},
                       {"weight_bytes", model->weight_bytes()},
+                      {"kv_type", kernels::kv_types_name(request.kv_types)},
                       {"kv_bytes", model->kv_bytes()}});
   const SystemClock clock;
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
   engine.start();
   const server::ServedModel served{
-      engine, model->tokenizer(), chat, engine::kPageTokens,
-      model->kv_bytes() / static_cast<uint64_t>(model->runner().pages())};
+      engine,
+      model->tokenizer(),
+      chat,
+      engine::kPageTokens,
+      model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
+      kernels::kv_types_name(request.kv_types)};
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
     fmt::print(stderr, "weir: {}\n", server.error().message);
@@ -130,6 +137,7 @@ void add_engine_options(CLI::App* c, Options& o) {
   c->add_option("--kv-tokens", o.kv_tokens,
                 "tokens of KV cache over all requests (default: one window)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
+  add_kv_type_options(c, o.kv);
   c->add_option("--step-tokens", l.step_tokens, "tokens of one engine step")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();

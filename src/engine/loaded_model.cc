@@ -10,9 +10,11 @@ namespace weir::engine {
 namespace {
 
 // Tokens of KV cache: what was asked for, else one window within a quarter of what is free.
-int64_t choose_kv_tokens(const model::Config& config, int64_t wanted, uint64_t available_bytes) {
-  if (wanted > 0) return wanted;
-  const auto affordable = static_cast<int64_t>(available_bytes / 4 / config.kv_bytes_per_token());
+int64_t choose_kv_tokens(const model::Config& config, const LoadOptions& o,
+                         uint64_t available_bytes) {
+  if (o.kv_tokens > 0) return o.kv_tokens;
+  const auto affordable =
+      static_cast<int64_t>(available_bytes / 4 / config.kv_bytes_per_token(o.kv_types));
   return std::clamp<int64_t>(config.context_tokens, kPageTokens,
                              std::max<int64_t>(affordable, kPageTokens));
 }
@@ -30,12 +32,15 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                        const LoadOptions& o) {
   WEIR_ASSIGN(gguf::File file, gguf::File::open(path));
   WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
+  if (auto allowed = kernels::check_kv_types(o.kv_types, static_cast<size_t>(config.head_dim));
+      !allowed.ok())
+    return allowed.error().with_context(path);
   WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());
-  const int64_t kv_tokens = choose_kv_tokens(config, o.kv_tokens, available);
-  WEIR_ASSIGN(
-      const model::Footprint footprint,
-      in_file(path, model::estimate_footprint(file, config, o.isa, static_cast<uint64_t>(kv_tokens),
-                                              static_cast<uint64_t>(o.max_step_tokens))));
+  const int64_t kv_tokens = choose_kv_tokens(config, o, available);
+  WEIR_ASSIGN(const model::Footprint footprint,
+              in_file(path, model::estimate_footprint(file, config, o.isa,
+                                                      static_cast<uint64_t>(kv_tokens), o.kv_types,
+                                                      static_cast<uint64_t>(o.max_step_tokens))));
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
@@ -50,6 +55,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                    .max_step_tokens = o.max_step_tokens,
                                    .context_tokens = static_cast<int32_t>(std::min<int64_t>(
                                        config.context_tokens, std::max<int64_t>(1, kv_tokens))),
+                                   .kv_types = o.kv_types,
                                    .progress = o.progress});
   if (!model.ok()) return model.error().with_context(path);
   loaded->model_ = std::move(*model);

@@ -22,6 +22,7 @@ struct LoadOptions {
   int32_t max_step_tokens = 512;
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one window, but at most a quarter of the free memory
+  kernels::KvTypes kv_types = {};
   std::function<void(size_t done, size_t all)> progress;
 };
 

@@ -1,8 +1,11 @@
 #include "kernels/attention.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/table.h"
+#include "quant/codec.h"
+#include "quant/half.h"
 
 namespace weir::kernels {
 namespace {
@@ -27,21 +30,81 @@ struct Tiling {
   size_t token_tiles(size_t tokens) const { return (tokens + tile_tokens - 1) / tile_tokens; }
 };
 
+uint16_t* as_words(std::byte* p) { return reinterpret_cast<uint16_t*>(p); }
+
+void to_bf16(const float* x, size_t n, uint16_t* y, size_t stride) {
+  for (size_t i = 0; i < n; ++i) y[i * stride] = quant::f32_to_bf16(x[i]);
+}
+
+// The values of one token and head as ggml lays blocks out. A block that cannot be encoded (not
+// finite, or beyond the range of its scale) gets a scale of NaN.
+void encode_row(KvType type, std::span<const float> x, std::span<std::byte> row) {
+  const auto format = type == KvType::kQ8_0 ? gguf::TensorType::kQ8_0 : gguf::TensorType::kQ4_0;
+  if (quant::encode(format, x, row).ok()) return;
+  const size_t bytes = kv_row_bytes(type, kKvBlock);
+  for (; !x.empty(); x = x.subspan(kKvBlock), row = row.subspan(bytes)) {
+    const auto block = row.first(bytes);
+    if (quant::encode(format, x.first(kKvBlock), block).ok()) continue;
+    constexpr uint16_t kNan = 0x7e00;
+    std::fill(block.begin(), block.end(), std::byte{0});
+    std::memcpy(block.data(), &kNan, sizeof kNan);
+  }
+}
+
+// The keys of one token and head; head: the head's part of the page.
+void store_key_blocks(std::span<const float> x, const KvLayout& layout, size_t slot,
+                      std::byte* head) {
+  const size_t bytes = kv_row_bytes(layout.types.k, kKvBlock);
+  const size_t n = layout.page_tokens;
+  std::byte row[kv_row_bytes(KvType::kQ8_0, kMaxHeadDim)];
+  encode_row(layout.types.k, x, std::span(row).first(kv_row_bytes(layout.types.k, x.size())));
+  const std::byte* block = row;
+  for (size_t d = 0; d < x.size(); d += kKvBlock, block += bytes, head += n * bytes) {
+    std::memcpy(head + slot * 2, block, 2);
+    std::byte* codes = head + n * 2 + slot;
+    for (size_t i = 2; i < bytes; ++i, codes += n) *codes = block[i];
+  }
+}
+
+// The keys of one token into slot `slot` of its page.
+void store_keys(const Kernels& kernels, const KvLayout& layout, const float* x, size_t slot,
+                std::byte* page) {
+  const size_t all = layout.kv_heads * layout.head_dim;
+  if (layout.types.k == KvType::kF16)
+    return kernels.to_f16(x, all, as_words(page) + slot, layout.page_tokens);
+  if (layout.types.k == KvType::kBF16)
+    return to_bf16(x, all, as_words(page) + slot, layout.page_tokens);
+  for (size_t h = 0; h < layout.kv_heads; ++h, x += layout.head_dim)
+    store_key_blocks({x, layout.head_dim}, layout, slot, page + h * layout.k_head_bytes());
+}
+
+void store_values(const Kernels& kernels, const KvLayout& layout, const float* x, size_t slot,
+                  std::byte* page) {
+  const size_t hd = layout.head_dim;
+  const size_t row_bytes = kv_row_bytes(layout.types.v, hd);
+  for (size_t h = 0; h < layout.kv_heads; ++h, x += hd) {
+    std::byte* row = page + (h * layout.page_tokens + slot) * row_bytes;
+    if (layout.types.v == KvType::kF16) {
+      kernels.to_f16(x, hd, as_words(row), 1);
+    } else if (layout.types.v == KvType::kBF16) {
+      to_bf16(x, hd, as_words(row), 1);
+    } else {
+      encode_row(layout.types.v, {x, hd}, {row, row_bytes});
+    }
+  }
+}
+
 void store_rows(const Kernels& kernels, const KvLayout& layout, const KvPools& pools,
                 const AttentionChunk& chunk, const float* k, size_t ldk, const float* v,
                 size_t ldv) {
-  const size_t hd = layout.head_dim;
   for (size_t i = 0; i < chunk.tokens; ++i) {
     const size_t position = chunk.position + i;
     const size_t slot = position % layout.page_tokens;
-    const size_t page =
-        static_cast<size_t>(chunk.pages[position / layout.page_tokens]) * layout.page_elements();
-    const float* k_row = k + (chunk.first_row + i) * ldk;
-    const float* v_row = v + (chunk.first_row + i) * ldv;
-    kernels.to_f16(k_row, layout.kv_heads * hd, pools.k + page + slot, layout.page_tokens);
-    for (size_t h = 0; h < layout.kv_heads; ++h) {
-      kernels.to_f16(v_row + h * hd, hd, pools.v + page + (h * layout.page_tokens + slot) * hd, 1);
-    }
+    const auto page = static_cast<size_t>(chunk.pages[position / layout.page_tokens]);
+    store_keys(kernels, layout, k + (chunk.first_row + i) * ldk, slot,
+               pools.k + page * layout.k_page_bytes());
+    store_values(kernels, layout, v + (chunk.first_row + i) * ldv, slot,
+                 pools.v + page * layout.v_page_bytes());
   }
 }
 
@@ -105,8 +168,8 @@ void attention(const Kernels& kernels, ThreadPool& pool, const AttentionParams& 
       const size_t head = kv_head * tiling.group + first_head;
       AttentionTile tile;
       tile.layout = layout;
-      tile.k = pools.k + kv_head * layout.head_dim * layout.page_tokens;
-      tile.v = pools.v + kv_head * layout.head_dim * layout.page_tokens;
+      tile.k = pools.k + kv_head * layout.k_head_bytes();
+      tile.v = pools.v + kv_head * layout.v_head_bytes();
       tile.pages = c.pages.data();
       tile.position = c.position + token;
       tile.tokens = std::min(tiling.tile_tokens, c.tokens - token);

@@ -1,4 +1,4 @@
-// Causal attention over paged keys and values in f16. Online softmax over blocks of one page, which
+// Causal attention over paged keys and values. Online softmax over blocks of one page, which
 // are aligned to absolute position; the arithmetic of a query row depends on that row, its position
 // and its keys alone (invariant "same bits"), and slots that a row must not see are never
 // multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al. 2023 (PagedAttention); page
@@ -10,6 +10,7 @@
 #include <span>
 
 #include "kernels/kernels.h"
+#include "kernels/kv_type.h"
 #include "kernels/thread_pool.h"
 
 namespace weir::kernels {
@@ -17,23 +18,32 @@ namespace weir::kernels {
 inline constexpr size_t kMaxHeadDim = 512;
 inline constexpr size_t kMaxPageTokens = 64;
 
-// Per layer there is a K pool and a V pool of f16 pages; page p starts at element p *
-// page_elements().
-//   K page: [kv_heads][head_dim][page_tokens], so a vector covers keys.
-//   V page: [kv_heads][page_tokens][head_dim].
-// page_tokens: 16, 32 or 64. head_dim: a multiple of 16, at most kMaxHeadDim.
+// Per layer there is a K pool and a V pool of pages; page p starts at byte p * k_page_bytes() or
+// v_page_bytes().
+//   K page: [kv_heads] of [head_dim][page_tokens], so a vector covers keys. Block types: for each
+//     block of 32 dimensions [page_tokens] scales in f16, then codes: q8_0 [32][page_tokens] int8;
+//     q4_0 [16][page_tokens] bytes, dimensions d (low) and d + 16 (high), code + 8.
+//   V page: [kv_heads][page_tokens] of [head_dim]. Block types: [head_dim / 32] blocks of ggml, an
+//     f16 scale and its codes.
+// page_tokens: 16, 32 or 64. head_dim: a multiple of 16, at most kMaxHeadDim; of 32 for block
+// types (check_kv_types).
 struct KvLayout {
   size_t page_tokens = 32;
   size_t kv_heads = 0;
   size_t head_dim = 0;
+  KvTypes types = {};
 
-  size_t page_elements() const { return page_tokens * kv_heads * head_dim; }
+  // Of one KV head in a page.
+  size_t k_head_bytes() const { return page_tokens * kv_row_bytes(types.k, head_dim); }
+  size_t v_head_bytes() const { return page_tokens * kv_row_bytes(types.v, head_dim); }
+  size_t k_page_bytes() const { return kv_heads * k_head_bytes(); }
+  size_t v_page_bytes() const { return kv_heads * v_head_bytes(); }
 };
 
-// The two pools of one layer; f16 bits. Borrowed.
+// The two pools of one layer, aligned for 16-bit words. Borrowed.
 struct KvPools {
-  uint16_t* k = nullptr;
-  uint16_t* v = nullptr;
+  std::byte* k = nullptr;
+  std::byte* v = nullptr;
 };
 
 // A run of consecutive tokens of one sequence; its rows in q, k, v and out begin at first_row.
@@ -45,7 +55,9 @@ struct AttentionChunk {
       pages;  // page ids of the sequence from position 0; cover position + tokens
 };
 
-// Rounds the keys and values of all chunks to f16 (nearest even) into their pages.
+// Rounds the keys and values of all chunks to the types of the layout into their pages: to nearest
+// even for f16 and bf16, else as quant/blocks.h does. What is stored of a token depends on that
+// token alone. A block with a value that is not finite reads as NaN.
 // k, v: [rows, kv_heads * head_dim] f32, row r at k + r * ldk and v + r * ldv. Keys carry their
 // rotation already.
 void store_kv(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout,

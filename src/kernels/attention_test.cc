@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -12,6 +13,33 @@ namespace weir::kernels {
 namespace {
 
 using test::random_floats;
+
+// Pages of these bytes read as NaN in every type: as f16, as bf16, as the scale of a block.
+constexpr std::byte kNanByte{0xff};
+
+gguf::TensorType tensor_type(KvType type) {
+  switch (type) {
+    case KvType::kBF16:
+      return gguf::TensorType::kBF16;
+    case KvType::kQ8_0:
+      return gguf::TensorType::kQ8_0;
+    case KvType::kQ4_0:
+      return gguf::TensorType::kQ4_0;
+    default:
+      return gguf::TensorType::kF16;
+  }
+}
+
+// Values as they come back from a cache of `type`.
+std::vector<float> stored(KvType type, const std::vector<float>& values) {
+  const gguf::TensorType as = tensor_type(type);
+  const gguf::TypeInfo& info = *gguf::type_info(as);
+  std::vector<std::byte> bytes(values.size() / info.block_elements * info.block_bytes);
+  EXPECT_TRUE(quant::encode(as, values, bytes).ok());
+  std::vector<float> back(values.size());
+  EXPECT_TRUE(quant::decode(as, bytes, back).ok());
+  return back;
+}
 
 // One sequence of `tokens` tokens with its own pools; pages are handed out backwards, so that page
 // ids matter.
@@ -40,9 +68,8 @@ struct Sequence {
   // Runs the sequence in chunks of the given sizes (repeated), each after the one before. Fresh
   // pages hold NaN.
   std::vector<float> run(Isa isa, ThreadPool& pool, const std::vector<size_t>& sizes) const {
-    const size_t elements = (pages.size() + 1) * params.layout.page_elements();
-    std::vector<uint16_t> k_pool(elements, 0x7e00);
-    std::vector<uint16_t> v_pool(elements, 0x7e00);
+    std::vector<std::byte> k_pool((pages.size() + 1) * params.layout.k_page_bytes(), kNanByte);
+    std::vector<std::byte> v_pool((pages.size() + 1) * params.layout.v_page_bytes(), kNanByte);
     const KvPools pools{k_pool.data(), v_pool.data()};
     const Kernels& kernels = kernels_for(isa);
     std::vector<float> out(tokens * q_dim(), -1.0F);
@@ -60,11 +87,11 @@ struct Sequence {
     return out;
   }
 
-  std::vector<double> reference() const {
+  // In float64, over the values as stored or as they were.
+  std::vector<double> reference(bool rounded = true) const {
     const size_t hd = params.layout.head_dim;
-    const auto half = [](float x) {
-      return static_cast<double>(quant::f16_to_f32(quant::f32_to_f16(x)));
-    };
+    const std::vector<float> keys = rounded ? stored(params.layout.types.k, k) : k;
+    const std::vector<float> values = rounded ? stored(params.layout.types.v, v) : v;
     std::vector<double> out(tokens * q_dim(), 0.0);
     for (size_t t = 0; t < tokens; ++t) {
       for (size_t h = 0; h < params.heads; ++h) {
@@ -75,7 +102,7 @@ struct Sequence {
         for (size_t j = first; j <= t; ++j) {
           double s = 0;
           for (size_t d = 0; d < hd; ++d)
-            s += q[t * q_dim() + h * hd + d] * half(k[j * kv_dim() + kv * hd + d]);
+            s += double{q[t * q_dim() + h * hd + d]} * keys[j * kv_dim() + kv * hd + d];
           s *= params.scale;
           if (params.softcap > 0) s = params.softcap * std::tanh(s / params.softcap);
           top = std::max(top, s);
@@ -87,7 +114,7 @@ struct Sequence {
         for (size_t j = first; j <= t; ++j) {
           for (size_t d = 0; d < hd; ++d) {
             out[t * q_dim() + h * hd + d] +=
-                p[j - first] / sum * half(v[j * kv_dim() + kv * hd + d]);
+                p[j - first] / sum * values[j * kv_dim() + kv * hd + d];
           }
         }
       }
@@ -102,6 +129,9 @@ std::vector<uint32_t> bits(const std::vector<float>& values) {
   return out;
 }
 
+// The reference computes in float64 with the values as stored, so the bound is that of the
+// arithmetic alone and the same for every type: weights sum to 1 and values stay below 5, scores of
+// up to 10 carry errors of some 2^-24 * 10 * sqrt(head_dim) into exp, which makes 2e-5 of a value.
 void expect_near(const Sequence& s, size_t chunk) {
   ThreadPool pool(2);
   const auto expected = s.reference();
@@ -142,6 +172,62 @@ TEST(Attention, KnowsSlidingWindowsAndSoftcaps) {
   expect_near(s, 50);
 }
 
+TEST(Attention, FollowsFloat64ForEveryPairOfTypes) {
+  for (const KvType k : kKvTypes) {
+    for (const KvType v : kKvTypes) {
+      for (const auto& [heads, head_dim, page_tokens] : std::vector<std::array<size_t, 3>>{
+               {9, 64, 32}, {4, 128, 16}, {6, 96, 64}, {5, 32, 16}}) {
+        Sequence s(heads, 1, head_dim, page_tokens, 75, 60);
+        s.params.layout.types = {k, v};
+        expect_near(s, 75);
+        expect_near(s, 13);
+      }
+    }
+  }
+}
+
+// What rounding the cache costs against exact keys and values, relative to the output's size: with
+// Gaussian values a block's largest is about 2.5 sigma, so a step is 2.5 / 127 or 2.5 / 8 sigma and
+// its uniform error 1 / sqrt(12) of that: 0.6 % and 9 %; keys move the scores as much again. Twice
+// that is allowed.
+TEST(Attention, KeepsTheErrorOfATypeWithinItsBound) {
+  constexpr std::array bounds = {1e-3, 8e-3, 2e-2, 0.3};
+  Sequence exact(8, 2, 64, 32, 100, 70);
+  ThreadPool pool(1);
+  for (size_t i = 0; i < kKvTypes.size(); ++i) {
+    Sequence s = exact;
+    s.params.layout.types = {kKvTypes[i], kKvTypes[i]};
+    const auto expected = exact.reference(false);
+    const auto out = s.run(Isa::kScalar, pool, {100});
+    double error = 0;
+    double size = 0;
+    for (size_t j = 0; j < out.size(); ++j) {
+      error += (out[j] - expected[j]) * (out[j] - expected[j]);
+      size += expected[j] * expected[j];
+    }
+    EXPECT_LT(std::sqrt(error / size), bounds[i]) << kv_type_name(kKvTypes[i]);
+    EXPECT_GT(std::sqrt(error / size), bounds[i] / 20) << kv_type_name(kKvTypes[i]);
+  }
+}
+
+TEST(Attention, GivesTheSameBitsForEveryTypeAndChunking) {
+  for (const KvType k : kKvTypes) {
+    for (const KvType v : kKvTypes) {
+      Sequence s(9, 3, 64, 32, 133, 80);
+      s.params.layout.types = {k, v};
+      for (const Isa isa : test::isas()) {
+        ThreadPool one(1);
+        ThreadPool three(3);
+        const auto expected = bits(s.run(isa, one, {1}));
+        for (const auto& sizes : std::vector<std::vector<size_t>>{{133}, {5, 1, 40, 2}, {31, 33}}) {
+          ASSERT_EQ(bits(s.run(isa, three, sizes)), expected)
+              << isa_name(isa) << " " << kv_type_name(k) << " " << kv_type_name(v);
+        }
+      }
+    }
+  }
+}
+
 TEST(Attention, GivesTheSameBitsForAnyChunkingAndThreads) {
   for (const size_t window : {0, 45}) {
     for (const size_t heads : {3, 9, 24}) {
@@ -174,8 +260,8 @@ TEST(Attention, GivesTheSameBitsInCompany) {
     const size_t b_base = a.pages.size();
     std::vector<int32_t> b_pages = b.pages;
     for (int32_t& p : b_pages) p += static_cast<int32_t>(b_base);
-    std::vector<uint16_t> k_pool((b_base + b.pages.size() + 1) * layout.page_elements(), 0x7e00);
-    std::vector<uint16_t> v_pool = k_pool;
+    std::vector<std::byte> k_pool((b_base + b.pages.size() + 1) * layout.k_page_bytes(), kNanByte);
+    std::vector<std::byte> v_pool = k_pool;
     const KvPools pools{k_pool.data(), v_pool.data()};
     // First 76 tokens of a alone, then its last token together with all of b.
     std::vector<float> q(a.q), k(a.k), v(a.v);
@@ -201,16 +287,20 @@ TEST(Attention, GivesTheSameBitsInCompany) {
 // A token that comes later must not reach an earlier one, not even with a NaN.
 TEST(Attention, HidesTheFutureEvenWhenItIsNan) {
   ThreadPool pool(1);
-  for (const Isa isa : test::isas()) {
-    Sequence s(6, 2, 64, 32, 20, 40);
-    const auto clean = s.run(isa, pool, {20});
-    for (size_t d = 0; d < s.kv_dim(); ++d) {
-      s.k[10 * s.kv_dim() + d] = std::numeric_limits<float>::quiet_NaN();
-      s.v[10 * s.kv_dim() + d] = std::numeric_limits<float>::infinity();
+  for (const KvType type : kKvTypes) {
+    for (const Isa isa : test::isas()) {
+      Sequence s(6, 2, 64, 32, 20, 40);
+      s.params.layout.types = {type, type};
+      const auto clean = s.run(isa, pool, {20});
+      for (size_t d = 0; d < s.kv_dim(); ++d) {
+        s.k[10 * s.kv_dim() + d] = std::numeric_limits<float>::quiet_NaN();
+        s.v[10 * s.kv_dim() + d] = std::numeric_limits<float>::infinity();
+      }
+      const auto poisoned = s.run(isa, pool, {20});
+      for (size_t i = 0; i < 10 * s.q_dim(); ++i) ASSERT_EQ(poisoned[i], clean[i]) << isa_name(isa);
+      for (size_t i = 10 * s.q_dim(); i < poisoned.size(); ++i)
+        ASSERT_TRUE(std::isnan(poisoned[i]));
     }
-    const auto poisoned = s.run(isa, pool, {20});
-    for (size_t i = 0; i < 10 * s.q_dim(); ++i) ASSERT_EQ(poisoned[i], clean[i]) << isa_name(isa);
-    for (size_t i = 10 * s.q_dim(); i < poisoned.size(); ++i) ASSERT_TRUE(std::isnan(poisoned[i]));
   }
 }
 
@@ -218,19 +308,48 @@ TEST(Attention, StoresBothPools) {
   ThreadPool pool(1);
   for (const Isa isa : test::isas()) {
     const KvLayout layout{16, 2, 16};
-    std::vector<uint16_t> k_pool(3 * layout.page_elements(), 0);
+    const size_t elements = 16 * 2 * 16;  // of a page
+    std::vector<uint16_t> k_pool(3 * elements, 0);
     std::vector<uint16_t> v_pool = k_pool;
+    const KvPools pools{reinterpret_cast<std::byte*>(k_pool.data()),
+                        reinterpret_cast<std::byte*>(v_pool.data())};
     const auto k = random_floats(2 * 32, 50);
     const auto v = random_floats(2 * 32, 51);
     const std::vector<int32_t> pages = {2, 1};
     const AttentionChunk chunk{0, 2, 15, pages};
-    store_kv(kernels_for(isa), pool, layout, {k_pool.data(), v_pool.data()}, {&chunk, 1}, k.data(),
-             32, v.data(), 32);
+    store_kv(kernels_for(isa), pool, layout, pools, {&chunk, 1}, k.data(), 32, v.data(), 32);
     // Token 1 is position 16: page 1, slot 0. Head 1, dimension 5.
-    EXPECT_EQ(k_pool[layout.page_elements() + (16 + 5) * 16], quant::f32_to_f16(k[32 + 16 + 5]));
-    EXPECT_EQ(v_pool[layout.page_elements() + 16 * 16 + 5], quant::f32_to_f16(v[32 + 16 + 5]));
-    EXPECT_EQ(k_pool[2 * layout.page_elements() + 3 * 16 + 15], quant::f32_to_f16(k[3]));
+    EXPECT_EQ(k_pool[elements + (16 + 5) * 16], quant::f32_to_f16(k[32 + 16 + 5]));
+    EXPECT_EQ(v_pool[elements + 16 * 16 + 5], quant::f32_to_f16(v[32 + 16 + 5]));
+    EXPECT_EQ(k_pool[2 * elements + 3 * 16 + 15], quant::f32_to_f16(k[3]));
     EXPECT_EQ(k_pool[0], 0);
+  }
+}
+
+TEST(KvTypes, KnowTheirNamesAndSizes) {
+  for (const KvType type : kKvTypes) {
+    EXPECT_EQ(parse_kv_type(kv_type_name(type)).value(), type);
+    const gguf::TypeInfo& info = *gguf::type_info(tensor_type(type));
+    EXPECT_EQ(kv_row_bytes(type, 96), 96 / info.block_elements * info.block_bytes);
+  }
+  EXPECT_EQ(kv_types_name({KvType::kQ8_0, KvType::kQ8_0}), "q8_0");
+  EXPECT_EQ(kv_types_name({KvType::kQ8_0, KvType::kQ4_0}), "q8_0/q4_0");
+  const auto bad = parse_kv_type("q5_1");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().code, ErrorCode::kUsage);
+  EXPECT_EQ(bad.error().message,
+            "there is no KV cache type \"q5_1\"; there are f16, bf16, q8_0, q4_0");
+}
+
+TEST(KvTypes, RefuseHeadsThatBlocksDoNotDivide) {
+  EXPECT_TRUE(check_kv_types({KvType::kF16, KvType::kBF16}, 80).ok());
+  EXPECT_TRUE(check_kv_types({KvType::kQ8_0, KvType::kQ4_0}, 96).ok());
+  for (const KvTypes types :
+       {KvTypes{KvType::kQ8_0, KvType::kF16}, {KvType::kF16, KvType::kQ4_0}}) {
+    const Status status = check_kv_types(types, 80);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
+    EXPECT_NE(status.error().message.find("head dimension is 80"), std::string::npos);
   }
 }
 

@@ -46,8 +46,8 @@ using MatmulTile = void (*)(const std::byte* panel, size_t cols, const Activatio
 // One tile of attention: query rows of one KV head, over all its pages.
 struct AttentionTile {
   KvLayout layout;
-  const uint16_t* k = nullptr;  // page p of this KV head at k + p * page_elements
-  const uint16_t* v = nullptr;
+  const std::byte* k = nullptr;  // page p of this KV head at k + p * k_page_bytes
+  const std::byte* v = nullptr;
   const int32_t* pages = nullptr;
   size_t position = 0;  // of the first token
   size_t tokens = 0;

@@ -1,6 +1,6 @@
-// The bytes of the KV cache: for each layer a pool of K pages and a pool of V pages in f16, laid
-// out as kernels/attention.h says. Memory is reserved at once and becomes resident as pages are
-// first written.
+// The bytes of the KV cache: for each layer a pool of K pages and a pool of V pages, of the types
+// and laid out as kernels/attention.h says. Memory is reserved at once and becomes resident as
+// pages are first written.
 #pragma once
 
 #include <cstddef>

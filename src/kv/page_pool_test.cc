@@ -55,26 +55,46 @@ TEST(PagePool, CountsHoldOverRandomUse) {
 }
 
 TEST(KvStorage, GivesEveryLayerItsOwnZeroedPools) {
-  const kernels::KvLayout layout{32, 2, 16};
-  auto storage = KvStorage::allocate(layout, 3, 5);
-  ASSERT_TRUE(storage.ok());
-  const auto pools = (*storage)->pools();
-  ASSERT_EQ(pools.size(), 3U);
-  const size_t elements = layout.page_elements() * 5;
-  EXPECT_EQ((*storage)->bytes(), elements * 2 * 2 * 3);
-  uint16_t mark = 1;
-  for (const kernels::KvPools& p : pools) {
-    for (uint16_t* at : {p.k, p.v}) {
-      EXPECT_EQ(at[0], 0);
-      EXPECT_EQ(at[elements - 1], 0);
-      std::fill_n(at, elements, mark++);
+  using kernels::KvType;
+  for (const KvType k : kernels::kKvTypes) {
+    for (const KvType v : kernels::kKvTypes) {
+      const kernels::KvLayout layout{32, 2, 64, {k, v}};
+      auto storage = KvStorage::allocate(layout, 3, 5);
+      ASSERT_TRUE(storage.ok());
+      const auto pools = (*storage)->pools();
+      ASSERT_EQ(pools.size(), 3U);
+      const size_t k_bytes = layout.k_page_bytes() * 5;
+      const size_t v_bytes = layout.v_page_bytes() * 5;
+      EXPECT_EQ((*storage)->bytes(), (k_bytes + v_bytes) * 3);
+      uint8_t mark = 1;
+      for (const kernels::KvPools& p : pools) {
+        for (const auto pool : {std::span(p.k, k_bytes), std::span(p.v, v_bytes)}) {
+          EXPECT_EQ(pool.front(), std::byte{0});
+          EXPECT_EQ(pool.back(), std::byte{0});
+          std::fill(pool.begin(), pool.end(), std::byte{mark++});
+        }
+      }
+      mark = 1;
+      for (const kernels::KvPools& p : pools) {
+        EXPECT_EQ(p.k[k_bytes - 1], std::byte{mark++});
+        EXPECT_EQ(p.v[0], std::byte{mark++});
+      }
     }
   }
-  mark = 1;
-  for (const kernels::KvPools& p : pools) {
-    EXPECT_EQ(p.k[elements - 1], mark++);
-    EXPECT_EQ(p.v[0], mark++);
-  }
+}
+
+TEST(KvStorage, TakesTheBytesOfItsTypes) {
+  using kernels::KvType;
+  const auto bytes = [](KvType k, KvType v) {
+    return KvStorage::allocate({32, 2, 64, {k, v}}, 3, 5).value()->bytes();
+  };
+  const uint64_t values = 32 * 2 * 64 * 3 * 5;  // of K, and of V
+  EXPECT_EQ(bytes(KvType::kF16, KvType::kF16), values * 4);
+  EXPECT_EQ(bytes(KvType::kBF16, KvType::kF16), values * 4);
+  EXPECT_EQ(bytes(KvType::kQ8_0, KvType::kF16), values * 34 / 32 + values * 2);
+  EXPECT_EQ(bytes(KvType::kQ8_0, KvType::kQ8_0), values * 68 / 32);
+  EXPECT_EQ(bytes(KvType::kQ8_0, KvType::kQ4_0), values * 52 / 32);
+  EXPECT_EQ(bytes(KvType::kQ4_0, KvType::kQ4_0), values * 36 / 32);
 }
 
 TEST(KvStorage, RefusesWhatNoMachineHas) {

@@ -58,9 +58,11 @@ class Runner {
     EXPECT_TRUE(loaded.ok()) << name << ": " << (loaded.ok() ? "" : loaded.error().message);
     if (!loaded.ok()) return;
     model_ = std::move(*loaded);
-    const size_t elements = model_->kv_layout(kPageTokens).page_elements() * kPages;
-    storage_.assign(static_cast<size_t>(2 * model_->config().layers),
-                    std::vector<uint16_t>(elements, 0x7E00));
+    const kernels::KvLayout layout = model_->kv_layout(kPageTokens);
+    for (int32_t l = 0; l < model_->config().layers; ++l) {
+      storage_.emplace_back(layout.k_page_bytes() * kPages, std::byte{0xFF});
+      storage_.emplace_back(layout.v_page_bytes() * kPages, std::byte{0xFF});
+    }
     for (size_t l = 0; l < storage_.size(); l += 2)
       kv_.push_back({storage_[l].data(), storage_[l + 1].data()});
   }
@@ -90,7 +92,7 @@ class Runner {
  private:
   kernels::ThreadPool pool_;
   std::unique_ptr<Model> model_;
-  std::vector<std::vector<uint16_t>> storage_;
+  std::vector<std::vector<std::byte>> storage_;
   std::vector<kernels::KvPools> kv_;
 };
 

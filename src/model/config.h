@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "gguf/file.h"
+#include "kernels/kv_type.h"
 #include "model/architecture.h"
 
 namespace weir::model {
@@ -66,9 +67,12 @@ struct Config {
   }
   int32_t q_dim() const { return heads * head_dim; }
   int32_t kv_dim() const { return kv_heads * head_dim; }
-  // f16 K and V of one token over all layers.
-  uint64_t kv_bytes_per_token() const {
-    return uint64_t{2} * 2 * static_cast<uint64_t>(layers) * static_cast<uint64_t>(kv_dim());
+  // K and V of one token over all layers.
+  uint64_t kv_bytes_per_token(kernels::KvTypes types) const {
+    const auto dims = static_cast<size_t>(head_dim);
+    const uint64_t head =
+        kernels::kv_row_bytes(types.k, dims) + kernels::kv_row_bytes(types.v, dims);
+    return static_cast<uint64_t>(layers) * static_cast<uint64_t>(kv_heads) * head;
   }
 };
 

@@ -24,14 +24,16 @@ Result<uint64_t> loaded_bytes(const gguf::File& file, const gguf::Tensor& t, ker
 }
 
 Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
-                                     uint64_t kv_tokens, uint64_t step_tokens) {
+                                     uint64_t kv_tokens, kernels::KvTypes kv_types,
+                                     uint64_t step_tokens) {
+  WEIR_TRY(kernels::check_kv_types(kv_types, static_cast<size_t>(config.head_dim)));
   Footprint f;
   for (const gguf::Tensor& t : file.tensors()) {
     WEIR_ASSIGN(const uint64_t bytes, loaded_bytes(file, t, isa));
     f.weight_bytes += bytes;
   }
   f.kv_tokens = kv_tokens;
-  f.kv_bytes = kv_tokens * config.kv_bytes_per_token();
+  f.kv_bytes = kv_tokens * config.kv_bytes_per_token(kv_types);
   // Per token of a step: residual, normed, attention output, q, k, v, gate, up in f32, and their
   // int8 copies.
   const uint64_t row =
@@ -51,7 +53,8 @@ Status check_fits(const Footprint& f, uint64_t available_bytes) {
       ErrorCode::kOutOfMemory,
       "the model does not fit: weights {:.0f} MiB + KV cache {:.0f} MiB for {} tokens + workspace "
       "{:.0f} MiB = "
-      "{:.0f} MiB, and {:.0f} MiB are available; use a smaller model or --ctx, or free memory",
+      "{:.0f} MiB, and {:.0f} MiB are available; use a smaller model, --ctx or --kv-type, or free "
+      "memory",
       mib(f.weight_bytes), mib(f.kv_bytes), f.kv_tokens, mib(f.workspace_bytes),
       mib(f.total_bytes()), mib(available_bytes));
 }

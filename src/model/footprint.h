@@ -24,9 +24,11 @@ struct Footprint {
 Result<uint64_t> loaded_bytes(const gguf::File& file, const gguf::Tensor& tensor, kernels::Isa isa);
 
 // step_tokens: the largest batch of one forward. The embedding stays in the file's mapping and is
-// not counted. Error: kUnsupported for a tensor type without a kernel, naming the tensor.
+// not counted. Errors: kUnsupported for a tensor type without a kernel, naming the tensor, and for
+// KV types that the head dimension does not allow.
 Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
-                                     uint64_t kv_tokens, uint64_t step_tokens);
+                                     uint64_t kv_tokens, kernels::KvTypes kv_types,
+                                     uint64_t step_tokens);
 
 // Error: kOutOfMemory with the arithmetic when the total is above `available_bytes`.
 Status check_fits(const Footprint& footprint, uint64_t available_bytes);

@@ -18,12 +18,14 @@ struct Model::State {
         config(std::move(c)),
         pool(p),
         isa(o.isa),
+        kv_types(o.kv_types),
         max_step_tokens(o.max_step_tokens) {}
 
   gguf::File file;
   Config config;
   kernels::ThreadPool& pool;
   kernels::Isa isa;
+  kernels::KvTypes kv_types;
   int32_t max_step_tokens;
   Weights weights;
   std::optional<RopeTable> rope;
@@ -75,6 +77,7 @@ Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool&
                       "the head dimension is {}; weir runs multiples of 16 up to {}",
                       config.head_dim, kernels::kMaxHeadDim);
   }
+  WEIR_TRY(kernels::check_kv_types(options.kv_types, static_cast<size_t>(config.head_dim)));
   auto state = std::make_unique<State>(std::move(file), std::move(config), pool, options);
   WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, options.isa, pool,
                                            options.context_tokens, options.progress));
@@ -92,7 +95,7 @@ int32_t Model::max_step_tokens() const { return state_->max_step_tokens; }
 
 kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
   return {page_tokens, static_cast<size_t>(config().kv_heads),
-          static_cast<size_t>(config().head_dim)};
+          static_cast<size_t>(config().head_dim), state_->kv_types};
 }
 
 Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,

@@ -22,6 +22,7 @@ struct LoadOptions {
   // The longest sequence that will be run; 0: the trained window. Models with two sets of RoPE
   // factors (longrope) take the long one when this is past their original window.
   int32_t context_tokens = 0;
+  kernels::KvTypes kv_types = {};
   std::function<void(size_t done, size_t all)> progress;  // tensors, on the calling thread
 };
 

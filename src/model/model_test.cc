@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "model/footprint.h"
 #include "model/testing.h"
 
 namespace weir::model {
@@ -18,20 +19,23 @@ constexpr size_t kPageTokens = 16;
 // order.
 class Fixture {
  public:
-  Fixture(std::vector<std::byte> bytes, kernels::Isa isa, int threads)
+  Fixture(std::vector<std::byte> bytes, kernels::Isa isa, int threads,
+          kernels::KvTypes kv_types = {})
       : bytes_(std::move(bytes)), pool_(threads) {
     auto file = gguf::File::parse(bytes_);
     EXPECT_TRUE(file.ok());
     LoadOptions options;
     options.isa = isa;
     options.max_step_tokens = 128;
+    options.kv_types = kv_types;
     auto loaded = Model::load(std::move(*file), pool_, options);
     EXPECT_TRUE(loaded.ok()) << (loaded.ok() ? "" : loaded.error().message);
     model_ = std::move(*loaded);
-    const size_t elements = model_->kv_layout(kPageTokens).page_elements() * kPages;
+    const kernels::KvLayout layout = model_->kv_layout(kPageTokens);
     for (int32_t l = 0; l < model_->config().layers; ++l) {
-      storage_.emplace_back(elements, uint16_t{0x7E00});  // NaN: unwritten slots must not leak
-      storage_.emplace_back(elements, uint16_t{0x7E00});
+      // NaN as f16, as bf16 and as the scale of a block: unwritten slots must not leak.
+      storage_.emplace_back(layout.k_page_bytes() * kPages, std::byte{0xFF});
+      storage_.emplace_back(layout.v_page_bytes() * kPages, std::byte{0xFF});
     }
     for (size_t l = 0; l < storage_.size(); l += 2)
       pools_.push_back({storage_[l].data(), storage_[l + 1].data()});
@@ -61,7 +65,7 @@ class Fixture {
   std::vector<std::byte> bytes_;
   kernels::ThreadPool pool_;
   std::unique_ptr<Model> model_;
-  std::vector<std::vector<uint16_t>> storage_;
+  std::vector<std::vector<std::byte>> storage_;
   std::vector<kernels::KvPools> pools_;
 };
 
@@ -110,18 +114,17 @@ TEST(Model, MatchesTheReferenceOnEveryArchitecture) {
 }
 
 // Invariant "same bits": chunking, company and threads do not change a bit.
-TEST(Model, BitsDoNotDependOnChunksCompanyOrThreads) {
-  const TinyModel tiny(tiny_specs()[8]);
+void expect_same_bits(const TinyModel& tiny, kernels::KvTypes types) {
   const std::vector<int32_t> tokens = tokens_of(tiny.spec(), 60, 5);
   const auto n = static_cast<int32_t>(tokens.size());
   for (const kernels::Isa isa : isas()) {
-    Fixture alone(tiny.to_gguf(), isa, 1);
+    Fixture alone(tiny.to_gguf(), isa, 1, types);
     const std::vector<int32_t> pages = alone.pages(0);
     const Chunk whole = chunk_of(tokens, 0, tokens.size(), pages, n);
     const std::vector<float> expected = alone.forward({&whole, 1});
     const size_t vocab = expected.size() / tokens.size();
     for (const size_t step : {1U, 7U, 16U, 33U}) {
-      Fixture crowd(tiny.to_gguf(), isa, 3);
+      Fixture crowd(tiny.to_gguf(), isa, 3, types);
       const std::vector<int32_t> mine = crowd.pages(2), other = crowd.pages(3);
       const std::vector<int32_t> company = tokens_of(tiny.spec(), 64, 9);
       for (size_t at = 0; at < tokens.size(); at += step) {
@@ -132,8 +135,56 @@ TEST(Model, BitsDoNotDependOnChunksCompanyOrThreads) {
         ASSERT_EQ(std::memcmp(logits.data() + vocab, expected.data() + at * vocab,
                               (end - at) * vocab * sizeof(float)),
                   0)
-            << "isa " << kernels::isa_name(isa) << " step " << step << " at " << at;
+            << "isa " << kernels::isa_name(isa) << " step " << step << " at " << at << " KV "
+            << kernels::kv_types_name(types);
       }
+    }
+  }
+}
+
+TinySpec wide_heads() {
+  TinySpec spec = tiny_specs()[8];
+  spec.head_dim = 32;
+  return spec;
+}
+
+TEST(Model, BitsDoNotDependOnChunksCompanyOrThreads) {
+  expect_same_bits(TinyModel(tiny_specs()[8]), {});
+}
+
+TEST(Model, BitsDoNotDependOnChunksCompanyOrThreadsInAnyKvType) {
+  const TinyModel tiny(wide_heads());
+  using kernels::KvType;
+  for (const kernels::KvTypes types : {kernels::KvTypes{KvType::kBF16, KvType::kBF16},
+                                       {KvType::kQ8_0, KvType::kQ4_0},
+                                       {KvType::kQ4_0, KvType::kQ8_0}}) {
+    expect_same_bits(tiny, types);
+  }
+}
+
+TEST(ModelLoad, RefusesBlocksThatDoNotDivideTheHeads) {
+  const TinyModel tiny(tiny_specs()[8]);  // heads of 16
+  const auto bytes = tiny.to_gguf();
+  kernels::ThreadPool pool(1);
+  LoadOptions options;
+  options.kv_types.v = kernels::KvType::kQ8_0;
+  const auto model = Model::load(gguf::File::parse(bytes).value(), pool, options);
+  ASSERT_FALSE(model.ok());
+  EXPECT_EQ(model.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(model.error().message.find("a KV cache of q8_0"), std::string::npos);
+}
+
+TEST(Footprint, CountsTheBytesThatTheCacheTakes) {
+  const auto bytes = TinyModel(wide_heads()).to_gguf();
+  const auto file = gguf::File::parse(bytes).value();
+  const Config config = read_config(file).value();
+  for (const kernels::KvType k : kernels::kKvTypes) {
+    for (const kernels::KvType v : kernels::kKvTypes) {
+      const auto f =
+          estimate_footprint(file, config, kernels::Isa::kScalar, 64, {k, v}, 16).value();
+      const kernels::KvLayout page{64, static_cast<size_t>(config.kv_heads), 32, {k, v}};
+      EXPECT_EQ(f.kv_bytes,
+                (page.k_page_bytes() + page.v_page_bytes()) * static_cast<uint64_t>(config.layers));
     }
   }
 }

@@ -49,7 +49,8 @@ class Server::Impl {
     engine_.observe(&steps_);
     const engine::EngineStats stats = model.engine.stats();
     engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
-                                      static_cast<uint64_t>(stats.total_pages), "f16", false});
+                                      static_cast<uint64_t>(stats.total_pages), model.kv_type,
+                                      false});
   }
 
   Status listen(const ServerConfig& config, const Clock& clock) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -22,6 +23,7 @@ struct ServedModel {
   const text::ChatTemplate& chat_template;
   int32_t kv_page_tokens = 0;
   uint64_t kv_bytes_per_page = 0;
+  std::string kv_type = "f16";  // as /metrics names it
 };
 
 class Server {

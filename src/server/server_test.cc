@@ -74,7 +74,7 @@ class ServerTest : public testing::Test {
 
   void start() {
     engine_ = std::make_unique<engine::Engine>(runner_, *tokenizer_, clock_, limits_);
-    const ServedModel served{*engine_, *tokenizer_, *chat_, shape().page_tokens, 1024};
+    const ServedModel served{*engine_, *tokenizer_, *chat_, shape().page_tokens, 1024, "q8_0"};
     auto server = Server::start(config_, served, clock_, log_);
     ASSERT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(*server);
@@ -374,13 +374,14 @@ TEST_F(ServerTest, MetricsHaveTheNamesThatRoutersRead) {
         "weir_step_sequences", "weir_http_requests_total"}) {
     EXPECT_NE(page.find(std::string("\n") + name), std::string::npos) << name;
   }
+  EXPECT_NE(page.find("cache_dtype=\"q8_0\""), std::string::npos);
   EXPECT_EQ(metric("vllm:kv_cache_usage_perc"), 0);
 }
 
 TEST_F(ServerTest, BeyondLoopbackNeedsKeys) {
   config_.host = "0.0.0.0";
   engine_ = std::make_unique<engine::Engine>(runner_, *tokenizer_, clock_, limits_);
-  const ServedModel served{*engine_, *tokenizer_, *chat_, shape().page_tokens, 1024};
+  const ServedModel served{*engine_, *tokenizer_, *chat_, shape().page_tokens, 1024, "f16"};
   const auto server = Server::start(config_, served, clock_, log_);
   ASSERT_FALSE(server.ok());
   EXPECT_EQ(server.error().code, ErrorCode::kUsage);

@@ -14,7 +14,7 @@ namespace weir::telemetry {
 struct CacheConfig {
   uint64_t page_tokens = 0;  // label block_size
   uint64_t pages = 0;        // label num_gpu_blocks, the name dashboards expect
-  std::string kv_type;       // label cache_dtype: "f16"
+  std::string kv_type;       // label cache_dtype: "f16"; "q8_0/q4_0" where K and V differ
   bool prefix_caching = false;
 };
 

@@ -30,6 +30,20 @@ struct Vec {
     const __m128i h = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16))};
   }
+  static Vec load_i8(const std::byte* p) {
+    const __m128i c = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(c))};
+  }
+  template <bool High>
+  static Vec load_nibbles(const std::byte* p) {
+    __m128i c = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    if constexpr (High) c = _mm_srli_epi16(c, 4);
+    c = _mm_sub_epi8(_mm_and_si128(c, _mm_set1_epi8(15)), _mm_set1_epi8(8));
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(c))};
+  }
+  static Vec set_f16(uint16_t x) {
+    return {_mm256_cvtph_ps(_mm_set1_epi16(static_cast<int16_t>(x)))};
+  }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   void store_n(float* p, size_t n) const { _mm256_maskstore_ps(p, first(n), v); }
   void store_f16(uint16_t* p) const {

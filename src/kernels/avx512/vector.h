@@ -28,6 +28,20 @@ struct Vec {
     const __m256i h = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16))};
   }
+  static Vec load_i8(const std::byte* p) {
+    const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(c))};
+  }
+  template <bool High>
+  static Vec load_nibbles(const std::byte* p) {
+    __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    if constexpr (High) c = _mm_srli_epi16(c, 4);
+    c = _mm_sub_epi8(_mm_and_si128(c, _mm_set1_epi8(15)), _mm_set1_epi8(8));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(c))};
+  }
+  static Vec set_f16(uint16_t x) {
+    return {_mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(x)))};
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store_n(float* p, size_t n) const { _mm512_mask_storeu_ps(p, first(n), v); }
   void store_f16(uint16_t* p) const {

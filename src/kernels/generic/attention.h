@@ -2,6 +2,7 @@
 // page's values.
 #pragma once
 
+#include "kernels/generic/kv_readers.h"
 #include "kernels/generic/math.h"
 #include "kernels/table.h"
 
@@ -23,25 +24,25 @@ struct TileState {
 };
 
 // s[r][j] = q[r] · k[j] for R rows and C vectors of keys; one fma chain over the dimension.
-template <typename V, size_t R, size_t C>
-void scores(const float* q, const uint16_t* k, size_t head_dim, size_t page_tokens, float* s) {
+// keys: a reader of kv_readers.h.
+template <typename V, typename Keys, size_t R>
+void scores(const float* q, Keys keys, size_t head_dim, float* s) {
+  constexpr size_t C = Keys::kVecs;
   V acc[R][C];
 #pragma GCC unroll 12
   for (size_t r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (size_t c = 0; c < C; ++c) acc[r][c] = V::zero();
   }
-  for (size_t d = 0; d < head_dim; ++d) {
-    V key[C];
-#pragma GCC unroll 4
-    for (size_t c = 0; c < C; ++c) key[c] = V::load_f16(k + d * page_tokens + c * V::kWidth);
+  keys.for_each(
+      head_dim, [&](size_t d, const V(&key)[C]) __attribute__((always_inline)) {
 #pragma GCC unroll 12
-    for (size_t r = 0; r < R; ++r) {
-      const V x = V::set(q[r * kRowStride + d]);
+        for (size_t r = 0; r < R; ++r) {
+          const V x = V::set(q[r * kRowStride + d]);
 #pragma GCC unroll 4
-      for (size_t c = 0; c < C; ++c) acc[r][c] = fma(x, key[c], acc[r][c]);
-    }
-  }
+          for (size_t c = 0; c < C; ++c) acc[r][c] = fma(x, key[c], acc[r][c]);
+        }
+      });
 #pragma GCC unroll 12
   for (size_t r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -50,8 +51,10 @@ void scores(const float* q, const uint16_t* k, size_t head_dim, size_t page_toke
 }
 
 // out[r] += sum over slots j in [lo, hi) of s[r][j] * v[j], for R rows and C vectors of dimensions.
-template <typename V, size_t R, size_t C>
-void values(const float* s, const uint16_t* v, size_t head_dim, size_t lo, size_t hi, float* out) {
+// v: the page's rows of row_bytes each; d: the first dimension.
+template <typename V, KvType T, size_t R, size_t C>
+void values(const float* s, const std::byte* v, size_t row_bytes, size_t d, size_t lo, size_t hi,
+            float* out) {
   V acc[R][C];
 #pragma GCC unroll 12
   for (size_t r = 0; r < R; ++r) {
@@ -61,7 +64,8 @@ void values(const float* s, const uint16_t* v, size_t head_dim, size_t lo, size_
   for (size_t j = lo; j < hi; ++j) {
     V value[C];
 #pragma GCC unroll 4
-    for (size_t c = 0; c < C; ++c) value[c] = V::load_f16(v + j * head_dim + c * V::kWidth);
+    for (size_t c = 0; c < C; ++c)
+      value[c] = load_value<V, T>(v + j * row_bytes, d + c * V::kWidth);
 #pragma GCC unroll 12
     for (size_t r = 0; r < R; ++r) {
       const V p = V::set(s[r * kMaxPageTokens + j]);
@@ -76,41 +80,56 @@ void values(const float* s, const uint16_t* v, size_t head_dim, size_t lo, size_
   }
 }
 
-template <typename V, size_t R>
-void scores_rows(size_t rows, const float* q, const uint16_t* k, size_t head_dim,
+template <typename V, KvType T, size_t R>
+void scores_rows(size_t rows, const float* q, const std::byte* k, size_t head_dim,
                  size_t page_tokens, float* s) {
   if constexpr (R > 1) {
-    if (rows < R) return scores_rows<V, R - 1>(rows, q, k, head_dim, page_tokens, s);
+    if (rows < R) return scores_rows<V, T, R - 1>(rows, q, k, head_dim, page_tokens, s);
   }
   constexpr size_t wide = V::kWidth * V::kTileVecs;
+  using Wide = Keys<V, T, V::kTileVecs>;
+  using Narrow = Keys<V, T, 1>;
   size_t j = 0;
   for (; j + wide <= page_tokens; j += wide)
-    scores<V, R, V::kTileVecs>(q, k + j, head_dim, page_tokens, s + j);
-  for (; j < page_tokens; j += V::kWidth) scores<V, R, 1>(q, k + j, head_dim, page_tokens, s + j);
+    scores<V, Wide, R>(q, Wide{k, j, page_tokens}, head_dim, s + j);
+  for (; j < page_tokens; j += V::kWidth)
+    scores<V, Narrow, R>(q, Narrow{k, j, page_tokens}, head_dim, s + j);
 }
 
-template <typename V, size_t R>
-void values_rows(size_t rows, const float* s, const uint16_t* v, size_t head_dim, size_t lo,
+template <typename V, KvType T, size_t R>
+void values_rows(size_t rows, const float* s, const std::byte* v, size_t head_dim, size_t lo,
                  size_t hi, float* out) {
   if constexpr (R > 1) {
-    if (rows < R) return values_rows<V, R - 1>(rows, s, v, head_dim, lo, hi, out);
+    if (rows < R) return values_rows<V, T, R - 1>(rows, s, v, head_dim, lo, hi, out);
   }
   constexpr size_t wide = V::kWidth * V::kTileVecs;
+  const size_t row_bytes = kv_row_bytes(T, head_dim);
   size_t d = 0;
   for (; d + wide <= head_dim; d += wide)
-    values<V, R, V::kTileVecs>(s, v + d, head_dim, lo, hi, out + d);
-  for (; d < head_dim; d += V::kWidth) values<V, R, 1>(s, v + d, head_dim, lo, hi, out + d);
+    values<V, T, R, V::kTileVecs>(s, v, row_bytes, d, lo, hi, out + d);
+  for (; d < head_dim; d += V::kWidth) values<V, T, R, 1>(s, v, row_bytes, d, lo, hi, out + d);
+}
+
+// Scores of all rows of the tile against one page of keys.
+template <typename V, KvType T>
+void page_scores(TileState<V>& t, const AttentionTile& tile, const std::byte* k) {
+  const size_t rows = tile.tokens * tile.group;
+  for (size_t r = 0; r < rows; r += V::kTileRows) {
+    const size_t n = rows - r < V::kTileRows ? rows - r : V::kTileRows;
+    scores_rows<V, T, V::kTileRows>(n, t.q + r * kRowStride, k, tile.layout.head_dim,
+                                    tile.layout.page_tokens, t.s + r * kMaxPageTokens);
+  }
 }
 
 // values() for `rows` rows from row r, in register tiles; every row of them sees [lo, hi).
-template <typename V>
-void add_values(TileState<V>& t, size_t r, size_t rows, const uint16_t* v, size_t head_dim,
+template <typename V, KvType T>
+void add_values(TileState<V>& t, size_t r, size_t rows, const std::byte* v, size_t head_dim,
                 size_t lo, size_t hi) {
   if (lo >= hi) return;
   for (const size_t end = r + rows; r < end; r += V::kTileRows) {
     const size_t n = end - r < V::kTileRows ? end - r : V::kTileRows;
-    values_rows<V, V::kTileRows>(n, t.s + r * kMaxPageTokens, v, head_dim, lo, hi,
-                                 t.out + r * kRowStride);
+    values_rows<V, T, V::kTileRows>(n, t.s + r * kMaxPageTokens, v, head_dim, lo, hi,
+                                    t.out + r * kRowStride);
   }
 }
 
@@ -151,8 +170,8 @@ void softmax_row(TileState<V>& t, size_t r, const AttentionTile& tile) {
 
 // The values of one page. Rows that see the same slots run together; a row's slots always come in
 // ascending order.
-template <typename V>
-void page_values(TileState<V>& t, const AttentionTile& tile, const uint16_t* v) {
+template <typename V, KvType T>
+void page_values(TileState<V>& t, const AttentionTile& tile, const std::byte* v) {
   const size_t hd = tile.layout.head_dim;
   const size_t rows = tile.tokens * tile.group;
   size_t lo = 0;
@@ -163,12 +182,14 @@ void page_values(TileState<V>& t, const AttentionTile& tile, const uint16_t* v) 
   }
   if (lo >= hi) {
     for (size_t r = 0; r < rows; r += tile.group)
-      add_values<V>(t, r, tile.group, v, hd, t.lo[r], t.hi[r]);
+      add_values<V, T>(t, r, tile.group, v, hd, t.lo[r], t.hi[r]);
     return;
   }
-  for (size_t r = 0; r < rows; r += tile.group) add_values<V>(t, r, tile.group, v, hd, t.lo[r], lo);
-  add_values<V>(t, 0, rows, v, hd, lo, hi);
-  for (size_t r = 0; r < rows; r += tile.group) add_values<V>(t, r, tile.group, v, hd, hi, t.hi[r]);
+  for (size_t r = 0; r < rows; r += tile.group)
+    add_values<V, T>(t, r, tile.group, v, hd, t.lo[r], lo);
+  add_values<V, T>(t, 0, rows, v, hd, lo, hi);
+  for (size_t r = 0; r < rows; r += tile.group)
+    add_values<V, T>(t, r, tile.group, v, hd, hi, t.hi[r]);
 }
 
 template <typename V>
@@ -229,9 +250,39 @@ bool visible_slots(TileState<V>& t, const AttentionTile& tile, size_t page) {
 }
 
 // Pages lie anywhere in the pool, so the hardware does not see the next one coming.
+inline void prefetch_page(const std::byte* page, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(page + i);
+}
+
 template <typename V>
-void prefetch_page(const uint16_t* page, size_t elements) {
-  for (size_t i = 0; i < elements; i += 32) __builtin_prefetch(page + i);
+using PageStep = void (*)(TileState<V>&, const AttentionTile&, const std::byte*);
+
+template <typename V>
+PageStep<V> choose_scores(KvType type) {
+  switch (type) {
+    case KvType::kBF16:
+      return page_scores<V, KvType::kBF16>;
+    case KvType::kQ8_0:
+      return page_scores<V, KvType::kQ8_0>;
+    case KvType::kQ4_0:
+      return page_scores<V, KvType::kQ4_0>;
+    default:
+      return page_scores<V, KvType::kF16>;
+  }
+}
+
+template <typename V>
+PageStep<V> choose_values(KvType type) {
+  switch (type) {
+    case KvType::kBF16:
+      return page_values<V, KvType::kBF16>;
+    case KvType::kQ8_0:
+      return page_values<V, KvType::kQ8_0>;
+    case KvType::kQ4_0:
+      return page_values<V, KvType::kQ4_0>;
+    default:
+      return page_values<V, KvType::kF16>;
+  }
 }
 
 template <typename V>
@@ -244,23 +295,21 @@ void attend(const AttentionTile& tile) {
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / layout.page_tokens
                            : 0;
-  const size_t page_elements = layout.page_tokens * layout.kv_heads * layout.head_dim;
+  const size_t k_page = layout.k_page_bytes();
+  const size_t v_page = layout.v_page_bytes();
+  const PageStep<V> run_scores = choose_scores<V>(layout.types.k);
+  const PageStep<V> run_values = choose_values<V>(layout.types.v);
   for (size_t p = first; p < pages; ++p) {
     if (!visible_slots<V>(t, tile, p)) continue;
-    const size_t offset = static_cast<size_t>(tile.pages[p]) * page_elements;
-    const size_t next =
-        p + 1 < pages ? static_cast<size_t>(tile.pages[p + 1]) * page_elements : offset;
-    prefetch_page<V>(tile.k + next, layout.head_dim * layout.page_tokens);
-    for (size_t r = 0; r < rows; r += V::kTileRows) {
-      const size_t n = rows - r < V::kTileRows ? rows - r : V::kTileRows;
-      scores_rows<V, V::kTileRows>(n, t.q + r * kRowStride, tile.k + offset, layout.head_dim,
-                                   layout.page_tokens, t.s + r * kMaxPageTokens);
-    }
+    const auto page = static_cast<size_t>(tile.pages[p]);
+    const auto next = static_cast<size_t>(tile.pages[p + 1 < pages ? p + 1 : p]);
+    prefetch_page(tile.k + next * k_page, layout.k_head_bytes());
+    run_scores(t, tile, tile.k + page * k_page);
     for (size_t r = 0; r < rows; ++r) {
       if (t.hi[r] > t.lo[r]) softmax_row<V>(t, r, tile);
     }
-    prefetch_page<V>(tile.v + next, layout.head_dim * layout.page_tokens);
-    page_values<V>(t, tile, tile.v + offset);
+    prefetch_page(tile.v + next * v_page, layout.v_head_bytes());
+    run_values(t, tile, tile.v + page * v_page);
   }
   store_outputs<V>(t, tile);
 }

@@ -21,6 +21,14 @@ struct Vec {
   static Vec load_n(const float* p, size_t n) { return {n > 0 ? *p : 0.0F}; }
   static Vec load_f16(const uint16_t* p) { return {quant::f16_to_f32(*p)}; }
   static Vec load_bf16(const uint16_t* p) { return {quant::bf16_to_f32(*p)}; }
+  // Lanes from int8, and from the low or high nibbles of bytes, minus 8.
+  static Vec load_i8(const std::byte* p) { return {static_cast<float>(static_cast<int8_t>(*p))}; }
+  template <bool High>
+  static Vec load_nibbles(const std::byte* p) {
+    return {static_cast<float>((static_cast<int>(*p) >> (High ? 4 : 0) & 15) - 8)};
+  }
+  // All lanes from one f16.
+  static Vec set_f16(uint16_t x) { return {quant::f16_to_f32(x)}; }
   void store(float* p) const { *p = v; }
   void store_n(float* p, size_t n) const {
     if (n > 0) *p = v;

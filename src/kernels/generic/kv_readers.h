@@ -1,0 +1,96 @@
+// Keys and values of a page as vectors of f32, over V and the cache's type; the layouts:
+// kernels/attention.h. A code times its f16 scale is exact in f32, so the arithmetic on a block
+// type is that on its decoded values.
+#pragma once
+
+#include "kernels/table.h"
+
+namespace weir::kernels::generic {
+
+inline uint16_t load_u16(const std::byte* p) {
+  uint16_t word;
+  __builtin_memcpy(&word, p, sizeof word);
+  return word;
+}
+
+template <typename V, KvType T>
+V load_float(const std::byte* p) {
+  const auto* words = reinterpret_cast<const uint16_t*>(p);
+  if constexpr (T == KvType::kBF16) return V::load_bf16(words);
+  return V::load_f16(words);
+}
+
+// C vectors of keys from slot `slot` of one head's page.
+template <typename V, KvType T, size_t C>
+struct Keys {
+  static constexpr size_t kVecs = C;
+  const std::byte* page;
+  size_t slot;
+  size_t page_tokens;
+
+  // Calls use(d, keys) for every dimension in ascending order.
+  template <typename Use>
+  [[gnu::always_inline]] void for_each(size_t head_dim, Use&& use) const {
+    if constexpr (!is_block_type(T)) {
+      for (size_t d = 0; d < head_dim; ++d) {
+        V key[C];
+#pragma GCC unroll 4
+        for (size_t c = 0; c < C; ++c)
+          key[c] = load_float<V, T>(page + 2 * (d * page_tokens + slot + c * V::kWidth));
+        use(d, key);
+      }
+    } else {
+      const std::byte* block = page;
+      for (size_t d = 0; d < head_dim; d += kKvBlock) {
+        V scale[C];
+#pragma GCC unroll 4
+        for (size_t c = 0; c < C; ++c)
+          scale[c] = load_float<V, KvType::kF16>(block + 2 * (slot + c * V::kWidth));
+        half_block<0>(block, d, scale, use);
+        half_block<1>(block, d, scale, use);
+        block += page_tokens * kv_row_bytes(T, kKvBlock);
+      }
+    }
+  }
+
+ private:
+  // Sixteen dimensions of a block that begins with dimension d.
+  template <size_t Half, typename Use>
+  [[gnu::always_inline]] void half_block(const std::byte* block, size_t d, const V (&scale)[C],
+                                         Use&& use) const {
+    constexpr size_t kHalf = kKvBlock / 2;
+    const std::byte* codes = block + 2 * page_tokens + slot;
+    for (size_t i = 0; i < kHalf; ++i) {
+      V key[C];
+#pragma GCC unroll 4
+      for (size_t c = 0; c < C; ++c) {
+        if constexpr (T == KvType::kQ8_0) {
+          key[c] = V::load_i8(codes + (Half * kHalf + i) * page_tokens + c * V::kWidth) * scale[c];
+        } else {
+          key[c] = V::template load_nibbles<Half == 1>(codes + i * page_tokens + c * V::kWidth) *
+                   scale[c];
+        }
+      }
+      use(Half * kHalf + d + i, key);
+    }
+  }
+};
+
+// Dimensions [d, d + V::kWidth) of one row of values.
+template <typename V, KvType T>
+[[gnu::always_inline]] inline V load_value(const std::byte* row, size_t d) {
+  if constexpr (!is_block_type(T)) {
+    return load_float<V, T>(row + 2 * d);
+  } else {
+    const std::byte* block = row + d / kKvBlock * kv_row_bytes(T, kKvBlock);
+    const size_t i = d % kKvBlock;
+    const V scale = V::set_f16(load_u16(block));
+    if constexpr (T == KvType::kQ8_0) return V::load_i8(block + 2 + i) * scale;
+    constexpr size_t kHalf = kKvBlock / 2;
+    return (i < kHalf ? V::template load_nibbles<false>(block + 2 + i)
+                      : V::template load_nibbles<true>(block + 2 + i - kHalf)) *
+           scale;
+  }
+}
+
+}  // namespace weir::kernels::generic
