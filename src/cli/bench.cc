@@ -14,6 +14,7 @@ namespace {
 
 struct Options {
   std::string model;
+  std::string load_type;
   bench::EngineBenchOptions bench;
   int threads = 0;
   bool calibrate = false;
@@ -45,6 +46,7 @@ text::Json row_json(const bench::EngineBenchRow& row, double fraction) {
 Result<int> bench_engine(const Options& o) {
   LoadRequest request;
   request.model = o.model;
+  request.load_type = o.load_type;
   request.threads = o.threads;
   request.step_tokens = o.bench.step_tokens;
   request.kv_tokens = bench::required_kv_tokens(o.bench, engine::kPageTokens);
@@ -106,7 +108,8 @@ void add_bench(CLI::App& root, Selected& selected) {
       *bench, "engine", "Prefill and decode speed of a model, without a server",
       "  weir bench engine smollm2-135m-instruct\n"
       "  weir bench engine model.gguf --prompt 512 --gen 64 --batch 1,4,16 --reps 3 --json\n");
-  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  add_model_argument(c, o->model);
+  add_load_type(c, o->load_type);
   c->add_option("--prompt", o->bench.prompt_tokens, "tokens of the prefill row, 0 for none")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();

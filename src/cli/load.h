@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cli/command.h"
 #include "engine/loaded_model.h"
 
 namespace weir::cli {
@@ -16,7 +17,12 @@ struct LoadRequest {
   int32_t step_tokens = 512;  // tokens of one step
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
+  std::string load_type;  // as parse_load_type takes it; empty: as in the files
 };
+
+// The argument MODEL, and --load-type, for commands that run a model.
+void add_model_argument(CLI::App* command, std::string& model);
+void add_load_type(CLI::App* command, std::string& load_type);
 
 // Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);

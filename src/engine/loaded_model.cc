@@ -28,7 +28,7 @@ Result<T> in_file(const std::string& path, Result<T> result) {
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                        const LoadOptions& o) {
-  WEIR_ASSIGN(gguf::File file, gguf::File::open(path));
+  WEIR_ASSIGN(gguf::File file, checkpoint::open_model(path, o.open));
   WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
   WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());
   const int64_t kv_tokens = choose_kv_tokens(config, o.kv_tokens, available);
