@@ -15,6 +15,7 @@ namespace {
 
 struct Options {
   std::string model;
+  std::string load_type;
   bench::EngineBenchOptions bench;
   int threads = 0;
   KvTypeFlags kv;
@@ -48,6 +49,7 @@ text::Json row_json(const bench::EngineBenchRow& row, double fraction) {
 Result<int> bench_engine(const Options& o) {
   LoadRequest request;
   request.model = o.model;
+  request.load_type = o.load_type;
   request.threads = o.threads;
   request.step_tokens = o.bench.step_tokens;
   request.kv_tokens = bench::required_kv_tokens(o.bench, engine::kPageTokens);
@@ -58,7 +60,8 @@ Result<int> bench_engine(const Options& o) {
   if (o.calibrate) {
     yardstick.limits =
         bench::measure_machine(model->threads(), model->isa(), os::detect_cpu(), clock);
-    yardstick.cost = bench::model_cost(model->file(), model->config().kv_bytes_per_token());
+    yardstick.cost =
+        bench::model_cost(model->file(), model->config().kv_bytes_per_token(request.kv_types));
   }
   if (!o.json) {
     fmt::print("{}, {} thread(s), kernels {}; median of {}{}\n", o.model, model->threads(),
@@ -159,7 +162,8 @@ void add_engine(CLI::App& bench, Selected& selected) {
       "  weir bench engine smollm2-135m-instruct\n"
       "  weir bench engine model.gguf --prompt 512 --gen 64 --batch 1,4,16 --reps 3 --json\n"
       "  weir bench engine model.gguf --prompt 0 --gen 32 --depth 8000\n");
-  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  add_model_argument(c, o->model);
+  add_load_type(c, o->load_type);
   c->add_option("--prompt", o->bench.prompt_tokens, "tokens of the prefill row, 0 for none")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();

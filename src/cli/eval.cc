@@ -23,6 +23,7 @@ constexpr uint64_t kMaxTextBytes = uint64_t{1} << 30;
 
 struct Options {
   std::string model;
+  std::string load_type;
   std::string file;
   std::string out;
   int32_t context_tokens = 512;
@@ -44,6 +45,7 @@ Result<Loaded> load(const Options& o, int64_t kv_tokens, kernels::KvTypes kv_typ
   WEIR_ASSIGN(const std::string text, os::read_file(o.file, kMaxTextBytes));
   LoadRequest request;
   request.model = o.model;
+  request.load_type = o.load_type;
   request.threads = o.threads;
   request.kv_tokens = kv_tokens;
   request.kv_types = kv_types;
@@ -169,7 +171,8 @@ void add_eval(CLI::App& root, Selected& selected) {
       "The file: int32 vocabulary, int32 positions, the token ids (int32), then f32 logits, "
       "a row a position.\n");
   for (CLI::App* c : {ppl, logits}) {
-    c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+    add_model_argument(c, o->model);
+    add_load_type(c, o->load_type);
     c->add_option("-f,--file", o->file, "the text")->required();
     c->add_option("--threads", o->threads,
                   "worker threads (default: the cores this process may use)")

@@ -1,9 +1,10 @@
-// weir inspect: what is in a GGUF file, what it needs, what this machine would run it with.
+// weir inspect: what is in a model, what it needs, what this machine would run it with.
 #include <fmt/format.h>
 
 #include <map>
 #include <memory>
 
+#include "checkpoint/open.h"
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
@@ -24,6 +25,7 @@ constexpr uint64_t kStepTokens = 512;  // the engine's default token budget
 
 struct Options {
   std::string model;
+  std::string load_type;
   bool tensors = false;
   bool json = false;
   uint64_t context_tokens = 0;
@@ -209,7 +211,11 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
 Result<int> inspect(const Options& o) {
   WEIR_ASSIGN(const kernels::KvTypes kv_types, o.kv.types());
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
-  WEIR_ASSIGN(const gguf::File file, gguf::File::open(path));
+  checkpoint::OpenOptions open{.contents = false};
+  if (!o.load_type.empty()) {
+    WEIR_ASSIGN(open.load_type, checkpoint::parse_load_type(o.load_type));
+  }
+  WEIR_ASSIGN(const gguf::File file, checkpoint::open_model(path, open));
   WEIR_ASSIGN(const Machine machine, look_at_machine());
   const Result<model::Config> config = model::read_config(file);
   if (o.json) {
@@ -229,7 +235,8 @@ void add_inspect(CLI::App& root, Selected& selected) {
                             "Metadata, sizes, memory at a context length, and what runs it here",
                             "  weir inspect smollm2-135m-instruct\n"
                             "  weir inspect model.gguf --tensors --json | jq .types\n");
-  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  add_model_argument(c, o->model);
+  add_load_type(c, o->load_type);
   c->add_option("--ctx", o->context_tokens,
                 "tokens of context for the memory figure (default: the trained window)")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 27));

@@ -32,6 +32,20 @@ void add_kv_type_options(CLI::App* command, KvTypeFlags& flags) {
   command->add_option("--kv-type-v", flags.v, "type of cached values (default: --kv-type)");
 }
 
+void add_model_argument(CLI::App* command, std::string& model) {
+  command
+      ->add_option("MODEL", model,
+                   "GGUF file, folder of a Hugging Face model, or a name under models/")
+      ->required();
+}
+
+void add_load_type(CLI::App* command, std::string& load_type) {
+  command
+      ->add_option("--load-type", load_type,
+                   "type of a folder's matrices in memory (default: as they are in its files)")
+      ->check(CLI::IsMember({"bf16", "f16", "q8_0", "q4_1", "q4_0"}));
+}
+
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request) {
   WEIR_ASSIGN(const std::string path, resolve_model(request.model));
   WEIR_ASSIGN(const kernels::Isa isa, chosen_isa());
@@ -43,6 +57,9 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
   options.max_step_tokens = request.step_tokens;
   options.kv_tokens = request.kv_tokens;
   options.kv_types = request.kv_types;
+  if (!request.load_type.empty()) {
+    WEIR_ASSIGN(options.open.load_type, checkpoint::parse_load_type(request.load_type));
+  }
   options.progress = [&bar](size_t done, size_t all) {
     bar.update(all == 0 ? 1000 : done * 1000 / all);
   };

@@ -29,10 +29,15 @@ struct LoadRequest {
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
   kernels::KvTypes kv_types = {};
+  std::string load_type;  // as parse_load_type takes it; empty: as in the files
 };
 
 // The kernels of this machine, or those that WEIR_ISA names. Errors: those of kernels::choose_isa.
 Result<kernels::Isa> chosen_isa();
+
+// The argument MODEL, and --load-type, for commands that run a model.
+void add_model_argument(CLI::App* command, std::string& model);
+void add_load_type(CLI::App* command, std::string& load_type);
 
 // Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);

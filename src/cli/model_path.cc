@@ -26,6 +26,7 @@ std::string names_in(const fs::path& folder) {
   std::error_code ec;
   for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
     if (it->path().extension() == ".gguf") names.push_back(it->path().stem().string());
+    if (fs::exists(it->path() / "config.json")) names.push_back(it->path().filename().string());
   }
   std::sort(names.begin(), names.end());
   std::string list;
@@ -44,16 +45,20 @@ Result<std::string> resolve_model(const std::string& model) {
   for (const fs::path& folder : model_folders()) {
     const fs::path path = folder / (model + ".gguf");
     if (fs::exists(path, ec)) return path.string();
+    if (fs::exists(folder / model / "config.json", ec)) return (folder / model).string();
     if (const std::string names = names_in(folder); !names.empty() && found.empty()) found = names;
   }
-  return make_error(
-      ErrorCode::kNotFound,
-      "model \"{}\" is neither a file nor a name under models/ ({}); give the path of a GGUF file",
-      model, found.empty() ? "no models there" : "there: " + found);
+  return make_error(ErrorCode::kNotFound,
+                    "model \"{}\" is neither a file nor a name under models/ ({}); give the path "
+                    "of a GGUF file or of a "
+                    "Hugging Face folder",
+                    model, found.empty() ? "no models there" : "there: " + found);
 }
 
 std::string model_name(const std::string& path) {
-  std::string name = fs::path(path).filename().string();
+  fs::path last(path);
+  if (!last.has_filename()) last = last.parent_path();  // "folder/"
+  std::string name = last.filename().string();
   if (name.ends_with(".gguf")) name.resize(name.size() - 5);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return std::tolower(c); });

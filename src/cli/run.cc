@@ -24,6 +24,7 @@ constexpr uint64_t kMaxPromptBytes = 64 << 20;
 
 struct Options {
   std::string model;
+  std::string load_type;
   std::string prompt;
   std::string file;
   std::string system;
@@ -209,6 +210,7 @@ Result<int> run(const Options& o) {
   }
   LoadRequest request;
   request.model = o.model;
+  request.load_type = o.load_type;
   request.threads = o.threads;
   request.kv_tokens = o.context_tokens;
   WEIR_ASSIGN(request.kv_types, o.kv.types());
@@ -239,7 +241,8 @@ void add_run(CLI::App& root, Selected& selected) {
                   "  weir run smollm2-135m-instruct -p \"The capital of France is\"\n"
                   "  weir run smollm2-135m-instruct                      a chat; Ctrl-D ends it\n"
                   "  weir run model.gguf -f prompt.txt -n 200 --temp 0 --raw\n");
-  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  add_model_argument(c, o->model);
+  add_load_type(c, o->load_type);
   CLI::Option* prompt = c->add_option("-p,--prompt", o->prompt, "the user's message");
   c->add_option("-f,--file", o->file, "read the message from a file")->excludes(prompt);
   c->add_option("--system", o->system, "a system message before it");

@@ -24,6 +24,7 @@ namespace {
 
 struct Options {
   std::string model;
+  std::string load_type;
   std::string name;
   std::string log_level = "info";
   server::ServerConfig server;
@@ -96,6 +97,7 @@ Result<int> serve(Options o) {
   telemetry::Logger log(log_options);
   LoadRequest request;
   request.model = o.model;
+  request.load_type = o.load_type;
   request.threads = o.threads;
   request.step_tokens = o.limits.step_tokens;
   request.kv_tokens = o.kv_tokens;
@@ -170,7 +172,8 @@ void add_serve(CLI::App& root, Selected& selected) {
                             "  weir serve model.gguf --host 127.0.0.1 --port 8080 --threads 2\n"
                             "  weir serve model.gguf --host 0.0.0.0 --api-key \"$KEY\"\n");
   o->server.http.body_bytes = 8 << 20;  // a window of a million tokens has about 4 MB
-  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  add_model_argument(c, o->model);
+  add_load_type(c, o->load_type);
   c->add_option("--host", o->server.host, "address to listen on")->capture_default_str();
   c->add_option("--port", o->server.port, "port, 0 takes a free one")->capture_default_str();
   c->add_option("--name", o->name,

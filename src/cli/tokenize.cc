@@ -6,7 +6,9 @@
 #include <iterator>
 #include <memory>
 
+#include "checkpoint/open.h"
 #include "cli/command.h"
+#include "cli/load.h"
 #include "cli/model_path.h"
 #include "gguf/file.h"
 #include "text/json.h"
@@ -81,7 +83,7 @@ void print_encoded(const Options& o, const text::Tokenizer& tokenizer,
 
 Result<int> tokenize(const Options& o) {
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
-  WEIR_ASSIGN(const gguf::File file, gguf::File::open(path));
+  WEIR_ASSIGN(const gguf::File file, checkpoint::open_model(path, {.contents = false}));
   WEIR_ASSIGN(const std::unique_ptr<text::Tokenizer> tokenizer, text::Tokenizer::load(file));
   std::string input = o.text;
   if (!o.has_text) input.assign(std::istreambuf_iterator<char>(std::cin), {});
@@ -110,7 +112,7 @@ void add_tokenize(CLI::App& root, Selected& selected) {
                             "  weir tokenize smollm2-135m-instruct --text \"Hello world\"\n"
                             "  cat page.txt | weir tokenize model.gguf --json\n"
                             "  weir tokenize model.gguf --decode --text \"19556 905\"\n");
-  c->add_option("MODEL", o->model, "GGUF file or a name under models/")->required();
+  add_model_argument(c, o->model);
   CLI::Option* text = c->add_option("--text", o->text, "the text (otherwise standard input)");
   c->add_flag("--no-bos", o->no_bos, "leave out the tokens that the vocabulary puts around a text");
   c->add_flag("--no-special", o->no_special,

@@ -30,7 +30,7 @@ Result<T> in_file(const std::string& path, Result<T> result) {
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                        const LoadOptions& o) {
-  WEIR_ASSIGN(gguf::File file, gguf::File::open(path));
+  WEIR_ASSIGN(gguf::File file, checkpoint::open_model(path, o.open));
   WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
   if (auto allowed = kernels::check_kv_types(o.kv_types, static_cast<size_t>(config.head_dim));
       !allowed.ok())

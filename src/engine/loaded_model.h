@@ -1,4 +1,4 @@
-// Everything that running one GGUF file takes: tokenizer, threads, weights, KV memory, runner.
+// Everything that running one model takes: tokenizer, threads, weights, KV memory, runner.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "checkpoint/open.h"
 #include "engine/model_runner.h"
 #include "kernels/isa.h"
 #include "kernels/thread_pool.h"
@@ -23,12 +24,13 @@ struct LoadOptions {
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one window, but at most a quarter of the free memory
   kernels::KvTypes kv_types = {};
+  checkpoint::OpenOptions open;
   std::function<void(size_t done, size_t all)> progress;
 };
 
 class LoadedModel {
  public:
-  // Refuses a model larger than memory before loading it. Errors: those of gguf::File::open,
+  // Refuses a model larger than memory before loading it. Errors: those of open_model,
   // Tokenizer::load, Model::load; kOutOfMemory with the arithmetic.
   static Result<std::unique_ptr<LoadedModel>> load(const std::string& path,
                                                    const LoadOptions& options);

@@ -42,6 +42,17 @@ Result<File> File::parse(std::span<const std::byte> bytes, const std::string& na
   return file;
 }
 
+Result<File> File::assemble(Parts parts) {
+  WEIR_ASSIGN(File file, parse(parts.metadata, parts.path));
+  file.assembled_metadata_ = std::move(parts.metadata);  // the views into it stay valid
+  file.tensors_ = std::move(parts.tensors);
+  file.mappings_ = std::move(parts.mappings);
+  file.buffers_ = std::move(parts.buffers);
+  file.total_bytes_ = parts.total_bytes;
+  WEIR_TRY(file.index());
+  return file;
+}
+
 Status File::index() {
   tensor_order_.resize(tensors_.size());
   std::iota(tensor_order_.begin(), tensor_order_.end(), 0U);

@@ -63,6 +63,18 @@ class File {
   // in errors.
   static Result<File> parse(std::span<const std::byte> bytes, const std::string& name = "memory");
 
+  // A model put together in memory from another format.
+  struct Parts {
+    std::string path;                 // in errors
+    std::vector<std::byte> metadata;  // a GGUF file without tensors, as Writer makes it
+    std::vector<Tensor> tensors;      // their data lies in mappings or buffers
+    std::vector<os::MappedFile> mappings;
+    std::vector<std::unique_ptr<std::byte[]>> buffers;
+    uint64_t total_bytes = 0;  // of the files it came from
+  };
+  // Errors: those of parse(), of the metadata and of tensors named twice.
+  static Result<File> assemble(Parts parts);
+
   File(File&&) noexcept = default;
   File& operator=(File&&) noexcept = default;
 
@@ -113,6 +125,8 @@ class File {
 
   std::string path_;
   std::vector<os::MappedFile> mappings_;
+  std::vector<std::byte> assembled_metadata_;
+  std::vector<std::unique_ptr<std::byte[]>> buffers_;
   std::vector<Metadata> metadata_;
   std::vector<Tensor> tensors_;
   std::vector<uint32_t> metadata_order_;  // indices into metadata_, sorted by key

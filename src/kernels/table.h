@@ -12,8 +12,8 @@
 
 namespace weir::kernels {
 
-inline constexpr size_t kMaxTileTokens =
-    16;  // tokens per micro-kernel: 16 accumulators + 8 code vectors + 4 sums + scales in 32 registers
+inline constexpr size_t kMaxTileTokens = 16;  // tokens per micro-kernel: 16 accumulators + 8 code
+                                              // vectors + 4 sums + scales in 32 registers
 
 // The activation rows of one tile; layout: Activations.
 struct ActivationView {

@@ -1,0 +1,152 @@
+#include "checkpoint/families.h"
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace weir::checkpoint {
+namespace {
+
+constexpr std::array kFamilies{
+    Family{.model_type = "llama", .architecture = "llama", .permute_qk = true},
+    Family{.model_type = "mistral", .architecture = "llama", .permute_qk = true},
+    Family{.model_type = "mixtral",
+           .architecture = "llama",
+           .permute_qk = true,
+           .experts = Experts::kMixtral},
+    Family{.model_type = "qwen2", .architecture = "qwen2"},
+    Family{.model_type = "qwen2_moe", .architecture = "qwen2moe", .experts = Experts::kQwen},
+    Family{.model_type = "qwen3", .architecture = "qwen3"},
+    Family{.model_type = "qwen3_moe", .architecture = "qwen3moe", .experts = Experts::kQwen},
+    Family{.model_type = "gemma", .architecture = "gemma", .shift_norms = true, .gelu = true},
+    Family{.model_type = "gemma2",
+           .architecture = "gemma2",
+           .shift_norms = true,
+           .sandwich = true,
+           .gelu = true},
+    Family{.model_type = "gemma3_text",
+           .architecture = "gemma3",
+           .shift_norms = true,
+           .sandwich = true,
+           .gelu = true},
+    Family{.model_type = "phi3", .architecture = "phi3"},
+    Family{.model_type = "smollm3", .architecture = "smollm3", .permute_qk = true},
+    Family{.model_type = "granite", .architecture = "granite", .permute_qk = true},
+    Family{.model_type = "olmo2", .architecture = "olmo2", .sandwich = true},
+};
+
+using Pair = std::pair<std::string_view, std::string_view>;
+
+constexpr std::array<Pair, 3> kTop = {{
+    {"model.embed_tokens.weight", "token_embd.weight"},
+    {"model.norm.weight", "output_norm.weight"},
+    {"lm_head.weight", "output.weight"},
+}};
+
+// Below "model.layers.N.", without ".weight" or ".bias".
+constexpr std::array<Pair, 20> kLayer = {{
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.qkv_proj", "attn_qkv"},
+    {"self_attn.o_proj", "attn_output"},
+    {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.gate_up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},
+    {"mlp.gate", "ffn_gate_inp"},
+    {"block_sparse_moe.gate", "ffn_gate_inp"},
+    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
+    {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
+    {"pre_feedforward_layernorm", "ffn_norm"},
+    {"post_feedforward_layernorm", "post_ffw_norm"},
+}};
+
+constexpr std::array<Pair, 6> kExpert = {{
+    {"gate_proj", "ffn_gate_exps"},
+    {"up_proj", "ffn_up_exps"},
+    {"down_proj", "ffn_down_exps"},
+    {"w1", "ffn_gate_exps"},
+    {"w3", "ffn_up_exps"},
+    {"w2", "ffn_down_exps"},
+}};
+
+std::string_view lookup(const auto& table, std::string_view key) {
+  for (const auto& [from, to] : table) {
+    if (from == key) return to;
+  }
+  return {};
+}
+
+// Takes "prefix" off the front of text.
+bool take(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+// Takes "123." off the front of text: a number of at most six digits without leading zeros.
+std::optional<int> take_number(std::string_view& text) {
+  const size_t dot = text.find('.');
+  if (dot == std::string_view::npos || dot == 0 || dot > 6) return std::nullopt;
+  if (text[0] == '0' && dot > 1) return std::nullopt;
+  int value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + dot, value);
+  if (ec != std::errc() || end != text.data() + dot || value < 0) return std::nullopt;
+  text.remove_prefix(dot + 1);
+  return value;
+}
+
+}  // namespace
+
+const Family* find_family(std::string_view model_type) {
+  for (const Family& f : kFamilies) {
+    if (f.model_type == model_type) return &f;
+  }
+  return nullptr;
+}
+
+std::string known_model_types() {
+  std::string list;
+  for (const Family& f : kFamilies) list += (list.empty() ? "" : ", ") + std::string(f.model_type);
+  return list;
+}
+
+std::optional<Target> map_tensor(const Family& family, std::string_view name) {
+  if (const std::string_view top = lookup(kTop, name); !top.empty()) {
+    return Target{.name = std::string(top)};
+  }
+  if (!take(name, "model.layers.")) return std::nullopt;
+  const std::optional<int> layer = take_number(name);
+  if (!layer) return std::nullopt;
+  if (name == "self_attn.rotary_emb.inv_freq") return Target{};
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view kind = name.substr(dot);
+  if (kind != ".weight" && kind != ".bias") return std::nullopt;
+  name = name.substr(0, dot);
+  const std::string prefix = "blk." + std::to_string(*layer) + ".";
+  if (name == "post_attention_layernorm") {
+    const char* norm = family.sandwich ? "post_attention_norm" : "ffn_norm";
+    return Target{.name = prefix + norm + std::string(kind)};
+  }
+  if (const std::string_view to = lookup(kLayer, name); !to.empty()) {
+    return Target{.name = prefix + std::string(to) + std::string(kind),
+                  .qk = to == "attn_q" || to == "attn_k"};
+  }
+  const bool expert =
+      (family.experts == Experts::kQwen && take(name, "mlp.experts.")) ||
+      (family.experts == Experts::kMixtral && take(name, "block_sparse_moe.experts."));
+  if (!expert || kind != ".weight") return std::nullopt;
+  const std::optional<int> number = take_number(name);
+  const std::string_view to = lookup(kExpert, name);
+  if (!number || to.empty()) return std::nullopt;
+  return Target{.name = prefix + std::string(to) + ".weight", .expert = *number};
+}
+
+}  // namespace weir::checkpoint

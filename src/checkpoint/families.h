@@ -1,0 +1,41 @@
+// Which model types of Hugging Face's config.json become which architecture, and how their tensors
+// are named. Sources: the modelling code of package transformers; for the results, the conversion
+// of llama.cpp, whose GGUF files hold the same values under the same names. Internal to
+// checkpoint/.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace weir::checkpoint {
+
+enum class Experts { kNone, kMixtral, kQwen };
+
+struct Family {
+  std::string_view model_type;
+  std::string_view architecture;  // general.architecture of the result
+  bool permute_qk = false;        // rows of q and k go from halves to pairs (ggml's "norm" RoPE)
+  bool shift_norms = false;       // norms multiply by 1 + weight
+  bool sandwich = false;          // norms behind attention and feed-forward part, too
+  bool gelu = false;              // the activation is GELU with tanh, not SiLU
+  Experts experts = Experts::kNone;
+};
+
+// nullptr when unknown.
+const Family* find_family(std::string_view model_type);
+// "llama, mistral, ...", for messages.
+std::string known_model_types();
+
+// Where a tensor goes. expert >= 0: one of the slices that are stacked into `name`.
+struct Target {
+  std::string name;
+  int expert = -1;
+  bool qk = false;  // rows are permuted in a family that asks for it
+};
+
+// Of a tensor's name in the file. Empty Target name: known and of no use (rotary tables, which are
+// computed). Nothing: not known.
+std::optional<Target> map_tensor(const Family& family, std::string_view name);
+
+}  // namespace weir::checkpoint

@@ -1,0 +1,343 @@
+"""Hugging Face folders against GGUF files of the same values: the same tokens and the same logits, bit for bit.
+
+The folders are made here from the fixtures of tests/golden/architectures and from the real model: names, row order and norms are turned back into what
+transformers writes, config.json comes from what the fixtures were made with (make_architectures.py).
+"""
+
+import json
+import pathlib
+import re
+import struct
+import tempfile
+import unittest
+
+import weir_process as weir
+
+weir.skip_unless(weir.WEIR, weir.MODEL)
+import gguf  # noqa: E402
+import numpy as np  # noqa: E402
+
+GOLDEN = weir.ROOT / "tests" / "golden" / "architectures"
+VOCAB = 64
+TEXT = "the cat sat on the mat and then the other cat sat there with that hat on its head all day " * 2
+
+# name of the fixture: (model_type, further fields of config.json)
+MODELS = {
+    "llama": ("llama", {}),
+    "llama3-rope": ("llama", {"rope_theta": 5e5, "rope_scaling": {
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}}),
+    "llama-linear-rope": ("llama", {"rope_scaling": {"type": "linear", "factor": 4.0}}),
+    "llama-yarn": ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32}}),
+    "mistral": ("mistral", {"sliding_window": 24}),
+    "mixtral": ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}),
+    "qwen2": ("qwen2", {"use_sliding_window": False, "sliding_window": 4096}),
+    "qwen2moe": ("qwen2_moe", {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48}),
+    "qwen3": ("qwen3", {"tie_word_embeddings": True}),
+    "qwen3moe": ("qwen3_moe", {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": True}),
+    "gemma": ("gemma", {"hidden_act": "gelu"}),
+    "gemma2": ("gemma2", {"hidden_activation": "gelu_pytorch_tanh", "sliding_window": 16, "query_pre_attn_scalar": 16, "attn_logit_softcapping": 2.0,
+                          "final_logit_softcapping": 4.0, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
+    "gemma3": ("gemma3_text", {"hidden_activation": "gelu_pytorch_tanh", "sliding_window": 16, "query_pre_attn_scalar": 16, "sliding_window_pattern": 6}),
+    "phi3": ("phi3", {"sliding_window": None}),
+    "phi3-longrope": ("phi3", {"original_max_position_embeddings": 32, "rope_scaling": {
+        "type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7], "long_factor": [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]}}),
+    "smollm3": ("smollm3", {"rope_theta": 2e6, "no_rope_layers": [1, 1, 1, 0]}),
+    "granite": ("granite", {"attention_multiplier": 0.2, "embedding_multiplier": 3.0, "residual_multiplier": 0.4, "logits_scaling": 2.5}),
+    "olmo2": ("olmo2", {}),
+}
+PERMUTED = {"llama", "mistral", "mixtral", "smollm3", "granite"}
+GEMMAS = {"gemma", "gemma2", "gemma3_text"}
+SANDWICH = {"gemma2", "gemma3_text", "olmo2"}
+NAMES = {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+         "attn_qkv": "self_attn.qkv_proj", "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
+         "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj", "ffn_gate_shexp": "mlp.shared_expert.gate_proj",
+         "ffn_up_shexp": "mlp.shared_expert.up_proj", "ffn_down_shexp": "mlp.shared_expert.down_proj", "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
+         "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+EXPERTS = {"ffn_gate_exps": ("gate_proj", "w1"), "ffn_up_exps": ("up_proj", "w3"), "ffn_down_exps": ("down_proj", "w2")}
+
+
+def halves(rows, heads):
+    """The rows of q or k as transformers has them: in each head the first of all pairs, then the second of all."""
+    return rows.reshape(heads, rows.shape[0] // heads // 2, 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def hf_tensors(model_type, fields, tensors):
+    """{name: array} under transformers' names, of {GGUF name: array}."""
+    out = {}
+    for name, data in tensors.items():
+        if name.startswith("rope_"):
+            continue
+        if model_type in GEMMAS and name.endswith("norm.weight"):
+            data = data - np.float32(1)
+        top = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight", "output.weight": "lm_head.weight"}.get(name)
+        if top:
+            out[top] = data
+            continue
+        layer, part, kind = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", name).groups()
+        prefix = f"model.layers.{layer}."
+        if model_type in PERMUTED and part in ("attn_q", "attn_k"):
+            data = halves(data, fields["num_attention_heads" if part == "attn_q" else "num_key_value_heads"])
+        if part in EXPERTS:
+            pattern = "block_sparse_moe.experts.{}." + EXPERTS[part][1] if model_type == "mixtral" else "mlp.experts.{}." + EXPERTS[part][0]
+            for i, expert in enumerate(data):
+                out[prefix + pattern.format(i) + ".weight"] = expert
+            continue
+        if part == "ffn_gate_inp":
+            new = "block_sparse_moe.gate" if model_type == "mixtral" else "mlp.gate"
+        elif part == "ffn_norm":
+            new = "pre_feedforward_layernorm" if model_type in SANDWICH else "post_attention_layernorm"
+        elif part == "ffn_up" and model_type == "phi3":
+            new = "mlp.gate_up_proj"
+        else:
+            new = NAMES[part]
+        if part == "ffn_gate_inp_shexp":
+            data = data.reshape(1, -1)
+        out[f"{prefix}{new}.{kind}"] = data
+    return out
+
+
+def dtype_and_bytes(data):
+    if data.dtype == np.uint16:  # how bfloat16 is carried here
+        return "BF16", data.tobytes()
+    return {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16"}[data.dtype], data.tobytes()
+
+
+def write_safetensors(path, tensors):
+    header, blobs, at = {"__metadata__": {"format": "pt"}}, [], 0
+    for name, data in tensors.items():
+        dtype, blob = dtype_and_bytes(np.ascontiguousarray(data))
+        header[name] = {"dtype": dtype, "shape": list(data.shape), "data_offsets": [at, at + len(blob)]}
+        blobs.append(blob)
+        at += len(blob)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+
+
+def write_shards(folder, tensors, count):
+    names = list(tensors)
+    where = {}
+    for i in range(count):
+        file = f"model-{i + 1:05}-of-{count:05}.safetensors"
+        part = names[i::count]
+        write_safetensors(folder / file, {n: tensors[n] for n in part})
+        where.update({n: file for n in part})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+
+
+def tiny_vocabulary():
+    letters = [chr(c) for c in (*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1))] + ["\u0120", ".", ","]
+    merges = [("t", "h"), ("th", "e"), ("\u0120", "the")]
+    tokens = ["<pad>", "<s>", "</s>", *letters, *("".join(m) for m in merges), "<x>", "<y>", "<z>"]
+    return tokens, merges
+
+
+def tiny_tokenizer():
+    tokens, merges = tiny_vocabulary()
+    added = [{"id": i, "content": t, "special": True, "lstrip": False, "rstrip": False, "normalized": False} for i, t in enumerate(tokens[:3])]
+    return {"version": "1.0", "added_tokens": added, "normalizer": None,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+            "post_processor": None, "decoder": {"type": "ByteLevel"},
+            "model": {"type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "merges": [list(m) for m in merges]}}
+
+
+def values(tensor):
+    """A tensor of a GGUF file as an array in the file's float type, rows first."""
+    return np.array(tensor.data).reshape(tuple(int(d) for d in reversed(tensor.shape)))
+
+
+def copy_fields(reader, writer, prefixes):
+    for field in reader.fields.values():
+        if field.name.startswith(prefixes) and field.name != "general.architecture":
+            kind = field.types[0]
+            writer.add_key_value(field.name, field.contents(), kind, sub_type=field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
+
+
+class Folders(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.tmp = pathlib.Path(holder.name)
+        self.text = self.tmp / "text"
+        self.text.write_text(TEXT)
+
+    def logits(self, model, *options, count=64):
+        out = self.tmp / "logits"
+        code, _, err = weir.run("eval", "logits", model, "-f", self.text, "--count", count, "-o", out, *options)
+        self.assertEqual(code, 0, err)
+        return out.read_bytes()
+
+    def refused(self, model, *words):
+        code, _, err = weir.run("inspect", model)
+        self.assertEqual(code, 3, err)
+        for word in words:
+            self.assertIn(word, err)
+        return err
+
+    def tiny(self, name, shards=1):
+        """(folder, GGUF file) of a fixture, both with the same small vocabulary."""
+        model_type, more = MODELS[name]
+        reader = gguf.GGUFReader(GOLDEN / f"{name}.gguf")
+        arch = reader.fields["general.architecture"].contents()
+
+        def key(k, otherwise=None):
+            return reader.fields[f"{arch}.{k}"].contents() if f"{arch}.{k}" in reader.fields else otherwise
+
+        tensors = {t.name: values(t) for t in reader.tensors}
+        fields = {"model_type": model_type, "hidden_size": key("embedding_length"), "intermediate_size": key("feed_forward_length"),
+                  "num_hidden_layers": key("block_count"), "num_attention_heads": key("attention.head_count"),
+                  "num_key_value_heads": key("attention.head_count_kv"), "max_position_embeddings": key("context_length"), "head_dim":
+                  key("attention.key_length"), "rms_norm_eps": float(key("attention.layer_norm_rms_epsilon")), "rope_theta": key("rope.freq_base", 1e4),
+                  "vocab_size": VOCAB, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, **more}
+        folder = self.tmp / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(fields))
+        (folder / "tokenizer.json").write_text(json.dumps(tiny_tokenizer()))
+        hf = hf_tensors(model_type, fields, tensors)
+        if shards == 1:
+            write_safetensors(folder / "model.safetensors", hf)
+        else:
+            write_shards(folder, hf, shards)
+        file = self.tmp / f"{name}.gguf"
+        self.write_gguf(file, reader, arch, tensors)
+        return folder, file
+
+    @staticmethod
+    def write_gguf(path, reader, arch, tensors, kind=None):
+        writer = gguf.GGUFWriter(path, arch)
+        copy_fields(reader, writer, (arch + ".",))
+        tokens, merges = tiny_vocabulary()
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("gpt-2")
+        writer.add_token_list(tokens)
+        writer.add_token_types([3, 3, 3] + [1] * (len(tokens) - 3))
+        writer.add_token_merges([" ".join(m) for m in merges])
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        for name, data in tensors.items():
+            if kind is not None and data.ndim > 1 and data.shape[-1] % 32 == 0:
+                writer.add_tensor(name, gguf.quants.quantize(data.astype(np.float32), kind), raw_dtype=kind)
+            else:
+                writer.add_tensor(name, data)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    def test_logits_are_those_of_the_gguf_file(self):
+        for name in MODELS:
+            with self.subTest(name):
+                folder, file = self.tiny(name, shards=1 + len(name) % 3)
+                self.assertEqual(self.logits(folder), self.logits(file))
+
+    def test_load_type_is_what_a_quantized_file_holds(self):
+        folder, _ = self.tiny("llama")
+        reader = gguf.GGUFReader(GOLDEN / "llama.gguf")
+        tensors = {t.name: values(t) for t in reader.tensors}
+        plain = self.logits(folder)
+        for option, kind in (("q8_0", gguf.GGMLQuantizationType.Q8_0), ("q4_0", gguf.GGMLQuantizationType.Q4_0),
+                             ("bf16", gguf.GGMLQuantizationType.BF16)):
+            with self.subTest(option):
+                file = self.tmp / f"{option}.gguf"
+                self.write_gguf(file, reader, "llama", tensors, kind)
+                got = self.logits(folder, "--load-type", option)
+                self.assertNotEqual(got, plain)
+                if option != "bf16":  # the tool leaves rows of 48 in f16 only where blocks do not fit
+                    self.assertEqual(got, self.logits(file))
+
+    def test_what_is_not_supported_is_refused_by_name(self):
+        folder, _ = self.tiny("llama")
+        good = json.loads((folder / "config.json").read_text())
+        for change, words in (({"model_type": "mamba"}, ('"mamba"', "llama, mistral")),
+                              ({"quantization_config": {"quant_method": "awq"}}, ('"awq"', "not supported")),
+                              ({"num_hidden_layers": "3"}, ("num_hidden_layers must be an integer",)),
+                              ({"rms_norm_eps": None}, ("rms_norm_eps is missing",)),
+                              ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, ('"dynamic"',)),
+                              ({"hidden_act": "relu"}, ("hidden_act",)),
+                              ({"tie_word_embeddings": True, "model_type": "qwen3"}, ())):
+            with self.subTest(change):
+                (folder / "config.json").write_text(json.dumps({**good, **change}))
+                if words:
+                    self.refused(folder, "config.json", *words)
+        (folder / "config.json").write_text("{")
+        self.refused(folder, "config.json")
+        (folder / "config.json").unlink()
+        self.refused(folder, "without config.json")
+
+    def test_a_broken_folder_is_refused(self):
+        folder, _ = self.tiny("llama", shards=2)
+        index = folder / "model.safetensors.index.json"
+        good = index.read_text()
+        for bad in ("../x.safetensors", "/etc/passwd", "x.bin", 3):
+            index.write_text(json.dumps({"weight_map": {"a": bad}}))
+            self.refused(folder, "weight_map")
+        index.write_text(json.dumps({"weight_map": {"a": "none.safetensors"}}))
+        self.refused(folder, "none.safetensors")
+        index.write_text(good)
+        shard = folder / "model-00001-of-00002.safetensors"
+        data = shard.read_bytes()
+        shard.write_bytes(data[:-1])
+        self.refused(folder, shard.name)
+        shard.write_bytes(data)
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        for part, value in (("model", {"type": "Unigram", "vocab": []}), ("pre_tokenizer", {"type": "Whitespace"}), ("added_tokens", [{"id": 1}])):
+            (folder / "tokenizer.json").write_text(json.dumps({**tokenizer, part: value}))
+            self.refused(folder, "tokenizer.json")
+
+
+class RealModel(Folders):
+    test_logits_are_those_of_the_gguf_file = test_load_type_is_what_a_quantized_file_holds = None
+    test_what_is_not_supported_is_refused_by_name = test_a_broken_folder_is_refused = None
+
+    def make(self):
+        reader = gguf.GGUFReader(weir.MODEL)
+        folder = self.tmp / "smollm2"
+        folder.mkdir()
+
+        def get(name):
+            return reader.fields[name].contents()
+
+        tokens, kinds = get("tokenizer.ggml.tokens"), get("tokenizer.ggml.token_type")
+        config = {"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
+                  "num_key_value_heads": 3, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100000,
+                  "tie_word_embeddings": True, "eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 2, "hidden_act": "silu", "torch_dtype": "bfloat16"}
+        (folder / "config.json").write_text(json.dumps(config))
+        tokenizer = tiny_tokenizer()
+        tokenizer["added_tokens"] = [{"id": i, "content": t, "special": True} for i, t in enumerate(tokens) if kinds[i] == 3]
+        tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, tokenizer["pre_tokenizer"]]}
+        tokenizer["model"] = {"type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "merges": get("tokenizer.ggml.merges")}
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+        (folder / "tokenizer_config.json").write_text(json.dumps({
+            "bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}, "unk_token": "<|endoftext|>", "chat_template": get("tokenizer.chat_template")}))
+        file = self.tmp / "bf16.gguf"
+        writer = gguf.GGUFWriter(file, "llama")
+        copy_fields(reader, writer, ("llama.", "tokenizer."))
+        tensors = {}
+        for t in reader.tensors:
+            data = gguf.quants.dequantize(t.data, t.tensor_type)
+            if data.ndim == 1:
+                tensors[t.name] = data
+                writer.add_tensor(t.name, data)
+                continue
+            raw = gguf.quants.quantize(data, gguf.GGMLQuantizationType.BF16)
+            writer.add_tensor(t.name, raw, raw_dtype=gguf.GGMLQuantizationType.BF16)
+            tensors[t.name] = np.ascontiguousarray(raw).view(np.uint16)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        write_safetensors(folder / "model.safetensors", hf_tensors("llama", config, tensors))
+        return folder, file
+
+    def test_the_real_model(self):
+        folder, file = self.make()
+        self.assertEqual(self.logits(folder, count=16), self.logits(file, count=16))
+        for command in (("run", "-p", "The capital of France is", "-n", 24, "--temp", 0), ("tokenize", "--text", "Hello 1234 <|im_end|> w\u00f6rld")):
+            answers = [weir.run(command[0], model, *command[1:]) for model in (folder, file)]
+            self.assertEqual(answers[0][0], 0, answers[0][2])
+            self.assertEqual(answers[0][1], answers[1][1])
+        with weir.Server(model=folder) as server:
+            self.assertEqual(server.model, "smollm2")
+
+
+if __name__ == "__main__":
+    unittest.main()
