@@ -339,11 +339,13 @@ Status Loader::load_rope_factors(Weights& weights) {
 Result<Weights> Loader::load() {
   Weights weights;
   WEIR_TRY(load_head(weights));
+  file_.dont_need();  // what is packed; so that file and packed weights are never both in memory
   weights.layers.resize(static_cast<size_t>(config_.layers));
   for (int32_t i = 0; i < config_.layers; ++i) {
     const std::string prefix = fmt::format("blk.{}.", i);
     WEIR_TRY(load_attention(prefix, weights.layers[static_cast<size_t>(i)]));
     WEIR_TRY(load_ffn(prefix, weights.layers[static_cast<size_t>(i)]));
+    file_.dont_need();
   }
   weights.packed_bytes = packed_bytes_;
   return weights;
