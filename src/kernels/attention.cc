@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "kernels/table.h"
-#include "quant/codec.h"
 #include "quant/half.h"
 
 namespace weir::kernels {
@@ -36,30 +35,15 @@ void to_bf16(const float* x, size_t n, uint16_t* y, size_t stride) {
   for (size_t i = 0; i < n; ++i) y[i * stride] = quant::f32_to_bf16(x[i]);
 }
 
-// The values of one token and head as ggml lays blocks out. A block that cannot be encoded (not
-// finite, or beyond the range of its scale) gets a scale of NaN.
-void encode_row(KvType type, std::span<const float> x, std::span<std::byte> row) {
-  const auto format = type == KvType::kQ8_0 ? gguf::TensorType::kQ8_0 : gguf::TensorType::kQ4_0;
-  if (quant::encode(format, x, row).ok()) return;
-  const size_t bytes = kv_row_bytes(type, kKvBlock);
-  for (; !x.empty(); x = x.subspan(kKvBlock), row = row.subspan(bytes)) {
-    const auto block = row.first(bytes);
-    if (quant::encode(format, x.first(kKvBlock), block).ok()) continue;
-    constexpr uint16_t kNan = 0x7e00;
-    std::fill(block.begin(), block.end(), std::byte{0});
-    std::memcpy(block.data(), &kNan, sizeof kNan);
-  }
-}
-
 // The keys of one token and head; head: the head's part of the page.
-void store_key_blocks(std::span<const float> x, const KvLayout& layout, size_t slot,
+void store_key_blocks(const Kernels& kernels, const KvLayout& layout, const float* x, size_t slot,
                       std::byte* head) {
   const size_t bytes = kv_row_bytes(layout.types.k, kKvBlock);
   const size_t n = layout.page_tokens;
   std::byte row[kv_row_bytes(KvType::kQ8_0, kMaxHeadDim)];
-  encode_row(layout.types.k, x, std::span(row).first(kv_row_bytes(layout.types.k, x.size())));
+  kernels.encode_kv(layout.types.k, x, layout.head_dim, row);
   const std::byte* block = row;
-  for (size_t d = 0; d < x.size(); d += kKvBlock, block += bytes, head += n * bytes) {
+  for (size_t d = 0; d < layout.head_dim; d += kKvBlock, block += bytes, head += n * bytes) {
     std::memcpy(head + slot * 2, block, 2);
     std::byte* codes = head + n * 2 + slot;
     for (size_t i = 2; i < bytes; ++i, codes += n) *codes = block[i];
@@ -75,7 +59,7 @@ void store_keys(const Kernels& kernels, const KvLayout& layout, const float* x, 
   if (layout.types.k == KvType::kBF16)
     return to_bf16(x, all, as_words(page) + slot, layout.page_tokens);
   for (size_t h = 0; h < layout.kv_heads; ++h, x += layout.head_dim)
-    store_key_blocks({x, layout.head_dim}, layout, slot, page + h * layout.k_head_bytes());
+    store_key_blocks(kernels, layout, x, slot, page + h * layout.k_head_bytes());
 }
 
 void store_values(const Kernels& kernels, const KvLayout& layout, const float* x, size_t slot,
@@ -89,7 +73,7 @@ void store_values(const Kernels& kernels, const KvLayout& layout, const float* x
     } else if (layout.types.v == KvType::kBF16) {
       to_bf16(x, hd, as_words(row), 1);
     } else {
-      encode_row(layout.types.v, {x, hd}, {row, row_bytes});
+      kernels.encode_kv(layout.types.v, x, hd, row);
     }
   }
 }
@@ -170,6 +154,8 @@ void attention(const Kernels& kernels, ThreadPool& pool, const AttentionParams& 
       tile.layout = layout;
       tile.k = pools.k + kv_head * layout.k_head_bytes();
       tile.v = pools.v + kv_head * layout.v_head_bytes();
+      tile.k_page_bytes = layout.k_page_bytes();
+      tile.v_page_bytes = layout.v_page_bytes();
       tile.pages = c.pages.data();
       tile.position = c.position + token;
       tile.tokens = std::min(tiling.tile_tokens, c.tokens - token);

@@ -326,6 +326,57 @@ TEST(Attention, StoresBothPools) {
   }
 }
 
+// Blocks as quant::encode makes them, also where rounding is a tie or both signs are largest; one
+// that it refuses gets a scale of NaN. Values stand in their page as ggml's blocks.
+TEST(Attention, StoresBlocksAsGgmlEncodesThem) {
+  constexpr size_t kDim = 512;
+  std::vector<float> x = random_floats(kDim, 90, 3.0F);
+  for (size_t i = 0; i < 32; ++i) {
+    x[32 + i] = static_cast<float>(i) * 0.5F - 4.0F;  // halves
+    x[64 + i] = static_cast<float>(i) - 16.5F;        // halves of a step of 1
+    x[96 + i] = 0.0F;
+    x[128 + i] = x[128 + i] * 1e-33F;
+    x[160 + i] = i % 2 == 0 ? 8.0F : -8.0F;
+    x[192 + i] = i % 2 == 0 ? -8.0F : 8.0F;
+    x[224 + i] = x[224 + i] * 1e5F;
+  }
+  x[64] = -127.0F;
+  x[63] = 8.0F;
+  x[31] = -20.0F;
+  x[256] = std::numeric_limits<float>::quiet_NaN();
+  x[300] = -std::numeric_limits<float>::infinity();
+  x[340] = 3e38F;
+  ThreadPool pool(1);
+  const std::vector<int32_t> pages = {0};
+  const AttentionChunk chunk{0, 1, 0, pages};
+  for (const Isa isa : test::isas()) {
+    for (const KvType type : {KvType::kQ8_0, KvType::kQ4_0}) {
+      const KvLayout layout{16, 1, kDim, {type, type}};
+      std::vector<std::byte> k_pool(layout.k_page_bytes()), v_pool(layout.v_page_bytes());
+      store_kv(kernels_for(isa), pool, layout, {k_pool.data(), v_pool.data()}, {&chunk, 1},
+               x.data(), kDim, x.data(), kDim);
+      const size_t bytes = kv_row_bytes(type, kKvBlock);
+      std::vector<std::byte> block(bytes);
+      for (size_t b = 0; b < kDim / kKvBlock; ++b) {
+        const std::span<const std::byte> got(v_pool.data() + b * bytes, bytes);
+        const std::span<const float> values(x.data() + b * kKvBlock, kKvBlock);
+        if (!quant::encode(tensor_type(type), values, block).ok()) {
+          EXPECT_TRUE(b >= 7 && b <= 10) << b;
+          EXPECT_EQ(got[0], std::byte{0x00});
+          EXPECT_EQ(got[1], std::byte{0x7e});
+          continue;
+        }
+        EXPECT_TRUE(std::equal(got.begin(), got.end(), block.begin()))
+            << isa_name(isa) << " " << kv_type_name(type) << " block " << b;
+        const std::byte* k = k_pool.data() + b * bytes * 16;  // slot 0 of 16
+        EXPECT_EQ(k[0], block[0]);
+        EXPECT_EQ(k[1], block[1]);
+        for (size_t i = 2; i < bytes; ++i) EXPECT_EQ(k[32 + (i - 2) * 16], block[i]);
+      }
+    }
+  }
+}
+
 TEST(KvTypes, KnowTheirNamesAndSizes) {
   for (const KvType type : kKvTypes) {
     EXPECT_EQ(parse_kv_type(kv_type_name(type)).value(), type);

@@ -48,6 +48,8 @@ struct AttentionTile {
   KvLayout layout;
   const std::byte* k = nullptr;  // page p of this KV head at k + p * k_page_bytes
   const std::byte* v = nullptr;
+  size_t k_page_bytes = 0;
+  size_t v_page_bytes = 0;
   const int32_t* pages = nullptr;
   size_t position = 0;  // of the first token
   size_t tokens = 0;
@@ -86,6 +88,8 @@ struct Kernels {
   float (*dot)(const float* a, const float* b, size_t n) = nullptr;
   // n floats to f16; values at y + i * stride.
   void (*to_f16)(const float* x, size_t n, uint16_t* y, size_t stride) = nullptr;
+  // n floats, whole blocks, to the ggml blocks of a block type.
+  void (*encode_kv)(KvType type, const float* x, size_t n, std::byte* row) = nullptr;
   void (*attend)(const AttentionTile& tile) = nullptr;
 };
 

@@ -103,7 +103,7 @@ void values_rows(size_t rows, const float* s, const std::byte* v, size_t head_di
     if (rows < R) return values_rows<V, T, R - 1>(rows, s, v, head_dim, lo, hi, out);
   }
   constexpr size_t wide = V::kWidth * V::kTileVecs;
-  const size_t row_bytes = kv_row_bytes(T, head_dim);
+  const size_t row_bytes = value_row_bytes<V, T>(head_dim);
   size_t d = 0;
   for (; d + wide <= head_dim; d += wide)
     values<V, T, R, V::kTileVecs>(s, v, row_bytes, d, lo, hi, out + d);
@@ -250,7 +250,8 @@ bool visible_slots(TileState<V>& t, const AttentionTile& tile, size_t page) {
 }
 
 // Pages lie anywhere in the pool, so the hardware does not see the next one coming.
-inline void prefetch_page(const std::byte* page, size_t bytes) {
+template <typename V>
+void prefetch_page(const std::byte* page, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(page + i);
 }
 
@@ -295,21 +296,21 @@ void attend(const AttentionTile& tile) {
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / layout.page_tokens
                            : 0;
-  const size_t k_page = layout.k_page_bytes();
-  const size_t v_page = layout.v_page_bytes();
+  const size_t k_bytes = tile.k_page_bytes / layout.kv_heads;  // of this head in a page
+  const size_t v_bytes = tile.v_page_bytes / layout.kv_heads;
   const PageStep<V> run_scores = choose_scores<V>(layout.types.k);
   const PageStep<V> run_values = choose_values<V>(layout.types.v);
   for (size_t p = first; p < pages; ++p) {
     if (!visible_slots<V>(t, tile, p)) continue;
     const auto page = static_cast<size_t>(tile.pages[p]);
     const auto next = static_cast<size_t>(tile.pages[p + 1 < pages ? p + 1 : p]);
-    prefetch_page(tile.k + next * k_page, layout.k_head_bytes());
-    run_scores(t, tile, tile.k + page * k_page);
+    prefetch_page<V>(tile.k + next * tile.k_page_bytes, k_bytes);
+    run_scores(t, tile, tile.k + page * tile.k_page_bytes);
     for (size_t r = 0; r < rows; ++r) {
       if (t.hi[r] > t.lo[r]) softmax_row<V>(t, r, tile);
     }
-    prefetch_page(tile.v + next * v_page, layout.v_head_bytes());
-    run_values(t, tile, tile.v + page * v_page);
+    prefetch_page<V>(tile.v + next * tile.v_page_bytes, v_bytes);
+    run_values(t, tile, tile.v + page * tile.v_page_bytes);
   }
   store_outputs<V>(t, tile);
 }

@@ -7,10 +7,12 @@
 
 namespace weir::kernels::generic {
 
-inline uint16_t load_u16(const std::byte* p) {
-  uint16_t word;
-  __builtin_memcpy(&word, p, sizeof word);
-  return word;
+// Of one head's values of one token.
+template <typename V, KvType T>
+size_t value_row_bytes(size_t head_dim) {
+  constexpr size_t kBlockBytes = kv_row_bytes(T, kKvBlock);
+  if constexpr (is_block_type(T)) return head_dim / kKvBlock * kBlockBytes;
+  return head_dim * 2;
 }
 
 template <typename V, KvType T>
@@ -24,6 +26,7 @@ V load_float(const std::byte* p) {
 template <typename V, KvType T, size_t C>
 struct Keys {
   static constexpr size_t kVecs = C;
+  static constexpr size_t kBlockBytes = kv_row_bytes(T, kKvBlock);
   const std::byte* page;
   size_t slot;
   size_t page_tokens;
@@ -48,7 +51,7 @@ struct Keys {
           scale[c] = load_float<V, KvType::kF16>(block + 2 * (slot + c * V::kWidth));
         half_block<0>(block, d, scale, use);
         half_block<1>(block, d, scale, use);
-        block += page_tokens * kv_row_bytes(T, kKvBlock);
+        block += page_tokens * kBlockBytes;
       }
     }
   }
@@ -82,9 +85,9 @@ template <typename V, KvType T>
   if constexpr (!is_block_type(T)) {
     return load_float<V, T>(row + 2 * d);
   } else {
-    const std::byte* block = row + d / kKvBlock * kv_row_bytes(T, kKvBlock);
+    const std::byte* block = row + value_row_bytes<V, T>(d / kKvBlock * kKvBlock);
     const size_t i = d % kKvBlock;
-    const V scale = V::set_f16(load_u16(block));
+    const V scale = V::set_f16(*reinterpret_cast<const uint16_t*>(block));
     if constexpr (T == KvType::kQ8_0) return V::load_i8(block + 2 + i) * scale;
     constexpr size_t kHalf = kKvBlock / 2;
     return (i < kHalf ? V::template load_nibbles<false>(block + 2 + i)

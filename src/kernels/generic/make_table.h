@@ -4,6 +4,7 @@
 
 #include "kernels/generic/attention.h"
 #include "kernels/generic/float_matmul.h"
+#include "kernels/generic/kv_encode.h"
 #include "kernels/generic/ops.h"
 #include "kernels/generic/quantize.h"
 
@@ -45,6 +46,7 @@ constexpr Kernels make_table(Isa isa, bool biased_q8) {
   k.argmax = argmax<V>;
   k.dot = dot<V>;
   k.to_f16 = to_f16<V>;
+  k.encode_kv = encode_kv<V>;
   k.attend = attend<V>;
   return k;
 }
