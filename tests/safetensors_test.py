@@ -284,6 +284,74 @@ class Folders(unittest.TestCase):
             self.refused(folder, "tokenizer.json")
 
 
+def split(regex):
+    return {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False},
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}]}
+
+
+WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+# vocabulary of the shared data: (pre_tokenizer, ignore_merges)
+BYTE_LEVEL = {"gpt-2": (BYTES, False), "llama-bpe": (split(WORDS % "{1,3}"), True), "qwen2": (split(WORDS % ""), False),
+              "starcoder": ({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTES]}, False)}
+
+
+def sentencepiece_merges(scores):
+    """As transformers makes them of {piece: score}."""
+    ids = {p: i for i, p in enumerate(scores)}
+    merges = []
+    for piece, score in scores.items():
+        local = [(piece[:i], piece[i:], score) for i in range(1, len(piece)) if piece[:i] in ids and piece[i:] in ids]
+        merges += sorted(local, key=lambda m: (ids[m[0]], ids[m[1]]))
+    return [[left, right] for left, right, _ in sorted(merges, key=lambda m: -m[2])]
+
+
+class Vocabularies(unittest.TestCase):
+    """The tokens of the shared test texts through tokenizer.json, against those through the GGUF file."""
+
+    def check(self, name, make):
+        file = weir.SHARED / "data" / "tokenizers" / f"ggml-vocab-{name}.gguf"
+        if not file.exists():
+            self.skipTest(f"{file} is not there")
+        fields = {n: f.contents() for n, f in gguf.GGUFReader(file).fields.items() if n.startswith("tokenizer.")}
+        tokens, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+        with tempfile.TemporaryDirectory() as tmp:
+            folder = pathlib.Path(tmp)
+            config = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1,
+                      "max_position_embeddings": 64, "rms_norm_eps": 1e-6}
+            for key in ("bos", "eos"):
+                config[f"{key}_token_id"] = fields.get(f"tokenizer.ggml.{key}_token_id")
+            (folder / "config.json").write_text(json.dumps(config))
+            added = [{"id": i, "content": t, "special": kinds[i] != 4} for i, t in enumerate(tokens) if kinds[i] in (2, 3, 4)]
+            tokenizer = {"added_tokens": added, **make(fields, {t: i for i, t in enumerate(tokens)})}
+            (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+            (folder / "tokenizer_config.json").write_text(json.dumps({"add_bos_token": fields.get("tokenizer.ggml.add_bos_token", name != "gpt-2")}))
+            write_safetensors(folder / "model.safetensors", {"model.embed_tokens.weight": np.zeros((len(tokens), 32), np.float16)})
+            text = file.with_name(file.name + ".inp").read_text()
+            got = weir.run("tokenize", folder, "--text", text, "--json", "--no-bos")
+            want = weir.run("tokenize", file, "--text", text, "--json", "--no-bos")
+            self.assertEqual(got[0], 0, got[2])
+            self.assertEqual(got[1], want[1])
+
+    def test_byte_level(self):
+        for name, (pre, ignore) in BYTE_LEVEL.items():
+            with self.subTest(name):
+                self.check(name, lambda fields, vocab, pre=pre, ignore=ignore: {
+                    "pre_tokenizer": pre, "model": {"type": "BPE", "ignore_merges": ignore, "vocab": vocab, "merges": fields["tokenizer.ggml.merges"]}})
+
+    def test_sentencepiece(self):
+        def make(fields, vocab):
+            scores = {t: s for t, s, k in zip(vocab, fields["tokenizer.ggml.scores"], fields["tokenizer.ggml.token_type"]) if k == 1}
+            return {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"},
+                                                                      {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+                    "pre_tokenizer": None,
+                    "model": {"type": "BPE", "byte_fallback": True, "unk_token": "<unk>", "vocab": vocab, "merges": sentencepiece_merges(scores)}}
+        for name in ("llama-spm",):
+            with self.subTest(name):
+                self.check(name, make)
+
+
 class RealModel(Folders):
     test_logits_are_those_of_the_gguf_file = test_load_type_is_what_a_quantized_file_holds = None
     test_what_is_not_supported_is_refused_by_name = test_a_broken_folder_is_refused = None

@@ -143,6 +143,16 @@ const Tensor* File::find_tensor(std::string_view name) const {
   return &tensors_[*at];
 }
 
+void File::done_with(std::string_view prefix) const {
+  if (buffers_.empty()) return;
+  for (const Tensor& t : tensors_) {
+    if (!t.name.starts_with(prefix)) continue;
+    for (const auto& buffer : buffers_) {
+      if (buffer.get() == t.data.data()) os::discard_pages({buffer.get(), t.data.size()});
+    }
+  }
+}
+
 void File::dont_need() const {
   for (const os::MappedFile& mapping : mappings_) mapping.dont_need();
 }

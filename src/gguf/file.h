@@ -69,8 +69,8 @@ class File {
     std::vector<std::byte> metadata;  // a GGUF file without tensors, as Writer makes it
     std::vector<Tensor> tensors;      // their data lies in mappings or buffers
     std::vector<os::MappedFile> mappings;
-    std::vector<std::unique_ptr<std::byte[]>> buffers;
-    uint64_t total_bytes = 0;  // of the files it came from
+    std::vector<std::unique_ptr<std::byte[]>> buffers;  // each holds one tensor
+    uint64_t total_bytes = 0;                           // of the files it came from
   };
   // Errors: those of parse(), of the metadata and of tensors named twice.
   static Result<File> assemble(Parts parts);
@@ -109,6 +109,11 @@ class File {
   uint64_t alignment() const { return alignment_; }
   const std::string& path() const { return path_; }
   size_t parts() const { return part_count_; }
+
+  // Tells that the tensors whose names begin like this were copied elsewhere: memory that
+  // assemble() was given for them is given back, and their data must not be read again. Data in
+  // mappings stays as it is.
+  void done_with(std::string_view prefix) const;
 
   // Drops the cached pages of the mapping, once the weights were copied elsewhere. No effect on a
   // parsed span.

@@ -286,5 +286,44 @@ TEST(SharedData, AllVocabulariesOpen) {
   EXPECT_GT(opened, 5);
 }
 
+File::Parts parts_of(std::vector<Tensor> tensors) {
+  Writer w;
+  w.set_string("general.architecture", "llama");
+  File::Parts parts;
+  parts.path = "folder";
+  parts.metadata = w.to_bytes().value();
+  parts.tensors = std::move(tensors);
+  return parts;
+}
+
+TEST(Assembled, GivesMetadataAndTensorsAlsoAfterAMove) {
+  constexpr size_t kBytes = 1 << 16;
+  File::Parts parts = parts_of({});
+  for (const char* name : {"blk.0.a", "blk.1.a"}) {
+    parts.buffers.push_back(std::make_unique<std::byte[]>(kBytes));
+    parts.buffers.back()[kBytes / 2] = std::byte{7};
+    parts.tensors.push_back(
+        {name, TensorType::kI8, {kBytes}, {parts.buffers.back().get(), kBytes}});
+  }
+  parts.tensors.push_back({"view", TensorType::kF32, {6}, as_bytes(kData)});
+  auto assembled = File::assemble(std::move(parts));
+  ASSERT_TRUE(assembled.ok()) << assembled.error().message;
+  const File file = std::move(*assembled);
+  EXPECT_EQ(file.get_string("general.architecture").value(), "llama");
+  EXPECT_EQ(file.find_tensor("view")->data.data(), as_bytes(kData).data());
+  file.done_with("blk.0.");
+  file.done_with("view");
+  EXPECT_EQ(file.find_tensor("blk.0.a")->data[kBytes / 2], std::byte{0});  // given back
+  EXPECT_EQ(file.find_tensor("blk.1.a")->data[kBytes / 2], std::byte{7});
+  EXPECT_EQ(kData[0], 0.5f);
+}
+
+TEST(Assembled, RefusesATensorTwice) {
+  const Tensor t{"a", TensorType::kF32, {6}, as_bytes(kData)};
+  const auto file = File::assemble(parts_of({t, t}));
+  ASSERT_FALSE(file.ok());
+  EXPECT_THAT(file.error().message, HasSubstr("twice"));
+}
+
 }  // namespace
 }  // namespace weir::gguf

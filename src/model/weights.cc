@@ -312,6 +312,7 @@ Status Loader::load_head(Weights& weights) {
   const bool tied = file_.find_tensor("output.weight") == nullptr;
   WEIR_ASSIGN(weights.output,
               matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
+  file_.done_with("output.weight");
   WEIR_ASSIGN(weights.output_norm, norm("output_norm"));
   if (c.arch->learned_positions) {
     WEIR_ASSIGN(weights.positions, checked("position_embd.weight", {c.dim, c.context_tokens}));
@@ -346,6 +347,7 @@ Result<Weights> Loader::load() {
     WEIR_TRY(load_attention(prefix, weights.layers[static_cast<size_t>(i)]));
     WEIR_TRY(load_ffn(prefix, weights.layers[static_cast<size_t>(i)]));
     file_.dont_need();
+    file_.done_with(prefix);
   }
   weights.packed_bytes = packed_bytes_;
   return weights;

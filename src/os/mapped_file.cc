@@ -86,6 +86,14 @@ void MappedFile::dont_need(std::span<const std::byte> part) const {
   advise({data_ + (from - base), to - from}, MADV_DONTNEED);
 }
 
+void discard_pages(std::span<std::byte> memory) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(memory.data());
+  const uintptr_t from = (first + page - 1) / page * page;
+  const uintptr_t to = (first + memory.size()) / page * page;
+  if (from < to) ::madvise(memory.data() + (from - first), to - from, MADV_DONTNEED);
+}
+
 void MappedFile::will_need() const { advise(bytes(), MADV_WILLNEED); }
 
 }  // namespace weir::os

@@ -41,4 +41,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// Gives the whole pages inside memory of one's own (not of a file) back to the kernel; they read as
+// zero afterwards.
+void discard_pages(std::span<std::byte> memory);
+
 }  // namespace weir::os
