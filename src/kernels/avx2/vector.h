@@ -50,7 +50,13 @@ struct Vec {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
                      _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static void store_codes(const Vec* block, int8_t* codes, int32_t* half) {
+  void store_codes(int8_t* p) const {
+    const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(v), _mm256_setzero_si256());
+    const __m128i low =
+        _mm_unpacklo_epi64(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(low, low));
+  }
+  static void store_code_block(const Vec* block, int8_t* codes, int32_t* half) {
     const __m256i words[2] = {
         _mm256_packs_epi32(_mm256_cvtps_epi32(block[0].v), _mm256_cvtps_epi32(block[1].v)),
         _mm256_packs_epi32(_mm256_cvtps_epi32(block[2].v), _mm256_cvtps_epi32(block[3].v))};

@@ -48,7 +48,10 @@ struct Vec {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static void store_codes(const Vec* block, int8_t* codes, int32_t* half) {
+  void store_codes(int8_t* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+  }
+  static void store_code_block(const Vec* block, int8_t* codes, int32_t* half) {
     const __m256i c = _mm256_set_m128i(_mm512_cvtepi32_epi8(_mm512_cvtps_epi32(block[1].v)),
                                        _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(block[0].v)));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), c);

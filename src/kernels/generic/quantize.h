@@ -22,7 +22,7 @@ inline void quantize_block(const float* x, size_t b, const QuantizedRow& out) {
     rounded[i] = min(max(round(x_scaled), V::set(-127.0F)), V::set(127.0F));
   }
   int32_t half[2];
-  V::store_codes(rounded, out.codes + b * out.code_stride, half);
+  V::store_code_block(rounded, out.codes + b * out.code_stride, half);
   const float scale = tiny ? 0.0F : amax / 127.0F;
   out.scales[b * out.stride] = scale;
   out.neg8_sums[b * out.stride] = -8 * (half[0] + half[1]);

@@ -34,8 +34,10 @@ struct Vec {
     if (n > 0) *p = v;
   }
   void store_f16(uint16_t* p) const { *p = quant::f32_to_f16(v); }
+  // Integral lanes in [-128, 127] as int8.
+  void store_codes(int8_t* p) const { *p = static_cast<int8_t>(v); }
   // A block of integral lanes in [-128, 127] as int8, and the sums of its halves.
-  static void store_codes(const Vec* block, int8_t* codes, int32_t* half) {
+  static void store_code_block(const Vec* block, int8_t* codes, int32_t* half) {
     half[0] = half[1] = 0;
     for (size_t i = 0; i < 32; ++i) {
       codes[i] = static_cast<int8_t>(block[i].v);
