@@ -168,7 +168,9 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
 
 void print_text(const Options& o, const gguf::File& file, const Result<model::Config>& config,
                 kernels::KvTypes kv_types, const Machine& m) {
-  fmt::print("{}: GGUF v{}, {}, {} tensors, {} part(s)\n\nmetadata\n", file.path(), file.version(),
+  const std::string format =
+      file.assembled() ? "safetensors" : fmt::format("GGUF v{}", file.version());
+  fmt::print("{}: {}, {}, {} tensors, {} part(s)\n\nmetadata\n", file.path(), format,
              format_bytes(file.total_bytes()), file.tensors().size(), file.parts());
   for (const gguf::Metadata& kv : file.metadata())
     fmt::print("  {:<42} {}\n", kv.key, kv.value.to_text());

@@ -30,7 +30,10 @@ Result<T> in_file(const std::string& path, Result<T> result) {
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                        const LoadOptions& o) {
-  WEIR_ASSIGN(gguf::File file, checkpoint::open_model(path, o.open));
+  // A folder is converted only after it is known to fit.
+  checkpoint::OpenOptions outline = o.open;
+  outline.contents = false;
+  WEIR_ASSIGN(gguf::File file, checkpoint::open_model(path, outline));
   WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
   if (auto allowed = kernels::check_kv_types(o.kv_types, static_cast<size_t>(config.head_dim));
       !allowed.ok())
@@ -43,6 +46,9 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                       static_cast<uint64_t>(o.max_step_tokens))));
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
+  if (file.assembled()) {
+    WEIR_ASSIGN(file, checkpoint::open_model(path, o.open));
+  }
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
   loaded->pool_ = std::make_unique<kernels::ThreadPool>(o.threads);
   WEIR_ASSIGN(loaded->tokenizer_, in_file(path, text::Tokenizer::load(file)));

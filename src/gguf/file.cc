@@ -49,6 +49,7 @@ Result<File> File::assemble(Parts parts) {
   file.mappings_ = std::move(parts.mappings);
   file.buffers_ = std::move(parts.buffers);
   file.total_bytes_ = parts.total_bytes;
+  file.part_count_ = std::max<size_t>(1, file.mappings_.size());
   WEIR_TRY(file.index());
   return file;
 }

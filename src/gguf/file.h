@@ -109,6 +109,8 @@ class File {
   uint64_t alignment() const { return alignment_; }
   const std::string& path() const { return path_; }
   size_t parts() const { return part_count_; }
+  // Made by assemble(), from another format.
+  bool assembled() const { return !assembled_metadata_.empty(); }
 
   // Tells that the tensors whose names begin like this were copied elsewhere: memory that
   // assemble() was given for them is given back, and their data must not be read again. Data in
