@@ -1,4 +1,4 @@
-// AVX-512 with VNNI: panels of 16 rows, up to 12 tokens a micro-kernel.
+// AVX-512 with VNNI: panels of 16 rows, up to 16 tokens a micro-kernel.
 #include "kernels/avx512/vector.h"
 
 #include <cstring>
