@@ -17,14 +17,14 @@ inline constexpr size_t kPaddedRows = (kMaxTileRows + 15) / 16 * 16;
 
 template <typename V>
 struct TileState {
-  float q[kMaxTileRows * kRowStride];          // [rows][head_dim], scaled
+  float q[kMaxTileRows * kRowStride];           // [rows][head_dim], scaled
   float s[kMaxTileRows * kSoftmaxBlockTokens];  // scores, then probabilities
-  float out[kMaxTileRows * kRowStride];        // [rows][head_dim], unnormalised
-  V sum[kMaxTileRows];                         // of probabilities, per lane
-  float top[kPaddedRows];                      // running maximum
-  float block_top[kPaddedRows];                // of the current block
-  float shrink[kPaddedRows];                   // what the block's maximum does to earlier sums
-  size_t lo[kMaxTileRows];                     // visible slots of the current block
+  float out[kMaxTileRows * kRowStride];         // [rows][head_dim], unnormalised
+  V sum[kMaxTileRows];                          // of probabilities, per lane
+  float top[kPaddedRows];                       // running maximum
+  float block_top[kPaddedRows];                 // of the current block
+  float shrink[kPaddedRows];                    // what the block's maximum does to earlier sums
+  size_t lo[kMaxTileRows];                      // visible slots of the current block
   size_t hi[kMaxTileRows];
 };
 
@@ -65,7 +65,7 @@ void scores(const float* q, Keys keys, size_t head_dim, float* s) {
 // out[r] += sum over slots j in [lo, hi) of s[r][j] * v[j], for R rows and C vectors of dimensions.
 // v: the page's rows of row_bytes each; d: the first dimension.
 template <typename V, KvType T, size_t R, size_t C>
-void values(const float* s, const std::byte* v, size_t row_bytes, size_t d, size_t lo, size_t hi,
+void values(const float* s, PageView v, size_t row_bytes, size_t d, size_t lo, size_t hi,
             float* out) {
   V acc[R][C];
 #pragma GCC unroll 12
@@ -74,10 +74,11 @@ void values(const float* s, const std::byte* v, size_t row_bytes, size_t d, size
     for (size_t c = 0; c < C; ++c) acc[r][c] = V::load(out + r * kRowStride + c * V::kWidth);
   }
   for (size_t j = lo; j < hi; ++j) {
+    const std::byte* row = v.data + j * row_bytes;
+    __builtin_prefetch(row + v.ahead + value_row_bytes<V, T>(d), 0, 2);
     V value[C];
 #pragma GCC unroll 4
-    for (size_t c = 0; c < C; ++c)
-      value[c] = load_value<V, T>(v + j * row_bytes, d + c * V::kWidth);
+    for (size_t c = 0; c < C; ++c) value[c] = load_value<V, T>(row, d + c * V::kWidth);
 #pragma GCC unroll 12
     for (size_t r = 0; r < R; ++r) {
       const V p = V::set(s[r * kSoftmaxBlockTokens + j]);
@@ -93,8 +94,8 @@ void values(const float* s, const std::byte* v, size_t row_bytes, size_t d, size
 }
 
 template <typename V, KvType T, size_t R>
-void scores_rows(size_t rows, const float* q, const std::byte* k, size_t head_dim,
-                 size_t page_tokens, float* s) {
+void scores_rows(size_t rows, const float* q, PageView k, size_t head_dim, size_t page_tokens,
+                 float* s) {
   if constexpr (R > 1) {
     if (rows < R) return scores_rows<V, T, R - 1>(rows, q, k, head_dim, page_tokens, s);
   }
@@ -109,8 +110,8 @@ void scores_rows(size_t rows, const float* q, const std::byte* k, size_t head_di
 }
 
 template <typename V, KvType T, size_t R>
-void values_rows(size_t rows, const float* s, const std::byte* v, size_t head_dim, size_t lo,
-                 size_t hi, float* out) {
+void values_rows(size_t rows, const float* s, PageView v, size_t head_dim, size_t lo, size_t hi,
+                 float* out) {
   if constexpr (R > 1) {
     if (rows < R) return values_rows<V, T, R - 1>(rows, s, v, head_dim, lo, hi, out);
   }
@@ -124,7 +125,7 @@ void values_rows(size_t rows, const float* s, const std::byte* v, size_t head_di
 
 // Scores of all rows of the tile against one page of keys, which begins at `slot` of the block.
 template <typename V, KvType T>
-void page_scores(TileState<V>& t, const AttentionTile& tile, const std::byte* k, size_t slot) {
+void page_scores(TileState<V>& t, const AttentionTile& tile, PageView k, size_t slot) {
   const size_t rows = tile.tokens * tile.group;
   for (size_t r = 0; r < rows; r += V::kTileRows) {
     const size_t n = rows - r < V::kTileRows ? rows - r : V::kTileRows;
@@ -141,8 +142,8 @@ struct SlotRange {
 // values() for `rows` rows from row r, in register tiles; every row of them sees `range` of the
 // page that begins at `slot` of the block.
 template <typename V, KvType T>
-void add_values(TileState<V>& t, size_t r, size_t rows, const std::byte* v, size_t head_dim,
-                size_t slot, SlotRange range) {
+void add_values(TileState<V>& t, size_t r, size_t rows, PageView v, size_t head_dim, size_t slot,
+                SlotRange range) {
   if (range.lo >= range.hi) return;
   for (const size_t end = r + rows; r < end; r += V::kTileRows) {
     const size_t n = end - r < V::kTileRows ? end - r : V::kTileRows;
@@ -151,8 +152,8 @@ void add_values(TileState<V>& t, size_t r, size_t rows, const std::byte* v, size
   }
 }
 
-// The greatest visible score of row r; with Masked, softcap is applied and what the row does not see
-// becomes -inf.
+// The greatest visible score of row r; with Masked, softcap is applied and what the row does not
+// see becomes -inf.
 template <typename V, bool Masked>
 float row_top(TileState<V>& t, size_t r, const AttentionTile& tile, size_t slots) {
   float* s = t.s + r * kSoftmaxBlockTokens;
@@ -218,7 +219,7 @@ SlotRange page_slots(const TileState<V>& t, size_t r, size_t slot, size_t page_t
 // The values of one page. Rows that see the same slots run together; a row's slots always come in
 // ascending order.
 template <typename V, KvType T>
-void page_values(TileState<V>& t, const AttentionTile& tile, const std::byte* v, size_t slot) {
+void page_values(TileState<V>& t, const AttentionTile& tile, PageView v, size_t slot) {
   const size_t hd = tile.layout.head_dim;
   const size_t rows = tile.tokens * tile.group;
   const size_t n = tile.layout.page_tokens;
@@ -304,14 +305,8 @@ BlockView view_block(TileState<V>& t, const AttentionTile& tile, size_t begin) {
   return view;
 }
 
-// Pages lie anywhere in the pool, so the hardware does not see the next one coming.
 template <typename V>
-void prefetch_page(const std::byte* page, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(page + i);
-}
-
-template <typename V>
-using PageStep = void (*)(TileState<V>&, const AttentionTile&, const std::byte* page, size_t slot);
+using PageStep = void (*)(TileState<V>&, const AttentionTile&, PageView page, size_t slot);
 
 template <typename V>
 PageStep<V> choose_scores(KvType type) {
@@ -346,18 +341,21 @@ struct PageReader {
   const AttentionTile& tile;
   const std::byte* base;
   size_t page_bytes;  // from page to page
-  size_t head_bytes;  // of this head in a page
   size_t pages;       // of the sequence that the tile reads
   const std::byte* then;
 
-  const std::byte* at(size_t p) const {
-    return base + static_cast<size_t>(tile.pages[p]) * page_bytes;
+  // Page p with what is read `step` pages later: past the end of the sequence the next tile's first
+  // page or, where that is unknown, nothing new.
+  PageView at(size_t p, size_t step) const {
+    const std::byte* now = address(p);
+    const std::byte* later = then == nullptr ? now : then;
+    if (p + step < pages) later = address(p + step);
+    return {now, later - now};
   }
-  // Page p; past the end what the worker will most likely read next.
-  template <typename V>
-  void prefetch(size_t p) const {
-    if (p >= pages && then == nullptr) return;
-    prefetch_page<V>(p < pages ? at(p) : then, head_bytes);
+
+ private:
+  const std::byte* address(size_t p) const {
+    return base + static_cast<size_t>(tile.pages[p]) * page_bytes;
   }
 };
 
@@ -373,8 +371,8 @@ void attend(const AttentionTile& tile) {
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / kSoftmaxBlockTokens
                            : 0;
-  const PageReader k{tile, tile.k, tile.k_page_bytes, layout.k_head_bytes(), pages, tile.then_k};
-  const PageReader v{tile, tile.v, tile.v_page_bytes, layout.v_head_bytes(), pages, tile.then_v};
+  const PageReader k{tile, tile.k, tile.k_page_bytes, pages, tile.then_k};
+  const PageReader v{tile, tile.v, tile.v_page_bytes, pages, tile.then_v};
   const PageStep<V> run_scores = choose_scores<V>(layout.types.k);
   const PageStep<V> run_values = choose_values<V>(layout.types.v);
   for (size_t b = first; b * kSoftmaxBlockTokens < keys; ++b) {
@@ -382,20 +380,16 @@ void attend(const AttentionTile& tile) {
     if (view.hi == 0) continue;
     const size_t from = b * per_block + view.lo / n;
     const size_t to = b * per_block + (view.hi + n - 1) / n;
-    for (size_t p = from; p < to; ++p) {
-      k.prefetch<V>(p + (to - from));
-      run_scores(t, tile, k.at(p), (p - b * per_block) * n);
-    }
+    for (size_t p = from; p < to; ++p)
+      run_scores(t, tile, k.at(p, to - from), (p - b * per_block) * n);
     const size_t slots = (view.hi + V::kWidth - 1) / V::kWidth * V::kWidth;
     if (view.whole) {
       softmax_block<V, false>(t, tile, slots);
     } else {
       softmax_block<V, true>(t, tile, slots);
     }
-    for (size_t p = from; p < to; ++p) {
-      v.prefetch<V>(p + (to - from));
-      run_values(t, tile, v.at(p), (p - b * per_block) * n);
-    }
+    for (size_t p = from; p < to; ++p)
+      run_values(t, tile, v.at(p, to - from), (p - b * per_block) * n);
   }
   store_outputs<V>(t, tile);
 }
