@@ -296,21 +296,21 @@ void attend(const AttentionTile& tile) {
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / layout.page_tokens
                            : 0;
-  const size_t k_bytes = tile.k_page_bytes / layout.kv_heads;  // of this head in a page
-  const size_t v_bytes = tile.v_page_bytes / layout.kv_heads;
+  const size_t k_bytes = layout.k_head_bytes();  // of this head in a page
+  const size_t v_bytes = layout.v_head_bytes();
   const PageStep<V> run_scores = choose_scores<V>(layout.types.k);
   const PageStep<V> run_values = choose_values<V>(layout.types.v);
   for (size_t p = first; p < pages; ++p) {
     if (!visible_slots<V>(t, tile, p)) continue;
     const auto page = static_cast<size_t>(tile.pages[p]);
     const auto next = static_cast<size_t>(tile.pages[p + 1 < pages ? p + 1 : p]);
-    prefetch_page<V>(tile.k + next * tile.k_page_bytes, k_bytes);
-    run_scores(t, tile, tile.k + page * tile.k_page_bytes);
+    prefetch_page<V>(tile.k + next * tile.k_stride_bytes, k_bytes);
+    run_scores(t, tile, tile.k + page * tile.k_stride_bytes);
     for (size_t r = 0; r < rows; ++r) {
       if (t.hi[r] > t.lo[r]) softmax_row<V>(t, r, tile);
     }
-    prefetch_page<V>(tile.v + next * tile.v_page_bytes, v_bytes);
-    run_values(t, tile, tile.v + page * tile.v_page_bytes);
+    prefetch_page<V>(tile.v + next * tile.v_stride_bytes, v_bytes);
+    run_values(t, tile, tile.v + page * tile.v_stride_bytes);
   }
   store_outputs<V>(t, tile);
 }
