@@ -243,7 +243,8 @@ size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa) {
 }
 
 Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::byte> data,
-                                        size_t rows, size_t cols, Isa isa, ThreadPool& pool) {
+                                        size_t rows, size_t cols, Isa isa, ThreadPool& pool,
+                                        BufferArena* arena) {
   WEIR_ASSIGN(const PanelFormat format, panel_format(type));
   const gguf::TypeInfo& info = *gguf::type_info(type);
   const size_t step =
@@ -270,7 +271,7 @@ Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::by
   m.format_ = format;
   m.isa_ = isa;
   const size_t bytes = m.panels() * m.panel_bytes_;
-  m.buffer_ = AlignedBuffer::allocate(bytes);
+  m.buffer_ = arena != nullptr ? arena->allocate(bytes) : AlignedBuffer::allocate(bytes);
   if (m.buffer_.data() == nullptr) {
     return make_error(ErrorCode::kOutOfMemory, "no memory for {} bytes of packed weights", bytes);
   }

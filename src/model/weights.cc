@@ -54,6 +54,7 @@ class Loader {
   kernels::ThreadPool& pool_;
   int32_t context_tokens_;
   const std::function<void(size_t, size_t)>& progress_;
+  kernels::BufferArena arena_;
   size_t done_ = 0;
   uint64_t packed_bytes_ = 0;
 };
@@ -115,7 +116,7 @@ Result<kernels::PackedMatrix> Loader::pack(const gguf::Tensor& t, size_t first, 
   for (size_t i = 1; i < t.shape.size(); ++i) all *= t.shape[i];
   const size_t row_bytes = t.data.size() / all;
   auto packed = kernels::PackedMatrix::pack(
-      t.type, t.data.subspan(first * row_bytes, rows * row_bytes), rows, t.shape[0], isa_, pool_);
+      t.type, t.data.subspan(first * row_bytes, rows * row_bytes), rows, t.shape[0], isa_, pool_, &arena_);
   if (!packed.ok()) return packed.error().with_context(fmt::format("tensor {}", t.name));
   packed_bytes_ += packed->bytes();
   return packed;
@@ -350,6 +351,7 @@ Result<Weights> Loader::load() {
     file_.done_with(prefix);
   }
   weights.packed_bytes = packed_bytes_;
+  weights.arena = std::move(arena_);
   return weights;
 }
 
