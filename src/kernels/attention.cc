@@ -92,9 +92,9 @@ void store_rows(const Kernels& kernels, const KvLayout& layout, const KvPools& p
     const size_t slot = position % layout.page_tokens;
     const auto page = static_cast<size_t>(chunk.pages[position / layout.page_tokens]);
     store_keys(kernels, layout, k + (chunk.first_row + i) * ldk, slot,
-               pools.k + page * layout.k_page_bytes());
+               pools.k + page * pools.k_stride(layout));
     store_values(kernels, layout, v + (chunk.first_row + i) * ldv, slot,
-                 pools.v + page * layout.v_page_bytes());
+                 pools.v + page * pools.v_stride(layout));
   }
 }
 
@@ -176,8 +176,8 @@ struct TileList {
     tile.layout = layout;
     tile.k = pools.k + kv_head * layout.k_head_bytes();
     tile.v = pools.v + kv_head * layout.v_head_bytes();
-    tile.k_page_bytes = layout.k_page_bytes();
-    tile.v_page_bytes = layout.v_page_bytes();
+    tile.k_stride_bytes = pools.k_stride(layout);
+    tile.v_stride_bytes = pools.v_stride(layout);
     tile.pages = c.pages.data();
     tile.position = c.position + token;
     tile.tokens = std::min(tiling.tile_tokens, c.tokens - token);
@@ -207,8 +207,8 @@ void attention(const Kernels& kernels, ThreadPool& pool, const AttentionParams& 
     if (const size_t next = task + pool.threads(); next < count && tile.tokens == 1) {
       const AttentionTile then = tiles.at(next);
       const auto page = static_cast<size_t>(then.pages[first_page(then)]);
-      tile.then_k = then.k + page * then.k_page_bytes;
-      tile.then_v = then.v + page * then.v_page_bytes;
+      tile.then_k = then.k + page * then.k_stride_bytes;
+      tile.then_v = then.v + page * then.v_stride_bytes;
     }
     kernels.attend(tile);
   });

@@ -340,8 +340,8 @@ PageStep<V> choose_values(KvType type) {
 struct PageReader {
   const AttentionTile& tile;
   const std::byte* base;
-  size_t page_bytes;  // from page to page
-  size_t pages;       // of the sequence that the tile reads
+  size_t stride_bytes;  // from page to page
+  size_t pages;         // of the sequence that the tile reads
   const std::byte* then;
 
   // Page p with what is read `step` pages later: past the end of the sequence the next tile's first
@@ -355,7 +355,7 @@ struct PageReader {
 
  private:
   const std::byte* address(size_t p) const {
-    return base + static_cast<size_t>(tile.pages[p]) * page_bytes;
+    return base + static_cast<size_t>(tile.pages[p]) * stride_bytes;
   }
 };
 
@@ -371,8 +371,8 @@ void attend(const AttentionTile& tile) {
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / kSoftmaxBlockTokens
                            : 0;
-  const PageReader k{tile, tile.k, tile.k_page_bytes, pages, tile.then_k};
-  const PageReader v{tile, tile.v, tile.v_page_bytes, pages, tile.then_v};
+  const PageReader k{tile, tile.k, tile.k_stride_bytes, pages, tile.then_k};
+  const PageReader v{tile, tile.v, tile.v_stride_bytes, pages, tile.then_v};
   const PageStep<V> run_scores = choose_scores<V>(layout.types.k);
   const PageStep<V> run_values = choose_values<V>(layout.types.v);
   for (size_t b = first; b * kSoftmaxBlockTokens < keys; ++b) {
