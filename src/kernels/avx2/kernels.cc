@@ -3,6 +3,7 @@
 #include "kernels/avx2/vector.h"
 
 #include "kernels/generic/make_table.h"
+#include "kernels/generic/prefetch.h"
 #include "quant/four_bit_values.h"
 
 namespace weir::kernels {
@@ -19,23 +20,6 @@ __m256i load_codes(const uint8_t* p) {
 
 __m256 load_halves(const uint8_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-
-// Dot products of 8 rows over one block, 4-bit unsigned codes: the 8 partial sums of a 16-bit lane
-// stay below 8 * 2 * 15 * 127 = 30480.
-inline __m256i dot_q4(const uint8_t* p, const int32_t* quads) {
-  const __m256i low = _mm256_set1_epi8(15);
-  __m256i sum = _mm256_setzero_si256();
-#pragma GCC unroll 4
-  for (size_t g = 0; g < kGroups / 2; ++g) {
-    const __m256i both = load_codes(p + g * 32);
-    const __m256i first = _mm256_and_si256(both, low);
-    const __m256i second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
-    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(first, _mm256_set1_epi32(quads[g])));
-    sum = _mm256_add_epi16(sum,
-                           _mm256_maddubs_epi16(second, _mm256_set1_epi32(quads[g + kGroups / 2])));
-  }
-  return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
 }
 
 // sum + w . x of signed bytes, as |w| * sign(x, w); a pair stays below 2 * 128 * 127 = 32512.
@@ -98,32 +82,55 @@ inline __m256i group_codes(const uint8_t* p, size_t g) {
   return code;
 }
 
-// Unsigned codes of one half against the activations; 2 * 2 * 63 * 127 = 32004 fits 16 bits.
+// How many groups a 16-bit lane can sum: a group adds 2 products of a code and at most 127.
 template <PanelFormat F>
-inline __m256i dot_half(const uint8_t* p, const int32_t* quads, size_t half) {
+constexpr size_t groups_per_sum() {
+  constexpr size_t most = (size_t{1} << (low_bits(F) + high_bits(F))) - 1;
+  return most <= 15 ? 8 : most <= 31 ? 4 : 2;
+}
+
+// The unsigned codes of groups [First, First + N) against a token's.
+template <PanelFormat F, size_t First, size_t N>
+inline __m256i dot_codes(const __m256i (&w)[kGroups], const int32_t* quads) {
+  constexpr size_t kRun = groups_per_sum<F>() < N ? groups_per_sum<F>() : N;
+  const __m256i ones = _mm256_set1_epi16(1);
   __m256i sum = _mm256_setzero_si256();
-#pragma GCC unroll 2
-  for (size_t g = 4 * half; g < 4 * half + 4; g += 2) {
-    const __m256i pairs = _mm256_add_epi16(
-        _mm256_maddubs_epi16(group_codes<F>(p, g), _mm256_set1_epi32(quads[g])),
-        _mm256_maddubs_epi16(group_codes<F>(p, g + 1), _mm256_set1_epi32(quads[g + 1])));
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+#pragma GCC unroll 4
+  for (size_t g = First; g < First + N; g += kRun) {
+    __m256i pairs = _mm256_maddubs_epi16(w[g], _mm256_set1_epi32(quads[g]));
+#pragma GCC unroll 8
+    for (size_t i = g + 1; i < g + kRun; ++i)
+      pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(w[i], _mm256_set1_epi32(quads[i])));
+    sum = g == First ? _mm256_madd_epi16(pairs, ones)
+                     : _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
   }
   return sum;
 }
 
+template <PanelFormat F>
+constexpr bool signed_codes() {
+  return F == PanelFormat::kQ8 || F == PanelFormat::kIq4 || F == PanelFormat::kE2m1;
+}
+
+// The unsigned codes of a block, unpacked once for all tokens. Signed ones stay in memory: their
+// dot product needs them twice, which is more than the registers hold.
+template <PanelFormat F>
+inline void load_block(const uint8_t* p, __m256i (&w)[kGroups]) {
+  if constexpr (!signed_codes<F>()) {
+#pragma GCC unroll 8
+    for (size_t g = 0; g < kGroups; ++g) w[g] = group_codes<F>(p, g);
+  }
+}
+
 // Dot products of one block under its one scale, the zero point taken off.
 template <PanelFormat F>
-inline __m256i dot_block(const uint8_t* codes, const int32_t* quads, int32_t neg8_sum) {
+inline __m256i dot_block(const __m256i (&w)[kGroups], const uint8_t* codes, const int32_t* quads,
+                         int32_t neg8_sum) {
   if constexpr (F == PanelFormat::kQ8) return dot_q8(codes, quads);
   if constexpr (F == PanelFormat::kIq4) return dot_table(codes, quads, quant::kIq4Values);
   if constexpr (F == PanelFormat::kE2m1) return dot_table(codes, quads, quant::kE2m1Values);
-  __m256i s;
-  if constexpr (bit_fields(F)) {
-    s = _mm256_add_epi32(dot_half<F>(codes, quads, 0), dot_half<F>(codes, quads, 1));
-  } else {
-    s = dot_q4(codes, quads);
-  }
+  const __m256i s = dot_codes<F, 0, kGroups>(w, quads);
+  if constexpr (zero_point(F) == 0) return s;
   return _mm256_add_epi32(s, _mm256_set1_epi32(neg8_sum * (zero_point(F) / 8)));
 }
 
@@ -143,8 +150,8 @@ struct IntegerTile {
   static constexpr size_t kScales = scales(F);
 
   // acc + block b of token m.
-  static __m256 add_block(const uint8_t* head, const uint8_t* codes, const ActivationView& a,
-                          size_t b, size_t m, __m256 acc) {
+  static __m256 add_block(const __m256i (&w)[kGroups], const uint8_t* head, const uint8_t* codes,
+                          const ActivationView& a, size_t b, size_t m, __m256 acc) {
     const auto* quads = reinterpret_cast<const int32_t*>(a.codes + (b * a.width + m) * kBlock);
     const float x_scale = a.scales[b * a.width + m];
     const int32_t* halves = a.half_sums + 2 * b * a.width + m;
@@ -152,10 +159,11 @@ struct IntegerTile {
     for (size_t h = 0; h < kScales; ++h) {
       __m256i s;
       if constexpr (kScales == 1) {
-        s = dot_block<F>(codes, quads, a.neg8_sums[b * a.width + m]);
+        s = dot_block<F>(w, codes, quads, a.neg8_sums[b * a.width + m]);
       } else {
-        s = _mm256_sub_epi32(dot_half<F>(codes, quads, h),
-                             _mm256_set1_epi32(zero_point(F) * halves[h * a.width]));
+        s = h == 0 ? dot_codes<F, 0, kGroups / 2>(w, quads)
+                   : dot_codes<F, kGroups / 2, kGroups / 2>(w, quads);
+        s = _mm256_sub_epi32(s, _mm256_set1_epi32(zero_point(F) * halves[h * a.width]));
       }
       const __m256 scale = _mm256_mul_ps(factor<F>(head, codes, h), _mm256_set1_ps(x_scale));
       acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), scale, acc);
@@ -188,8 +196,11 @@ struct IntegerTile {
           codes += head_bytes(F) * kRows;
         }
       }
+      __m256i w[kGroups];
+      load_block<F>(codes, w);
+      generic::prefetch_block<Vec, block_bytes(F) * kRows, M>(codes);
 #pragma GCC unroll 4
-      for (size_t m = 0; m < M; ++m) acc[m] = add_block(head, codes, a, b, m, acc[m]);
+      for (size_t m = 0; m < M; ++m) acc[m] = add_block(w, head, codes, a, b, m, acc[m]);
       codes += block_bytes(F) * kRows;
     }
 #pragma GCC unroll 4
