@@ -58,7 +58,7 @@ TEST(KvStorage, GivesEveryLayerItsOwnZeroedPools) {
   using kernels::KvType;
   for (const KvType k : kernels::kKvTypes) {
     for (const KvType v : kernels::kKvTypes) {
-      const kernels::KvLayout layout{32, 2, 64, {k, v}};
+      const kernels::KvLayout layout{32, 2, 64, 64, {k, v}};
       auto storage = KvStorage::allocate(layout, 3, 5);
       ASSERT_TRUE(storage.ok());
       const auto pools = (*storage)->pools();

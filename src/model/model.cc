@@ -95,7 +95,8 @@ int32_t Model::max_step_tokens() const { return state_->max_step_tokens; }
 
 kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
   return {page_tokens, static_cast<size_t>(config().kv_heads),
-          static_cast<size_t>(config().head_dim), state_->kv_types};
+          static_cast<size_t>(config().head_dim), static_cast<size_t>(config().value_dim),
+          state_->kv_types};
 }
 
 Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,

@@ -12,7 +12,7 @@ namespace {
 TEST(Route, TheGreatestLogitsInOrderOfTheirIndex) {
   const std::vector<float> logits{0.0F, 3.0F, -1.0F, 3.0F, 2.0F, 3.0F};
   std::vector<Route> routes(3);
-  route(Routing::kSoftmaxRenormalized, logits, routes);
+  route({Routing::kSoftmaxRenormalized}, logits, {}, routes);
   EXPECT_EQ(routes[0].expert, 1);
   EXPECT_EQ(routes[1].expert, 3);
   EXPECT_EQ(routes[2].expert, 5);
@@ -21,14 +21,14 @@ TEST(Route, TheGreatestLogitsInOrderOfTheirIndex) {
 
 TEST(Route, TheLowerIndexOfEqualsIsTaken) {
   std::vector<Route> routes(1);
-  route(Routing::kTopSoftmax, std::vector<float>{1.0F, 1.0F, 1.0F}, routes);
+  route({Routing::kTopSoftmax}, std::vector<float>{1.0F, 1.0F, 1.0F}, {}, routes);
   EXPECT_EQ(routes[0].expert, 0);
   EXPECT_FLOAT_EQ(routes[0].weight, 1.0F);
 }
 
 TEST(Route, SoftmaxKeepsTheShareOfAllExperts) {
   std::vector<Route> routes(2);
-  route(Routing::kSoftmax, std::vector<float>{std::log(1.0F), std::log(4.0F), std::log(5.0F)},
+  route({Routing::kSoftmax}, std::vector<float>{std::log(1.0F), std::log(4.0F), std::log(5.0F)}, {},
         routes);
   EXPECT_EQ(routes[0].expert, 1);
   EXPECT_NEAR(static_cast<double>(routes[0].weight), 0.4, 1e-6);
@@ -37,8 +37,8 @@ TEST(Route, SoftmaxKeepsTheShareOfAllExperts) {
 
 TEST(Route, NotANumberStaysVisible) {
   std::vector<Route> routes(2);
-  route(Routing::kSoftmax,
-        std::vector<float>{1.0F, std::numeric_limits<float>::quiet_NaN(), 2.0F, 0.0F}, routes);
+  route({Routing::kSoftmax},
+        std::vector<float>{1.0F, std::numeric_limits<float>::quiet_NaN(), 2.0F, 0.0F}, {}, routes);
   EXPECT_TRUE(std::isnan(routes[0].weight) || std::isnan(routes[1].weight));
 }
 
