@@ -408,11 +408,13 @@ TEST(KvTypes, KnowTheirNamesAndSizes) {
 }
 
 TEST(KvTypes, RefuseHeadsThatBlocksDoNotDivide) {
-  EXPECT_TRUE(check_kv_types({KvType::kF16, KvType::kBF16}, 80).ok());
-  EXPECT_TRUE(check_kv_types({KvType::kQ8_0, KvType::kQ4_0}, 96).ok());
+  EXPECT_TRUE(check_kv_types({KvType::kF16, KvType::kBF16}, 80, 80).ok());
+  EXPECT_TRUE(check_kv_types({KvType::kQ8_0, KvType::kQ4_0}, 96, 96).ok());
+  EXPECT_TRUE(check_kv_types({KvType::kF16, KvType::kQ4_0}, 80, 64).ok());
+  EXPECT_FALSE(check_kv_types({KvType::kF16, KvType::kQ4_0}, 96, 80).ok());
   for (const KvTypes types :
        {KvTypes{KvType::kQ8_0, KvType::kF16}, {KvType::kF16, KvType::kQ4_0}}) {
-    const Status status = check_kv_types(types, 80);
+    const Status status = check_kv_types(types, 80, 80);
     ASSERT_FALSE(status.ok());
     EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
     EXPECT_NE(status.error().message.find("head dimension is 80"), std::string::npos);
