@@ -86,7 +86,7 @@ TEST(KvStorage, GivesEveryLayerItsOwnZeroedPools) {
 TEST(KvStorage, TakesTheBytesOfItsTypes) {
   using kernels::KvType;
   const auto bytes = [](KvType k, KvType v) {
-    return KvStorage::allocate({32, 2, 64, {k, v}}, 3, 5).value()->bytes();
+    return KvStorage::allocate({32, 2, 64, 64, {k, v}}, 3, 5).value()->bytes();
   };
   const uint64_t values = 32 * 2 * 64 * 3 * 5;  // of K, and of V
   EXPECT_EQ(bytes(KvType::kF16, KvType::kF16), values * 4);
