@@ -116,7 +116,7 @@ void bench_attention(const Bench& b, size_t heads, size_t kv_heads, size_t head_
                                        position, kv_type_name(type));
   if (name.find(b.filter) == std::string::npos) return;
   AttentionParams p;
-  p.layout = {32, kv_heads, head_dim, {type, type}};
+  p.layout = {32, kv_heads, head_dim, head_dim, {type, type}};
   p.heads = heads;
   p.scale = 0.125F;
   const size_t pages = (position + tokens + 31) / 32;
