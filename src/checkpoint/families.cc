@@ -33,18 +33,33 @@ constexpr std::array kFamilies{
     Family{.model_type = "smollm3", .architecture = "smollm3", .permute_qk = true},
     Family{.model_type = "granite", .architecture = "granite", .permute_qk = true},
     Family{.model_type = "olmo2", .architecture = "olmo2", .sandwich = true},
+    Family{.model_type = "starcoder2",
+           .architecture = "starcoder2",
+           .gelu = true,
+           .layer_norm = "norm_epsilon"},
+    Family{.model_type = "glm4", .architecture = "glm4"},
+    Family{.model_type = "cohere", .architecture = "command-r", .layer_norm = "layer_norm_eps"},
+    Family{.model_type = "deepseek_v2",
+           .architecture = "deepseek2",
+           .latent = true,
+           .experts = Experts::kDeepseek},
+    Family{.model_type = "deepseek_v3",
+           .architecture = "deepseek2",
+           .latent = true,
+           .experts = Experts::kDeepseek},
 };
 
 using Pair = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Pair, 3> kTop = {{
+constexpr std::array<Pair, 4> kTop = {{
     {"model.embed_tokens.weight", "token_embd.weight"},
     {"model.norm.weight", "output_norm.weight"},
+    {"model.norm.bias", "output_norm.bias"},
     {"lm_head.weight", "output.weight"},
 }};
 
 // Below "model.layers.N.", without ".weight" or ".bias".
-constexpr std::array<Pair, 20> kLayer = {{
+constexpr std::array<Pair, 33> kLayer = {{
     {"input_layernorm", "attn_norm"},
     {"self_attn.q_proj", "attn_q"},
     {"self_attn.k_proj", "attn_k"},
@@ -65,6 +80,19 @@ constexpr std::array<Pair, 20> kLayer = {{
     {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
     {"pre_feedforward_layernorm", "ffn_norm"},
     {"post_feedforward_layernorm", "post_ffw_norm"},
+    {"post_self_attn_layernorm", "post_attention_norm"},
+    {"post_mlp_layernorm", "post_ffw_norm"},
+    {"mlp.c_fc", "ffn_up"},
+    {"mlp.c_proj", "ffn_down"},
+    {"self_attn.q_a_proj", "attn_q_a"},
+    {"self_attn.q_a_layernorm", "attn_q_a_norm"},
+    {"self_attn.q_b_proj", "attn_q_b"},
+    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
+    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
+    {"self_attn.kv_b_proj", "attn_kv_b"},
+    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
 }};
 
 constexpr std::array<Pair, 6> kExpert = {{
@@ -125,6 +153,9 @@ std::optional<Target> map_tensor(const Family& family, std::string_view name) {
   const std::optional<int> layer = take_number(name);
   if (!layer) return std::nullopt;
   if (name == "self_attn.rotary_emb.inv_freq") return Target{};
+  if (name == "mlp.gate.e_score_correction_bias") {
+    return Target{.name = "blk." + std::to_string(*layer) + ".exp_probs_b.bias"};
+  }
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;
   const std::string_view kind = name.substr(dot);
@@ -140,7 +171,8 @@ std::optional<Target> map_tensor(const Family& family, std::string_view name) {
                   .qk = to == "attn_q" || to == "attn_k"};
   }
   const bool expert =
-      (family.experts == Experts::kQwen && take(name, "mlp.experts.")) ||
+      ((family.experts == Experts::kQwen || family.experts == Experts::kDeepseek) &&
+       take(name, "mlp.experts.")) ||
       (family.experts == Experts::kMixtral && take(name, "block_sparse_moe.experts."));
   if (!expert || kind != ".weight") return std::nullopt;
   const std::optional<int> number = take_number(name);

@@ -10,7 +10,7 @@
 
 namespace weir::checkpoint {
 
-enum class Experts { kNone, kMixtral, kQwen };
+enum class Experts { kNone, kMixtral, kQwen, kDeepseek };
 
 struct Family {
   std::string_view model_type;
@@ -19,7 +19,9 @@ struct Family {
   bool shift_norms = false;       // norms multiply by 1 + weight
   bool sandwich = false;          // norms behind attention and feed-forward part, too
   bool gelu = false;              // the activation is GELU with tanh, not SiLU
+  bool latent = false;            // multi-head latent attention
   Experts experts = Experts::kNone;
+  std::string_view layer_norm = {};  // field of the epsilon where the mean is removed, too
 };
 
 // nullptr when unknown.
