@@ -39,6 +39,11 @@ constexpr std::array kFamilies{
            .layer_norm = "norm_epsilon"},
     Family{.model_type = "glm4", .architecture = "glm4"},
     Family{.model_type = "cohere", .architecture = "command-r", .layer_norm = "layer_norm_eps"},
+    Family{.model_type = "falcon", .architecture = "falcon", .layer_norm = "layer_norm_epsilon"},
+    Family{.model_type = "gpt2",
+           .architecture = "gpt2",
+           .transposed = true,
+           .layer_norm = "layer_norm_epsilon"},
     Family{.model_type = "deepseek_v2",
            .architecture = "deepseek2",
            .latent = true,
@@ -51,15 +56,20 @@ constexpr std::array kFamilies{
 
 using Pair = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Pair, 4> kTop = {{
+constexpr std::array<Pair, 9> kTop = {{
     {"model.embed_tokens.weight", "token_embd.weight"},
     {"model.norm.weight", "output_norm.weight"},
     {"model.norm.bias", "output_norm.bias"},
     {"lm_head.weight", "output.weight"},
+    {"transformer.word_embeddings.weight", "token_embd.weight"},
+    {"transformer.wte.weight", "token_embd.weight"},
+    {"transformer.wpe.weight", "position_embd.weight"},
+    {"transformer.ln_f.weight", "output_norm.weight"},
+    {"transformer.ln_f.bias", "output_norm.bias"},
 }};
 
-// Below "model.layers.N.", without ".weight" or ".bias".
-constexpr std::array<Pair, 33> kLayer = {{
+// Below "model.layers.N." or "transformer.h.N.", without ".weight" or ".bias".
+constexpr std::array<Pair, 41> kLayer = {{
     {"input_layernorm", "attn_norm"},
     {"self_attn.q_proj", "attn_q"},
     {"self_attn.k_proj", "attn_k"},
@@ -84,6 +94,14 @@ constexpr std::array<Pair, 33> kLayer = {{
     {"post_mlp_layernorm", "post_ffw_norm"},
     {"mlp.c_fc", "ffn_up"},
     {"mlp.c_proj", "ffn_down"},
+    {"self_attention.query_key_value", "attn_qkv"},
+    {"self_attention.dense", "attn_output"},
+    {"mlp.dense_h_to_4h", "ffn_up"},
+    {"mlp.dense_4h_to_h", "ffn_down"},
+    {"ln_1", "attn_norm"},
+    {"attn.c_attn", "attn_qkv"},
+    {"attn.c_proj", "attn_output"},
+    {"ln_2", "ffn_norm"},
     {"self_attn.q_a_proj", "attn_q_a"},
     {"self_attn.q_a_layernorm", "attn_q_a_norm"},
     {"self_attn.q_b_proj", "attn_q_b"},
@@ -146,13 +164,17 @@ std::string known_model_types() {
 }
 
 std::optional<Target> map_tensor(const Family& family, std::string_view name) {
+  // The published gpt2 leaves the first part of its names out.
+  if (family.model_type == "gpt2" && !name.starts_with("transformer.") && name != "lm_head.weight")
+    return map_tensor(family, "transformer." + std::string(name));
   if (const std::string_view top = lookup(kTop, name); !top.empty()) {
     return Target{.name = std::string(top)};
   }
-  if (!take(name, "model.layers.")) return std::nullopt;
+  if (!take(name, "model.layers.") && !take(name, "transformer.h.")) return std::nullopt;
   const std::optional<int> layer = take_number(name);
   if (!layer) return std::nullopt;
   if (name == "self_attn.rotary_emb.inv_freq") return Target{};
+  if (name == "attn.bias" || name == "attn.masked_bias") return Target{};  // gpt2's causal mask
   if (name == "mlp.gate.e_score_correction_bias") {
     return Target{.name = "blk." + std::to_string(*layer) + ".exp_probs_b.bias"};
   }

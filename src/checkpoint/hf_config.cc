@@ -135,13 +135,59 @@ class Converter {
     return {};
   }
 
+  // The field that this model type has for one of the usual names; falcon has two spellings.
+  std::string_view field(std::string_view usual) const {
+    constexpr std::pair<std::string_view, std::string_view> kGpt2[] = {
+        {"num_hidden_layers", "n_layer"},
+        {"hidden_size", "n_embd"},
+        {"intermediate_size", "n_inner"},
+        {"max_position_embeddings", "n_positions"},
+        {"num_attention_heads", "n_head"}};
+    constexpr std::pair<std::string_view, std::string_view> kFalcon[] = {
+        {"num_hidden_layers", "n_layer"},
+        {"intermediate_size", "ffn_hidden_size"},
+        {"num_attention_heads", "n_head"}};
+    const auto find = [&](const auto& table) {
+      for (const auto& [name, own] : table) {
+        if (name == usual && f_.find(own) != nullptr) return own;
+      }
+      return usual;
+    };
+    if (is("gpt2")) return find(kGpt2);
+    return is("falcon") ? find(kFalcon) : usual;
+  }
+
+  // Falcon-7B: one KV head, feed-forward part beside attention, rotation.
+  Status falcon_variant() const {
+    const std::pair<const char*, bool> kKnown[] = {{"multi_query", true},
+                                                   {"parallel_attn", true},
+                                                   {"new_decoder_architecture", false},
+                                                   {"alibi", false},
+                                                   {"bias", false}};
+    for (const auto& [name, value] : kKnown) {
+      WEIR_ASSIGN(const auto flag, f_.flag_if(name));
+      if (flag.value_or(value) != value)
+        return f_.unsupported(name, "only the form of Falcon-7B is known");
+    }
+    return {};
+  }
+
   Status sizes() {
-    WEIR_ASSIGN(c_.layers, f_.count("num_hidden_layers"));
-    WEIR_ASSIGN(const int64_t dim, f_.count("hidden_size"));
-    WEIR_ASSIGN(const int64_t ffn, f_.count("intermediate_size"));
-    WEIR_ASSIGN(context_, f_.count("max_position_embeddings"));
-    WEIR_ASSIGN(c_.heads, f_.count("num_attention_heads"));
-    WEIR_ASSIGN(const auto kv_heads, f_.count_if("num_key_value_heads"));
+    const bool wide = is("gpt2") || is("falcon");  // the feed-forward part is 4 times the model
+    WEIR_ASSIGN(c_.layers, f_.count(field("num_hidden_layers")));
+    WEIR_ASSIGN(const int64_t dim, f_.count(field("hidden_size")));
+    WEIR_ASSIGN(const auto inner, f_.count_if(field("intermediate_size")));
+    if (!inner && !wide) return f_.count("intermediate_size").error();
+    const int64_t ffn = inner.value_or(4 * dim);
+    WEIR_ASSIGN(const auto positions, f_.count_if(field("max_position_embeddings")));
+    if (!positions && !is("falcon")) return f_.count(field("max_position_embeddings")).error();
+    context_ = positions.value_or(2048);
+    WEIR_ASSIGN(c_.heads, f_.count(field("num_attention_heads")));
+    WEIR_ASSIGN(auto kv_heads, f_.count_if("num_key_value_heads"));
+    if (is("falcon")) {
+      WEIR_TRY(falcon_variant());
+      kv_heads = 1;
+    }
     WEIR_ASSIGN(const auto head_dim, f_.count_if("head_dim"));
     const bool rms = c_.family->layer_norm.empty();
     WEIR_ASSIGN(const double epsilon,
@@ -188,6 +234,8 @@ class Converter {
   Status activation() {
     const char* name = f_.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
     const char* own = c_.family->gelu ? "gelu_pytorch_tanh" : "silu";
+    if (is("gpt2")) name = "activation_function", own = "gelu_new";
+    if (is("falcon")) name = "activation", own = "gelu";
     WEIR_ASSIGN(const std::string act, f_.text_or(name, own));
     // Gemma's first files say "gelu" and mean the one with tanh, as transformers reads them.
     const bool gemma = c_.family->architecture.starts_with("gemma");
