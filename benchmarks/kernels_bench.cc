@@ -116,7 +116,7 @@ void bench_attention(const Bench& b, size_t heads, size_t kv_heads, size_t head_
                                        position, kv_type_name(type));
   if (name.find(b.filter) == std::string::npos) return;
   AttentionParams p;
-  p.layout = {32, kv_heads, head_dim, {type, type}};
+  p.layout = {32, kv_heads, head_dim, head_dim, {type, type}};
   p.heads = heads;
   p.scale = 0.125F;
   const size_t pages = (position + tokens + 31) / 32;
@@ -176,7 +176,7 @@ void bench_small(const Bench& b) {
     for (size_t i = 0; i < (tokens + 31) / 32; ++i) ids.push_back(static_cast<int32_t>(i));
     const AttentionChunk chunk{0, tokens, 0, ids};
     for (const KvType type : kKvTypes) {
-      const KvLayout layout{32, 3, 64, {type, type}};
+      const KvLayout layout{32, 3, 64, 64, {type, type}};
       std::vector<std::byte> k_pages(ids.size() * layout.k_page_bytes());
       std::vector<std::byte> v_pages(ids.size() * layout.v_page_bytes());
       const KvPools pools{k_pages.data(), v_pages.data()};

@@ -21,6 +21,11 @@ GOLDEN = weir.ROOT / "tests" / "golden" / "architectures"
 VOCAB = 64
 TEXT = "the cat sat on the mat and then the other cat sat there with that hat on its head all day " * 2
 
+LATENT = {"num_key_value_heads": 4, "q_lora_rank": None, "kv_lora_rank": 32, "qk_nope_head_dim": 24, "qk_rope_head_dim": 16, "v_head_dim": 20,
+          "n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 3, "moe_intermediate_size": 40, "first_k_dense_replace": 1,
+          "moe_layer_freq": 1, "routed_scaling_factor": 1.0, "norm_topk_prob": False, "scoring_func": "softmax", "head_dim": 16}
+YARN = {"type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32, "beta_fast": 32, "beta_slow": 1}
+
 # name of the fixture: (model_type, further fields of config.json)
 MODELS = {
     "llama": ("llama", {}),
@@ -44,15 +49,50 @@ MODELS = {
     "smollm3": ("smollm3", {"rope_theta": 2e6, "no_rope_layers": [1, 1, 1, 0]}),
     "granite": ("granite", {"attention_multiplier": 0.2, "embedding_multiplier": 3.0, "residual_multiplier": 0.4, "logits_scaling": 2.5}),
     "olmo2": ("olmo2", {}),
+    "starcoder2": ("starcoder2", {"use_bias": True, "sliding_window": None, "hidden_act": "gelu_pytorch_tanh", "rms_norm_eps": None, "norm_epsilon": 1e-5}),
+    "glm4": ("glm4", {"attention_bias": True}),
+    "command-r": ("cohere", {"logit_scale": 0.25, "rms_norm_eps": None, "layer_norm_eps": 1e-5, "use_qk_norm": False}),
+    "falcon": ("falcon", {"rms_norm_eps": None, "layer_norm_epsilon": 1e-5, "intermediate_size": None, "head_dim": None, "max_position_embeddings": None,
+                          "num_hidden_layers": None, "n_layer": 3, "multi_query": True, "parallel_attn": True, "bias": False, "alibi": False,
+                          "new_decoder_architecture": False}),
+    "gpt2": ("gpt2", {"rms_norm_eps": None, "layer_norm_epsilon": 1e-5, "hidden_size": None, "n_embd": 64, "intermediate_size": None, "n_inner": None,
+                      "num_hidden_layers": None, "n_layer": 3, "num_attention_heads": None, "n_head": 4, "max_position_embeddings": None,
+                      "n_positions": 256, "head_dim": None, "activation_function": "gelu_new"}),
+    "deepseek2-lite": ("deepseek_v2", {**LATENT, "n_routed_experts": 6, "n_shared_experts": 2, "topk_method": "greedy", "n_group": 1, "topk_group": 1,
+                                       "rope_scaling": {**YARN, "mscale": 0.707, "mscale_all_dim": 0.707}}),
+    "deepseek2": ("deepseek_v2", {**LATENT, "q_lora_rank": 24, "n_group": 4, "topk_group": 2, "topk_method": "group_limited_greedy",
+                                  "routed_scaling_factor": 2.5}),
+    "deepseek2-v3": ("deepseek_v3", {**LATENT, "q_lora_rank": 24, "n_group": 4, "topk_group": 2, "topk_method": "noaux_tc", "norm_topk_prob": True,
+                                     "scoring_func": "sigmoid", "routed_scaling_factor": 2.5,
+                                     "rope_parameters": {**YARN, "rope_type": "yarn", "rope_theta": 1e4, "mscale": 1.0, "mscale_all_dim": 1.0}}),
 }
 PERMUTED = {"llama", "mistral", "mixtral", "smollm3", "granite"}
 GEMMAS = {"gemma", "gemma2", "gemma3_text"}
 SANDWICH = {"gemma2", "gemma3_text", "olmo2"}
+LATENTS = {"deepseek_v2", "deepseek_v3"}
 NAMES = {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
          "attn_qkv": "self_attn.qkv_proj", "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
          "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj", "ffn_gate_shexp": "mlp.shared_expert.gate_proj",
          "ffn_up_shexp": "mlp.shared_expert.up_proj", "ffn_down_shexp": "mlp.shared_expert.down_proj", "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
          "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+# What one model type names in its own way.
+OWN = {"starcoder2": {"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj", "ffn_norm": "post_attention_layernorm"},
+       "glm4": {"post_attention_norm": "post_self_attn_layernorm", "post_ffw_norm": "post_mlp_layernorm", "ffn_up": "mlp.gate_up_proj"},
+       "phi3": {"ffn_up": "mlp.gate_up_proj"},
+       "falcon": {"attn_qkv": "self_attention.query_key_value", "attn_output": "self_attention.dense", "ffn_up": "mlp.dense_h_to_4h",
+                  "ffn_down": "mlp.dense_4h_to_h"},
+       "gpt2": {"attn_norm": "ln_1", "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_norm": "ln_2", "ffn_up": "mlp.c_fc",
+                "ffn_down": "mlp.c_proj"},
+       **dict.fromkeys(LATENTS, {
+           "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm", "attn_q_b": "self_attn.q_b_proj",
+           "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa", "attn_kv_a_norm": "self_attn.kv_a_layernorm", "ffn_gate_shexp": "mlp.shared_experts.gate_proj",
+           "ffn_up_shexp": "mlp.shared_experts.up_proj", "ffn_down_shexp": "mlp.shared_experts.down_proj"})}
+TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight", "output_norm.bias": "model.norm.bias",
+       "output.weight": "lm_head.weight"}
+OWN_TOP = {"falcon": {"token_embd.weight": "transformer.word_embeddings.weight", "output_norm.weight": "transformer.ln_f.weight",
+                      "output_norm.bias": "transformer.ln_f.bias"},
+           "gpt2": {"token_embd.weight": "wte.weight", "position_embd.weight": "wpe.weight", "output_norm.weight": "ln_f.weight",
+                    "output_norm.bias": "ln_f.bias"}}
 EXPERTS = {"ffn_gate_exps": ("gate_proj", "w1"), "ffn_up_exps": ("up_proj", "w3"), "ffn_down_exps": ("down_proj", "w2")}
 
 
@@ -69,25 +109,38 @@ def hf_tensors(model_type, fields, tensors):
             continue
         if model_type in GEMMAS and name.endswith("norm.weight"):
             data = data - np.float32(1)
-        top = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight", "output.weight": "lm_head.weight"}.get(name)
+        if model_type == "gpt2":  # the causal mask is in old files, too
+            out["h.0.attn.bias"] = np.ones((1, 1, 4, 4), np.float32)
+        if model_type == "gpt2" and name.startswith("blk.") and data.ndim == 2:
+            data = data.T
+        top = {**TOP, **OWN_TOP.get(model_type, {})}.get(name)
         if top:
             out[top] = data
             continue
         layer, part, kind = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", name).groups()
-        prefix = f"model.layers.{layer}."
+        prefix = {"falcon": "transformer.h.{}.", "gpt2": "h.{}."}.get(model_type, "model.layers.{}.").format(layer)
         if model_type in PERMUTED and part in ("attn_q", "attn_k"):
             data = halves(data, fields["num_attention_heads" if part == "attn_q" else "num_key_value_heads"])
+        if part == "exp_probs_b":
+            out[prefix + "mlp.gate.e_score_correction_bias"] = data
+            continue
+        if part == "attn_v_b":  # joined with attn_k_b
+            continue
+        if part == "attn_k_b":
+            rows = np.concatenate([data.swapaxes(1, 2), tensors[name.replace("k_b", "v_b")]], axis=1)
+            out[prefix + "self_attn.kv_b_proj.weight"] = rows.reshape(-1, rows.shape[-1])
+            continue
         if part in EXPERTS:
             pattern = "block_sparse_moe.experts.{}." + EXPERTS[part][1] if model_type == "mixtral" else "mlp.experts.{}." + EXPERTS[part][0]
             for i, expert in enumerate(data):
                 out[prefix + pattern.format(i) + ".weight"] = expert
             continue
-        if part == "ffn_gate_inp":
+        if part in OWN.get(model_type, {}):
+            new = OWN[model_type][part]
+        elif part == "ffn_gate_inp":
             new = "block_sparse_moe.gate" if model_type == "mixtral" else "mlp.gate"
         elif part == "ffn_norm":
             new = "pre_feedforward_layernorm" if model_type in SANDWICH else "post_attention_layernorm"
-        elif part == "ffn_up" and model_type == "phi3":
-            new = "mlp.gate_up_proj"
         else:
             new = NAMES[part]
         if part == "ffn_gate_inp_shexp":
@@ -186,7 +239,7 @@ class Folders(unittest.TestCase):
         fields = {"model_type": model_type, "hidden_size": key("embedding_length"), "intermediate_size": key("feed_forward_length"),
                   "num_hidden_layers": key("block_count"), "num_attention_heads": key("attention.head_count"),
                   "num_key_value_heads": key("attention.head_count_kv"), "max_position_embeddings": key("context_length"), "head_dim":
-                  key("attention.key_length"), "rms_norm_eps": float(key("attention.layer_norm_rms_epsilon")), "rope_theta": key("rope.freq_base", 1e4),
+                  key("attention.key_length"), "rms_norm_eps": float(key("attention.layer_norm_rms_epsilon", 1e-5)), "rope_theta": key("rope.freq_base", 1e4),
                   "vocab_size": VOCAB, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, **more}
         folder = self.tmp / name
         folder.mkdir()
@@ -262,6 +315,23 @@ class Folders(unittest.TestCase):
         self.refused(folder, "config.json")
         (folder / "config.json").unlink()
         self.refused(folder, "without config.json")
+
+    def test_unknown_variants_of_a_model_type_are_refused_by_field(self):
+        yarn = MODELS["deepseek2-v3"][1]["rope_parameters"]
+        for name, changes in (("command-r", {"use_qk_norm": True, "hidden_act": "gelu", "layer_norm_eps": None}),
+                              ("falcon", {"alibi": True, "multi_query": False, "bias": True, "activation": "relu", "n_layer": None}),
+                              ("gpt2", {"activation_function": "gelu", "n_positions": None}),
+                              ("starcoder2", {"hidden_act": "gelu"}),
+                              ("deepseek2-v3", {"scoring_func": "softmax", "topk_method": "greedy", "moe_layer_freq": 2, "kv_lora_rank": None,
+                                                "rope_interleave": False, "n_group": None, "rope_parameters": {**yarn, "mscale": 0.5}}),
+                              ("deepseek2", {"norm_topk_prob": True, "topk_method": "noaux_tc"})):
+            folder, _ = self.tiny(name)
+            good = json.loads((folder / "config.json").read_text())
+            usual = {"n_layer": "num_hidden_layers", "n_positions": "max_position_embeddings", "rope_parameters": "mscale"}
+            for field, value in changes.items():
+                with self.subTest(name=name, field=field):
+                    (folder / "config.json").write_text(json.dumps({**good, field: value}))
+                    self.refused(folder, "config.json", usual.get(field, field))
 
     def test_a_broken_folder_is_refused(self):
         folder, _ = self.tiny("llama", shards=2)
@@ -355,6 +425,7 @@ class Vocabularies(unittest.TestCase):
 class RealModel(Folders):
     test_logits_are_those_of_the_gguf_file = test_load_type_is_what_a_quantized_file_holds = None
     test_what_is_not_supported_is_refused_by_name = test_a_broken_folder_is_refused = None
+    test_unknown_variants_of_a_model_type_are_refused_by_field = None
 
     def make(self):
         reader = gguf.GGUFReader(weir.MODEL)

@@ -33,18 +33,43 @@ constexpr std::array kFamilies{
     Family{.model_type = "smollm3", .architecture = "smollm3", .permute_qk = true},
     Family{.model_type = "granite", .architecture = "granite", .permute_qk = true},
     Family{.model_type = "olmo2", .architecture = "olmo2", .sandwich = true},
+    Family{.model_type = "starcoder2",
+           .architecture = "starcoder2",
+           .gelu = true,
+           .layer_norm = "norm_epsilon"},
+    Family{.model_type = "glm4", .architecture = "glm4"},
+    Family{.model_type = "cohere", .architecture = "command-r", .layer_norm = "layer_norm_eps"},
+    Family{.model_type = "falcon", .architecture = "falcon", .layer_norm = "layer_norm_epsilon"},
+    Family{.model_type = "gpt2",
+           .architecture = "gpt2",
+           .transposed = true,
+           .layer_norm = "layer_norm_epsilon"},
+    Family{.model_type = "deepseek_v2",
+           .architecture = "deepseek2",
+           .latent = true,
+           .experts = Experts::kDeepseek},
+    Family{.model_type = "deepseek_v3",
+           .architecture = "deepseek2",
+           .latent = true,
+           .experts = Experts::kDeepseek},
 };
 
 using Pair = std::pair<std::string_view, std::string_view>;
 
-constexpr std::array<Pair, 3> kTop = {{
+constexpr std::array<Pair, 9> kTop = {{
     {"model.embed_tokens.weight", "token_embd.weight"},
     {"model.norm.weight", "output_norm.weight"},
+    {"model.norm.bias", "output_norm.bias"},
     {"lm_head.weight", "output.weight"},
+    {"transformer.word_embeddings.weight", "token_embd.weight"},
+    {"transformer.wte.weight", "token_embd.weight"},
+    {"transformer.wpe.weight", "position_embd.weight"},
+    {"transformer.ln_f.weight", "output_norm.weight"},
+    {"transformer.ln_f.bias", "output_norm.bias"},
 }};
 
-// Below "model.layers.N.", without ".weight" or ".bias".
-constexpr std::array<Pair, 20> kLayer = {{
+// Below "model.layers.N." or "transformer.h.N.", without ".weight" or ".bias".
+constexpr std::array<Pair, 41> kLayer = {{
     {"input_layernorm", "attn_norm"},
     {"self_attn.q_proj", "attn_q"},
     {"self_attn.k_proj", "attn_k"},
@@ -65,6 +90,27 @@ constexpr std::array<Pair, 20> kLayer = {{
     {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
     {"pre_feedforward_layernorm", "ffn_norm"},
     {"post_feedforward_layernorm", "post_ffw_norm"},
+    {"post_self_attn_layernorm", "post_attention_norm"},
+    {"post_mlp_layernorm", "post_ffw_norm"},
+    {"mlp.c_fc", "ffn_up"},
+    {"mlp.c_proj", "ffn_down"},
+    {"self_attention.query_key_value", "attn_qkv"},
+    {"self_attention.dense", "attn_output"},
+    {"mlp.dense_h_to_4h", "ffn_up"},
+    {"mlp.dense_4h_to_h", "ffn_down"},
+    {"ln_1", "attn_norm"},
+    {"attn.c_attn", "attn_qkv"},
+    {"attn.c_proj", "attn_output"},
+    {"ln_2", "ffn_norm"},
+    {"self_attn.q_a_proj", "attn_q_a"},
+    {"self_attn.q_a_layernorm", "attn_q_a_norm"},
+    {"self_attn.q_b_proj", "attn_q_b"},
+    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
+    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
+    {"self_attn.kv_b_proj", "attn_kv_b"},
+    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
 }};
 
 constexpr std::array<Pair, 6> kExpert = {{
@@ -118,13 +164,20 @@ std::string known_model_types() {
 }
 
 std::optional<Target> map_tensor(const Family& family, std::string_view name) {
+  // The published gpt2 leaves the first part of its names out.
+  if (family.model_type == "gpt2" && !name.starts_with("transformer.") && name != "lm_head.weight")
+    return map_tensor(family, "transformer." + std::string(name));
   if (const std::string_view top = lookup(kTop, name); !top.empty()) {
     return Target{.name = std::string(top)};
   }
-  if (!take(name, "model.layers.")) return std::nullopt;
+  if (!take(name, "model.layers.") && !take(name, "transformer.h.")) return std::nullopt;
   const std::optional<int> layer = take_number(name);
   if (!layer) return std::nullopt;
   if (name == "self_attn.rotary_emb.inv_freq") return Target{};
+  if (name == "attn.bias" || name == "attn.masked_bias") return Target{};  // gpt2's causal mask
+  if (name == "mlp.gate.e_score_correction_bias") {
+    return Target{.name = "blk." + std::to_string(*layer) + ".exp_probs_b.bias"};
+  }
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;
   const std::string_view kind = name.substr(dot);
@@ -140,7 +193,8 @@ std::optional<Target> map_tensor(const Family& family, std::string_view name) {
                   .qk = to == "attn_q" || to == "attn_k"};
   }
   const bool expert =
-      (family.experts == Experts::kQwen && take(name, "mlp.experts.")) ||
+      ((family.experts == Experts::kQwen || family.experts == Experts::kDeepseek) &&
+       take(name, "mlp.experts.")) ||
       (family.experts == Experts::kMixtral && take(name, "block_sparse_moe.experts."));
   if (!expert || kind != ".weight") return std::nullopt;
   const std::optional<int> number = take_number(name);

@@ -10,7 +10,7 @@
 
 namespace weir::checkpoint {
 
-enum class Experts { kNone, kMixtral, kQwen };
+enum class Experts { kNone, kMixtral, kQwen, kDeepseek };
 
 struct Family {
   std::string_view model_type;
@@ -19,7 +19,10 @@ struct Family {
   bool shift_norms = false;       // norms multiply by 1 + weight
   bool sandwich = false;          // norms behind attention and feed-forward part, too
   bool gelu = false;              // the activation is GELU with tanh, not SiLU
+  bool latent = false;            // multi-head latent attention
+  bool transposed = false;        // matrices of layers are [in, out]
   Experts experts = Experts::kNone;
+  std::string_view layer_norm = {};  // field of the epsilon where the mean is removed, too
 };
 
 // nullptr when unknown.
@@ -34,8 +37,8 @@ struct Target {
   bool qk = false;  // rows are permuted in a family that asks for it
 };
 
-// Of a tensor's name in the file. Empty Target name: known and of no use (rotary tables, which are
-// computed). Nothing: not known.
+// Of a tensor's name in the file. Empty Target name: known and of no use (rotary tables and
+// masks, which are computed). Nothing: not known.
 std::optional<Target> map_tensor(const Family& family, std::string_view name);
 
 }  // namespace weir::checkpoint

@@ -135,18 +135,70 @@ class Converter {
     return {};
   }
 
+  // The field that this model type has for one of the usual names; falcon has two spellings.
+  std::string_view field(std::string_view usual) const {
+    constexpr std::pair<std::string_view, std::string_view> kGpt2[] = {
+        {"num_hidden_layers", "n_layer"},
+        {"hidden_size", "n_embd"},
+        {"intermediate_size", "n_inner"},
+        {"max_position_embeddings", "n_positions"},
+        {"num_attention_heads", "n_head"}};
+    constexpr std::pair<std::string_view, std::string_view> kFalcon[] = {
+        {"num_hidden_layers", "n_layer"},
+        {"intermediate_size", "ffn_hidden_size"},
+        {"num_attention_heads", "n_head"}};
+    const auto find = [&](const auto& table) {
+      for (const auto& [name, own] : table) {
+        if (name == usual && f_.find(own) != nullptr) return own;
+      }
+      return usual;
+    };
+    if (is("gpt2")) return find(kGpt2);
+    return is("falcon") ? find(kFalcon) : usual;
+  }
+
+  // Falcon-7B: one KV head, feed-forward part beside attention, rotation.
+  Status falcon_variant() const {
+    const std::pair<const char*, bool> kKnown[] = {{"multi_query", true},
+                                                   {"parallel_attn", true},
+                                                   {"new_decoder_architecture", false},
+                                                   {"alibi", false},
+                                                   {"bias", false}};
+    for (const auto& [name, value] : kKnown) {
+      WEIR_ASSIGN(const auto flag, f_.flag_if(name));
+      if (flag.value_or(value) != value)
+        return f_.unsupported(name, "only the form of Falcon-7B is known");
+    }
+    return {};
+  }
+
   Status sizes() {
-    WEIR_ASSIGN(c_.layers, f_.count("num_hidden_layers"));
-    WEIR_ASSIGN(const int64_t dim, f_.count("hidden_size"));
-    WEIR_ASSIGN(const int64_t ffn, f_.count("intermediate_size"));
-    WEIR_ASSIGN(context_, f_.count("max_position_embeddings"));
-    WEIR_ASSIGN(c_.heads, f_.count("num_attention_heads"));
-    WEIR_ASSIGN(const auto kv_heads, f_.count_if("num_key_value_heads"));
+    const bool wide = is("gpt2") || is("falcon");  // the feed-forward part is 4 times the model
+    WEIR_ASSIGN(c_.layers, f_.count(field("num_hidden_layers")));
+    WEIR_ASSIGN(const int64_t dim, f_.count(field("hidden_size")));
+    WEIR_ASSIGN(const auto inner, f_.count_if(field("intermediate_size")));
+    if (!inner && !wide) return f_.count("intermediate_size").error();
+    const int64_t ffn = inner.value_or(4 * dim);
+    WEIR_ASSIGN(const auto positions, f_.count_if(field("max_position_embeddings")));
+    if (!positions && !is("falcon")) return f_.count(field("max_position_embeddings")).error();
+    context_ = positions.value_or(2048);
+    WEIR_ASSIGN(c_.heads, f_.count(field("num_attention_heads")));
+    WEIR_ASSIGN(auto kv_heads, f_.count_if("num_key_value_heads"));
+    if (is("falcon")) {
+      WEIR_TRY(falcon_variant());
+      kv_heads = 1;
+    }
     WEIR_ASSIGN(const auto head_dim, f_.count_if("head_dim"));
-    WEIR_ASSIGN(const double epsilon, f_.number("rms_norm_eps"));
+    const bool rms = c_.family->layer_norm.empty();
+    WEIR_ASSIGN(const double epsilon,
+                f_.number(rms ? std::string_view("rms_norm_eps") : c_.family->layer_norm));
     c_.kv_heads = kv_heads.value_or(c_.heads);
     if (c_.heads == 0 || c_.kv_heads == 0) {
       return f_.wrong(c_.heads == 0 ? "num_attention_heads" : "num_key_value_heads", "at least 1");
+    }
+    if (is("cohere")) {  // trained on longer contexts than the positions that it names
+      WEIR_ASSIGN(const auto longest, f_.count_if("model_max_length"));
+      context_ = longest.value_or(context_);
     }
     head_dim_ = head_dim.value_or(dim / c_.heads);
     set_count("block_count", c_.layers);
@@ -155,18 +207,39 @@ class Converter {
     set_count("feed_forward_length", ffn);
     set_count("attention.head_count", c_.heads);
     set_count("attention.head_count_kv", c_.kv_heads);
-    set_number("attention.layer_norm_rms_epsilon", epsilon);
+    set_number(rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", epsilon);
+    if (c_.family->latent) return latent();
     set_count("attention.key_length", head_dim_);
     set_count("attention.value_length", head_dim_);
     return {};
   }
 
+  // Keys and values are expanded by one tensor, as in GGUF files from before it was split.
+  Status latent() {
+    WEIR_ASSIGN(const auto q_rank, f_.count_if("q_lora_rank"));
+    WEIR_ASSIGN(const int64_t kv_rank, f_.count("kv_lora_rank"));
+    WEIR_ASSIGN(const int64_t plain, f_.count("qk_nope_head_dim"));
+    WEIR_ASSIGN(const int64_t rotated, f_.count("qk_rope_head_dim"));
+    WEIR_ASSIGN(const int64_t value, f_.count("v_head_dim"));
+    WEIR_ASSIGN(const auto pairs, f_.flag_if("rope_interleave"));
+    if (pairs == false) return f_.unsupported("rope_interleave", "only true is known");
+    set_count("attention.q_lora_rank", q_rank.value_or(0));
+    set_count("attention.kv_lora_rank", kv_rank);
+    set_count("attention.key_length", plain + rotated);
+    set_count("attention.value_length", value);
+    head_dim_ = rotated;  // what rotates of a head does so as a whole
+    return {};
+  }
+
   Status activation() {
     const char* name = f_.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
-    WEIR_ASSIGN(const std::string act, f_.text_or(name, c_.family->gelu ? "gelu" : "silu"));
+    const char* own = c_.family->gelu ? "gelu_pytorch_tanh" : "silu";
+    if (is("gpt2")) name = "activation_function", own = "gelu_new";
+    if (is("falcon")) name = "activation", own = "gelu";
+    WEIR_ASSIGN(const std::string act, f_.text_or(name, own));
     // Gemma's first files say "gelu" and mean the one with tanh, as transformers reads them.
-    const bool known =
-        c_.family->gelu ? act == "gelu" || act == "gelu_pytorch_tanh" : act == "silu";
+    const bool gemma = c_.family->architecture.starts_with("gemma");
+    const bool known = act == own || (gemma && act == "gelu");
     if (!known)
       return f_.unsupported(name, "another activation than this model type is known with");
     return {};
@@ -195,7 +268,8 @@ class Converter {
     if (partial && !(*partial > 0 && *partial <= 1)) {
       return f_.wrong("partial_rotary_factor", "above 0 and at most 1");
     }
-    dims_ = static_cast<int64_t>(partial.value_or(1.0) * static_cast<double>(head_dim_));
+    const double share = partial.value_or(is("glm4") ? 0.5 : 1.0);
+    dims_ = static_cast<int64_t>(share * static_cast<double>(head_dim_));
     set_count("rope.dimension_count", dims_);
     base_ = base.value_or(is("gemma3_text") ? 1e6 : 10000.0);
     set_number("rope.freq_base", base_);
@@ -229,7 +303,9 @@ class Converter {
     w_.set_string(key("rope.scaling.type"), type);
     set_number("rope.scaling.factor", factor);
     if (type == "linear") return {};
+    if (c_.family->latent) WEIR_TRY(latent_yarn(r));
     for (const char* name : {"attention_factor", "mscale", "mscale_all_dim"}) {
+      if (c_.family->latent && std::string_view(name) != "attention_factor") continue;
       if (r.find(name) != nullptr) return r.unsupported(name, "this field is not known with yarn");
     }
     WEIR_ASSIGN(const auto truncate, r.flag_if("truncate"));
@@ -240,6 +316,15 @@ class Converter {
     set_count("rope.scaling.original_context_length", original.value_or(context_));
     if (fast) set_number("rope.scaling.yarn_beta_fast", *fast);
     if (slow) set_number("rope.scaling.yarn_beta_slow", *slow);
+    return {};
+  }
+
+  // The rotation keeps its size where both are equal; llama.cpp's files hold a tenth of them.
+  Status latent_yarn(const Fields& r) {
+    WEIR_ASSIGN(const auto rotation, r.number_if("mscale"));
+    WEIR_ASSIGN(const auto scores, r.number_if("mscale_all_dim"));
+    if (rotation != scores) return r.unsupported("mscale", "only that of mscale_all_dim is known");
+    if (scores) set_number("rope.scaling.yarn_log_multiplier", 0.1 * *scores);
     return {};
   }
 
@@ -301,8 +386,8 @@ class Converter {
     if (used == true && (qwen || is("smollm3"))) {
       return f_.unsupported("use_sliding_window", "windows in some layers of this model type");
     }
-    const bool windowed =
-        is("mistral") || is("mixtral") || is("phi3") || is("gemma2") || is("gemma3_text");
+    const bool windowed = is("mistral") || is("mixtral") || is("phi3") || is("gemma2") ||
+                          is("gemma3_text") || is("starcoder2");
     if (windowed) set_count("attention.sliding_window", window.value_or(0));
     if (is("gemma2")) WEIR_TRY(every_nth("full_attention", 2));
     if (is("gemma3_text")) WEIR_TRY(every_nth("full_attention", 6));
@@ -364,11 +449,55 @@ class Converter {
       if (scalar && *scalar > 0) set_number("attention.scale", 1.0 / std::sqrt(*scalar));
     }
     if (is("granite")) WEIR_TRY(copy(kGranite));
+    if (is("cohere")) {
+      WEIR_ASSIGN(const auto scale, f_.number_if("logit_scale"));
+      set_number("logit_scale", scale.value_or(0.0625));  // transformers' default
+      WEIR_ASSIGN(const auto normed, f_.flag_if("use_qk_norm"));
+      if (normed == true) return f_.unsupported("use_qk_norm", "only false is known");
+    }
+    return {};
+  }
+
+  // Which experts are chosen how: transformers' modeling_deepseek_v2.py and _v3.py.
+  Status deepseek_experts() {
+    const bool v3 = is("deepseek_v3");
+    WEIR_ASSIGN(const auto frequency, f_.count_if("moe_layer_freq"));
+    if (frequency.value_or(1) != 1) return f_.unsupported("moe_layer_freq", "only 1 is known");
+    WEIR_ASSIGN(const auto experts, f_.count_if("n_routed_experts"));
+    if (!experts) return {};
+    c_.experts = *experts;
+    WEIR_ASSIGN(const int64_t used, f_.count("num_experts_per_tok"));
+    WEIR_ASSIGN(const int64_t ffn, f_.count("moe_intermediate_size"));
+    WEIR_ASSIGN(const auto shared, f_.count_if("n_shared_experts"));
+    WEIR_ASSIGN(const auto dense, f_.count_if("first_k_dense_replace"));
+    WEIR_ASSIGN(const auto scale, f_.number_if("routed_scaling_factor"));
+    set_count("expert_count", c_.experts);
+    set_count("expert_used_count", used);
+    set_count("expert_feed_forward_length", ffn);
+    set_count("expert_shared_count", shared.value_or(0));
+    set_count("leading_dense_block_count", dense.value_or(0));
+    set_number("expert_weights_scale", scale.value_or(1.0));
+    WEIR_ASSIGN(const std::string scoring, f_.text_or("scoring_func", v3 ? "sigmoid" : "softmax"));
+    if (scoring != (v3 ? "sigmoid" : "softmax"))
+      return f_.unsupported("scoring_func", "this model type is known with the other one");
+    set_count("expert_gating_func", v3 ? 2 : 1);
+    WEIR_ASSIGN(const auto normalized, f_.flag_if("norm_topk_prob"));
+    if (normalized == true && !v3) return f_.unsupported("norm_topk_prob", "only false is known");
+    w_.set_bool(key("expert_weights_norm"), normalized.value_or(v3));
+    WEIR_ASSIGN(const std::string method, f_.text_or("topk_method", v3 ? "noaux_tc" : "greedy"));
+    if (method == "greedy" && !v3) return {};
+    if (method != (v3 ? "noaux_tc" : "group_limited_greedy"))
+      return f_.unsupported("topk_method", "this model type is not known with it");
+    WEIR_ASSIGN(const int64_t groups, f_.count("n_group"));
+    WEIR_ASSIGN(const int64_t groups_used, f_.count("topk_group"));
+    set_count("expert_group_count", groups);
+    set_count("expert_group_used_count", groups_used);
     return {};
   }
 
   Status experts() {
     if (c_.family->experts == Experts::kNone) return {};
+    if (c_.family->experts == Experts::kDeepseek) return deepseek_experts();
     const bool mixtral = c_.family->experts == Experts::kMixtral;
     WEIR_ASSIGN(c_.experts, f_.count(mixtral ? "num_local_experts" : "num_experts"));
     WEIR_ASSIGN(const int64_t used, f_.count("num_experts_per_tok"));

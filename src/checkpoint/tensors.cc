@@ -121,6 +121,9 @@ class TensorConverter {
     t.name = name;
     t.type = *type_of(first.dtype);
     t.shape.assign(first.shape.rbegin(), first.shape.rend());
+    const bool transposed =
+        config_.family->transposed && !vector && name.starts_with("blk.");  // layers' matrices
+    if (transposed) std::swap(t.shape[0], t.shape[1]);
     if (p.stacked) t.shape.push_back(p.slices.size());
     const TensorType source_type = t.type;
     const bool shifted = config_.family->shift_norms && name.ends_with("norm.weight");
@@ -131,13 +134,16 @@ class TensorConverter {
     }
     const bool permuted = p.qk && config_.family->permute_qk;
     const bool aligned = reinterpret_cast<uintptr_t>(first.data.data()) % kAlignment == 0;
-    if (!permuted && !shifted && !p.stacked && t.type == source_type && aligned) {
+    if (!permuted && !shifted && !p.stacked && !transposed && t.type == source_type && aligned) {
       t.data = first.data;
       out_.tensors.push_back(std::move(t));
       return {};
     }
     const std::span<std::byte> data = allocate(t);
-    if (options_.contents) WEIR_TRY(fill(p, source_type, t, shifted, data));
+    if (options_.contents) {
+      WEIR_TRY(transposed ? transpose(first, source_type, t, data)
+                          : fill(p, source_type, t, shifted, data));
+    }
     out_.tensors.push_back(std::move(t));
     return {};
   }
@@ -145,7 +151,7 @@ class TensorConverter {
   // A matrix that a matmul reads, whose rows are whole blocks of the type asked for.
   bool is_large(const gguf::Tensor& t) const {
     const gguf::TypeInfo* info = gguf::type_info(*options_.load_type);
-    return t.name.find("ffn_gate_inp") == std::string::npos &&
+    return t.name.find("ffn_gate_inp") == std::string::npos && t.name != "position_embd.weight" &&
            t.shape[0] % info->block_elements == 0;
   }
 
@@ -164,6 +170,22 @@ class TensorConverter {
     if (head_rows == 0) return r;
     const size_t j = r % head_rows;
     return r - j + (j % 2) * (head_rows / 2) + j / 2;
+  }
+
+  // A matrix of the source that is [in, out].
+  static Status transpose(const SafeTensor& source, TensorType source_type, const gguf::Tensor& t,
+                          std::span<std::byte> data) {
+    const size_t rows = source.shape[1];
+    const size_t cols = source.shape[0];
+    std::vector<float> all(rows * cols);
+    WEIR_TRY(quant::decode(source_type, source.data, all));
+    std::vector<float> values(cols);
+    const size_t row_bytes = data.size() / rows;
+    for (size_t r = 0; r < rows; ++r) {
+      for (size_t c = 0; c < cols; ++c) values[c] = all[c * rows + r];
+      WEIR_TRY(quant::encode(t.type, values, data.subspan(r * row_bytes, row_bytes)));
+    }
+    return {};
   }
 
   Status fill(const Plan& p, TensorType source_type, const gguf::Tensor& t, bool shifted,

@@ -205,9 +205,11 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
   }
   const model::Footprint& f = *footprint;
   fmt::print(
-      "memory to serve one context of {} tokens: weights {} + KV cache {} + workspace {} = {}\n",
+      "memory to serve one context of {} tokens: weights {} + KV cache {} ({} bytes a token) + "
+      "workspace {} = {}\n",
       context, format_bytes(f.weight_bytes), format_bytes(f.kv_bytes),
-      format_bytes(f.workspace_bytes), format_bytes(f.total_bytes()));
+      config->kv_bytes_per_token(kv_types), format_bytes(f.workspace_bytes),
+      format_bytes(f.total_bytes()));
 }
 
 Result<int> inspect(const Options& o) {

@@ -35,7 +35,8 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   outline.contents = false;
   WEIR_ASSIGN(gguf::File file, checkpoint::open_model(path, outline));
   WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
-  if (auto allowed = kernels::check_kv_types(o.kv_types, static_cast<size_t>(config.head_dim));
+  if (auto allowed = kernels::check_kv_types(o.kv_types, static_cast<size_t>(config.head_dim),
+                                             static_cast<size_t>(config.value_dim));
       !allowed.ok())
     return allowed.error().with_context(path);
   WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());

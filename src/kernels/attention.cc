@@ -70,16 +70,16 @@ void store_keys(const Kernels& kernels, const KvLayout& layout, const float* x, 
 
 void store_values(const Kernels& kernels, const KvLayout& layout, const float* x, size_t slot,
                   std::byte* page) {
-  const size_t hd = layout.head_dim;
-  const size_t row_bytes = kv_row_bytes(layout.types.v, hd);
-  for (size_t h = 0; h < layout.kv_heads; ++h, x += hd) {
+  const size_t dim = layout.value_dim;
+  const size_t row_bytes = kv_row_bytes(layout.types.v, dim);
+  for (size_t h = 0; h < layout.kv_heads; ++h, x += dim) {
     std::byte* row = page + (h * layout.page_tokens + slot) * row_bytes;
     if (layout.types.v == KvType::kF16) {
-      kernels.to_f16(x, hd, as_words(row), 1);
+      kernels.to_f16(x, dim, as_words(row), 1);
     } else if (layout.types.v == KvType::kBF16) {
-      to_bf16(x, hd, as_words(row), 1);
+      to_bf16(x, dim, as_words(row), 1);
     } else {
-      kernels.encode_kv(layout.types.v, x, hd, row);
+      kernels.encode_kv(layout.types.v, x, dim, row);
     }
   }
 }
@@ -188,7 +188,7 @@ struct TileList {
     tile.sinks = params.sinks == nullptr ? nullptr : params.sinks + head;
     tile.q = q + (c.first_row + token) * ldq + head * layout.head_dim;
     tile.ldq = ldq;
-    tile.out = out + (c.first_row + token) * ldo + head * layout.head_dim;
+    tile.out = out + (c.first_row + token) * ldo + head * layout.value_dim;
     tile.ldo = ldo;
     return tile;
   }

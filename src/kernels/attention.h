@@ -15,7 +15,7 @@
 
 namespace weir::kernels {
 
-inline constexpr size_t kMaxHeadDim = 512;
+inline constexpr size_t kMaxHeadDim = 576;  // latent attention of DeepSeek: 512 + 64
 inline constexpr size_t kMaxPageTokens = 64;
 // A multiple of every page size: results do not depend on it.
 inline constexpr size_t kSoftmaxBlockTokens = 64;
@@ -24,19 +24,21 @@ inline constexpr size_t kSoftmaxBlockTokens = 64;
 //   K page: [kv_heads] of [head_dim][page_tokens], so a vector covers keys. Block types: for each
 //     block of 32 dimensions [page_tokens] scales in f16, then codes: q8_0 [32][page_tokens] int8;
 //     q4_0 [16][page_tokens] bytes, dimensions d (low) and d + 16 (high), code + 8.
-//   V page: [kv_heads][page_tokens] of [head_dim]. Block types: [head_dim / 32] blocks of ggml, an
+//   V page: [kv_heads][page_tokens] of [value_dim]. Block types: [value_dim / 32] blocks of ggml,
+//   an
 //     f16 scale and its codes.
-// page_tokens: 16, 32 or 64. head_dim: a multiple of 16, at most kMaxHeadDim; of 32 for block
-// types (check_kv_types).
+// page_tokens: 16, 32 or 64. head_dim, value_dim: multiples of 16, at most kMaxHeadDim; of 32 for
+// block types (check_kv_types).
 struct KvLayout {
   size_t page_tokens = 32;
   size_t kv_heads = 0;
-  size_t head_dim = 0;
+  size_t head_dim = 0;   // of a query and a key
+  size_t value_dim = 0;  // of a value and an output
   KvTypes types = {};
 
   // Of one KV head in a page.
   size_t k_head_bytes() const { return page_tokens * kv_row_bytes(types.k, head_dim); }
-  size_t v_head_bytes() const { return page_tokens * kv_row_bytes(types.v, head_dim); }
+  size_t v_head_bytes() const { return page_tokens * kv_row_bytes(types.v, value_dim); }
   size_t k_page_bytes() const { return kv_heads * k_head_bytes(); }
   size_t v_page_bytes() const { return kv_heads * v_head_bytes(); }
 };
@@ -70,8 +72,8 @@ struct AttentionChunk {
 // Rounds the keys and values of all chunks to the types of the layout into their pages: to nearest
 // even for f16 and bf16, else as quant/blocks.h does. What is stored of a token depends on that
 // token alone. A block with a value that is not finite reads as NaN.
-// k, v: [rows, kv_heads * head_dim] f32, row r at k + r * ldk and v + r * ldv. Keys carry their
-// rotation already.
+// k: [rows, kv_heads * head_dim] f32, row r at k + r * ldk; v: [rows, kv_heads * value_dim], row r
+// at v + r * ldv; they may overlap. Keys carry their rotation already.
 void store_kv(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout,
               const KvPools& pools, std::span<const AttentionChunk> chunks, const float* k,
               size_t ldk, const float* v, size_t ldv);
@@ -87,9 +89,9 @@ struct AttentionParams {
   const float* sinks = nullptr;
 };
 
-// q: [rows, heads * head_dim] f32 at q + r * ldq; out: the same shape at out + r * ldo. Keys and
-// values of the chunks' own tokens must be stored already. One parallel region over (chunk, KV
-// head, tile of tokens).
+// q: [rows, heads * head_dim] f32 at q + r * ldq; out: [rows, heads * value_dim] at out + r * ldo.
+// Keys and values of the chunks' own tokens must be stored already. One parallel region over
+// (chunk, KV head, tile of tokens).
 void attention(const Kernels& kernels, ThreadPool& pool, const AttentionParams& params,
                const KvPools& pools, std::span<const AttentionChunk> chunks, const float* q,
                size_t ldq, float* out, size_t ldo);

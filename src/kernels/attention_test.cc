@@ -51,19 +51,21 @@ struct Sequence {
   std::vector<float> sinks;  // empty: none
 
   Sequence(size_t heads, size_t kv_heads, size_t head_dim, size_t page_tokens, size_t n,
-           uint32_t seed)
+           uint32_t seed, size_t value_dim = 0)
       : tokens(n) {
-    params.layout = {page_tokens, kv_heads, head_dim};
+    params.layout = {page_tokens, kv_heads, head_dim, value_dim == 0 ? head_dim : value_dim};
     params.heads = heads;
     params.scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
     q = random_floats(n * q_dim(), seed, 2.0F);
     k = random_floats(n * kv_dim(), seed + 1);
-    v = random_floats(n * kv_dim(), seed + 2);
+    v = random_floats(n * v_dim(), seed + 2);
     const auto count = static_cast<int32_t>((n + page_tokens - 1) / page_tokens);
     for (int32_t p = count; p > 0; --p) pages.push_back(p);
   }
   size_t q_dim() const { return params.heads * params.layout.head_dim; }
   size_t kv_dim() const { return params.layout.kv_heads * params.layout.head_dim; }
+  size_t v_dim() const { return params.layout.kv_heads * params.layout.value_dim; }
+  size_t out_dim() const { return params.heads * params.layout.value_dim; }
 
   // Runs the sequence in chunks of the given sizes (repeated), each after the one before. Fresh
   // pages hold NaN. gap_bytes > 0: K and V of a page lie together, the next page that far behind.
@@ -77,16 +79,16 @@ struct Sequence {
     const KvPools pools = gap_bytes > 0 ? KvPools{k_pool.data(), k_pool.data() + k_bytes, stride}
                                         : KvPools{k_pool.data(), v_pool.data()};
     const Kernels& kernels = kernels_for(isa);
-    std::vector<float> out(tokens * q_dim(), -1.0F);
+    std::vector<float> out(tokens * out_dim(), -1.0F);
     size_t done = 0;
     for (size_t i = 0; done < tokens; ++i) {
       const size_t n = std::min(sizes[i % sizes.size()], tokens - done);
       const AttentionChunk chunk{done, n, done, pages};
       store_kv(kernels, pool, params.layout, pools, {&chunk, 1}, k.data(), kv_dim(), v.data(),
-               kv_dim());
+               v_dim());
       AttentionParams with = params;
       with.sinks = sinks.empty() ? nullptr : sinks.data();
-      attention(kernels, pool, with, pools, {&chunk, 1}, q.data(), q_dim(), out.data(), q_dim());
+      attention(kernels, pool, with, pools, {&chunk, 1}, q.data(), q_dim(), out.data(), out_dim());
       done += n;
     }
     return out;
@@ -97,7 +99,8 @@ struct Sequence {
     const size_t hd = params.layout.head_dim;
     const std::vector<float> keys = rounded ? stored(params.layout.types.k, k) : k;
     const std::vector<float> values = rounded ? stored(params.layout.types.v, v) : v;
-    std::vector<double> out(tokens * q_dim(), 0.0);
+    const size_t vd = params.layout.value_dim;
+    std::vector<double> out(tokens * out_dim(), 0.0);
     for (size_t t = 0; t < tokens; ++t) {
       for (size_t h = 0; h < params.heads; ++h) {
         const size_t kv = h / (params.heads / params.layout.kv_heads);
@@ -117,9 +120,9 @@ struct Sequence {
         double sum = std::exp(sink - top);
         for (double& s : p) sum += s = std::exp(s - top);
         for (size_t j = first; j <= t; ++j) {
-          for (size_t d = 0; d < hd; ++d) {
-            out[t * q_dim() + h * hd + d] +=
-                p[j - first] / sum * values[j * kv_dim() + kv * hd + d];
+          for (size_t d = 0; d < vd; ++d) {
+            out[t * out_dim() + h * vd + d] +=
+                p[j - first] / sum * values[j * v_dim() + kv * vd + d];
           }
         }
       }
@@ -174,6 +177,18 @@ TEST(Attention, DoesNotCareWherePagesLie) {
       EXPECT_EQ(bits(s.run(isa, pool, {20}, 4096)), bits(s.run(isa, pool, {20})))
           << kv_type_name(type) << " " << isa_name(isa);
     }
+  }
+}
+
+// Latent attention: a value is narrower than its key.
+TEST(Attention, KnowsValuesOfAnotherWidth) {
+  expect_near(Sequence(16, 1, 576, 32, 70, 8, 512), 70);
+  expect_near(Sequence(5, 1, 48, 16, 50, 9, 32), 7);
+  expect_near(Sequence(6, 3, 32, 32, 40, 12, 80), 33);
+  for (const KvType type : kKvTypes) {
+    Sequence s(4, 2, 96, 16, 40, 13, 64);
+    s.params.layout.types = {type, type};
+    expect_near(s, 11);
   }
 }
 
@@ -324,7 +339,7 @@ TEST(Attention, HidesTheFutureEvenWhenItIsNan) {
 TEST(Attention, StoresBothPools) {
   ThreadPool pool(1);
   for (const Isa isa : test::isas()) {
-    const KvLayout layout{16, 2, 16};
+    const KvLayout layout{16, 2, 16, 16};
     const size_t elements = 16 * 2 * 16;  // of a page
     std::vector<uint16_t> k_pool(3 * elements, 0);
     std::vector<uint16_t> v_pool = k_pool;
@@ -368,7 +383,7 @@ TEST(Attention, StoresBlocksAsGgmlEncodesThem) {
   const AttentionChunk chunk{0, 1, 0, pages};
   for (const Isa isa : test::isas()) {
     for (const KvType type : {KvType::kQ8_0, KvType::kQ4_0}) {
-      const KvLayout layout{16, 1, kDim, {type, type}};
+      const KvLayout layout{16, 1, kDim, kDim, {type, type}};
       std::vector<std::byte> k_pool(layout.k_page_bytes()), v_pool(layout.v_page_bytes());
       store_kv(kernels_for(isa), pool, layout, {k_pool.data(), v_pool.data()}, {&chunk, 1},
                x.data(), kDim, x.data(), kDim);
@@ -410,11 +425,13 @@ TEST(KvTypes, KnowTheirNamesAndSizes) {
 }
 
 TEST(KvTypes, RefuseHeadsThatBlocksDoNotDivide) {
-  EXPECT_TRUE(check_kv_types({KvType::kF16, KvType::kBF16}, 80).ok());
-  EXPECT_TRUE(check_kv_types({KvType::kQ8_0, KvType::kQ4_0}, 96).ok());
+  EXPECT_TRUE(check_kv_types({KvType::kF16, KvType::kBF16}, 80, 80).ok());
+  EXPECT_TRUE(check_kv_types({KvType::kQ8_0, KvType::kQ4_0}, 96, 96).ok());
+  EXPECT_TRUE(check_kv_types({KvType::kF16, KvType::kQ4_0}, 80, 64).ok());
+  EXPECT_FALSE(check_kv_types({KvType::kF16, KvType::kQ4_0}, 96, 80).ok());
   for (const KvTypes types :
        {KvTypes{KvType::kQ8_0, KvType::kF16}, {KvType::kF16, KvType::kQ4_0}}) {
-    const Status status = check_kv_types(types, 80);
+    const Status status = check_kv_types(types, 80, 80);
     ASSERT_FALSE(status.ok());
     EXPECT_EQ(status.error().code, ErrorCode::kUnsupported);
     EXPECT_NE(status.error().message.find("head dimension is 80"), std::string::npos);

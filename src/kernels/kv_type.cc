@@ -21,16 +21,16 @@ std::string kv_types_name(KvTypes types) {
   return types.k == types.v ? k : k + "/" + std::string(kv_type_name(types.v));
 }
 
-Status check_kv_types(KvTypes types, size_t head_dim) {
-  for (const KvType type : {types.k, types.v}) {
-    if (is_block_type(type) && head_dim % kKvBlock != 0) {
-      return make_error(ErrorCode::kUnsupported,
-                        "the head dimension is {}, and a KV cache of {} takes multiples of {}; use "
-                        "f16 or bf16",
-                        head_dim, kv_type_name(type), kKvBlock);
-    }
-  }
-  return {};
+Status check_kv_types(KvTypes types, size_t head_dim, size_t value_dim) {
+  const auto check = [](KvType type, size_t dim) -> Status {
+    if (!is_block_type(type) || dim % kKvBlock == 0) return {};
+    return make_error(ErrorCode::kUnsupported,
+                      "the head dimension is {}, and a KV cache of {} takes multiples of {}; use "
+                      "f16 or bf16",
+                      dim, kv_type_name(type), kKvBlock);
+  };
+  WEIR_TRY(check(types.k, head_dim));
+  return check(types.v, value_dim);
 }
 
 }  // namespace weir::kernels

@@ -56,7 +56,7 @@ constexpr size_t kv_row_bytes(KvType type, size_t head_dim) {
 // Error: kUsage with the names there are.
 Result<KvType> parse_kv_type(std::string_view name);
 
-// Error: kUnsupported for a block type whose blocks do not divide the head dimension.
-Status check_kv_types(KvTypes types, size_t head_dim);
+// Error: kUnsupported for a block type whose blocks do not divide a key (head_dim) or a value.
+Status check_kv_types(KvTypes types, size_t head_dim, size_t value_dim);
 
 }  // namespace weir::kernels

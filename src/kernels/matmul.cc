@@ -170,26 +170,40 @@ void run_panels(const Kernels& kernels, const Activations& a, const MatmulJob& j
   }
 }
 
-}  // namespace
-
-void matmul(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
-            std::span<const MatmulJob> jobs) {
-  const auto step = [&](const MatmulJob& job) {
-    return panels_per_task(*job.w, activations.tokens(), pool.threads());
+// All jobs in one region; inputs(i) are the activations of job i.
+template <typename Inputs>
+void run_jobs(const Kernels& kernels, ThreadPool& pool, std::span<const MatmulJob> jobs,
+              const Inputs& inputs) {
+  const auto step = [&](size_t i) {
+    return panels_per_task(*jobs[i].w, inputs(i).tokens(), pool.threads());
   };
   size_t tasks = 0;
-  for (const MatmulJob& job : jobs) tasks += (job.w->panels() + step(job) - 1) / step(job);
-  pool.parallel_for(activations.tokens() == 0 ? 0 : tasks, [&](size_t task, size_t) {
-    for (const MatmulJob& job : jobs) {
-      const size_t n = step(job);
+  for (size_t i = 0; i < jobs.size(); ++i) tasks += (jobs[i].w->panels() + step(i) - 1) / step(i);
+  const bool none = jobs.empty() || inputs(0).tokens() == 0;
+  pool.parallel_for(none ? 0 : tasks, [&](size_t task, size_t) {
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      const MatmulJob& job = jobs[i];
+      const size_t n = step(i);
       const size_t own = (job.w->panels() + n - 1) / n;
       if (task < own) {
-        run_panels(kernels, activations, job, task * n, std::min(job.w->panels(), (task + 1) * n));
+        run_panels(kernels, inputs(i), job, task * n, std::min(job.w->panels(), (task + 1) * n));
         return;
       }
       task -= own;
     }
   });
+}
+
+}  // namespace
+
+void matmul(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
+            std::span<const MatmulJob> jobs) {
+  run_jobs(kernels, pool, jobs, [&](size_t) -> const Activations& { return activations; });
+}
+
+void matmul_each(const Kernels& kernels, ThreadPool& pool, std::span<const Activations> activations,
+                 std::span<const MatmulJob> jobs) {
+  run_jobs(kernels, pool, jobs, [&](size_t i) -> const Activations& { return activations[i]; });
 }
 
 namespace {

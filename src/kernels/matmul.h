@@ -82,6 +82,10 @@ struct MatmulJob {
 void matmul(const Kernels& kernels, ThreadPool& pool, const Activations& activations,
             std::span<const MatmulJob> jobs);
 
+// The same with activations[i] for job i, of one count of tokens (the heads of latent attention).
+void matmul_each(const Kernels& kernels, ThreadPool& pool, std::span<const Activations> activations,
+                 std::span<const MatmulJob> jobs);
+
 // y = activation(gate·x + gate_bias) * (up·x + up_bias), in one region. gate and up have the same
 // shape and panel rows. y: [tokens, rows].
 void matmul_gated(const Kernels& kernels, ThreadPool& pool, const Activations& activations,

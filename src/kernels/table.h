@@ -63,7 +63,7 @@ struct AttentionTile {
   const float* sinks = nullptr;  // [group] or nullptr
   const float* q = nullptr;      // token t, head g at q + t * ldq + g * head_dim
   size_t ldq = 0;
-  float* out = nullptr;
+  float* out = nullptr;  // token t, head g at out + t * ldo + g * value_dim
   size_t ldo = 0;
 };
 inline constexpr size_t kMaxTileRows = 12;

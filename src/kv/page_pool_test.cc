@@ -58,7 +58,7 @@ TEST(KvStorage, GivesEveryLayerItsOwnZeroedPools) {
   using kernels::KvType;
   for (const KvType k : kernels::kKvTypes) {
     for (const KvType v : kernels::kKvTypes) {
-      const kernels::KvLayout layout{32, 2, 64, {k, v}};
+      const kernels::KvLayout layout{32, 2, 64, 64, {k, v}};
       auto storage = KvStorage::allocate(layout, 3, 5);
       ASSERT_TRUE(storage.ok());
       const auto pools = (*storage)->pools();
@@ -104,7 +104,7 @@ TEST(KvStorage, KeepsAPageOfAllLayersTogether) {
 TEST(KvStorage, TakesTheBytesOfItsTypes) {
   using kernels::KvType;
   const auto bytes = [](KvType k, KvType v) {
-    return KvStorage::allocate({32, 2, 64, {k, v}}, 3, 5).value()->bytes();
+    return KvStorage::allocate({32, 2, 64, 64, {k, v}}, 3, 5).value()->bytes();
   };
   const uint64_t values = 32 * 2 * 64 * 3 * 5;  // of K, and of V
   EXPECT_EQ(bytes(KvType::kF16, KvType::kF16), values * 4);

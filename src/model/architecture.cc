@@ -8,7 +8,8 @@ namespace {
 using kernels::Activation;
 
 // Sources: the models' published modelling code (package transformers) and the tensor lists of
-// llama.cpp's src/models. llama covers Llama 1 to 3, Mistral, Mixtral and SmolLM.
+// llama.cpp's src/models. llama covers Llama 1 to 3, Mistral, Mixtral and SmolLM; deepseek2
+// DeepSeek-V2, V2-Lite, V3 and R1.
 constexpr std::array kArchitectures{
     Architecture{.name = "llama"},
     Architecture{.name = "qwen2", .rope = RopeKind::kHalves, .qkv_bias = BiasRule::kRequired},
@@ -73,6 +74,11 @@ constexpr std::array kArchitectures{
                  .sinks = true,
                  .yarn_truncate = false,
                  .full_every = 2},
+    Architecture{.name = "deepseek2",
+                 .rope = RopeKind::kInterleaved,
+                 .routing = Routing::kSoftmax,
+                 .routing_keys = true,
+                 .latent_attention = true},
 };
 
 }  // namespace

@@ -48,6 +48,8 @@ enum class Routing {
   kSoftmax,              // softmax over all experts, the greatest are used
   kSoftmaxRenormalized,  // the same, the used weights divided by their sum
   kTopSoftmax,           // the greatest logits, softmax over them
+  kSigmoid,              // sigmoid of each, the greatest are used
+  kSigmoidRenormalized,  // the same, the used weights divided by their sum
 };
 
 struct Architecture {
@@ -59,6 +61,8 @@ struct Architecture {
   BlockKind block = BlockKind::kPreNorm;
   kernels::Activation activation = kernels::Activation::kSilu;
   Routing routing = Routing::kSoftmaxRenormalized;
+  bool routing_keys = false;               // the file says how, with groups and a scale
+  bool latent_attention = false;           // model/mla.h
   std::string_view ffn_norm = "ffn_norm";  // tensor of the norm before the feed-forward part
   bool scale_embedding = false;            // by sqrt(dim)
   bool learned_positions = false;          // position_embd.weight is added to the embedding

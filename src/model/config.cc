@@ -24,6 +24,7 @@ class Keys {
 
   std::string key(std::string_view name) const { return fmt::format("{}.{}", prefix_, name); }
   bool has(std::string_view name) const { return file_.find(key(name)) != nullptr; }
+  const gguf::File& file() const { return file_; }
 
   Result<int32_t> count(std::string_view name, uint64_t max) const {
     const std::string full = key(name);
@@ -127,7 +128,8 @@ Status read_scales(const Keys& keys, Config& c) {
                                            static_cast<uint64_t>(c.arch->default_window)));
   WEIR_ASSIGN(c.attention_softcap, keys.positive_or_zero("attn_logit_softcapping"));
   WEIR_ASSIGN(c.logit_softcap, keys.positive_or_zero("final_logit_softcapping"));
-  const double width = c.arch->wide_scale_layers == c.layers ? c.dim / c.heads : c.head_dim;
+  double width = c.arch->wide_scale_layers == c.layers ? c.dim / c.heads : c.head_dim;
+  if (c.arch->latent_attention) width = c.latent.plain_dim + c.rope.dims;
   WEIR_ASSIGN(c.attention_scale, keys.positive_or_zero("attention.scale"));
   if (c.attention_scale == 0) c.attention_scale = static_cast<float>(1.0 / std::sqrt(width));
   WEIR_ASSIGN(c.embedding_scale, keys.positive_or_zero("embedding_scale"));
@@ -141,8 +143,56 @@ Status read_scales(const Keys& keys, Config& c) {
   return {};
 }
 
+// expert_gating_func is llama.cpp's llama_expert_gating_func_type; files from before it take
+// softmaxes.
+Result<Routing> read_gating(const Keys& keys) {
+  WEIR_ASSIGN(const uint64_t gating, keys.file().uint_or(keys.key("expert_gating_func"), 1));
+  WEIR_ASSIGN(const bool normalized, keys.file().bool_or(keys.key("expert_weights_norm"), false));
+  switch (gating) {
+    case 0:
+    case 1:
+      return normalized ? Routing::kSoftmaxRenormalized : Routing::kSoftmax;
+    case 2:
+      return normalized ? Routing::kSigmoidRenormalized : Routing::kSigmoid;
+    default:
+      return make_error(ErrorCode::kUnsupported,
+                        "key {} is {}; weir knows 1 (softmax) and 2 (sigmoid)",
+                        keys.key("expert_gating_func"), gating);
+  }
+}
+
+Status read_routing(const Keys& keys, ExpertConfig& e) {
+  RouteRule& r = e.route;
+  WEIR_ASSIGN(r.routing, read_gating(keys));
+  WEIR_ASSIGN(r.scale, keys.positive_or_zero("expert_weights_scale"));
+  if (r.scale == 0) r.scale = 1.0F;
+  const auto experts = static_cast<uint64_t>(e.experts);
+  WEIR_ASSIGN(r.groups, keys.count_or_zero("expert_group_count", experts, 1));
+  r.groups = std::max(1, r.groups);
+  WEIR_ASSIGN(r.groups_used,
+              keys.count_or("expert_group_used_count", static_cast<uint64_t>(r.groups),
+                            static_cast<uint64_t>(r.groups)));
+  if (e.experts % r.groups != 0 || e.used > e.experts / r.groups * r.groups_used) {
+    return make_error(
+        ErrorCode::kCorrupt,
+        "key {} is {}; it must divide the {} experts, and {} of these groups must hold the {} used",
+        keys.key("expert_group_count"), r.groups, e.experts, r.groups_used, e.used);
+  }
+  WEIR_ASSIGN(const int32_t shared, keys.count_or_zero("expert_shared_count", kMaxExperts, 0));
+  if (shared > 0 && e.shared_ffn_dim == 0) {
+    if (static_cast<uint64_t>(shared) * static_cast<uint64_t>(e.ffn_dim) > kMaxFfnDim) {
+      return make_error(ErrorCode::kCorrupt,
+                        "key {} is {}; with {} values each they pass the bound of {}",
+                        keys.key("expert_shared_count"), shared, e.ffn_dim, kMaxFfnDim);
+    }
+    e.shared_ffn_dim = shared * e.ffn_dim;
+  }
+  return {};
+}
+
 Status read_experts(const Keys& keys, Config& c) {
   ExpertConfig& e = c.expert;
+  e.route.routing = c.arch->routing;
   WEIR_ASSIGN(e.experts, keys.count_or_zero("expert_count", kMaxExperts, 0));
   if (e.experts == 0) return {};
   WEIR_ASSIGN(e.used, keys.count("expert_used_count", static_cast<uint64_t>(e.experts)));
@@ -150,11 +200,54 @@ Status read_experts(const Keys& keys, Config& c) {
                                        static_cast<uint64_t>(c.ffn_dim)));
   WEIR_ASSIGN(e.shared_ffn_dim,
               keys.count_or_zero("expert_shared_feed_forward_length", kMaxFfnDim, 0));
+  return c.arch->routing_keys ? read_routing(keys, e) : Status{};
+}
+
+// Files that keep the expansion of keys and values in one tensor give the widths of a head as
+// key_length and value_length; those that split it give the latent's there and the head's as *_mla.
+Status read_latent(const Keys& keys, Config& c) {
+  LatentConfig& l = c.latent;
+  if (keys.has("attention.temperature_scale")) {
+    return make_error(ErrorCode::kUnsupported,
+                      "key {}: attention that is scaled with the position is not supported",
+                      keys.key("attention.temperature_scale"));
+  }
+  WEIR_ASSIGN(l.q_rank, keys.count_or_zero("attention.q_lora_rank", kMaxDim, 0));
+  WEIR_ASSIGN(l.kv_rank, keys.count("attention.kv_lora_rank", kMaxHeadDim));
+  WEIR_ASSIGN(const int32_t rotated, keys.count("rope.dimension_count", kMaxHeadDim));
+  const bool split = keys.has("attention.key_length_mla");
+  const char* key_name = split ? "attention.key_length_mla" : "attention.key_length";
+  WEIR_ASSIGN(const int32_t key_dim, keys.count(key_name, kMaxHeadDim));
+  WEIR_ASSIGN(
+      l.value_dim,
+      keys.count(split ? "attention.value_length_mla" : "attention.value_length", kMaxHeadDim));
+  if (key_dim <= rotated) {
+    return make_error(ErrorCode::kCorrupt,
+                      "key {} is {}; it must be above the {} rotated dimensions",
+                      keys.key(key_name), key_dim, rotated);
+  }
+  l.plain_dim = key_dim - rotated;
+  c.kv_heads = 1;
+  c.head_dim = l.kv_rank + rotated;
+  c.value_dim = l.kv_rank;
+  return {};
+}
+
+// YaRN of latent attention: scores, not the rotation, carry the factor, squared. The file holds a
+// tenth of the models' mscale_all_dim (their mscale is the same).
+Status scale_latent_yarn(const Keys& keys, Config& c) {
+  WEIR_ASSIGN(const float multiplier, keys.positive_or_zero("rope.scaling.yarn_log_multiplier"));
+  if (c.rope.scaling != RopeScaling::kYarn || multiplier == 0 || c.rope.factor <= 1) return {};
+  const double stretch = std::log(c.rope.factor);
+  const double mscale = 1.0 + static_cast<double>(multiplier) * stretch;
+  c.attention_scale *= static_cast<float>(mscale * mscale);
+  c.rope.attention_factor /= 1.0 + 0.1 * stretch;  // RopeTable multiplies with it
   return {};
 }
 
 Status read_heads(const Keys& keys, Config& c) {
   WEIR_ASSIGN(c.heads, keys.count("attention.head_count", kMaxHeads));
+  if (c.arch->latent_attention) return read_latent(keys, c);
   WEIR_ASSIGN(c.kv_heads,
               keys.count_or("attention.head_count_kv", kMaxHeads, static_cast<uint64_t>(c.heads)));
   if (c.heads % c.kv_heads != 0) {
@@ -167,12 +260,12 @@ Status read_heads(const Keys& keys, Config& c) {
   }
   const auto fallback = static_cast<uint64_t>(std::max(1, c.dim / c.heads));
   WEIR_ASSIGN(c.head_dim, keys.count_or("attention.key_length", kMaxHeadDim, fallback));
-  WEIR_ASSIGN(const int32_t value_dim, keys.count_or("attention.value_length", kMaxHeadDim,
-                                                     static_cast<uint64_t>(c.head_dim)));
-  if (value_dim != c.head_dim) {
+  WEIR_ASSIGN(c.value_dim, keys.count_or("attention.value_length", kMaxHeadDim,
+                                         static_cast<uint64_t>(c.head_dim)));
+  if (c.value_dim != c.head_dim) {
     return make_error(ErrorCode::kUnsupported, "{} is {} and {} is {}; weir needs them equal",
                       keys.key("attention.key_length"), c.head_dim,
-                      keys.key("attention.value_length"), value_dim);
+                      keys.key("attention.value_length"), c.value_dim);
   }
   return {};
 }
@@ -195,6 +288,13 @@ Result<Config> read_config(const gguf::File& file) {
   WEIR_ASSIGN(c.dim, keys.count("embedding_length", kMaxDim));
   WEIR_ASSIGN(c.ffn_dim, keys.count("feed_forward_length", kMaxFfnDim));
   WEIR_ASSIGN(c.context_tokens, keys.count("context_length", kMaxContextTokens));
+  // Layers after the others that guess a token ahead; they are not run.
+  WEIR_ASSIGN(const int32_t guessing, keys.count_or_zero("nextn_predict_layers", kMaxLayers, 0));
+  if (guessing >= c.layers) {
+    return make_error(ErrorCode::kCorrupt, "key {} is {}; it must be below the {} layers",
+                      keys.key("nextn_predict_layers"), guessing, c.layers);
+  }
+  c.layers -= guessing;
   WEIR_TRY(read_heads(keys, c));
   const bool rms = c.arch->norm == NormKind::kRms;
   WEIR_ASSIGN(const double epsilon,
@@ -203,6 +303,7 @@ Result<Config> read_config(const gguf::File& file) {
   c.norm_epsilon = static_cast<float>(epsilon);
   WEIR_TRY(read_rope(file, keys, c));
   WEIR_TRY(read_scales(keys, c));
+  if (c.arch->latent_attention) WEIR_TRY(scale_latent_yarn(keys, c));
   WEIR_TRY(read_experts(keys, c));
   const gguf::Tensor* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr) {

@@ -9,6 +9,7 @@
 #include "gguf/file.h"
 #include "kernels/kv_type.h"
 #include "model/architecture.h"
+#include "model/router.h"
 
 namespace weir::model {
 
@@ -32,6 +33,15 @@ struct ExpertConfig {
   int32_t used = 0;            // per token, at most `experts`
   int32_t ffn_dim = 0;         // of one expert
   int32_t shared_ffn_dim = 0;  // of the expert that every token takes; 0: none
+  RouteRule route;
+};
+
+// Multi-head latent attention (model/mla.h); kv_rank == 0: none.
+struct LatentConfig {
+  int32_t q_rank = 0;     // queries are projected through it; 0: directly
+  int32_t kv_rank = 0;    // of the latent that is kept of a token
+  int32_t plain_dim = 0;  // of a query head that is not rotated; RopeConfig::dims more are
+  int32_t value_dim = 0;  // of a head, expanded
 };
 
 struct Config {
@@ -40,9 +50,11 @@ struct Config {
   int32_t layers = 0;
   int32_t dim = 0;  // width of the residual stream
   int32_t ffn_dim = 0;
-  int32_t heads = 0;     // query heads
-  int32_t kv_heads = 0;  // divides heads
-  int32_t head_dim = 0;
+  int32_t heads = 0;      // query heads
+  int32_t kv_heads = 0;   // divides heads
+  int32_t head_dim = 0;   // of a query and a key
+  int32_t value_dim = 0;  // of a value
+  LatentConfig latent;
   int32_t vocab_size = 0;
   int32_t context_tokens = 0;  // trained window, after scaling
   float norm_epsilon = 1e-5F;
@@ -67,11 +79,14 @@ struct Config {
   }
   int32_t q_dim() const { return heads * head_dim; }
   int32_t kv_dim() const { return kv_heads * head_dim; }
+  // What attention gives to its output projection.
+  int32_t attention_dim() const {
+    return heads * (latent.kv_rank > 0 ? latent.value_dim : value_dim);
+  }
   // K and V of one token over all layers.
   uint64_t kv_bytes_per_token(kernels::KvTypes types) const {
-    const auto dims = static_cast<size_t>(head_dim);
-    const uint64_t head =
-        kernels::kv_row_bytes(types.k, dims) + kernels::kv_row_bytes(types.v, dims);
+    const uint64_t head = kernels::kv_row_bytes(types.k, static_cast<size_t>(head_dim)) +
+                          kernels::kv_row_bytes(types.v, static_cast<size_t>(value_dim));
     return static_cast<uint64_t>(layers) * static_cast<uint64_t>(kv_heads) * head;
   }
 };

@@ -47,7 +47,8 @@ class ExpertPass {
         logits[e] = kernels::dot(kernels_, weights_.router.data() + e * dim_, row(t), dim_);
         if (!weights_.router_bias.empty()) logits[e] += weights_.router_bias[e];
       }
-      route(config_.arch->routing, logits, {space_.routes.data() + t * used_, used_});
+      route(config_.expert.route, logits, weights_.choice_bias,
+            {space_.routes.data() + t * used_, used_});
     });
   }
 

@@ -7,6 +7,8 @@
 namespace weir::model {
 namespace {
 
+// Keys and values of latent attention in one tensor, as older files have them.
+constexpr std::string_view kUnsplit = "attn_kv_b.weight";
 constexpr double kMiB = 1024.0 * 1024.0;
 
 double mib(uint64_t bytes) { return static_cast<double>(bytes) / kMiB; }
@@ -19,14 +21,17 @@ Result<uint64_t> loaded_bytes(const gguf::File& file, const gguf::Tensor& t, ker
   if (t.name == "token_embd.weight" && !tied) return uint64_t{0};
   const auto format = kernels::panel_format(t.type);
   if (!format.ok()) return format.error().with_context(fmt::format("tensor {}", t.name));
-  const uint64_t matrices = t.shape.size() == 3 ? t.shape[2] : 1;  // one for each expert
-  return matrices * kernels::packed_bytes(*format, t.shape[1], t.shape[0], isa);
+  const uint64_t matrices = t.shape.size() == 3 ? t.shape[2] : 1;  // of each expert or head
+  const uint64_t packed = matrices * kernels::packed_bytes(*format, t.shape[1], t.shape[0], isa);
+  // The part of keys becomes f32 (weights.cc); how large that is the tensor does not say.
+  return t.name.ends_with(kUnsplit) ? packed + t.elements() * sizeof(float) : packed;
 }
 
 Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
                                      uint64_t kv_tokens, kernels::KvTypes kv_types,
                                      uint64_t step_tokens) {
-  WEIR_TRY(kernels::check_kv_types(kv_types, static_cast<size_t>(config.head_dim)));
+  WEIR_TRY(kernels::check_kv_types(kv_types, static_cast<size_t>(config.head_dim),
+                                   static_cast<size_t>(config.value_dim)));
   Footprint f;
   for (const gguf::Tensor& t : file.tensors()) {
     WEIR_ASSIGN(const uint64_t bytes, loaded_bytes(file, t, isa));
@@ -39,10 +44,16 @@ Result<Footprint> estimate_footprint(const gguf::File& file, const Config& confi
   const uint64_t row =
       static_cast<uint64_t>(config.dim) * 4 + static_cast<uint64_t>(config.q_dim()) * 2 +
       static_cast<uint64_t>(config.kv_dim()) * 2 + static_cast<uint64_t>(config.ffn_dim) * 2;
+  const LatentConfig& l = config.latent;
+  const uint64_t latent =
+      l.kv_rank == 0 ? 0
+                     : static_cast<uint64_t>(l.q_rank) +
+                           static_cast<uint64_t>(config.heads) *
+                               static_cast<uint64_t>(l.plain_dim + config.rope.dims + l.kv_rank);
   const uint64_t experts = static_cast<uint64_t>(config.expert.ffn_dim) +
                            static_cast<uint64_t>(config.expert.shared_ffn_dim) +
                            (config.expert.experts > 0 ? static_cast<uint64_t>(config.dim) * 2 : 0);
-  f.workspace_bytes = step_tokens * ((row + experts) * 5 +
+  f.workspace_bytes = step_tokens * ((row + latent + experts) * 5 +
                                      static_cast<uint64_t>(config.vocab_size) * sizeof(float));
   return f;
 }

@@ -6,6 +6,7 @@
 #include "kernels/matmul.h"
 #include "kernels/ops.h"
 #include "model/experts.h"
+#include "model/mla.h"
 #include "quant/codec.h"
 
 namespace weir::model {
@@ -29,6 +30,7 @@ class ForwardPass {
         dim_(static_cast<size_t>(config_.dim)),
         q_dim_(static_cast<size_t>(config_.q_dim())),
         kv_dim_(static_cast<size_t>(config_.kv_dim())),
+        attention_dim_(static_cast<size_t>(config_.attention_dim())),
         ffn_dim_(static_cast<size_t>(config_.ffn_dim)) {
     attention_.layout = layout;
     attention_.heads = static_cast<size_t>(config_.heads);
@@ -45,7 +47,8 @@ class ForwardPass {
       attend(layer, static_cast<int32_t>(i));
       const size_t rows = i + 1 == weights_.layers.size() ? keep_wanted_rows() : tokens_;
       if (rows == 0) return {};
-      project(layer.o, layer.o_bias, layer.attn_post_norm, w_.attention.data(), q_dim_, rows);
+      project(layer.o, layer.o_bias, layer.attn_post_norm, w_.attention.data(), attention_dim_,
+              rows);
       feed_forward(layer, rows);
       wanted_ = rows;
     }
@@ -103,6 +106,7 @@ class ForwardPass {
     return {};
   }
 
+  bool latent() const { return config_.latent.kv_rank > 0; }
   bool parallel() const { return config_.arch->block == BlockKind::kParallel; }
 
   // The rows of x, normed where the model has a norm here, as the next matmul's input.
@@ -125,8 +129,10 @@ class ForwardPass {
   }
 
   // q: [tokens, heads, head_dim]; k, v: [tokens, kv_heads, head_dim]; q and k normed and rotated.
+  // With latent attention v is part of k.
   void project_qkv(const LayerWeights& layer, int32_t index) {
     normalize(layer.attn_norm, tokens_);
+    if (latent()) return project_latent(kernels_, pool_, config_, layer.latent, w_, tokens_);
     matmul({{&layer.q, w_.q.data(), q_dim_, data_or_null(layer.q_bias)},
             {&layer.k, w_.k.data(), kv_dim_, data_or_null(layer.k_bias)},
             {&layer.v, w_.v.data(), kv_dim_, data_or_null(layer.v_bias)}});
@@ -158,9 +164,11 @@ class ForwardPass {
     attention_.window = config_.windowed(index) ? static_cast<size_t>(config_.window) : 0;
     attention_.sinks = data_or_null(layer.sinks);
     kernels::store_kv(kernels_, pool_, attention_.layout, kv, w_.chunks, w_.k.data(), kv_dim_,
-                      w_.v.data(), kv_dim_);
-    kernels::attention(kernels_, pool_, attention_, kv, w_.chunks, w_.q.data(), q_dim_,
-                       w_.attention.data(), q_dim_);
+                      latent() ? w_.k.data() : w_.v.data(), kv_dim_);
+    float* out = latent() ? w_.latent.mixed.data() : w_.attention.data();
+    kernels::attention(kernels_, pool_, attention_, kv, w_.chunks, w_.q.data(), q_dim_, out,
+                       attention_.heads * attention_.layout.value_dim);
+    if (latent()) expand_latent(kernels_, pool_, config_, layer.latent, w_, tokens_);
   }
 
   // After the last attention only rows that want logits matter: moves them to the front of
@@ -174,8 +182,8 @@ class ForwardPass {
       const size_t first = row - wanted;
       if (first != kept) {
         std::copy_n(w_.x.data() + first * dim_, wanted * dim_, w_.x.data() + kept * dim_);
-        std::copy_n(w_.attention.data() + first * q_dim_, wanted * q_dim_,
-                    w_.attention.data() + kept * q_dim_);
+        std::copy_n(w_.attention.data() + first * attention_dim_, wanted * attention_dim_,
+                    w_.attention.data() + kept * attention_dim_);
         if (parallel()) {
           std::copy_n(w_.hidden.data() + first * ffn_dim_, wanted * ffn_dim_,
                       w_.hidden.data() + kept * ffn_dim_);
@@ -233,7 +241,7 @@ class ForwardPass {
   std::span<const Chunk> batch_;
   std::span<const kernels::KvPools> kv_;
   kernels::AttentionParams attention_;
-  size_t dim_, q_dim_, kv_dim_, ffn_dim_;
+  size_t dim_, q_dim_, kv_dim_, attention_dim_, ffn_dim_;
   size_t tokens_ = 0;  // rows of the step
   size_t wanted_ = 0;  // rows that want logits
 };

@@ -72,12 +72,14 @@ Model::~Model() = default;
 Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool& pool,
                                            const LoadOptions& options) {
   WEIR_ASSIGN(Config config, read_config(file));
-  if (config.head_dim % 16 != 0 || static_cast<size_t>(config.head_dim) > kernels::kMaxHeadDim) {
+  for (const int32_t dim : {config.head_dim, config.value_dim}) {
+    if (dim % 16 == 0 && static_cast<size_t>(dim) <= kernels::kMaxHeadDim) continue;
     return make_error(ErrorCode::kUnsupported,
-                      "the head dimension is {}; weir runs multiples of 16 up to {}",
-                      config.head_dim, kernels::kMaxHeadDim);
+                      "the head dimension is {}; weir runs multiples of 16 up to {}", dim,
+                      kernels::kMaxHeadDim);
   }
-  WEIR_TRY(kernels::check_kv_types(options.kv_types, static_cast<size_t>(config.head_dim)));
+  WEIR_TRY(kernels::check_kv_types(options.kv_types, static_cast<size_t>(config.head_dim),
+                                   static_cast<size_t>(config.value_dim)));
   auto state = std::make_unique<State>(std::move(file), std::move(config), pool, options);
   WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, options.isa, pool,
                                            options.context_tokens, options.progress));
@@ -95,7 +97,8 @@ int32_t Model::max_step_tokens() const { return state_->max_step_tokens; }
 
 kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
   return {page_tokens, static_cast<size_t>(config().kv_heads),
-          static_cast<size_t>(config().head_dim), state_->kv_types};
+          static_cast<size_t>(config().head_dim), static_cast<size_t>(config().value_dim),
+          state_->kv_types};
 }
 
 Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,

@@ -182,7 +182,7 @@ TEST(Footprint, CountsTheBytesThatTheCacheTakes) {
     for (const kernels::KvType v : kernels::kKvTypes) {
       const auto f =
           estimate_footprint(file, config, kernels::Isa::kScalar, 64, {k, v}, 16).value();
-      const kernels::KvLayout page{64, static_cast<size_t>(config.kv_heads), 32, {k, v}};
+      const kernels::KvLayout page{64, static_cast<size_t>(config.kv_heads), 32, 32, {k, v}};
       EXPECT_EQ(f.kv_bytes,
                 (page.k_page_bytes() + page.v_page_bytes()) * static_cast<uint64_t>(config.layers));
     }

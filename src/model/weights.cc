@@ -39,6 +39,9 @@ class Loader {
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
   Status load_fused_qkv(const std::string& prefix, LayerWeights& layer);
   Status load_qkv(const std::string& prefix, LayerWeights& layer);
+  Status load_latent(const std::string& prefix, LatentWeights& latent);
+  Status load_expansion(const std::string& prefix, LatentWeights& latent);
+  Status split_expansion(const std::string& prefix, LatentWeights& latent);
   Result<FeedForward> dense_ffn(const std::string& prefix, const std::string& suffix,
                                 int32_t ffn_dim);
   Result<std::vector<float>> expert_biases(const std::string& name, int32_t n);
@@ -174,6 +177,74 @@ Status Loader::load_qkv(const std::string& p, LayerWeights& w) {
   return {};
 }
 
+Status Loader::load_latent(const std::string& p, LatentWeights& w) {
+  const Config& c = config_;
+  const LatentConfig& l = c.latent;
+  const int32_t q_dim = c.heads * (l.plain_dim + c.rope.dims);
+  if (l.q_rank > 0) {
+    WEIR_ASSIGN(w.q_a, matrix(p + "attn_q_a.weight", l.q_rank, c.dim));
+    WEIR_ASSIGN(w.q_a_norm, vector(p + "attn_q_a_norm.weight", l.q_rank));
+    WEIR_ASSIGN(w.q, matrix(p + "attn_q_b.weight", q_dim, l.q_rank));
+  } else {
+    WEIR_ASSIGN(w.q, matrix(p + "attn_q.weight", q_dim, c.dim));
+  }
+  WEIR_ASSIGN(w.kv_a, matrix(p + "attn_kv_a_mqa.weight", c.head_dim, c.dim));
+  WEIR_ASSIGN(w.kv_a_norm, vector(p + "attn_kv_a_norm.weight", l.kv_rank));
+  return has(p + "attn_kv_b.weight") ? split_expansion(p, w) : load_expansion(p, w);
+}
+
+Status Loader::load_expansion(const std::string& p, LatentWeights& w) {
+  const LatentConfig& l = config_.latent;
+  const int32_t heads = config_.heads;
+  WEIR_ASSIGN(const gguf::Tensor* k_b,
+              checked(p + "attn_k_b.weight", {l.plain_dim, l.kv_rank, heads}));
+  WEIR_ASSIGN(const gguf::Tensor* v_b,
+              checked(p + "attn_v_b.weight", {l.kv_rank, l.value_dim, heads}));
+  const auto rank = static_cast<size_t>(l.kv_rank);
+  const auto value = static_cast<size_t>(l.value_dim);
+  for (size_t h = 0; h < static_cast<size_t>(heads); ++h) {
+    WEIR_ASSIGN(auto absorb, pack(*k_b, h * rank, rank));
+    WEIR_ASSIGN(auto expand, pack(*v_b, h * value, value));
+    w.absorb.push_back(std::move(absorb));
+    w.expand.push_back(std::move(expand));
+  }
+  count();
+  count();
+  return {};
+}
+
+// Files from before the split: of each head the rows of its plain key, then those of its value. The
+// former are wanted transposed, which blocks of a quantized type do not allow: they become f32.
+Status Loader::split_expansion(const std::string& p, LatentWeights& w) {
+  const LatentConfig& l = config_.latent;
+  const auto heads = static_cast<size_t>(config_.heads);
+  const auto rank = static_cast<size_t>(l.kv_rank);
+  const auto plain = static_cast<size_t>(l.plain_dim);
+  const auto value = static_cast<size_t>(l.value_dim);
+  WEIR_ASSIGN(
+      const gguf::Tensor* t,
+      checked(p + "attn_kv_b.weight", {l.kv_rank, config_.heads * (l.plain_dim + l.value_dim)}));
+  const size_t row_bytes = t->data.size() / t->shape[1];
+  std::vector<float> rows(plain * rank);
+  std::vector<float> transposed(rows.size());
+  for (size_t h = 0; h < heads; ++h) {
+    const size_t first = h * (plain + value);
+    WEIR_TRY(quant::decode(t->type, t->data.subspan(first * row_bytes, plain * row_bytes), rows));
+    for (size_t i = 0; i < plain; ++i) {
+      for (size_t r = 0; r < rank; ++r) transposed[r * plain + i] = rows[i * rank + r];
+    }
+    WEIR_ASSIGN(auto absorb, kernels::PackedMatrix::pack(gguf::TensorType::kF32,
+                                                         std::as_bytes(std::span(transposed)), rank,
+                                                         plain, isa_, pool_));
+    packed_bytes_ += absorb.bytes();
+    WEIR_ASSIGN(auto expand, pack(*t, first + plain, value));
+    w.absorb.push_back(std::move(absorb));
+    w.expand.push_back(std::move(expand));
+  }
+  count();
+  return {};
+}
+
 Status Loader::load_attention(const std::string& p, LayerWeights& w) {
   const Config& c = config_;
   if (has(p + "attn_norm_2.weight")) {
@@ -186,8 +257,8 @@ Status Loader::load_attention(const std::string& p, LayerWeights& w) {
   if (c.arch->block == BlockKind::kSandwich || c.arch->block == BlockKind::kPostNorm) {
     WEIR_ASSIGN(w.attn_post_norm, norm(p + "post_attention_norm"));
   }
-  WEIR_TRY(load_qkv(p, w));
-  WEIR_ASSIGN(w.o, matrix(p + "attn_output.weight", c.dim, c.q_dim()));
+  WEIR_TRY(c.arch->latent_attention ? load_latent(p, w.latent) : load_qkv(p, w));
+  WEIR_ASSIGN(w.o, matrix(p + "attn_output.weight", c.dim, c.attention_dim()));
   WEIR_ASSIGN(w.o_bias, bias(p + "attn_output.bias", c.dim, BiasRule::kOptional));
   if (c.arch->sinks) {
     WEIR_ASSIGN(w.sinks, vector(p + "attn_sinks.weight", c.heads));
@@ -257,6 +328,7 @@ Result<ExpertWeights> Loader::experts(const std::string& p) {
   WEIR_TRY(quant::decode(router->type, router->data, w.router));
   count();
   WEIR_ASSIGN(w.router_bias, vector_if_present(p + "ffn_gate_inp.bias", e.experts));
+  WEIR_ASSIGN(w.choice_bias, vector_if_present(p + "exp_probs_b.bias", e.experts));
   WEIR_ASSIGN(const gguf::Tensor* gate,
               shaped(p + "ffn_gate_exps.weight", {dim, e.ffn_dim, e.experts}));
   WEIR_ASSIGN(const gguf::Tensor* up,

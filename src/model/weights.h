@@ -34,11 +34,23 @@ struct FeedForward {
 struct ExpertWeights {
   std::vector<float> router;       // [experts, dim]
   std::vector<float> router_bias;  // [experts], or empty
+  std::vector<float> choice_bias;  // [experts], of route(); or empty
   std::vector<FeedForward> experts;
   FeedForward shared;              // its up is empty where there is none
   std::vector<float> shared_gate;  // [dim]: sigmoid(shared_gate·x) weighs it; or empty
 
   bool empty() const { return experts.empty(); }
+};
+
+// Of multi-head latent attention (model/mla.h).
+struct LatentWeights {
+  kernels::PackedMatrix q_a;                  // [q_rank, dim], or empty
+  std::vector<float> q_a_norm;                // [q_rank], or empty
+  kernels::PackedMatrix q;                    // [heads * (plain_dim + rope dims), q_rank or dim]
+  kernels::PackedMatrix kv_a;                 // [kv_rank + rope dims, dim]
+  std::vector<float> kv_a_norm;               // [kv_rank]
+  std::vector<kernels::PackedMatrix> absorb;  // [heads] of [kv_rank, plain_dim]
+  std::vector<kernels::PackedMatrix> expand;  // [heads] of [value_dim, kv_rank]
 };
 
 struct LayerWeights {
@@ -48,7 +60,8 @@ struct LayerWeights {
   kernels::PackedMatrix q;    // [q_dim, dim]
   kernels::PackedMatrix k;    // [kv_dim, dim]
   kernels::PackedMatrix v;    // [kv_dim, dim]
-  kernels::PackedMatrix o;    // [dim, q_dim]
+  LatentWeights latent;       // in place of q, k and v where the architecture has it
+  kernels::PackedMatrix o;    // [dim, attention_dim]
   std::vector<float> q_bias, k_bias, v_bias, o_bias;
   std::vector<float> sinks;  // [heads], or empty
   FeedForward ffn;           // dense layers

@@ -11,6 +11,26 @@
 
 namespace weir::model {
 
+// Of latent attention (model/mla.h); empty without it.
+struct LatentSpace {
+  LatentSpace() = default;
+  LatentSpace(const Config& c, size_t tokens) {
+    const LatentConfig& l = c.latent;
+    if (l.kv_rank == 0) return;
+    const size_t rows = tokens * static_cast<size_t>(c.heads);
+    q_low.resize(tokens * static_cast<size_t>(l.q_rank));
+    q.resize(rows * static_cast<size_t>(l.plain_dim + c.rope.dims));
+    mixed.resize(rows * static_cast<size_t>(l.kv_rank));
+    heads.resize(static_cast<size_t>(c.heads));
+  }
+
+  std::vector<float> q_low;                 // [tokens, q_rank]
+  std::vector<float> q;                     // [tokens, heads, plain_dim + rope dims]
+  std::vector<float> mixed;                 // [tokens, heads, kv_rank]
+  kernels::Activations low;                 // of q_low
+  std::vector<kernels::Activations> heads;  // [heads]
+};
+
 // All f32, row-major, one row a token of the step.
 struct Workspace {
   Workspace(const Config& c, int32_t max_step_tokens) {
@@ -18,8 +38,9 @@ struct Workspace {
     x.resize(n * static_cast<size_t>(c.dim));
     q.resize(n * static_cast<size_t>(c.q_dim()));
     k.resize(n * static_cast<size_t>(c.kv_dim()));
-    v.resize(n * static_cast<size_t>(c.kv_dim()));
-    attention.resize(n * static_cast<size_t>(c.q_dim()));
+    if (c.latent.kv_rank == 0) v.resize(n * static_cast<size_t>(c.kv_dim()));
+    attention.resize(n * static_cast<size_t>(c.attention_dim()));
+    latent = LatentSpace(c, n);
     const int32_t widest = std::max({c.ffn_dim, c.expert.ffn_dim, c.expert.shared_ffn_dim});
     hidden.resize(n * static_cast<size_t>(widest));
     branch.resize(n * static_cast<size_t>(c.dim));
@@ -37,8 +58,8 @@ struct Workspace {
   std::vector<float> x;          // [tokens, dim] residual stream
   std::vector<float> q;          // [tokens, heads, head_dim]
   std::vector<float> k;          // [tokens, kv_heads, head_dim]
-  std::vector<float> v;          // [tokens, kv_heads, head_dim]
-  std::vector<float> attention;  // [tokens, heads, head_dim]
+  std::vector<float> v;          // [tokens, kv_heads, head_dim]; with latent attention part of k
+  std::vector<float> attention;  // [tokens, attention_dim]
   std::vector<float> hidden;     // [tokens, ffn_dim of the layer or of an expert]
   std::vector<float> branch;     // [tokens, dim] what a part adds, where it is not added at once
   std::vector<float> cos, sin;   // [tokens, rope dims / 2]
@@ -46,6 +67,7 @@ struct Workspace {
   std::vector<float> expert_in;               // [tokens of one expert, dim]
   std::vector<float> expert_out;              // [tokens of one expert, dim]
   std::vector<Route> routes;                  // [tokens, used experts]
+  LatentSpace latent;
   kernels::Activations activations;
   kernels::Activations expert_activations;
   std::vector<kernels::AttentionChunk> chunks;

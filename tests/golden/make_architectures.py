@@ -39,6 +39,17 @@ def small(**changes):
     return {**SMALL, **changes}
 
 
+def latent(**changes):
+    """Multi-head latent attention; the first layer is dense. Every width differs from the others, so that none can stand for another."""
+    return small(**{**dict(num_key_value_heads=4, kv_lora_rank=32, qk_nope_head_dim=24, qk_rope_head_dim=16, v_head_dim=20, first_k_dense_replace=1,
+                           moe_intermediate_size=40, num_experts_per_tok=3, n_shared_experts=1, routed_scaling_factor=1.0, norm_topk_prob=False,
+                           scoring_func="softmax", rms_norm_eps=1e-6), **changes})
+
+
+def yarn_mscale(mscale):
+    return rope("yarn", factor=8.0, original_max_position_embeddings=32, beta_fast=32.0, beta_slow=1.0, mscale=mscale, mscale_all_dim=mscale)
+
+
 # name: (configuration class, model class, arguments)
 SPECS = {
     "llama": (tf.LlamaConfig, tf.LlamaForCausalLM, small(**HEAD16)),
@@ -78,6 +89,13 @@ SPECS = {
     "gpt-oss": (tf.GptOssConfig, tf.GptOssForCausalLM, small(
         **HEAD16, hidden_size=32, intermediate_size=32, num_hidden_layers=4, num_local_experts=4, num_experts_per_tok=2, sliding_window=16,
         **rope("yarn", 150000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=32))),
+    # As DeepSeek-V2-Lite, V2 and V3 are.
+    "deepseek2-lite": (tf.DeepseekV2Config, tf.DeepseekV2ForCausalLM, latent(q_lora_rank=None, n_routed_experts=6, n_shared_experts=2, **yarn_mscale(0.707))),
+    "deepseek2": (tf.DeepseekV2Config, tf.DeepseekV2ForCausalLM, latent(
+        q_lora_rank=24, n_routed_experts=8, n_group=4, topk_group=2, topk_method="group_limited_greedy", routed_scaling_factor=2.5)),
+    "deepseek2-v3": (tf.DeepseekV3Config, tf.DeepseekV3ForCausalLM, latent(
+        q_lora_rank=24, n_routed_experts=8, n_group=4, topk_group=2, norm_topk_prob=True, routed_scaling_factor=2.5, scoring_func="sigmoid",
+        **yarn_mscale(1.0))),
 }
 
 
@@ -85,6 +103,12 @@ def half_kv_attention(module, query, key, value, *args, **kwargs):
     """The family's own attention over keys and values in f16, as weir's cache keeps them."""
     eager = sys.modules[type(module).__module__].eager_attention_forward
     return eager(module, query, key.half().to(key.dtype), value.half().to(value.dtype), *args, **kwargs)
+
+
+def half_latent(module):
+    """The same for latent attention, whose cache holds what keys and values are expanded from."""
+    expand = module.expand_kv
+    module.expand_kv = lambda latent, k_rot: expand(latent.half().to(latent.dtype), k_rot.half().to(k_rot.dtype))
 
 
 AttentionInterface.register("half_kv", half_kv_attention)
@@ -105,6 +129,9 @@ def randomize(model):
             else:
                 p.copy_(noise * (1.3 / p.shape[-1] ** 0.5))
             p.copy_(p.half().float())
+        for name, b in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                b.copy_(0.2 * torch.randn(b.shape, generator=generator))
 
 
 def convert(source, out, llama_cpp):
@@ -124,11 +151,14 @@ def convert(source, out, llama_cpp):
 def make(name, llama_cpp):
     config_class, model_class, arguments = SPECS[name]
     config = config_class(**arguments)
-    config._attn_implementation = "eager" if name == "falcon" else "half_kv"  # Falcon's attention cannot be exchanged
+    latents = name.startswith("deepseek2")
+    config._attn_implementation = "eager" if name == "falcon" or latents else "half_kv"  # Falcon's attention cannot be exchanged
     config._experts_implementation = "eager"
     torch.manual_seed(1)
     model = model_class(config).eval()
     randomize(model)
+    for layer in model.model.layers if latents else []:
+        half_latent(layer.self_attn)
     tokens = torch.randint(3, VOCAB, (1, POSITIONS), generator=torch.Generator().manual_seed(7))
     with tempfile.TemporaryDirectory() as tmp:
         source = pathlib.Path(tmp) / name

@@ -19,7 +19,7 @@ template <typename V>
 struct TileState {
   float q[kMaxTileRows * kRowStride];           // [rows][head_dim], scaled
   float s[kMaxTileRows * kSoftmaxBlockTokens];  // scores, then probabilities
-  float out[kMaxTileRows * kRowStride];         // [rows][head_dim], unnormalised
+  float out[kMaxTileRows * kRowStride];         // [rows][value_dim], unnormalised
   V sum[kMaxTileRows];                          // of probabilities, per lane
   float top[kPaddedRows];                       // running maximum
   float block_top[kPaddedRows];                 // of the current block
@@ -110,17 +110,17 @@ void scores_rows(size_t rows, const float* q, PageView k, size_t head_dim, size_
 }
 
 template <typename V, KvType T, size_t R>
-void values_rows(size_t rows, const float* s, PageView v, size_t head_dim, size_t lo, size_t hi,
+void values_rows(size_t rows, const float* s, PageView v, size_t value_dim, size_t lo, size_t hi,
                  float* out) {
   if constexpr (R > 1) {
-    if (rows < R) return values_rows<V, T, R - 1>(rows, s, v, head_dim, lo, hi, out);
+    if (rows < R) return values_rows<V, T, R - 1>(rows, s, v, value_dim, lo, hi, out);
   }
   constexpr size_t wide = V::kWidth * V::kTileVecs;
-  const size_t row_bytes = value_row_bytes<V, T>(head_dim);
+  const size_t row_bytes = value_row_bytes<V, T>(value_dim);
   size_t d = 0;
-  for (; d + wide <= head_dim; d += wide)
+  for (; d + wide <= value_dim; d += wide)
     values<V, T, R, V::kTileVecs>(s, v, row_bytes, d, lo, hi, out + d);
-  for (; d < head_dim; d += V::kWidth) values<V, T, R, 1>(s, v, row_bytes, d, lo, hi, out + d);
+  for (; d < value_dim; d += V::kWidth) values<V, T, R, 1>(s, v, row_bytes, d, lo, hi, out + d);
 }
 
 // Scores of all rows of the tile against one page of keys, which begins at `slot` of the block.
@@ -142,12 +142,12 @@ struct SlotRange {
 // values() for `rows` rows from row r, in register tiles; every row of them sees `range` of the
 // page that begins at `slot` of the block.
 template <typename V, KvType T>
-void add_values(TileState<V>& t, size_t r, size_t rows, PageView v, size_t head_dim, size_t slot,
+void add_values(TileState<V>& t, size_t r, size_t rows, PageView v, size_t value_dim, size_t slot,
                 SlotRange range) {
   if (range.lo >= range.hi) return;
   for (const size_t end = r + rows; r < end; r += V::kTileRows) {
     const size_t n = end - r < V::kTileRows ? end - r : V::kTileRows;
-    values_rows<V, T, V::kTileRows>(n, t.s + r * kSoftmaxBlockTokens + slot, v, head_dim, range.lo,
+    values_rows<V, T, V::kTileRows>(n, t.s + r * kSoftmaxBlockTokens + slot, v, value_dim, range.lo,
                                     range.hi, t.out + r * kRowStride);
   }
 }
@@ -193,7 +193,7 @@ void softmax_block(TileState<V>& t, const AttentionTile& tile, size_t slots) {
       const V shrink = V::set(t.shrink[r]);
       t.sum[r] = t.sum[r] * shrink;
       float* out = t.out + r * kRowStride;
-      for (size_t d = 0; d < tile.layout.head_dim; d += V::kWidth)
+      for (size_t d = 0; d < tile.layout.value_dim; d += V::kWidth)
         (V::load(out + d) * shrink).store(out + d);
     }
     float* s = t.s + r * kSoftmaxBlockTokens;
@@ -220,7 +220,7 @@ SlotRange page_slots(const TileState<V>& t, size_t r, size_t slot, size_t page_t
 // ascending order.
 template <typename V, KvType T>
 void page_values(TileState<V>& t, const AttentionTile& tile, PageView v, size_t slot) {
-  const size_t hd = tile.layout.head_dim;
+  const size_t dim = tile.layout.value_dim;
   const size_t rows = tile.tokens * tile.group;
   const size_t n = tile.layout.page_tokens;
   size_t lo = 0;
@@ -232,15 +232,15 @@ void page_values(TileState<V>& t, const AttentionTile& tile, PageView v, size_t 
   }
   if (lo >= hi) {
     for (size_t r = 0; r < rows; r += tile.group) {
-      add_values<V, T>(t, r, tile.group, v, hd, slot, page_slots(t, r, slot, n));
+      add_values<V, T>(t, r, tile.group, v, dim, slot, page_slots(t, r, slot, n));
     }
     return;
   }
   for (size_t r = 0; r < rows; r += tile.group)
-    add_values<V, T>(t, r, tile.group, v, hd, slot, {page_slots(t, r, slot, n).lo, lo});
-  add_values<V, T>(t, 0, rows, v, hd, slot, {lo, hi});
+    add_values<V, T>(t, r, tile.group, v, dim, slot, {page_slots(t, r, slot, n).lo, lo});
+  add_values<V, T>(t, 0, rows, v, dim, slot, {lo, hi});
   for (size_t r = 0; r < rows; r += tile.group)
-    add_values<V, T>(t, r, tile.group, v, hd, slot, {hi, page_slots(t, r, slot, n).hi});
+    add_values<V, T>(t, r, tile.group, v, dim, slot, {hi, page_slots(t, r, slot, n).hi});
 }
 
 template <typename V>
@@ -250,10 +250,10 @@ void load_queries(TileState<V>& t, const AttentionTile& tile) {
     for (size_t g = 0; g < tile.group; ++g) {
       const size_t r = i * tile.group + g;
       const float* q = tile.q + i * tile.ldq + g * hd;
-      for (size_t d = 0; d < hd; d += V::kWidth) {
+      for (size_t d = 0; d < hd; d += V::kWidth)
         (V::load(q + d) * V::set(tile.scale)).store(t.q + r * kRowStride + d);
+      for (size_t d = 0; d < tile.layout.value_dim; d += V::kWidth)
         V::zero().store(t.out + r * kRowStride + d);
-      }
       t.sum[r] = V::zero();
       t.top[r] = -__builtin_inff();
     }
@@ -263,15 +263,15 @@ void load_queries(TileState<V>& t, const AttentionTile& tile) {
 
 template <typename V>
 void store_outputs(const TileState<V>& t, const AttentionTile& tile) {
-  const size_t hd = tile.layout.head_dim;
+  const size_t dim = tile.layout.value_dim;
   for (size_t i = 0; i < tile.tokens; ++i) {
     for (size_t g = 0; g < tile.group; ++g) {
       const size_t r = i * tile.group + g;
       float total = reduce_add(t.sum[r]);
       if (tile.sinks != nullptr) total += reduce_max(exp(V::set(tile.sinks[g] - t.top[r])));
       const V scale = V::set(1.0F / total);
-      float* out = tile.out + i * tile.ldo + g * hd;
-      for (size_t d = 0; d < hd; d += V::kWidth) {
+      float* out = tile.out + i * tile.ldo + g * dim;
+      for (size_t d = 0; d < dim; d += V::kWidth) {
         (V::load(t.out + r * kRowStride + d) * scale).store(out + d);
       }
     }
