@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -29,7 +30,9 @@ struct LoadRequest {
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
   kernels::KvTypes kv_types = {};
-  std::string load_type;  // as parse_load_type takes it; empty: as in the files
+  std::string load_type;                  // as parse_load_type takes it; empty: as in the files
+  std::optional<model::Pooling> pooling;  // of embeddings, instead of what the file says
+  bool generates = true;                  // an encoder is an error
 };
 
 // The kernels of this machine, or those that WEIR_ISA names. Errors: those of kernels::choose_isa.
@@ -38,6 +41,9 @@ Result<kernels::Isa> chosen_isa();
 // The argument MODEL, and --load-type, for commands that run a model.
 void add_model_argument(CLI::App* command, std::string& model);
 void add_load_type(CLI::App* command, std::string& load_type);
+
+// --pooling, as parse_pooling takes it.
+void add_pooling_option(CLI::App* command, std::string& pooling);
 
 // Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);

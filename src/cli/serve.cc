@@ -32,6 +32,7 @@ struct Options {
   int threads = 0;
   int64_t kv_tokens = 0;
   KvTypeFlags kv;
+  std::string pooling;
   int32_t drain_timeout_s = 30;
 };
 
@@ -101,6 +102,10 @@ Result<int> serve(Options o) {
   request.threads = o.threads;
   request.step_tokens = o.limits.step_tokens;
   request.kv_tokens = o.kv_tokens;
+  request.generates = false;
+  if (!o.pooling.empty()) {
+    WEIR_ASSIGN(request.pooling, model::parse_pooling(o.pooling));
+  }
   WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
@@ -140,6 +145,7 @@ void add_engine_options(CLI::App* c, Options& o) {
                 "tokens of KV cache over all requests (default: one window)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
   add_kv_type_options(c, o.kv);
+  add_pooling_option(c, o.pooling);
   c->add_option("--step-tokens", l.step_tokens, "tokens of one engine step")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();

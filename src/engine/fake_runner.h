@@ -35,7 +35,8 @@ class FakeRunner final : public Runner {
   // Called before each forward; an error makes the step fail.
   std::function<Status(std::span<const model::Chunk>)> before;
 
-  Status forward(std::span<const model::Chunk> batch, std::span<float> logits) override {
+  Status forward(std::span<const model::Chunk> batch, std::span<float> logits,
+                 std::span<float> /*hidden*/) override {
     ++calls;
     if (before) WEIR_TRY(before(batch));
     size_t row = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/engine.h"
 #include "model/footprint.h"
 #include "os/memory.h"
 
@@ -15,8 +16,11 @@ int64_t choose_kv_tokens(const model::Config& config, const LoadOptions& o,
   if (o.kv_tokens > 0) return o.kv_tokens;
   const auto affordable =
       static_cast<int64_t>(available_bytes / 4 / config.kv_bytes_per_token(o.kv_types));
-  return std::clamp<int64_t>(config.context_tokens, kPageTokens,
-                             std::max<int64_t>(affordable, kPageTokens));
+  // An encoder keeps nothing from step to step. A step's texts begin a page each.
+  const int64_t wanted = config.arch->encoder
+                             ? o.max_step_tokens + int64_t{EngineLimits{}.max_running} * kPageTokens
+                             : config.context_tokens;
+  return std::clamp<int64_t>(wanted, kPageTokens, std::max<int64_t>(affordable, kPageTokens));
 }
 
 // The error of a result that came from a file names that file.
@@ -68,7 +72,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   const auto pages = static_cast<int32_t>((kv_tokens + kPageTokens - 1) / kPageTokens);
   WEIR_ASSIGN(loaded->storage_, kv::KvStorage::allocate(loaded->model_->kv_layout(kPageTokens),
                                                         config.layers, pages));
-  loaded->runner_ = std::make_unique<ModelRunner>(*loaded->model_, *loaded->storage_);
+  loaded->runner_ = std::make_unique<ModelRunner>(*loaded->model_, *loaded->storage_, o.pooling);
   return loaded;
 }
 

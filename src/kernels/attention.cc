@@ -163,6 +163,7 @@ void attention(const Kernels& kernels, ThreadPool& pool, const AttentionParams& 
       tile.scale = params.scale;
       tile.softcap = params.softcap;
       tile.window = params.window;
+      tile.keys = params.causal ? 0 : c.position + c.tokens;
       tile.sinks = params.sinks == nullptr ? nullptr : params.sinks + head;
       tile.q = q + (c.first_row + token) * ldq + head * layout.head_dim;
       tile.ldq = ldq;

@@ -73,6 +73,20 @@ constexpr std::array kArchitectures{
                  .sinks = true,
                  .yarn_truncate = false,
                  .full_every = 2},
+    // all-MiniLM, BGE, E5 and GTE in their first generations are this.
+    Architecture{.name = "bert",
+                 .rope = RopeKind::kNone,
+                 .qkv_bias = BiasRule::kRequired,
+                 .norm = NormKind::kLayer,
+                 .block = BlockKind::kNormAfter,
+                 .activation = Activation::kGelu,
+                 .learned_positions = true,
+                 .encoder = true},
+    Architecture{.name = "nomic-bert",
+                 .rope = RopeKind::kHalves,
+                 .norm = NormKind::kLayer,
+                 .block = BlockKind::kNormAfter,
+                 .encoder = true},
 };
 
 }  // namespace

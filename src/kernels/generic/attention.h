@@ -233,7 +233,8 @@ bool visible_slots(TileState<V>& t, const AttentionTile& tile, size_t page) {
   const size_t begin = page * n;
   bool any = false;
   for (size_t i = 0; i < tile.tokens; ++i) {
-    const size_t end_key = tile.position + i + 1;  // keys [first_key, end_key)
+    // Keys [first_key, end_key).
+    const size_t end_key = tile.keys > 0 ? tile.keys : tile.position + i + 1;
     const size_t first_key = tile.window > 0 && end_key > tile.window ? end_key - tile.window : 0;
     size_t lo = first_key > begin ? first_key - begin : 0;
     size_t hi = end_key > begin ? end_key - begin : 0;
@@ -292,7 +293,8 @@ void attend(const AttentionTile& tile) {
   load_queries<V>(t, tile);
   const KvLayout& layout = tile.layout;
   const size_t rows = tile.tokens * tile.group;
-  const size_t pages = (tile.position + tile.tokens + layout.page_tokens - 1) / layout.page_tokens;
+  const size_t keys = tile.keys > 0 ? tile.keys : tile.position + tile.tokens;
+  const size_t pages = (keys + layout.page_tokens - 1) / layout.page_tokens;
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / layout.page_tokens
                            : 0;
