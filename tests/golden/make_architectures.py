@@ -7,7 +7,7 @@ Needs torch, transformers and the conversion scripts of a llama.cpp source tree 
     python3 tests/golden/make_architectures.py --llama-cpp DIR [NAME...]
 
 CI reads the results and needs none of that. File NAME.gguf; NAME.logits: int32 positions, int32 vocabulary, int32 tokens[positions],
-float32 logits[positions][vocabulary], little endian.
+float32 logits[positions][vocabulary], little endian. Of encoders NAME.hidden instead, the same with the last hidden states for logits.
 """
 import argparse
 import json
@@ -80,6 +80,27 @@ SPECS = {
         **rope("yarn", 150000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=32))),
 }
 
+ENCODER = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4)
+ENCODERS = {
+    "bert": (tf.BertConfig, tf.BertModel, dict(**ENCODER, max_position_embeddings=128)),
+    "nomic-bert": (tf.NomicBertConfig, tf.NomicBertModel, dict(**ENCODER, max_position_embeddings=2048)),
+}
+SPECS |= ENCODERS
+# What the published nomic-bert models have in their configurations beside that, and the conversion asks for.
+NOMIC = dict(architectures=["NomicBertModel"], model_type="nomic_bert", n_embd=64, n_head=4, n_inner=96, n_layer=3, n_positions=8192, vocab_size=VOCAB,
+             activation_function="swiglu", causal=False, qkv_proj_bias=False, mlp_fc1_bias=False, mlp_fc2_bias=False, prenorm=False, rotary_emb_fraction=1.0,
+             rotary_emb_interleaved=False, rotary_emb_scale_base=None, rotary_emb_base=1000, layer_norm_epsilon=1e-12, type_vocab_size=2)
+
+
+def add_encoder_files(source, name):
+    """What sentence-transformers lays beside an encoder: the conversion takes the pooling from it."""
+    (source / "1_Pooling").mkdir()
+    (source / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": name == "bert", "pooling_mode_cls_token": name != "bert"}))
+    (source / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]))
+    if name == "nomic-bert":
+        saved = json.loads((source / "config.json").read_text())
+        (source / "config.json").write_text(json.dumps({**saved, **NOMIC}))
+
 
 def half_kv_attention(module, query, key, value, *args, **kwargs):
     """The family's own attention over keys and values in f16, as weir's cache keeps them."""
@@ -134,16 +155,20 @@ def make(name, llama_cpp):
         source = pathlib.Path(tmp) / name
         model.save_pretrained(source)
         # Gemma's conversion cuts the embedding to the size of the vocabulary that it finds here.
-        vocabulary = {"vocab": {str(i): i for i in range(VOCAB)}}
+        vocabulary = {"vocab": {str(i): i for i in range(VOCAB)}, "type": "WordPiece"}
         (source / "tokenizer.json").write_text(json.dumps({"model": vocabulary, "added_tokens": []}))
+        encoder = name in ENCODERS
+        if encoder:
+            add_encoder_files(source, name)
         convert(source, HERE / f"{name}.gguf", llama_cpp)
     with torch.inference_mode():
-        logits = model.double()(tokens).logits[0].float()
-    with open(HERE / f"{name}.logits", "wb") as f:
-        f.write(struct.pack("<ii", POSITIONS, VOCAB))
+        outputs = model.double()(tokens)
+        logits = (outputs.last_hidden_state if encoder else outputs.logits)[0].float()
+    with open(HERE / f"{name}.{'hidden' if encoder else 'logits'}", "wb") as f:
+        f.write(struct.pack("<ii", POSITIONS, logits.shape[1]))
         f.write(tokens[0].to(torch.int32).numpy().tobytes())
         f.write(logits.numpy().tobytes())
-    print(name, "ok, std of logits", float(logits.std()))
+    print(name, "ok, std of outputs", float(logits.std()))
 
 
 def main():
