@@ -45,15 +45,18 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void print_ready(const Options& o, uint16_t port) {
+void print_ready(const Options& o, uint16_t port, bool encoder) {
   const std::string host =
       o.server.host.find(':') == std::string::npos ? o.server.host : "[" + o.server.host + "]";
   fmt::print("weir: ready http://{}:{} model={}\n", host, port, o.server.model_name);
+  const std::string_view route = encoder ? "embeddings" : "chat/completions";
+  const std::string_view body =
+      encoder ? R"("input":"A weir raises a river.")"
+              : R"("messages":[{"role":"user","content":"Say hello."}],"max_tokens":32)";
   fmt::print(
-      "try: curl -s http://{}:{}/v1/chat/completions -H 'Content-Type: application/json' "
-      "-d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say "
-      "hello.\"}}],\"max_tokens\":32}}'\n",
-      host, port, o.server.model_name);
+      "try: curl -s http://{}:{}/v1/{} -H 'Content-Type: application/json' "
+      "-d '{{\"model\":\"{}\",{}}}'\n",
+      host, port, route, o.server.model_name, body);
   std::fflush(stdout);
 }
 
@@ -130,7 +133,7 @@ Result<int> serve(Options o) {
     fmt::print(stderr, "weir: {}\n", server.error().message);
     return kExitUnavailable;
   }
-  print_ready(o, (*server)->port());
+  print_ready(o, (*server)->port(), model->config().arch->encoder);
   return wait_and_drain(o, signals, engine, **server, log);
 }
 

@@ -66,6 +66,7 @@ class Engine::Impl {
        const EngineLimits& wanted)
       : limits(clamped(wanted, runner)),
         max_context_tokens(window(runner, limits)),
+        trained_context_tokens(runner.max_context_tokens()),
         embedding(runner.embedding()),
         vocab(runner.vocab_size()),
         clock_(clock),
@@ -76,27 +77,26 @@ class Engine::Impl {
 
   // ids: the prompt or a text, as `field` of the request.
   Status check_tokens(const std::vector<int32_t>& ids, const std::string& field) const {
-    if (ids.empty())
-      return param_error(ErrorCode::kInvalidValue, field, "the {} has no tokens", field);
+    if (ids.empty()) return param_error(ErrorCode::kInvalidValue, field, "{} has no tokens", field);
     for (const int32_t id : ids) {
       if (id < 0 || id >= vocab) {
         return param_error(ErrorCode::kInvalidValue, field,
-                           "token {} is outside the vocabulary of {}", id, vocab);
+                           "{}: token {} is outside the vocabulary of {}", field, id, vocab);
       }
     }
     if (limits.max_input_tokens > 0 && std::cmp_greater(ids.size(), limits.max_input_tokens)) {
       return param_error(ErrorCode::kMaxInputTokensExceeded, field,
-                         "the {} has {} tokens; max_input_tokens is {}", field, ids.size(),
+                         "{} has {} tokens; max_input_tokens is {}", field, ids.size(),
                          limits.max_input_tokens);
     }
     return {};
   }
 
-  // The window of an encoder's text: what bounds it, and what would raise it.
+  // What bounds a text.
   std::string window_text() const {
-    if (!embedding.encoder || max_context_tokens < limits.step_tokens)
-      return fmt::format("the model's window is {}", max_context_tokens);
-    return fmt::format("an encoder computes it in one step, of at most {} tokens (step_tokens)",
+    if (!embedding.encoder || max_context_tokens == trained_context_tokens)
+      return fmt::format("the longest text this model takes here has {}", max_context_tokens);
+    return fmt::format("an encoder takes a text in one step, here of at most {} (step_tokens)",
                        max_context_tokens);
   }
 
@@ -120,8 +120,8 @@ class Engine::Impl {
       const std::string field = fmt::format("input[{}]", i);
       WEIR_TRY(check_tokens(q.texts[i], field));
       if (std::cmp_greater(q.texts[i].size(), max_context_tokens)) {
-        return param_error(ErrorCode::kContextLengthExceeded, field, "the {} has {} tokens; {}",
-                           field, q.texts[i].size(), window_text());
+        return param_error(ErrorCode::kContextLengthExceeded, field, "{} has {} tokens; {}", field,
+                           q.texts[i].size(), window_text());
       }
     }
     if (q.prompt_tokens() > limits.max_text_tokens) {
@@ -232,6 +232,7 @@ class Engine::Impl {
 
   const EngineLimits limits;
   const int32_t max_context_tokens;
+  const int32_t trained_context_tokens;
   const EmbeddingTraits embedding;
   const int32_t vocab;
 
