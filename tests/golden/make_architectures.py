@@ -7,7 +7,8 @@ Needs torch, transformers and the conversion scripts of a llama.cpp source tree 
     python3 tests/golden/make_architectures.py --llama-cpp DIR [NAME...]
 
 CI reads the results and needs none of that. File NAME.gguf; NAME.logits: int32 positions, int32 vocabulary, int32 tokens[positions],
-float32 logits[positions][vocabulary], little endian. Of encoders NAME.hidden instead, the same with the last hidden states for logits.
+float32 logits[positions][vocabulary], little endian. Of encoders NAME.hidden instead, the same with the last hidden states for logits. bert has
+a vocabulary as well, and bert.embeddings.json: texts, their ids and their embeddings (mean of the hidden states, of unit length).
 """
 import argparse
 import json
@@ -102,6 +103,26 @@ def add_encoder_files(source, name):
         (source / "config.json").write_text(json.dumps({**saved, **NOMIC}))
 
 
+# Five special tokens, letters that start words and letters that continue them, and a few more: VOCAB in all.
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + c for c in LETTERS), "the", "##er", "weir", ".", ",", "!", "水"]
+TEXTS = ["The weir", "the river, the weir.", "Wäir!", "水水", "a", "", "WATER RUNS OVER THE WEIR, the weir raises the river.", "7 is unknown", "x" * 101]
+
+
+def bert_tokenizer():
+    return tf.BertTokenizer(vocab={piece: i for i, piece in enumerate(PIECES)})
+
+
+def write_embeddings(model, out):
+    tokenizer = bert_tokenizer()
+    rows = []
+    for text in TEXTS:
+        ids = tokenizer(text)["input_ids"]
+        mean = model(torch.tensor([ids])).last_hidden_state[0].mean(0)
+        rows.append({"text": text, "ids": ids, "embedding": [round(x, 7) for x in (mean / mean.norm()).tolist()]})
+    out.write_text(json.dumps(rows, ensure_ascii=False, indent=0) + "\n")
+
+
 def half_kv_attention(module, query, key, value, *args, **kwargs):
     """The family's own attention over keys and values in f16, as weir's cache keeps them."""
     eager = sys.modules[type(module).__module__].eager_attention_forward
@@ -135,7 +156,10 @@ def convert(source, out, llama_cpp):
     from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
     hparams = ModelBase.load_hparams(source, False)
     cls = get_model_class(get_model_architecture(hparams, ModelType.TEXT), mmproj=False)
-    cls.set_vocab = lambda self: None  # the tests feed token ids
+    if hparams["model_type"] == "bert":
+        cls.get_vocab_base_pre = lambda self, tokenizer: "default"
+    else:
+        cls.set_vocab = lambda self: None  # the tests feed token ids
     instance = cls(source, gguf.LlamaFileType.MOSTLY_F16, out, model_name="tiny")
     if hparams["model_type"] == "mistral":  # the conversion leaves it out
         instance.gguf_writer.add_sliding_window(hparams["sliding_window"])
@@ -160,9 +184,13 @@ def make(name, llama_cpp):
         encoder = name in ENCODERS
         if encoder:
             add_encoder_files(source, name)
+        if name == "bert":
+            bert_tokenizer().save_pretrained(source)
         convert(source, HERE / f"{name}.gguf", llama_cpp)
     with torch.inference_mode():
         outputs = model.double()(tokens)
+        if name == "bert":
+            write_embeddings(model, HERE / "bert.embeddings.json")
         logits = (outputs.last_hidden_state if encoder else outputs.logits)[0].float()
     with open(HERE / f"{name}.{'hidden' if encoder else 'logits'}", "wb") as f:
         f.write(struct.pack("<ii", POSITIONS, logits.shape[1]))
