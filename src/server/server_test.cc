@@ -387,5 +387,50 @@ TEST_F(ServerTest, BeyondLoopbackNeedsKeys) {
   EXPECT_EQ(server.error().code, ErrorCode::kUsage);
 }
 
+TEST_F(ServerTest, EmbedsTextsOfAnEncoderAndRefusesToChatWithIt) {
+  runner_.traits = {4, model::Pooling::kMean, true};
+  start();
+  const Json body = parsed(ask(post("/v1/embeddings", R"({"input":["hello","hi"]})")));
+  EXPECT_EQ(body.find("object")->as_string(), "list");
+  ASSERT_EQ(body.find("data")->size(), 2U);
+  EXPECT_EQ(body.find("data")->items()[1].find("embedding")->size(), 4U);
+  EXPECT_EQ(body.find("usage")->find("prompt_tokens")->as_int(),
+            static_cast<int64_t>(tokenizer_->encode("hello", {.add_bos_eos = true}).size() +
+                                 tokenizer_->encode("hi", {.add_bos_eos = true}).size()));
+  EXPECT_EQ(metric("vllm:request_success_total"), 1);
+  EXPECT_EQ(error_code(complete(R"("max_tokens":5)")), "invalid_value");
+  EXPECT_TRUE(eventually([&] { return engine_is_empty(); }));
+}
+
+TEST_F(ServerTest, ADecoderWithoutPoolingDoesNotEmbed) {
+  start();
+  const auto reply = ask(post("/v1/embeddings", R"({"input":"hello"})"));
+  EXPECT_EQ(reply->status, 400);
+  EXPECT_NE(reply->body.find("--pooling"), std::string::npos) << reply->body;
+}
+
+TEST_F(ServerTest, AnEmbeddingsClientThatGoesAwayLeavesNothing) {
+  runner_.traits = {4, model::Pooling::kMean, true};
+  frozen_ = true;
+  start();
+  {
+    TestClient gone = client();
+    gone.send(post("/v1/embeddings", R"({"input":["hello","hi","ho"]})"));
+    EXPECT_TRUE(eventually([&] { return !engine_->idle(); }));
+  }
+  frozen_ = false;
+  EXPECT_TRUE(eventually([&] { return engine_is_empty(); }));
+}
+
+TEST_F(ServerTest, AFailedEmbeddingIsAnInternalError) {
+  runner_.traits = {4, model::Pooling::kMean, true};
+  failing_ = true;
+  start();
+  EXPECT_EQ(error_code(ask(post("/v1/embeddings", R"({"input":["hello","hi"]})"))),
+            "internal_error");
+  failing_ = false;
+  EXPECT_EQ(ask(post("/v1/embeddings", R"({"input":"hello"})"))->status, 200);
+}
+
 }  // namespace
 }  // namespace weir::server
