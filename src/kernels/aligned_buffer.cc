@@ -1,7 +1,9 @@
 #include "kernels/aligned_buffer.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -12,17 +14,18 @@ namespace {
 
 constexpr size_t kLine = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
+// Of an arena. What is not handed out is never touched, so it takes no memory.
+constexpr size_t kChunk = size_t{64} << 20;
+
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 }  // namespace
 
 void AlignedBuffer::Free::operator()(std::byte* p) const {
 #ifdef __linux__
-  if (mapped_bytes > 0) {
-    munmap(p, mapped_bytes);
-    return;
-  }
+  if (owner == Owner::kMapping) munmap(p, mapped_bytes);
 #endif
-  std::free(p);
+  if (owner == Owner::kHeap) std::free(p);
 }
 
 #ifdef __linux__
@@ -49,18 +52,35 @@ AlignedBuffer AlignedBuffer::allocate(size_t bytes) {
   if (bytes > SIZE_MAX / 2) return buffer;
 #ifdef __linux__
   if (bytes >= kHugePage) {
-    const size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-    buffer.memory_ = {map_huge(rounded), Free{rounded}};
+    const size_t rounded = round_up(bytes, kHugePage);
+    buffer.memory_ = {map_huge(rounded), Free{Owner::kMapping, rounded}};
     if (buffer.memory_ != nullptr) buffer.size_ = bytes;
     return buffer;
   }
 #endif
-  const size_t rounded = bytes == 0 ? kLine : (bytes + kLine - 1) / kLine * kLine;
+  const size_t rounded = bytes == 0 ? kLine : round_up(bytes, kLine);
   auto* p = static_cast<std::byte*>(std::aligned_alloc(kLine, rounded));
   if (p == nullptr) return buffer;
   std::memset(p, 0, rounded);
-  buffer.memory_ = {p, Free{0}};
+  buffer.memory_ = {p, Free{Owner::kHeap, 0}};
   buffer.size_ = bytes;
+  return buffer;
+}
+
+AlignedBuffer BufferArena::allocate(size_t bytes) {
+  AlignedBuffer buffer;
+  if (bytes > SIZE_MAX / 2) return buffer;
+  const size_t rounded = round_up(bytes, kLine);
+  if (chunks_.empty() || chunks_.back().size() - used_ < rounded) {
+    AlignedBuffer chunk = AlignedBuffer::allocate(std::max(rounded, kChunk));
+    if (chunk.data() == nullptr) chunk = AlignedBuffer::allocate(rounded);
+    if (chunk.data() == nullptr) return buffer;
+    chunks_.push_back(std::move(chunk));
+    used_ = 0;
+  }
+  buffer.memory_ = {chunks_.back().data() + used_, {AlignedBuffer::Owner::kArena, 0}};
+  buffer.size_ = bytes;
+  used_ += rounded;
   return buffer;
 }
 

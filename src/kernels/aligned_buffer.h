@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace weir::kernels {
+
+class BufferArena;
 
 class AlignedBuffer {
  public:
@@ -28,12 +31,30 @@ class AlignedBuffer {
   }
 
  private:
+  friend class BufferArena;
+  enum class Owner : uint8_t { kHeap, kMapping, kArena };
   struct Free {
-    size_t mapped_bytes;  // 0: from the heap
+    Owner owner;
+    size_t mapped_bytes;  // of kMapping, else 0
     void operator()(std::byte* p) const;
   };
   std::unique_ptr<std::byte, Free> memory_;
   size_t size_ = 0;
+};
+
+// Buffers that live equally long, side by side in few mappings of huge pages: a buffer of less than
+// a huge page has none of its own, and one of more would waste half a huge page. One thread at a
+// time. Its buffers must not outlive it.
+class BufferArena {
+ public:
+  BufferArena() = default;
+
+  // As AlignedBuffer::allocate.
+  AlignedBuffer allocate(size_t bytes);
+
+ private:
+  std::vector<AlignedBuffer> chunks_;
+  size_t used_ = 0;  // bytes of the last chunk
 };
 
 }  // namespace weir::kernels

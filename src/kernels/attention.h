@@ -1,8 +1,8 @@
 // Attention over paged keys and values, causal or over the whole text. Online softmax over blocks
-// of one page, which are aligned to absolute position; the arithmetic of a query row depends on
-// that row, its position and its keys alone (invariant "same bits"), and slots that a row must not
-// see are never multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al. 2023
-// (PagedAttention); page layout: DESIGN section 3.
+// of kSoftmaxBlockTokens keys, which are aligned to absolute position; the arithmetic of a query
+// row depends on that row, its position and its keys alone (invariant "same bits"), and slots that
+// a row must not see are never multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al.
+// 2023 (PagedAttention); page layout: DESIGN section 3.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,10 @@ namespace weir::kernels {
 
 inline constexpr size_t kMaxHeadDim = 512;
 inline constexpr size_t kMaxPageTokens = 64;
+// A multiple of every page size: results do not depend on it.
+inline constexpr size_t kSoftmaxBlockTokens = 64;
 
-// Per layer there is a K pool and a V pool of pages; page p starts at byte p * k_page_bytes() or
-// v_page_bytes().
+// Per layer there is a K pool and a V pool of pages (KvPools).
 //   K page: [kv_heads] of [head_dim][page_tokens], so a vector covers keys. Block types: for each
 //     block of 32 dimensions [page_tokens] scales in f16, then codes: q8_0 [32][page_tokens] int8;
 //     q4_0 [16][page_tokens] bytes, dimensions d (low) and d + 16 (high), code + 8.
@@ -40,10 +41,21 @@ struct KvLayout {
   size_t v_page_bytes() const { return kv_heads * v_head_bytes(); }
 };
 
-// The two pools of one layer, aligned for 16-bit words. Borrowed.
+// The two pools of one layer, aligned for 16-bit words. Borrowed. Page p starts p strides behind k
+// and v.
 struct KvPools {
   std::byte* k = nullptr;
   std::byte* v = nullptr;
+  // Bytes from a page to the next, in both pools: pages of all layers may lie together. 0: the
+  // pages of a pool follow each other, at k_page_bytes() and v_page_bytes().
+  size_t page_stride_bytes = 0;
+
+  size_t k_stride(const KvLayout& layout) const {
+    return page_stride_bytes > 0 ? page_stride_bytes : layout.k_page_bytes();
+  }
+  size_t v_stride(const KvLayout& layout) const {
+    return page_stride_bytes > 0 ? page_stride_bytes : layout.v_page_bytes();
+  }
 };
 
 // A run of consecutive tokens of one sequence; its rows in q, k, v and out begin at first_row.

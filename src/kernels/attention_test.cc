@@ -66,11 +66,16 @@ struct Sequence {
   size_t kv_dim() const { return params.layout.kv_heads * params.layout.head_dim; }
 
   // Runs the sequence in chunks of the given sizes (repeated), each after the one before. Fresh
-  // pages hold NaN.
-  std::vector<float> run(Isa isa, ThreadPool& pool, const std::vector<size_t>& sizes) const {
-    std::vector<std::byte> k_pool((pages.size() + 1) * params.layout.k_page_bytes(), kNanByte);
-    std::vector<std::byte> v_pool((pages.size() + 1) * params.layout.v_page_bytes(), kNanByte);
-    const KvPools pools{k_pool.data(), v_pool.data()};
+  // pages hold NaN. gap_bytes > 0: K and V of a page lie together, the next page that far behind.
+  std::vector<float> run(Isa isa, ThreadPool& pool, const std::vector<size_t>& sizes,
+                         size_t gap_bytes = 0) const {
+    const size_t k_bytes = params.layout.k_page_bytes();
+    const size_t v_bytes = params.layout.v_page_bytes();
+    const size_t stride = k_bytes + v_bytes + gap_bytes;
+    std::vector<std::byte> k_pool((pages.size() + 1) * stride, kNanByte);
+    std::vector<std::byte> v_pool((pages.size() + 1) * v_bytes, kNanByte);
+    const KvPools pools = gap_bytes > 0 ? KvPools{k_pool.data(), k_pool.data() + k_bytes, stride}
+                                        : KvPools{k_pool.data(), v_pool.data()};
     const Kernels& kernels = kernels_for(isa);
     std::vector<float> out(tokens * q_dim(), -1.0F);
     size_t done = 0;
@@ -166,6 +171,18 @@ TEST(Attention, SeesTheWholeTextOfAnEncoder) {
     Sequence s(4, 2, 32, 16, tokens, 20);
     s.params.causal = false;
     expect_near(s, tokens);
+  }
+}
+
+TEST(Attention, DoesNotCareWherePagesLie) {
+  ThreadPool pool(2);
+  for (const KvType type : kKvTypes) {
+    Sequence s(6, 2, 64, 16, 75, 12);
+    s.params.layout.types = {type, type};
+    for (const Isa isa : test::isas()) {
+      EXPECT_EQ(bits(s.run(isa, pool, {20}, 4096)), bits(s.run(isa, pool, {20})))
+          << kv_type_name(type) << " " << isa_name(isa);
+    }
   }
 }
 

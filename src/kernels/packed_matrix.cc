@@ -76,9 +76,9 @@ void put_one_bit(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes,
 }
 
 // Codes that are one unsigned byte each, field by field. The panel's bytes are zero before.
+template <PanelFormat F>
 void put_bit_fields(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes) {
-  const PanelFormat f = s.format;
-  if (low_bits(f) == 2) {
+  if (low_bits(F) == 2) {
     put_two_bits(s, out, row, codes, 0);
   } else {
     uint8_t pairs[kBlock / 2];
@@ -86,35 +86,38 @@ void put_bit_fields(const Shape& s, uint8_t* out, size_t row, const uint8_t* cod
       pairs[k] = static_cast<uint8_t>((codes[k] & 15U) | (codes[k + kBlock / 2] & 15U) << 4);
     put_nibbles(s, out, row, pairs);
   }
-  uint8_t* high = out + low_bytes(f) * s.rows;
-  if (high_bits(f) == 1) put_one_bit(s, high, row, codes, low_bits(f));
-  if (high_bits(f) == 2) put_two_bits(s, high, row, codes, low_bits(f));
+  uint8_t* high = out + low_bytes(F) * s.rows;
+  if (high_bits(F) == 1) put_one_bit(s, high, row, codes, low_bits(F));
+  if (high_bits(F) == 2) put_two_bits(s, high, row, codes, low_bits(F));
 }
 
-void put_block(const Shape& s, std::byte* panel, size_t row, size_t b, const Block& block) {
-  const PanelFormat f = s.format;
-  auto* out = reinterpret_cast<uint8_t*>(panel) + block_offset(f, b) * s.rows;
-  if (f == PanelFormat::kQ8) {
+// Whether an f16 is NaN or infinite.
+bool f16_bad(uint16_t v) { return (v & 0x7c00U) == 0x7c00U; }
+
+// out: where the panel's block begins.
+template <PanelFormat F>
+void put_block(const Shape& s, uint8_t* out, size_t row, bool with_head, const Block& block) {
+  if constexpr (F == PanelFormat::kQ8) {
     put_bytes(s, out, row, block.codes);
-  } else if (bit_fields(f)) {
-    put_bit_fields(s, out, row, block.codes);
+  } else if constexpr (bit_fields(F)) {
+    put_bit_fields<F>(s, out, row, block.codes);
   } else {
     put_nibbles(s, out, row, block.codes);
   }
-  uint8_t* scale = out + code_bytes(f) * s.rows;
-  if (!is_k_quant(f)) {
+  uint8_t* scale = out + code_bytes(F) * s.rows;
+  if constexpr (!is_k_quant(F)) {
     std::memcpy(scale + 2 * row, &block.scale, 2);
-    if (has_min(f)) std::memcpy(scale + 2 * (s.rows + row), &block.min, 2);
+    if (has_min(F)) std::memcpy(scale + 2 * (s.rows + row), &block.min, 2);
     return;
   }
-  for (size_t h = 0; h < scales(f); ++h) {
+  for (size_t h = 0; h < scales(F); ++h) {
     std::memcpy(scale + h * s.rows + row, &block.scales[h], 1);
-    if (has_min(f)) std::memcpy(scale + (scales(f) + h) * s.rows + row, &block.mins[h], 1);
+    if (has_min(F)) std::memcpy(scale + (scales(F) + h) * s.rows + row, &block.mins[h], 1);
   }
-  if (b % kSuperBlock != 0) return;
-  uint8_t* head = out - head_bytes(f) * s.rows;
+  if (!with_head) return;
+  uint8_t* head = out - head_bytes(F) * s.rows;
   std::memcpy(head + 2 * row, &block.scale, 2);
-  if (has_min(f)) std::memcpy(head + 2 * (s.rows + row), &block.min, 2);
+  if (has_min(F)) std::memcpy(head + 2 * (s.rows + row), &block.min, 2);
 }
 
 struct Source {
@@ -128,10 +131,11 @@ bool pack_row_as_q8(const Shape& s, const Source& source, const std::byte* row, 
                     std::byte* panel) {
   std::vector<float> values(s.cols);
   if (!quant::decode(source.type, {row, source.row_bytes}, values).ok()) return false;
-  for (size_t b = 0; b < s.blocks(); ++b) {
+  auto* out = reinterpret_cast<uint8_t*>(panel);
+  for (size_t b = 0; b < s.blocks(); ++b, out += block_bytes(PanelFormat::kQ8) * s.rows) {
     Block block{};
     if (!round_to_q8(values.data() + b * kBlock, &block)) return false;
-    put_block(s, panel, r, b, block);
+    put_block<PanelFormat::kQ8>(s, out, r, false, block);
   }
   return true;
 }
@@ -148,42 +152,113 @@ bool pack_doubles(const Shape& s, const std::byte* row, size_t r, std::byte* pan
   return true;
 }
 
+// exponent: the bits that NaN and infinity have all of. False when there is one.
 template <typename T>
-void pack_floats(const Shape& s, const std::byte* row, size_t r, std::byte* panel) {
+bool pack_floats(const Shape& s, const std::byte* row, size_t r, std::byte* panel, T exponent) {
   auto* out = reinterpret_cast<T*>(panel);
-  for (size_t k = 0; k < s.cols; ++k)
-    std::memcpy(out + k * s.rows + r, row + k * sizeof(T), sizeof(T));
+  bool good = true;
+  for (size_t k = 0; k < s.cols; ++k) {
+    T value;
+    std::memcpy(&value, row + k * sizeof value, sizeof value);
+    out[k * s.rows + r] = value;
+    good &= (value & exponent) != exponent;
+  }
+  return good;
 }
 
+// A row of blocks, each read into a Block first.
+template <PanelFormat F>
 bool pack_blocks(const Shape& s, const std::byte* row, size_t r, std::byte* panel,
                  BlockReader read) {
+  bool good = true;
   for (size_t b = 0; b < s.blocks(); ++b) {
     Block block{};
-    if (!read(row, b, &block)) return false;
-    put_block(s, panel, r, b, block);
+    good &= read(row, b, &block) && !f16_bad(block.scale) && !(has_min(F) && f16_bad(block.min));
+    auto* out = reinterpret_cast<uint8_t*>(panel) + block_offset(F, b) * s.rows;
+    put_block<F>(s, out, r, b % kSuperBlock == 0, block);
   }
-  return true;
+  return good;
 }
 
-// Row r of a panel. False when a value does not fit the panel's format.
+// A row of blocks that are a scale, a min where the format has one, and codes as panels want them
+// (Q4_0, Q4_1, IQ4_NL, Q8_0): half the time of a load to the first token was spent here.
+template <PanelFormat F>
+bool copy_blocks(const Shape& s, const std::byte* row, size_t r, std::byte* panel) {
+  static_assert(!is_k_quant(F) && !bit_fields(F));
+  auto* out = reinterpret_cast<uint8_t*>(panel);
+  const auto* in = reinterpret_cast<const uint8_t*>(row);
+  bool good = true;
+  for (size_t b = 0; b < s.blocks(); ++b) {
+    uint16_t halves[2] = {0, 0};
+    std::memcpy(halves, in, has_min(F) ? 4 : 2);
+    good &= !f16_bad(halves[0]) && !f16_bad(halves[1]);
+    const uint8_t* codes = in + (has_min(F) ? 4 : 2);
+    if constexpr (F == PanelFormat::kQ8) {
+      put_bytes(s, out, r, codes);
+    } else {
+      put_nibbles(s, out, r, codes);
+    }
+    uint8_t* scale = out + code_bytes(F) * s.rows + 2 * r;
+    std::memcpy(scale, &halves[0], 2);
+    if (has_min(F)) std::memcpy(scale + 2 * s.rows, &halves[1], 2);
+    in += block_bytes(F);
+    out += block_bytes(F) * s.rows;
+  }
+  return good;
+}
+
+// A row of a type of blocks.
+bool pack_block_row(const Shape& s, const Source& source, const std::byte* row, size_t r,
+                    std::byte* panel) {
+  const BlockReader read = block_reader(source.type);
+  if (read == nullptr) return pack_row_as_q8(s, source, row, r, panel);
+  switch (source.type) {
+    case TensorType::kQ4_0:
+      return copy_blocks<PanelFormat::kQ4>(s, row, r, panel);
+    case TensorType::kQ4_1:
+      return copy_blocks<PanelFormat::kQ4Min>(s, row, r, panel);
+    case TensorType::kIQ4_NL:
+      return copy_blocks<PanelFormat::kIq4>(s, row, r, panel);
+    case TensorType::kQ8_0:
+      return copy_blocks<PanelFormat::kQ8>(s, row, r, panel);
+    case TensorType::kIQ4_XS:
+      return pack_blocks<PanelFormat::kIq4>(s, row, r, panel, read);
+    case TensorType::kMXFP4:
+      return pack_blocks<PanelFormat::kE2m1>(s, row, r, panel, read);
+    case TensorType::kQ5_0:
+      return pack_blocks<PanelFormat::kQ5>(s, row, r, panel, read);
+    case TensorType::kQ5_1:
+      return pack_blocks<PanelFormat::kQ5Min>(s, row, r, panel, read);
+    case TensorType::kQ2_K:
+      return pack_blocks<PanelFormat::kQ2K>(s, row, r, panel, read);
+    case TensorType::kQ3_K:
+      return pack_blocks<PanelFormat::kQ3K>(s, row, r, panel, read);
+    case TensorType::kQ4_K:
+      return pack_blocks<PanelFormat::kQ4K>(s, row, r, panel, read);
+    case TensorType::kQ5_K:
+      return pack_blocks<PanelFormat::kQ5K>(s, row, r, panel, read);
+    case TensorType::kQ6_K:
+      return pack_blocks<PanelFormat::kQ6K>(s, row, r, panel, read);
+    default:
+      return false;
+  }
+}
+
+// Row r of a panel. False when a value is not finite or does not fit the panel's format.
 bool pack_row(const Shape& s, const Source& source, const std::byte* row, size_t r,
               std::byte* panel) {
   switch (source.type) {
     case TensorType::kF32:
-      pack_floats<uint32_t>(s, row, r, panel);
-      return true;
+      return pack_floats<uint32_t>(s, row, r, panel, 0x7F800000U);
     case TensorType::kF64:
       return pack_doubles(s, row, r, panel);
     case TensorType::kF16:
+      return pack_floats<uint16_t>(s, row, r, panel, 0x7C00U);
     case TensorType::kBF16:
-      pack_floats<uint16_t>(s, row, r, panel);
-      return true;
+      return pack_floats<uint16_t>(s, row, r, panel, 0x7F80U);
     default:
-      break;
+      return pack_block_row(s, source, row, r, panel);
   }
-  const BlockReader read = block_reader(source.type);
-  return read != nullptr ? pack_blocks(s, row, r, panel, read)
-                         : pack_row_as_q8(s, source, row, r, panel);
 }
 
 }  // namespace
@@ -243,7 +318,8 @@ size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa) {
 }
 
 Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::byte> data,
-                                        size_t rows, size_t cols, Isa isa, ThreadPool& pool) {
+                                        size_t rows, size_t cols, Isa isa, ThreadPool& pool,
+                                        BufferArena* arena) {
   WEIR_ASSIGN(const PanelFormat format, panel_format(type));
   const gguf::TypeInfo& info = *gguf::type_info(type);
   const size_t step =
@@ -270,7 +346,7 @@ Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::by
   m.format_ = format;
   m.isa_ = isa;
   const size_t bytes = m.panels() * m.panel_bytes_;
-  m.buffer_ = AlignedBuffer::allocate(bytes);
+  m.buffer_ = arena != nullptr ? arena->allocate(bytes) : AlignedBuffer::allocate(bytes);
   if (m.buffer_.data() == nullptr) {
     return make_error(ErrorCode::kOutOfMemory, "no memory for {} bytes of packed weights", bytes);
   }

@@ -38,16 +38,18 @@ bool is_reencoded(gguf::TensorType type);
 size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa);
 
 // Logical [rows (out), cols (in)]. Immutable after pack(); any thread may read. Movable; owns its
-// memory.
+// memory, unless that is of an arena.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
 
   // data: rows * cols values in the file's format, row-major, any alignment. cols must be a
   // multiple of the type's block (and of 32 for quantized types). Errors: kUnsupported (type),
-  // kCorrupt (size or shape does not fit the type, a scale outside f16), kOutOfMemory.
+  // kCorrupt (size or shape does not fit the type, a value that is NaN or infinite, a scale outside
+  // f16), kOutOfMemory. arena: where the memory comes from, or nullptr.
   static Result<PackedMatrix> pack(gguf::TensorType type, std::span<const std::byte> data,
-                                   size_t rows, size_t cols, Isa isa, ThreadPool& pool);
+                                   size_t rows, size_t cols, Isa isa, ThreadPool& pool,
+                                   BufferArena* arena = nullptr);
 
   bool empty() const { return rows_ == 0; }
   size_t rows() const { return rows_; }

@@ -46,11 +46,14 @@ using MatmulTile = void (*)(const std::byte* panel, size_t cols, const Activatio
 // One tile of attention: query rows of one KV head, over all its pages.
 struct AttentionTile {
   KvLayout layout;
-  const std::byte* k = nullptr;  // page p of this KV head at k + p * k_page_bytes
+  const std::byte* k = nullptr;  // page p of this KV head at k + p * k_stride_bytes
   const std::byte* v = nullptr;
-  size_t k_page_bytes = 0;
-  size_t v_page_bytes = 0;
+  size_t k_stride_bytes = 0;
+  size_t v_stride_bytes = 0;
   const int32_t* pages = nullptr;
+  // Where the worker's next tile will begin, for prefetching; nullptr: unknown.
+  const std::byte* then_k = nullptr;
+  const std::byte* then_v = nullptr;
   size_t position = 0;  // of the first token
   size_t tokens = 0;
   size_t group = 0;  // query heads of this KV head; tokens * group <= kMaxTileRows

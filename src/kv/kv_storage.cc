@@ -6,9 +6,10 @@ namespace weir::kv {
 
 Result<std::unique_ptr<KvStorage>> KvStorage::allocate(const kernels::KvLayout& layout,
                                                        int32_t layers, int32_t pages) {
-  const uint64_t k_bytes = layout.k_page_bytes() * static_cast<uint64_t>(pages);
-  const uint64_t v_bytes = layout.v_page_bytes() * static_cast<uint64_t>(pages);
-  const uint64_t bytes = (k_bytes + v_bytes) * static_cast<uint64_t>(layers);
+  const uint64_t k_bytes = layout.k_page_bytes();
+  const uint64_t v_bytes = layout.v_page_bytes();
+  const uint64_t stride = (k_bytes + v_bytes) * static_cast<uint64_t>(layers);
+  const uint64_t bytes = stride * static_cast<uint64_t>(pages);
   std::unique_ptr<KvStorage> storage(new KvStorage());
   // Anonymous memory is zero; NORESERVE because most of a large cache may never be written.
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -25,7 +26,7 @@ Result<std::unique_ptr<KvStorage>> KvStorage::allocate(const kernels::KvLayout& 
   storage->bytes_ = bytes;
   auto* at = static_cast<std::byte*>(memory);
   for (int32_t l = 0; l < layers; ++l, at += k_bytes + v_bytes)
-    storage->pools_.push_back({at, at + k_bytes});
+    storage->pools_.push_back({at, at + k_bytes, stride});
   return storage;
 }
 

@@ -1,6 +1,7 @@
 // The bytes of the KV cache: for each layer a pool of K pages and a pool of V pages, of the types
-// and laid out as kernels/attention.h says. Memory is reserved at once and becomes resident as
-// pages are first written.
+// and laid out as kernels/attention.h says; [pages][layers][K, V] in memory. Memory is reserved at
+// once and becomes resident as pages are first written: a page of all layers lies together, so that
+// huge pages hold nothing but pages in use and their neighbours.
 #pragma once
 
 #include <cstddef>

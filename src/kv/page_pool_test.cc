@@ -63,23 +63,41 @@ TEST(KvStorage, GivesEveryLayerItsOwnZeroedPools) {
       ASSERT_TRUE(storage.ok());
       const auto pools = (*storage)->pools();
       ASSERT_EQ(pools.size(), 3U);
-      const size_t k_bytes = layout.k_page_bytes() * 5;
-      const size_t v_bytes = layout.v_page_bytes() * 5;
-      EXPECT_EQ((*storage)->bytes(), (k_bytes + v_bytes) * 3);
-      uint8_t mark = 1;
-      for (const kernels::KvPools& p : pools) {
-        for (const auto pool : {std::span(p.k, k_bytes), std::span(p.v, v_bytes)}) {
-          EXPECT_EQ(pool.front(), std::byte{0});
-          EXPECT_EQ(pool.back(), std::byte{0});
-          std::fill(pool.begin(), pool.end(), std::byte{mark++});
+      const size_t k_bytes = layout.k_page_bytes();
+      const size_t v_bytes = layout.v_page_bytes();
+      EXPECT_EQ((*storage)->bytes(), (k_bytes + v_bytes) * 3 * 5);
+      const auto for_each_page = [&](const auto& check) {
+        uint8_t mark = 1;
+        for (const kernels::KvPools& p : pools) {
+          for (size_t i = 0; i < 5; ++i) {
+            check(std::span(p.k + i * p.k_stride(layout), k_bytes), std::byte{mark++});
+            check(std::span(p.v + i * p.v_stride(layout), v_bytes), std::byte{mark++});
+          }
         }
-      }
-      mark = 1;
-      for (const kernels::KvPools& p : pools) {
-        EXPECT_EQ(p.k[k_bytes - 1], std::byte{mark++});
-        EXPECT_EQ(p.v[0], std::byte{mark++});
-      }
+      };
+      for_each_page([](std::span<std::byte> page, std::byte mark) {
+        EXPECT_EQ(page.front(), std::byte{0});
+        EXPECT_EQ(page.back(), std::byte{0});
+        std::fill(page.begin(), page.end(), mark);
+      });
+      for_each_page([](std::span<std::byte> page, std::byte mark) {
+        EXPECT_EQ(page.front(), mark);
+        EXPECT_EQ(page.back(), mark);
+      });
     }
+  }
+}
+
+TEST(KvStorage, KeepsAPageOfAllLayersTogether) {
+  const kernels::KvLayout layout{32, 2, 64, {}};
+  const size_t page = (layout.k_page_bytes() + layout.v_page_bytes()) * 3;
+  const auto storage = KvStorage::allocate(layout, 3, 5);
+  ASSERT_TRUE(storage.ok());
+  const std::byte* base = (*storage)->pools().front().k;
+  for (const kernels::KvPools& p : (*storage)->pools()) {
+    EXPECT_EQ(p.k_stride(layout), page);
+    EXPECT_EQ(p.v_stride(layout), page);
+    EXPECT_LE(static_cast<size_t>(p.v - base) + layout.v_page_bytes(), page);
   }
 }
 

@@ -1,9 +1,10 @@
 #include "model/finite.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstring>
-#include <span>
 
 namespace weir::model {
 namespace {
@@ -43,45 +44,66 @@ constexpr std::array kScalePlaces{
     ScalePlaces{TensorType::kTQ1_0, {52, -1}},  ScalePlaces{TensorType::kTQ2_0, {64, -1}},
 };
 
-Error bad(const gguf::Tensor& t, std::string_view what, uint64_t index) {
-  return make_error(ErrorCode::kCorrupt,
-                    "tensor {}: {} {} is NaN or infinite; the file is damaged or was converted "
-                    "wrongly: download or "
-                    "convert it again",
-                    t.name, what, index);
+constexpr uint64_t kNone = UINT64_MAX;
+
+template <typename IsBad>
+uint64_t find(uint64_t begin, uint64_t end, const IsBad& is_bad) {
+  for (uint64_t i = begin; i < end; ++i) {
+    if (is_bad(i)) return i;
+  }
+  return kNone;
 }
+
+// The first of the elements, or blocks, [begin, end) that is not finite, or kNone. places: of block
+// types.
+uint64_t find_bad(const gguf::Tensor& t, const ScalePlaces* places, uint64_t begin, uint64_t end) {
+  const std::byte* data = t.data.data();
+  switch (t.type) {
+    case TensorType::kF32:
+      return find(begin, end, [&](uint64_t i) { return f32_bad(data + i * 4); });
+    case TensorType::kF16:
+      return find(begin, end, [&](uint64_t i) { return f16_bad(load_u16(data + i * 2)); });
+    case TensorType::kBF16:
+      return find(begin, end, [&](uint64_t i) { return bf16_bad(load_u16(data + i * 2)); });
+    default:
+      break;
+  }
+  const uint64_t block_bytes = gguf::type_info(t.type)->block_bytes;
+  return find(begin, end, [&](uint64_t b) {
+    for (const int offset : places->offsets) {
+      if (offset >= 0 && f16_bad(load_u16(data + b * block_bytes + static_cast<uint64_t>(offset))))
+        return true;
+    }
+    return false;
+  });
+}
+
+// Units of a task: some 100 microseconds.
+constexpr uint64_t kUnits = 1 << 16;
 
 }  // namespace
 
-Status check_finite(const gguf::Tensor& t) {
-  const std::byte* data = t.data.data();
-  if (t.type == TensorType::kF32) {
-    for (uint64_t i = 0; i < t.elements(); ++i) {
-      if (f32_bad(data + i * 4)) return bad(t, "element", i);
+Status check_finite(const gguf::Tensor& t, kernels::ThreadPool& pool) {
+  const bool floats =
+      t.type == TensorType::kF32 || t.type == TensorType::kF16 || t.type == TensorType::kBF16;
+  const auto* places = std::find_if(kScalePlaces.begin(), kScalePlaces.end(),
+                                    [&](const ScalePlaces& p) { return p.type == t.type; });
+  if (!floats && places == kScalePlaces.end()) return {};
+  const uint64_t units =
+      floats ? t.elements() : t.data.size() / gguf::type_info(t.type)->block_bytes;
+  std::atomic<uint64_t> first{kNone};
+  pool.parallel_for((units + kUnits - 1) / kUnits, [&](size_t task, size_t) {
+    const uint64_t begin = task * kUnits;
+    const uint64_t bad = find_bad(t, places, begin, std::min(units, begin + kUnits));
+    uint64_t seen = first.load();
+    while (bad < seen && !first.compare_exchange_weak(seen, bad)) {
     }
-    return {};
-  }
-  if (t.type == TensorType::kF16 || t.type == TensorType::kBF16) {
-    const bool half = t.type == TensorType::kF16;
-    for (uint64_t i = 0; i < t.elements(); ++i) {
-      const uint16_t v = load_u16(data + i * 2);
-      if (half ? f16_bad(v) : bf16_bad(v)) return bad(t, "element", i);
-    }
-    return {};
-  }
-  for (const ScalePlaces& places : kScalePlaces) {
-    if (places.type != t.type) continue;
-    const uint64_t block_bytes = gguf::type_info(t.type)->block_bytes;
-    for (uint64_t b = 0; b < t.data.size() / block_bytes; ++b) {
-      for (const int offset : places.offsets) {
-        if (offset >= 0 &&
-            f16_bad(load_u16(data + b * block_bytes + static_cast<uint64_t>(offset)))) {
-          return bad(t, "the scale of block", b);
-        }
-      }
-    }
-  }
-  return {};
+  });
+  if (first.load() == kNone) return {};
+  return make_error(ErrorCode::kCorrupt,
+                    "tensor {}: {} {} is NaN or infinite; the file is damaged or was converted "
+                    "wrongly: download or convert it again",
+                    t.name, floats ? "element" : "the scale of block", first.load());
 }
 
 }  // namespace weir::model

@@ -26,6 +26,9 @@ class Loader {
   Result<Weights> load();
 
  private:
+  // The tensor, which is there and has this shape.
+  Result<const gguf::Tensor*> shaped(const std::string& name, std::initializer_list<int32_t> shape);
+  // And is finite, as far as that is not found out by packing it.
   Result<const gguf::Tensor*> checked(const std::string& name,
                                       std::initializer_list<int32_t> shape);
   Result<std::vector<float>> vector(const std::string& name, int32_t n);
@@ -57,13 +60,14 @@ class Loader {
   kernels::ThreadPool& pool_;
   int32_t context_tokens_;
   const std::function<void(size_t, size_t)>& progress_;
+  kernels::BufferArena arena_;
   size_t done_ = 0;
   uint64_t packed_bytes_ = 0;
 };
 
 // shape: in file order, the contiguous dimension first.
-Result<const gguf::Tensor*> Loader::checked(const std::string& name,
-                                            std::initializer_list<int32_t> shape) {
+Result<const gguf::Tensor*> Loader::shaped(const std::string& name,
+                                           std::initializer_list<int32_t> shape) {
   const gguf::Tensor* t = file_.find_tensor(name);
   if (t == nullptr) {
     return make_error(
@@ -76,7 +80,13 @@ Result<const gguf::Tensor*> Loader::checked(const std::string& name,
     return make_error(ErrorCode::kCorrupt, "tensor {} has shape [{}]; the metadata asks for [{}]",
                       name, fmt::join(t->shape, ", "), fmt::join(wanted, ", "));
   }
-  WEIR_TRY(check_finite(*t));
+  return t;
+}
+
+Result<const gguf::Tensor*> Loader::checked(const std::string& name,
+                                            std::initializer_list<int32_t> shape) {
+  WEIR_ASSIGN(const gguf::Tensor* t, shaped(name, shape));
+  WEIR_TRY(check_finite(*t, pool_));
   return t;
 }
 
@@ -117,15 +127,19 @@ Result<kernels::PackedMatrix> Loader::pack(const gguf::Tensor& t, size_t first, 
   size_t all = 1;
   for (size_t i = 1; i < t.shape.size(); ++i) all *= t.shape[i];
   const size_t row_bytes = t.data.size() / all;
-  auto packed = kernels::PackedMatrix::pack(
-      t.type, t.data.subspan(first * row_bytes, rows * row_bytes), rows, t.shape[0], isa_, pool_);
-  if (!packed.ok()) return packed.error().with_context(fmt::format("tensor {}", t.name));
+  auto packed =
+      kernels::PackedMatrix::pack(t.type, t.data.subspan(first * row_bytes, rows * row_bytes), rows,
+                                  t.shape[0], isa_, pool_, &arena_);
+  if (!packed.ok()) {
+    WEIR_TRY(check_finite(t, pool_));  // says which element it is
+    return packed.error().with_context(fmt::format("tensor {}", t.name));
+  }
   packed_bytes_ += packed->bytes();
   return packed;
 }
 
 Result<kernels::PackedMatrix> Loader::matrix(const std::string& name, int32_t rows, int32_t cols) {
-  WEIR_ASSIGN(const gguf::Tensor* t, checked(name, {cols, rows}));
+  WEIR_ASSIGN(const gguf::Tensor* t, shaped(name, {cols, rows}));
   WEIR_ASSIGN(auto packed, pack(*t, 0, static_cast<size_t>(rows)));
   count();
   return packed;
@@ -136,7 +150,7 @@ Status Loader::load_fused_qkv(const std::string& p, LayerWeights& w) {
   const auto q = static_cast<size_t>(config_.q_dim());
   const auto kv = static_cast<size_t>(config_.kv_dim());
   const int32_t all = config_.q_dim() + 2 * config_.kv_dim();
-  WEIR_ASSIGN(const gguf::Tensor* t, checked(p + "attn_qkv.weight", {config_.dim, all}));
+  WEIR_ASSIGN(const gguf::Tensor* t, shaped(p + "attn_qkv.weight", {config_.dim, all}));
   WEIR_ASSIGN(w.q, pack(*t, 0, q));
   WEIR_ASSIGN(w.k, pack(*t, q, kv));
   WEIR_ASSIGN(w.v, pack(*t, q + kv, kv));
@@ -210,7 +224,7 @@ Result<FeedForward> Loader::dense_ffn(const std::string& p, const std::string& s
                      up->shape[1] == 2 * static_cast<uint64_t>(ffn_dim);
   if (fused) {
     const auto n = static_cast<size_t>(ffn_dim);
-    WEIR_ASSIGN(const gguf::Tensor* both, checked(up->name, {c.dim, 2 * ffn_dim}));
+    WEIR_ASSIGN(const gguf::Tensor* both, shaped(up->name, {c.dim, 2 * ffn_dim}));
     WEIR_ASSIGN(f.gate, pack(*both, 0, n));
     WEIR_ASSIGN(f.up, pack(*both, n, n));
     count();
@@ -250,11 +264,11 @@ Result<ExpertWeights> Loader::experts(const std::string& p) {
   count();
   WEIR_ASSIGN(w.router_bias, vector_if_present(p + "ffn_gate_inp.bias", e.experts));
   WEIR_ASSIGN(const gguf::Tensor* gate,
-              checked(p + "ffn_gate_exps.weight", {dim, e.ffn_dim, e.experts}));
+              shaped(p + "ffn_gate_exps.weight", {dim, e.ffn_dim, e.experts}));
   WEIR_ASSIGN(const gguf::Tensor* up,
-              checked(p + "ffn_up_exps.weight", {dim, e.ffn_dim, e.experts}));
+              shaped(p + "ffn_up_exps.weight", {dim, e.ffn_dim, e.experts}));
   WEIR_ASSIGN(const gguf::Tensor* down,
-              checked(p + "ffn_down_exps.weight", {e.ffn_dim, dim, e.experts}));
+              shaped(p + "ffn_down_exps.weight", {e.ffn_dim, dim, e.experts}));
   WEIR_ASSIGN(const auto gate_bias, expert_biases(p + "ffn_gate_exps.bias", e.ffn_dim));
   WEIR_ASSIGN(const auto up_bias, expert_biases(p + "ffn_up_exps.bias", e.ffn_dim));
   WEIR_ASSIGN(const auto down_bias, expert_biases(p + "ffn_down_exps.bias", dim));
@@ -310,7 +324,10 @@ Status Loader::load_ffn(const std::string& p, LayerWeights& w) {
 
 Status Loader::load_head(Weights& weights) {
   const Config& c = config_;
-  WEIR_ASSIGN(weights.embedding, checked("token_embd.weight", {c.dim, c.vocab_size}));
+  const bool tied = !c.arch->encoder && !has("output.weight");
+  const auto embedding = tied ? shaped("token_embd.weight", {c.dim, c.vocab_size})
+                              : checked("token_embd.weight", {c.dim, c.vocab_size});
+  WEIR_ASSIGN(weights.embedding, embedding);
   if (!quant::can_decode(weights.embedding->type)) {
     return make_error(ErrorCode::kUnsupported,
                       "tensor token_embd.weight: type {} is not supported yet",
@@ -320,7 +337,6 @@ Status Loader::load_head(Weights& weights) {
   if (c.arch->encoder) {
     WEIR_TRY(load_encoder_embedding(weights));
   } else {
-    const bool tied = !has("output.weight");
     WEIR_ASSIGN(weights.output,
                 matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
     file_.done_with("output.weight");
@@ -383,6 +399,7 @@ Result<Weights> Loader::load() {
     file_.done_with(prefix);
   }
   weights.packed_bytes = packed_bytes_;
+  weights.arena = std::move(arena_);
   return weights;
 }
 

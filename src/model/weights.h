@@ -56,6 +56,7 @@ struct LayerWeights {
 };
 
 struct Weights {
+  kernels::BufferArena arena;  // of all packed matrices
   const gguf::Tensor* embedding =
       nullptr;  // [vocab, dim] in the file's mapping; rows are decoded as needed
   const gguf::Tensor* positions = nullptr;  // [context, dim] in the mapping, or nullptr

@@ -30,24 +30,38 @@ Result<std::unique_ptr<Tokenizer>> BpeTokenizer::create(
   std::unique_ptr<BpeTokenizer> t(new BpeTokenizer(std::move(vocabulary)));
   const Vocabulary& v = t->vocabulary();
   t->symbols_ = PieceMap(static_cast<size_t>(v.size()));
+  const auto text_of = [&t](int32_t symbol) { return t->symbol_bytes(symbol); };
+  std::string scratch;
   for (int32_t id = 0; id < v.size(); ++id) {
-    if (!v.is_text(id) || v.bytes(id).empty() || !decode_byte_level(v.piece(id))) continue;
-    t->symbols_.insert(v.bytes(id), id);  // of two spellings of the same bytes the first counts
+    scratch.clear();
+    if (!v.is_text(id) || v.bytes(id).empty() || !decode_byte_level(v.piece(id), scratch)) continue;
+    // Of two spellings of the same bytes the first counts.
+    t->symbols_.insert(v.bytes(id), id, text_of);
   }
   WEIR_TRY(t->read_merges(file));
   for (size_t byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
-    t->byte_symbol_[byte] = t->symbols_.find(std::string_view(&c, 1));
+    t->byte_symbol_[byte] = t->find_symbol(std::string_view(&c, 1));
   }
   return std::unique_ptr<Tokenizer>(std::move(t));
 }
 
-int32_t BpeTokenizer::intern(std::string&& bytes) {
-  const int32_t known = symbols_.find(bytes);
+std::string_view BpeTokenizer::symbol_bytes(int32_t symbol) const {
+  const int32_t tokens = vocab_size();
+  return symbol < tokens ? vocabulary().bytes(symbol)
+                         : extra_[static_cast<size_t>(symbol - tokens)];
+}
+
+int32_t BpeTokenizer::find_symbol(std::string_view bytes) const {
+  return symbols_.find(bytes, [this](int32_t symbol) { return symbol_bytes(symbol); });
+}
+
+int32_t BpeTokenizer::intern(std::string_view bytes) {
+  const int32_t known = find_symbol(bytes);
   if (known != PieceMap::kNone) return known;
   const auto symbol = vocab_size() + static_cast<int32_t>(extra_.size());
-  extra_.push_back(std::make_unique<const std::string>(std::move(bytes)));
-  symbols_.insert(*extra_.back(), symbol);
+  extra_.push_back(bytes);
+  symbols_.insert(bytes, symbol, [this](int32_t s) { return symbol_bytes(s); });
   return symbol;
 }
 
@@ -75,24 +89,29 @@ Status BpeTokenizer::read_merges(const gguf::File& file) {
   size_t slots = 16;
   while (slots < 2 * merges.size()) slots *= 2;
   merges_.assign(slots, Slot{});
+  std::string both;  // the bytes of a merge
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const std::string_view text = merges[rank];
     const size_t space = text.find(' ', 1);
-    std::optional<std::string> left, right;
-    if (!text.empty() && space != std::string_view::npos && space + 1 < text.size()) {
-      left = decode_byte_level(text.substr(0, space));
-      right = decode_byte_level(text.substr(space + 1));
+    both.clear();
+    size_t left_bytes = 0;
+    bool good = !text.empty() && space != std::string_view::npos && space + 1 < text.size() &&
+                decode_byte_level(text.substr(0, space), both);
+    if (good) {
+      left_bytes = both.size();
+      good = decode_byte_level(text.substr(space + 1), both);
     }
-    if (!left || !right) {
+    if (!good) {
       return make_error(
           ErrorCode::kCorrupt,
           "{}[{}] is '{}'; a merge is two pieces of byte-level text with one space between",
           kMergesKey, rank, replace_invalid_utf8(text.substr(0, 80)));
     }
-    const int32_t merged = intern(*left + *right);
-    const int32_t l = intern(std::move(*left));
-    const int32_t r = intern(std::move(*right));
-    add_merge(l, r, {static_cast<uint32_t>(rank), merged});
+    const std::string_view merged = both;
+    const int32_t symbol = intern(merged);
+    const int32_t left = intern(merged.substr(0, left_bytes));
+    const int32_t right = intern(merged.substr(left_bytes));
+    add_merge(left, right, {static_cast<uint32_t>(rank), symbol});
   }
   return {};
 }
@@ -116,7 +135,7 @@ void BpeTokenizer::append(int32_t symbol, std::string_view bytes, std::vector<in
 void BpeTokenizer::encode_word(std::string_view word, Merger& merger,
                                std::vector<int32_t>& out) const {
   if (pre_->ignores_merges) {
-    const int32_t id = symbols_.find(word);
+    const int32_t id = find_symbol(word);
     if (id >= 0 && id < vocab_size()) {
       out.push_back(id);
       return;

@@ -31,7 +31,9 @@ class BpeTokenizer final : public Tokenizer {
   void encode_word(std::string_view word, Merger& merger, std::vector<int32_t>& out) const;
   void append(int32_t symbol, std::string_view bytes, std::vector<int32_t>& out) const;
   Status read_merges(const gguf::File& file);
-  int32_t intern(std::string&& bytes);
+  int32_t intern(std::string_view bytes);
+  std::string_view symbol_bytes(int32_t symbol) const;
+  int32_t find_symbol(std::string_view bytes) const;
   void add_merge(int32_t left, int32_t right, Merge merge);
   Merge find_merge(int32_t left, int32_t right) const;
 
@@ -45,7 +47,7 @@ class BpeTokenizer final : public Tokenizer {
   // Symbols: token ids, and from vocab_size() on the strings that only merges name. -1 is no
   // symbol.
   PieceMap symbols_;
-  std::vector<std::unique_ptr<const std::string>> extra_;
+  PieceList extra_;
   std::array<int32_t, 256> byte_symbol_;  // symbol of a lone byte, or -1
   std::vector<Slot> merges_;              // open addressing, a power of two, at most half full
 };

@@ -1,14 +1,43 @@
-// A hash table from pieces of text to small integers, read far more often than written. The strings
-// are borrowed: they must outlive the map. Any thread may read.
+// Pieces of text in little memory: a list of them, and a hash table from pieces to small integers,
+// read far more often than written. Any thread may read.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <cstring>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace weir::text {
 
+// Strings side by side, numbered from 0.
+class PieceList {
+ public:
+  void reserve(size_t pieces, size_t bytes) {
+    ends_.reserve(pieces);
+    bytes_.reserve(bytes);
+  }
+  size_t size() const { return ends_.size(); }
+  // Precondition: i < size(). Valid until the next change.
+  std::string_view operator[](size_t i) const {
+    const size_t begin = i == 0 ? 0 : ends_[i - 1];
+    return std::string_view(bytes_).substr(begin, ends_[i] - begin);
+  }
+  void push_back(std::string_view piece) {
+    bytes_.append(piece);
+    finish();
+  }
+  // A piece written in place: text appended to open() becomes one with finish().
+  std::string& open() { return bytes_; }
+  void finish() { ends_.push_back(bytes_.size()); }
+
+ private:
+  std::string bytes_;
+  std::vector<size_t> ends_;
+};
+
+// The map keeps values and hashes, no text: whoever calls says what the piece of a value is, by a
+// function text_of(value) that always says the same.
 class PieceMap {
  public:
   static constexpr int32_t kNone = -1;
@@ -17,22 +46,21 @@ class PieceMap {
   explicit PieceMap(size_t expected = 0) { resize(expected); }
 
   // The value of `piece`, or kNone.
-  int32_t find(std::string_view piece) const {
+  template <typename TextOf>
+  int32_t find(std::string_view piece, const TextOf& text_of) const {
     if (piece.size() > longest_) return kNone;
-    for (size_t slot = hash(piece) & mask_;; slot = (slot + 1) & mask_) {
-      if (slots_[slot].value == kNone) return kNone;
-      if (slots_[slot].piece == piece) return slots_[slot].value;
-    }
+    return slots_[place(hash(piece), piece, text_of)].value;
   }
 
-  // Adds a piece; false, and no change, when it is there already. Precondition: value >= 0.
-  bool insert(std::string_view piece, int32_t value) {
+  // Adds a piece; false, and no change, when it is there already. Precondition: value >= 0;
+  // text_of is asked for earlier values only.
+  template <typename TextOf>
+  bool insert(std::string_view piece, int32_t value, const TextOf& text_of) {
     if (2 * (size_ + 1) > slots_.size()) resize(slots_.size());
-    size_t slot = hash(piece) & mask_;
-    for (; slots_[slot].value != kNone; slot = (slot + 1) & mask_) {
-      if (slots_[slot].piece == piece) return false;
-    }
-    slots_[slot] = {piece, value};
+    const uint32_t h = hash(piece);
+    Slot& slot = slots_[place(h, piece, text_of)];
+    if (slot.value != kNone) return false;
+    slot = {h, value};
     ++size_;
     if (piece.size() > longest_) longest_ = piece.size();
     return true;
@@ -43,11 +71,51 @@ class PieceMap {
 
  private:
   struct Slot {
-    std::string_view piece;
+    uint32_t hash = 0;
     int32_t value = kNone;
   };
 
-  static size_t hash(std::string_view piece) { return std::hash<std::string_view>()(piece); }
+  // Eight bytes a step, each folded in by a multiplication whose halves are added (as wyhash does).
+  static uint32_t hash(std::string_view piece) {
+    uint64_t h = 0x9E3779B97F4A7C15u ^ piece.size();
+    const char* p = piece.data();
+    size_t left = piece.size();
+    for (; left > 8; left -= 8, p += 8) h = mix(h ^ load(p, 8));
+    return static_cast<uint32_t>(mix(h ^ load(p, left)) >> 32);
+  }
+  // n <= 8 bytes.
+  static uint64_t load(const char* p, size_t n) {
+    uint64_t v = 0;
+    if (n == 8) {
+      std::memcpy(&v, p, 8);
+    } else if (n >= 4) {
+      uint32_t low;
+      uint32_t high;
+      std::memcpy(&low, p, 4);
+      std::memcpy(&high, p + n - 4, 4);
+      v = uint64_t{high} << 32 | low;
+    } else if (n > 0) {
+      const auto at = [&](size_t i) { return uint64_t{static_cast<uint8_t>(p[i])}; };
+      v = at(0) << 16 | at(n / 2) << 8 | at(n - 1);
+    }
+    return v;
+  }
+  static uint64_t mix(uint64_t x) {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(x) * 0xA0761D6478BD642Fu;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  }
+
+  // The slot of `piece`, or the free one where it would stand.
+  template <typename TextOf>
+  size_t place(uint32_t h, std::string_view piece, const TextOf& text_of) const {
+    size_t slot = h & mask_;
+    while (slots_[slot].value != kNone &&
+           (slots_[slot].hash != h || text_of(slots_[slot].value) != piece)) {
+      slot = (slot + 1) & mask_;
+    }
+    return slot;
+  }
 
   // Slots for `pieces` at a load of one half at most.
   void resize(size_t pieces) {
@@ -58,7 +126,7 @@ class PieceMap {
     mask_ = count - 1;
     for (const Slot& s : old) {
       if (s.value == kNone) continue;
-      size_t slot = hash(s.piece) & mask_;
+      size_t slot = s.hash & mask_;
       while (slots_[slot].value != kNone) slot = (slot + 1) & mask_;
       slots_[slot] = s;
     }

@@ -35,7 +35,7 @@ SpmTokenizer::SpmTokenizer(std::unique_ptr<const Vocabulary> vocab) : Tokenizer(
   }
   for (int32_t id = 0; id < v.size(); ++id) {
     if (v.is_text(id)) {
-      tokens_.insert(v.piece(id), id);
+      tokens_.insert(v.piece(id), id, [&v](int32_t i) { return v.piece(i); });
       if (next_word(v.piece(id), 0) != v.piece(id).size()) words_apart_ = false;
     }
     if (v.kind(id) == TokenKind::kByte) byte_token_[static_cast<uint8_t>(v.bytes(id)[0])] = id;
@@ -45,6 +45,10 @@ SpmTokenizer::SpmTokenizer(std::unique_ptr<const Vocabulary> vocab) : Tokenizer(
 Result<std::unique_ptr<Tokenizer>> SpmTokenizer::create(
     std::unique_ptr<const Vocabulary> vocabulary) {
   return std::unique_ptr<Tokenizer>(new SpmTokenizer(std::move(vocabulary)));
+}
+
+int32_t SpmTokenizer::find_token(std::string_view piece) const {
+  return tokens_.find(piece, [this](int32_t id) { return vocabulary().piece(id); });
 }
 
 void SpmTokenizer::encode_text(std::string_view text, bool after_special,
@@ -74,12 +78,12 @@ void SpmTokenizer::encode_stretch(std::string_view all, Merger& merger,
   symbols.clear();
   for (size_t at = 0; at < all.size();) {
     const size_t length = decode_utf8(all, at).length;
-    symbols.push_back({tokens_.find(all.substr(at, length)), static_cast<uint32_t>(at),
+    symbols.push_back({find_token(all.substr(at, length)), static_cast<uint32_t>(at),
                        static_cast<uint32_t>(at + length)});
     at += length;
   }
   merger.merge([&](const Merger::Symbol& left, const Merger::Symbol& right) -> Merge {
-    const int32_t id = tokens_.find(all.substr(left.begin, right.end - left.begin));
+    const int32_t id = find_token(all.substr(left.begin, right.end - left.begin));
     if (id < 0) return {};
     return {priority_[static_cast<size_t>(id)], id};
   });

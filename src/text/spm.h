@@ -24,6 +24,7 @@ class SpmTokenizer final : public Tokenizer {
   explicit SpmTokenizer(std::unique_ptr<const Vocabulary> vocabulary);
   void encode_text(std::string_view text, bool after_special,
                    std::vector<int32_t>& out) const override;
+  int32_t find_token(std::string_view piece) const;
   void encode_stretch(std::string_view marked, Merger& merger, std::vector<int32_t>& out) const;
 
   PieceMap tokens_;                 // text tokens only

@@ -41,9 +41,7 @@ constexpr std::array<int16_t, 0x144> make_byte_table() {
 
 constexpr std::array<int16_t, 0x144> kByteOfCodepoint = make_byte_table();
 
-std::string replace_space_marks(std::string_view piece) {
-  std::string out;
-  out.reserve(piece.size());
+void replace_space_marks(std::string_view piece, std::string& out) {
   while (!piece.empty()) {
     const size_t at = piece.find(kSpaceMark);
     out.append(piece.substr(0, at));
@@ -51,7 +49,6 @@ std::string replace_space_marks(std::string_view piece) {
     out.push_back(' ');
     piece.remove_prefix(at + kSpaceMark.size());
   }
-  return out;
 }
 
 // The byte of "<0x0A>", or -1.
@@ -76,22 +73,30 @@ int byte_of_piece(std::string_view piece) {
 
 }  // namespace
 
-std::optional<std::string> decode_byte_level(std::string_view piece) {
-  std::string out;
-  out.reserve(piece.size());
-  for (size_t at = 0; at < piece.size();) {
-    const Utf8Char c = decode_utf8(piece, at);
-    if (!c.valid || c.codepoint >= kByteOfCodepoint.size()) return std::nullopt;
-    const int16_t byte = kByteOfCodepoint[c.codepoint];
-    if (byte < 0) return std::nullopt;
-    out.push_back(static_cast<char>(byte));
-    at += c.length;
+bool decode_byte_level(std::string_view piece, std::string& out) {
+  const size_t before = out.size();
+  out.resize(before + piece.size());  // at most: a character spells one byte
+  char* to = out.data() + before;
+  bool good = true;
+  for (size_t at = 0; at < piece.size() && good;) {
+    // All of the alphabet has one or two bytes in UTF-8.
+    uint32_t codepoint = static_cast<uint8_t>(piece[at++]);
+    if (codepoint >= 0x80) {
+      const uint32_t next = at < piece.size() ? static_cast<uint8_t>(piece[at++]) : 0;
+      good = codepoint >= 0xC2 && codepoint <= 0xDF && (next & 0xC0) == 0x80;
+      codepoint = (codepoint & 0x1F) << 6 | (next & 0x3F);
+    }
+    const int16_t byte =
+        good && codepoint < kByteOfCodepoint.size() ? kByteOfCodepoint[codepoint] : int16_t{-1};
+    good = byte >= 0;
+    *to++ = static_cast<char>(byte);
   }
-  return out;
+  out.resize(good ? static_cast<size_t>(to - out.data()) : before);
+  return good;
 }
 
 std::optional<int32_t> Vocabulary::find(std::string_view piece) const {
-  const int32_t id = map_.find(piece);
+  const int32_t id = map_.find(piece, [this](int32_t i) { return this->piece(i); });
   if (id == PieceMap::kNone) return std::nullopt;
   return id;
 }
@@ -142,16 +147,21 @@ Status Vocabulary::read_model(const gguf::File& file) {
 Status Vocabulary::read_tokens(const gguf::File& file) {
   WEIR_ASSIGN(const std::vector<std::string_view> tokens, file.get_strings(kTokensKey));
   if (tokens.empty()) return make_error(ErrorCode::kCorrupt, "{} is empty", kTokensKey);
-  names_.reserve(tokens.size());
-  pieces_.reserve(tokens.size());
+  size_t bytes = 0;
+  for (const std::string_view token : tokens) bytes += token.size();
+  pieces_.reserve(tokens.size(), bytes);
   map_ = PieceMap(tokens.size());
+  const auto text_of = [this](int32_t id) { return piece(id); };
   for (size_t id = 0; id < tokens.size(); ++id) {
-    // Converters leave holes empty; a name keeps them apart.
-    names_.push_back(tokens[id].empty() ? fmt::format("[EMPTY_{}]", id) : std::string(tokens[id]));
-    pieces_.push_back(names_.back());
-    if (!map_.insert(names_.back(), static_cast<int32_t>(id))) {
+    if (tokens[id].empty()) {  // converters leave holes empty; a name keeps them apart
+      pieces_.push_back(fmt::format("[EMPTY_{}]", id));
+    } else {
+      pieces_.push_back(tokens[id]);
+    }
+    const std::string_view name = pieces_[id];
+    if (!map_.insert(name, static_cast<int32_t>(id), text_of)) {
       return make_error(ErrorCode::kCorrupt, "{}: tokens {} and {} are both '{}'", kTokensKey,
-                        map_.find(names_.back()), id, replace_invalid_utf8(names_.back()));
+                        map_.find(name, text_of), id, replace_invalid_utf8(name));
     }
   }
   return {};
@@ -197,27 +207,30 @@ Status Vocabulary::read_scores_and_kinds(const gguf::File& file) {
 
 void Vocabulary::fill_bytes() {
   const size_t count = pieces_.size();
-  decoded_.resize(count);
-  bytes_.resize(count);
-  for (size_t id = 0; id < count; ++id) {
+  bytes_.reserve(count, 0);
+  std::string& out = bytes_.open();
+  for (size_t id = 0; id < count; ++id, bytes_.finish()) {
+    const std::string_view piece = pieces_[id];
     switch (kinds_[id]) {
       case TokenKind::kControl:
       case TokenKind::kUnknown:
       case TokenKind::kUnused:
         break;
       case TokenKind::kUserDefined:
-        decoded_[id] = names_[id];
+        out += piece;
         break;
       case TokenKind::kByte:
-        decoded_[id].push_back(static_cast<char>(byte_of_piece(names_[id])));
+        out.push_back(static_cast<char>(byte_of_piece(piece)));
         break;
       case TokenKind::kUndefined:
       case TokenKind::kNormal:
-        decoded_[id] = family_ == Family::kBpe ? decode_byte_level(names_[id]).value_or(names_[id])
-                                               : replace_space_marks(names_[id]);
+        if (family_ != Family::kBpe) {
+          replace_space_marks(piece, out);
+        } else if (!decode_byte_level(piece, out)) {
+          out += piece;
+        }
         break;
     }
-    bytes_[id] = decoded_[id];
   }
 }
 

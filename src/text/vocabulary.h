@@ -94,22 +94,20 @@ class Vocabulary {
   TokenizerFlags flags_;
   SpecialIds special_;
   std::vector<int32_t> eog_;
-  std::vector<std::string> names_;        // owns what pieces_ views
-  std::vector<std::string_view> pieces_;  // [vocab]
-  std::vector<std::string> decoded_;      // owns what bytes_ views
-  std::vector<std::string_view> bytes_;   // [vocab]
-  std::vector<TokenKind> kinds_;          // [vocab]
-  std::vector<float> scores_;             // [vocab]
-  std::vector<uint8_t> strip_;            // [vocab] bit 0 left, bit 1 right
+  PieceList pieces_;              // [vocab]
+  PieceList bytes_;               // [vocab]
+  std::vector<TokenKind> kinds_;  // [vocab]
+  std::vector<float> scores_;     // [vocab]
+  std::vector<uint8_t> strip_;    // [vocab] bit 0 left, bit 1 right
   PieceMap map_;
 };
 
 // "▁", the space of sentencepiece.
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
-// The bytes that a piece of byte-level BPE spells in the alphabet of GPT-2 ("Ġa" is " a"), or
-// nothing when it uses other characters. Source: bytes_to_unicode in the code published with GPT-2
-// (encoder.py).
-std::optional<std::string> decode_byte_level(std::string_view piece);
+// Appends the bytes that a piece of byte-level BPE spells in the alphabet of GPT-2 ("Ġa" is " a").
+// False, and nothing appended, when it uses other characters. Source: bytes_to_unicode in the code
+// published with GPT-2 (encoder.py).
+bool decode_byte_level(std::string_view piece, std::string& out);
 
 }  // namespace weir::text

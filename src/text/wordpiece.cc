@@ -48,13 +48,15 @@ size_t decompose(uint32_t c, utf8proc_int32_t (&out)[8]) {
 WordPieceTokenizer::WordPieceTokenizer(std::unique_ptr<const Vocabulary> vocab)
     : Tokenizer(std::move(vocab)) {
   const Vocabulary& v = vocabulary();
+  const auto start = [&v](int32_t id) { return v.piece(id).substr(kSpaceMark.size()); };
+  const auto whole = [&v](int32_t id) { return v.piece(id); };
   for (int32_t id = 0; id < v.size(); ++id) {
     if (!v.is_text(id)) continue;
     const std::string_view piece = v.piece(id);
     if (piece.size() > kSpaceMark.size() && piece.substr(0, kSpaceMark.size()) == kSpaceMark) {
-      starts_.insert(piece.substr(kSpaceMark.size()), id);
+      starts_.insert(piece.substr(kSpaceMark.size()), id, start);
     } else {
-      continues_.insert(piece, id);
+      continues_.insert(piece, id, whole);
     }
   }
 }
@@ -72,10 +74,13 @@ void WordPieceTokenizer::encode_word(const std::string& word, size_t chars,
   bool known = at == 0;
   while (at < all.size()) {
     const PieceMap& pieces = at == 0 ? starts_ : continues_;
+    const auto text_of = [&](int32_t i) {
+      return vocabulary().piece(i).substr(at == 0 ? kSpaceMark.size() : 0);
+    };
     size_t length = std::min(all.size() - at, pieces.longest());
     int32_t id = PieceMap::kNone;
     for (; length > 0; --length) {
-      id = pieces.find(all.substr(at, length));
+      id = pieces.find(all.substr(at, length), text_of);
       if (id != PieceMap::kNone) break;
     }
     if (id == PieceMap::kNone) {
