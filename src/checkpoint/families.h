@@ -19,6 +19,7 @@ struct Family {
   bool shift_norms = false;       // norms multiply by 1 + weight
   bool sandwich = false;          // norms behind attention and feed-forward part, too
   bool gelu = false;              // the activation is GELU with tanh, not SiLU
+  bool encoder = false;           // BERT's names, layer norms, exact GELU, WordPiece, pooling
   Experts experts = Experts::kNone;
 };
 
@@ -35,7 +36,7 @@ struct Target {
 };
 
 // Of a tensor's name in the file. Empty Target name: known and of no use (rotary tables, which are
-// computed). Nothing: not known.
+// computed; BERT's heads for its training tasks). Nothing: not known.
 std::optional<Target> map_tensor(const Family& family, std::string_view name);
 
 }  // namespace weir::checkpoint

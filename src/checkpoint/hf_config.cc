@@ -1,7 +1,10 @@
 #include "checkpoint/hf_config.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
+#include <tuple>
 #include <utility>
 
 namespace weir::checkpoint {
@@ -92,6 +95,10 @@ class Converter {
     w_.set_string("general.architecture", c_.family->architecture);
     WEIR_TRY(sizes());
     WEIR_TRY(activation());
+    if (c_.family->encoder) {
+      WEIR_TRY(encoder());
+      return std::move(c_);
+    }
     WEIR_TRY(rope());
     WEIR_TRY(windows());
     WEIR_TRY(scales());
@@ -143,7 +150,8 @@ class Converter {
     WEIR_ASSIGN(c_.heads, f_.count("num_attention_heads"));
     WEIR_ASSIGN(const auto kv_heads, f_.count_if("num_key_value_heads"));
     WEIR_ASSIGN(const auto head_dim, f_.count_if("head_dim"));
-    WEIR_ASSIGN(const double epsilon, f_.number("rms_norm_eps"));
+    const bool encoder = c_.family->encoder;
+    WEIR_ASSIGN(const double epsilon, f_.number(encoder ? "layer_norm_eps" : "rms_norm_eps"));
     c_.kv_heads = kv_heads.value_or(c_.heads);
     if (c_.heads == 0 || c_.kv_heads == 0) {
       return f_.wrong(c_.heads == 0 ? "num_attention_heads" : "num_key_value_heads", "at least 1");
@@ -155,7 +163,8 @@ class Converter {
     set_count("feed_forward_length", ffn);
     set_count("attention.head_count", c_.heads);
     set_count("attention.head_count_kv", c_.kv_heads);
-    set_number("attention.layer_norm_rms_epsilon", epsilon);
+    set_number(encoder ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+               epsilon);
     set_count("attention.key_length", head_dim_);
     set_count("attention.value_length", head_dim_);
     return {};
@@ -163,12 +172,25 @@ class Converter {
 
   Status activation() {
     const char* name = f_.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
-    WEIR_ASSIGN(const std::string act, f_.text_or(name, c_.family->gelu ? "gelu" : "silu"));
+    WEIR_ASSIGN(const std::string act,
+                f_.text_or(name, c_.family->gelu || c_.family->encoder ? "gelu" : "silu"));
     // Gemma's first files say "gelu" and mean the one with tanh, as transformers reads them.
-    const bool known =
-        c_.family->gelu ? act == "gelu" || act == "gelu_pytorch_tanh" : act == "silu";
+    const bool known = c_.family->encoder ? act == "gelu"
+                       : c_.family->gelu  ? act == "gelu" || act == "gelu_pytorch_tanh"
+                                          : act == "silu";
     if (!known)
       return f_.unsupported(name, "another activation than this model type is known with");
+    return {};
+  }
+
+  Status encoder() {
+    WEIR_ASSIGN(const std::string positions, f_.text_or("position_embedding_type", "absolute"));
+    if (positions != "absolute")
+      return f_.unsupported("position_embedding_type", "only \"absolute\" is known");
+    WEIR_ASSIGN(const auto decoder, f_.flag_if("is_decoder"));
+    if (decoder == true)
+      return f_.unsupported("is_decoder", "only encoders of this type are known");
+    w_.set_bool(key("attention.causal"), false);
     return {};
   }
 
@@ -396,6 +418,35 @@ class Converter {
 };
 
 }  // namespace
+
+Status read_pooling_config(const Json& pooling, const Family& family, gguf::Writer& writer) {
+  if (pooling.is_null()) return {};
+  if (!pooling.is_object()) return make_error(ErrorCode::kCorrupt, "it must be a JSON object");
+  // pooling_type: 1 mean, 2 cls, 3 last. A string since sentence-transformers 5, flags before.
+  constexpr std::array<std::tuple<std::string_view, std::string_view, uint32_t>, 3> kModes = {
+      {{"pooling_mode_mean_tokens", "mean", 1},
+       {"pooling_mode_cls_token", "cls", 2},
+       {"pooling_mode_lasttoken", "lasttoken", 3}}};
+  const Fields f(pooling, "");
+  WEIR_ASSIGN(const std::string mode, f.text_or("pooling_mode", ""));
+  std::optional<uint32_t> type;
+  for (const auto& [name, value] : pooling.members()) {
+    if (name.starts_with("pooling_mode_") && value.is_bool() && value.as_bool() && mode.empty()) {
+      const auto known = std::find_if(kModes.begin(), kModes.end(),
+                                      [&](const auto& m) { return std::get<0>(m) == name; });
+      if (known == kModes.end() || type.has_value())
+        return f.unsupported(name, "only one of mean_tokens, cls_token and lasttoken is known");
+      type = std::get<2>(*known);
+    }
+  }
+  for (const auto& [flag, name, value] : kModes) {
+    if (mode == name) type = value;
+  }
+  if (!type.has_value() && !mode.empty())
+    return f.unsupported("pooling_mode", "only mean, cls and lasttoken are known");
+  if (type.has_value()) writer.set_uint(fmt::format("{}.pooling_type", family.architecture), *type);
+  return {};
+}
 
 Result<HfConfig> read_hf_config(const Json& config, gguf::Writer& writer) {
   if (!config.is_object()) return make_error(ErrorCode::kCorrupt, "it must be a JSON object");

@@ -145,8 +145,8 @@ class TensorConverter {
   // A matrix that a matmul reads, whose rows are whole blocks of the type asked for.
   bool is_large(const gguf::Tensor& t) const {
     const gguf::TypeInfo* info = gguf::type_info(*options_.load_type);
-    return t.name.find("ffn_gate_inp") == std::string::npos &&
-           t.shape[0] % info->block_elements == 0;
+    return t.name.find("ffn_gate_inp") == std::string::npos && t.name != "position_embd.weight" &&
+           t.name != "token_types.weight" && t.shape[0] % info->block_elements == 0;
   }
 
   // Room for the data of t, which is made to point there.
