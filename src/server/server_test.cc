@@ -411,15 +411,19 @@ TEST_F(ServerTest, ADecoderWithoutPoolingDoesNotEmbed) {
 
 TEST_F(ServerTest, AnEmbeddingsClientThatGoesAwayLeavesNothing) {
   runner_.traits = {4, model::Pooling::kMean, true};
-  frozen_ = true;
+  limits_.max_running = 1;
+  step_us_ = 5'000;
   start();
+  std::string texts = R"("hello")";
+  for (int i = 1; i < 200; ++i) texts += R"(,"hello")";  // a step each: a second, to the end
   {
     TestClient gone = client();
-    gone.send(post("/v1/embeddings", R"({"input":["hello","hi","ho"]})"));
+    gone.send(post("/v1/embeddings", R"({"input":[)" + texts + "]}"));
     EXPECT_TRUE(eventually([&] { return !engine_->idle(); }));
   }
-  frozen_ = false;
   EXPECT_TRUE(eventually([&] { return engine_is_empty(); }));
+  EXPECT_LT(runner_.calls.load(), 100U);
+  EXPECT_EQ(metric("weir_requests_cancelled_total"), 1);
 }
 
 TEST_F(ServerTest, AFailedEmbeddingIsAnInternalError) {
