@@ -75,7 +75,7 @@ class CommandLine(Vectors):
         self.assertEqual(embed(LONG, "--truncate")["data"], embed("weir " * 126)["data"])
         code, _, err = weir.run("embed", BERT, "weir " * 90, "--step-tokens", "64")
         self.assertEqual(code, 3)
-        self.assertIn("an encoder takes a text in one step, here of at most 64 (step_tokens)", err)
+        self.assertIn("an encoder takes a text in one step, here of at most 64 (--step-tokens)", err)
 
     def test_for_people(self):
         code, out, err = weir.run("embed", BERT, "the weir", "a river")

@@ -62,6 +62,7 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
   options.isa = isa;
   options.threads = request.threads > 0 ? request.threads : os::usable_cores();
   options.max_step_tokens = request.step_tokens;
+  options.encoder_step_tokens = request.encoder_step_tokens;
   options.kv_tokens = request.kv_tokens;
   options.kv_types = request.kv_types;
   options.pooling = request.pooling;

@@ -24,9 +24,10 @@ struct KvTypeFlags {
 void add_kv_type_options(CLI::App* command, KvTypeFlags& flags);
 
 struct LoadRequest {
-  std::string model;          // as resolve_model takes it
-  int threads = 0;            // 0: the cores this process may use
-  int32_t step_tokens = 512;  // tokens of one step
+  std::string model;                // as resolve_model takes it
+  int threads = 0;                  // 0: the cores this process may use
+  int32_t step_tokens = 512;        // tokens of one step
+  int32_t encoder_step_tokens = 0;  // as engine::LoadOptions has it
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
   kernels::KvTypes kv_types = {};

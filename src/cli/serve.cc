@@ -22,6 +22,9 @@
 namespace weir::cli {
 namespace {
 
+// Steps of an encoder when nobody says otherwise, if its window is that long.
+constexpr int32_t kEncoderStepTokens = 2048;
+
 struct Options {
   std::string model;
   std::string load_type;
@@ -30,6 +33,7 @@ struct Options {
   server::ServerConfig server;
   engine::EngineLimits limits;
   int threads = 0;
+  bool has_step_tokens = false;
   int64_t kv_tokens = 0;
   KvTypeFlags kv;
   std::string pooling;
@@ -104,6 +108,7 @@ Result<int> serve(Options o) {
   request.load_type = o.load_type;
   request.threads = o.threads;
   request.step_tokens = o.limits.step_tokens;
+  if (!o.has_step_tokens) request.encoder_step_tokens = kEncoderStepTokens;
   request.kv_tokens = o.kv_tokens;
   request.generates = false;
   if (!o.pooling.empty()) {
@@ -119,6 +124,7 @@ Result<int> serve(Options o) {
                       {"kv_type", kernels::kv_types_name(request.kv_types)},
                       {"kv_bytes", model->kv_bytes()}});
   const SystemClock clock;
+  if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
   engine.start();
   const server::ServedModel served{
@@ -149,7 +155,8 @@ void add_engine_options(CLI::App* c, Options& o) {
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
   add_kv_type_options(c, o.kv);
   add_pooling_option(c, o.pooling);
-  c->add_option("--step-tokens", l.step_tokens, "tokens of one engine step")
+  c->add_option("--step-tokens", l.step_tokens,
+                "tokens of one engine step (default for an encoder: its window, up to 2048)")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
   c->add_option("--prefill-chunk", l.prefill_chunk_tokens, "tokens of one prompt in a step")
@@ -209,7 +216,10 @@ void add_serve(CLI::App& root, Selected& selected) {
   c->add_option("--log-level", o->log_level, "debug, info, warn, error or off")
       ->capture_default_str();
   add_engine_options(c, *o);
-  c->callback([o, &selected] { selected.action = [o] { return serve(*o); }; });
+  c->callback([o, c, &selected] {
+    o->has_step_tokens = c->get_option("--step-tokens")->count() > 0;
+    selected.action = [o] { return serve(*o); };
+  });
 }
 
 }  // namespace weir::cli

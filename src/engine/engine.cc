@@ -96,7 +96,7 @@ class Engine::Impl {
   std::string window_text() const {
     if (!embedding.encoder || max_context_tokens == trained_context_tokens)
       return fmt::format("the longest text this model takes here has {}", max_context_tokens);
-    return fmt::format("an encoder takes a text in one step, here of at most {} (step_tokens)",
+    return fmt::format("an encoder takes a text in one step, here of at most {} (--step-tokens)",
                        max_context_tokens);
   }
 
