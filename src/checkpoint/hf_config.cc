@@ -430,14 +430,15 @@ Status read_pooling_config(const Json& pooling, const Family& family, gguf::Writ
   const Fields f(pooling, "");
   WEIR_ASSIGN(const std::string mode, f.text_or("pooling_mode", ""));
   std::optional<uint32_t> type;
-  for (const auto& [name, value] : pooling.members()) {
-    if (name.starts_with("pooling_mode_") && value.is_bool() && value.as_bool() && mode.empty()) {
-      const auto known = std::find_if(kModes.begin(), kModes.end(),
-                                      [&](const auto& m) { return std::get<0>(m) == name; });
-      if (known == kModes.end() || type.has_value())
-        return f.unsupported(name, "only one of mean_tokens, cls_token and lasttoken is known");
-      type = std::get<2>(*known);
-    }
+  for (const Json::Member& m : pooling.members()) {
+    const std::string_view name = m.first;
+    const bool on = m.second.is_bool() && m.second.as_bool();
+    if (!on || !name.starts_with("pooling_mode_") || !mode.empty()) continue;
+    const auto* known = std::find_if(kModes.begin(), kModes.end(),
+                                     [name](const auto& k) { return std::get<0>(k) == name; });
+    if (known == kModes.end() || type.has_value())
+      return f.unsupported(name, "only one of mean_tokens, cls_token and lasttoken is known");
+    type = std::get<2>(*known);
   }
   for (const auto& [flag, name, value] : kModes) {
     if (mode == name) type = value;
