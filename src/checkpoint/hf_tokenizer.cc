@@ -148,8 +148,11 @@ class TokenizerConverter {
     for (size_t id = 0; id < tokens_.size(); ++id) {
       if (kinds_[id] != kNormal) continue;
       std::string& piece = tokens_[id];
-      piece =
-          piece.size() > 2 && piece.starts_with("##") ? piece.substr(2) : "\xE2\x96\x81" + piece;
+      if (piece.size() > 2 && piece.starts_with("##")) {
+        piece.erase(0, 2);
+      } else {
+        piece.insert(0, "\xE2\x96\x81");
+      }
     }
   }
 
