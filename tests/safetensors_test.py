@@ -93,6 +93,9 @@ OWN_TOP = {"falcon": {"token_embd.weight": "transformer.word_embeddings.weight",
                       "output_norm.bias": "transformer.ln_f.bias"},
            "gpt2": {"token_embd.weight": "wte.weight", "position_embd.weight": "wpe.weight", "output_norm.weight": "ln_f.weight",
                     "output_norm.bias": "ln_f.bias"}}
+ENCODER = {"token_embd": "word_embeddings", "position_embd": "position_embeddings", "token_types": "token_type_embeddings", "token_embd_norm": "LayerNorm",
+           "attn_q": "attention.self.query", "attn_k": "attention.self.key", "attn_v": "attention.self.value", "attn_output": "attention.output.dense",
+           "attn_output_norm": "attention.output.LayerNorm", "ffn_up": "intermediate.dense", "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm"}
 EXPERTS = {"ffn_gate_exps": ("gate_proj", "w1"), "ffn_up_exps": ("up_proj", "w3"), "ffn_down_exps": ("down_proj", "w2")}
 
 
@@ -282,6 +285,68 @@ class Folders(unittest.TestCase):
                 folder, file = self.tiny(name, shards=1 + len(name) % 3)
                 self.assertEqual(self.logits(folder), self.logits(file))
 
+    def test_an_encoder(self):
+        folder = self.encoder()
+        for text in ("the weir", "W\u00e4ir! \u6c34 [SEP] WATER, over the weir.", ""):
+            answers = [weir.run("embed", model, "--json", text) for model in (folder, GOLDEN / "bert.gguf")]
+            self.assertEqual(answers[0][0], 0, answers[0][2])
+            self.assertEqual(answers[0][1], answers[1][1])
+        code, _, err = weir.run("embed", folder, "--load-type", "q8_0", "the weir")
+        self.assertEqual(code, 0, err)
+
+    def test_pooling_of_an_encoder(self):
+        folder = self.encoder()
+        pooling = folder / "1_Pooling" / "config.json"
+        for said, want in (({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"), ({"pooling_mode": "lasttoken"}, "last"), (None, None)):
+            pooling.unlink() if said is None else pooling.write_text(json.dumps(said))
+            self.assertEqual(json.loads(weir.run("inspect", folder, "--json")[1])["embedding"]["pooling"], want)
+        for said in ({"pooling_mode_max_tokens": True}, {"pooling_mode": "max"}, {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}):
+            pooling.write_text(json.dumps(said))
+            self.refused(folder, "1_Pooling/config.json", "pooling_mode")
+
+    def test_what_an_encoder_is_not_known_with(self):
+        folder = self.encoder()
+        for file, change, word in (("config.json", {"hidden_act": "gelu_new"}, "hidden_act"), ("config.json", {"is_decoder": True}, "is_decoder"),
+                                   ("config.json", {"position_embedding_type": "relative_key"}, "position_embedding_type"),
+                                   ("tokenizer.json", {"normalizer": None}, "BertNormalizer"), ("tokenizer.json", {"pre_tokenizer": None}, "BertPreTokenizer")):
+            good = (folder / file).read_text()
+            (folder / file).write_text(json.dumps({**json.loads(good), **change}))
+            self.refused(folder, file, word)
+            (folder / file).write_text(good)
+
+    def encoder(self):
+        """The fixture `bert` as a folder of sentence-transformers."""
+        reader = gguf.GGUFReader(GOLDEN / "bert.gguf")
+        get = {name: field.contents() for name, field in reader.fields.items()}
+        folder = self.tmp / "bert"
+        (folder / "1_Pooling").mkdir(parents=True)
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}))
+        (folder / "config.json").write_text(json.dumps({
+            "model_type": "bert", "hidden_act": "gelu", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+            "max_position_embeddings": 128, "layer_norm_eps": 1e-12, "position_embedding_type": "absolute", "pad_token_id": 0}))
+        pieces = [p if kind != 1 else p[1:] if p[0] == "\u2581" else "##" + p
+                  for p, kind in zip(get["tokenizer.ggml.tokens"], get["tokenizer.ggml.token_type"])]
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        around = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}]
+        (folder / "tokenizer.json").write_text(json.dumps({
+            "added_tokens": [{"id": i, "content": t, "special": True} for i, t in enumerate(special)],
+            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+            "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": {"type": "TemplateProcessing", "single": around},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                      "vocab": {p: i for i, p in enumerate(pieces)}}}))
+        (folder / "tokenizer_config.json").write_text(json.dumps({f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}))
+        tensors = {}
+        for t in reader.tensors:
+            name, _, kind = t.name.rpartition(".")
+            layer = re.fullmatch(r"blk\.(\d+)\.(\w+)", name)
+            new = f"encoder.layer.{layer[1]}.{ENCODER[layer[2]]}" if layer else f"embeddings.{ENCODER[name]}"
+            kind = {"weight": "gamma", "bias": "beta"}[kind] if name == "token_embd_norm" else kind  # as the oldest files have it
+            tensors[f"bert.{new}.{kind}"] = values(t)
+        tensors["bert.pooler.dense.weight"] = tensors["cls.predictions.transform.dense.weight"] = np.zeros((64, 64), np.float32)
+        tensors["bert.embeddings.position_ids"] = np.zeros((1, 128), np.float32)
+        write_safetensors(folder / "model.safetensors", tensors)
+        return folder
+
     def test_load_type_is_what_a_quantized_file_holds(self):
         folder, _ = self.tiny("llama")
         reader = gguf.GGUFReader(GOLDEN / "llama.gguf")
@@ -426,6 +491,7 @@ class RealModel(Folders):
     test_logits_are_those_of_the_gguf_file = test_load_type_is_what_a_quantized_file_holds = None
     test_what_is_not_supported_is_refused_by_name = test_a_broken_folder_is_refused = None
     test_unknown_variants_of_a_model_type_are_refused_by_field = None
+    test_an_encoder = test_pooling_of_an_encoder = test_what_an_encoder_is_not_known_with = None
 
     def make(self):
         reader = gguf.GGUFReader(weir.MODEL)

@@ -19,6 +19,10 @@ struct CompletionRequest {
   bool echo = false;
 };
 
+// "text", ["text", …], [ids…] or [[ids…], …]: at most max_items. name: of the field.
+Result<std::vector<Prompt>> parse_prompts(const text::Json& value, const std::string& name,
+                                          int32_t max_items, const Limits& limits);
+
 Result<CompletionRequest> parse_completion_request(const text::Json& body, const Limits& limits);
 
 }  // namespace weir::api

@@ -5,6 +5,7 @@
 
 #include "api/chat_completions.h"
 #include "api/completions.h"
+#include "api/embeddings.h"
 #include "api/error_table.h"
 #include "api/tokenize.h"
 
@@ -260,6 +261,44 @@ TEST(ErrorTable, InternalErrorsKeepTheirSecrets) {
   const std::string shown = render_error(make_error(ErrorCode::kIo, "/secret/path: broken"), "r1");
   EXPECT_EQ(shown.find("secret"), std::string::npos);
   EXPECT_NE(shown.find("r1"), std::string::npos);
+}
+
+Result<EmbeddingRequest> embedding(const std::string& body, const Limits& limits = {}) {
+  return parse_embedding_request(parsed(body), limits);
+}
+
+TEST(EmbeddingRequest, TakesTextsAndTokenIds) {
+  const auto one = embedding(R"({"model":"m","input":"a"})");
+  ASSERT_TRUE(one.ok()) << one.error().message;
+  EXPECT_EQ(one->model, "m");
+  ASSERT_EQ(one->inputs.size(), 1U);
+  EXPECT_EQ(std::get<std::string>(one->inputs[0]), "a");
+  EXPECT_EQ(one->encoding, VectorEncoding::kNumbers);
+  EXPECT_FALSE(one->dimensions.has_value() || one->truncate_prompt_tokens.has_value());
+  EXPECT_EQ(embedding(R"({"input":["a","b"]})")->inputs.size(), 2U);
+  EXPECT_EQ(embedding(R"({"input":[1,2]})")->inputs.size(), 1U);
+  const auto mixed = embedding(
+      R"({"input":[[1,2],"b"],"encoding_format":"base64","dimensions":3,
+          "truncate_prompt_tokens":-1,"user":"u"})",
+      {.strict = true});
+  ASSERT_TRUE(mixed.ok()) << mixed.error().message;
+  EXPECT_EQ(std::get<std::vector<int32_t>>(mixed->inputs[0]), (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(mixed->encoding, VectorEncoding::kBase64);
+  EXPECT_EQ(mixed->dimensions, 3);
+  EXPECT_EQ(mixed->truncate_prompt_tokens, -1);
+}
+
+TEST(EmbeddingRequest, NamesTheFieldThatIsWrong) {
+  EXPECT_EQ(refusal(embedding("{}")).substr(0, 6), "input:");
+  EXPECT_EQ(refusal(embedding(R"({"input":[]})")), "input: input must not be empty");
+  EXPECT_EQ(refusal(embedding(R"({"input":["a","b","c"]})", {.max_texts = 2})),
+            "input: input has 3 items; at most 2 are taken");
+  EXPECT_EQ(refusal(embedding(R"({"input":["a",{}]})")).substr(0, 9), "input[1]:");
+  EXPECT_EQ(refusal(embedding(R"({"input":"a","encoding_format":"f16"})")),
+            R"(encoding_format: encoding_format must be "float" or "base64", not "f16")");
+  EXPECT_EQ(refusal(embedding(R"({"input":"a","dimensions":0})")).substr(0, 11), "dimensions:");
+  EXPECT_EQ(refusal(embedding(R"({"input":"a","truncate_prompt_tokens":0})")),
+            "truncate_prompt_tokens: truncate_prompt_tokens is 0; it must be -1 or at least 1");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "api/embeddings.h"
 namespace weir::api {
 namespace {
 
@@ -85,6 +86,32 @@ TEST(Responses, ModelList) {
   EXPECT_EQ(model_list({&card, 1}),
             R"({"object":"list","data":[{"id":"m","object":"model","created":5,"owned_by":"weir",)"
             R"("max_model_len":4096}]})");
+}
+
+TEST(EmbeddingList, HasOpenAisShape) {
+  const std::vector<std::vector<float>> vectors{{0.5F, -1e-8F}, {1.0F, 0.1F}};
+  EXPECT_EQ(embedding_list("m\"", vectors, VectorEncoding::kNumbers, 7),
+            R"({"object":"list","data":[)"
+            R"({"object":"embedding","index":0,"embedding":[0.5,-1e-08]},)"
+            R"({"object":"embedding","index":1,"embedding":[1,0.1]}],)"
+            R"("model":"m\"","usage":{"prompt_tokens":7,"total_tokens":7}})");
+  const std::vector<std::vector<float>> halves{{1.0F, 0.5F}};  // 00 00 80 3F, 00 00 00 3F
+  EXPECT_EQ(
+      embedding_list("m", halves, VectorEncoding::kBase64, 1),
+      R"({"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPwAAAD8="}],)"
+      R"("model":"m","usage":{"prompt_tokens":1,"total_tokens":1}})");
+}
+
+TEST(Base64, IsThatOfTheStandard) {  // RFC 4648 section 10
+  const auto of = [](std::string_view text) { return base64(std::as_bytes(std::span(text))); };
+  EXPECT_EQ(of(""), "");
+  EXPECT_EQ(of("f"), "Zg==");
+  EXPECT_EQ(of("fo"), "Zm8=");
+  EXPECT_EQ(of("foo"), "Zm9v");
+  EXPECT_EQ(of("foob"), "Zm9vYg==");
+  EXPECT_EQ(of("fooba"), "Zm9vYmE=");
+  EXPECT_EQ(of("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(of("\xFB\xFF"), "+/8=");
 }
 
 }  // namespace

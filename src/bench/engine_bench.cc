@@ -36,7 +36,7 @@ class Sequences {
       const model::Chunk chunk = part(s, at, end, end == to ? 1 : 0);
       logits_.resize(static_cast<size_t>(chunk.logit_rows) *
                      static_cast<size_t>(runner_.vocab_size()));
-      WEIR_TRY(runner_.forward({&chunk, 1}, logits_));
+      WEIR_TRY(runner_.forward({&chunk, 1}, logits_, {}));
     }
     return {};
   }
@@ -46,7 +46,7 @@ class Sequences {
     std::vector<model::Chunk> batch;
     for (size_t s = 0; s < tokens_.size(); ++s) batch.push_back(part(s, position, position + 1, 1));
     logits_.resize(batch.size() * static_cast<size_t>(runner_.vocab_size()));
-    return runner_.forward(batch, logits_);
+    return runner_.forward(batch, logits_, {});
   }
 
   size_t count() const { return tokens_.size(); }

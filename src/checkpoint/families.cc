@@ -52,6 +52,10 @@ constexpr std::array kFamilies{
            .architecture = "deepseek2",
            .latent = true,
            .experts = Experts::kDeepseek},
+    Family{.model_type = "bert",
+           .architecture = "bert",
+           .encoder = true,
+           .layer_norm = "layer_norm_eps"},
 };
 
 using Pair = std::pair<std::string_view, std::string_view>;
@@ -122,6 +126,25 @@ constexpr std::array<Pair, 6> kExpert = {{
     {"w2", "ffn_down_exps"},
 }};
 
+constexpr std::array<Pair, 4> kEncoderTop = {{
+    {"embeddings.word_embeddings", "token_embd"},
+    {"embeddings.position_embeddings", "position_embd"},
+    {"embeddings.token_type_embeddings", "token_types"},
+    {"embeddings.LayerNorm", "token_embd_norm"},
+}};
+
+// Below "encoder.layer.N.".
+constexpr std::array<Pair, 8> kEncoderLayer = {{
+    {"attention.self.query", "attn_q"},
+    {"attention.self.key", "attn_k"},
+    {"attention.self.value", "attn_v"},
+    {"attention.output.dense", "attn_output"},
+    {"attention.output.LayerNorm", "attn_output_norm"},
+    {"intermediate.dense", "ffn_up"},
+    {"output.dense", "ffn_down"},
+    {"output.LayerNorm", "layer_output_norm"},
+}};
+
 std::string_view lookup(const auto& table, std::string_view key) {
   for (const auto& [from, to] : table) {
     if (from == key) return to;
@@ -148,6 +171,30 @@ std::optional<int> take_number(std::string_view& text) {
   return value;
 }
 
+// The model alone or below "bert.", as models with a head have it. Files made from the first
+// release call the parts of a norm gamma and beta.
+std::optional<Target> map_encoder_tensor(std::string_view name) {
+  take(name, "bert.");
+  const bool unused = name == "embeddings.position_ids" || name.starts_with("pooler.dense.") ||
+                      name.starts_with("cls.predictions.") ||
+                      name.starts_with("cls.seq_relationship.");
+  if (unused) return Target{};
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view part = name.substr(dot);
+  const bool weight = part == ".weight" || part == ".gamma";
+  if (!weight && part != ".bias" && part != ".beta") return std::nullopt;
+  const std::string kind = weight ? ".weight" : ".bias";
+  name = name.substr(0, dot);
+  if (const std::string_view top = lookup(kEncoderTop, name); !top.empty())
+    return Target{.name = std::string(top) + kind};
+  if (!take(name, "encoder.layer.")) return std::nullopt;
+  const std::optional<int> layer = take_number(name);
+  const std::string_view to = lookup(kEncoderLayer, name);
+  if (!layer || to.empty()) return std::nullopt;
+  return Target{.name = "blk." + std::to_string(*layer) + "." + std::string(to) + kind};
+}
+
 }  // namespace
 
 const Family* find_family(std::string_view model_type) {
@@ -167,6 +214,7 @@ std::optional<Target> map_tensor(const Family& family, std::string_view name) {
   // The published gpt2 leaves the first part of its names out.
   if (family.model_type == "gpt2" && !name.starts_with("transformer.") && name != "lm_head.weight")
     return map_tensor(family, "transformer." + std::string(name));
+  if (family.encoder) return map_encoder_tensor(name);
   if (const std::string_view top = lookup(kTop, name); !top.empty()) {
     return Target{.name = std::string(top)};
   }

@@ -21,6 +21,7 @@ struct Family {
   bool gelu = false;              // the activation is GELU with tanh, not SiLU
   bool latent = false;            // multi-head latent attention
   bool transposed = false;        // matrices of layers are [in, out]
+  bool encoder = false;           // BERT's names, layer norms, exact GELU, WordPiece, pooling
   Experts experts = Experts::kNone;
   std::string_view layer_norm = {};  // field of the epsilon where the mean is removed, too
 };
@@ -37,8 +38,8 @@ struct Target {
   bool qk = false;  // rows are permuted in a family that asks for it
 };
 
-// Of a tensor's name in the file. Empty Target name: known and of no use (rotary tables and
-// masks, which are computed). Nothing: not known.
+// Of a tensor's name in the file. Empty Target name: known and of no use (rotary tables and masks,
+// which are computed; BERT's heads for its training tasks). Nothing: not known.
 std::optional<Target> map_tensor(const Family& family, std::string_view name);
 
 }  // namespace weir::checkpoint

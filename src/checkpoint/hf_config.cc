@@ -1,7 +1,10 @@
 #include "checkpoint/hf_config.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
+#include <tuple>
 #include <utility>
 
 namespace weir::checkpoint {
@@ -92,6 +95,10 @@ class Converter {
     w_.set_string("general.architecture", c_.family->architecture);
     WEIR_TRY(sizes());
     WEIR_TRY(activation());
+    if (c_.family->encoder) {
+      WEIR_TRY(encoder());
+      return std::move(c_);
+    }
     WEIR_TRY(rope());
     WEIR_TRY(windows());
     WEIR_TRY(scales());
@@ -236,12 +243,24 @@ class Converter {
     const char* own = c_.family->gelu ? "gelu_pytorch_tanh" : "silu";
     if (is("gpt2")) name = "activation_function", own = "gelu_new";
     if (is("falcon")) name = "activation", own = "gelu";
+    if (c_.family->encoder) own = "gelu";
     WEIR_ASSIGN(const std::string act, f_.text_or(name, own));
     // Gemma's first files say "gelu" and mean the one with tanh, as transformers reads them.
     const bool gemma = c_.family->architecture.starts_with("gemma");
     const bool known = act == own || (gemma && act == "gelu");
     if (!known)
       return f_.unsupported(name, "another activation than this model type is known with");
+    return {};
+  }
+
+  Status encoder() {
+    WEIR_ASSIGN(const std::string positions, f_.text_or("position_embedding_type", "absolute"));
+    if (positions != "absolute")
+      return f_.unsupported("position_embedding_type", "only \"absolute\" is known");
+    WEIR_ASSIGN(const auto decoder, f_.flag_if("is_decoder"));
+    if (decoder == true)
+      return f_.unsupported("is_decoder", "only encoders of this type are known");
+    w_.set_bool(key("attention.causal"), false);
     return {};
   }
 
@@ -525,6 +544,36 @@ class Converter {
 };
 
 }  // namespace
+
+Status read_pooling_config(const Json& pooling, const Family& family, gguf::Writer& writer) {
+  if (pooling.is_null()) return {};
+  if (!pooling.is_object()) return make_error(ErrorCode::kCorrupt, "it must be a JSON object");
+  // pooling_type: 1 mean, 2 cls, 3 last. A string since sentence-transformers 5, flags before.
+  constexpr std::array<std::tuple<std::string_view, std::string_view, uint32_t>, 3> kModes = {
+      {{"pooling_mode_mean_tokens", "mean", 1},
+       {"pooling_mode_cls_token", "cls", 2},
+       {"pooling_mode_lasttoken", "lasttoken", 3}}};
+  const Fields f(pooling, "");
+  WEIR_ASSIGN(const std::string mode, f.text_or("pooling_mode", ""));
+  std::optional<uint32_t> type;
+  for (const Json::Member& m : pooling.members()) {
+    const std::string_view name = m.first;
+    const bool on = m.second.is_bool() && m.second.as_bool();
+    if (!on || !name.starts_with("pooling_mode_") || !mode.empty()) continue;
+    const auto* known = std::find_if(kModes.begin(), kModes.end(),
+                                     [name](const auto& k) { return std::get<0>(k) == name; });
+    if (known == kModes.end() || type.has_value())
+      return f.unsupported(name, "only one of mean_tokens, cls_token and lasttoken is known");
+    type = std::get<2>(*known);
+  }
+  for (const auto& [flag, name, value] : kModes) {
+    if (mode == name) type = value;
+  }
+  if (!type.has_value() && !mode.empty())
+    return f.unsupported("pooling_mode", "only mean, cls and lasttoken are known");
+  if (type.has_value()) writer.set_uint(fmt::format("{}.pooling_type", family.architecture), *type);
+  return {};
+}
 
 Result<HfConfig> read_hf_config(const Json& config, gguf::Writer& writer) {
   if (!config.is_object()) return make_error(ErrorCode::kCorrupt, "it must be a JSON object");

@@ -24,6 +24,10 @@ struct HfConfig {
   std::vector<std::pair<std::string, std::vector<float>>> rope_factors;
 };
 
+// Sets ENCODER.pooling_type from 1_Pooling/config.json of sentence-transformers; null: the folder
+// has none, nothing is set. Errors: kUnsupported for a pooling that is not mean, cls or last.
+Status read_pooling_config(const text::Json& pooling, const Family& family, gguf::Writer& writer);
+
 // Sets general.architecture and the keys below it. Errors: kUnsupported for a model type, a
 // quantization or a variant that is not known, by name; kCorrupt for a missing or wrong field.
 Result<HfConfig> read_hf_config(const text::Json& config, gguf::Writer& writer);

@@ -61,7 +61,11 @@ class TokenizerConverter {
     WEIR_TRY(find_model());
     WEIR_TRY(read_vocabulary());
     WEIR_TRY(read_added_tokens());
-    WEIR_TRY(read_merges());
+    if (word_piece_) {
+      spell_as_word_piece();
+    } else {
+      WEIR_TRY(read_merges());
+    }
     w_.set_strings("tokenizer.ggml.tokens", std::span<const std::string>(tokens_));
     w_.set_ints("tokenizer.ggml.token_type", kinds_);
     WEIR_TRY(special_ids());
@@ -76,11 +80,13 @@ class TokenizerConverter {
     model_ = member(in_.tokenizer, "model");
     if (model_ == nullptr || !model_->is_object()) return corrupt("model must be an object");
     const std::string_view type = text_of(model_->find("type"));
+    if (type == "WordPiece") return find_word_piece();
     if (type != "BPE" && !(type.empty() && model_->find("merges") != nullptr)) {
-      return make_error(ErrorCode::kUnsupported,
-                        "tokenizer.json: model.type {} is not supported; supported: BPE. Take the "
-                        "model as GGUF",
-                        text::json_quote(type.substr(0, 40)));
+      return make_error(
+          ErrorCode::kUnsupported,
+          "tokenizer.json: model.type {} is not supported; supported: BPE, WordPiece. Take the "
+          "model as GGUF",
+          text::json_quote(type.substr(0, 40)));
     }
     const Json* pre = member(in_.tokenizer, "pre_tokenizer");
     const Json* normalizer = member(in_.tokenizer, "normalizer");
@@ -107,6 +113,47 @@ class TokenizerConverter {
     }
     w_.set_bool("tokenizer.ggml.add_space_prefix", prefix);
     return {};
+  }
+
+  // The tokenizer of BERT; what its parts do is fixed but for case and accents.
+  Status find_word_piece() {
+    word_piece_ = true;
+    const Json* normalizer = find_part(member(in_.tokenizer, "normalizer"), "BertNormalizer");
+    const Json* pre = find_part(member(in_.tokenizer, "pre_tokenizer"), "BertPreTokenizer");
+    const Json* prefix = member(*model_, "continuing_subword_prefix");
+    const Json* longest = member(*model_, "max_input_chars_per_word");
+    const bool plain = normalizer != nullptr && pre != nullptr &&
+                       flag(*normalizer, "clean_text", true) &&
+                       flag(*normalizer, "handle_chinese_chars", true) &&
+                       (prefix == nullptr || text_of(prefix) == "##") &&
+                       (longest == nullptr || (longest->is_int() && longest->as_int() == 100));
+    if (!plain) {
+      return make_error(
+          ErrorCode::kUnsupported,
+          "tokenizer.json: WordPiece is known as BERT has it: BertNormalizer with "
+          "clean_text and handle_chinese_chars, BertPreTokenizer, \"##\", words of up "
+          "to 100 characters; take the model as GGUF");
+    }
+    const bool lowercase = flag(*normalizer, "lowercase", true);
+    w_.set_string("tokenizer.ggml.model", "bert");
+    w_.set_string("tokenizer.ggml.pre", "default");
+    w_.set_bool("tokenizer.ggml.normalizer.lowercase", lowercase);
+    w_.set_bool("tokenizer.ggml.normalizer.strip_accents",
+                flag(*normalizer, "strip_accents", lowercase));
+    return {};
+  }
+
+  // How GGUF files spell pieces: "##x", which continues a word, as "x", and others with a "▁".
+  void spell_as_word_piece() {
+    for (size_t id = 0; id < tokens_.size(); ++id) {
+      if (kinds_[id] != kNormal) continue;
+      std::string& piece = tokens_[id];
+      if (piece.size() > 2 && piece.starts_with("##")) {
+        piece.erase(0, 2);
+      } else {
+        piece.insert(0, "\xE2\x96\x81");
+      }
+    }
   }
 
   Status put(int64_t id, std::string_view text, Kind kind) {
@@ -256,26 +303,34 @@ class TokenizerConverter {
     const auto set = [&](std::string_view key, int32_t id) {
       w_.set_uint(fmt::format("tokenizer.ggml.{}_token_id", key), static_cast<uint32_t>(id));
     };
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kNames = {
-        {{"bos", "bos"}, {"unk", "unknown"}, {"pad", "padding"}}};
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kNames = {
+        {{"bos", "bos"},
+         {"unk", "unknown"},
+         {"pad", "padding"},
+         {"cls", "bos"},
+         {"sep", "seperator"},  // sic
+         {"mask", "mask"}}};
     for (const auto& [name, key] : kNames) {
       const std::vector<int32_t> found = ids(name);
-      if (found.empty()) continue;
+      const bool of_bert = name == "cls" || name == "sep" || name == "mask";
+      if (found.empty() || (of_bert && !word_piece_)) continue;
       set(key, found.front());
-      if (name == "bos") bos_ = found.front();
+      if (key == "bos") bos_ = found.front();
+      if (name == "sep") eos_ = found.front();
     }
     const std::vector<int32_t> ends = ids("eos");
     constexpr std::array<std::string_view, 3> kEnds = {"eos", "eot", "eom"};
     for (size_t i = 0; i < std::min(ends.size(), kEnds.size()); ++i) set(kEnds[i], ends[i]);
-    if (!ends.empty()) eos_ = ends.front();
+    if (!ends.empty() && !word_piece_) eos_ = ends.front();
     return {};
   }
 
   // What stands before and behind a text: what the post-processor's template for a single one says,
   // else add_bos_token and add_eos_token.
   void added_at_the_ends() {
-    bool bos = flag(in_.tokenizer_config, "add_bos_token", false);
-    bool eos = flag(in_.tokenizer_config, "add_eos_token", false);
+    // BertProcessing, too, is [CLS] and [SEP].
+    bool bos = flag(in_.tokenizer_config, "add_bos_token", word_piece_);
+    bool eos = flag(in_.tokenizer_config, "add_eos_token", word_piece_);
     const Json* post = member(in_.tokenizer, "post_processor");
     const Json* found = nullptr;
     if (post != nullptr && text_of(post->find("type")) == "TemplateProcessing") found = post;
@@ -326,6 +381,7 @@ class TokenizerConverter {
   gguf::Writer& w_;
   const Json* model_ = nullptr;
   bool byte_level_ = false;
+  bool word_piece_ = false;
   std::vector<std::string> tokens_;
   std::vector<int32_t> kinds_;
   std::unordered_map<std::string, int32_t> ids_;

@@ -22,7 +22,7 @@ struct TokenizerFiles {
 
 // rows: those of the embedding; the vocabulary is filled up with unused tokens to that size.
 // Errors: kCorrupt naming file and field; kUnsupported for a kind of tokenizer that weir does not
-// have (Unigram, WordPiece, an unknown pre-tokenizer), by name.
+// have (Unigram, an unknown pre-tokenizer), by name.
 Status convert_tokenizer(const TokenizerFiles& files, uint64_t rows, gguf::Writer& writer);
 
 }  // namespace weir::checkpoint

@@ -137,6 +137,12 @@ Result<gguf::File> open_folder(const Folder& folder, const OpenOptions& options)
   auto config = read_hf_config(json, writer);
   if (!config.ok()) return config.error().with_context(folder.file("config.json"));
   writer.set_string("general.name", fs::path(folder.path()).filename().string());
+  if (config->family->encoder) {
+    constexpr std::string_view kPooling = "1_Pooling/config.json";
+    WEIR_ASSIGN(const Json pooling, folder.json_if(kPooling));
+    if (auto status = read_pooling_config(pooling, *config->family, writer); !status.ok())
+      return status.error().with_context(folder.file(kPooling));
+  }
   WEIR_ASSIGN(Shards shards, open_shards(folder));
   auto converted = convert_tensors(*config, shards.tensors,
                                    {.load_type = options.load_type, .contents = options.contents});
@@ -146,7 +152,7 @@ Result<gguf::File> open_folder(const Folder& folder, const OpenOptions& options)
     if (t.name == "token_embd.weight") rows = t.rows();
   }
   if (rows == 0) {
-    return make_error(ErrorCode::kCorrupt, "{}: tensor model.embed_tokens.weight is missing",
+    return make_error(ErrorCode::kCorrupt, "{}: the tensor of the token embedding is missing",
                       folder.path());
   }
   WEIR_ASSIGN(const TokenizerFiles files, read_text_files(folder, std::move(json)));

@@ -152,7 +152,7 @@ class TensorConverter {
   bool is_large(const gguf::Tensor& t) const {
     const gguf::TypeInfo* info = gguf::type_info(*options_.load_type);
     return t.name.find("ffn_gate_inp") == std::string::npos && t.name != "position_embd.weight" &&
-           t.shape[0] % info->block_elements == 0;
+           t.name != "token_types.weight" && t.shape[0] % info->block_elements == 0;
   }
 
   // Room for the data of t, which is made to point there.

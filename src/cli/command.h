@@ -29,6 +29,7 @@ int exit_code(ErrorCode code);
 // One per command; each in its own file.
 void add_run(CLI::App& root, Selected& selected);
 void add_serve(CLI::App& root, Selected& selected);
+void add_embed(CLI::App& root, Selected& selected);
 void add_tokenize(CLI::App& root, Selected& selected);
 void add_inspect(CLI::App& root, Selected& selected);
 void add_bench(CLI::App& root, Selected& selected);

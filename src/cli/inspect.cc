@@ -105,6 +105,27 @@ text::Json memory_json(const model::Footprint& f, kernels::KvTypes kv_types, uin
   return o;
 }
 
+// Empty for a model that generates text and does not say how it would embed one.
+std::string embedding_text(const model::Config& c) {
+  if (!c.arch->encoder && !c.pooling.has_value()) return "";
+  const std::string_view pooling =
+      c.pooling.has_value() ? model::pooling_name(*c.pooling) : "not said (--pooling decides)";
+  if (!c.arch->encoder)
+    return fmt::format("decoder that also embeds: {} values, pooling {}", c.dim, pooling);
+  return fmt::format(
+      "encoder: embeddings of {} values, pooling {}, texts of up to {} tokens; generates no text",
+      c.dim, pooling, c.context_tokens);
+}
+
+text::Json embedding_json(const model::Config& c) {
+  text::Json o = text::Json::object();
+  o.set("encoder", c.arch->encoder);
+  o.set("dimensions", c.dim);
+  o.set("pooling",
+        c.pooling.has_value() ? text::Json(model::pooling_name(*c.pooling)) : text::Json());
+  return o;
+}
+
 // What the machine side of the report needs.
 struct Machine {
   std::string cpu = os::cpu_model_name();
@@ -147,6 +168,7 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
         o.context_tokens > 0 ? o.context_tokens : static_cast<uint64_t>(config->context_tokens);
     const auto f = model::estimate_footprint(file, *config, m.isa, context, kv_types, kStepTokens);
     root.set("runs", f.ok());
+    root.set("embedding", embedding_json(*config));
     if (f.ok()) root.set("memory", memory_json(*f, kv_types, m.available_bytes));
     if (!f.ok()) root.set("why_not", f.error().message);
   } else {
@@ -203,6 +225,7 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
     fmt::print("does not run here: {}\n", footprint.error().message);
     return;
   }
+  if (const std::string text = embedding_text(*config); !text.empty()) fmt::print("{}\n", text);
   const model::Footprint& f = *footprint;
   fmt::print(
       "memory to serve one context of {} tokens: weights {} + KV cache {} ({} bytes a token) + "

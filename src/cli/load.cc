@@ -46,6 +46,13 @@ void add_load_type(CLI::App* command, std::string& load_type) {
       ->check(CLI::IsMember({"bf16", "f16", "q8_0", "q4_1", "q4_0"}));
 }
 
+void add_pooling_option(CLI::App* command, std::string& pooling) {
+  command
+      ->add_option("--pooling", pooling,
+                   "how a text becomes one vector (default: as the model's file says)")
+      ->check(CLI::IsMember({"mean", "cls", "last"}));
+}
+
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request) {
   WEIR_ASSIGN(const std::string path, resolve_model(request.model));
   WEIR_ASSIGN(const kernels::Isa isa, chosen_isa());
@@ -55,15 +62,24 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
   options.isa = isa;
   options.threads = request.threads > 0 ? request.threads : os::usable_cores();
   options.max_step_tokens = request.step_tokens;
+  options.encoder_step_tokens = request.encoder_step_tokens;
   options.kv_tokens = request.kv_tokens;
   options.kv_types = request.kv_types;
+  options.pooling = request.pooling;
   if (!request.load_type.empty()) {
     WEIR_ASSIGN(options.open.load_type, checkpoint::parse_load_type(request.load_type));
   }
   options.progress = [&bar](size_t done, size_t all) {
     bar.update(all == 0 ? 1000 : done * 1000 / all);
   };
-  return engine::LoadedModel::load(path, options);
+  WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> model, engine::LoadedModel::load(path, options));
+  if (request.generates && model->config().arch->encoder) {
+    return make_error(ErrorCode::kUnsupported,
+                      "{} is an encoder ({}): it makes embeddings and generates no text; see weir "
+                      "embed, and POST /v1/embeddings of weir serve",
+                      path, model->config().arch->name);
+  }
+  return model;
 }
 
 }  // namespace weir::cli

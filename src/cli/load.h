@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -23,13 +24,16 @@ struct KvTypeFlags {
 void add_kv_type_options(CLI::App* command, KvTypeFlags& flags);
 
 struct LoadRequest {
-  std::string model;          // as resolve_model takes it
-  int threads = 0;            // 0: the cores this process may use
-  int32_t step_tokens = 512;  // tokens of one step
+  std::string model;                // as resolve_model takes it
+  int threads = 0;                  // 0: the cores this process may use
+  int32_t step_tokens = 512;        // tokens of one step
+  int32_t encoder_step_tokens = 0;  // as engine::LoadOptions has it
   int64_t kv_tokens =
       0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
   kernels::KvTypes kv_types = {};
-  std::string load_type;  // as parse_load_type takes it; empty: as in the files
+  std::string load_type;                  // as parse_load_type takes it; empty: as in the files
+  std::optional<model::Pooling> pooling;  // of embeddings, instead of what the file says
+  bool generates = true;                  // an encoder is an error
 };
 
 // The kernels of this machine, or those that WEIR_ISA names. Errors: those of kernels::choose_isa.
@@ -38,6 +42,9 @@ Result<kernels::Isa> chosen_isa();
 // The argument MODEL, and --load-type, for commands that run a model.
 void add_model_argument(CLI::App* command, std::string& model);
 void add_load_type(CLI::App* command, std::string& load_type);
+
+// --pooling, as parse_pooling takes it.
+void add_pooling_option(CLI::App* command, std::string& pooling);
 
 // Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);

@@ -22,6 +22,9 @@
 namespace weir::cli {
 namespace {
 
+// Steps of an encoder when nobody says otherwise, if its window is that long.
+constexpr int32_t kEncoderStepTokens = 2048;
+
 struct Options {
   std::string model;
   std::string load_type;
@@ -30,8 +33,10 @@ struct Options {
   server::ServerConfig server;
   engine::EngineLimits limits;
   int threads = 0;
+  bool has_step_tokens = false;
   int64_t kv_tokens = 0;
   KvTypeFlags kv;
+  std::string pooling;
   int32_t drain_timeout_s = 30;
 };
 
@@ -44,15 +49,18 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void print_ready(const Options& o, uint16_t port) {
+void print_ready(const Options& o, uint16_t port, bool encoder) {
   const std::string host =
       o.server.host.find(':') == std::string::npos ? o.server.host : "[" + o.server.host + "]";
   fmt::print("weir: ready http://{}:{} model={}\n", host, port, o.server.model_name);
+  const std::string_view route = encoder ? "embeddings" : "chat/completions";
+  const std::string_view body =
+      encoder ? R"("input":"A weir raises a river.")"
+              : R"("messages":[{"role":"user","content":"Say hello."}],"max_tokens":32)";
   fmt::print(
-      "try: curl -s http://{}:{}/v1/chat/completions -H 'Content-Type: application/json' "
-      "-d '{{\"model\":\"{}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say "
-      "hello.\"}}],\"max_tokens\":32}}'\n",
-      host, port, o.server.model_name);
+      "try: curl -s http://{}:{}/v1/{} -H 'Content-Type: application/json' "
+      "-d '{{\"model\":\"{}\",{}}}'\n",
+      host, port, route, o.server.model_name, body);
   std::fflush(stdout);
 }
 
@@ -100,7 +108,12 @@ Result<int> serve(Options o) {
   request.load_type = o.load_type;
   request.threads = o.threads;
   request.step_tokens = o.limits.step_tokens;
+  if (!o.has_step_tokens) request.encoder_step_tokens = kEncoderStepTokens;
   request.kv_tokens = o.kv_tokens;
+  request.generates = false;
+  if (!o.pooling.empty()) {
+    WEIR_ASSIGN(request.pooling, model::parse_pooling(o.pooling));
+  }
   WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
@@ -111,6 +124,7 @@ Result<int> serve(Options o) {
                       {"kv_type", kernels::kv_types_name(request.kv_types)},
                       {"kv_bytes", model->kv_bytes()}});
   const SystemClock clock;
+  if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
   engine.start();
   const server::ServedModel served{
@@ -125,7 +139,7 @@ Result<int> serve(Options o) {
     fmt::print(stderr, "weir: {}\n", server.error().message);
     return kExitUnavailable;
   }
-  print_ready(o, (*server)->port());
+  print_ready(o, (*server)->port(), model->config().arch->encoder);
   return wait_and_drain(o, signals, engine, **server, log);
 }
 
@@ -140,7 +154,9 @@ void add_engine_options(CLI::App* c, Options& o) {
                 "tokens of KV cache over all requests (default: one window)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
   add_kv_type_options(c, o.kv);
-  c->add_option("--step-tokens", l.step_tokens, "tokens of one engine step")
+  add_pooling_option(c, o.pooling);
+  c->add_option("--step-tokens", l.step_tokens,
+                "tokens of one engine step (default for an encoder: its window, up to 2048)")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
   c->add_option("--prefill-chunk", l.prefill_chunk_tokens, "tokens of one prompt in a step")
@@ -200,7 +216,10 @@ void add_serve(CLI::App& root, Selected& selected) {
   c->add_option("--log-level", o->log_level, "debug, info, warn, error or off")
       ->capture_default_str();
   add_engine_options(c, *o);
-  c->callback([o, &selected] { selected.action = [o] { return serve(*o); }; });
+  c->callback([o, c, &selected] {
+    o->has_step_tokens = c->get_option("--step-tokens")->count() > 0;
+    selected.action = [o] { return serve(*o); };
+  });
 }
 
 }  // namespace weir::cli

@@ -18,6 +18,7 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       limits_(limits),
       inbox_(inbox),
       max_context_tokens_(max_context_tokens),
+      embedding_(runner.embedding()),
       pool_(runner.pages()) {}
 
 bool Core::step() {
@@ -42,9 +43,14 @@ void Core::take_in() {
   Inbox::Contents contents = inbox_.take();
   for (auto& request : contents.requests) {
     ActiveRequest& r = *requests_.emplace_back(std::move(request));
-    r.unfinished_choices = r.request.n;
-    for (int32_t i = 0; i < r.request.n; ++i)
-      sequences_.push_back(std::make_unique<Sequence>(r, i, tokenizer_));
+    const bool embeds = r.request.embeds();
+    r.unfinished_choices = embeds ? static_cast<int32_t>(r.request.texts.size()) : r.request.n;
+    for (int32_t i = 0; i < r.unfinished_choices; ++i) {
+      Sequence& s = *sequences_.emplace_back(std::make_unique<Sequence>(r, i, tokenizer_));
+      if (embeds)
+        s.pooler.emplace(*embedding_.pooling, static_cast<size_t>(embedding_.dim),
+                         static_cast<int32_t>(s.prompt_tokens));
+    }
   }
   for (const Order& order : contents.orders) obey(order);
 }
@@ -77,7 +83,8 @@ StepPlan Core::make_plan() const {
   views.reserve(sequences_.size());
   for (const auto& s : sequences_) {
     views.push_back({static_cast<int32_t>(s->tokens.size()), s->computed,
-                     static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished});
+                     static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished,
+                     embedding_.encoder});
   }
   StepBudget budget;
   budget.step_tokens = limits_.step_tokens;
@@ -94,6 +101,7 @@ bool Core::reserve(const StepPlan& plan) {
   for (const size_t i : plan.preempted) {
     pool_.release_all(sequences_[i]->pages);
     sequences_[i]->computed = 0;
+    if (sequences_[i]->pooler.has_value()) sequences_[i]->pooler->restart();
     ++counters_.preemptions;
   }
   for (size_t done = 0; done < plan.chunks.size(); ++done) {
@@ -114,6 +122,7 @@ bool Core::reserve(const StepPlan& plan) {
 Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   batch_.clear();
   size_t rows = 0;
+  size_t hidden_rows = 0;
   for (const PlannedChunk& c : chunks) {
     const Sequence& s = *sequences_[c.sequence];
     model::Chunk chunk;
@@ -121,12 +130,18 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
                                                               static_cast<size_t>(c.tokens));
     chunk.position = s.computed;
     chunk.pages = s.pages;
-    chunk.logit_rows = c.samples ? 1 : 0;
+    if (s.pooler.has_value()) {
+      chunk.hidden_rows = s.pooler->wanted_rows(s.computed, c.tokens);
+    } else {
+      chunk.logit_rows = c.samples ? 1 : 0;
+    }
+    hidden_rows += static_cast<size_t>(chunk.hidden_rows);
     rows += static_cast<size_t>(chunk.logit_rows);
     batch_.push_back(chunk);
   }
   logits_.resize(rows * static_cast<size_t>(runner_.vocab_size()));
-  return runner_.forward(batch_, logits_);
+  hidden_.resize(hidden_rows * static_cast<size_t>(embedding_.dim));
+  return runner_.forward(batch_, logits_, hidden_);
 }
 
 void Core::execute(const StepPlan& plan) {
@@ -135,7 +150,7 @@ void Core::execute(const StepPlan& plan) {
     ActiveRequest& r = *sequences_[c.sequence]->request;
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
-    inbox_.left_queue(static_cast<int64_t>(r.request.prompt.size()));
+    inbox_.left_queue(r.request.prompt_tokens());
   }
   ++counters_.steps;
   if (const Status status = run_chunks(plan.chunks); status.ok()) {
@@ -163,14 +178,37 @@ void Core::execute_one_by_one(const StepPlan& plan, const Error& first) {
 
 void Core::commit(std::span<const PlannedChunk> chunks) {
   const auto vocab = static_cast<size_t>(runner_.vocab_size());
+  const auto dim = static_cast<size_t>(embedding_.dim);
   size_t row = 0;
+  size_t hidden_row = 0;
   for (const PlannedChunk& c : chunks) {
     Sequence& s = *sequences_[c.sequence];
+    if (s.pooler.has_value()) {
+      const auto rows = static_cast<size_t>(s.pooler->wanted_rows(s.computed, c.tokens));
+      s.pooler->add(s.computed,
+                    std::span<const float>(hidden_).subspan(hidden_row * dim, rows * dim));
+      hidden_row += rows;
+    }
     s.computed += c.tokens;
     if (s.generated() == 0 || c.tokens > 1)
       counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
-    if (c.samples) take_token(s, std::span<float>(logits_).subspan(row++ * vocab, vocab));
+    if (!c.samples) continue;
+    if (s.pooler.has_value()) {
+      take_embedding(s);
+    } else {
+      take_token(s, std::span<float>(logits_).subspan(row++ * vocab, vocab));
+    }
   }
+}
+
+// The text is computed: its embedding goes out.
+void Core::take_embedding(Sequence& s) {
+  auto embedding = s.pooler->finish();
+  if (!embedding.ok()) return fail(s, embedding.error());
+  ActiveRequest& r = *s.request;
+  r.first_token_ns = r.last_token_ns = std::max<int64_t>(clock_.now_ns(), 1);
+  event_for(s).embedding = std::move(*embedding);
+  finish(s, FinishReason::kStop);
 }
 
 void Core::take_token(Sequence& s, std::span<float> logits) {
@@ -265,7 +303,7 @@ void Core::deliver() {
     d.id = r->id;
     d.events = r->events;
     d.done = r->unfinished_choices == 0;
-    d.usage = {static_cast<int32_t>(r->request.prompt.size()), r->completion_tokens};
+    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens};
     const auto ms = [](int64_t from, int64_t to) {
       return from == 0 || to == 0 ? 0.0 : static_cast<double>(to - from) * 1e-6;
     };
@@ -281,7 +319,7 @@ void Core::remove_finished() {
   std::erase_if(sequences_, [](const auto& s) { return s->finished; });
   std::erase_if(requests_, [this](const auto& r) {
     if (r->unfinished_choices > 0) return false;
-    if (r->started_ns == 0) inbox_.left_queue(static_cast<int64_t>(r->request.prompt.size()));
+    if (r->started_ns == 0) inbox_.left_queue(r->request.prompt_tokens());
     ++counters_.finished_requests;
     inbox_.request_finished();
     return true;

@@ -41,6 +41,7 @@ class Core {
   void execute_one_by_one(const StepPlan& plan, const Error& first);
   Status run_chunks(std::span<const PlannedChunk> chunks);
   void commit(std::span<const PlannedChunk> chunks);
+  void take_embedding(Sequence& s);
   void take_token(Sequence& s, std::span<float> logits);
   void accept(Sequence& s, TokenInfo token);
   void finish(Sequence& s, FinishReason reason);
@@ -57,12 +58,14 @@ class Core {
   const EngineLimits limits_;
   Inbox& inbox_;
   const int32_t max_context_tokens_;
+  const EmbeddingTraits embedding_;
   kv::PagePool pool_;
   Sampler sampler_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first
   std::vector<model::Chunk> batch_;
   std::vector<float> logits_;
+  std::vector<float> hidden_;
   std::vector<int32_t> banned_;
   EngineStats counters_;
 };

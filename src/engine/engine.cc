@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <thread>
+#include <utility>
 
 #include "engine/core.h"
 #include "engine/inbox.h"
@@ -14,9 +15,11 @@ namespace {
 constexpr double kIdleWaitMs = 1000;   // nothing to do: only a message changes that
 constexpr double kBlockedWaitMs = 10;  // all that is left is paused: deadlines still pass
 
+// limits: clamped.
 int32_t window(const Runner& runner, const EngineLimits& limits) {
   const int64_t cache = int64_t{runner.pages()} * runner.page_tokens();
   int64_t tokens = std::min<int64_t>(runner.max_context_tokens(), cache);
+  if (runner.embedding().encoder) tokens = std::min<int64_t>(tokens, limits.step_tokens);
   if (limits.max_context_tokens > 0) tokens = std::min<int64_t>(tokens, limits.max_context_tokens);
   return static_cast<int32_t>(tokens);
 }
@@ -63,6 +66,8 @@ class Engine::Impl {
        const EngineLimits& wanted)
       : limits(clamped(wanted, runner)),
         max_context_tokens(window(runner, limits)),
+        trained_context_tokens(runner.max_context_tokens()),
+        embedding(runner.embedding()),
         vocab(runner.vocab_size()),
         clock_(clock),
         inbox(limits),
@@ -70,21 +75,72 @@ class Engine::Impl {
     publish();
   }
 
-  Status check(Request& q) const {
-    const auto prompt = static_cast<int64_t>(q.prompt.size());
-    if (prompt == 0)
-      return param_error(ErrorCode::kInvalidValue, "prompt", "the prompt has no tokens");
-    for (const int32_t id : q.prompt) {
+  // ids: the prompt or a text, as `field` of the request.
+  Status check_tokens(const std::vector<int32_t>& ids, const std::string& field) const {
+    if (ids.empty()) return param_error(ErrorCode::kInvalidValue, field, "{} has no tokens", field);
+    for (const int32_t id : ids) {
       if (id < 0 || id >= vocab) {
-        return param_error(ErrorCode::kInvalidValue, "prompt",
-                           "token {} is outside the vocabulary of {}", id, vocab);
+        return param_error(ErrorCode::kInvalidValue, field,
+                           "{}: token {} is outside the vocabulary of {}", field, id, vocab);
       }
     }
-    if (limits.max_input_tokens > 0 && prompt > limits.max_input_tokens) {
-      return param_error(ErrorCode::kMaxInputTokensExceeded, "prompt",
-                         "the prompt has {} tokens; max_input_tokens is {}", prompt,
+    if (limits.max_input_tokens > 0 && std::cmp_greater(ids.size(), limits.max_input_tokens)) {
+      return param_error(ErrorCode::kMaxInputTokensExceeded, field,
+                         "{} has {} tokens; max_input_tokens is {}", field, ids.size(),
                          limits.max_input_tokens);
     }
+    return {};
+  }
+
+  // What bounds a text.
+  std::string window_text() const {
+    if (!embedding.encoder || max_context_tokens == trained_context_tokens)
+      return fmt::format("the longest text this model takes here has {}", max_context_tokens);
+    return fmt::format("an encoder takes a text in one step, here of at most {} (--step-tokens)",
+                       max_context_tokens);
+  }
+
+  Status check_texts(const Request& q) const {
+    if (embedding.dim == 0 || !embedding.pooling.has_value()) {
+      return param_error(ErrorCode::kInvalidValue, "model",
+                         "this model's file does not say how a text becomes one vector; start weir "
+                         "with --pooling mean or last to decide it");
+    }
+    if (*embedding.pooling == model::Pooling::kNone) {
+      return param_error(ErrorCode::kInvalidValue, "model",
+                         "this model's file asks for a vector per token (pooling_type 0); start "
+                         "weir with --pooling mean, cls or last for one per text");
+    }
+    if (std::cmp_greater(q.texts.size(), limits.max_texts)) {
+      return param_error(ErrorCode::kInvalidValue, "input",
+                         "input has {} texts; at most {} are taken (max_texts)", q.texts.size(),
+                         limits.max_texts);
+    }
+    for (size_t i = 0; i < q.texts.size(); ++i) {
+      const std::string field = fmt::format("input[{}]", i);
+      WEIR_TRY(check_tokens(q.texts[i], field));
+      if (std::cmp_greater(q.texts[i].size(), max_context_tokens)) {
+        return param_error(ErrorCode::kContextLengthExceeded, field, "{} has {} tokens; {}", field,
+                           q.texts[i].size(), window_text());
+      }
+    }
+    if (q.prompt_tokens() > limits.max_text_tokens) {
+      return param_error(ErrorCode::kMaxInputTokensExceeded, "input",
+                         "the texts have {} tokens together; at most {} are taken "
+                         "(max_text_tokens): send fewer at once",
+                         q.prompt_tokens(), limits.max_text_tokens);
+    }
+    return {};
+  }
+
+  Status check(Request& q) const {
+    if (q.embeds()) return check_texts(q);
+    if (embedding.encoder) {
+      return param_error(ErrorCode::kInvalidValue, "model",
+                         "this model is an encoder: it makes embeddings and generates no text");
+    }
+    WEIR_TRY(check_tokens(q.prompt, "prompt"));
+    const auto prompt = static_cast<int64_t>(q.prompt.size());
     if (limits.max_output_tokens > 0 && q.max_tokens > limits.max_output_tokens) {
       return param_error(ErrorCode::kMaxOutputTokensExceeded, "max_tokens",
                          "max_tokens is {}; max_output_tokens is {}", q.max_tokens,
@@ -176,6 +232,8 @@ class Engine::Impl {
 
   const EngineLimits limits;
   const int32_t max_context_tokens;
+  const int32_t trained_context_tokens;
+  const EmbeddingTraits embedding;
   const int32_t vocab;
 
  private:
@@ -202,6 +260,7 @@ Engine::~Engine() { stop(); }
 
 int32_t Engine::max_context_tokens() const { return impl_->max_context_tokens; }
 const EngineLimits& Engine::limits() const { return impl_->limits; }
+const EmbeddingTraits& Engine::embedding() const { return impl_->embedding; }
 
 Result<RequestId> Engine::submit(Request request, std::unique_ptr<EventSink> sink) {
   return impl_->submit(std::move(request), std::move(sink));

@@ -29,6 +29,8 @@ struct EngineLimits {
   int32_t max_output_tokens = 0;        // 0: the context
   int32_t max_choices = 16;             // n
   int32_t max_stops = 16;
+  int32_t max_texts = 2048;           // of one embeddings request
+  int64_t max_text_tokens = 262'144;  // of all its texts
 };
 
 // A snapshot of what the engine holds; see Engine::stats.
@@ -71,12 +73,14 @@ class Engine {
   // The window of a request: prompt and output together.
   int32_t max_context_tokens() const;
   const EngineLimits& limits() const;
+  const EmbeddingTraits& embedding() const;
 
   // Any thread. The sink is owned until after its last delivery; it is called only from the engine
   // thread. Errors, decided at once: kContextLengthExceeded, kMaxInputTokensExceeded,
   // kMaxOutputTokensExceeded, kInvalidValue (empty prompt, ids outside the vocabulary, parameters
-  // out of range), kServerOverloaded with retry_after_s (queue full, draining, deadline already
-  // past). The sink is destroyed on an error.
+  // out of range, a prompt for an encoder, texts for a model without a pooling), kServerOverloaded
+  // with retry_after_s (queue full, draining, deadline already past). The sink is destroyed on an
+  // error.
   Result<RequestId> submit(Request request, std::unique_ptr<EventSink> sink);
   // Any thread; unknown ids are ignored. A cancelled request leaves the batch before the next step
   // and gets a last delivery with FinishReason::kCancelled.

@@ -21,6 +21,7 @@ struct Received {
     std::vector<int32_t> tokens;
     std::vector<float> logprobs;
     std::string text;
+    std::vector<float> embedding;
     std::optional<FinishReason> finish;
     std::optional<Error> error;
   };
@@ -47,6 +48,7 @@ class RecordingSink final : public EventSink {
         c.logprobs.push_back(t.logprob);
       }
       c.text += e.text;
+      if (!e.embedding.empty()) c.embedding = e.embedding;
       if (e.finish.has_value()) c.finish = e.finish;
       if (e.error.has_value()) c.error = e.error;
     }

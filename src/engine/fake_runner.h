@@ -1,5 +1,6 @@
-// For tests: a Runner whose logits are a hash of the whole token history, read back through the
-// pages. A wrong page, a stale page or a skipped token changes every later token.
+// For tests: a Runner whose logits and hidden states are a hash of the whole token history, read
+// back through the pages, or of an encoder's whole text. A wrong page, a stale page or a skipped
+// token changes every later token.
 #pragma once
 
 #include <atomic>
@@ -32,22 +33,33 @@ class FakeRunner final : public Runner {
   int32_t page_tokens() const override { return shape_.page_tokens; }
   int32_t pages() const override { return shape_.pages; }
 
+  EmbeddingTraits embedding() const override { return traits; }
+  EmbeddingTraits traits;  // set before the engine is made
+
   // Called before each forward; an error makes the step fail.
   std::function<Status(std::span<const model::Chunk>)> before;
 
-  Status forward(std::span<const model::Chunk> batch, std::span<float> logits) override {
+  Status forward(std::span<const model::Chunk> batch, std::span<float> logits,
+                 std::span<float> hidden) override {
     ++calls;
     if (before) WEIR_TRY(before(batch));
     size_t row = 0;
+    size_t hidden_row = 0;
+    const auto dim = static_cast<size_t>(traits.dim);
     for (const model::Chunk& c : batch) {
       for (size_t i = 0; i < c.tokens.size(); ++i) {
         const auto position = static_cast<size_t>(c.position) + i;
         slot(c, position) = c.tokens[i];
-        const size_t from_end = c.tokens.size() - i;
-        if (from_end > static_cast<size_t>(c.logit_rows)) continue;
-        fill(c, position,
-             logits.subspan(row++ * static_cast<size_t>(shape_.vocab),
-                            static_cast<size_t>(shape_.vocab)));
+      }
+      const size_t end = static_cast<size_t>(c.position) + c.tokens.size();
+      for (size_t left = c.tokens.size(); left > 0; --left) {
+        if (left <= static_cast<size_t>(c.hidden_rows))
+          fill(c, end - left, traits.encoder ? end : end - left + 1,
+               hidden.subspan(hidden_row++ * dim, dim));
+        if (left <= static_cast<size_t>(c.logit_rows))
+          fill(c, end - left, end - left + 1,
+               logits.subspan(row++ * static_cast<size_t>(shape_.vocab),
+                              static_cast<size_t>(shape_.vocab)));
       }
     }
     return {};
@@ -61,10 +73,10 @@ class FakeRunner final : public Runner {
     const auto page = static_cast<size_t>(c.pages[position / page_tokens]);
     return memory_[page * page_tokens + position % page_tokens];
   }
-  void fill(const model::Chunk& c, size_t position, std::span<float> logits) {
-    uint64_t hash = 1;
-    for (size_t p = 0; p <= position; ++p)
-      hash = random_u64(hash, p, static_cast<uint64_t>(slot(c, p)));
+  // The values of a position that sees the tokens [0, seen).
+  void fill(const model::Chunk& c, size_t position, size_t seen, std::span<float> logits) {
+    uint64_t hash = position + 1;
+    for (size_t p = 0; p < seen; ++p) hash = random_u64(hash, p, static_cast<uint64_t>(slot(c, p)));
     for (size_t i = 0; i < logits.size(); ++i) {
       hash = hash * 6364136223846793005ULL + 1442695040888963407ULL;  // Knuth's MMIX constants
       logits[i] = static_cast<float>(hash >> 40) * 0x1.0p-21F;        // [0, 8)

@@ -21,7 +21,7 @@ Error Inbox::overloaded(std::string message) const {
 
 Result<RequestId> Inbox::submit(std::unique_ptr<ActiveRequest> request) {
   MutexLock lock(mutex_);
-  const auto tokens = static_cast<int64_t>(request->request.prompt.size());
+  const auto tokens = request->request.prompt_tokens();
   if (closed_) return overloaded("the server is shutting down and takes no new requests");
   if (queued_requests_ >= limits_.max_queued_requests) {
     return overloaded(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/engine.h"
 #include "model/footprint.h"
 #include "os/memory.h"
 
@@ -10,13 +11,16 @@ namespace weir::engine {
 namespace {
 
 // Tokens of KV cache: what was asked for, else one window within a quarter of what is free.
-int64_t choose_kv_tokens(const model::Config& config, const LoadOptions& o,
+int64_t choose_kv_tokens(const model::Config& config, const LoadOptions& o, int32_t step_tokens,
                          uint64_t available_bytes) {
   if (o.kv_tokens > 0) return o.kv_tokens;
   const auto affordable =
       static_cast<int64_t>(available_bytes / 4 / config.kv_bytes_per_token(o.kv_types));
-  return std::clamp<int64_t>(config.context_tokens, kPageTokens,
-                             std::max<int64_t>(affordable, kPageTokens));
+  // An encoder keeps nothing from step to step. A step's texts begin a page each.
+  const int64_t wanted = config.arch->encoder
+                             ? step_tokens + int64_t{EngineLimits{}.max_running} * kPageTokens
+                             : config.context_tokens;
+  return std::clamp<int64_t>(wanted, kPageTokens, std::max<int64_t>(affordable, kPageTokens));
 }
 
 // The error of a result that came from a file names that file.
@@ -40,11 +44,14 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
       !allowed.ok())
     return allowed.error().with_context(path);
   WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());
-  const int64_t kv_tokens = choose_kv_tokens(config, o, available);
-  WEIR_ASSIGN(const model::Footprint footprint,
-              in_file(path, model::estimate_footprint(file, config, o.isa,
-                                                      static_cast<uint64_t>(kv_tokens), o.kv_types,
-                                                      static_cast<uint64_t>(o.max_step_tokens))));
+  int32_t step_tokens = o.max_step_tokens;
+  if (config.arch->encoder)
+    step_tokens = std::max(step_tokens, std::min(config.context_tokens, o.encoder_step_tokens));
+  const int64_t kv_tokens = choose_kv_tokens(config, o, step_tokens, available);
+  WEIR_ASSIGN(
+      const model::Footprint footprint,
+      in_file(path, model::estimate_footprint(file, config, o.isa, static_cast<uint64_t>(kv_tokens),
+                                              o.kv_types, static_cast<uint64_t>(step_tokens))));
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
   if (file.assembled()) {
@@ -59,7 +66,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   }
   auto model = model::Model::load(std::move(file), *loaded->pool_,
                                   {.isa = o.isa,
-                                   .max_step_tokens = o.max_step_tokens,
+                                   .max_step_tokens = step_tokens,
                                    .context_tokens = static_cast<int32_t>(std::min<int64_t>(
                                        config.context_tokens, std::max<int64_t>(1, kv_tokens))),
                                    .kv_types = o.kv_types,
@@ -69,7 +76,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   const auto pages = static_cast<int32_t>((kv_tokens + kPageTokens - 1) / kPageTokens);
   WEIR_ASSIGN(loaded->storage_, kv::KvStorage::allocate(loaded->model_->kv_layout(kPageTokens),
                                                         config.layers, pages));
-  loaded->runner_ = std::make_unique<ModelRunner>(*loaded->model_, *loaded->storage_);
+  loaded->runner_ = std::make_unique<ModelRunner>(*loaded->model_, *loaded->storage_, o.pooling);
   return loaded;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -21,9 +22,12 @@ struct LoadOptions {
   kernels::Isa isa = kernels::Isa::kScalar;
   int threads = 1;
   int32_t max_step_tokens = 512;
-  int64_t kv_tokens =
-      0;  // tokens of KV cache; 0: one window, but at most a quarter of the free memory
+  // An encoder, which takes a text in one step, gets steps as long as its window, up to this.
+  int32_t encoder_step_tokens = 0;
+  int64_t kv_tokens = 0;  // tokens of KV cache; 0: one window (an encoder: what a step of texts
+                          // takes), but at most a quarter of the free memory
   kernels::KvTypes kv_types = {};
+  std::optional<model::Pooling> pooling;  // of embeddings, instead of what the file says
   checkpoint::OpenOptions open;
   std::function<void(size_t done, size_t all)> progress;
 };

@@ -9,8 +9,9 @@ namespace weir::engine {
 
 class ModelRunner final : public Runner {
  public:
-  // Both are borrowed.
-  ModelRunner(model::Model& model, kv::KvStorage& storage) : model_(model), storage_(storage) {}
+  // Both are borrowed. pooling: instead of what the model's file says.
+  ModelRunner(model::Model& model, kv::KvStorage& storage, std::optional<model::Pooling> pooling)
+      : model_(model), storage_(storage), pooling_(pooling) {}
 
   int32_t vocab_size() const override { return model_.config().vocab_size; }
   int32_t max_context_tokens() const override { return model_.config().context_tokens; }
@@ -19,13 +20,19 @@ class ModelRunner final : public Runner {
     return static_cast<int32_t>(storage_.layout().page_tokens);
   }
   int32_t pages() const override { return storage_.pages(); }
-  Status forward(std::span<const model::Chunk> batch, std::span<float> logits) override {
-    return model_.forward(batch, storage_.pools(), storage_.layout().page_tokens, logits);
+  EmbeddingTraits embedding() const override {
+    const model::Config& c = model_.config();
+    return {c.dim, pooling_.has_value() ? pooling_ : c.pooling, c.arch->encoder};
+  }
+  Status forward(std::span<const model::Chunk> batch, std::span<float> logits,
+                 std::span<float> hidden) override {
+    return model_.forward(batch, storage_.pools(), storage_.layout().page_tokens, logits, hidden);
   }
 
  private:
   model::Model& model_;
   kv::KvStorage& storage_;
+  std::optional<model::Pooling> pooling_;
 };
 
 }  // namespace weir::engine

@@ -30,7 +30,10 @@ struct SamplingParams {
 };
 
 struct Request {
-  std::vector<int32_t> prompt;  // at least one token
+  std::vector<int32_t> prompt;  // at least one token; empty when `texts` is not
+  // Instead of a prompt: texts whose embeddings are wanted, each at least one token. Text i is
+  // choice i of the events; of the fields below only deadline_ns counts.
+  std::vector<std::vector<int32_t>> texts;
   SamplingParams sampling;
   int32_t max_tokens = 0;  // 0: what fits the window
   int32_t min_tokens = 0;  // end tokens and stops do not count before
@@ -39,6 +42,13 @@ struct Request {
   std::vector<std::string> stop;        // the text ends before the first of them
   std::vector<int32_t> stop_token_ids;  // end generation like an end token
   int64_t deadline_ns = 0;              // engine clock; 0: none
+
+  bool embeds() const { return !texts.empty(); }
+  int64_t prompt_tokens() const {
+    auto tokens = static_cast<int64_t>(prompt.size());
+    for (const std::vector<int32_t>& text : texts) tokens += static_cast<int64_t>(text.size());
+    return tokens;
+  }
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };
@@ -65,6 +75,7 @@ struct Event {
   int32_t choice = 0;
   std::vector<TokenInfo> tokens;
   std::string text;  // well-formed UTF-8; what may be the start of a stop string is held back
+  std::vector<float> embedding;  // of a text: [dim], of unit length; with kStop
   std::optional<FinishReason> finish;
   std::optional<Error> error;  // with kError
 };

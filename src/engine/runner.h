@@ -3,12 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
 #include "model/batch.h"
+#include "model/pooling.h"
 
 namespace weir::engine {
+
+// What a model's hidden states are good for.
+struct EmbeddingTraits {
+  int32_t dim = 0;                        // of a hidden state; 0: the runner gives none
+  std::optional<model::Pooling> pooling;  // unset: nobody said how texts become vectors
+  bool encoder = false;  // every token sees the whole text, which is one chunk; no logits
+};
 
 inline constexpr int32_t kPageTokens = 32;  // one attention block; see kernels/attention.h
 
@@ -20,9 +29,11 @@ class Runner {
   virtual int32_t max_step_tokens() const = 0;     // tokens of one forward call
   virtual int32_t page_tokens() const = 0;
   virtual int32_t pages() const = 0;  // in the KV cache behind it
-  // logits: [sum of logit_rows, vocab] f32. On an error nothing is committed: the same step, or
-  // parts of it, may be run again. One call at a time.
-  virtual Status forward(std::span<const model::Chunk> batch, std::span<float> logits) = 0;
+  virtual EmbeddingTraits embedding() const { return {}; }
+  // logits: [sum of logit_rows, vocab] f32; hidden: [sum of hidden_rows, dim] f32. On an error
+  // nothing is committed: the same step, or parts of it, may be run again. One call at a time.
+  virtual Status forward(std::span<const model::Chunk> batch, std::span<float> logits,
+                         std::span<float> hidden) = 0;
 };
 
 }  // namespace weir::engine

@@ -47,8 +47,10 @@ class Planner {
     if (s.paused || preempted_[i] || tokens_left_ == 0) return;
     const bool starts = s.pages == 0;
     if (starts && running_ >= budget_.max_running) return;
+    const int32_t missing = s.tokens - s.computed;
+    if (s.whole && missing > tokens_left_) return;
     const int32_t count =
-        std::min({s.tokens - s.computed, tokens_left_, budget_.prefill_chunk_tokens});
+        s.whole ? missing : std::min({missing, tokens_left_, budget_.prefill_chunk_tokens});
     const int32_t need = pages_for(s.computed + count) - s.pages;
     // A sequence starts only when all that it has to compute can get pages, or it would be
     // preempted half way.

@@ -19,6 +19,7 @@ struct SequenceView {
   int32_t computed = 0;  // with keys and values in pages; below tokens
   int32_t pages = 0;     // held
   bool paused = false;   // its reader is too slow: keeps its pages, is not advanced
+  bool whole = false;    // computed in one step or not at all: its tokens see later ones
 };
 
 struct StepBudget {

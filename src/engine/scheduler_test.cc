@@ -36,6 +36,19 @@ TEST(Scheduler, APromptGoesOnInChunksAndSamplesAtItsEnd) {
   EXPECT_TRUE(plan.chunks[0].samples);
 }
 
+TEST(Scheduler, AWholeTextIsComputedInOneStepOrNotYet) {
+  const SequenceView views[] = {
+      {.tokens = 20, .whole = true}, {.tokens = 20, .whole = true}, {.tokens = 12, .whole = true}};
+  StepBudget b = budget(20);
+  b.prefill_chunk_tokens = 8;  // is about prompts, which may be cut
+  const StepPlan plan = plan_step(views, b);
+  ASSERT_EQ(plan.chunks.size(), 2U);
+  EXPECT_EQ(plan.chunks[0].tokens, 20);
+  EXPECT_EQ(plan.chunks[1].sequence, 2U);  // fits beside the first, the second does not
+  EXPECT_EQ(plan.chunks[1].tokens, 12);
+  EXPECT_TRUE(plan.chunks[0].samples && plan.chunks[1].samples);
+}
+
 TEST(Scheduler, PreemptsTheYoungestForAnOlderOne) {
   const SequenceView views[] = {{.tokens = 9, .computed = 8, .pages = 2},
                                 {.tokens = 9, .computed = 8, .pages = 2},

@@ -9,6 +9,7 @@
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
 #include "kv/page_pool.h"
+#include "model/pooling.h"
 #include "text/detokenizer.h"
 
 namespace weir::engine {
@@ -31,8 +32,8 @@ struct Sequence {
   Sequence(ActiveRequest& r, int32_t index, const text::Tokenizer& tokenizer)
       : request(&r),
         choice(index),
-        tokens(r.request.prompt),
-        prompt_tokens(r.request.prompt.size()),
+        tokens(r.request.embeds() ? r.request.texts[static_cast<size_t>(index)] : r.request.prompt),
+        prompt_tokens(tokens.size()),
         detokenizer(tokenizer, {.skip_special = true, .continues_text = true}),
         stops(r.request.stop) {}
 
@@ -47,6 +48,7 @@ struct Sequence {
   bool finished = false;
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;
+  std::optional<model::Pooler> pooler;  // of a text to embed
 };
 
 }  // namespace weir::engine

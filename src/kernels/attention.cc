@@ -185,6 +185,7 @@ struct TileList {
     tile.scale = params.scale;
     tile.softcap = params.softcap;
     tile.window = params.window;
+    tile.keys = params.causal ? 0 : c.position + c.tokens;
     tile.sinks = params.sinks == nullptr ? nullptr : params.sinks + head;
     tile.q = q + (c.first_row + token) * ldq + head * layout.head_dim;
     tile.ldq = ldq;

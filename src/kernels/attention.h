@@ -1,8 +1,8 @@
-// Causal attention over paged keys and values. Online softmax over blocks of kSoftmaxBlockTokens
-// keys, which are aligned to absolute position; the arithmetic of a query row depends on that row,
-// its position and its keys alone (invariant "same bits"), and slots that a row must not see are
-// never multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al. 2023 (PagedAttention);
-// page layout: DESIGN section 3.
+// Attention over paged keys and values, causal or over the whole text. Online softmax over blocks
+// of kSoftmaxBlockTokens keys, which are aligned to absolute position; the arithmetic of a query
+// row depends on that row, its position and its keys alone (invariant "same bits"), and slots that
+// a row must not see are never multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al.
+// 2023 (PagedAttention); page layout: DESIGN section 3.
 #pragma once
 
 #include <cstddef>
@@ -84,6 +84,9 @@ struct AttentionParams {
   float scale = 1.0F;    // usually 1 / sqrt(head_dim)
   float softcap = 0.0F;  // > 0: scores become softcap * tanh(score / softcap)
   size_t window = 0;     // > 0: a token sees itself and the window - 1 tokens before it
+  // false: every token sees all keys up to the end of its chunk, later ones too (encoders);
+  // window must be 0 then.
+  bool causal = true;
   // [heads] or nullptr: a score beside the keys' that takes its share of the softmax and adds no
   // value (Xiao et al. 2023, attention sinks, as gpt-oss learns them).
   const float* sinks = nullptr;

@@ -107,7 +107,8 @@ struct Sequence {
         const size_t first = params.window > 0 && t + 1 > params.window ? t + 1 - params.window : 0;
         std::vector<double> p;
         double top = -1e300;
-        for (size_t j = first; j <= t; ++j) {
+        const size_t last = params.causal ? t : tokens - 1;
+        for (size_t j = first; j <= last; ++j) {
           double s = 0;
           for (size_t d = 0; d < hd; ++d)
             s += double{q[t * q_dim() + h * hd + d]} * keys[j * kv_dim() + kv * hd + d];
@@ -119,7 +120,7 @@ struct Sequence {
         const double sink = sinks.empty() ? -1e300 : static_cast<double>(sinks[h]);
         double sum = std::exp(sink - top);
         for (double& s : p) sum += s = std::exp(s - top);
-        for (size_t j = first; j <= t; ++j) {
+        for (size_t j = first; j <= last; ++j) {
           for (size_t d = 0; d < vd; ++d) {
             out[t * out_dim() + h * vd + d] +=
                 p[j - first] / sum * values[j * v_dim() + kv * vd + d];
@@ -166,6 +167,14 @@ TEST(Attention, FollowsFloat64ForManyShapes) {
   expect_near(Sequence(16, 1, 80, 32, 40, 5), 17);
   expect_near(Sequence(25, 1, 16, 16, 20, 6), 20);
   expect_near(Sequence(2, 1, 256, 32, 65, 7), 1);
+}
+
+TEST(Attention, SeesTheWholeTextOfAnEncoder) {
+  for (const size_t tokens : {1, 2, 15, 16, 17, 40, 100, 129}) {
+    Sequence s(4, 2, 32, 16, tokens, 20);
+    s.params.causal = false;
+    expect_near(s, tokens);
+  }
 }
 
 TEST(Attention, DoesNotCareWherePagesLie) {

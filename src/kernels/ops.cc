@@ -31,6 +31,14 @@ void rms_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t l
   });
 }
 
+void layer_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx, size_t rows,
+                size_t cols, const float* weight, const float* bias, float epsilon, float* y,
+                size_t ldy) {
+  for_rows(pool, rows, cols, [&](size_t r) {
+    kernels.layer_norm_row(x + r * ldx, cols, weight, bias, epsilon, y + r * ldy);
+  });
+}
+
 void rms_norm_heads(const Kernels& kernels, ThreadPool& pool, float* x, size_t ldx, size_t rows,
                     size_t heads, size_t head_dim, const float* weight, float epsilon) {
   for_rows(pool, rows, heads * head_dim, [&](size_t r) {

@@ -16,6 +16,12 @@ namespace weir::kernels {
 void rms_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx, size_t rows,
               size_t cols, const float* weight, float epsilon, float* y, size_t ldy);
 
+// y[r] = (x[r] - mean) / sqrt(variance + epsilon) * weight (+ bias). x, y: [rows, cols]; weight:
+// [cols]; bias: [cols] or nullptr.
+void layer_norm(const Kernels& kernels, ThreadPool& pool, const float* x, size_t ldx, size_t rows,
+                size_t cols, const float* weight, const float* bias, float epsilon, float* y,
+                size_t ldy);
+
 // rms_norm of each head of each row in place (qk-norm). x: [rows, heads, head_dim]; weight:
 // [head_dim].
 void rms_norm_heads(const Kernels& kernels, ThreadPool& pool, float* x, size_t ldx, size_t rows,

@@ -60,6 +60,7 @@ struct AttentionTile {
   float scale = 1.0F;
   float softcap = 0.0F;
   size_t window = 0;
+  size_t keys = 0;               // > 0: every token sees the keys [0, keys), else causal
   const float* sinks = nullptr;  // [group] or nullptr
   const float* q = nullptr;      // token t, head g at q + t * ldq + g * head_dim
   size_t ldq = 0;

@@ -79,6 +79,20 @@ constexpr std::array kArchitectures{
                  .routing = Routing::kSoftmax,
                  .routing_keys = true,
                  .latent_attention = true},
+    // all-MiniLM, BGE, E5 and GTE in their first generations are this.
+    Architecture{.name = "bert",
+                 .rope = RopeKind::kNone,
+                 .qkv_bias = BiasRule::kRequired,
+                 .norm = NormKind::kLayer,
+                 .block = BlockKind::kNormAfter,
+                 .activation = Activation::kGelu,
+                 .learned_positions = true,
+                 .encoder = true},
+    Architecture{.name = "nomic-bert",
+                 .rope = RopeKind::kHalves,
+                 .norm = NormKind::kLayer,
+                 .block = BlockKind::kNormAfter,
+                 .encoder = true},
 };
 
 }  // namespace

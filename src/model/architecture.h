@@ -37,10 +37,11 @@ enum class QkNorm {
 
 // Where the norms of a layer stand.
 enum class BlockKind {
-  kPreNorm,   // x += attention(norm(x)); x += ffn(norm(x))
-  kSandwich,  // x += norm(attention(norm(x))); x += norm(ffn(norm(x)))
-  kPostNorm,  // x += norm(attention(x)); x += norm(ffn(x))
-  kParallel,  // h = norm(x); x += attention(h) + ffn(h)
+  kPreNorm,    // x += attention(norm(x)); x += ffn(norm(x))
+  kSandwich,   // x += norm(attention(norm(x))); x += norm(ffn(norm(x)))
+  kPostNorm,   // x += norm(attention(x)); x += norm(ffn(x))
+  kParallel,   // h = norm(x); x += attention(h) + ffn(h)
+  kNormAfter,  // x = norm(x + attention(x)); x = norm(x + ffn(x))
 };
 
 // How router logits become expert weights.
@@ -66,11 +67,14 @@ struct Architecture {
   std::string_view ffn_norm = "ffn_norm";  // tensor of the norm before the feed-forward part
   bool scale_embedding = false;            // by sqrt(dim)
   bool learned_positions = false;          // position_embd.weight is added to the embedding
-  bool sinks = false;                      // attn_sinks.weight
-  bool divide_logits = false;              // the key logit_scale divides (else it multiplies)
-  bool yarn_truncate = true;               // YaRN's correction range is cut to whole dimensions
-  int32_t full_every = 0;     // with a window: every n-th layer sees all (0: none does)
-  int32_t no_rope_every = 0;  // every n-th layer does not rotate (0: all do)
+  // BERT's: every token sees the whole text, token_types.weight row 0 and token_embd_norm go over
+  // the embedding, and there is no head: what comes out are hidden states, to be pooled.
+  bool encoder = false;
+  bool sinks = false;          // attn_sinks.weight
+  bool divide_logits = false;  // the key logit_scale divides (else it multiplies)
+  bool yarn_truncate = true;   // YaRN's correction range is cut to whole dimensions
+  int32_t full_every = 0;      // with a window: every n-th layer sees all (0: none does)
+  int32_t no_rope_every = 0;   // every n-th layer does not rotate (0: all do)
   int32_t default_window = 0;
   double window_rope_base = 0.0;  // RoPE base of windowed layers, unscaled (0: as the others)
   // The one published size whose attention is scaled by sqrt(dim / heads), not sqrt(head_dim).

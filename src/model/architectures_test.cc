@@ -1,4 +1,5 @@
-// Every architecture against the logits that its published modelling code computed
+// Every architecture against the logits, or the hidden states of encoders, that its published
+// modelling code computed
 // (tests/golden/make_architectures.py).
 #include <gtest/gtest.h>
 
@@ -31,15 +32,18 @@ std::vector<std::string> fixtures() {
 
 struct Expected {
   std::vector<int32_t> tokens;
-  std::vector<float> logits;  // [tokens, vocab]
+  std::vector<float> logits;  // [tokens, vocab]; of an encoder hidden states [tokens, dim]
   size_t vocab = 0;
+  bool encoder = false;
 };
 
 Expected read_expected(const std::string& name) {
-  const std::string bytes = os::read_file(folder() + name + ".logits", 1 << 20).value();
+  Expected e;
+  e.encoder = std::filesystem::exists(folder() + name + ".hidden");
+  const std::string path = folder() + name + (e.encoder ? ".hidden" : ".logits");
+  const std::string bytes = os::read_file(path, 1 << 20).value();
   int32_t sizes[2];
   std::memcpy(sizes, bytes.data(), sizeof sizes);
-  Expected e;
   e.tokens.resize(static_cast<size_t>(sizes[0]));
   e.vocab = static_cast<size_t>(sizes[1]);
   e.logits.resize(e.tokens.size() * e.vocab);
@@ -69,7 +73,7 @@ class Runner {
 
   bool ok() const { return model_ != nullptr; }
 
-  // Logits of all tokens, in chunks of `step`.
+  // Logits or hidden states of all tokens, in chunks of `step`.
   std::vector<float> run(const Expected& e, size_t step) {
     std::vector<int32_t> pages;
     for (int32_t p = 0; p < kPages; ++p) pages.push_back(kPages - 1 - p);
@@ -80,16 +84,41 @@ class Runner {
       chunk.tokens = std::span(e.tokens).subspan(at, n);
       chunk.position = static_cast<int32_t>(at);
       chunk.pages = pages;
-      chunk.logit_rows = static_cast<int32_t>(n);
+      (e.encoder ? chunk.hidden_rows : chunk.logit_rows) = static_cast<int32_t>(n);
       std::vector<float> logits(n * e.vocab);
-      const Status status = model_->forward({&chunk, 1}, kv_, kPageTokens, logits);
-      EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+      forward({&chunk, 1}, e.encoder, logits);
       all.insert(all.end(), logits.begin(), logits.end());
     }
     return all;
   }
 
+  // The hidden states of `text` in one step behind and before two others of `other` tokens.
+  std::vector<float> run_in_company(const Expected& e, size_t other) {
+    std::vector<int32_t> pages[3];
+    for (int32_t p = 0; p < kPages; ++p)
+      pages[p < 2 ? 0 : (p < 6 ? 1 : 2)].push_back(kPages - 1 - p);
+    std::vector<Chunk> batch(3);
+    std::vector<float> out;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const size_t n = i == 1 ? e.tokens.size() / 2 : other;
+      batch[i].tokens = std::span(e.tokens).subspan(i == 1 ? 0 : 7, n);
+      batch[i].pages = pages[i];
+      batch[i].hidden_rows = static_cast<int32_t>(n);
+      out.resize(out.size() + n * e.vocab);
+    }
+    forward(batch, true, out);
+    const auto at = out.begin() + static_cast<std::ptrdiff_t>(other * e.vocab);
+    return {at, at + static_cast<std::ptrdiff_t>(e.tokens.size() / 2 * e.vocab)};
+  }
+
  private:
+  void forward(std::span<const Chunk> batch, bool hidden, std::span<float> out) {
+    const std::span<float> none;
+    const Status status =
+        model_->forward(batch, kv_, kPageTokens, hidden ? none : out, hidden ? out : none);
+    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+  }
+
   kernels::ThreadPool pool_;
   std::unique_ptr<Model> model_;
   std::vector<std::vector<std::byte>> storage_;
@@ -134,6 +163,7 @@ TEST(Architectures, ChunksAndPastContextGiveTheSameBits) {
   const kernels::Isa isa = kernels::present_isas(os::detect_cpu()).back();
   for (const std::string& name : fixtures()) {
     const Expected e = read_expected(name);
+    if (e.encoder) continue;  // a chunk is a whole text
     Runner whole(name, isa, 2);
     if (!whole.ok()) continue;
     const std::vector<float> want = whole.run(e, e.tokens.size());
@@ -144,6 +174,22 @@ TEST(Architectures, ChunksAndPastContextGiveTheSameBits) {
           << name << " in chunks of " << step;
     }
   }
+}
+
+TEST(Architectures, TextsOfAnEncoderHaveTheSameBitsInCompany) {
+  const kernels::Isa isa = kernels::present_isas(os::detect_cpu()).back();
+  size_t encoders = 0;
+  for (const std::string& name : fixtures()) {
+    Expected e = read_expected(name);
+    if (!e.encoder) continue;
+    ++encoders;
+    const std::vector<float> company = Runner(name, isa, 2).run_in_company(e, 11);
+    e.tokens.resize(e.tokens.size() / 2);
+    const std::vector<float> alone = Runner(name, isa, 1).run(e, e.tokens.size());
+    ASSERT_EQ(alone.size(), company.size());
+    EXPECT_EQ(std::memcmp(alone.data(), company.data(), alone.size() * sizeof(float)), 0) << name;
+  }
+  EXPECT_EQ(encoders, 2U);
 }
 
 TEST(Architectures, EveryRowHasAFixture) {

@@ -14,6 +14,7 @@ struct Chunk {
   int32_t position = 0;
   std::span<const int32_t> pages;  // page ids of the sequence, in order; cover position + n tokens
   int32_t logit_rows = 0;          // how many trailing tokens want logits: 0, 1 or up to n
+  int32_t hidden_rows = 0;         // how many want their hidden state instead; one of the two is 0
 };
 
 }  // namespace weir::model

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <array>
 #include <cmath>
 
 namespace weir::model {
@@ -270,6 +271,27 @@ Status read_heads(const Keys& keys, Config& c) {
   return {};
 }
 
+// pooling_type: 0 none, 1 mean, 2 cls, 3 last, 4 rank (enum llama_pooling_type of llama.h).
+Status read_pooling(const gguf::File& file, const Keys& keys, Config& c) {
+  constexpr std::array kTypes{Pooling::kNone, Pooling::kMean, Pooling::kCls, Pooling::kLast};
+  const std::string key = keys.key("pooling_type");
+  if (file.find(key) != nullptr) {
+    WEIR_ASSIGN(const uint64_t type, file.get_uint(key));
+    if (type >= kTypes.size()) {
+      return make_error(ErrorCode::kUnsupported,
+                        "key {} is {}; weir knows 0 (none), 1 (mean), 2 (cls) and 3 (last)", key,
+                        type);
+    }
+    c.pooling = kTypes[type];
+  }
+  WEIR_ASSIGN(const bool causal, file.bool_or(keys.key("attention.causal"), !c.arch->encoder));
+  if (causal == c.arch->encoder) {
+    return make_error(ErrorCode::kUnsupported, "key {} is {}; weir knows {} only the other way",
+                      keys.key("attention.causal"), causal, c.arch->name);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Config> read_config(const gguf::File& file) {
@@ -305,6 +327,7 @@ Result<Config> read_config(const gguf::File& file) {
   WEIR_TRY(read_scales(keys, c));
   if (c.arch->latent_attention) WEIR_TRY(scale_latent_yarn(keys, c));
   WEIR_TRY(read_experts(keys, c));
+  WEIR_TRY(read_pooling(file, keys, c));
   const gguf::Tensor* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr) {
     return make_error(ErrorCode::kCorrupt,

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "gguf/file.h"
 #include "kernels/kv_type.h"
 #include "model/architecture.h"
+#include "model/pooling.h"
 #include "model/router.h"
 
 namespace weir::model {
@@ -68,6 +70,7 @@ struct Config {
   float embedding_scale = 1.0F;
   float residual_scale = 1.0F;  // of what attention and feed-forward add
   ExpertConfig expert;
+  std::optional<Pooling> pooling;  // how hidden states become an embedding, where the file says it
 
   bool windowed(int32_t layer) const {
     return window > 0 &&

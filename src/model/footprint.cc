@@ -17,7 +17,10 @@ double mib(uint64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 
 Result<uint64_t> loaded_bytes(const gguf::File& file, const gguf::Tensor& t, kernels::Isa isa) {
   if (t.shape.size() != 2 && t.shape.size() != 3) return t.elements() * sizeof(float);
-  const bool tied = file.find_tensor("output.weight") == nullptr;
+  if (t.name == "position_embd.weight") return uint64_t{0};
+  if (t.name == "token_types.weight") return t.shape[0] * sizeof(float);  // one row is kept
+  const bool tied = file.find_tensor("output.weight") == nullptr &&
+                    file.find_tensor("output_norm.weight") != nullptr;  // encoders have no head
   if (t.name == "token_embd.weight" && !tied) return uint64_t{0};
   const auto format = kernels::panel_format(t.type);
   if (!format.ok()) return format.error().with_context(fmt::format("tensor {}", t.name));
@@ -53,8 +56,8 @@ Result<Footprint> estimate_footprint(const gguf::File& file, const Config& confi
   const uint64_t experts = static_cast<uint64_t>(config.expert.ffn_dim) +
                            static_cast<uint64_t>(config.expert.shared_ffn_dim) +
                            (config.expert.experts > 0 ? static_cast<uint64_t>(config.dim) * 2 : 0);
-  f.workspace_bytes = step_tokens * ((row + latent + experts) * 5 +
-                                     static_cast<uint64_t>(config.vocab_size) * sizeof(float));
+  const auto out = static_cast<uint64_t>(config.arch->encoder ? config.dim : config.vocab_size);
+  f.workspace_bytes = step_tokens * ((row + latent + experts) * 5 + out * sizeof(float));
   return f;
 }
 

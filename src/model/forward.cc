@@ -36,9 +36,10 @@ class ForwardPass {
     attention_.heads = static_cast<size_t>(config_.heads);
     attention_.scale = config_.attention_scale;
     attention_.softcap = config_.attention_softcap;
+    attention_.causal = !config_.arch->encoder;
   }
 
-  Status run(std::span<float> logits) {
+  Status run(std::span<float> logits, std::span<float> hidden) {
     WEIR_TRY(place_tokens());
     for (size_t i = 0; i < weights_.layers.size(); ++i) {
       const LayerWeights& layer = weights_.layers[i];
@@ -52,6 +53,8 @@ class ForwardPass {
       feed_forward(layer, rows);
       wanted_ = rows;
     }
+    take_hidden(hidden);
+    if (logits.empty()) return {};
     normalize(weights_.output_norm, wanted_);
     matmul({{&weights_.output, logits.data(), static_cast<size_t>(config_.vocab_size)}});
     if (config_.logit_scale != 1.0F)
@@ -81,6 +84,8 @@ class ForwardPass {
           kernels::scale(kernels_, config_.embedding_scale, x, dim_);
         const int32_t position = chunk.position + static_cast<int32_t>(i);
         if (weights_.positions != nullptr) WEIR_TRY(add_position(position, x));
+        if (!weights_.token_type.empty())
+          kernels::add(kernels_, weights_.token_type.data(), dim_, x);
         rope_.fill(position, {w_.cos.data() + tokens_ * pairs, pairs},
                    {w_.sin.data() + tokens_ * pairs, pairs});
         if (config_.arch->window_rope_base > 0) {
@@ -89,6 +94,8 @@ class ForwardPass {
         }
       }
     }
+    if (!weights_.embedding_norm.empty())
+      norm_rows(weights_.embedding_norm, w_.x.data(), tokens_, w_.x.data());
     return {};
   }
 
@@ -108,6 +115,18 @@ class ForwardPass {
 
   bool latent() const { return config_.latent.kv_rank > 0; }
   bool parallel() const { return config_.arch->block == BlockKind::kParallel; }
+  bool norm_after() const { return config_.arch->block == BlockKind::kNormAfter; }
+
+  // y = norm(x) in f32. x, y: [rows, dim]; the same is allowed.
+  void norm_rows(const NormWeights& norm, const float* x, size_t rows, float* y) {
+    if (config_.arch->norm == NormKind::kLayer) {
+      kernels::layer_norm(kernels_, pool_, x, dim_, rows, dim_, norm.weight.data(),
+                          data_or_null(norm.bias), config_.norm_epsilon, y, dim_);
+    } else {
+      kernels::rms_norm(kernels_, pool_, x, dim_, rows, dim_, norm.weight.data(),
+                        config_.norm_epsilon, y, dim_);
+    }
+  }
 
   // The rows of x, normed where the model has a norm here, as the next matmul's input.
   void normalize(const NormWeights& norm, size_t rows) {
@@ -171,14 +190,14 @@ class ForwardPass {
     if (latent()) expand_latent(kernels_, pool_, config_, layer.latent, w_, tokens_);
   }
 
-  // After the last attention only rows that want logits matter: moves them to the front of
+  // After the last attention only rows that want something matter: moves them to the front of
   // attention, x and hidden.
   size_t keep_wanted_rows() {
     size_t row = 0;
     size_t kept = 0;
     for (const Chunk& chunk : batch_) {
       row += chunk.tokens.size();
-      const auto wanted = static_cast<size_t>(chunk.logit_rows);
+      const auto wanted = static_cast<size_t>(std::max(chunk.logit_rows, chunk.hidden_rows));
       const size_t first = row - wanted;
       if (first != kept) {
         std::copy_n(w_.x.data() + first * dim_, wanted * dim_, w_.x.data() + kept * dim_);
@@ -194,24 +213,48 @@ class ForwardPass {
     return kept;
   }
 
-  // x += [norm of] w·input [times the residual scale]. input: [rows, cols].
+  // Of the wanted rows of x: the normed states of those that want them go to `hidden`, the others
+  // (which want logits) to the front.
+  void take_hidden(std::span<float> hidden) {
+    if (hidden.empty()) return;
+    size_t row = 0;
+    size_t kept = 0;
+    float* to = hidden.data();
+    for (const Chunk& chunk : batch_) {
+      const auto own = static_cast<size_t>(chunk.hidden_rows);
+      const auto logits = static_cast<size_t>(chunk.logit_rows);
+      const float* x = w_.x.data() + row * dim_;
+      if (weights_.output_norm.empty()) {
+        std::copy_n(x, own * dim_, to);
+      } else {
+        norm_rows(weights_.output_norm, x, own, to);
+      }
+      if (row + own != kept) std::copy_n(x, logits * dim_, w_.x.data() + kept * dim_);
+      to += own * dim_;
+      kept += logits;
+      row += own + logits;
+    }
+    wanted_ = kept;
+  }
+
+  // x += [norm of] w·input [times the residual scale], or the norm of that sum. input: [rows,
+  // cols].
   void project(const kernels::PackedMatrix& w, const std::vector<float>& bias,
                const NormWeights& post_norm, const float* input, size_t cols, size_t rows) {
     w_.activations.quantize(kernels_, pool_, input, cols, rows, cols);
-    const bool direct = post_norm.empty() && config_.residual_scale == 1.0F;
+    const bool direct = (post_norm.empty() || norm_after()) && config_.residual_scale == 1.0F;
     matmul({{&w, direct ? w_.x.data() : w_.branch.data(), dim_, data_or_null(bias), direct}});
-    if (!direct) add_branch(post_norm, rows);
+    if (!direct) return add_branch(post_norm, rows);
+    if (norm_after()) norm_rows(post_norm, w_.x.data(), rows, w_.x.data());
   }
 
   void add_branch(const NormWeights& post_norm, size_t rows) {
     float* branch = w_.branch.data();
-    if (!post_norm.empty()) {
-      kernels::rms_norm(kernels_, pool_, branch, dim_, rows, dim_, post_norm.weight.data(),
-                        config_.norm_epsilon, branch, dim_);
-    }
+    if (!post_norm.empty() && !norm_after()) norm_rows(post_norm, branch, rows, branch);
     if (config_.residual_scale != 1.0F)
       kernels::scale(kernels_, config_.residual_scale, branch, rows * dim_);
     kernels::add(kernels_, branch, rows * dim_, w_.x.data());
+    if (norm_after()) norm_rows(post_norm, w_.x.data(), rows, w_.x.data());
   }
 
   void ffn_up(const LayerWeights& layer) {
@@ -243,15 +286,15 @@ class ForwardPass {
   kernels::AttentionParams attention_;
   size_t dim_, q_dim_, kv_dim_, attention_dim_, ffn_dim_;
   size_t tokens_ = 0;  // rows of the step
-  size_t wanted_ = 0;  // rows that want logits
+  size_t wanted_ = 0;  // rows that want logits or their hidden state
 };
 
 }  // namespace
 
 Status run_forward(const ForwardContext& context, std::span<const Chunk> batch,
                    std::span<const kernels::KvPools> kv, const kernels::KvLayout& layout,
-                   std::span<float> logits) {
-  return ForwardPass(context, batch, kv, layout).run(logits);
+                   std::span<float> logits, std::span<float> hidden) {
+  return ForwardPass(context, batch, kv, layout).run(logits, hidden);
 }
 
 }  // namespace weir::model

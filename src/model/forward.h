@@ -29,6 +29,6 @@ struct ForwardContext {
 // See Model::forward; the batch has been checked.
 Status run_forward(const ForwardContext& context, std::span<const Chunk> batch,
                    std::span<const kernels::KvPools> kv, const kernels::KvLayout& layout,
-                   std::span<float> logits);
+                   std::span<float> logits, std::span<float> hidden);
 
 }  // namespace weir::model

@@ -35,15 +35,29 @@ struct Model::State {
 
 namespace {
 
-// Whether every chunk is well formed and the step fits; the number of rows with logits.
-Result<size_t> check_batch(std::span<const Chunk> batch, const Config& c, int32_t max_step_tokens,
-                           size_t page_tokens) {
+struct Rows {
+  size_t logits = 0;
+  size_t hidden = 0;
+};
+
+bool well_formed(const Chunk& chunk, const Config& c, size_t page_tokens) {
+  const size_t n = chunk.tokens.size();
+  if (chunk.position < 0 || chunk.logit_rows < 0 || chunk.hidden_rows < 0 ||
+      static_cast<size_t>(chunk.logit_rows) > n || static_cast<size_t>(chunk.hidden_rows) > n)
+    return false;
+  if (static_cast<size_t>(chunk.position) + n > chunk.pages.size() * page_tokens) return false;
+  if (chunk.logit_rows > 0 && chunk.hidden_rows > 0) return false;
+  return !c.arch->encoder || (chunk.position == 0 && chunk.logit_rows == 0);
+}
+
+// Whether every chunk is well formed and the step fits; the number of rows that come out.
+Result<Rows> check_batch(std::span<const Chunk> batch, const Config& c, int32_t max_step_tokens,
+                         size_t page_tokens) {
   size_t tokens = 0;
-  size_t logit_rows = 0;
+  Rows rows;
   for (const Chunk& chunk : batch) {
     const size_t n = chunk.tokens.size();
-    if (chunk.position < 0 || chunk.logit_rows < 0 || static_cast<size_t>(chunk.logit_rows) > n ||
-        static_cast<size_t>(chunk.position) + n > chunk.pages.size() * page_tokens) {
+    if (!well_formed(chunk, c, page_tokens)) {
       return make_error(ErrorCode::kInternal,
                         "a chunk of {} tokens at position {} with {} pages is malformed", n,
                         chunk.position, chunk.pages.size());
@@ -55,13 +69,14 @@ Result<size_t> check_batch(std::span<const Chunk> batch, const Config& c, int32_
       }
     }
     tokens += n;
-    logit_rows += static_cast<size_t>(chunk.logit_rows);
+    rows.logits += static_cast<size_t>(chunk.logit_rows);
+    rows.hidden += static_cast<size_t>(chunk.hidden_rows);
   }
   if (tokens > static_cast<size_t>(max_step_tokens)) {
     return make_error(ErrorCode::kInternal, "a step of {} tokens passes its bound of {}", tokens,
                       max_step_tokens);
   }
-  return logit_rows;
+  return rows;
 }
 
 }  // namespace
@@ -102,18 +117,21 @@ kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
 }
 
 Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,
-                      size_t page_tokens, std::span<float> logits) {
+                      size_t page_tokens, std::span<float> logits, std::span<float> hidden) {
   State& s = *state_;
-  WEIR_ASSIGN(const size_t rows, check_batch(batch, s.config, s.max_step_tokens, page_tokens));
+  WEIR_ASSIGN(const Rows rows, check_batch(batch, s.config, s.max_step_tokens, page_tokens));
   if (kv.size() != static_cast<size_t>(s.config.layers) ||
-      logits.size() != rows * static_cast<size_t>(s.config.vocab_size)) {
-    return make_error(ErrorCode::kInternal,
-                      "{} KV layers and {} logits do not fit {} layers and {} rows", kv.size(),
-                      logits.size(), s.config.layers, rows);
+      logits.size() != rows.logits * static_cast<size_t>(s.config.vocab_size) ||
+      hidden.size() != rows.hidden * static_cast<size_t>(s.config.dim)) {
+    return make_error(
+        ErrorCode::kInternal,
+        "{} KV layers, {} logits and {} hidden values do not fit {} layers, {} and {} "
+        "rows",
+        kv.size(), logits.size(), hidden.size(), s.config.layers, rows.logits, rows.hidden);
   }
   const ForwardContext context{
       s.config, s.weights, *s.rope, *s.window_rope, kernels::kernels_for(s.isa), s.pool, *s.space};
-  return run_forward(context, batch, kv, kv_layout(page_tokens), logits);
+  return run_forward(context, batch, kv, kv_layout(page_tokens), logits, hidden);
 }
 
 }  // namespace weir::model

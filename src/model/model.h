@@ -44,13 +44,14 @@ class Model {
   kernels::KvLayout kv_layout(size_t page_tokens) const;
 
   // One step. kv: [layers], pages of kv_layout(page_tokens). Writes K and V of every token into its
-  // page, and logits: [sum of logit_rows, vocab] f32, in the order of the chunks and of the tokens
-  // within each. What a token gets does not depend on the other chunks, on how its sequence was cut
-  // into chunks, or on the number of threads. One call at a time. Errors: kInternal when a chunk is
-  // malformed, the step passes max_step_tokens, or `kv` or `logits` have another size; nothing was
-  // written then.
+  // page, logits: [sum of logit_rows, vocab] f32 and hidden: [sum of hidden_rows, dim] f32 (after
+  // the output norm, where the model has one), in the order of the chunks and of the tokens within
+  // each. A chunk of an encoder is a whole text, and no token of it has logits. What a token gets
+  // does not depend on the other chunks, on how its sequence was cut into chunks, or on the number
+  // of threads. One call at a time. Errors: kInternal when a chunk is malformed, the step passes
+  // max_step_tokens, or `kv`, `logits` or `hidden` have another size; nothing was written then.
   Status forward(std::span<const Chunk> batch, std::span<const kernels::KvPools> kv,
-                 size_t page_tokens, std::span<float> logits);
+                 size_t page_tokens, std::span<float> logits, std::span<float> hidden = {});
 
  private:
   struct State;

@@ -9,6 +9,8 @@
 namespace weir::model {
 namespace {
 
+constexpr uint64_t kMaxSegments = 1024;  // of token_types.weight; published models have 1 or 2
+
 // One load: looks tensors up, checks them and packs.
 class Loader {
  public:
@@ -50,6 +52,7 @@ class Loader {
   Status load_attention(const std::string& prefix, LayerWeights& layer);
   Status load_ffn(const std::string& prefix, LayerWeights& layer);
   Status load_head(Weights& weights);
+  Status load_encoder_embedding(Weights& weights);
   void count() {
     if (progress_) progress_(++done_, file_.tensors().size());
   }
@@ -251,10 +254,13 @@ Status Loader::load_attention(const std::string& p, LayerWeights& w) {
     return make_error(ErrorCode::kUnsupported,
                       "tensor {}attn_norm_2.weight: a second attention norm is not supported", p);
   }
-  if (c.arch->block != BlockKind::kPostNorm) {
+  const BlockKind block = c.arch->block;
+  if (block != BlockKind::kPostNorm && block != BlockKind::kNormAfter) {
     WEIR_ASSIGN(w.attn_norm, norm(p + "attn_norm"));
   }
-  if (c.arch->block == BlockKind::kSandwich || c.arch->block == BlockKind::kPostNorm) {
+  if (block == BlockKind::kNormAfter) {
+    WEIR_ASSIGN(w.attn_post_norm, norm(p + "attn_output_norm"));
+  } else if (block == BlockKind::kSandwich || block == BlockKind::kPostNorm) {
     WEIR_ASSIGN(w.attn_post_norm, norm(p + "post_attention_norm"));
   }
   WEIR_TRY(c.arch->latent_attention ? load_latent(p, w.latent) : load_qkv(p, w));
@@ -375,7 +381,9 @@ Status Loader::load_ffn(const std::string& p, LayerWeights& w) {
   if (c.arch->block == BlockKind::kPreNorm || c.arch->block == BlockKind::kSandwich) {
     WEIR_ASSIGN(w.ffn_norm, norm(p + std::string(c.arch->ffn_norm)));
   }
-  if (c.arch->block == BlockKind::kSandwich || c.arch->block == BlockKind::kPostNorm) {
+  if (c.arch->block == BlockKind::kNormAfter) {
+    WEIR_ASSIGN(w.ffn_post_norm, norm(p + "layer_output_norm"));
+  } else if (c.arch->block == BlockKind::kSandwich || c.arch->block == BlockKind::kPostNorm) {
     WEIR_ASSIGN(w.ffn_post_norm, norm(p + "post_ffw_norm"));
   }
   if (c.expert.experts > 0 && has(p + "ffn_gate_inp.weight")) {
@@ -388,7 +396,7 @@ Status Loader::load_ffn(const std::string& p, LayerWeights& w) {
 
 Status Loader::load_head(Weights& weights) {
   const Config& c = config_;
-  const bool tied = file_.find_tensor("output.weight") == nullptr;
+  const bool tied = !c.arch->encoder && !has("output.weight");
   const auto embedding = tied ? shaped("token_embd.weight", {c.dim, c.vocab_size})
                               : checked("token_embd.weight", {c.dim, c.vocab_size});
   WEIR_ASSIGN(weights.embedding, embedding);
@@ -398,15 +406,40 @@ Status Loader::load_head(Weights& weights) {
                       gguf::type_name(weights.embedding->type));
   }
   count();
-  WEIR_ASSIGN(weights.output,
-              matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
-  file_.done_with("output.weight");
-  WEIR_ASSIGN(weights.output_norm, norm("output_norm"));
+  if (c.arch->encoder) {
+    WEIR_TRY(load_encoder_embedding(weights));
+  } else {
+    WEIR_ASSIGN(weights.output,
+                matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
+    file_.done_with("output.weight");
+    WEIR_ASSIGN(weights.output_norm, norm("output_norm"));
+  }
   if (c.arch->learned_positions) {
     WEIR_ASSIGN(weights.positions, checked("position_embd.weight", {c.dim, c.context_tokens}));
     count();
   }
   return load_rope_factors(weights);
+}
+
+// What an encoder puts over its token embeddings. All of a text is of the first segment.
+Status Loader::load_encoder_embedding(Weights& weights) {
+  const std::string name = "token_types.weight";
+  WEIR_ASSIGN(weights.embedding_norm, norm("token_embd_norm"));
+  const gguf::Tensor* types = file_.find_tensor(name);
+  if (types == nullptr) return {};
+  const bool flat = types->shape.size() == 1;
+  const int32_t segments = flat || types->shape.size() != 2 || types->shape[1] > kMaxSegments
+                               ? 1
+                               : static_cast<int32_t>(types->shape[1]);
+  WEIR_ASSIGN(const gguf::Tensor* t,
+              flat ? checked(name, {config_.dim}) : checked(name, {config_.dim, segments}));
+  weights.token_type.resize(static_cast<size_t>(config_.dim));
+  const size_t row_bytes = t->data.size() / static_cast<size_t>(segments);
+  if (auto status = quant::decode(t->type, t->data.first(row_bytes), weights.token_type);
+      !status.ok())
+    return status.error().with_context(fmt::format("tensor {}", name));
+  count();
+  return {};
 }
 
 Status Loader::load_rope_factors(Weights& weights) {

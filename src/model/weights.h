@@ -74,6 +74,9 @@ struct Weights {
       nullptr;  // [vocab, dim] in the file's mapping; rows are decoded as needed
   const gguf::Tensor* positions = nullptr;  // [context, dim] in the mapping, or nullptr
   std::vector<LayerWeights> layers;
+  std::vector<float> token_type;  // [dim] of the first segment, or empty
+  NormWeights embedding_norm;     // [dim], or empty
+  // Empty in an encoder.
   NormWeights output_norm;          // [dim]
   kernels::PackedMatrix output;     // [vocab, dim]; from the embedding when tied
   std::vector<float> rope_factors;  // [rope dims / 2], or empty

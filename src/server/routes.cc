@@ -1,5 +1,6 @@
 #include "server/routes.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -7,8 +8,10 @@
 #include "api/responses.h"
 #include "api/tokenize.h"
 #include "base/rng.h"
+#include "server/embeddings_answer.h"
 #include "server/replies.h"
 #include "text/chat_segments.h"
+#include "text/truncate.h"
 
 namespace weir::server {
 namespace {
@@ -69,6 +72,7 @@ void Routes::handle(http::Request request, http::ResponseWriter writer) {
 void Routes::add_routes() {
   add_model_route("/v1/chat/completions", &Routes::chat_completions, true);
   add_model_route("/v1/completions", &Routes::completions, true);
+  add_model_route("/v1/embeddings", &Routes::embeddings, true);
   add_model_route("/tokenize", &Routes::tokenize, false);
   add_model_route("/detokenize", &Routes::detokenize, false);
   router_.add("GET", "/health", [](const http::Request&, http::ResponseWriter w) {
@@ -97,10 +101,10 @@ void Routes::add_routes() {
   });
 }
 
-void Routes::add_model_route(std::string_view pattern, Route route, bool generates) {
+void Routes::add_model_route(std::string_view pattern, Route route, bool computes) {
   router_.add("POST", pattern,
-              [this, route, generates](http::Request request, http::ResponseWriter writer) {
-                Status ok = admit(request, generates);
+              [this, route, computes](http::Request request, http::ResponseWriter writer) {
+                Status ok = admit(request, computes);
                 if (ok.ok()) ok = check_json(request);
                 if (!ok.ok()) return refuse(ok.error(), writer);
                 // shared: std::function wants its contents copyable; there is one owner.
@@ -119,12 +123,12 @@ void Routes::add_model_route(std::string_view pattern, Route route, bool generat
 }
 
 // What can be said before the body is read: keys, shutting down, a full queue.
-Status Routes::admit(const http::Request& request, bool generates) const {
+Status Routes::admit(const http::Request& request, bool computes) const {
   if (!config_.api_keys.empty() && !has_valid_key(request.headers, config_.api_keys)) {
     return make_error(ErrorCode::kInvalidApiKey,
                       "a valid API key is needed: Authorization: Bearer KEY");
   }
-  if (!generates) return {};
+  if (!computes) return {};
   Error e = make_error(ErrorCode::kServerOverloaded,
                        "the server is shutting down and takes no new requests");
   e.retry_after_s = 1;
@@ -143,6 +147,15 @@ Status Routes::check_model(const std::string& name) const {
   return param_error(ErrorCode::kModelNotFound, "model",
                      "the model {} does not exist here; this server has {}",
                      text::json_quote(std::string_view(name).substr(0, 100)), config_.model_name);
+}
+
+// Before anything is rendered or tokenized: the engine would refuse it as well.
+Status Routes::check_generates() const {
+  if (!model_.engine.embedding().encoder) return {};
+  return param_error(ErrorCode::kInvalidValue, "model",
+                     "{} is an encoder: it makes embeddings (POST /v1/embeddings) and generates no "
+                     "text",
+                     config_.model_name);
 }
 
 api::ModelCard Routes::card() const {
@@ -248,6 +261,7 @@ void Routes::chat_completions(const http::Request& request, http::ResponseWriter
   if (!parsed.ok()) return refuse(parsed.error(), writer);
   if (const Status ok = check_model(parsed->generation.model); !ok.ok())
     return refuse(ok.error(), writer);
+  if (const Status ok = check_generates(); !ok.ok()) return refuse(ok.error(), writer);
   auto prompt = chat_prompt(parsed->messages, parsed->tools, parsed->template_kwargs,
                             parsed->add_generation_prompt);
   if (!prompt.ok()) return refuse(prompt.error(), writer);
@@ -263,6 +277,7 @@ void Routes::completions(const http::Request& request, http::ResponseWriter writ
   if (!parsed.ok()) return refuse(parsed.error(), writer);
   if (const Status ok = check_model(parsed->generation.model); !ok.ok())
     return refuse(ok.error(), writer);
+  if (const Status ok = check_generates(); !ok.ok()) return refuse(ok.error(), writer);
   std::vector<std::vector<int32_t>> prompts;
   std::vector<std::string> echo;
   for (const api::Prompt& p : parsed->prompts) {
@@ -277,6 +292,49 @@ void Routes::completions(const http::Request& request, http::ResponseWriter writ
   }
   generate(false, parsed->generation, std::move(prompts), std::move(echo), request,
            std::move(writer));
+}
+
+Result<engine::Request> Routes::embedding_request(const api::EmbeddingRequest& q,
+                                                  const http::Request& request) const {
+  const engine::EmbeddingTraits& traits = model_.engine.embedding();
+  if (q.dimensions.has_value() && *q.dimensions != traits.dim) {
+    return param_error(ErrorCode::kInvalidValue, "dimensions",
+                       "dimensions is {}; the embeddings of this model have {}, and they are not "
+                       "shortened here",
+                       *q.dimensions, traits.dim);
+  }
+  engine::Request r;
+  WEIR_ASSIGN(r.deadline_ns, deadline_of(request));
+  const int32_t window = model_.engine.max_context_tokens();
+  const int32_t wanted = q.truncate_prompt_tokens.value_or(-1);
+  const int32_t longest = wanted < 0 ? window : std::min(wanted, window);
+  for (const api::Prompt& input : q.inputs) {
+    std::vector<int32_t> ids;
+    if (const auto* given = std::get_if<std::vector<int32_t>>(&input); given != nullptr) {
+      ids = *given;
+    } else {
+      ids = model_.tokenizer.encode(std::get<std::string>(input), {.add_bos_eos = true});
+    }
+    if (q.truncate_prompt_tokens.has_value())
+      text::truncate(model_.tokenizer, static_cast<size_t>(longest), ids);
+    r.texts.push_back(std::move(ids));
+  }
+  return r;
+}
+
+void Routes::embeddings(const http::Request& request, http::ResponseWriter writer) {
+  const auto body = text::Json::parse(request.body);
+  if (!body.ok()) return refuse(body.error(), writer);
+  const auto parsed = api::parse_embedding_request(*body, config_.api);
+  if (!parsed.ok()) return refuse(parsed.error(), writer);
+  if (const Status ok = check_model(parsed->model); !ok.ok()) return refuse(ok.error(), writer);
+  auto q = embedding_request(*parsed, request);
+  if (!q.ok()) return refuse(q.error(), writer);
+  EmbeddingsSpec spec{config_.model_name, parsed->encoding, request.received_ns};
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, metrics_};
+  // shared: the engine's sink and the connection's callback end it together.
+  std::make_shared<EmbeddingsAnswer>(context, std::move(spec), std::move(writer))
+      ->submit(std::move(*q));
 }
 
 Result<std::string> Routes::tokenize_body(const http::Request& request) const {

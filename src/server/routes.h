@@ -8,6 +8,7 @@
 
 #include "api/chat_completions.h"
 #include "api/completions.h"
+#include "api/embeddings.h"
 #include "http/message.h"
 #include "http/response_writer.h"
 #include "http/router.h"
@@ -33,10 +34,11 @@ class Routes {
   using Route = void (Routes::*)(const http::Request&, http::ResponseWriter);
   void add_routes();
   // Runs the route on a worker, after the checks that cost nothing.
-  void add_model_route(std::string_view pattern, Route route, bool generates);
-  Status admit(const http::Request& request, bool generates) const;
+  void add_model_route(std::string_view pattern, Route route, bool computes);
+  Status admit(const http::Request& request, bool computes) const;
 
   void chat_completions(const http::Request& request, http::ResponseWriter writer);
+  void embeddings(const http::Request& request, http::ResponseWriter writer);
   void completions(const http::Request& request, http::ResponseWriter writer);
   void tokenize(const http::Request& request, http::ResponseWriter writer);
   void detokenize(const http::Request& request, http::ResponseWriter writer);
@@ -46,6 +48,9 @@ class Routes {
                                            const text::Json& kwargs,
                                            bool add_generation_prompt) const;
   Result<std::vector<int32_t>> text_prompt(const api::Prompt& prompt) const;
+  Result<engine::Request> embedding_request(const api::EmbeddingRequest& q,
+                                            const http::Request& request) const;
+  Status check_generates() const;
   Result<std::string> tokenize_body(const http::Request& request) const;
   Result<std::string> detokenize_body(const http::Request& request) const;
   Result<engine::Request> engine_request(const api::GenerationParams& p,

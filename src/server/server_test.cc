@@ -387,5 +387,54 @@ TEST_F(ServerTest, BeyondLoopbackNeedsKeys) {
   EXPECT_EQ(server.error().code, ErrorCode::kUsage);
 }
 
+TEST_F(ServerTest, EmbedsTextsOfAnEncoderAndRefusesToChatWithIt) {
+  runner_.traits = {4, model::Pooling::kMean, true};
+  start();
+  const Json body = parsed(ask(post("/v1/embeddings", R"({"input":["hello","hi"]})")));
+  EXPECT_EQ(body.find("object")->as_string(), "list");
+  ASSERT_EQ(body.find("data")->size(), 2U);
+  EXPECT_EQ(body.find("data")->items()[1].find("embedding")->size(), 4U);
+  EXPECT_EQ(body.find("usage")->find("prompt_tokens")->as_int(),
+            static_cast<int64_t>(tokenizer_->encode("hello", {.add_bos_eos = true}).size() +
+                                 tokenizer_->encode("hi", {.add_bos_eos = true}).size()));
+  EXPECT_EQ(metric("vllm:request_success_total"), 1);
+  EXPECT_EQ(error_code(complete(R"("max_tokens":5)")), "invalid_value");
+  EXPECT_TRUE(eventually([&] { return engine_is_empty(); }));
+}
+
+TEST_F(ServerTest, ADecoderWithoutPoolingDoesNotEmbed) {
+  start();
+  const auto reply = ask(post("/v1/embeddings", R"({"input":"hello"})"));
+  EXPECT_EQ(reply->status, 400);
+  EXPECT_NE(reply->body.find("--pooling"), std::string::npos) << reply->body;
+}
+
+TEST_F(ServerTest, AnEmbeddingsClientThatGoesAwayLeavesNothing) {
+  runner_.traits = {4, model::Pooling::kMean, true};
+  limits_.max_running = 1;
+  step_us_ = 5'000;
+  start();
+  std::string texts = R"("hello")";
+  for (int i = 1; i < 200; ++i) texts += R"(,"hello")";  // a step each: a second, to the end
+  {
+    TestClient gone = client();
+    gone.send(post("/v1/embeddings", R"({"input":[)" + texts + "]}"));
+    EXPECT_TRUE(eventually([&] { return !engine_->idle(); }));
+  }
+  EXPECT_TRUE(eventually([&] { return engine_is_empty(); }));
+  EXPECT_LT(runner_.calls.load(), 100U);
+  EXPECT_EQ(metric("weir_requests_cancelled_total"), 1);
+}
+
+TEST_F(ServerTest, AFailedEmbeddingIsAnInternalError) {
+  runner_.traits = {4, model::Pooling::kMean, true};
+  failing_ = true;
+  start();
+  EXPECT_EQ(error_code(ask(post("/v1/embeddings", R"({"input":["hello","hi"]})"))),
+            "internal_error");
+  failing_ = false;
+  EXPECT_EQ(ask(post("/v1/embeddings", R"({"input":"hello"})"))->status, 200);
+}
+
 }  // namespace
 }  // namespace weir::server

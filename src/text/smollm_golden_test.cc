@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <sstream>
 
 #include "text/detokenizer.h"
 #include "text/tokenizer_testing.h"
@@ -14,14 +13,6 @@ namespace {
 std::string model_path() {
   const char* given = std::getenv("WEIR_TEST_MODEL");
   return given != nullptr ? given : WEIR_SOURCE_DIR "/models/smollm2-135m-instruct.gguf";
-}
-
-std::string from_hex(const std::string& hex) {
-  std::string out;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
-    out.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
-  }
-  return out;
 }
 
 class Smollm : public ::testing::Test {
@@ -37,17 +28,7 @@ class Smollm : public ::testing::Test {
 };
 
 TEST_F(Smollm, GoldenIds) {
-  std::ifstream in(WEIR_SOURCE_DIR "/tests/golden/tokenizer/smollm2.txt");
-  size_t cases = 0;
-  for (std::string flags, hex, line; std::getline(in, flags) && std::getline(in, hex); ++cases) {
-    ASSERT_TRUE(std::getline(in, line)) << "case " << cases;
-    std::istringstream numbers(line);
-    const std::vector<int32_t> expected{std::istream_iterator<int32_t>(numbers),
-                                        std::istream_iterator<int32_t>()};
-    const std::string text = from_hex(hex);
-    const EncodeOptions options{flags[0] == '1', flags[2] == '1'};
-    EXPECT_EQ(tokenizer_->encode(text, options), expected) << flags << ": " << text;
-  }
+  const size_t cases = expect_golden(*tokenizer_, "smollm2.txt");
   EXPECT_GT(cases, 60u);
   std::printf("%zu golden encodings of the real model\n", cases);
 }

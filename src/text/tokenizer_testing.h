@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,33 @@ inline std::unique_ptr<Tokenizer> load_shared(const std::string& name) {
     return nullptr;
   }
   return std::move(t).value();
+}
+
+inline std::string from_hex(const std::string& hex) {
+  std::string out;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
+    out.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  return out;
+}
+
+// Every case of tests/golden/tokenizer/`name` (make_tokenizer.py), and how many there were.
+inline size_t expect_golden(const Tokenizer& tokenizer, const std::string& name) {
+  std::ifstream in(WEIR_SOURCE_DIR "/tests/golden/tokenizer/" + name);
+  size_t cases = 0;
+  for (std::string flags, hex, line; std::getline(in, flags) && std::getline(in, hex); ++cases) {
+    if (!std::getline(in, line)) {
+      ADD_FAILURE() << name << ": case " << cases << " has no ids";
+      break;
+    }
+    std::istringstream numbers(line);
+    const std::vector<int32_t> expected{std::istream_iterator<int32_t>(numbers),
+                                        std::istream_iterator<int32_t>()};
+    const std::string text = from_hex(hex);
+    const EncodeOptions options{flags[0] == '1', flags[2] == '1'};
+    EXPECT_EQ(tokenizer.encode(text, options), expected) << flags << ": " << text;
+  }
+  return cases;
 }
 
 // What `writer` holds, read as a tokenizer.

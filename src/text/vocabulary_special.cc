@@ -131,7 +131,8 @@ Status Vocabulary::read_flags(const gguf::File& file) {
   };
   WEIR_TRY(flag("add_bos_token", flags_.add_bos));
   if (family_ == Family::kWordPiece) {
-    WEIR_TRY(flag("add_sep_token", flags_.add_eos));
+    // The last [SEP]; add_sep_token is about a second one between two texts.
+    WEIR_TRY(flag("add_eos_token", flags_.add_eos));
     WEIR_TRY(flag("normalizer.lowercase", flags_.lowercase));
     flags_.strip_accents = flags_.lowercase;  // the rule of BertNormalizer when it is not said
     WEIR_TRY(flag("normalizer.strip_accents", flags_.strip_accents));
@@ -146,8 +147,8 @@ Status Vocabulary::read_flags(const gguf::File& file) {
   const bool has_end =
       family_ == Family::kWordPiece ? special_.sep.has_value() : special_.eos.has_value();
   if (flags_.add_eos && !has_end) {
-    return make_error(ErrorCode::kCorrupt, "{0}{1} is true, but {0}{2} is missing", kPrefix,
-                      family_ == Family::kWordPiece ? "add_sep_token" : "add_eos_token",
+    return make_error(ErrorCode::kCorrupt, "{0}add_eos_token is true, but {0}{1} is missing",
+                      kPrefix,
                       family_ == Family::kWordPiece ? "seperator_token_id" : "eos_token_id");
   }
   return {};

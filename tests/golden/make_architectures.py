@@ -7,7 +7,8 @@ Needs torch, transformers and the conversion scripts of a llama.cpp source tree 
     python3 tests/golden/make_architectures.py --llama-cpp DIR [NAME...]
 
 CI reads the results and needs none of that. File NAME.gguf; NAME.logits: int32 positions, int32 vocabulary, int32 tokens[positions],
-float32 logits[positions][vocabulary], little endian.
+float32 logits[positions][vocabulary], little endian. Of encoders NAME.hidden instead, the same with the last hidden states for logits. bert has
+a vocabulary as well, and bert.embeddings.json: texts, their ids and their embeddings (mean of the hidden states, of unit length).
 """
 import argparse
 import json
@@ -98,6 +99,47 @@ SPECS = {
         **yarn_mscale(1.0))),
 }
 
+ENCODER = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4)
+ENCODERS = {
+    "bert": (tf.BertConfig, tf.BertModel, dict(**ENCODER, max_position_embeddings=128)),
+    "nomic-bert": (tf.NomicBertConfig, tf.NomicBertModel, dict(**ENCODER, max_position_embeddings=2048)),
+}
+SPECS |= ENCODERS
+# What the published nomic-bert models have in their configurations beside that, and the conversion asks for.
+NOMIC = dict(architectures=["NomicBertModel"], model_type="nomic_bert", n_embd=64, n_head=4, n_inner=96, n_layer=3, n_positions=8192, vocab_size=VOCAB,
+             activation_function="swiglu", causal=False, qkv_proj_bias=False, mlp_fc1_bias=False, mlp_fc2_bias=False, prenorm=False, rotary_emb_fraction=1.0,
+             rotary_emb_interleaved=False, rotary_emb_scale_base=None, rotary_emb_base=1000, layer_norm_epsilon=1e-12, type_vocab_size=2)
+
+
+def add_encoder_files(source, name):
+    """What sentence-transformers lays beside an encoder: the conversion takes the pooling from it."""
+    (source / "1_Pooling").mkdir()
+    (source / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": name == "bert", "pooling_mode_cls_token": name != "bert"}))
+    (source / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]))
+    if name == "nomic-bert":
+        saved = json.loads((source / "config.json").read_text())
+        (source / "config.json").write_text(json.dumps({**saved, **NOMIC}))
+
+
+# Five special tokens, letters that start words and letters that continue them, and a few more: VOCAB in all.
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + c for c in LETTERS), "the", "##er", "weir", ".", ",", "!", "水"]
+TEXTS = ["The weir", "the river, the weir.", "Wäir!", "水水", "a", "", "WATER RUNS OVER THE WEIR, the weir raises the river.", "7 is unknown", "x" * 101]
+
+
+def bert_tokenizer():
+    return tf.BertTokenizer(vocab={piece: i for i, piece in enumerate(PIECES)})
+
+
+def write_embeddings(model, out):
+    tokenizer = bert_tokenizer()
+    rows = []
+    for text in TEXTS:
+        ids = tokenizer(text)["input_ids"]
+        mean = model(torch.tensor([ids])).last_hidden_state[0].mean(0)
+        rows.append({"text": text, "ids": ids, "embedding": [round(x, 7) for x in (mean / mean.norm()).tolist()]})
+    out.write_text(json.dumps(rows, ensure_ascii=False, indent=0) + "\n")
+
 
 def half_kv_attention(module, query, key, value, *args, **kwargs):
     """The family's own attention over keys and values in f16, as weir's cache keeps them."""
@@ -141,7 +183,10 @@ def convert(source, out, llama_cpp):
     from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
     hparams = ModelBase.load_hparams(source, False)
     cls = get_model_class(get_model_architecture(hparams, ModelType.TEXT), mmproj=False)
-    cls.set_vocab = lambda self: None  # the tests feed token ids
+    if hparams["model_type"] == "bert":
+        cls.get_vocab_base_pre = lambda self, tokenizer: "default"
+    else:
+        cls.set_vocab = lambda self: None  # the tests feed token ids
     instance = cls(source, gguf.LlamaFileType.MOSTLY_F16, out, model_name="tiny")
     if hparams["model_type"] == "mistral":  # the conversion leaves it out
         instance.gguf_writer.add_sliding_window(hparams["sliding_window"])
@@ -164,16 +209,24 @@ def make(name, llama_cpp):
         source = pathlib.Path(tmp) / name
         model.save_pretrained(source)
         # Gemma's conversion cuts the embedding to the size of the vocabulary that it finds here.
-        vocabulary = {"vocab": {str(i): i for i in range(VOCAB)}}
+        vocabulary = {"vocab": {str(i): i for i in range(VOCAB)}, "type": "WordPiece"}
         (source / "tokenizer.json").write_text(json.dumps({"model": vocabulary, "added_tokens": []}))
+        encoder = name in ENCODERS
+        if encoder:
+            add_encoder_files(source, name)
+        if name == "bert":
+            bert_tokenizer().save_pretrained(source)
         convert(source, HERE / f"{name}.gguf", llama_cpp)
     with torch.inference_mode():
-        logits = model.double()(tokens).logits[0].float()
-    with open(HERE / f"{name}.logits", "wb") as f:
-        f.write(struct.pack("<ii", POSITIONS, VOCAB))
+        outputs = model.double()(tokens)
+        if name == "bert":
+            write_embeddings(model, HERE / "bert.embeddings.json")
+        logits = (outputs.last_hidden_state if encoder else outputs.logits)[0].float()
+    with open(HERE / f"{name}.{'hidden' if encoder else 'logits'}", "wb") as f:
+        f.write(struct.pack("<ii", POSITIONS, logits.shape[1]))
         f.write(tokens[0].to(torch.int32).numpy().tobytes())
         f.write(logits.numpy().tobytes())
-    print(name, "ok, std of logits", float(logits.std()))
+    print(name, "ok, std of outputs", float(logits.std()))
 
 
 def main():

@@ -285,7 +285,8 @@ BlockView view_block(TileState<V>& t, const AttentionTile& tile, size_t begin) {
   BlockView view;
   view.whole = tile.softcap <= 0.0F;
   for (size_t i = 0; i < tile.tokens; ++i) {
-    const size_t end_key = tile.position + i + 1;  // keys [first_key, end_key)
+    // Keys [first_key, end_key).
+    const size_t end_key = tile.keys > 0 ? tile.keys : tile.position + i + 1;
     const size_t first_key = tile.window > 0 && end_key > tile.window ? end_key - tile.window : 0;
     size_t lo = first_key > begin ? first_key - begin : 0;
     size_t hi = end_key > begin ? end_key - begin : 0;
@@ -366,7 +367,7 @@ void attend(const AttentionTile& tile) {
   const KvLayout& layout = tile.layout;
   const size_t n = layout.page_tokens;
   const size_t per_block = kSoftmaxBlockTokens / n;
-  const size_t keys = tile.position + tile.tokens;
+  const size_t keys = tile.keys > 0 ? tile.keys : tile.position + tile.tokens;
   const size_t pages = (keys + n - 1) / n;
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / kSoftmaxBlockTokens

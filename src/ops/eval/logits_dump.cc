@@ -28,7 +28,7 @@ Status dump_logits(engine::Runner& runner, std::span<const int32_t> tokens,
     chunk.pages = pages;
     chunk.logit_rows = static_cast<int32_t>(chunk.tokens.size());
     logits.resize(chunk.tokens.size() * static_cast<size_t>(runner.vocab_size()));
-    WEIR_TRY(runner.forward({&chunk, 1}, logits));
+    WEIR_TRY(runner.forward({&chunk, 1}, logits, {}));
     WEIR_TRY(out.write(std::as_bytes(std::span<const float>(logits))));
   }
   return out.commit();

@@ -36,7 +36,7 @@ Status score_chunk(engine::Runner& runner, std::vector<int32_t>& chunk,
     part.pages = pages;
     part.logit_rows = at < first ? 0 : end - at;
     logits.resize(static_cast<size_t>(part.logit_rows) * vocab);
-    WEIR_TRY(runner.forward(std::span(&part, 1), logits));
+    WEIR_TRY(runner.forward(std::span(&part, 1), logits, {}));
     for (int32_t row = 0; row < part.logit_rows; ++row) {
       const int32_t position = at + row;
       if (position + 1 >= n) break;  // the target of the last position lies in the next chunk

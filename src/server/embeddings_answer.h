@@ -1,0 +1,49 @@
+// The HTTP answer to an embeddings request: one engine request, whose texts finish in any order.
+//
+// Threads: as server/answer.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/embeddings.h"
+#include "base/thread_annotations.h"
+#include "engine/engine.h"
+#include "http/response_writer.h"
+#include "server/answer.h"
+
+namespace weir::server {
+
+struct EmbeddingsSpec {
+  std::string model;
+  api::VectorEncoding encoding = api::VectorEncoding::kNumbers;
+  int64_t received_ns = 0;
+};
+
+// Shared by its sink and the writer's callback: its life ends with the last of them.
+class EmbeddingsAnswer : public std::enable_shared_from_this<EmbeddingsAnswer> {
+ public:
+  EmbeddingsAnswer(const AnswerContext& context, EmbeddingsSpec spec, http::ResponseWriter writer);
+
+  // A refusal becomes the answer.
+  void submit(engine::Request request) WEIR_EXCLUDES(mutex_);
+
+ private:
+  class Sink;
+
+  void on_delivery(const engine::Delivery& delivery) WEIR_EXCLUDES(mutex_);
+  void send(const engine::Delivery& delivery) WEIR_REQUIRES(mutex_);
+  void send_error(const Error& error) WEIR_REQUIRES(mutex_);
+
+  const AnswerContext context_;
+  const EmbeddingsSpec spec_;
+  Mutex mutex_;
+  http::ResponseWriter writer_ WEIR_GUARDED_BY(mutex_);
+  engine::RequestId id_ WEIR_GUARDED_BY(mutex_) = 0;
+  std::vector<std::vector<float>> vectors_ WEIR_GUARDED_BY(mutex_);  // [texts][dim]
+  bool over_ WEIR_GUARDED_BY(mutex_) = false;  // answered, failed or the client is gone
+};
+
+}  // namespace weir::server
