@@ -137,7 +137,7 @@ class BadInput(unittest.TestCase):
             self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
 
     def test_unknown_command(self):
-        self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, tokenize"))
+        self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, embed, tokenize"))
 
     def test_usage(self):
         for arguments in ((), ("fly",), ("run",), ("serve",), ("serve", weir.MODEL, "--port", "99999"), ("serve", weir.MODEL, "--port", "x"),
