@@ -79,8 +79,13 @@ Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool&
   }
   WEIR_TRY(kernels::check_kv_types(options.kv_types, static_cast<size_t>(config.head_dim)));
   auto state = std::make_unique<State>(std::move(file), std::move(config), pool, options);
-  WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, options.isa, pool,
-                                           options.context_tokens, options.progress));
+  std::function<void()> beside;
+  if (options.beside) beside = [&] { options.beside(state->file); };
+  WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, pool,
+                                           {.isa = options.isa,
+                                            .context_tokens = options.context_tokens,
+                                            .progress = options.progress,
+                                            .beside = beside}));
   state->rope.emplace(state->config.rope, state->weights.rope_factors);
   state->window_rope.emplace(state->config.window_rope, state->weights.rope_factors);
   state->space.emplace(state->config, options.max_step_tokens);

@@ -24,6 +24,9 @@ struct LoadOptions {
   int32_t context_tokens = 0;
   kernels::KvTypes kv_types = {};
   std::function<void(size_t done, size_t all)> progress;  // tensors, on the calling thread
+  // Run once by a worker while others pack weights; over when load() returns. Not run when loading
+  // fails before.
+  std::function<void(const gguf::File&)> beside;
 };
 
 class Model {
