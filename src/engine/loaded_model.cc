@@ -45,9 +45,8 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   const Stopwatch watch(o.clock);
   LoadTimes times;
   // A folder is converted only after it is known to fit.
-  checkpoint::OpenOptions outline = o.open;
-  outline.contents = false;
-  WEIR_ASSIGN(gguf::File file, checkpoint::open_model(path, outline));
+  WEIR_ASSIGN(checkpoint::OpenedModel opened, checkpoint::open_model(path, o.open));
+  gguf::File& file = opened.file;
   WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
   if (auto allowed = kernels::check_kv_types(o.kv_types, static_cast<size_t>(config.head_dim));
       !allowed.ok())
@@ -60,11 +59,9 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                       static_cast<uint64_t>(o.max_step_tokens))));
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
-  if (file.assembled()) {
-    WEIR_ASSIGN(file, checkpoint::open_model(path, o.open));
-  }
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
   loaded->pool_ = std::make_unique<kernels::ThreadPool>(o.threads);
+  if (opened.fill) WEIR_TRY(opened.fill(*loaded->pool_));
   times.open_ms = watch.ms();
   std::optional<Result<std::unique_ptr<text::Tokenizer>>> tokenizer;
   const auto load_tokenizer = [&](const gguf::File& from) {
@@ -96,6 +93,18 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   times.all_ms = watch.ms();
   loaded->times_ = times;
   return loaded;
+}
+
+Status LoadedModel::set_kv_types(kernels::KvTypes types) {
+  kernels::KvLayout layout = model_->kv_layout(kPageTokens);
+  WEIR_TRY(kernels::check_kv_types(types, layout.head_dim));
+  layout.types = types;
+  WEIR_ASSIGN(auto storage,
+              kv::KvStorage::allocate(layout, model_->config().layers, storage_->pages()));
+  model_->set_kv_types(types);
+  storage_ = std::move(storage);
+  runner_ = std::make_unique<ModelRunner>(*model_, *storage_);
+  return {};
 }
 
 }  // namespace weir::engine

@@ -52,6 +52,11 @@ class LoadedModel {
   kernels::Isa isa() const { return model_->isa(); }
   int threads() const { return static_cast<int>(pool_->threads()); }
   uint64_t weight_bytes() const { return model_->weight_bytes(); }
+  // Another KV cache of as many tokens; runner() is another one from then on. Precondition: nothing
+  // runs. Errors: kUnsupported for types that the model's heads do not fit, kOutOfMemory; nothing
+  // has changed then.
+  Status set_kv_types(kernels::KvTypes types);
+
   const LoadTimes& times() const { return times_; }
   uint64_t kv_bytes() const { return storage_->bytes(); }
 

@@ -145,6 +145,9 @@ const Tensor* File::find_tensor(std::string_view name) const {
 }
 
 void File::release(std::string_view prefix, Release release) const {
+  if (prefix.empty()) {
+    for (const os::MappedFile& mapping : mappings_) mapping.dont_need();
+  }
   std::vector<std::span<const std::byte>> parts;
   auto at = std::lower_bound(tensor_order_.begin(), tensor_order_.end(), prefix,
                              [&](uint32_t i, std::string_view p) { return tensors_[i].name < p; });

@@ -115,7 +115,7 @@ class File {
   // Tells that the tensors whose names begin like this were copied elsewhere: their pages leave the
   // memory of this process. Data in a mapping can be read again, from the file; buffers that
   // assemble() was given are emptied with kForGood and kept with kReadLater. No effect on a parsed
-  // span.
+  // span. No prefix: the metadata as well, which can be read again.
   enum class Release : uint8_t { kForGood, kReadLater };
   void release(std::string_view prefix, Release release = Release::kForGood) const;
 

@@ -27,6 +27,7 @@ struct Model::State {
   kernels::Isa isa;
   kernels::KvTypes kv_types;
   int32_t max_step_tokens;
+  size_t embedded_tokens = 0;  // since the pages of the embedding were given back
   Weights weights;
   std::optional<RopeTable> rope;
   std::optional<RopeTable> window_rope;
@@ -34,6 +35,11 @@ struct Model::State {
 };
 
 namespace {
+
+// Rows of the embedding that are read between two times its pages are given back. A row read for
+// the first time maps the 64 KiB around it, so without that the whole matrix would become resident
+// little by little; with it, at most 4 MiB do. To map a page anew takes some microseconds.
+constexpr size_t kEmbeddedTokens = 64;
 
 // Whether every chunk is well formed and the step fits; the number of rows with logits.
 Result<size_t> check_batch(std::span<const Chunk> batch, const Config& c, int32_t max_step_tokens,
@@ -88,6 +94,7 @@ Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool&
                                             .beside = beside}));
   state->rope.emplace(state->config.rope, state->weights.rope_factors);
   state->window_rope.emplace(state->config.window_rope, state->weights.rope_factors);
+  state->file.release("", gguf::File::Release::kReadLater);  // metadata as well
   state->space.emplace(state->config, options.max_step_tokens);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
@@ -97,6 +104,8 @@ const gguf::File& Model::file() const { return state_->file; }
 kernels::Isa Model::isa() const { return state_->isa; }
 uint64_t Model::weight_bytes() const { return state_->weights.packed_bytes; }
 int32_t Model::max_step_tokens() const { return state_->max_step_tokens; }
+
+void Model::set_kv_types(kernels::KvTypes types) { state_->kv_types = types; }
 
 kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
   return {page_tokens, static_cast<size_t>(config().kv_heads),
@@ -115,6 +124,11 @@ Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvP
   }
   const ForwardContext context{
       s.config, s.weights, *s.rope, *s.window_rope, kernels::kernels_for(s.isa), s.pool, *s.space};
+  for (const Chunk& chunk : batch) s.embedded_tokens += chunk.tokens.size();
+  if (s.embedded_tokens > kEmbeddedTokens) {
+    s.file.release("token_embd.weight", gguf::File::Release::kReadLater);
+    s.embedded_tokens = 0;
+  }
   return run_forward(context, batch, kv, kv_layout(page_tokens), logits);
 }
 

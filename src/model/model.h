@@ -43,6 +43,8 @@ class Model {
   kernels::Isa isa() const;
   uint64_t weight_bytes() const;  // packed
   int32_t max_step_tokens() const;
+  // What was stored with other types must not be read any more. Precondition: check_kv_types().
+  void set_kv_types(kernels::KvTypes types);
   // Of the KV pages that forward() reads and writes.
   kernels::KvLayout kv_layout(size_t page_tokens) const;
 
