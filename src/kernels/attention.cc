@@ -29,6 +29,12 @@ struct Tiling {
   size_t token_tiles(size_t tokens) const { return (tokens + tile_tokens - 1) / tile_tokens; }
 };
 
+// The page at which a tile begins to read.
+size_t first_page(const AttentionTile& t) {
+  const size_t first = t.window > 0 && t.position + 1 > t.window ? t.position + 1 - t.window : 0;
+  return first / t.layout.page_tokens;
+}
+
 uint16_t* as_words(std::byte* p) { return reinterpret_cast<uint16_t*>(p); }
 
 void to_bf16(const float* x, size_t n, uint16_t* y, size_t stride) {
@@ -129,48 +135,82 @@ void store_kv(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout,
   });
 }
 
+namespace {
+
+// The tiles of a call, in the order in which workers claim them.
+struct TileList {
+  const AttentionParams& params;
+  const KvPools& pools;
+  std::span<const AttentionChunk> chunks;
+  const float* q;
+  size_t ldq;
+  float* out;
+  size_t ldo;
+  Tiling tiling{params.heads, params.layout.kv_heads};
+  size_t lanes = params.layout.kv_heads * tiling.head_tiles;  // independent head groups of a token
+
+  size_t of_chunk(const AttentionChunk& c) const { return tiling.token_tiles(c.tokens) * lanes; }
+
+  size_t size() const {
+    size_t n = 0;
+    for (const AttentionChunk& c : chunks) n += of_chunk(c);
+    return n;
+  }
+
+  // i < size().
+  AttentionTile at(size_t i) const {
+    size_t c = 0;
+    for (; i >= of_chunk(chunks[c]); ++c) i -= of_chunk(chunks[c]);
+    return tile(chunks[c], i);
+  }
+
+ private:
+  AttentionTile tile(const AttentionChunk& c, size_t i) const {
+    const KvLayout& layout = params.layout;
+    // Later tokens see more keys: the long tasks first, so that the workers end together.
+    const size_t token = (tiling.token_tiles(c.tokens) - 1 - i / lanes) * tiling.tile_tokens;
+    const size_t kv_head = i % lanes / tiling.head_tiles;
+    const size_t first_head = i % tiling.head_tiles * tiling.tile_group;
+    const size_t head = kv_head * tiling.group + first_head;
+    AttentionTile tile;
+    tile.layout = layout;
+    tile.k = pools.k + kv_head * layout.k_head_bytes();
+    tile.v = pools.v + kv_head * layout.v_head_bytes();
+    tile.k_stride_bytes = pools.k_stride(layout);
+    tile.v_stride_bytes = pools.v_stride(layout);
+    tile.pages = c.pages.data();
+    tile.position = c.position + token;
+    tile.tokens = std::min(tiling.tile_tokens, c.tokens - token);
+    tile.group = std::min(tiling.tile_group, tiling.group - first_head);
+    tile.scale = params.scale;
+    tile.softcap = params.softcap;
+    tile.window = params.window;
+    tile.sinks = params.sinks == nullptr ? nullptr : params.sinks + head;
+    tile.q = q + (c.first_row + token) * ldq + head * layout.head_dim;
+    tile.ldq = ldq;
+    tile.out = out + (c.first_row + token) * ldo + head * layout.head_dim;
+    tile.ldo = ldo;
+    return tile;
+  }
+};
+
+}  // namespace
+
 void attention(const Kernels& kernels, ThreadPool& pool, const AttentionParams& params,
                const KvPools& pools, std::span<const AttentionChunk> chunks, const float* q,
                size_t ldq, float* out, size_t ldo) {
-  const KvLayout& layout = params.layout;
-  const Tiling tiling(params.heads, layout.kv_heads);
-  const size_t lanes =
-      layout.kv_heads * tiling.head_tiles;  // independent head groups of a token tile
-  size_t tasks = 0;
-  for (const AttentionChunk& c : chunks) tasks += tiling.token_tiles(c.tokens) * lanes;
-  pool.parallel_for(tasks, [&](size_t task, size_t) {
-    for (const AttentionChunk& c : chunks) {
-      const size_t own = tiling.token_tiles(c.tokens) * lanes;
-      if (task >= own) {
-        task -= own;
-        continue;
-      }
-      // Later tokens see more keys: the long tasks first, so that the workers end together.
-      const size_t token = (tiling.token_tiles(c.tokens) - 1 - task / lanes) * tiling.tile_tokens;
-      const size_t kv_head = task % lanes / tiling.head_tiles;
-      const size_t first_head = task % tiling.head_tiles * tiling.tile_group;
-      const size_t head = kv_head * tiling.group + first_head;
-      AttentionTile tile;
-      tile.layout = layout;
-      tile.k = pools.k + kv_head * layout.k_head_bytes();
-      tile.v = pools.v + kv_head * layout.v_head_bytes();
-      tile.k_stride_bytes = pools.k_stride(layout);
-      tile.v_stride_bytes = pools.v_stride(layout);
-      tile.pages = c.pages.data();
-      tile.position = c.position + token;
-      tile.tokens = std::min(tiling.tile_tokens, c.tokens - token);
-      tile.group = std::min(tiling.tile_group, tiling.group - first_head);
-      tile.scale = params.scale;
-      tile.softcap = params.softcap;
-      tile.window = params.window;
-      tile.sinks = params.sinks == nullptr ? nullptr : params.sinks + head;
-      tile.q = q + (c.first_row + token) * ldq + head * layout.head_dim;
-      tile.ldq = ldq;
-      tile.out = out + (c.first_row + token) * ldo + head * layout.head_dim;
-      tile.ldo = ldo;
-      kernels.attend(tile);
-      return;
+  const TileList tiles{params, pools, chunks, q, ldq, out, ldo};
+  const size_t count = tiles.size();
+  pool.parallel_for(count, [&](size_t task, size_t) {
+    AttentionTile tile = tiles.at(task);
+    // Workers claim tiles in turn.
+    if (const size_t next = task + pool.threads(); next < count && tile.tokens == 1) {
+      const AttentionTile then = tiles.at(next);
+      const auto page = static_cast<size_t>(then.pages[first_page(then)]);
+      tile.then_k = then.k + page * then.k_stride_bytes;
+      tile.then_v = then.v + page * then.v_stride_bytes;
     }
+    kernels.attend(tile);
   });
 }
 

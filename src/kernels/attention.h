@@ -1,8 +1,8 @@
-// Causal attention over paged keys and values. Online softmax over blocks of one page, which
-// are aligned to absolute position; the arithmetic of a query row depends on that row, its position
-// and its keys alone (invariant "same bits"), and slots that a row must not see are never
-// multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al. 2023 (PagedAttention); page
-// layout: DESIGN section 3.
+// Causal attention over paged keys and values. Online softmax over blocks of kSoftmaxBlockTokens
+// keys, which are aligned to absolute position; the arithmetic of a query row depends on that row,
+// its position and its keys alone (invariant "same bits"), and slots that a row must not see are
+// never multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al. 2023 (PagedAttention);
+// page layout: DESIGN section 3.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,8 @@ namespace weir::kernels {
 
 inline constexpr size_t kMaxHeadDim = 512;
 inline constexpr size_t kMaxPageTokens = 64;
+// A multiple of every page size: results do not depend on it.
+inline constexpr size_t kSoftmaxBlockTokens = 64;
 
 // Per layer there is a K pool and a V pool of pages (KvPools).
 //   K page: [kv_heads] of [head_dim][page_tokens], so a vector covers keys. Block types: for each

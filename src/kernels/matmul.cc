@@ -137,7 +137,8 @@ size_t panels_per_task(const PackedMatrix& w, size_t tokens, size_t threads) {
   // One tile of tokens reads its panels once: nothing to keep in a cache.
   const size_t in_cache =
       tokens <= kMaxTileTokens ? w.panels() : std::max<size_t>(1, kGroupBytes / w.panel_bytes());
-  const size_t balanced = std::max<size_t>(1, w.panels() / (threads * 6));
+  const size_t balanced =
+      std::max<size_t>(1, w.panels() / (threads * (tokens <= kMaxTileTokens ? 3 : 6)));
   return std::min(std::max(long_enough, std::min(in_cache, balanced)), in_cache);
 }
 

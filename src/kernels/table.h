@@ -51,6 +51,9 @@ struct AttentionTile {
   size_t k_stride_bytes = 0;
   size_t v_stride_bytes = 0;
   const int32_t* pages = nullptr;
+  // Where the worker's next tile will begin, for prefetching; nullptr: unknown.
+  const std::byte* then_k = nullptr;
+  const std::byte* then_v = nullptr;
   size_t position = 0;  // of the first token
   size_t tokens = 0;
   size_t group = 0;  // query heads of this KV head; tokens * group <= kMaxTileRows
