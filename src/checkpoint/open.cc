@@ -125,7 +125,7 @@ Result<TokenizerFiles> read_text_files(const Folder& folder, Json config) {
   return files;
 }
 
-Result<gguf::File> open_folder(const Folder& folder, const OpenOptions& options) {
+Result<OpenedModel> open_folder(const Folder& folder, const OpenOptions& options) {
   if (!folder.has("config.json")) {
     return make_error(ErrorCode::kNotFound,
                       "{} is a folder without config.json; give a GGUF file or the folder of a "
@@ -144,8 +144,7 @@ Result<gguf::File> open_folder(const Folder& folder, const OpenOptions& options)
       return status.error().with_context(folder.file(kPooling));
   }
   WEIR_ASSIGN(Shards shards, open_shards(folder));
-  auto converted = convert_tensors(*config, shards.tensors,
-                                   {.load_type = options.load_type, .contents = options.contents});
+  auto converted = convert_tensors(*config, shards.tensors, options.load_type);
   if (!converted.ok()) return converted.error().with_context(folder.path());
   uint64_t rows = 0;
   for (const gguf::Tensor& t : converted->tensors) {
@@ -161,17 +160,28 @@ Result<gguf::File> open_folder(const Folder& folder, const OpenOptions& options)
   }
   auto metadata = writer.to_bytes();
   if (!metadata.ok()) return metadata.error().with_context(folder.path());
-  return gguf::File::assemble({.path = folder.path(),
-                               .metadata = std::move(*metadata),
-                               .tensors = std::move(converted->tensors),
-                               .mappings = std::move(shards.mappings),
-                               .buffers = std::move(converted->buffers),
-                               .total_bytes = shards.bytes});
+  WEIR_ASSIGN(gguf::File file, gguf::File::assemble({.path = folder.path(),
+                                                     .metadata = std::move(*metadata),
+                                                     .tensors = std::move(converted->tensors),
+                                                     .mappings = std::move(shards.mappings),
+                                                     .buffers = std::move(converted->buffers),
+                                                     .total_bytes = shards.bytes}));
+  OpenedModel model{std::move(file), nullptr};
+  if (!converted->conversions.empty()) {
+    model.fill = [path = folder.path(),
+                  todo = std::move(converted->conversions)](kernels::ThreadPool& pool) -> Status {
+      for (const Conversion& c : todo) {
+        if (auto status = convert(c, pool); !status.ok()) return status.error().with_context(path);
+      }
+      return {};
+    };
+  }
+  return model;
 }
 
 }  // namespace
 
-Result<gguf::File> open_model(const std::string& path, const OpenOptions& options) {
+Result<OpenedModel> open_model(const std::string& path, const OpenOptions& options) {
   std::error_code ec;
   if (fs::is_directory(path, ec)) return open_folder(Folder(path), options);
   if (options.load_type) {
@@ -180,7 +190,8 @@ Result<gguf::File> open_model(const std::string& path, const OpenOptions& option
                       "keep their types",
                       path);
   }
-  return gguf::File::open(path);
+  WEIR_ASSIGN(gguf::File file, gguf::File::open(path));
+  return OpenedModel{std::move(file), nullptr};
 }
 
 Result<gguf::TensorType> parse_load_type(std::string_view name) {

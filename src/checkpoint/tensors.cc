@@ -40,8 +40,8 @@ struct Plan {
 
 class TensorConverter {
  public:
-  TensorConverter(const HfConfig& config, const TensorOptions& options)
-      : config_(config), options_(options) {}
+  TensorConverter(const HfConfig& config, std::optional<TensorType> load_type)
+      : config_(config), load_type_(load_type) {}
 
   Result<ConvertedTensors> run(const std::vector<SafeTensor>& source) {
     for (const SafeTensor& t : source) WEIR_TRY(plan(t));
@@ -129,8 +129,8 @@ class TensorConverter {
     const bool shifted = config_.family->shift_norms && name.ends_with("norm.weight");
     if (shifted) {
       t.type = TensorType::kF32;
-    } else if (!vector && options_.load_type && is_large(t)) {
-      t.type = *options_.load_type;
+    } else if (!vector && load_type_ && is_large(t)) {
+      t.type = *load_type_;
     }
     const bool permuted = p.qk && config_.family->permute_qk;
     const bool aligned = reinterpret_cast<uintptr_t>(first.data.data()) % kAlignment == 0;
@@ -139,18 +139,38 @@ class TensorConverter {
       out_.tensors.push_back(std::move(t));
       return {};
     }
-    const std::span<std::byte> data = allocate(t);
-    if (options_.contents) {
-      WEIR_TRY(transposed ? transpose(first, source_type, t, data)
-                          : fill(p, source_type, t, shifted, data));
+    Conversion c;
+    c.name = name;
+    for (const SafeTensor* slice : p.slices) c.slices.push_back(slice->data);
+    c.from = source_type;
+    c.to = t.type;
+    c.rows = vector ? first.shape[0] : t.shape[1];
+    c.cols = vector ? 1 : t.shape[0];
+    c.transposed = transposed;
+    c.shifted = shifted;
+    if (permuted) {
+      WEIR_ASSIGN(c.head_rows, rows_of_a_head(t.name, c.rows));
     }
+    c.data = allocate(t);
+    out_.conversions.push_back(std::move(c));
     out_.tensors.push_back(std::move(t));
     return {};
   }
 
+  // Of Q or K.
+  Result<size_t> rows_of_a_head(const std::string& name, size_t rows) const {
+    const bool q = name.find("attn_q.") != std::string::npos;
+    const auto heads = static_cast<size_t>(q ? config_.heads : config_.kv_heads);
+    if (heads == 0 || rows % (2 * heads) != 0) {
+      return make_error(ErrorCode::kCorrupt, "its {} rows are no even number for each of {} heads",
+                        rows, heads);
+    }
+    return rows / heads;
+  }
+
   // A matrix that a matmul reads, whose rows are whole blocks of the type asked for.
   bool is_large(const gguf::Tensor& t) const {
-    const gguf::TypeInfo* info = gguf::type_info(*options_.load_type);
+    const gguf::TypeInfo* info = gguf::type_info(*load_type_);
     return t.name.find("ffn_gate_inp") == std::string::npos && t.name != "position_embd.weight" &&
            t.name != "token_types.weight" && t.shape[0] % info->block_elements == 0;
   }
@@ -164,65 +184,6 @@ class TensorConverter {
     return {out_.buffers.back().get(), bytes};
   }
 
-  // The row of the source that row r of the result comes from: in each head, the pair (2i, 2i + 1)
-  // was (i, i + half).
-  static size_t source_row(size_t r, size_t head_rows) {
-    if (head_rows == 0) return r;
-    const size_t j = r % head_rows;
-    return r - j + (j % 2) * (head_rows / 2) + j / 2;
-  }
-
-  // A matrix of the source that is [in, out].
-  static Status transpose(const SafeTensor& source, TensorType source_type, const gguf::Tensor& t,
-                          std::span<std::byte> data) {
-    const size_t rows = source.shape[1];
-    const size_t cols = source.shape[0];
-    std::vector<float> all(rows * cols);
-    WEIR_TRY(quant::decode(source_type, source.data, all));
-    std::vector<float> values(cols);
-    const size_t row_bytes = data.size() / rows;
-    for (size_t r = 0; r < rows; ++r) {
-      for (size_t c = 0; c < cols; ++c) values[c] = all[c * rows + r];
-      WEIR_TRY(quant::encode(t.type, values, data.subspan(r * row_bytes, row_bytes)));
-    }
-    return {};
-  }
-
-  Status fill(const Plan& p, TensorType source_type, const gguf::Tensor& t, bool shifted,
-              std::span<std::byte> data) const {
-    const SafeTensor& first = *p.slices.front();
-    const size_t rows = first.shape[0];  // a vector is one column of them
-    const size_t cols = first.shape.size() == 1 ? 1 : first.shape[1];
-    size_t head_rows = 0;
-    if (p.qk && config_.family->permute_qk) {
-      const bool q = t.name.find("attn_q.") != std::string::npos;
-      const auto heads = static_cast<size_t>(q ? config_.heads : config_.kv_heads);
-      if (rows % (2 * heads) != 0) {
-        return make_error(ErrorCode::kCorrupt,
-                          "its {} rows are no even number for each of {} heads", rows, heads);
-      }
-      head_rows = rows / heads;
-    }
-    const size_t from_bytes = first.data.size() / rows;
-    const size_t to_bytes = data.size() / (rows * p.slices.size());
-    std::vector<float> values(cols);
-    for (size_t i = 0; i < p.slices.size() * rows; ++i) {
-      const auto from = p.slices[i / rows]->data.subspan(
-          source_row(i % rows, head_rows) * from_bytes, from_bytes);
-      const auto to = data.subspan(i * to_bytes, to_bytes);
-      if (t.type == source_type && !shifted) {
-        std::memcpy(to.data(), from.data(), from_bytes);
-        continue;
-      }
-      WEIR_TRY(quant::decode(source_type, from, values));
-      if (shifted) {
-        for (float& v : values) v += 1.0F;
-      }
-      WEIR_TRY(quant::encode(t.type, values, to));
-    }
-    return {};
-  }
-
   void add_factors(const std::string& name, const std::vector<float>& values) {
     gguf::Tensor t;
     t.name = name;
@@ -234,17 +195,78 @@ class TensorConverter {
   }
 
   const HfConfig& config_;
-  const TensorOptions& options_;
+  const std::optional<TensorType> load_type_;
   std::map<std::string, Plan> plans_;
   ConvertedTensors out_;
 };
+
+// Values of a task: some 100 microseconds.
+constexpr size_t kTaskValues = 1 << 16;
+
+// The row of the source that row r of the result comes from: in each head, the pair (2i, 2i + 1)
+// was (i, i + half).
+size_t source_row(size_t r, size_t head_rows) {
+  if (head_rows == 0) return r;
+  const size_t j = r % head_rows;
+  return r - j + (j % 2) * (head_rows / 2) + j / 2;
+}
+
+// Row r of a matrix that lies in `source` as [cols, rows], put together in `row`.
+void gather_row(const Conversion& c, std::span<const std::byte> source, size_t r,
+                std::span<std::byte> row) {
+  const size_t bytes = row.size() / c.cols;
+  for (size_t i = 0; i < c.cols; ++i)
+    std::memcpy(row.data() + i * bytes, source.data() + (i * c.rows + r) * bytes, bytes);
+}
+
+// Rows [begin, end) of all slices.
+Status convert_rows(const Conversion& c, size_t begin, size_t end) {
+  const size_t from_bytes = c.slices.front().size() / c.rows;
+  const size_t to_bytes = c.data.size() / (c.rows * c.slices.size());
+  std::vector<float> values(c.cols);
+  std::vector<std::byte> gathered(c.transposed ? from_bytes : 0);
+  for (size_t i = begin; i < end; ++i) {
+    const std::span<const std::byte> slice = c.slices[i / c.rows];
+    std::span<const std::byte> from = gathered;
+    if (c.transposed) {
+      gather_row(c, slice, i % c.rows, gathered);
+    } else {
+      from = slice.subspan(source_row(i % c.rows, c.head_rows) * from_bytes, from_bytes);
+    }
+    const auto to = c.data.subspan(i * to_bytes, to_bytes);
+    if (c.to == c.from && !c.shifted) {
+      std::memcpy(to.data(), from.data(), from_bytes);
+      continue;
+    }
+    WEIR_TRY(quant::decode(c.from, from, values));
+    if (c.shifted) {
+      for (float& v : values) v += 1.0F;
+    }
+    WEIR_TRY(quant::encode(c.to, values, to));
+  }
+  return {};
+}
 
 }  // namespace
 
 Result<ConvertedTensors> convert_tensors(const HfConfig& config,
                                          const std::vector<SafeTensor>& source,
-                                         const TensorOptions& options) {
-  return TensorConverter(config, options).run(source);
+                                         std::optional<TensorType> load_type) {
+  return TensorConverter(config, load_type).run(source);
+}
+
+Status convert(const Conversion& c, kernels::ThreadPool& pool) {
+  const size_t rows = c.slices.size() * c.rows;
+  const size_t rows_a_task = std::max<size_t>(1, kTaskValues / c.cols);
+  std::vector<Status> results((rows + rows_a_task - 1) / rows_a_task);
+  pool.parallel_for(results.size(), [&](size_t task, size_t) {
+    const size_t begin = task * rows_a_task;
+    results[task] = convert_rows(c, begin, std::min(rows, begin + rows_a_task));
+  });
+  for (Status& status : results) {
+    if (!status.ok()) return status.error().with_context(fmt::format("making {}", c.name));
+  }
+  return {};
 }
 
 }  // namespace weir::checkpoint

@@ -65,8 +65,8 @@ struct PerplexityRow {
   double seconds = 0;
 };
 
-Result<PerplexityRow> measure(const Options& o, kernels::KvTypes types) {
-  WEIR_ASSIGN(const Loaded loaded, load(o, o.context_tokens, types));
+Result<PerplexityRow> measure(const Options& o, const Loaded& loaded, kernels::KvTypes types) {
+  WEIR_TRY(loaded.model->set_kv_types(types));
   const text::Tokenizer& tokenizer = loaded.model->tokenizer();
   ops::PerplexityOptions options;
   options.context_tokens = o.context_tokens;
@@ -121,8 +121,9 @@ Result<int> eval_perplexity(const Options& o) {
   }
   double first = 0;
   text::Json rows = text::Json::array();
+  WEIR_ASSIGN(const Loaded loaded, load(o, o.context_tokens, all.front()));
   for (const kernels::KvTypes types : all) {
-    WEIR_ASSIGN(const PerplexityRow row, measure(o, types));
+    WEIR_ASSIGN(const PerplexityRow row, measure(o, loaded, types));
     if (first == 0) first = row.p.perplexity;
     const double ratio = row.p.perplexity / first;
     if (!o.json) print_row(o, row, ratio);

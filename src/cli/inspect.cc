@@ -238,11 +238,12 @@ void print_text(const Options& o, const gguf::File& file, const Result<model::Co
 Result<int> inspect(const Options& o) {
   WEIR_ASSIGN(const kernels::KvTypes kv_types, o.kv.types());
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
-  checkpoint::OpenOptions open{.contents = false};
+  checkpoint::OpenOptions open;
   if (!o.load_type.empty()) {
     WEIR_ASSIGN(open.load_type, checkpoint::parse_load_type(o.load_type));
   }
-  WEIR_ASSIGN(const gguf::File file, checkpoint::open_model(path, open));
+  WEIR_ASSIGN(const checkpoint::OpenedModel model, checkpoint::open_model(path, open));
+  const gguf::File& file = model.file;
   WEIR_ASSIGN(const Machine machine, look_at_machine());
   const Result<model::Config> config = model::read_config(file);
   if (o.json) {

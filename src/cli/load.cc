@@ -69,6 +69,7 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
   if (!request.load_type.empty()) {
     WEIR_ASSIGN(options.open.load_type, checkpoint::parse_load_type(request.load_type));
   }
+  options.clock = &clock;
   options.progress = [&bar](size_t done, size_t all) {
     bar.update(all == 0 ? 1000 : done * 1000 / all);
   };

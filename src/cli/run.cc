@@ -31,6 +31,7 @@ struct Options {
   bool has_prompt = false;
   bool raw = false;
   bool json = false;
+  bool verbose = false;
   int32_t max_tokens = 0;
   double temperature = 0.7;
   double top_p = 1.0;
@@ -215,6 +216,13 @@ Result<int> run(const Options& o) {
   request.kv_tokens = o.context_tokens;
   WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> model, load_model(request));
+  if (o.verbose) {
+    const engine::LoadTimes& t = model->times();
+    fmt::print(
+        stderr,
+        "[loaded in {:.1f} ms: file {:.1f}, weights {:.1f}, beside them the tokenizer {:.1f}]\n",
+        t.all_ms, t.open_ms, t.weights_ms, t.tokenizer_ms);
+  }
   std::optional<text::ChatTemplate> chat;
   if (!o.raw) {
     WEIR_ASSIGN(chat, text::ChatTemplate::from_gguf(model->file()));
@@ -266,6 +274,7 @@ void add_run(CLI::App& root, Selected& selected) {
   c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
       ->check(CLI::Range(1, 256));
   c->add_flag("--json", o->json, "one JSON document");
+  c->add_flag("-v,--verbose", o->verbose, "also say what loading took");
   c->callback([o, prompt, seed, &selected] {
     o->has_prompt = prompt->count() > 0;
     o->has_seed = seed->count() > 0;

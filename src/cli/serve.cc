@@ -122,7 +122,11 @@ Result<int> serve(Options o) {
                       {"threads", model->threads()},
                       {"weight_bytes", model->weight_bytes()},
                       {"kv_type", kernels::kv_types_name(request.kv_types)},
-                      {"kv_bytes", model->kv_bytes()}});
+                      {"kv_bytes", model->kv_bytes()},
+                      {"open_ms", model->times().open_ms},
+                      {"tokenizer_ms", model->times().tokenizer_ms},
+                      {"weights_ms", model->times().weights_ms},
+                      {"load_ms", model->times().all_ms}});
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);

@@ -83,7 +83,8 @@ void print_encoded(const Options& o, const text::Tokenizer& tokenizer,
 
 Result<int> tokenize(const Options& o) {
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
-  WEIR_ASSIGN(const gguf::File file, checkpoint::open_model(path, {.contents = false}));
+  WEIR_ASSIGN(const checkpoint::OpenedModel model, checkpoint::open_model(path));
+  const gguf::File& file = model.file;
   WEIR_ASSIGN(const std::unique_ptr<text::Tokenizer> tokenizer, text::Tokenizer::load(file));
   std::string input = o.text;
   if (!o.has_text) input.assign(std::istreambuf_iterator<char>(std::cin), {});

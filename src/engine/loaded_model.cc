@@ -1,6 +1,7 @@
 #include "engine/loaded_model.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "engine/engine.h"
@@ -23,6 +24,17 @@ int64_t choose_kv_tokens(const model::Config& config, const LoadOptions& o, int3
   return std::clamp<int64_t>(wanted, kPageTokens, std::max<int64_t>(affordable, kPageTokens));
 }
 
+class Stopwatch {
+ public:
+  explicit Stopwatch(const Clock* clock) : clock_(clock), start_ns_(now_ns()) {}
+  double ms() const { return static_cast<double>(now_ns() - start_ns_) * 1e-6; }
+
+ private:
+  int64_t now_ns() const { return clock_ == nullptr ? 0 : clock_->now_ns(); }
+  const Clock* clock_;
+  int64_t start_ns_;
+};
+
 // The error of a result that came from a file names that file.
 template <typename T>
 Result<T> in_file(const std::string& path, Result<T> result) {
@@ -34,10 +46,11 @@ Result<T> in_file(const std::string& path, Result<T> result) {
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                                        const LoadOptions& o) {
+  const Stopwatch watch(o.clock);
+  LoadTimes times;
   // A folder is converted only after it is known to fit.
-  checkpoint::OpenOptions outline = o.open;
-  outline.contents = false;
-  WEIR_ASSIGN(gguf::File file, checkpoint::open_model(path, outline));
+  WEIR_ASSIGN(checkpoint::OpenedModel opened, checkpoint::open_model(path, o.open));
+  gguf::File& file = opened.file;
   WEIR_ASSIGN(const model::Config config, in_file(path, model::read_config(file)));
   if (auto allowed = kernels::check_kv_types(o.kv_types, static_cast<size_t>(config.head_dim),
                                              static_cast<size_t>(config.value_dim));
@@ -54,30 +67,53 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
                                               o.kv_types, static_cast<uint64_t>(step_tokens))));
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
-  if (file.assembled()) {
-    WEIR_ASSIGN(file, checkpoint::open_model(path, o.open));
-  }
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
   loaded->pool_ = std::make_unique<kernels::ThreadPool>(o.threads);
-  WEIR_ASSIGN(loaded->tokenizer_, in_file(path, text::Tokenizer::load(file)));
-  if (loaded->tokenizer_->vocab_size() > config.vocab_size) {
-    return make_error(ErrorCode::kCorrupt, "{}: the vocabulary has {} tokens and the model {} rows",
-                      path, loaded->tokenizer_->vocab_size(), config.vocab_size);
-  }
+  if (opened.fill) WEIR_TRY(opened.fill(*loaded->pool_));
+  times.open_ms = watch.ms();
+  std::optional<Result<std::unique_ptr<text::Tokenizer>>> tokenizer;
+  const auto load_tokenizer = [&](const gguf::File& from) {
+    const Stopwatch own(o.clock);
+    tokenizer.emplace(text::Tokenizer::load(from));
+    times.tokenizer_ms = own.ms();
+  };
   auto model = model::Model::load(std::move(file), *loaded->pool_,
                                   {.isa = o.isa,
                                    .max_step_tokens = step_tokens,
                                    .context_tokens = static_cast<int32_t>(std::min<int64_t>(
                                        config.context_tokens, std::max<int64_t>(1, kv_tokens))),
                                    .kv_types = o.kv_types,
-                                   .progress = o.progress});
+                                   .progress = o.progress,
+                                   .beside = load_tokenizer});
+  if (tokenizer.has_value() && !tokenizer->ok()) return tokenizer->error().with_context(path);
   if (!model.ok()) return model.error().with_context(path);
+  loaded->tokenizer_ = std::move(*tokenizer).value();
+  if (loaded->tokenizer_->vocab_size() > config.vocab_size) {
+    return make_error(ErrorCode::kCorrupt, "{}: the vocabulary has {} tokens and the model {} rows",
+                      path, loaded->tokenizer_->vocab_size(), config.vocab_size);
+  }
+  times.weights_ms = watch.ms() - times.open_ms;
   loaded->model_ = std::move(*model);
   const auto pages = static_cast<int32_t>((kv_tokens + kPageTokens - 1) / kPageTokens);
   WEIR_ASSIGN(loaded->storage_, kv::KvStorage::allocate(loaded->model_->kv_layout(kPageTokens),
                                                         config.layers, pages));
+  loaded->pooling_ = o.pooling;
   loaded->runner_ = std::make_unique<ModelRunner>(*loaded->model_, *loaded->storage_, o.pooling);
+  times.all_ms = watch.ms();
+  loaded->times_ = times;
   return loaded;
+}
+
+Status LoadedModel::set_kv_types(kernels::KvTypes types) {
+  kernels::KvLayout layout = model_->kv_layout(kPageTokens);
+  WEIR_TRY(kernels::check_kv_types(types, layout.head_dim, layout.value_dim));
+  layout.types = types;
+  WEIR_ASSIGN(auto storage,
+              kv::KvStorage::allocate(layout, model_->config().layers, storage_->pages()));
+  model_->set_kv_types(types);
+  storage_ = std::move(storage);
+  runner_ = std::make_unique<ModelRunner>(*model_, *storage_, pooling_);
+  return {};
 }
 
 }  // namespace weir::engine

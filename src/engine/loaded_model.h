@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "checkpoint/open.h"
 #include "engine/model_runner.h"
@@ -29,7 +30,16 @@ struct LoadOptions {
   kernels::KvTypes kv_types = {};
   std::optional<model::Pooling> pooling;  // of embeddings, instead of what the file says
   checkpoint::OpenOptions open;
+  const Clock* clock = nullptr;  // of LoadTimes; nullptr: they stay 0
   std::function<void(size_t done, size_t all)> progress;
+};
+
+// What loading took. The tokenizer is made while weights are packed.
+struct LoadTimes {
+  double open_ms = 0;       // the file or folder read, its size held against memory
+  double tokenizer_ms = 0;  // on one worker
+  double weights_ms = 0;    // packed, the tokenizer included
+  double all_ms = 0;
 };
 
 class LoadedModel {
@@ -46,10 +56,18 @@ class LoadedModel {
   kernels::Isa isa() const { return model_->isa(); }
   int threads() const { return static_cast<int>(pool_->threads()); }
   uint64_t weight_bytes() const { return model_->weight_bytes(); }
+  // Another KV cache of as many tokens; runner() is another one from then on. Precondition: nothing
+  // runs. Errors: kUnsupported for types that the model's heads do not fit, kOutOfMemory; nothing
+  // has changed then.
+  Status set_kv_types(kernels::KvTypes types);
+
+  const LoadTimes& times() const { return times_; }
   uint64_t kv_bytes() const { return storage_->bytes(); }
 
  private:
   LoadedModel() = default;
+  LoadTimes times_;
+  std::optional<model::Pooling> pooling_;  // that of LoadOptions
   std::unique_ptr<kernels::ThreadPool> pool_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::unique_ptr<model::Model> model_;

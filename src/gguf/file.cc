@@ -144,18 +144,33 @@ const Tensor* File::find_tensor(std::string_view name) const {
   return &tensors_[*at];
 }
 
-void File::done_with(std::string_view prefix) const {
-  if (buffers_.empty()) return;
-  for (const Tensor& t : tensors_) {
-    if (!t.name.starts_with(prefix)) continue;
-    for (const auto& buffer : buffers_) {
-      if (buffer.get() == t.data.data()) os::discard_pages({buffer.get(), t.data.size()});
-    }
+void File::release(std::string_view prefix, Release release) const {
+  if (prefix.empty()) {
+    for (const os::MappedFile& mapping : mappings_) mapping.dont_need();
   }
-}
-
-void File::dont_need() const {
-  for (const os::MappedFile& mapping : mappings_) mapping.dont_need();
+  std::vector<std::span<const std::byte>> parts;
+  auto at = std::lower_bound(tensor_order_.begin(), tensor_order_.end(), prefix,
+                             [&](uint32_t i, std::string_view p) { return tensors_[i].name < p; });
+  for (; at != tensor_order_.end() && tensors_[*at].name.starts_with(prefix); ++at)
+    parts.push_back(tensors_[*at].data);
+  std::sort(parts.begin(), parts.end(),
+            [](const auto& a, const auto& b) { return a.data() < b.data(); });
+  for (const auto& buffer : buffers_) {
+    const auto found =
+        std::lower_bound(parts.begin(), parts.end(), buffer.get(),
+                         [](const auto& part, const std::byte* p) { return part.data() < p; });
+    if (release == Release::kForGood && found != parts.end() && found->data() == buffer.get())
+      os::discard_pages({buffer.get(), found->size()});
+  }
+  for (size_t i = 0; i < parts.size();) {
+    // Neighbours go together: a call to the system each takes longer than what it saves.
+    const std::byte* begin = parts[i].data();
+    const std::byte* end = begin + parts[i].size();
+    for (++i; i < parts.size() && static_cast<uint64_t>(parts[i].data() - end) < kMaxAlignment; ++i)
+      end = parts[i].data() + parts[i].size();
+    for (const os::MappedFile& mapping : mappings_)
+      mapping.dont_need({begin, static_cast<size_t>(end - begin)});
+  }
 }
 
 }  // namespace weir::gguf

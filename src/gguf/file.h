@@ -112,14 +112,12 @@ class File {
   // Made by assemble(), from another format.
   bool assembled() const { return !assembled_metadata_.empty(); }
 
-  // Tells that the tensors whose names begin like this were copied elsewhere: memory that
-  // assemble() was given for them is given back, and their data must not be read again. Data in
-  // mappings stays as it is.
-  void done_with(std::string_view prefix) const;
-
-  // Drops the cached pages of the mapping, once the weights were copied elsewhere. No effect on a
-  // parsed span.
-  void dont_need() const;
+  // Tells that the tensors whose names begin like this were copied elsewhere: their pages leave the
+  // memory of this process. Data in a mapping can be read again, from the file; buffers that
+  // assemble() was given are emptied with kForGood and kept with kReadLater. No effect on a parsed
+  // span. No prefix: the metadata as well, which can be read again.
+  enum class Release : uint8_t { kForGood, kReadLater };
+  void release(std::string_view prefix, Release release = Release::kForGood) const;
 
  private:
   File() = default;

@@ -214,7 +214,8 @@ TEST(Writer, FileIsTheSameAsTheBytesAndCopiesValues) {
   ASSERT_TRUE(text.ok());
   ASSERT_EQ(text->size(), bytes->size());
   EXPECT_EQ(std::memcmp(text->data(), bytes->data(), bytes->size()), 0);
-  file->dont_need();
+  file->release("", File::Release::kReadLater);
+  file->release("");
   EXPECT_GT(touch(*file), 0U);
 }
 
@@ -311,8 +312,9 @@ TEST(Assembled, GivesMetadataAndTensorsAlsoAfterAMove) {
   const File file = std::move(*assembled);
   EXPECT_EQ(file.get_string("general.architecture").value(), "llama");
   EXPECT_EQ(file.find_tensor("view")->data.data(), as_bytes(kData).data());
-  file.done_with("blk.0.");
-  file.done_with("view");
+  file.release("blk.0.");
+  file.release("view");
+  file.release("blk.1.", File::Release::kReadLater);
   EXPECT_EQ(file.find_tensor("blk.0.a")->data[kBytes / 2], std::byte{0});  // given back
   EXPECT_EQ(file.find_tensor("blk.1.a")->data[kBytes / 2], std::byte{7});
   EXPECT_EQ(kData[0], 0.5f);

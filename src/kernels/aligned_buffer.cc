@@ -14,6 +14,10 @@ namespace {
 
 constexpr size_t kLine = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kSmallPage = size_t{4} << 10;
+// From here on a buffer is a mapping: what is never written takes no memory, and what is given back
+// leaves no hole in the heap.
+constexpr size_t kMapped = size_t{128} << 10;
 // Of an arena. What is not handed out is never touched, so it takes no memory.
 constexpr size_t kChunk = size_t{64} << 20;
 
@@ -31,7 +35,13 @@ void AlignedBuffer::Free::operator()(std::byte* p) const {
 #ifdef __linux__
 namespace {
 
-// Zeroed by the system as it is touched, at a huge-page boundary. nullptr when refused.
+// Zeroed by the system as it is touched. nullptr when refused.
+std::byte* map_small(size_t bytes) {
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
+}
+
+// The same at a huge-page boundary.
 std::byte* map_huge(size_t bytes) {
   void* p =
       mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -51,9 +61,11 @@ AlignedBuffer AlignedBuffer::allocate(size_t bytes) {
   AlignedBuffer buffer;
   if (bytes > SIZE_MAX / 2) return buffer;
 #ifdef __linux__
-  if (bytes >= kHugePage) {
-    const size_t rounded = round_up(bytes, kHugePage);
-    buffer.memory_ = {map_huge(rounded), Free{Owner::kMapping, rounded}};
+  if (bytes >= kMapped) {
+    const bool huge = bytes >= kHugePage;
+    const size_t rounded = round_up(bytes, huge ? kHugePage : kSmallPage);
+    buffer.memory_ = {huge ? map_huge(rounded) : map_small(rounded),
+                      Free{Owner::kMapping, rounded}};
     if (buffer.memory_ != nullptr) buffer.size_ = bytes;
     return buffer;
   }

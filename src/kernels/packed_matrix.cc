@@ -319,7 +319,7 @@ size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa) {
 
 Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::byte> data,
                                         size_t rows, size_t cols, Isa isa, ThreadPool& pool,
-                                        BufferArena* arena) {
+                                        const PackOptions& options) {
   WEIR_ASSIGN(const PanelFormat format, panel_format(type));
   const gguf::TypeInfo& info = *gguf::type_info(type);
   const size_t step =
@@ -346,13 +346,20 @@ Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::by
   m.format_ = format;
   m.isa_ = isa;
   const size_t bytes = m.panels() * m.panel_bytes_;
-  m.buffer_ = arena != nullptr ? arena->allocate(bytes) : AlignedBuffer::allocate(bytes);
+  m.buffer_ =
+      options.arena != nullptr ? options.arena->allocate(bytes) : AlignedBuffer::allocate(bytes);
   if (m.buffer_.data() == nullptr) {
     return make_error(ErrorCode::kOutOfMemory, "no memory for {} bytes of packed weights", bytes);
   }
   const Source source{type, data.data(), row_bytes, rows};
   std::atomic<bool> fits{true};
-  pool.parallel_for(m.panels(), [&](size_t p, size_t) {
+  const size_t first = options.beside != nullptr ? 1 : 0;
+  pool.parallel_for(first + m.panels(), [&](size_t task, size_t) {
+    if (task < first) {
+      (*options.beside)();
+      return;
+    }
+    const size_t p = task - first;
     std::byte* panel = m.buffer_.data() + p * m.panel_bytes_;
     for (size_t r = 0; r < std::min(shape.rows, rows - p * shape.rows); ++r) {
       const std::byte* row = data.data() + (p * shape.rows + r) * row_bytes;

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "base/result.h"
@@ -37,6 +38,13 @@ bool is_reencoded(gguf::TensorType type);
 // Bytes of the packed form for memory planning before loading. Precondition: cols as pack() wants.
 size_t packed_bytes(PanelFormat format, size_t rows, size_t cols, Isa isa);
 
+struct PackOptions {
+  BufferArena* arena = nullptr;  // where the memory comes from; nullptr: the matrix has its own
+  // Run once by one worker while the others pack, so that work of one thread costs no time of its
+  // own; or nullptr. Not run when pack() refuses its arguments. Must not use the pool.
+  const std::function<void()>* beside = nullptr;
+};
+
 // Logical [rows (out), cols (in)]. Immutable after pack(); any thread may read. Movable; owns its
 // memory, unless that is of an arena.
 class PackedMatrix {
@@ -46,10 +54,10 @@ class PackedMatrix {
   // data: rows * cols values in the file's format, row-major, any alignment. cols must be a
   // multiple of the type's block (and of 32 for quantized types). Errors: kUnsupported (type),
   // kCorrupt (size or shape does not fit the type, a value that is NaN or infinite, a scale outside
-  // f16), kOutOfMemory. arena: where the memory comes from, or nullptr.
+  // f16), kOutOfMemory.
   static Result<PackedMatrix> pack(gguf::TensorType type, std::span<const std::byte> data,
                                    size_t rows, size_t cols, Isa isa, ThreadPool& pool,
-                                   BufferArena* arena = nullptr);
+                                   const PackOptions& options = {});
 
   bool empty() const { return rows_ == 0; }
   size_t rows() const { return rows_; }

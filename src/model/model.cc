@@ -27,6 +27,7 @@ struct Model::State {
   kernels::Isa isa;
   kernels::KvTypes kv_types;
   int32_t max_step_tokens;
+  size_t embedded_tokens = 0;  // since the pages of the embedding were given back
   Weights weights;
   std::optional<RopeTable> rope;
   std::optional<RopeTable> window_rope;
@@ -49,6 +50,11 @@ bool well_formed(const Chunk& chunk, const Config& c, size_t page_tokens) {
   if (chunk.logit_rows > 0 && chunk.hidden_rows > 0) return false;
   return !c.arch->encoder || (chunk.position == 0 && chunk.logit_rows == 0);
 }
+
+// Rows of the embedding that are read between two times its pages are given back. A row read for
+// the first time maps the 64 KiB around it, so without that the whole matrix would become resident
+// little by little; with it, at most 4 MiB do. To map a page anew takes some microseconds.
+constexpr size_t kEmbeddedTokens = 64;
 
 // Whether every chunk is well formed and the step fits; the number of rows that come out.
 Result<Rows> check_batch(std::span<const Chunk> batch, const Config& c, int32_t max_step_tokens,
@@ -96,10 +102,16 @@ Result<std::unique_ptr<Model>> Model::load(gguf::File file, kernels::ThreadPool&
   WEIR_TRY(kernels::check_kv_types(options.kv_types, static_cast<size_t>(config.head_dim),
                                    static_cast<size_t>(config.value_dim)));
   auto state = std::make_unique<State>(std::move(file), std::move(config), pool, options);
-  WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, options.isa, pool,
-                                           options.context_tokens, options.progress));
+  std::function<void()> beside;
+  if (options.beside) beside = [&] { options.beside(state->file); };
+  WEIR_ASSIGN(state->weights, load_weights(state->file, state->config, pool,
+                                           {.isa = options.isa,
+                                            .context_tokens = options.context_tokens,
+                                            .progress = options.progress,
+                                            .beside = beside}));
   state->rope.emplace(state->config.rope, state->weights.rope_factors);
   state->window_rope.emplace(state->config.window_rope, state->weights.rope_factors);
+  state->file.release("", gguf::File::Release::kReadLater);  // metadata as well
   state->space.emplace(state->config, options.max_step_tokens);
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
@@ -109,6 +121,8 @@ const gguf::File& Model::file() const { return state_->file; }
 kernels::Isa Model::isa() const { return state_->isa; }
 uint64_t Model::weight_bytes() const { return state_->weights.packed_bytes; }
 int32_t Model::max_step_tokens() const { return state_->max_step_tokens; }
+
+void Model::set_kv_types(kernels::KvTypes types) { state_->kv_types = types; }
 
 kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
   return {page_tokens, static_cast<size_t>(config().kv_heads),
@@ -131,7 +145,13 @@ Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvP
   }
   const ForwardContext context{
       s.config, s.weights, *s.rope, *s.window_rope, kernels::kernels_for(s.isa), s.pool, *s.space};
-  return run_forward(context, batch, kv, kv_layout(page_tokens), logits, hidden);
+  const Status status = run_forward(context, batch, kv, kv_layout(page_tokens), logits, hidden);
+  for (const Chunk& chunk : batch) s.embedded_tokens += chunk.tokens.size();
+  if (s.embedded_tokens > kEmbeddedTokens) {
+    s.file.release("token_embd.weight", gguf::File::Release::kReadLater);
+    s.embedded_tokens = 0;
+  }
+  return status;
 }
 
 }  // namespace weir::model

@@ -24,6 +24,9 @@ struct LoadOptions {
   int32_t context_tokens = 0;
   kernels::KvTypes kv_types = {};
   std::function<void(size_t done, size_t all)> progress;  // tensors, on the calling thread
+  // Run once by a worker while others pack weights; over when load() returns. Not run when loading
+  // fails before.
+  std::function<void(const gguf::File&)> beside;
 };
 
 class Model {
@@ -40,6 +43,8 @@ class Model {
   kernels::Isa isa() const;
   uint64_t weight_bytes() const;  // packed
   int32_t max_step_tokens() const;
+  // What was stored with other types must not be read any more. Precondition: check_kv_types().
+  void set_kv_types(kernels::KvTypes types);
   // Of the KV pages that forward() reads and writes.
   kernels::KvLayout kv_layout(size_t page_tokens) const;
 

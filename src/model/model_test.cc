@@ -246,6 +246,39 @@ TEST(ModelLoad, RefusesNanWeights) {
   EXPECT_NE(e.message.find("17"), std::string::npos) << e.message;
 }
 
+// An embedding that is no output matrix is not packed; of two places the first is named.
+TEST(ModelLoad, RefusesInfiniteEmbeddings) {
+  TinySpec spec = tiny_specs()[0];
+  spec.tied = false;
+  spec.vocab = 3000;  // more than one task
+  TinyModel tiny(spec);
+  for (const size_t i : {size_t{150'000}, size_t{70'000}})
+    tiny.tensor("token_embd.weight")[i] = -std::numeric_limits<float>::infinity();
+  const Error e = load_error(tiny.to_gguf());
+  EXPECT_EQ(e.code, ErrorCode::kCorrupt);
+  EXPECT_NE(e.message.find("token_embd.weight: element 70000 "), std::string::npos) << e.message;
+}
+
+TEST(ModelLoad, RunsOtherWorkOnceBeside) {
+  const auto bytes = TinyModel(tiny_specs()[0]).to_gguf();
+  for (const int threads : {1, 3}) {
+    kernels::ThreadPool pool(threads);
+    auto file = gguf::File::parse(bytes);
+    ASSERT_TRUE(file.ok());
+    int runs = 0;
+    size_t tensors = 0;
+    LoadOptions options;
+    options.beside = [&](const gguf::File& f) {
+      ++runs;
+      tensors = f.tensors().size();
+    };
+    const auto model = Model::load(std::move(*file), pool, options);
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    EXPECT_EQ(runs, 1);
+    EXPECT_EQ(tensors, (*model)->file().tensors().size());
+  }
+}
+
 TEST(ModelLoad, NamesAnUnknownArchitectureAndTheKnownOnes) {
   TinySpec spec;
   spec.arch = "mamba";

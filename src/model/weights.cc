@@ -14,14 +14,14 @@ constexpr uint64_t kMaxSegments = 1024;  // of token_types.weight; published mod
 // One load: looks tensors up, checks them and packs.
 class Loader {
  public:
-  Loader(const gguf::File& file, const Config& config, kernels::Isa isa, kernels::ThreadPool& pool,
-         int32_t context_tokens, const std::function<void(size_t, size_t)>& progress)
+  Loader(const gguf::File& file, const Config& config, kernels::ThreadPool& pool,
+         const WeightOptions& options)
       : file_(file),
         config_(config),
-        isa_(isa),
         pool_(pool),
-        context_tokens_(context_tokens > 0 ? context_tokens : config.context_tokens),
-        progress_(progress) {}
+        options_(options),
+        context_tokens_(options.context_tokens > 0 ? options.context_tokens
+                                                   : config.context_tokens) {}
 
   Result<Weights> load();
 
@@ -35,8 +35,10 @@ class Loader {
   Result<std::vector<float>> vector_if_present(const std::string& name, int32_t n);
   Result<NormWeights> norm(const std::string& name);
   // Rows [first, first + rows) of a checked tensor.
-  Result<kernels::PackedMatrix> pack(const gguf::Tensor& t, size_t first, size_t rows);
-  Result<kernels::PackedMatrix> matrix(const std::string& name, int32_t rows, int32_t cols);
+  Result<kernels::PackedMatrix> pack(const gguf::Tensor& t, size_t first, size_t rows,
+                                     const std::function<void()>* beside = nullptr);
+  Result<kernels::PackedMatrix> matrix(const std::string& name, int32_t rows, int32_t cols,
+                                       const std::function<void()>* beside = nullptr);
   Result<std::vector<float>> bias(const std::string& name, int32_t n, BiasRule rule);
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
   Status load_fused_qkv(const std::string& prefix, LayerWeights& layer);
@@ -54,15 +56,14 @@ class Loader {
   Status load_head(Weights& weights);
   Status load_encoder_embedding(Weights& weights);
   void count() {
-    if (progress_) progress_(++done_, file_.tensors().size());
+    if (options_.progress) options_.progress(++done_, file_.tensors().size());
   }
 
   const gguf::File& file_;
   const Config& config_;
-  kernels::Isa isa_;
   kernels::ThreadPool& pool_;
+  const WeightOptions& options_;
   int32_t context_tokens_;
-  const std::function<void(size_t, size_t)>& progress_;
   kernels::BufferArena arena_;
   size_t done_ = 0;
   uint64_t packed_bytes_ = 0;
@@ -126,13 +127,14 @@ Result<NormWeights> Loader::norm(const std::string& name) {
   return n;
 }
 
-Result<kernels::PackedMatrix> Loader::pack(const gguf::Tensor& t, size_t first, size_t rows) {
+Result<kernels::PackedMatrix> Loader::pack(const gguf::Tensor& t, size_t first, size_t rows,
+                                           const std::function<void()>* beside) {
   size_t all = 1;
   for (size_t i = 1; i < t.shape.size(); ++i) all *= t.shape[i];
   const size_t row_bytes = t.data.size() / all;
-  auto packed =
-      kernels::PackedMatrix::pack(t.type, t.data.subspan(first * row_bytes, rows * row_bytes), rows,
-                                  t.shape[0], isa_, pool_, &arena_);
+  auto packed = kernels::PackedMatrix::pack(
+      t.type, t.data.subspan(first * row_bytes, rows * row_bytes), rows, t.shape[0], options_.isa,
+      pool_, {.arena = &arena_, .beside = beside});
   if (!packed.ok()) {
     WEIR_TRY(check_finite(t, pool_));  // says which element it is
     return packed.error().with_context(fmt::format("tensor {}", t.name));
@@ -141,9 +143,10 @@ Result<kernels::PackedMatrix> Loader::pack(const gguf::Tensor& t, size_t first, 
   return packed;
 }
 
-Result<kernels::PackedMatrix> Loader::matrix(const std::string& name, int32_t rows, int32_t cols) {
+Result<kernels::PackedMatrix> Loader::matrix(const std::string& name, int32_t rows, int32_t cols,
+                                             const std::function<void()>* beside) {
   WEIR_ASSIGN(const gguf::Tensor* t, shaped(name, {cols, rows}));
-  WEIR_ASSIGN(auto packed, pack(*t, 0, static_cast<size_t>(rows)));
+  WEIR_ASSIGN(auto packed, pack(*t, 0, static_cast<size_t>(rows), beside));
   count();
   return packed;
 }
@@ -236,9 +239,9 @@ Status Loader::split_expansion(const std::string& p, LatentWeights& w) {
     for (size_t i = 0; i < plain; ++i) {
       for (size_t r = 0; r < rank; ++r) transposed[r * plain + i] = rows[i * rank + r];
     }
-    WEIR_ASSIGN(auto absorb, kernels::PackedMatrix::pack(gguf::TensorType::kF32,
-                                                         std::as_bytes(std::span(transposed)), rank,
-                                                         plain, isa_, pool_));
+    WEIR_ASSIGN(auto absorb, kernels::PackedMatrix::pack(
+                                 gguf::TensorType::kF32, std::as_bytes(std::span(transposed)), rank,
+                                 plain, options_.isa, pool_, {.arena = &arena_}));
     packed_bytes_ += absorb.bytes();
     WEIR_ASSIGN(auto expand, pack(*t, first + plain, value));
     w.absorb.push_back(std::move(absorb));
@@ -408,12 +411,14 @@ Status Loader::load_head(Weights& weights) {
   count();
   if (c.arch->encoder) {
     WEIR_TRY(load_encoder_embedding(weights));
+    if (options_.beside) options_.beside();
   } else {
-    WEIR_ASSIGN(weights.output,
-                matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size, c.dim));
-    file_.done_with("output.weight");
+    WEIR_ASSIGN(weights.output, matrix(tied ? "token_embd.weight" : "output.weight", c.vocab_size,
+                                       c.dim, options_.beside ? &options_.beside : nullptr));
+    file_.release("output.weight");
     WEIR_ASSIGN(weights.output_norm, norm("output_norm"));
   }
+  file_.release("token_embd.weight", gguf::File::Release::kReadLater);
   if (c.arch->learned_positions) {
     WEIR_ASSIGN(weights.positions, checked("position_embd.weight", {c.dim, c.context_tokens}));
     count();
@@ -461,14 +466,12 @@ Status Loader::load_rope_factors(Weights& weights) {
 Result<Weights> Loader::load() {
   Weights weights;
   WEIR_TRY(load_head(weights));
-  file_.dont_need();  // what is packed; so that file and packed weights are never both in memory
   weights.layers.resize(static_cast<size_t>(config_.layers));
   for (int32_t i = 0; i < config_.layers; ++i) {
     const std::string prefix = fmt::format("blk.{}.", i);
     WEIR_TRY(load_attention(prefix, weights.layers[static_cast<size_t>(i)]));
     WEIR_TRY(load_ffn(prefix, weights.layers[static_cast<size_t>(i)]));
-    file_.dont_need();
-    file_.done_with(prefix);
+    file_.release(prefix);  // so that file and packed weights are never both in memory
   }
   weights.packed_bytes = packed_bytes_;
   weights.arena = std::move(arena_);
@@ -477,10 +480,9 @@ Result<Weights> Loader::load() {
 
 }  // namespace
 
-Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa,
-                             kernels::ThreadPool& pool, int32_t context_tokens,
-                             const std::function<void(size_t, size_t)>& progress) {
-  return Loader(file, config, isa, pool, context_tokens, progress).load();
+Result<Weights> load_weights(const gguf::File& file, const Config& config,
+                             kernels::ThreadPool& pool, const WeightOptions& options) {
+  return Loader(file, config, pool, options).load();
 }
 
 }  // namespace weir::model

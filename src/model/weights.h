@@ -87,9 +87,14 @@ struct Weights {
 // that have both. Checks every tensor's presence, shape, type and finiteness, then packs. `file`
 // must outlive the result. progress(tensors done, all), on the calling thread. Errors: kCorrupt
 // (missing tensor, wrong shape, NaN), kUnsupported (tensor type without a kernel), each naming the
-// tensor.
-Result<Weights> load_weights(const gguf::File& file, const Config& config, kernels::Isa isa,
-                             kernels::ThreadPool& pool, int32_t context_tokens,
-                             const std::function<void(size_t, size_t)>& progress);
+// tensor. What is packed is released from `file`.
+struct WeightOptions {
+  kernels::Isa isa = kernels::Isa::kScalar;
+  int32_t context_tokens = 0;                             // 0: the trained window
+  std::function<void(size_t done, size_t all)> progress;  // or empty
+  std::function<void()> beside;  // as in kernels::PackOptions, while the output matrix is packed
+};
+Result<Weights> load_weights(const gguf::File& file, const Config& config,
+                             kernels::ThreadPool& pool, const WeightOptions& options);
 
 }  // namespace weir::model

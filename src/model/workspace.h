@@ -2,6 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <vector>
 
 #include "kernels/attention.h"
@@ -10,6 +14,27 @@
 #include "model/router.h"
 
 namespace weir::model {
+
+// Zeros that take no memory until they are written: large blocks of calloc() come from the system
+// as they are.
+class LazyFloats {
+ public:
+  void resize(size_t n) {
+    memory_.reset(static_cast<float*>(std::calloc(n == 0 ? 1 : n, sizeof(float))));
+    if (memory_ == nullptr) throw std::bad_alloc();
+    size_ = n;
+  }
+  size_t size() const { return size_; }
+  float* data() { return memory_.get(); }
+  const float* data() const { return memory_.get(); }
+
+ private:
+  struct Free {
+    void operator()(float* p) const { std::free(p); }
+  };
+  std::unique_ptr<float, Free> memory_;
+  size_t size_ = 0;
+};
 
 // Of latent attention (model/mla.h); empty without it.
 struct LatentSpace {
@@ -24,14 +49,14 @@ struct LatentSpace {
     heads.resize(static_cast<size_t>(c.heads));
   }
 
-  std::vector<float> q_low;                 // [tokens, q_rank]
-  std::vector<float> q;                     // [tokens, heads, plain_dim + rope dims]
-  std::vector<float> mixed;                 // [tokens, heads, kv_rank]
+  LazyFloats q_low;                         // [tokens, q_rank]
+  LazyFloats q;                             // [tokens, heads, plain_dim + rope dims]
+  LazyFloats mixed;                         // [tokens, heads, kv_rank]
   kernels::Activations low;                 // of q_low
   std::vector<kernels::Activations> heads;  // [heads]
 };
 
-// All f32, row-major, one row a token of the step.
+// All f32, row-major, one row a token of the step. Small steps touch the first rows only.
 struct Workspace {
   Workspace(const Config& c, int32_t max_step_tokens) {
     const auto n = static_cast<size_t>(max_step_tokens);
@@ -55,18 +80,18 @@ struct Workspace {
     window_sin.resize(cos.size());
   }
 
-  std::vector<float> x;          // [tokens, dim] residual stream
-  std::vector<float> q;          // [tokens, heads, head_dim]
-  std::vector<float> k;          // [tokens, kv_heads, head_dim]
-  std::vector<float> v;          // [tokens, kv_heads, head_dim]; with latent attention part of k
-  std::vector<float> attention;  // [tokens, attention_dim]
-  std::vector<float> hidden;     // [tokens, ffn_dim of the layer or of an expert]
-  std::vector<float> branch;     // [tokens, dim] what a part adds, where it is not added at once
-  std::vector<float> cos, sin;   // [tokens, rope dims / 2]
-  std::vector<float> window_cos, window_sin;  // the same for layers with a window
-  std::vector<float> expert_in;               // [tokens of one expert, dim]
-  std::vector<float> expert_out;              // [tokens of one expert, dim]
-  std::vector<Route> routes;                  // [tokens, used experts]
+  LazyFloats x;          // [tokens, dim] residual stream
+  LazyFloats q;          // [tokens, heads, head_dim]
+  LazyFloats k;          // [tokens, kv_heads, head_dim]
+  LazyFloats v;          // [tokens, kv_heads, head_dim]; with latent attention part of k
+  LazyFloats attention;  // [tokens, attention_dim]
+  LazyFloats hidden;     // [tokens, ffn_dim of the layer or of an expert]
+  LazyFloats branch;     // [tokens, dim] what a part adds, where it is not added at once
+  LazyFloats cos, sin;   // [tokens, rope dims / 2]
+  LazyFloats window_cos, window_sin;  // the same for layers with a window
+  LazyFloats expert_in;               // [tokens of one expert, dim]
+  LazyFloats expert_out;              // [tokens of one expert, dim]
+  std::vector<Route> routes;          // [tokens, used experts]
   LatentSpace latent;
   kernels::Activations activations;
   kernels::Activations expert_activations;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <utility>
@@ -79,10 +80,8 @@ void MappedFile::dont_need(std::span<const std::byte> part) const {
   const auto base = reinterpret_cast<uintptr_t>(data_);
   const auto first = reinterpret_cast<uintptr_t>(part.data());
   if (part.empty() || first < base || first + part.size() > base + size_) return;
-  const uintptr_t from = (first + page - 1) / page * page;
-  const bool to_the_end = first + part.size() == base + size_;
-  const uintptr_t to = to_the_end ? base + size_ : (first + part.size()) / page * page;
-  if (from >= to) return;
+  const uintptr_t from = first / page * page;
+  const uintptr_t to = std::min(base + size_, (first + part.size() + page - 1) / page * page);
   advise({data_ + (from - base), to - from}, MADV_DONTNEED);
 }
 

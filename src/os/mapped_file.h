@@ -29,8 +29,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
 
   // Tells the kernel that the pages are not needed for now (after the weights were repacked);
-  // reading them again works and goes to the file. The second form is for the whole pages inside a
-  // part of bytes().
+  // reading them again works and goes to the file. The second form is for the pages that hold a
+  // part of bytes(), neighbours on the same pages included.
   void dont_need() const { dont_need(bytes()); }
   void dont_need(std::span<const std::byte> part) const;
   // Tells the kernel that the whole file will be read soon.

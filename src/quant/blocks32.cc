@@ -41,6 +41,14 @@ int truncate(float value) {
   return static_cast<int>(value);
 }
 
+// As std::round: halves away from zero, for |x| < 2^22; without a call into libm, of which one for
+// each value took 40 % of the time of --load-type q8_0.
+int round_away(float x) {
+  const int whole = static_cast<int>(x);
+  const float rest = x - static_cast<float>(whole);  // exact
+  return whole + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0);
+}
+
 float reciprocal(float d) { return d == 0.0f ? 0.0f : 1.0f / d; }
 
 void pack_nibbles(const uint8_t* codes, std::byte* dst) {
@@ -136,10 +144,13 @@ EncodeFault encode_q8_0(const float* src, std::byte* dst) {
   if (overflows_f16(d)) return {EncodeFault::Kind::kTooLarge, at};
   const float id = reciprocal(d);
   store_u16(dst, f32_to_f16(d));
-  // std::round: halves away from zero. |x · id| ≤ 127 up to rounding, so the byte never wraps.
-  for (size_t i = 0; i < kBlock; ++i) {
-    dst[2 + i] = static_cast<std::byte>(truncate(std::round(src[i] * id)));
+  if (!std::isfinite(id)) {
+    for (size_t i = 0; i < kBlock; ++i)
+      dst[2 + i] = static_cast<std::byte>(truncate(std::round(src[i] * id)));
+    return {};
   }
+  // |x · id| ≤ 127 up to rounding, so the byte never wraps.
+  for (size_t i = 0; i < kBlock; ++i) dst[2 + i] = static_cast<std::byte>(round_away(src[i] * id));
   return {};
 }
 
