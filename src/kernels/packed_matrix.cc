@@ -181,7 +181,7 @@ bool pack_blocks(const Shape& s, const std::byte* row, size_t r, std::byte* pane
 }
 
 // A row of blocks that are a scale, a min where the format has one, and codes as panels want them
-// (Q4_0, Q4_1, IQ4_NL, Q8_0): half the time of a load to the first token was spent here.
+// (Q4_0, Q4_1, IQ4_NL, Q8_0): packing was 26 % of the profile of a load.
 template <PanelFormat F>
 bool copy_blocks(const Shape& s, const std::byte* row, size_t r, std::byte* panel) {
   static_assert(!is_k_quant(F) && !bit_fields(F));
