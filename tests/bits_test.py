@@ -63,11 +63,14 @@ class SameBits(unittest.TestCase):
             self.check(together(server))
 
     def test_page_shortage(self):
-        # About a third of what all of them hold at their longest.
+        # About a third of what all of them hold at their longest. On a busy machine they may arrive so far apart that all the same there is room.
         with weir.Server("--threads", 2, "--ctx", 512, "--kv-tokens", 544) as server:
-            self.check(together(server))
-            metrics = httpx.get(server.url + "/metrics").text
-            self.assertGreater(weir.metric(metrics, "vllm:num_preemptions_total"), 0)
+            for _ in range(10):
+                self.check(together(server))
+                preemptions = weir.metric(httpx.get(server.url + "/metrics").text, "vllm:num_preemptions_total")
+                if preemptions > 0:
+                    break
+            self.assertGreater(preemptions, 0)
 
     def test_kv_types(self):
         kv = ("--kv-type-k", "q8_0", "--kv-type-v", "q4_0")
