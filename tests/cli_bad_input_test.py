@@ -154,7 +154,7 @@ class BadInput(unittest.TestCase):
                 continue
             for flag in ("--kv-type", "--kv-type-k", "--kv-type-v"):
                 with self.subTest(command=command, flag=flag):
-                    self.refused(USAGE, *command, weir.MODEL, *options, flag, "q5_1", names=('"q5_1"', "f16, bf16, q8_0, q4_0"))
+                    self.refused(USAGE, *command, weir.MODEL, *options, flag, "q5_1", names=(flag, '"q5_1"', "f16, bf16, q8_0, q4_0"))
 
     def test_eval_of_too_short_a_text(self):
         path = self.put("short.txt", b"Too short.")

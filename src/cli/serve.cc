@@ -150,8 +150,10 @@ void add_engine_options(CLI::App* c, Options& o) {
   c->add_option("--ctx", l.max_context_tokens,
                 "longest prompt and output of a request (default: the model's window)")
       ->check(CLI::Range(32, 1 << 27));
-  c->add_option("--kv-tokens", o.kv_tokens,
-                "tokens of KV cache over all requests (default: one window)")
+  c->add_option(
+       "--kv-tokens", o.kv_tokens,
+       "tokens of KV cache over all requests (default: one window, within a quarter of the "
+       "free memory)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
   add_kv_type_options(c, o.kv);
   add_pooling_option(c, o.pooling);
