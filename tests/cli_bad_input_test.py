@@ -136,6 +136,10 @@ class BadInput(unittest.TestCase):
             port = taken.getsockname()[1]
             self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
 
+    def test_serving_others_without_keys(self):
+        self.needs("serve")
+        self.refused(USAGE, "serve", weir.MODEL, "--host", "0.0.0.0", "--port", 0, names=("--api-key", "--allow-remote-without-keys"))
+
     def test_unknown_command(self):
         self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, embed, tokenize"))
 

@@ -136,6 +136,8 @@ Result<int> serve(Options o) {
       kernels::kv_types_name(request.kv_types)};
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
+    if (server.error().code == ErrorCode::kUsage) return server.error();
+    // What is wrong with the address or the port is not wrong with the input.
     fmt::print(stderr, "weir: {}\n", server.error().message);
     return kExitUnavailable;
   }
