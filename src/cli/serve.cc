@@ -117,15 +117,19 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
+  const SystemClock clock;
+  if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
+  // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
                       {"threads", model->threads()},
                       {"weight_bytes", model->weight_bytes()},
                       {"kv_type", kernels::kv_types_name(request.kv_types)},
-                      {"kv_bytes", model->kv_bytes()}});
-  const SystemClock clock;
-  if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
+                      {"kv_bytes", model->kv_bytes()},
+                      {"context_tokens", engine.max_context_tokens()},
+                      {"step_tokens", engine.limits().step_tokens},
+                      {"max_running", engine.limits().max_running}});
   engine.start();
   const server::ServedModel served{
       engine,
