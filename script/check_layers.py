@@ -2,8 +2,9 @@
 """Fails on an arrow between layers that the build files do not declare or that the architecture forbids.
 
 Each folder of src/ is a layer. It declares the layers it uses in its CMakeLists.txt, `weir_layer(NAME LINKS ...)`, may
-only name layers that stand above it in ORDER, and may include headers of itself and of those layers only. What stands
-in a folder named `internal`, or in one folder per instruction set, is private to its layer.
+only name layers that stand above it in ORDER, and may include headers of itself and of those layers only. A header that
+says "Internal to LAYER/" before its `#pragma once` is private to that layer, and so are the kernels' folders: one per
+instruction set, and generic/.
 
 usage: script/check_layers.py [ROOT]
 """
@@ -14,7 +15,7 @@ import sys
 
 # Top to bottom; docs/ARCHITECTURE.md says what each owns.
 ORDER = ("base os gguf quant kernels text checkpoint model kv engine telemetry http api server gateway ops bench mcp cli").split()
-PRIVATE = {"scalar", "avx2", "avx512", "neon"}
+PRIVATE = {"generic", "scalar", "avx2", "avx512", "neon"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 LAYER = re.compile(r"^\s*weir_layer\(\s*(\w+)\s*([^)]*)\)", re.MULTILINE)
 

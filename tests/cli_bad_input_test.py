@@ -136,6 +136,10 @@ class BadInput(unittest.TestCase):
             port = taken.getsockname()[1]
             self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
 
+    def test_serving_others_without_keys(self):
+        self.needs("serve")
+        self.refused(USAGE, "serve", weir.MODEL, "--host", "0.0.0.0", "--port", 0, names=("--api-key", "--allow-remote-without-keys"))
+
     def test_unknown_command(self):
         self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, embed, tokenize"))
 
@@ -154,7 +158,7 @@ class BadInput(unittest.TestCase):
                 continue
             for flag in ("--kv-type", "--kv-type-k", "--kv-type-v"):
                 with self.subTest(command=command, flag=flag):
-                    self.refused(USAGE, *command, weir.MODEL, *options, flag, "q5_1", names=('"q5_1"', "f16, bf16, q8_0, q4_0"))
+                    self.refused(USAGE, *command, weir.MODEL, *options, flag, "q5_1", names=(flag, '"q5_1"', "f16, bf16, q8_0, q4_0"))
 
     def test_eval_of_too_short_a_text(self):
         path = self.put("short.txt", b"Too short.")

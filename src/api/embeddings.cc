@@ -1,5 +1,6 @@
 #include "api/embeddings.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <iterator>

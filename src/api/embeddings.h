@@ -23,7 +23,7 @@ struct EmbeddingRequest {
   std::string model;
   std::vector<Prompt> inputs;  // at least one
   VectorEncoding encoding = VectorEncoding::kNumbers;
-  std::optional<int32_t> dimensions;
+  std::optional<int32_t> dimensions;  // those of the model, or the request is refused
   // vLLM's: longer texts keep this many tokens; -1: as many as the model takes. Unset: they are
   // refused.
   std::optional<int32_t> truncate_prompt_tokens;

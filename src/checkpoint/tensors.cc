@@ -73,9 +73,16 @@ class TensorConverter {
     p.stacked = target->expert >= 0;
     const auto at = static_cast<size_t>(std::max(0, target->expert));
     const size_t count = p.stacked ? static_cast<size_t>(config_.experts) : 1;
-    if (at >= count || count > (size_t{1} << 16)) {
-      return make_error(ErrorCode::kCorrupt, "tensor {}: config.json has {} experts", t.name,
+    if (at >= count) {
+      return make_error(ErrorCode::kCorrupt, "tensor {}: config.json has only {} experts", t.name,
                         count);
+    }
+    // Each slice has to be one of the tensors that were read, of which there are no more than this.
+    if (p.slices.empty() && (slices_ += count) > gguf::kMaxTensors) {
+      return make_error(ErrorCode::kLimit,
+                        "tensor {}: with the {} experts of config.json there are more than {} "
+                        "tensors",
+                        t.name, count, gguf::kMaxTensors);
     }
     p.slices.resize(count);
     if (p.slices[at] != nullptr) {
@@ -197,6 +204,7 @@ class TensorConverter {
   const HfConfig& config_;
   const std::optional<TensorType> load_type_;
   std::map<std::string, Plan> plans_;
+  size_t slices_ = 0;  // of all plans, present or missing
   ConvertedTensors out_;
 };
 

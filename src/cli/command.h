@@ -12,7 +12,7 @@
 
 namespace weir::cli {
 
-// Exit codes of SURFACE section 2.
+// Exit codes; the README says what each means.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitNo = 1;
 inline constexpr int kExitUsage = 2;

@@ -17,9 +17,14 @@ Result<kernels::Isa> chosen_isa() {
 }
 
 Result<kernels::KvTypes> KvTypeFlags::types() const {
+  const auto parse = [this](const std::string& own, const char* flag) -> Result<kernels::KvType> {
+    auto type = kernels::parse_kv_type(own.empty() ? both : own);
+    if (!type.ok()) return type.error().with_context(own.empty() ? "--kv-type" : flag);
+    return type;
+  };
   kernels::KvTypes types;
-  WEIR_ASSIGN(types.k, kernels::parse_kv_type(k.empty() ? both : k));
-  WEIR_ASSIGN(types.v, kernels::parse_kv_type(v.empty() ? both : v));
+  WEIR_ASSIGN(types.k, parse(k, "--kv-type-k"));
+  WEIR_ASSIGN(types.v, parse(v, "--kv-type-v"));
   return types;
 }
 

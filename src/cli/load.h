@@ -18,7 +18,7 @@ struct KvTypeFlags {
   std::string k;
   std::string v;
 
-  // Error: kUsage with the names there are.
+  // Error: kUsage with the flag and the names there are.
   Result<kernels::KvTypes> types() const;
 };
 void add_kv_type_options(CLI::App* command, KvTypeFlags& flags);
@@ -28,8 +28,7 @@ struct LoadRequest {
   int threads = 0;                  // 0: the cores this process may use
   int32_t step_tokens = 512;        // tokens of one step
   int32_t encoder_step_tokens = 0;  // as engine::LoadOptions has it
-  int64_t kv_tokens =
-      0;  // tokens of KV cache; 0: one full window, at most a quarter of free memory
+  int64_t kv_tokens = 0;            // of KV cache; 0: as engine::LoadOptions has it
   kernels::KvTypes kv_types = {};
   std::string load_type;                  // as parse_load_type takes it; empty: as in the files
   std::optional<model::Pooling> pooling;  // of embeddings, instead of what the file says
@@ -46,7 +45,9 @@ void add_load_type(CLI::App* command, std::string& load_type);
 // --pooling, as parse_pooling takes it.
 void add_pooling_option(CLI::App* command, std::string& pooling);
 
-// Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set.
+// Prints nothing but a progress bar on stderr. The kernels follow WEIR_ISA when it is set. Errors:
+// those of resolve_model, chosen_isa, parse_load_type and LoadedModel::load; kUnsupported for an
+// encoder where the request generates.
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);
 
 }  // namespace weir::cli

@@ -107,12 +107,10 @@ class Session {
     text::ChatInput input;
     input.messages = messages;
     input.add_generation_prompt = true;
-    const text::Tokenizer& t = model_->tokenizer();
-    if (t.bos().has_value()) input.bos_token = t.token_text(*t.bos());
-    if (t.eos().has_value()) input.eos_token = t.token_text(*t.eos());
     input.clock = &clock_;
+    text::set_special_tokens(model_->tokenizer(), input);
     WEIR_ASSIGN(const std::vector<text::Segment> segments, chat_->render_segments(input));
-    return text::encode_segments(t, segments);
+    return text::encode_segments(model_->tokenizer(), segments);
   }
 
   std::vector<int32_t> raw_prompt(const std::string& text) const {
@@ -268,7 +266,9 @@ void add_run(CLI::App& root, Selected& selected) {
   CLI::Option* seed =
       c->add_option("--seed", o->seed, "the same seed gives the same answer (default: random)");
   c->add_flag("--raw", o->raw, "no chat template: continue the text as it is");
-  c->add_option("--ctx", o->context_tokens, "tokens of KV cache (default: the model's window)")
+  c->add_option(
+       "--ctx", o->context_tokens,
+       "tokens of KV cache (default: the model's window, within a quarter of the free memory)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 27));
   add_kv_type_options(c, o->kv);
   c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")

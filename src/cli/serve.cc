@@ -117,6 +117,10 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
+  const SystemClock clock;
+  if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
+  // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
                       {"threads", model->threads()},
@@ -126,10 +130,10 @@ Result<int> serve(Options o) {
                       {"open_ms", model->times().open_ms},
                       {"tokenizer_ms", model->times().tokenizer_ms},
                       {"weights_ms", model->times().weights_ms},
-                      {"load_ms", model->times().all_ms}});
-  const SystemClock clock;
-  if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
+                      {"load_ms", model->times().all_ms},
+                      {"context_tokens", engine.max_context_tokens()},
+                      {"step_tokens", engine.limits().step_tokens},
+                      {"max_running", engine.limits().max_running}});
   engine.start();
   const server::ServedModel served{
       engine,
@@ -140,6 +144,8 @@ Result<int> serve(Options o) {
       kernels::kv_types_name(request.kv_types)};
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
+    if (server.error().code == ErrorCode::kUsage) return server.error();
+    // What is wrong with the address or the port is not wrong with the input.
     fmt::print(stderr, "weir: {}\n", server.error().message);
     return kExitUnavailable;
   }
@@ -154,8 +160,10 @@ void add_engine_options(CLI::App* c, Options& o) {
   c->add_option("--ctx", l.max_context_tokens,
                 "longest prompt and output of a request (default: the model's window)")
       ->check(CLI::Range(32, 1 << 27));
-  c->add_option("--kv-tokens", o.kv_tokens,
-                "tokens of KV cache over all requests (default: one window)")
+  c->add_option(
+       "--kv-tokens", o.kv_tokens,
+       "tokens of KV cache over all requests (default: one window, within a quarter of the "
+       "free memory)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
   add_kv_type_options(c, o.kv);
   add_pooling_option(c, o.pooling);

@@ -17,7 +17,8 @@
 
 namespace weir::engine {
 
-// Every bound has a metric of the same name and an error that says which it was.
+// A request that passes one of these bounds is refused with an error that says which it was; the
+// first three shape steps and are clamped to what a step can hold.
 struct EngineLimits {
   int32_t step_tokens = 512;            // tokens of one step
   int32_t prefill_chunk_tokens = 512;   // of one sequence in a step

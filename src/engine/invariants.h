@@ -1,6 +1,6 @@
-// The invariants of DESIGN section 2 that the engine's state shows between two steps. Tests and the
-// simulator check them after every step. "Same bits" (1) and "progress" (5) are statements about
-// runs; the simulator checks them over whole schedules.
+// The invariants of docs/ARCHITECTURE.md that the engine's state shows between two steps. Tests and
+// the simulator check them after every step. "Same bits" (1) and "progress" (5) are statements
+// about runs; the simulator checks them over whole schedules.
 #pragma once
 
 #include <memory>
@@ -14,9 +14,9 @@
 namespace weir::engine {
 
 // 2 kPagesConserved: free + referenced = total, and every referenced page belongs to exactly one
-// sequence. 3 kStepCommitted: no sequence is half way: computed < tokens, its pages are those that
-// `computed` tokens need, no events
-//   wait to be delivered.
+// sequence.
+// 3 kStepCommitted: no sequence is half way: computed < tokens, its pages are those that `computed`
+// tokens need, no events wait to be delivered.
 // 4 kBounded: queue, running sequences and windows are within their limits.
 // 5 kNothingRemains: a finished sequence and a request without unfinished choices are gone.
 // Error: kInternal with the name of the broken invariant first.

@@ -19,7 +19,7 @@ struct EmbeddingTraits {
   bool encoder = false;  // every token sees the whole text, which is one chunk; no logits
 };
 
-inline constexpr int32_t kPageTokens = 32;  // one attention block; see kernels/attention.h
+inline constexpr int32_t kPageTokens = 32;  // one of the sizes that kernels/attention.h takes
 
 class Runner {
  public:

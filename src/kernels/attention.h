@@ -1,8 +1,11 @@
 // Attention over paged keys and values, causal or over the whole text. Online softmax over blocks
 // of kSoftmaxBlockTokens keys, which are aligned to absolute position; the arithmetic of a query
 // row depends on that row, its position and its keys alone (invariant "same bits"), and slots that
-// a row must not see are never multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al.
-// 2023 (PagedAttention); page layout: DESIGN section 3.
+// a row must not see are never multiplied in. Sources: Dao et al. 2022 (FlashAttention); Kwon et
+// al. 2023 (PagedAttention).
+//
+// store_kv and attention are called by the owner of the thread pool; all pointers are borrowed for
+// the call. Neither checks its arguments: they come from the model, not from outside.
 #pragma once
 
 #include <cstddef>
@@ -16,17 +19,14 @@
 namespace weir::kernels {
 
 inline constexpr size_t kMaxHeadDim = 576;  // latent attention of DeepSeek: 512 + 64
-inline constexpr size_t kMaxPageTokens = 64;
-// A multiple of every page size: results do not depend on it.
+// A multiple of every page size, so that results do not depend on the page size.
 inline constexpr size_t kSoftmaxBlockTokens = 64;
 
 // Per layer there is a K pool and a V pool of pages (KvPools).
 //   K page: [kv_heads] of [head_dim][page_tokens], so a vector covers keys. Block types: for each
 //     block of 32 dimensions [page_tokens] scales in f16, then codes: q8_0 [32][page_tokens] int8;
 //     q4_0 [16][page_tokens] bytes, dimensions d (low) and d + 16 (high), code + 8.
-//   V page: [kv_heads][page_tokens] of [value_dim]. Block types: [value_dim / 32] blocks of ggml,
-//   an
-//     f16 scale and its codes.
+//   V page: [kv_heads][page_tokens] of [value_dim]. Block types: [value_dim / 32] blocks of ggml.
 // page_tokens: 16, 32 or 64. head_dim, value_dim: multiples of 16, at most kMaxHeadDim; of 32 for
 // block types (check_kv_types).
 struct KvLayout {
@@ -64,9 +64,8 @@ struct KvPools {
 struct AttentionChunk {
   size_t first_row = 0;
   size_t tokens = 0;
-  size_t position = 0;  // absolute, of the first token
-  std::span<const int32_t>
-      pages;  // page ids of the sequence from position 0; cover position + tokens
+  size_t position = 0;             // absolute, of the first token
+  std::span<const int32_t> pages;  // of the sequence from position 0; cover position + tokens
 };
 
 // Rounds the keys and values of all chunks to the types of the layout into their pages: to nearest

@@ -40,6 +40,10 @@ constexpr size_t kParallelValues = 8192;
 constexpr size_t kGroupBytes = 256 << 10;
 // What a task should take at least: a claim costs some 50 ns, the last task is waited for.
 constexpr double kTaskNs = 1500.0;
+// Tasks that a thread gets at most, so that threads end together: of one tile of tokens, which ends
+// soon, fewer (docs/PERFORMANCE.md).
+constexpr size_t kTasksOfOneTile = 3;
+constexpr size_t kTasksOfManyTiles = 6;
 // Rough speed of one core, for cutting tasks only: multiply-adds and weight bytes per ns.
 constexpr double kMacsPerNs = 250.0;
 constexpr double kBytesPerNs = 16.0;
@@ -135,10 +139,11 @@ size_t panels_per_task(const PackedMatrix& w, size_t tokens, size_t threads) {
   const double ns = std::max(macs / kMacsPerNs, static_cast<double>(w.panel_bytes()) / kBytesPerNs);
   const auto long_enough = static_cast<size_t>(kTaskNs / ns) + 1;
   // One tile of tokens reads its panels once: nothing to keep in a cache.
+  const bool one_tile = tokens <= kMaxTileTokens;
   const size_t in_cache =
-      tokens <= kMaxTileTokens ? w.panels() : std::max<size_t>(1, kGroupBytes / w.panel_bytes());
-  const size_t balanced =
-      std::max<size_t>(1, w.panels() / (threads * (tokens <= kMaxTileTokens ? 3 : 6)));
+      one_tile ? w.panels() : std::max<size_t>(1, kGroupBytes / w.panel_bytes());
+  const size_t tasks = threads * (one_tile ? kTasksOfOneTile : kTasksOfManyTiles);
+  const size_t balanced = std::max<size_t>(1, w.panels() / tasks);
   return std::min(std::max(long_enough, std::min(in_cache, balanced)), in_cache);
 }
 

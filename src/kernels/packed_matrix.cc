@@ -17,6 +17,7 @@ namespace {
 using gguf::TensorType;
 
 constexpr size_t kLine = 64;
+
 struct Shape {
   size_t rows;  // of a panel
   size_t cols;
@@ -67,8 +68,7 @@ void put_two_bits(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes
   }
 }
 
-void put_one_bit(const Shape& s, uint8_t* out, size_t row, const uint8_t* codes, size_t from) {
-  (void)s;
+void put_one_bit(uint8_t* out, size_t row, const uint8_t* codes, size_t from) {
   for (size_t k = 0; k < kBlock; ++k) {
     uint8_t& byte = out[row * 4 + k % 4];
     byte = static_cast<uint8_t>(byte | (codes[k] >> from & 1U) << (k / 4));
@@ -87,7 +87,7 @@ void put_bit_fields(const Shape& s, uint8_t* out, size_t row, const uint8_t* cod
     put_nibbles(s, out, row, pairs);
   }
   uint8_t* high = out + low_bytes(F) * s.rows;
-  if (high_bits(F) == 1) put_one_bit(s, high, row, codes, low_bits(F));
+  if (high_bits(F) == 1) put_one_bit(high, row, codes, low_bits(F));
   if (high_bits(F) == 2) put_two_bits(s, high, row, codes, low_bits(F));
 }
 
@@ -122,9 +122,7 @@ void put_block(const Shape& s, uint8_t* out, size_t row, bool with_head, const B
 
 struct Source {
   TensorType type;
-  const std::byte* data;
   size_t row_bytes;
-  size_t rows;
 };
 
 bool pack_row_as_q8(const Shape& s, const Source& source, const std::byte* row, size_t r,
@@ -300,8 +298,8 @@ Result<PanelFormat> panel_format(TensorType type) {
         return PanelFormat::kQ8;
       return make_error(ErrorCode::kUnsupported,
                         "matrices of type {} are not supported; supported: F32, F16, BF16, F64, "
-                        "Q4_0, Q4_1, Q5_0, "
-                        "Q5_1, Q8_0, Q2_K to Q6_K, IQ1_S to IQ4_XS, TQ1_0, TQ2_0, MXFP4, NVFP4",
+                        "Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ1_S to IQ4_XS, TQ1_0, "
+                        "TQ2_0, MXFP4, NVFP4",
                         gguf::type_name(type));
   }
 }
@@ -351,7 +349,7 @@ Result<PackedMatrix> PackedMatrix::pack(TensorType type, std::span<const std::by
   if (m.buffer_.data() == nullptr) {
     return make_error(ErrorCode::kOutOfMemory, "no memory for {} bytes of packed weights", bytes);
   }
-  const Source source{type, data.data(), row_bytes, rows};
+  const Source source{type, row_bytes};
   std::atomic<bool> fits{true};
   const size_t first = options.beside != nullptr ? 1 : 0;
   pool.parallel_for(first + m.panels(), [&](size_t task, size_t) {

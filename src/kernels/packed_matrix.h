@@ -65,7 +65,6 @@ class PackedMatrix {
   size_t bytes() const { return buffer_.size(); }
   PanelFormat format() const { return format_; }
   Isa isa() const { return isa_; }
-  bool integer() const { return format_ >= PanelFormat::kQ4; }  // wants int8 activations
 
   size_t panel_rows() const { return panel_rows_; }
   size_t panels() const { return panel_rows_ == 0 ? 0 : (rows_ + panel_rows_ - 1) / panel_rows_; }

@@ -24,6 +24,12 @@ bool f32_bad(const std::byte* p) {
   std::memcpy(&v, p, sizeof v);
   return (v & 0x7F800000U) == 0x7F800000U;
 }
+bool f64_bad(const std::byte* p) {
+  constexpr uint64_t kExponent = uint64_t{0x7FF} << 52;
+  uint64_t v;
+  std::memcpy(&v, p, sizeof v);
+  return (v & kExponent) == kExponent;
+}
 
 // Byte offsets of the f16 scales in a block, as ggml lays blocks out; -1 where there are fewer than
 // two.
@@ -59,6 +65,8 @@ uint64_t find(uint64_t begin, uint64_t end, const IsBad& is_bad) {
 uint64_t find_bad(const gguf::Tensor& t, const ScalePlaces* places, uint64_t begin, uint64_t end) {
   const std::byte* data = t.data.data();
   switch (t.type) {
+    case TensorType::kF64:
+      return find(begin, end, [&](uint64_t i) { return f64_bad(data + i * 8); });
     case TensorType::kF32:
       return find(begin, end, [&](uint64_t i) { return f32_bad(data + i * 4); });
     case TensorType::kF16:
@@ -84,8 +92,8 @@ constexpr uint64_t kUnits = 1 << 16;
 }  // namespace
 
 Status check_finite(const gguf::Tensor& t, kernels::ThreadPool& pool) {
-  const bool floats =
-      t.type == TensorType::kF32 || t.type == TensorType::kF16 || t.type == TensorType::kBF16;
+  const bool floats = t.type == TensorType::kF64 || t.type == TensorType::kF32 ||
+                      t.type == TensorType::kF16 || t.type == TensorType::kBF16;
   const auto* places = std::find_if(kScalePlaces.begin(), kScalePlaces.end(),
                                     [&](const ScalePlaces& p) { return p.type == t.type; });
   if (!floats && places == kScalePlaces.end()) return {};

@@ -7,8 +7,8 @@
 
 namespace weir::model {
 
-// Scans the floats of F32/F16/BF16 tensors and the scales of block formats (a few per cent of the
-// bytes). Error: kCorrupt naming tensor and element or block. Types without a known place for
+// Scans the floats of F64/F32/F16/BF16 tensors and the scales of block formats (a few per cent of
+// the bytes). Error: kCorrupt naming tensor and element or block. Types without a known place for
 // scales pass. Of several places the first is named.
 Status check_finite(const gguf::Tensor& tensor, kernels::ThreadPool& pool);
 

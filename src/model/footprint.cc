@@ -10,6 +10,7 @@ namespace {
 // Keys and values of latent attention in one tensor, as older files have them.
 constexpr std::string_view kUnsplit = "attn_kv_b.weight";
 constexpr double kMiB = 1024.0 * 1024.0;
+constexpr uint64_t kMaxKvBytes = uint64_t{1} << 60;  // what is added to it stays within 64 bits
 
 double mib(uint64_t bytes) { return static_cast<double>(bytes) / kMiB; }
 
@@ -40,8 +41,15 @@ Result<Footprint> estimate_footprint(const gguf::File& file, const Config& confi
     WEIR_ASSIGN(const uint64_t bytes, loaded_bytes(file, t, isa));
     f.weight_bytes += bytes;
   }
+  const uint64_t token_bytes = config.kv_bytes_per_token(kv_types);
+  if (kv_tokens > kMaxKvBytes / token_bytes) {
+    return make_error(ErrorCode::kOutOfMemory,
+                      "a KV cache of {} tokens of {} bytes each does not fit any machine; use "
+                      "fewer tokens",
+                      kv_tokens, token_bytes);
+  }
   f.kv_tokens = kv_tokens;
-  f.kv_bytes = kv_tokens * config.kv_bytes_per_token(kv_types);
+  f.kv_bytes = kv_tokens * token_bytes;
   // Per token of a step: residual, normed, attention output, q, k, v, gate, up in f32, and their
   // int8 copies.
   const uint64_t row =

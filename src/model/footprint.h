@@ -25,7 +25,8 @@ Result<uint64_t> loaded_bytes(const gguf::File& file, const gguf::Tensor& tensor
 
 // step_tokens: the largest batch of one forward. The embedding stays in the file's mapping and is
 // not counted. Errors: kUnsupported for a tensor type without a kernel, naming the tensor, and for
-// KV types that the head dimension does not allow.
+// KV types that the head dimension does not allow; kOutOfMemory for a KV cache whose bytes no
+// number here could hold.
 Result<Footprint> estimate_footprint(const gguf::File& file, const Config& config, kernels::Isa isa,
                                      uint64_t kv_tokens, kernels::KvTypes kv_types,
                                      uint64_t step_tokens);

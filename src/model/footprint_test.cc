@@ -25,5 +25,21 @@ TEST(LoadedBytes, AnEmbeddingIsPackedOnlyWhereItIsAlsoTheHead) {
   }
 }
 
+TEST(EstimateFootprint, RefusesAKvCacheBeyond64Bits) {
+  const std::vector<std::byte> bytes = TinyModel({}).to_gguf();
+  const auto file = gguf::File::parse(bytes).value();
+  const Config config = read_config(file).value();
+  const uint64_t token_bytes = config.kv_bytes_per_token({});
+  const auto estimate = [&](uint64_t kv_tokens) {
+    return estimate_footprint(file, config, kernels::Isa::kScalar, kv_tokens, {}, 16);
+  };
+  EXPECT_EQ(estimate(1000).value().kv_bytes, 1000 * token_bytes);
+  for (const uint64_t tokens : {UINT64_MAX / token_bytes + 2, UINT64_MAX}) {
+    const auto refused = estimate(tokens);
+    ASSERT_FALSE(refused.ok()) << tokens;
+    EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
+  }
+}
+
 }  // namespace
 }  // namespace weir::model

@@ -3,12 +3,10 @@
 #include <optional>
 #include <utility>
 
-#include "model/footprint.h"
 #include "model/forward.h"
 #include "model/rope.h"
 #include "model/weights.h"
 #include "model/workspace.h"
-#include "os/memory.h"
 
 namespace weir::model {
 

@@ -32,8 +32,8 @@ struct LoadOptions {
 class Model {
  public:
   // `pool` must outlive the model and is used by the caller's thread only; the file is owned (the
-  // embedding is read from its mapping). Errors: those of read_config and load_weights;
-  // kOutOfMemory when the weights do not fit.
+  // embedding is read from its mapping). Errors: those of read_config, check_kv_types and
+  // load_weights; kUnsupported for a head dimension that attention does not take.
   static Result<std::unique_ptr<Model>> load(gguf::File file, kernels::ThreadPool& pool,
                                              const LoadOptions& options);
   ~Model();

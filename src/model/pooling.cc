@@ -1,6 +1,5 @@
 #include "model/pooling.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace weir::model {
@@ -28,7 +27,7 @@ Result<Pooling> parse_pooling(std::string_view name) {
 }
 
 Pooler::Pooler(Pooling pooling, size_t dim, int32_t tokens)
-    : pooling_(pooling), tokens_(tokens), sum_(dim, 0.0) {}
+    : pooling_(pooling), tokens_(tokens), dim_(dim) {}
 
 int32_t Pooler::wanted_rows(int32_t position, int32_t count) const {
   switch (pooling_) {
@@ -47,14 +46,14 @@ int32_t Pooler::wanted_rows(int32_t position, int32_t count) const {
 void Pooler::add(int32_t position, std::span<const float> rows) {
   if (rows.empty()) return;
   if (pooling_ == Pooling::kCls && position != 0) return;
-  const size_t dim = sum_.size();
-  const size_t used = pooling_ == Pooling::kMean ? rows.size() : dim;  // cls: the first of them
-  for (size_t at = 0; at < used; at += dim) {
-    for (size_t i = 0; i < dim; ++i) sum_[i] += static_cast<double>(rows[at + i]);
+  sum_.resize(dim_);
+  const size_t used = pooling_ == Pooling::kMean ? rows.size() : dim_;  // cls: the first of them
+  for (size_t at = 0; at < used; at += dim_) {
+    for (size_t i = 0; i < dim_; ++i) sum_[i] += static_cast<double>(rows[at + i]);
   }
 }
 
-void Pooler::restart() { std::fill(sum_.begin(), sum_.end(), 0.0); }
+void Pooler::restart() { sum_ = std::vector<double>(); }
 
 // The divisor of a mean goes away in the length.
 Result<std::vector<float>> Pooler::finish() const {
@@ -64,8 +63,8 @@ Result<std::vector<float>> Pooler::finish() const {
     return make_error(ErrorCode::kInternal, "the model gave an embedding that is not finite");
   }
   const double scale = squares > 0 ? 1.0 / std::sqrt(squares) : 0.0;
-  std::vector<float> out(sum_.size());
-  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(sum_[i] * scale);
+  std::vector<float> out(dim_);
+  for (size_t i = 0; i < sum_.size(); ++i) out[i] = static_cast<float>(sum_[i] * scale);
   return out;
 }
 

@@ -22,7 +22,8 @@ std::string_view pooling_name(Pooling pooling);
 Result<Pooling> parse_pooling(std::string_view name);
 
 // Takes the hidden states of one text as its steps compute them. What comes out does not depend on
-// how the text was cut into steps: rows are taken one by one, in order.
+// how the text was cut into steps: rows are taken one by one, in order. Holds memory from the first
+// row on, so that texts which wait take none. One thread at a time.
 class Pooler {
  public:
   // pooling: not kNone. dim: of a hidden state; tokens: of the whole text, at least 1.
@@ -41,7 +42,8 @@ class Pooler {
  private:
   Pooling pooling_;
   int32_t tokens_;
-  std::vector<double> sum_;
+  size_t dim_;
+  std::vector<double> sum_;  // [dim], or empty before the first row
 };
 
 }  // namespace weir::model

@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <string>
 
@@ -31,6 +33,8 @@ class Loader {
   // And is finite, as far as that is not found out by packing it.
   Result<const gguf::Tensor*> checked(const std::string& name,
                                       std::initializer_list<int32_t> shape);
+  // The values of a checked tensor, in f32.
+  Result<std::vector<float>> decoded(const gguf::Tensor& t);
   Result<std::vector<float>> vector(const std::string& name, int32_t n);
   Result<std::vector<float>> vector_if_present(const std::string& name, int32_t n);
   Result<NormWeights> norm(const std::string& name);
@@ -94,14 +98,26 @@ Result<const gguf::Tensor*> Loader::checked(const std::string& name,
   return t;
 }
 
-Result<std::vector<float>> Loader::vector(const std::string& name, int32_t n) {
-  WEIR_ASSIGN(const gguf::Tensor* t, checked(name, {n}));
-  std::vector<float> values(static_cast<size_t>(n));
-  if (auto status = quant::decode(t->type, t->data, values); !status.ok()) {
-    return status.error().with_context(fmt::format("tensor {}", name));
+Result<std::vector<float>> Loader::decoded(const gguf::Tensor& t) {
+  std::vector<float> values(t.elements());
+  if (auto status = quant::decode(t.type, t.data, values); !status.ok())
+    return status.error().with_context(fmt::format("tensor {}", t.name));
+  // What check_finite knows no place for, and doubles that are too large.
+  const auto bad =
+      std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+  if (bad != values.end()) {
+    return make_error(ErrorCode::kCorrupt,
+                      "tensor {}: element {} is not finite in f32; download or convert the file "
+                      "again",
+                      t.name, bad - values.begin());
   }
   count();
   return values;
+}
+
+Result<std::vector<float>> Loader::vector(const std::string& name, int32_t n) {
+  WEIR_ASSIGN(const gguf::Tensor* t, checked(name, {n}));
+  return decoded(*t);
 }
 
 Result<std::vector<float>> Loader::vector_if_present(const std::string& name, int32_t n) {
@@ -235,16 +251,20 @@ Status Loader::split_expansion(const std::string& p, LatentWeights& w) {
   std::vector<float> transposed(rows.size());
   for (size_t h = 0; h < heads; ++h) {
     const size_t first = h * (plain + value);
-    WEIR_TRY(quant::decode(t->type, t->data.subspan(first * row_bytes, plain * row_bytes), rows));
+    if (auto status =
+            quant::decode(t->type, t->data.subspan(first * row_bytes, plain * row_bytes), rows);
+        !status.ok())
+      return status.error().with_context(fmt::format("tensor {}", t->name));
     for (size_t i = 0; i < plain; ++i) {
       for (size_t r = 0; r < rank; ++r) transposed[r * plain + i] = rows[i * rank + r];
     }
-    WEIR_ASSIGN(auto absorb, kernels::PackedMatrix::pack(
-                                 gguf::TensorType::kF32, std::as_bytes(std::span(transposed)), rank,
-                                 plain, options_.isa, pool_, {.arena = &arena_}));
-    packed_bytes_ += absorb.bytes();
+    auto absorb = kernels::PackedMatrix::pack(
+        gguf::TensorType::kF32, std::as_bytes(std::span(transposed)), rank, plain, options_.isa,
+        pool_, {.arena = &arena_});
+    if (!absorb.ok()) return absorb.error().with_context(fmt::format("tensor {}", t->name));
+    packed_bytes_ += absorb->bytes();
     WEIR_ASSIGN(auto expand, pack(*t, first + plain, value));
-    w.absorb.push_back(std::move(absorb));
+    w.absorb.push_back(std::move(*absorb));
     w.expand.push_back(std::move(expand));
   }
   count();
@@ -318,14 +338,11 @@ Result<FeedForward> Loader::dense_ffn(const std::string& p, const std::string& s
   return f;
 }
 
-// Row e of a bias [experts, n]; empty when the file has none.
+// Biases [experts, n]; empty when the file has none.
 Result<std::vector<float>> Loader::expert_biases(const std::string& name, int32_t n) {
   if (!has(name)) return std::vector<float>{};
   WEIR_ASSIGN(const gguf::Tensor* t, checked(name, {n, config_.expert.experts}));
-  std::vector<float> values(t->elements());
-  WEIR_TRY(quant::decode(t->type, t->data, values));
-  count();
-  return values;
+  return decoded(*t);
 }
 
 Result<ExpertWeights> Loader::experts(const std::string& p) {
@@ -333,9 +350,7 @@ Result<ExpertWeights> Loader::experts(const std::string& p) {
   const int32_t dim = config_.dim;
   ExpertWeights w;
   WEIR_ASSIGN(const gguf::Tensor* router, checked(p + "ffn_gate_inp.weight", {dim, e.experts}));
-  w.router.resize(router->elements());
-  WEIR_TRY(quant::decode(router->type, router->data, w.router));
-  count();
+  WEIR_ASSIGN(w.router, decoded(*router));
   WEIR_ASSIGN(w.router_bias, vector_if_present(p + "ffn_gate_inp.bias", e.experts));
   WEIR_ASSIGN(w.choice_bias, vector_if_present(p + "exp_probs_b.bias", e.experts));
   WEIR_ASSIGN(const gguf::Tensor* gate,
@@ -371,9 +386,7 @@ Result<ExpertWeights> Loader::experts(const std::string& p) {
       const std::string name = p + "ffn_gate_inp_shexp.weight";
       const bool flat = file_.find_tensor(name)->shape.size() == 1;
       WEIR_ASSIGN(const gguf::Tensor* t, flat ? checked(name, {dim}) : checked(name, {dim, 1}));
-      w.shared_gate.resize(d);
-      WEIR_TRY(quant::decode(t->type, t->data, w.shared_gate));
-      count();
+      WEIR_ASSIGN(w.shared_gate, decoded(*t));
     }
   }
   return w;

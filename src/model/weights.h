@@ -70,9 +70,9 @@ struct LayerWeights {
 
 struct Weights {
   kernels::BufferArena arena;  // of all packed matrices
-  const gguf::Tensor* embedding =
-      nullptr;  // [vocab, dim] in the file's mapping; rows are decoded as needed
-  const gguf::Tensor* positions = nullptr;  // [context, dim] in the mapping, or nullptr
+  // In the file's mapping; rows are decoded as needed.
+  const gguf::Tensor* embedding = nullptr;  // [vocab, dim]
+  const gguf::Tensor* positions = nullptr;  // [context, dim], or nullptr
   std::vector<LayerWeights> layers;
   std::vector<float> token_type;  // [dim] of the first segment, or empty
   NormWeights embedding_norm;     // [dim], or empty
@@ -84,10 +84,11 @@ struct Weights {
 };
 
 // context_tokens: how far positions will go; chooses between the long and short factors of models
-// that have both. Checks every tensor's presence, shape, type and finiteness, then packs. `file`
-// must outlive the result. progress(tensors done, all), on the calling thread. Errors: kCorrupt
-// (missing tensor, wrong shape, NaN), kUnsupported (tensor type without a kernel), each naming the
-// tensor. What is packed is released from `file`.
+// that have both. Checks every tensor's presence, shape, type and finiteness (a matrix's as it is
+// packed). `file` must outlive the result, and the caller owns the pool. progress(tensors done,
+// all), on the calling thread. Errors: kCorrupt (missing tensor, wrong shape, NaN or infinity),
+// kUnsupported (tensor type without a kernel), kOutOfMemory, each naming the tensor. What is packed
+// is released from `file`.
 struct WeightOptions {
   kernels::Isa isa = kernels::Isa::kScalar;
   int32_t context_tokens = 0;                             // 0: the trained window

@@ -1,14 +1,13 @@
 // Text to token ids and back, as the metadata of a GGUF file says (`tokenizer.ggml.*`): byte-level
-// BPE
-// ("gpt2"), sentencepiece-style score merges with byte fallback ("llama") and WordPiece ("bert").
+// BPE ("gpt2"), sentencepiece-style score merges with byte fallback ("llama") and WordPiece
+// ("bert").
 //
 // Guarantees:
 // - Work is O(n log n) in the bytes of the input, whatever they are.
 // - Ill-formed UTF-8 is replaced by U+FFFD (utf8.h) before anything else looks at it; encode never
-// fails.
+//   fails.
 // - Control tokens ("<|im_end|>", "<s>") never come out of text that was not marked parse_special;
-// tokens
-//   that the vocabulary declares user-defined are matched in all text, as their models were
+//   tokens that the vocabulary declares user-defined are matched in all text, as their models were
 //   trained.
 // - A Tokenizer is immutable after load: every member may be called from any thread.
 #pragma once

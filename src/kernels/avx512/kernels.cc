@@ -150,22 +150,21 @@ template <PanelFormat F>
 struct IntegerTile {
   static constexpr size_t kStreamBytes = block_bytes(F) * kRows;
 
-  // acc[m] += the block's products, one scale.
-  template <size_t M>
-  static void add_block(const __m512i (&w)[kGroups], const uint8_t* head, const uint8_t* codes,
-                        const ActivationView& a, size_t b, __m512 (&acc)[M]) {
-    const __m512 d = factor<F>(head, codes, 0);
-    const int8_t* x = a.codes + b * a.width * kBlock;
-    const float* x_scales = a.scales + b * a.width;
-    const int32_t* sums = a.neg8_sums + b * a.width;
+  // acc[m] += d * the products of N groups from `group` on with token m, in interleaved chains.
+  // initial(m): what the zero point of the codes adds to their sum.
+  template <size_t N, size_t M, typename Initial>
+  [[gnu::always_inline]] static inline void add_chains(const __m512i (&w)[kGroups], size_t group,
+                                                       __m512 d, const int8_t* x,
+                                                       const float* x_scales,
+                                                       const Initial& initial, __m512 (&acc)[M]) {
 #pragma GCC unroll 16
     for (size_t first = 0; first < M; first += kChains) {
       const size_t n = M - first < kChains ? M - first : kChains;
       __m512i s[kChains];
 #pragma GCC unroll 4
-      for (size_t i = 0; i < n; ++i) s[i] = initial_sum<F>(sums + first + i);
+      for (size_t i = 0; i < n; ++i) s[i] = initial(first + i);
 #pragma GCC unroll 8
-      for (size_t g = 0; g < kGroups; ++g) {
+      for (size_t g = group; g < group + N; ++g) {
 #pragma GCC unroll 4
         for (size_t i = 0; i < n; ++i)
           s[i] = dot_quad(s[i], w[g], x + (first + i) * kBlock + 4 * g);
@@ -176,6 +175,18 @@ struct IntegerTile {
         acc[first + i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s[i]), scale, acc[first + i]);
       }
     }
+  }
+
+  // acc[m] += the block's products, one scale.
+  template <size_t M>
+  static void add_block(const __m512i (&w)[kGroups], const uint8_t* head, const uint8_t* codes,
+                        const ActivationView& a, size_t b, __m512 (&acc)[M]) {
+    const __m512 d = factor<F>(head, codes, 0);
+    const int8_t* x = a.codes + b * a.width * kBlock;
+    const float* x_scales = a.scales + b * a.width;
+    const int32_t* sums = a.neg8_sums + b * a.width;
+    add_chains<kGroups>(
+        w, 0, d, x, x_scales, [&](size_t m) { return initial_sum<F>(sums + m); }, acc);
     if constexpr (has_min(F)) {
       const __m512 min = factor<F>(head + 2 * kRows, codes, 1);
       const float* x_sums = a.scaled_sums + b * a.width;
@@ -194,26 +205,9 @@ struct IntegerTile {
     const int32_t* sums = a.half_sums + 2 * b * a.width;
 #pragma GCC unroll 2
     for (size_t h = 0; h < 2; ++h) {
-      const __m512 d = factor<F>(head, codes, h);
-#pragma GCC unroll 16
-      for (size_t first = 0; first < M; first += kChains) {
-        const size_t n = M - first < kChains ? M - first : kChains;
-        __m512i s[kChains];
-#pragma GCC unroll 4
-        for (size_t i = 0; i < n; ++i)
-          s[i] = _mm512_set1_epi32(-zero_point(F) * sums[h * a.width + first + i]);
-#pragma GCC unroll 4
-        for (size_t g = 4 * h; g < 4 * h + 4; ++g) {
-#pragma GCC unroll 4
-          for (size_t i = 0; i < n; ++i)
-            s[i] = dot_quad(s[i], w[g], x + (first + i) * kBlock + 4 * g);
-        }
-#pragma GCC unroll 4
-        for (size_t i = 0; i < n; ++i) {
-          const __m512 scale = _mm512_mul_ps(d, _mm512_set1_ps(x_scales[first + i]));
-          acc[first + i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s[i]), scale, acc[first + i]);
-        }
-      }
+      add_chains<kGroups / 2>(
+          w, h * kGroups / 2, factor<F>(head, codes, h), x, x_scales,
+          [&](size_t m) { return _mm512_set1_epi32(-zero_point(F) * sums[h * a.width + m]); }, acc);
     }
     if constexpr (has_min(F)) {
 #pragma GCC unroll 2

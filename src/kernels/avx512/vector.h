@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/generic/x86.h"
+
 namespace weir::kernels::avx512 {
 
 struct Vec {
@@ -54,12 +56,7 @@ struct Vec {
   static void store_code_block(const Vec* block, int8_t* codes, int32_t* half) {
     const __m256i c = _mm256_set_m128i(_mm512_cvtepi32_epi8(_mm512_cvtps_epi32(block[1].v)),
                                        _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(block[0].v)));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), c);
-    const __m256i sums =  // of 8 codes each, + 8 * 128
-        _mm256_sad_epu8(_mm256_xor_si256(c, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
-    const __m256i pairs = _mm256_add_epi64(sums, _mm256_unpackhi_epi64(sums, sums));
-    half[0] = _mm_cvtsi128_si32(_mm256_castsi256_si128(pairs)) - 16 * 128;
-    half[1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(pairs, 1)) - 16 * 128;
+    generic::store_and_sum_codes<Vec>(c, codes, half);
   }
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
   friend Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }

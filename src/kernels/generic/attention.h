@@ -337,7 +337,9 @@ PageStep<V> choose_values(KvType type) {
   }
 }
 
-// The pool of keys or of values as the tile reads it.
+// The pool of keys or of values as the tile reads it. A template for the sake of its functions
+// (math.h).
+template <typename V>
 struct PageReader {
   const AttentionTile& tile;
   const std::byte* base;
@@ -372,8 +374,8 @@ void attend(const AttentionTile& tile) {
   const size_t first = tile.window > 0 && tile.position + 1 > tile.window
                            ? (tile.position + 1 - tile.window) / kSoftmaxBlockTokens
                            : 0;
-  const PageReader k{tile, tile.k, tile.k_stride_bytes, pages, tile.then_k};
-  const PageReader v{tile, tile.v, tile.v_stride_bytes, pages, tile.then_v};
+  const PageReader<V> k{tile, tile.k, tile.k_stride_bytes, pages, tile.then_k};
+  const PageReader<V> v{tile, tile.v, tile.v_stride_bytes, pages, tile.then_v};
   const PageStep<V> run_scores = choose_scores<V>(layout.types.k);
   const PageStep<V> run_values = choose_values<V>(layout.types.v);
   for (size_t b = first; b * kSoftmaxBlockTokens < keys; ++b) {

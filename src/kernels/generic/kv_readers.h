@@ -7,12 +7,12 @@
 
 namespace weir::kernels::generic {
 
-// Of one head's values of one token.
+// kv_row_bytes(T, value_dim), as a template over V: see generic/math.h.
 template <typename V, KvType T>
-size_t value_row_bytes(size_t head_dim) {
+size_t value_row_bytes(size_t value_dim) {
   constexpr size_t kBlockBytes = kv_row_bytes(T, kKvBlock);
-  if constexpr (is_block_type(T)) return head_dim / kKvBlock * kBlockBytes;
-  return head_dim * 2;
+  if constexpr (is_block_type(T)) return value_dim / kKvBlock * kBlockBytes;
+  return value_dim * 2;
 }
 
 template <typename V, KvType T>

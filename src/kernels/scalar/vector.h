@@ -1,5 +1,5 @@
-// Vec of one float: the reference that the vector ISAs are tested against. See generic/README in
-// generic/math.h.
+// Vec of one float: the reference that the vector ISAs are tested against. Who compiles what over
+// it: generic/math.h.
 #pragma once
 
 #include <cstddef>
