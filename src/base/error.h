@@ -20,7 +20,7 @@ enum class ErrorCode {
   kLimit,        // a named bound was passed
   kOutOfMemory,  // would not fit: arithmetic in the message
   kUsage,        // a wrong argument on the command line
-  // Requests; the names are the `code` of SURFACE section 3.
+  // Requests; the names are the `code` of an error body.
   kInvalidJson,
   kInvalidValue,
   kUnknownParameter,

@@ -1,5 +1,5 @@
 // Counter-based random numbers: a draw is a pure function of (seed, stream, counter), so the sample
-// at a position does not depend on what ran before it (DESIGN invariant 1). Philox4x32-10, from
+// at a position does not depend on what ran before it (invariant "same bits"). Philox4x32-10, from
 // Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; known-answer vectors in
 // rng_test.cc.
 #pragma once

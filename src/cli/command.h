@@ -13,7 +13,7 @@
 
 namespace weir::cli {
 
-// Exit codes of SURFACE section 2.
+// Exit codes, as README.md lists them.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitNo = 1;
 inline constexpr int kExitUsage = 2;

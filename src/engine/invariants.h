@@ -1,6 +1,6 @@
-// The invariants of DESIGN section 2 that the engine's state shows between two steps. Tests and the
-// simulator check them after every step. "Same bits" (1) and "progress" (5) are statements about
-// runs; the simulator checks them over whole schedules.
+// The invariants of docs/ARCHITECTURE.md that the engine's state shows between two steps. Tests and
+// the simulator check them after every step. "Same bits" (1) and "progress" (5) are statements
+// about runs; the simulator checks them over whole schedules.
 #pragma once
 
 #include <memory>

@@ -81,8 +81,8 @@ class Observer {
 using Handler = std::function<void(Request request, ResponseWriter writer)>;
 
 // Makes the response for an error that http/ itself finds. `path` chooses the protocol's shape and
-// is empty when the request line was not understood. Empty function: {"error":{…}} of SURFACE
-// section 3 without type.
+// is empty when the request line was not understood. Empty function: {"error":{…}} of the
+// OpenAI API without type.
 using ErrorRenderer =
     std::function<Response(int status, const Error& error, std::string_view path)>;
 

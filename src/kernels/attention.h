@@ -2,7 +2,7 @@
 // of kSoftmaxBlockTokens keys, which are aligned to absolute position; the arithmetic of a query
 // row depends on that row, its position and its keys alone (invariant "same bits"), and slots that
 // a row must not see are never multiplied in. Source: Dao et al. 2022 (FlashAttention); Kwon et al.
-// 2023 (PagedAttention); page layout: DESIGN section 3.
+// 2023 (PagedAttention); page layout: docs/ARCHITECTURE.md.
 #pragma once
 
 #include <cstddef>

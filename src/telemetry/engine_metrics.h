@@ -1,5 +1,5 @@
 // The metrics of an engine that serves one model: the vLLM names that routers and dashboards read,
-// and our own (SURFACE section 4). Handles only: whoever owns the event updates them, from any
+// and our own. Handles only: whoever owns the event updates them, from any
 // thread.
 #pragma once
 
