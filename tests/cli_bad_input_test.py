@@ -142,6 +142,17 @@ class BadInput(unittest.TestCase):
 
     def test_unknown_command(self):
         self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, embed, tokenize"))
+        self.refused(USAGE, "bench", "engin", weir.MODEL, names=('"engin"', "engine, machine", "weir bench --help"))
+        self.refused(USAGE, "eval", "perplexity", weir.MODEL, names=('"perplexity"', "ppl, logits", "weir eval --help"))
+
+    def test_bounds_are_named(self):
+        self.refused(USAGE, "serve", weir.MODEL, "--port", "65536", names=("--port", "0 to 65535"))
+        self.refused(USAGE, "run", weir.MODEL, "-p", "x", "--seed", "-1", names=("--seed", "0 to 18446744073709551615"))
+        self.refused(USAGE, "bench", "engine", weir.MODEL, "--prompt", "0", "--gen", "0", names=("--prompt", "--gen"))
+
+    def test_one_document_needs_one_message(self):
+        self.refused(USAGE, "run", weir.MODEL, "--json", names=("--json", "-p or -f"))
+        self.refused(USAGE, "run", weir.MODEL, "--raw", names=("--raw", "-p or -f"))
 
     def test_usage(self):
         for arguments in ((), ("fly",), ("run",), ("serve",), ("serve", weir.MODEL, "--port", "99999"), ("serve", weir.MODEL, "--port", "x"),
@@ -162,7 +173,7 @@ class BadInput(unittest.TestCase):
 
     def test_eval_of_too_short_a_text(self):
         path = self.put("short.txt", b"Too short.")
-        self.refused(BAD_INPUT, "eval", "ppl", weir.MODEL, "-f", path)
+        self.refused(BAD_INPUT, "eval", "ppl", weir.MODEL, "-f", path, names=("at least 1024", "--ctx"))
         self.refused(BAD_INPUT, "eval", "ppl", weir.MODEL, "-f", self.folder / "no.txt", names=(self.folder / "no.txt",))
 
     def test_isa_override(self):

@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import json
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -63,6 +64,11 @@ class CommandLine(Vectors):
             got = embed("a", "-f", f.name)["data"]
         self.assertEqual([d["embedding"] for d in got], [d["embedding"] for d in embed("a", "the weir", "", "river")["data"]])
 
+    def test_texts_from_standard_input(self):
+        done = subprocess.run([str(weir.WEIR), "embed", str(BERT), "--json", "-f", "-"], input=b"a\nthe weir\n", capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["data"], embed("a", "the weir")["data"])
+
     def test_pooling_can_be_chosen(self):
         vectors = {p: tuple(embed("the weir", "--pooling", p)["data"][0]["embedding"]) for p in ("mean", "cls", "last")}
         self.assertEqual(len(set(vectors.values())), 3)
@@ -71,7 +77,7 @@ class CommandLine(Vectors):
     def test_a_text_that_is_too_long_is_refused_or_cut_when_asked(self):
         code, _, err = weir.run("embed", BERT, LONG)
         self.assertEqual(code, 3)
-        self.assertIn("input[0] has 202 tokens; the longest text this model takes here has 128", err)
+        self.assertIn("input[0] has 202 tokens; the longest text this model takes here has 128; send less, or have it cut", err)
         self.assertEqual(embed(LONG, "--truncate")["data"], embed("weir " * 126)["data"])
         code, _, err = weir.run("embed", BERT, "weir " * 90, "--step-tokens", "64")
         self.assertEqual(code, 3)

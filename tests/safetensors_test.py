@@ -415,6 +415,8 @@ class Folders(unittest.TestCase):
         for part, value in (("model", {"type": "Unigram", "vocab": []}), ("pre_tokenizer", {"type": "Whitespace"}), ("added_tokens", [{"id": 1}])):
             (folder / "tokenizer.json").write_text(json.dumps({**tokenizer, part: value}))
             self.refused(folder, "tokenizer.json")
+        (folder / "tokenizer.json").unlink()
+        self.refused(folder, "tokenizer.json is missing")
 
 
 def split(regex):

@@ -116,6 +116,12 @@ Result<Shards> open_shards(const Folder& folder) {
 Result<TokenizerFiles> read_text_files(const Folder& folder, Json config) {
   TokenizerFiles files;
   files.config = std::move(config);
+  if (!folder.has("tokenizer.json")) {
+    return make_error(ErrorCode::kNotFound,
+                      "{} is missing: a folder's vocabulary is read from it alone; save it with "
+                      "transformers, or take the model as GGUF",
+                      folder.file("tokenizer.json"));
+  }
   WEIR_ASSIGN(files.tokenizer, folder.json("tokenizer.json"));
   WEIR_ASSIGN(files.tokenizer_config, folder.json_if("tokenizer_config.json"));
   WEIR_ASSIGN(files.generation, folder.json_if("generation_config.json"));

@@ -47,6 +47,8 @@ text::Json row_json(const bench::EngineBenchRow& row, double fraction) {
 }
 
 Result<int> bench_engine(const Options& o) {
+  if (o.bench.prompt_tokens == 0 && o.bench.gen_tokens == 0)
+    return make_error(ErrorCode::kUsage, "--prompt and --gen are both 0: nothing to measure");
   LoadRequest request;
   request.model = o.model;
   request.load_type = o.load_type;

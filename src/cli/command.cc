@@ -1,5 +1,7 @@
 #include "cli/command.h"
 
+#include "os/file.h"
+
 namespace weir::cli {
 
 int exit_code(ErrorCode code) {
@@ -12,6 +14,10 @@ int exit_code(ErrorCode code) {
     default:
       return kExitBadInput;
   }
+}
+
+Result<std::string> read_input(const std::string& file, uint64_t max_bytes) {
+  return os::read_file(file == "-" ? "/dev/stdin" : file, max_bytes);
 }
 
 CLI::App* add_command(CLI::App& root, const std::string& name, const std::string& summary,

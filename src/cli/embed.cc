@@ -10,7 +10,6 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "engine/engine.h"
-#include "os/file.h"
 #include "text/truncate.h"
 #include "text/utf8.h"
 
@@ -171,11 +170,13 @@ void print_text(const std::vector<std::string>& texts, const Embedded& e) {
 Result<int> embed(const Options& o) {
   std::vector<std::string> texts = o.texts;
   if (!o.file.empty()) {
-    WEIR_ASSIGN(const std::string all, os::read_file(o.file, kMaxFileBytes));
+    WEIR_ASSIGN(const std::string all, read_input(o.file, kMaxFileBytes));
     for (std::string& line : lines_of(all)) texts.push_back(std::move(line));
   }
   if (texts.empty())
-    return make_error(ErrorCode::kUsage, "no text to embed: give TEXT, or -f FILE with one a line");
+    return make_error(
+        ErrorCode::kUsage,
+        "no text to embed: give TEXT, or -f FILE with one a line (-f - reads standard input)");
   LoadRequest request;
   request.model = o.model;
   request.load_type = o.load_type;
@@ -195,7 +196,8 @@ Result<int> embed(const Options& o) {
   }
   size_t tokens = 0;
   for (const size_t n : e.tokens) tokens += n;
-  fmt::print(stderr, "[{} texts, {:.1f} texts/s · {} tokens, {:.1f} tok/s]\n", texts.size(),
+  fmt::print(stderr, "[{} text{}, {:.1f} texts/s · {} tokens, {:.1f} tok/s]\n", texts.size(),
+             texts.size() == 1 ? "" : "s",
              static_cast<double>(texts.size()) / std::max(1e-9, e.seconds), tokens,
              static_cast<double>(tokens) / std::max(1e-9, e.seconds));
   return kExitOk;
@@ -213,7 +215,7 @@ void add_embed(CLI::App& root, Selected& selected) {
   add_model_argument(c, o->model);
   c->add_option("TEXT", o->texts, "texts");
   add_load_type(c, o->load_type);
-  c->add_option("-f,--file", o->file, "read texts from a file, one a line");
+  c->add_option("-f,--file", o->file, "read texts from a file, one a line; - is standard input");
   add_pooling_option(c, o->pooling);
   c->add_flag("--truncate", o->truncate, "cut a text that is too long instead of refusing it");
   c->add_option("--step-tokens", o->step_tokens,

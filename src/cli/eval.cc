@@ -13,7 +13,6 @@
 #include "engine/loaded_model.h"
 #include "ops/eval/logits_dump.h"
 #include "ops/eval/perplexity.h"
-#include "os/file.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -42,7 +41,7 @@ struct Loaded {
 };
 
 Result<Loaded> load(const Options& o, int64_t kv_tokens, kernels::KvTypes kv_types) {
-  WEIR_ASSIGN(const std::string text, os::read_file(o.file, kMaxTextBytes));
+  WEIR_ASSIGN(const std::string text, read_input(o.file, kMaxTextBytes));
   LoadRequest request;
   request.model = o.model;
   request.load_type = o.load_type;
@@ -156,8 +155,10 @@ Result<int> eval_logits(const Options& o) {
 }  // namespace
 
 void add_eval(CLI::App& root, Selected& selected) {
-  CLI::App* eval = add_command(root, "eval", "Measure what a model knows",
-                               "  weir eval ppl smollm2-135m-instruct -f wikitext.txt\n");
+  CLI::App* eval =
+      add_command(root, "eval", "Measure what a model knows",
+                  "  weir eval ppl smollm2-135m-instruct -f wikitext.txt\n"
+                  "  weir eval logits model.gguf -f text.txt --count 200 -o logits.bin\n");
   eval->require_subcommand(1);
   auto o =
       std::make_shared<Options>();  // shared: the parser's callbacks and actions outlive this call
@@ -174,7 +175,7 @@ void add_eval(CLI::App& root, Selected& selected) {
   for (CLI::App* c : {ppl, logits}) {
     add_model_argument(c, o->model);
     add_load_type(c, o->load_type);
-    c->add_option("-f,--file", o->file, "the text")->required();
+    c->add_option("-f,--file", o->file, "the text; - is standard input")->required();
     c->add_option("--threads", o->threads,
                   "worker threads (default: the cores this process may use)")
         ->check(CLI::Range(1, 256));

@@ -1,9 +1,9 @@
 // The program: parses the command line, runs the chosen command, prints its error.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +19,22 @@ constexpr const char* kExamples =
     "server\n"
     "  weir inspect model.gguf                                        what is in the file, what it "
     "needs\n";
+
+// Whether each word that stands where `app`, or a group of it, takes a command names one; when not,
+// says so.
+bool names_commands(const CLI::App& app, const std::string& path, std::span<char*> words) {
+  const std::vector<const CLI::App*> commands = app.get_subcommands({});
+  if (commands.empty() || words.empty() || words[0][0] == '-') return true;
+  std::vector<std::string> names;
+  for (const CLI::App* c : commands) {
+    names.push_back(c->get_name());
+    if (names.back() == words[0])
+      return names_commands(*c, path + " " + names.back(), words.subspan(1));
+  }
+  fmt::print(stderr, "weir: there is no command \"{}\"; there are {}; see {} --help\n", words[0],
+             fmt::join(names, ", "), path);
+  return false;
+}
 
 int run(int argc, char** argv) {
   CLI::App app{"weir: serve GGUF language models on CPUs", "weir"};
@@ -37,13 +53,8 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "{}", app.help());
     return weir::cli::kExitUsage;
   }
-  std::vector<std::string> names;
-  for (const CLI::App* c : app.get_subcommands({})) names.push_back(c->get_name());
-  if (argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
-    fmt::print(stderr, "weir: there is no command \"{}\"; there are {}; see weir --help\n", argv[1],
-               fmt::join(names, ", "));
+  if (!names_commands(app, "weir", std::span(argv + 1, static_cast<size_t>(argc - 1))))
     return weir::cli::kExitUsage;
-  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

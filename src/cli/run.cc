@@ -11,7 +11,6 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "engine/engine.h"
-#include "os/file.h"
 #include "os/signals.h"
 #include "text/chat_segments.h"
 #include "text/chat_template.h"
@@ -170,6 +169,13 @@ Status one_shot(const Options& o, Session& session, const std::string& prompt) {
   return {};
 }
 
+// CLI11 takes -1 for the largest unsigned number, where other programs take it for "random".
+std::string not_negative(const std::string& value) {
+  if (!value.starts_with('-')) return "";
+  return fmt::format("Value {} not in range 0 to {}; leave the option out for a random seed", value,
+                     UINT64_MAX);
+}
+
 // A chat until the end of input or /exit; /clear forgets.
 Status interactive(const Options& o, Session& session) {
   const bool terminal = isatty(STDIN_FILENO) != 0;
@@ -203,9 +209,16 @@ Status interactive(const Options& o, Session& session) {
 }
 
 Result<int> run(const Options& o) {
+  const bool chats = !o.has_prompt && o.file.empty();
+  if (chats && o.raw) {
+    return make_error(ErrorCode::kUsage,
+                      "--raw needs -p or -f: without a template there is no chat");
+  }
+  if (chats && o.json)
+    return make_error(ErrorCode::kUsage, "--json needs -p or -f (-f - reads standard input)");
   std::string prompt = o.prompt;
   if (!o.file.empty()) {
-    WEIR_ASSIGN(prompt, os::read_file(o.file, kMaxPromptBytes));
+    WEIR_ASSIGN(prompt, read_input(o.file, kMaxPromptBytes));
   }
   LoadRequest request;
   request.model = o.model;
@@ -226,13 +239,10 @@ Result<int> run(const Options& o) {
     WEIR_ASSIGN(chat, text::ChatTemplate::from_gguf(model->file()));
   }
   Session session(o, std::move(model), std::move(chat));
-  if (o.has_prompt || !o.file.empty()) {
-    WEIR_TRY(one_shot(o, session, prompt));
-  } else if (o.raw) {
-    return make_error(ErrorCode::kUsage,
-                      "--raw needs -p or -f: without a template there is no chat");
-  } else {
+  if (chats) {
     WEIR_TRY(interactive(o, session));
+  } else {
+    WEIR_TRY(one_shot(o, session, prompt));
   }
   return kExitOk;
 }
@@ -246,11 +256,13 @@ void add_run(CLI::App& root, Selected& selected) {
       add_command(root, "run", "One answer, or a chat, on the terminal",
                   "  weir run smollm2-135m-instruct -p \"The capital of France is\"\n"
                   "  weir run smollm2-135m-instruct                      a chat; Ctrl-D ends it\n"
-                  "  weir run model.gguf -f prompt.txt -n 200 --temp 0 --raw\n");
+                  "  weir run model.gguf -f prompt.txt -n 200 --temp 0 --raw\n"
+                  "  cat question.txt | weir run model.gguf -f - --json\n");
   add_model_argument(c, o->model);
   add_load_type(c, o->load_type);
   CLI::Option* prompt = c->add_option("-p,--prompt", o->prompt, "the user's message");
-  c->add_option("-f,--file", o->file, "read the message from a file")->excludes(prompt);
+  c->add_option("-f,--file", o->file, "read the message from a file, - is standard input")
+      ->excludes(prompt);
   c->add_option("--system", o->system, "a system message before it");
   c->add_option("-n,--max-tokens", o->max_tokens,
                 "tokens to generate (default: until the model ends or the window is full)")
@@ -264,7 +276,8 @@ void add_run(CLI::App& root, Selected& selected) {
   c->add_option("--top-k", o->top_k, "only the K most likely tokens, 0 is off")
       ->check(CLI::Range(0, 1 << 22));
   CLI::Option* seed =
-      c->add_option("--seed", o->seed, "the same seed gives the same answer (default: random)");
+      c->add_option("--seed", o->seed, "the same seed gives the same answer (default: random)")
+          ->check(not_negative);
   c->add_flag("--raw", o->raw, "no chat template: continue the text as it is");
   c->add_option(
        "--ctx", o->context_tokens,

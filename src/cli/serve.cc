@@ -158,7 +158,7 @@ void add_engine_options(CLI::App* c, Options& o) {
   c->add_option("--threads", o.threads, "worker threads (default: the cores this process may use)")
       ->check(CLI::Range(1, 256));
   c->add_option("--ctx", l.max_context_tokens,
-                "longest prompt and output of a request (default: the model's window)")
+                "longest prompt and output of a request (default, and at most: the model's window)")
       ->check(CLI::Range(32, 1 << 27));
   c->add_option(
        "--kv-tokens", o.kv_tokens,
@@ -203,7 +203,9 @@ void add_serve(CLI::App& root, Selected& selected) {
   add_model_argument(c, o->model);
   add_load_type(c, o->load_type);
   c->add_option("--host", o->server.host, "address to listen on")->capture_default_str();
-  c->add_option("--port", o->server.port, "port, 0 takes a free one")->capture_default_str();
+  c->add_option("--port", o->server.port, "port, 0 takes a free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
   c->add_option("--name", o->name,
                 "name of the model towards clients (default: from the file's name)");
   c->add_option("--api-key", o->server.api_keys,

@@ -135,7 +135,8 @@ TEST_F(EmbeddingTest, RefusesWhatItCannotEmbed) {
   EXPECT_EQ(engine_->max_context_tokens(), 20);
   EXPECT_EQ(refusal({text(21)}),
             "input[0]: input[0] has 21 tokens; an encoder takes a text in one step, here of at "
-            "most 20 (--step-tokens)");
+            "most 20 (--step-tokens); send less, or have it cut (truncate_prompt_tokens: -1, weir "
+            "embed --truncate)");
   EXPECT_EQ(refusal({text(1), {}}), "input[1]: input[1] has no tokens");
   EXPECT_EQ(refusal({{1, 262}}), "input[0]: input[0]: token 262 is outside the vocabulary of 262");
   EXPECT_EQ(refusal({text(1), text(1), text(1)}),

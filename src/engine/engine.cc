@@ -120,8 +120,11 @@ class Engine::Impl {
       const std::string field = fmt::format("input[{}]", i);
       WEIR_TRY(check_tokens(q.texts[i], field));
       if (std::cmp_greater(q.texts[i].size(), max_context_tokens)) {
-        return param_error(ErrorCode::kContextLengthExceeded, field, "{} has {} tokens; {}", field,
-                           q.texts[i].size(), window_text());
+        return param_error(
+            ErrorCode::kContextLengthExceeded, field,
+            "{} has {} tokens; {}; send less, or have it cut (truncate_prompt_tokens: -1, "
+            "weir embed --truncate)",
+            field, q.texts[i].size(), window_text());
       }
     }
     if (q.prompt_tokens() > limits.max_text_tokens) {
@@ -146,11 +149,18 @@ class Engine::Impl {
                          "max_tokens is {}; max_output_tokens is {}", q.max_tokens,
                          limits.max_output_tokens);
     }
-    if (prompt + std::max(q.max_tokens, 1) > max_context_tokens) {
+    if (prompt >= max_context_tokens) {
+      return param_error(
+          ErrorCode::kContextLengthExceeded, "prompt",
+          "the prompt has {} tokens; the context holds {}, and output needs at least "
+          "one of them",
+          prompt, max_context_tokens);
+    }
+    if (prompt + q.max_tokens > max_context_tokens) {
       return param_error(
           ErrorCode::kContextLengthExceeded, "prompt",
           "the prompt has {} tokens and {} are asked for; together they must fit the context of {}",
-          prompt, std::max(q.max_tokens, 1), max_context_tokens);
+          prompt, q.max_tokens, max_context_tokens);
     }
     if (q.n < 1 || q.n > limits.max_choices) {
       return param_error(ErrorCode::kInvalidValue, "n", "n is {}; it must be between 1 and {}", q.n,

@@ -24,7 +24,8 @@ std::string_view guess(std::string_view text) {
   if (text.starts_with("lmgg") || text.starts_with("fmgg") || text.starts_with("tjgg")) {
     return "it is a GGML file from before GGUF; convert it again";
   }
-  if (text.size() > 8 && text[8] == '{') return "it is a safetensors file; convert it to GGUF";
+  if (text.size() > 8 && text[8] == '{')
+    return "it is a safetensors file; give its folder, with config.json and tokenizer.json";
   const std::string_view head = text.substr(0, 256);
   const bool is_text = std::all_of(head.begin(), head.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);

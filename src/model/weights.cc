@@ -258,9 +258,9 @@ Status Loader::split_expansion(const std::string& p, LatentWeights& w) {
     for (size_t i = 0; i < plain; ++i) {
       for (size_t r = 0; r < rank; ++r) transposed[r * plain + i] = rows[i * rank + r];
     }
-    auto absorb = kernels::PackedMatrix::pack(
-        gguf::TensorType::kF32, std::as_bytes(std::span(transposed)), rank, plain, options_.isa,
-        pool_, {.arena = &arena_});
+    auto absorb =
+        kernels::PackedMatrix::pack(gguf::TensorType::kF32, std::as_bytes(std::span(transposed)),
+                                    rank, plain, options_.isa, pool_, {.arena = &arena_});
     if (!absorb.ok()) return absorb.error().with_context(fmt::format("tensor {}", t->name));
     packed_bytes_ += absorb->bytes();
     WEIR_ASSIGN(auto expand, pack(*t, first + plain, value));

@@ -71,14 +71,16 @@ Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const in
   const int32_t context = options.context_tokens;
   if (context < 4 || context > runner.max_context_tokens()) {
     return param_error(ErrorCode::kInvalidValue, "ctx",
-                       "the context is {} tokens; it must be between 4 and {}", context,
+                       "the context (--ctx) is {} tokens; it must be between 4 and {}", context,
                        runner.max_context_tokens());
   }
   int64_t chunks = static_cast<int64_t>(tokens.size()) / context;
   if (chunks < 2) {
-    return make_error(ErrorCode::kInvalidValue,
-                      "the text has {} tokens; at a context of {} it needs at least {}",
-                      tokens.size(), context, 2 * context);
+    return make_error(
+        ErrorCode::kInvalidValue,
+        "the text has {} tokens; at a context of {} it needs at least {}: take a longer "
+        "text or a smaller --ctx",
+        tokens.size(), context, 2 * context);
   }
   if (options.max_chunks > 0) chunks = std::min(chunks, options.max_chunks);
   const int32_t page_tokens = runner.page_tokens();
