@@ -24,6 +24,8 @@ using text::Json;
 
 // The largest tokenizer.json in the field has 35 MB, the largest index 10.
 constexpr uint64_t kMaxJsonBytes = 256 << 20;
+// Among these, the most values: 2 million, where each of 500,000 merges is a list of two.
+constexpr size_t kMaxJsonValues = 8 << 20;
 constexpr uint64_t kMaxShards = 1024;
 constexpr std::string_view kIndex = "model.safetensors.index.json";
 constexpr std::string_view kSingle = "model.safetensors";
@@ -45,7 +47,7 @@ class Folder {
   }
   Result<Json> json(std::string_view name) const {
     WEIR_ASSIGN(const std::string source, text(name));
-    Result<Json> parsed = Json::parse(source);
+    Result<Json> parsed = Json::parse(source, {.max_values = kMaxJsonValues});
     if (parsed.ok()) return parsed;
     return make_error(ErrorCode::kCorrupt, "{}: {}", file(name), parsed.error().message);
   }

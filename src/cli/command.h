@@ -4,6 +4,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -12,7 +13,7 @@
 
 namespace weir::cli {
 
-// Exit codes; the README says what each means.
+// Exit codes, as README.md lists them.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitNo = 1;
 inline constexpr int kExitUsage = 2;
@@ -34,6 +35,9 @@ void add_tokenize(CLI::App& root, Selected& selected);
 void add_inspect(CLI::App& root, Selected& selected);
 void add_bench(CLI::App& root, Selected& selected);
 void add_eval(CLI::App& root, Selected& selected);
+
+// What --file names, "-" being standard input. Errors: those of os::read_file.
+Result<std::string> read_input(const std::string& file, uint64_t max_bytes);
 
 // A subcommand whose help starts with examples.
 CLI::App* add_command(CLI::App& root, const std::string& name, const std::string& summary,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "os/signals.h"
 
 namespace {
 
@@ -73,6 +74,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  weir::os::explain_sigbus();
   try {
     return run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -5,11 +5,24 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 #include <utility>
 
 #include "os/file.h"
 
 namespace weir::os {
+namespace {
+
+// In a handler: no more than write() and raise() may be used.
+void say_what_sigbus_is(int) {
+  constexpr std::string_view kMeaning =
+      "weir: a model file was made shorter, or cannot be read any more, while it was in use; "
+      "replace model files by renaming a new one over them, and start again\n";
+  (void)!::write(STDERR_FILENO, kMeaning.data(), kMeaning.size());
+  (void)::raise(SIGBUS);  // kills when the handler returns
+}
+
+}  // namespace
 
 Result<Signals> Signals::block(std::initializer_list<int> signals) {
   sigset_t set;
@@ -49,6 +62,13 @@ Result<std::optional<int>> Signals::wait(int timeout_ms) {
     if (n == sizeof info) return std::optional<int>(static_cast<int>(info.ssi_signo));
     if (n < 0 && errno != EAGAIN && errno != EINTR) return system_error("read", "signals", errno);
   }
+}
+
+void explain_sigbus() {
+  struct sigaction action {};
+  action.sa_handler = say_what_sigbus_is;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  (void)::sigaction(SIGBUS, &action, nullptr);
 }
 
 void ignore_sigpipe() { (void)::signal(SIGPIPE, SIG_IGN); }

@@ -38,4 +38,8 @@ class Signals {
 // the kernel has it.
 void ignore_sigpipe();
 
+// A SIGBUS kills as before, but what it means is said on stderr first: a mapped file has become
+// shorter (os/mapped_file.h). Process-wide.
+void explain_sigbus();
+
 }  // namespace weir::os

@@ -4,7 +4,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 #include <thread>
+
+#include "os/file.h"
+#include "os/mapped_file.h"
+#include "os/temp_dir.h"
 
 namespace weir::os {
 namespace {
@@ -56,6 +61,21 @@ TEST(Signals, BrokenPipeIsAnErrorNotADeath) {
   EXPECT_EQ(::write(ends[1], "x", 1), -1);
   EXPECT_EQ(errno, EPIPE);
   ::close(ends[1]);
+}
+
+TEST(SignalsDeathTest, AFileThatWasMadeShorterIsSaidToBe) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/file";
+  ASSERT_TRUE(write_file_atomic(path, std::string(8192, 'x')).ok());
+  const auto read_shortened = [&path] {
+    explain_sigbus();
+    const auto file = MappedFile::open(path);
+    if (!file.ok() || ::truncate(path.c_str(), 0) != 0) ::_exit(1);
+    const volatile std::byte* bytes = file->bytes().data();
+    (void)bytes[4096];
+  };
+  EXPECT_EXIT(read_shortened(), ::testing::KilledBySignal(SIGBUS),
+              "model file was made shorter.*renaming a new one over");
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ namespace weir::text {
 
 struct JsonLimits {
   size_t max_depth = 64;
+  size_t max_values = SIZE_MAX;  // a value of two bytes of text takes some 32
 };
 
 struct JsonDump {

@@ -52,6 +52,10 @@ class Parser {
   Status parse_value(Json& out, size_t depth) {
     skip_space();
     if (at_ >= text_.size()) return expected("a value");
+    if (++values_ > limits_.max_values) {
+      return make_error(ErrorCode::kInvalidJson, "the JSON holds more than {} values at offset {}",
+                        limits_.max_values, at_);
+    }
     switch (text_[at_]) {
       case '{':
         return parse_object(out, depth + 1);
@@ -235,6 +239,7 @@ class Parser {
 
   std::string_view text_;
   const JsonLimits& limits_;
+  size_t values_ = 0;  // begun
   size_t at_ = 0;
 };
 

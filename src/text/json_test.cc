@@ -49,6 +49,13 @@ TEST(Json, ErrorsNameTheOffset) {
   EXPECT_TRUE(Json::parse(std::string(64, '[') + std::string(64, ']')).ok());
 }
 
+TEST(Json, TheNumberOfValuesIsBounded) {
+  EXPECT_TRUE(Json::parse("[1,{\"a\":[]}]", {.max_values = 4}).ok());
+  const auto more = Json::parse("[1,{\"a\":[2]}]", {.max_values = 4});
+  ASSERT_FALSE(more.ok());
+  EXPECT_EQ(more.error().message, "the JSON holds more than 4 values at offset 9");
+}
+
 TEST(Json, EveryCutOfADocumentIsAnError) {
   const std::string text = R"({"a":[1,2.5e3,"x\u00e9"],"b":{"c":true}})";
   for (size_t n = 0; n < text.size(); ++n) EXPECT_FALSE(Json::parse(text.substr(0, n)).ok()) << n;

@@ -123,9 +123,7 @@ std::vector<int32_t> Tokenizer::encode_parts(std::span<const TextPart> parts,
     plain = at;
   }
   encode_plain(text.size());
-  if (add_bos_eos && v.flags().add_eos) {
-    out.push_back(v.family() == Family::kWordPiece ? *v.special().sep : *v.special().eos);
-  }
+  if (const auto end = added_end(); add_bos_eos && end) out.push_back(*end);
   return out;
 }
 
@@ -173,7 +171,11 @@ bool Tokenizer::is_special(int32_t id) const {
   return vocabulary_->contains(id) && vocabulary_->is_control(id);
 }
 bool Tokenizer::adds_bos() const { return vocabulary_->flags().add_bos; }
-bool Tokenizer::adds_eos() const { return vocabulary_->flags().add_eos; }
+std::optional<int32_t> Tokenizer::added_end() const {
+  if (!vocabulary_->flags().add_eos) return std::nullopt;
+  const auto& special = vocabulary_->special();
+  return vocabulary_->family() == Family::kWordPiece ? special.sep : special.eos;
+}
 bool Tokenizer::strips_first_space() const {
   return vocabulary_->flags().add_space_prefix || vocabulary_->family() == Family::kWordPiece;
 }

@@ -90,7 +90,8 @@ class Tokenizer {
   // Whether `id` is a control or unknown token, which decode skips. False out of range.
   bool is_special(int32_t id) const;
   bool adds_bos() const;
-  bool adds_eos() const;
+  // What encode() puts behind a text with add_bos_eos, if anything.
+  std::optional<int32_t> added_end() const;
   // Whether decode() takes one space off the start of the text (sentencepiece and WordPiece).
   bool strips_first_space() const;
 

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "text/tokenizer_testing.h"
+#include "text/truncate.h"
 #include "text/utf8.h"
 
 namespace weir::text::testing {
@@ -104,6 +105,21 @@ TEST(Tokenizer, BosAndEosAsTheVocabularySays) {
   gguf::Writer llama = tiny_bpe("tokenizer.ggml.pre");
   llama.set_string("tokenizer.ggml.pre", "llama-bpe");
   EXPECT_EQ((*load_written(llama))->encode("o", {true, false}), (Ids{259, 'o'}));
+}
+
+TEST(Tokenizer, TruncatedIdsKeepTheTokenAtTheEndWhereItIsTheOneThatIsAdded) {
+  gguf::Writer w = tiny_bpe();
+  w.set_bool("tokenizer.ggml.add_eos_token", true);
+  const auto t = load_written(w);
+  ASSERT_TRUE(t.ok()) << t.error().message;
+  const auto cut = [&](const Tokenizer& tokenizer, Ids ids, size_t max) {
+    truncate(tokenizer, max, ids);
+    return ids;
+  };
+  EXPECT_EQ(cut(**t, (*t)->encode("abc", {.add_bos_eos = true}), 3), (Ids{'a', 'b', 260}));
+  EXPECT_EQ(cut(**t, {'a', 'b', 'c'}, 2), (Ids{'a', 'b'}));
+  EXPECT_EQ(cut(**t, {'a', 'b', 'c'}, 3), (Ids{'a', 'b', 'c'}));
+  EXPECT_EQ(cut(**load_written(tiny_bpe()), {'a', 'b', 260}, 2), (Ids{'a', 'b'}));
 }
 
 TEST(Tokenizer, InvalidUtf8IsReplaced) {
