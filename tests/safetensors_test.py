@@ -415,13 +415,10 @@ class Folders(unittest.TestCase):
         for part, value in (("model", {"type": "Unigram", "vocab": []}), ("pre_tokenizer", {"type": "Whitespace"}), ("added_tokens", [{"id": 1}])):
             (folder / "tokenizer.json").write_text(json.dumps({**tokenizer, part: value}))
             self.refused(folder, "tokenizer.json")
-<<<<<<< HEAD
-        (folder / "tokenizer.json").unlink()
-        self.refused(folder, "tokenizer.json is missing")
-=======
         (folder / "tokenizer.json").write_text('{"x":[' + "0," * (8 << 20) + "0]}")  # 17 MB, of which memory holds 20 times as much
         self.refused(folder, "tokenizer.json", "more than 8388608 values")
->>>>>>> att
+        (folder / "tokenizer.json").unlink()
+        self.refused(folder, "tokenizer.json is missing")
 
 
 def split(regex):

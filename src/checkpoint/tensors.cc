@@ -33,7 +33,7 @@ std::optional<TensorType> type_of(Dtype dtype) {
 
 // A tensor of the result and what it is made of.
 struct Plan {
-  std::map<size_t, const SafeTensor*> slices;  // one, or one for each expert: what the files hold
+  std::vector<const SafeTensor*> slices;  // one, or one for each expert
   bool stacked = false;
   bool qk = false;
 };
@@ -77,7 +77,6 @@ class TensorConverter {
       return make_error(ErrorCode::kCorrupt, "tensor {}: config.json has only {} experts", t.name,
                         count);
     }
-<<<<<<< HEAD
     // Each slice has to be one of the tensors that were read, of which there are no more than this.
     if (p.slices.empty() && (slices_ += count) > gguf::kMaxTensors) {
       return make_error(ErrorCode::kLimit,
@@ -87,30 +86,27 @@ class TensorConverter {
     }
     p.slices.resize(count);
     if (p.slices[at] != nullptr) {
-=======
-    const auto [slot, fresh] = p.slices.emplace(at, &t);
-    if (!fresh) {
->>>>>>> att
       return make_error(ErrorCode::kCorrupt, "tensors {} and {} are one and the same", t.name,
-                        slot->second->name);
+                        p.slices[at]->name);
     }
+    p.slices[at] = &t;
     return {};
   }
 
   // Slices are there, floats, and of one type and shape.
-  Status check_slices(const std::string& name, const Plan& p) const {
-    const SafeTensor& first = *p.slices.begin()->second;
-    size_t next = 0;
-    for (const auto& [at, s] : p.slices) {
-      if (at != next) break;
-      ++next;
+  static Status check_slices(const std::string& name, const Plan& p) {
+    const SafeTensor& first = **std::find_if(p.slices.begin(), p.slices.end(),
+                                             [](const SafeTensor* s) { return s != nullptr; });
+    for (size_t i = 0; i < p.slices.size(); ++i) {
+      const SafeTensor* s = p.slices[i];
+      if (s == nullptr) {
+        return make_error(ErrorCode::kCorrupt, "expert {} of {} is missing", i, name);
+      }
       if (s->shape != first.shape || s->dtype != first.dtype) {
         return make_error(ErrorCode::kCorrupt, "tensors {} and {} differ in shape or type",
                           first.name, s->name);
       }
     }
-    if (p.stacked && std::cmp_less(next, config_.experts))
-      return make_error(ErrorCode::kCorrupt, "expert {} of {} is missing", next, name);
     if (!type_of(first.dtype)) {
       return make_error(ErrorCode::kUnsupported,
                         "tensor {} has type {}; supported: F64, F32, F16, BF16", first.name,
@@ -126,7 +122,7 @@ class TensorConverter {
 
   Status make(const std::string& name, const Plan& p) {
     WEIR_TRY(check_slices(name, p));
-    const SafeTensor& first = *p.slices.begin()->second;
+    const SafeTensor& first = *p.slices.front();
     const bool vector = first.shape.size() == 1;
     gguf::Tensor t;
     t.name = name;
@@ -152,7 +148,7 @@ class TensorConverter {
     }
     Conversion c;
     c.name = name;
-    for (const auto& [at, slice] : p.slices) c.slices.push_back(slice->data);
+    for (const SafeTensor* slice : p.slices) c.slices.push_back(slice->data);
     c.from = source_type;
     c.to = t.type;
     c.rows = vector ? first.shape[0] : t.shape[1];
