@@ -1,6 +1,7 @@
 #include "os/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,6 +63,11 @@ Result<std::string> read_file(const std::string& path, uint64_t max_bytes) {
   for (;;) {
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) {  // a pipe whose writer takes its time
+      pollfd ready{fd, POLLIN, 0};
+      (void)::poll(&ready, 1, -1);
+      continue;
+    }
     if (n < 0) {
       const int reason = errno;
       ::close(fd);

@@ -14,8 +14,9 @@ namespace weir::os {
 // kNotFound or kIo for a failed system call: "cannot <what> <path>: <reason>".
 [[nodiscard]] Error system_error(std::string_view what, std::string_view path, int errno_value);
 
-// The contents of a file (also of /proc and /sys files, whose size is not known beforehand).
-// Errors: kNotFound, kIo, kLimit when it holds more than max_bytes.
+// The contents of a file (also of /proc and /sys files, whose size is not known beforehand), or of
+// a pipe until its writers have closed it. Errors: kNotFound, kIo, kLimit when it holds more than
+// max_bytes.
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes);
 
 // Makes `path` hold exactly `bytes`: a reader sees the old or the new contents, never a part, and

@@ -5,8 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <thread>
 
 #include "os/mapped_file.h"
 #include "os/temp_dir.h"
@@ -48,6 +52,24 @@ TEST(ReadFile, NamesWhatIsMissingOrADirectory) {
   const TempDir dir;
   EXPECT_EQ(read_file(dir.file("none"), 10).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(read_file(dir.path(), 10).error().code, ErrorCode::kIo);
+}
+
+// A writer that has opened the pipe and not written yet is waited for.
+TEST(ReadFile, WaitsForThePartsOfAPipe) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::thread writer([&] {
+    for (const char* part : {"one ", "two"}) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      EXPECT_EQ(write(ends[1], part, std::strlen(part)), static_cast<ssize_t>(std::strlen(part)));
+    }
+    close(ends[1]);
+  });
+  const auto text = read_file("/proc/self/fd/" + std::to_string(ends[0]), 100);
+  writer.join();
+  close(ends[0]);
+  ASSERT_TRUE(text.ok()) << text.error().message;
+  EXPECT_EQ(*text, "one two");
 }
 
 TEST(WriteFileAtomic, ReplacesAndKeepsPermissions) {
