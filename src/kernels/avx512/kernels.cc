@@ -251,7 +251,12 @@ struct IntegerTile {
   }
 };
 
-constexpr Kernels kTable = generic::make_table<Vec, IntegerTile, 16>(Isa::kAvx512, true);
+// Tokens of one micro-kernel; sanitizers take less (CMakeLists.txt). The bits do not depend on it.
+#ifndef WEIR_PIECE_TOKENS
+#define WEIR_PIECE_TOKENS 16
+#endif
+constexpr Kernels kTable =
+    generic::make_table<Vec, IntegerTile, WEIR_PIECE_TOKENS>(Isa::kAvx512, true);
 
 }  // namespace
 
