@@ -45,7 +45,9 @@ class EmbeddingTest : public ::testing::Test {
     Request q;
     q.texts = std::move(texts);
     const auto id = engine_->submit(std::move(q), std::make_unique<RecordingSink>(r));
-    return id.ok() ? "accepted" : id.error().param + ": " + id.error().message;
+    if (!id.ok()) return id.error().param + ": " + id.error().message;
+    run();  // the sink writes to r
+    return "accepted";
   }
   std::vector<float> alone(EmbeddingTraits traits, const std::vector<int32_t>& ids) {
     build(traits);
