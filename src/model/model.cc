@@ -143,7 +143,7 @@ Status Model::forward(std::span<const Chunk> batch, std::span<const kernels::KvP
   }
   const ForwardContext context{
       s.config, s.weights, *s.rope, *s.window_rope, kernels::kernels_for(s.isa), s.pool, *s.space};
-  const Status status = run_forward(context, batch, kv, kv_layout(page_tokens), logits, hidden);
+  Status status = run_forward(context, batch, kv, kv_layout(page_tokens), logits, hidden);
   for (const Chunk& chunk : batch) s.embedded_tokens += chunk.tokens.size();
   if (s.embedded_tokens > kEmbeddedTokens) {
     s.file.release("token_embd.weight", gguf::File::Release::kReadLater);
