@@ -15,6 +15,7 @@ namespace weir::kernels {
 namespace {
 
 using gguf::TensorType;
+using quant::f16_bad;
 
 constexpr size_t kLine = 64;
 
@@ -90,9 +91,6 @@ void put_bit_fields(const Shape& s, uint8_t* out, size_t row, const uint8_t* cod
   if (high_bits(F) == 1) put_one_bit(high, row, codes, low_bits(F));
   if (high_bits(F) == 2) put_two_bits(s, high, row, codes, low_bits(F));
 }
-
-// Whether an f16 is NaN or infinite.
-bool f16_bad(uint16_t v) { return (v & 0x7c00U) == 0x7c00U; }
 
 // out: where the panel's block begins.
 template <PanelFormat F>

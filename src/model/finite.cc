@@ -1,4 +1,5 @@
 #include "model/finite.h"
+#include "quant/half.h"
 
 #include <algorithm>
 #include <array>
@@ -10,14 +11,14 @@ namespace weir::model {
 namespace {
 
 using gguf::TensorType;
+using quant::f16_bad;
 
 uint16_t load_u16(const std::byte* p) {
   uint16_t v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-// All exponent bits set: NaN or infinity.
-bool f16_bad(uint16_t v) { return (v & 0x7C00U) == 0x7C00U; }
+// As quant::f16_bad.
 bool bf16_bad(uint16_t v) { return (v & 0x7F80U) == 0x7F80U; }
 bool f32_bad(const std::byte* p) {
   uint32_t v;

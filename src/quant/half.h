@@ -8,6 +8,9 @@
 
 namespace weir::quant {
 
+// Whether a binary16 is NaN or infinite: all exponent bits set.
+constexpr bool f16_bad(uint16_t half) { return (half & 0x7c00u) == 0x7c00u; }
+
 // IEEE 754 binary16 → binary32; exact. A signalling NaN becomes quiet, as vcvtph2ps does.
 constexpr float f16_to_f32(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
