@@ -111,6 +111,45 @@ Status parse_stream(Fields& f, bool strict, GenerationParams& p) {
   return o.finish(strict);
 }
 
+// {"type": "content", "content": "text" or [{"type": "text", "text": …}, …]}
+Result<std::string> parse_prediction(const Json& v, const std::string& path, bool strict) {
+  WEIR_ASSIGN(Fields f, Fields::of(v, path));
+  WEIR_ASSIGN(const auto type, f.string("type"));
+  if (type.value_or("content") != "content") {
+    return param_error(ErrorCode::kInvalidValue, f.path("type"), "{} must be \"content\"",
+                       f.path("type"));
+  }
+  std::string text;
+  const Json* content = f.find("content");
+  if (content == nullptr || !(content->is_string() || content->is_array()))
+    return wrong_type(f.path("content"), "a string or a list of text parts",
+                      content == nullptr ? Json() : *content);
+  if (content->is_string()) text = content->as_string();
+  for (size_t i = 0; content->is_array() && i < content->items().size(); ++i) {
+    WEIR_ASSIGN(Fields part, Fields::of(content->items()[i], index_path(f.path("content"), i)));
+    part.find("type");
+    WEIR_ASSIGN(const auto piece, part.string("text"));
+    text += piece.value_or("");
+    WEIR_TRY(part.finish(strict));
+  }
+  WEIR_TRY(f.finish(strict));
+  return text;
+}
+
+// What says how the request is to be treated beside others.
+Status parse_treatment(Fields& f, bool strict, GenerationParams& p) {
+  WEIR_ASSIGN(const auto priority, f.integer("priority", -1'000'000, 1'000'000));
+  assign(p.priority, priority);
+  WEIR_ASSIGN(const auto salt, f.string("cache_salt"));
+  p.cache_salt = salt.value_or("");
+  WEIR_ASSIGN(const auto tier, f.string("service_tier"));
+  p.batch = tier == "flex" || tier == "batch";
+  if (const Json* prediction = f.find("prediction"); prediction != nullptr) {
+    WEIR_ASSIGN(p.prediction, parse_prediction(*prediction, f.path("prediction"), strict));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<GenerationParams> parse_generation(Fields& f, const Limits& limits) {
@@ -122,11 +161,10 @@ Result<GenerationParams> parse_generation(Fields& f, const Limits& limits) {
   WEIR_TRY(parse_stream(f, limits.strict, p));
   WEIR_ASSIGN(const auto ids, f.boolean("return_token_ids"));
   assign(p.return_token_ids, ids);
+  WEIR_TRY(parse_treatment(f, limits.strict, p));
   // Accepted without effect here.
-  for (const char* name : {"user", "metadata", "store", "service_tier", "priority", "cache_salt",
-                           "prompt_cache_key", "safety_identifier"}) {
+  for (const char* name : {"user", "metadata", "store", "prompt_cache_key", "safety_identifier"})
     f.find(name);
-  }
   return p;
 }
 

@@ -42,7 +42,11 @@ struct GenerationParams {
   bool stream = false;
   bool include_usage = false;
   bool return_token_ids = false;
-  int32_t logprobs = -1;  // top entries beside the chosen token; -1: none
+  int32_t priority = 0;    // lower first (as vLLM has it)
+  std::string cache_salt;  // prefixes are shared only within one
+  bool batch = false;      // service_tier "flex" or "batch": may wait behind interactive requests
+  std::string prediction;  // text that the output may resemble
+  int32_t logprobs = -1;   // top entries beside the chosen token; -1: none
 };
 
 // Reads all but logprobs, whose shape differs between the two routes. Errors name the field.

@@ -106,6 +106,10 @@ Json usage_json(const AnswerUsage& u) {
   Json details = Json::object();
   details.set("cached_tokens", u.cached_tokens);
   o.set("prompt_tokens_details", std::move(details));
+  Json output = Json::object();
+  output.set("accepted_prediction_tokens", u.accepted_prediction_tokens);
+  output.set("rejected_prediction_tokens", u.rejected_prediction_tokens);
+  o.set("completion_tokens_details", std::move(output));
   return o;
 }
 

@@ -28,7 +28,9 @@ struct AnswerMeta {
 struct AnswerUsage {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
-  int64_t cached_tokens = 0;
+  int64_t cached_tokens = 0;               // of the prompt
+  int64_t accepted_prediction_tokens = 0;  // of drafts
+  int64_t rejected_prediction_tokens = 0;
 };
 
 // A choice, or with streaming what a step adds to it.

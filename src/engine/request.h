@@ -29,6 +29,18 @@ struct SamplingParams {
   int32_t logprobs = -1;  // -1: none; otherwise the chosen token's and this many of the most likely
 };
 
+enum class ServiceClass { kInteractive, kBatch };
+
+// Whose request it is and what that tenant may take of the engine, as its keys file says at the
+// time.
+struct Tenant {
+  std::string name;         // "": all requests without a key
+  double weight = 1.0;      // share of the engine when tenants compete; > 0
+  int32_t max_running = 0;  // sequences in the batch; 0: no bound of its own, here and below
+  int32_t max_queued_requests = 0;  // that wait for their first step
+  int64_t max_queued_tokens = 0;    // prompt tokens of those
+};
+
 struct Request {
   std::vector<int32_t> prompt;  // at least one token; empty when `texts` is not
   // Instead of a prompt: texts whose embeddings are wanted, each at least one token. Text i is
@@ -42,6 +54,11 @@ struct Request {
   std::vector<std::string> stop;        // the text ends before the first of them
   std::vector<int32_t> stop_token_ids;  // end generation like an end token
   int64_t deadline_ns = 0;              // engine clock; 0: none
+  Tenant tenant;
+  ServiceClass service_class = ServiceClass::kInteractive;
+  int32_t priority = 0;             // within a tenant, lower first (as vLLM has it)
+  std::string cache_salt;           // prefixes are shared only where it and the tenant are equal
+  std::vector<int32_t> prediction;  // what the output may look like; a source of drafts, no promise
 
   bool embeds() const { return !texts.empty(); }
   int64_t prompt_tokens() const {
@@ -62,6 +79,9 @@ struct TokenInfo {
 struct Usage {
   int32_t prompt_tokens = 0;
   int32_t completion_tokens = 0;  // over all choices
+  int32_t cached_tokens = 0;      // of the prompt, whose keys and values were there already
+  int32_t accepted_prediction_tokens = 0;  // of drafts, over all choices: they became output
+  int32_t rejected_prediction_tokens = 0;  // they did not
 };
 
 struct Timings {

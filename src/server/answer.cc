@@ -188,6 +188,9 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
 void Answer::finish_prompt(const engine::Delivery& d, std::string& sse) {
   usage_.prompt_tokens += d.usage.prompt_tokens;
   usage_.completion_tokens += d.usage.completion_tokens;
+  usage_.cached_tokens += d.usage.cached_tokens;
+  usage_.accepted_prediction_tokens += d.usage.accepted_prediction_tokens;
+  usage_.rejected_prediction_tokens += d.usage.rejected_prediction_tokens;
   context_.metrics.prompt_tokens.add(d.usage.prompt_tokens);
   context_.metrics.queue_time_s.observe(d.timings.queue_ms * 1e-3);
   if (--open_prompts_ > 0) return;

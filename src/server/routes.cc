@@ -215,6 +215,10 @@ Result<engine::Request> Routes::engine_request(const api::GenerationParams& p,
   q.stop = p.stop;
   q.stop_token_ids = p.stop_token_ids;
   WEIR_ASSIGN(q.deadline_ns, deadline_of(request));
+  q.priority = p.priority;
+  q.cache_salt = p.cache_salt;
+  if (p.batch) q.service_class = engine::ServiceClass::kBatch;
+  if (!p.prediction.empty()) q.prediction = model_.tokenizer.encode(p.prediction, {});
   engine::SamplingParams& s = q.sampling;
   s.temperature = static_cast<float>(p.temperature);
   s.top_p = static_cast<float>(p.top_p);
