@@ -36,6 +36,8 @@ struct Options {
   bool has_step_tokens = false;
   int64_t kv_tokens = 0;
   KvTypeFlags kv;
+  engine::PrefixOptions prefix;
+  bool no_prefix_cache = false;
   std::string pooling;
   int32_t drain_timeout_s = 30;
 };
@@ -99,7 +101,10 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
-  o.server.seed = (uint64_t{entropy()} << 32) | entropy();
+  const auto draw = [&entropy] { return (uint64_t{entropy()} << 32) | entropy(); };
+  o.server.seed = draw();
+  o.prefix.hash_key = {draw(), draw()};
+  o.prefix.enabled = !o.no_prefix_cache;
   telemetry::LogOptions log_options;
   log_options.level = level;
   telemetry::Logger log(log_options);
@@ -119,7 +124,7 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
@@ -141,7 +146,8 @@ Result<int> serve(Options o) {
       chat,
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
-      kernels::kv_types_name(request.kv_types)};
+      kernels::kv_types_name(request.kv_types),
+      o.prefix.enabled && !model->config().arch->encoder};
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
     if (server.error().code == ErrorCode::kUsage) return server.error();
@@ -166,6 +172,9 @@ void add_engine_options(CLI::App* c, Options& o) {
        "free memory)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
   add_kv_type_options(c, o.kv);
+  c->add_flag("--no-prefix-cache", o.no_prefix_cache,
+              "compute every prompt anew (default: what requests of a tenant begin with alike is "
+              "computed once)");
   add_pooling_option(c, o.pooling);
   c->add_option("--step-tokens", l.step_tokens,
                 "tokens of one engine step (default for an encoder: its window, up to 2048)")

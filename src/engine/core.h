@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/inbox.h"
+#include "engine/prefix_cache.h"
 #include "engine/runner.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -21,7 +22,8 @@ namespace weir::engine {
 class Core {
  public:
   Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-       const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens);
+       const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
+       int32_t max_context_tokens);
 
   // Takes in what came, runs one step, delivers. False: nothing could be done.
   bool step();
@@ -36,7 +38,10 @@ class Core {
   void obey(const Order& order);
   void drop_expired();
   StepPlan make_plan() const;
-  bool reserve(const StepPlan& plan);
+  int32_t shared_pages(const Sequence& s) const;
+  void preempt(Sequence& s);
+  bool yield_youngest();
+  void reserve(StepPlan& plan);
   void execute(const StepPlan& plan);
   void execute_one_by_one(const StepPlan& plan, const Error& first);
   Status run_chunks(std::span<const PlannedChunk> chunks);
@@ -60,6 +65,7 @@ class Core {
   const int32_t max_context_tokens_;
   const EmbeddingTraits embedding_;
   kv::PagePool pool_;
+  PrefixCache prefix_;
   Sampler sampler_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first

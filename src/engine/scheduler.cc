@@ -13,6 +13,7 @@ class Planner {
         free_(budget.free_pages),
         tokens_left_(budget.step_tokens),
         planned_(sequences.size(), 0),
+        taken_(sequences.size(), 0),
         preempted_(sequences.size(), false) {
     for (const SequenceView& s : sequences) running_ += s.pages > 0 ? 1 : 0;
   }
@@ -46,21 +47,30 @@ class Planner {
     const SequenceView& s = sequences_[i];
     if (s.paused || preempted_[i] || tokens_left_ == 0) return;
     const bool starts = s.pages == 0;
-    if (starts && running_ >= budget_.max_running) return;
-    const int32_t missing = s.tokens - s.computed;
+    if (starts && (running_ >= budget_.max_running || s.held)) return;
+    const int32_t computed = starts ? s.cached : s.computed;
+    const int32_t pages = starts ? s.cached / budget_.page_tokens : s.pages;
+    const int32_t missing = s.tokens - computed;
     if (s.whole && missing > tokens_left_) return;
     const int32_t count =
         s.whole ? missing : std::min({missing, tokens_left_, budget_.prefill_chunk_tokens});
-    const int32_t need = pages_for(s.computed + count) - s.pages;
+    const int32_t need = pages_for(computed + count) - pages;
+    const int32_t found = starts ? s.cached_idle : 0;  // free pages that sharing takes
     // A sequence starts only when all that it has to compute can get pages, or it would be
     // preempted half way.
-    const int32_t wanted = starts ? pages_for(s.tokens) : need;
-    if (!make_room(i, wanted)) return;
-    free_ -= need;
+    const int32_t wanted = starts ? pages_for(s.tokens) - pages + found : need;
+    // What preemption frees may be what this one shares and keeps from being free.
+    const int32_t most = starts && s.cached > 0
+                             ? pages_for(s.tokens) + (s.cached % budget_.page_tokens > 0 ? 1 : 0)
+                             : wanted;
+    if (free_ < wanted && !make_room(i, most)) return;
+    free_ -= need + found;
+    taken_[i] = need + found;
     tokens_left_ -= count;
     planned_[i] = count;
     running_ += starts ? 1 : 0;
-    chunks_.push_back({i, count, need, s.computed + count == s.tokens});
+    chunks_.push_back(
+        {i, count, need, computed + count == s.tokens, starts, starts ? s.cached : 0});
   }
 
   // Preempts the youngest sequences after `i` until `pages` are free. All or nothing.
@@ -78,17 +88,16 @@ class Planner {
     return true;
   }
 
-  // Pages it has, and those this plan has given it.
+  // Pages that it alone has, and those this plan has given it.
   int32_t held_by(size_t v) const {
-    int32_t pages = sequences_[v].pages;
-    if (planned_[v] > 0) pages = pages_for(sequences_[v].computed + planned_[v]);
-    return pages;
+    return sequences_[v].pages - sequences_[v].shared_pages + taken_[v];
   }
 
   void preempt(size_t v) {
     free_ += held_by(v);
     tokens_left_ += planned_[v];
     planned_[v] = 0;
+    taken_[v] = 0;
     preempted_[v] = true;
     --running_;
   }
@@ -99,6 +108,7 @@ class Planner {
   int32_t tokens_left_;
   int32_t running_ = 0;
   std::vector<int32_t> planned_;  // tokens given to each sequence
+  std::vector<int32_t> taken_;    // free pages that went to each
   std::vector<bool> preempted_;
   std::vector<PlannedChunk> chunks_;
 };
