@@ -8,6 +8,7 @@
 #include "api/responses.h"
 #include "api/tokenize.h"
 #include "base/rng.h"
+#include "server/credentials.h"
 #include "server/embeddings_answer.h"
 #include "server/replies.h"
 #include "text/chat_segments.h"
@@ -124,7 +125,8 @@ void Routes::add_model_route(std::string_view pattern, Route route, bool compute
 
 // What can be said before the body is read: keys, shutting down, a full queue.
 Status Routes::admit(const http::Request& request, bool computes) const {
-  if (!config_.api_keys.empty() && !has_valid_key(request.headers, config_.api_keys)) {
+  WEIR_TRY(check_no_key_in_url(request.query));
+  if (!config_.api_keys.empty() && !is_one_of(presented_key(request.headers), config_.api_keys)) {
     return make_error(ErrorCode::kInvalidApiKey,
                       "a valid API key is needed: Authorization: Bearer KEY");
   }
