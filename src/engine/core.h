@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/cost_model.h"
 #include "engine/engine.h"
 #include "engine/inbox.h"
 #include "engine/runner.h"
@@ -21,7 +22,8 @@ namespace weir::engine {
 class Core {
  public:
   Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-       const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens);
+       const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens,
+       const CostModel& costs);
 
   // Takes in what came, runs one step, delivers. False: nothing could be done.
   bool step();
@@ -50,7 +52,8 @@ class Core {
   Event& event_for(Sequence& s);
   void deliver();
   void remove_finished();
-  void measure(int64_t start_ns, int32_t tokens);
+  StepWork work_of(const StepPlan& plan) const;
+  void measure(int64_t start_ns, int32_t tokens, const StepWork& work);
 
   Runner& runner_;
   const text::Tokenizer& tokenizer_;
@@ -61,6 +64,7 @@ class Core {
   const EmbeddingTraits embedding_;
   kv::PagePool pool_;
   Sampler sampler_;
+  CostModel costs_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first
   std::vector<model::Chunk> batch_;
