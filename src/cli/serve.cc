@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
+#include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/signals.h"
 #include "server/server.h"
@@ -40,6 +41,8 @@ struct Options {
   bool no_prefix_cache = false;
   std::string pooling;
   int32_t drain_timeout_s = 30;
+  bool calibrate = true;
+  engine::Slo slo;  // of both classes, where they have none of their own
 };
 
 // Accepts as many descriptors as this process may have: every connection takes one, and the usual
@@ -124,7 +127,12 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix);
+  engine::Calibration steps;
+  if (o.calibrate) {
+    WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
+  }
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
+                        steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
@@ -136,6 +144,7 @@ Result<int> serve(Options o) {
                       {"tokenizer_ms", model->times().tokenizer_ms},
                       {"weights_ms", model->times().weights_ms},
                       {"load_ms", model->times().all_ms},
+                      {"calibration_ms", steps.took_ms},
                       {"context_tokens", engine.max_context_tokens()},
                       {"step_tokens", engine.limits().step_tokens},
                       {"max_running", engine.limits().max_running}});
@@ -157,6 +166,29 @@ Result<int> serve(Options o) {
   }
   print_ready(o, (*server)->port(), model->config().arch->encoder);
   return wait_and_drain(o, signals, engine, **server, log);
+}
+
+void add_slo_options(CLI::App* c, Options& o) {
+  engine::EngineLimits& l = o.limits;
+  const auto add = [c](const char* flag, double& to, const char* text) {
+    c->add_option(flag, to, text)->check(CLI::Range(0.1, 1e7));
+  };
+  add("--slo-itl-ms", o.slo.itl_ms,
+      "time between two tokens that prompts of others may not stretch beyond (default: 1.6 times "
+      "what the decoding requests take alone)");
+  add("--slo-ttft-ms", o.slo.ttft_ms, "time to first token (default: none)");
+  add("--slo-interactive-itl-ms", l.interactive.itl_ms, "for requests that are not batch");
+  add("--slo-interactive-ttft-ms", l.interactive.ttft_ms, "for requests that are not batch");
+  add("--slo-batch-itl-ms", l.batch.itl_ms, "for batch requests");
+  add("--slo-batch-ttft-ms", l.batch.ttft_ms, "for batch requests");
+  c->add_flag("!--no-calibrate", o.calibrate,
+              "do not time steps before serving; learn what they cost as they come");
+}
+
+// What holds for both classes fills in what one has not of its own.
+void apply_slo(const engine::Slo& both, engine::Slo& own) {
+  if (own.itl_ms == 0) own.itl_ms = both.itl_ms;
+  if (own.ttft_ms == 0) own.ttft_ms = both.ttft_ms;
 }
 
 void add_engine_options(CLI::App* c, Options& o) {
@@ -183,6 +215,7 @@ void add_engine_options(CLI::App* c, Options& o) {
   c->add_option("--prefill-chunk", l.prefill_chunk_tokens, "tokens of one prompt in a step")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
+  add_slo_options(c, o);
   c->add_option("--max-running", l.max_running, "requests computed at once")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -240,6 +273,8 @@ void add_serve(CLI::App& root, Selected& selected) {
       ->capture_default_str();
   add_engine_options(c, *o);
   c->callback([o, c, &selected] {
+    apply_slo(o->slo, o->limits.interactive);
+    apply_slo(o->slo, o->limits.batch);
     o->has_step_tokens = c->get_option("--step-tokens")->count() > 0;
     selected.action = [o] { return serve(*o); };
   });
