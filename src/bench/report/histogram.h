@@ -4,7 +4,7 @@
 //
 // With d significant digits an octave has S = 2^ceil(log2(10^d)) buckets, so a bucket is at most
 // 10^-d of its value wide and quantile(), which answers the middle of a bucket, errs by at most
-// half of that, beside the bucket that values below kLowest share. Count, minimum, maximum and sum
+// half of that; values below kLowest share one bucket. Count, minimum, maximum and sum
 // are kept beside the buckets. Memory: 8 bytes a bucket between the smallest and the largest that
 // were hit; at most kOctaves * S, which is 296 KiB at 3 digits.
 //

@@ -36,4 +36,16 @@ std::string slo_text(const Slo& slo);
 // Whether one request keeps the bounds; with no bounds: whether it ended well.
 bool meets(const RequestRecord& request, const Slo& slo);
 
+// Which bounds a request breaks; when it did not end well, only that.
+struct SloBreaks {
+  bool not_ok = false, ttft = false, itl = false, tpot = false, e2e = false;
+  bool any() const { return not_ok || ttft || itl || tpot || e2e; }
+};
+SloBreaks slo_breaks(const RequestRecord& request, const Slo& slo);
+
+// Mean time per output token after the first, as vLLM's benchmark has it: from first to last output
+// over tokens - 1. kNoTpot when there are fewer than two.
+inline constexpr double kNoTpot = -1;
+double tpot_ms(const RequestRecord& request);
+
 }  // namespace weir::bench

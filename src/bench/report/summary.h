@@ -171,7 +171,7 @@ struct SummaryOptions {
   bool steady_only = false;
 };
 
-// Work is bounded: replicates times the number of values, and at most 2^20 values of a
+// Work is bounded: replicates times the number of values, and at most 2^18 values of a
 // distribution take part in its intervals (every k-th of the sorted ones beyond that).
 LoadSummary summarize(const LoadRun& run, const Slo& slo, const SummaryOptions& options = {});
 
