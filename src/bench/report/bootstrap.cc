@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "bench/report/student.h"
 
 namespace weir::bench {
 namespace {
@@ -23,6 +24,7 @@ constexpr uint64_t kRequestStream = uint64_t{1} << 32;
 constexpr uint64_t kMaxReplicates = 10'000;
 // Requests above a quantile below which the sample gives it no upper bound (summary.h).
 constexpr int32_t kUnitsForBound = 4;
+constexpr double kNormal95 = 1.959964;
 
 }  // namespace
 
@@ -135,12 +137,15 @@ int32_t Sample::units_above(double v, int32_t enough) const {
   return static_cast<int32_t>(seen.size());
 }
 
-void set_interval(Estimate& e, std::vector<double> replicates) {
+void set_interval(Estimate& e, std::vector<double> replicates, size_t blocks) {
   std::erase_if(replicates, [](double v) { return !std::isfinite(v); });
-  if (replicates.size() < 20) return;  // fewer give no 2.5 % tail
+  if (replicates.size() < 20 || blocks < 2) return;  // fewer give no 2.5 % tail
+  const auto m = static_cast<double>(blocks);
+  const double z = student_95(m - 1) * std::sqrt(m / (m - 1));
+  const double tail = normal_cdf(-z);
   std::sort(replicates.begin(), replicates.end());
-  e.low = std::min(e.value, sorted_quantile(std::span<const double>(replicates), 0.025));
-  e.high = std::max(e.value, sorted_quantile(std::span<const double>(replicates), 0.975));
+  e.low = std::min(e.value, sorted_quantile(std::span<const double>(replicates), tail));
+  e.high = std::max(e.value, sorted_quantile(std::span<const double>(replicates), 1 - tail));
   if (replicates.front() <= 0) return;
   double sum = 0;
   double squares = 0;
@@ -150,7 +155,7 @@ void set_interval(Estimate& e, std::vector<double> replicates) {
     squares += log_ratio * log_ratio;
   }
   const auto n = static_cast<double>(replicates.size());
-  e.log_se = std::sqrt(std::max(0.0, squares / n - (sum / n) * (sum / n)));
+  e.log_se = std::sqrt(std::max(0.0, squares / n - (sum / n) * (sum / n))) * z / kNormal95;
 }
 
 void estimate(std::vector<Target>& targets, size_t units, const SummaryOptions& options) {
@@ -173,10 +178,10 @@ void estimate(std::vector<Target>& targets, size_t units, const SummaryOptions& 
   for (size_t t = 0; t < targets.size(); ++t) {
     Distribution& d = *targets[t].out;
     if (d.count == 0) continue;
-    set_interval(d.mean, std::move(drawn[t * kStatistics]));
+    set_interval(d.mean, std::move(drawn[t * kStatistics]), resampler.blocks());
     for (size_t q = 0; q < kQuantiles.size(); ++q) {
       Estimate& e = d.quantiles[q];
-      set_interval(e, std::move(drawn[t * kStatistics + 1 + q]));
+      set_interval(e, std::move(drawn[t * kStatistics + 1 + q]), resampler.blocks());
       if (targets[t].sample.units_above(e.value, kUnitsForBound) < kUnitsForBound)
         e.high = kUnknown;
     }
@@ -201,14 +206,14 @@ Estimate estimate_mean(std::span<const double> bins, double scale, const Summary
     for (size_t i = 0; i < bins.size(); ++i) total += bins[i] * weights[i];
     drawn.push_back(total / static_cast<double>(bins.size()) * scale);
   }
-  set_interval(e, std::move(drawn));
+  set_interval(e, std::move(drawn), resampler.blocks());
   return e;
 }
 
 Estimate estimate_share(int64_t k, int64_t n) {
   Estimate e;
   if (n < 1) return e;
-  constexpr double z = 1.959964;
+  constexpr double z = kNormal95;
   const auto trials = static_cast<double>(n);
   const double p = static_cast<double>(k) / trials;
   const double centre = (p + z * z / (2 * trials)) / (1 + z * z / trials);

@@ -21,7 +21,8 @@ class Resampler {
   // block < 1: ceil(n^(1/3)).
   Resampler(size_t units, int32_t block, uint64_t seed);
   void draw(uint64_t replicate, std::vector<uint32_t>& weights) const;
-  size_t units() const { return units_; }
+  // Blocks in a replicate: what the interval's degrees of freedom come from.
+  size_t blocks() const { return (units_ + block_ - 1) / block_; }
 
  private:
   size_t units_;
@@ -72,7 +73,10 @@ Estimate estimate_mean(std::span<const double> bins, double scale, const Summary
 // Share k/n with Wilson's interval (Wilson 1927); unknown when n is 0.
 Estimate estimate_share(int64_t k, int64_t n);
 
-// low, high and log_se of an estimate from its replicates (any order; NaN are left out).
-void set_interval(Estimate& estimate, std::vector<double> replicates);
+// low, high and log_se of an estimate from its replicates of so many blocks (any order; NaN are
+// left out). The plain percentiles 2.5 and 97.5 are too narrow for few blocks; these are moved to
+// those of Student's t with blocks - 1 degrees of freedom ("expanded percentile interval",
+// Hesterberg, The American Statistician 69, 2015).
+void set_interval(Estimate& estimate, std::vector<double> replicates, size_t blocks);
 
 }  // namespace weir::bench

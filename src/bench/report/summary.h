@@ -5,7 +5,8 @@
 // that they agree with vLLM's and guidellm's. Latencies of requests that ended well (kOk) only;
 // refusals have their own distribution, errors are counted.
 //
-// Intervals are 95 % bootstrap percentile intervals (Efron and Tibshirani 1993). What is resampled
+// Intervals are 95 % bootstrap percentile intervals (Efron and Tibshirani 1993), expanded for few
+// blocks (bootstrap.h). What is resampled
 // are requests, with all their gaps, because gaps of one request are alike; in circular blocks of
 // ceil(n^(1/3)) consecutive requests (Politis and Romano 1992), because requests that overlap in
 // time share batches and queues. Rates are resampled the same way over the bins of the timeline.
