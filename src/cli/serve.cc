@@ -1,6 +1,5 @@
 // weir serve: the OpenAI-compatible server.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,6 +13,7 @@
 #include "cli/load.h"
 #include "cli/model_path.h"
 #include "engine/engine.h"
+#include "os/limits.h"
 #include "os/signals.h"
 #include "server/server.h"
 #include "telemetry/log.h"
@@ -39,15 +39,6 @@ struct Options {
   std::string pooling;
   int32_t drain_timeout_s = 30;
 };
-
-// Accepts as many descriptors as this process may have: every connection takes one, and the usual
-// soft limit of 1,024 lies below max_connections.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 void print_ready(const Options& o, uint16_t port, bool encoder) {
   const std::string host =
@@ -95,7 +86,7 @@ Result<int> serve(Options o) {
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT}));
   os::ignore_sigpipe();
-  raise_descriptor_limit();
+  os::raise_descriptor_limit();
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
