@@ -367,6 +367,8 @@ Result<LoadRun> LoadRunner::run(const Schedule& schedule, const OnProgress& on_p
   run.label = schedule.label();
   if (schedule.kind == Schedule::Kind::kClosed) run.concurrency = schedule.concurrency;
   if (schedule.kind == Schedule::Kind::kOpen) run.offered_per_s = schedule.arrivals.rate_per_s;
+  if (schedule.kind == Schedule::Kind::kTrace)
+    run.offered_per_s = mean_rate(*workload_.dataset()) / schedule.time_scale;
   if (!going) return run;
   const auto phase = start_phase(schedule);
   if (!phase->wait(on_progress, false)) run.settings["ended"] = "interrupted";

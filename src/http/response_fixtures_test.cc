@@ -1,0 +1,85 @@
+// The response fixtures of llhttp (shared data, folder http/response): strict modes must accept and
+// reject as llhttp does, except where we are stricter on purpose.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "http/fixtures_testing.h"
+#include "http/response_parser.h"
+
+namespace weir::http {
+namespace {
+
+struct Outcome {
+  bool rejected = false;
+  size_t messages = 0;
+  std::string message;
+  int status = 0;
+  std::string body;
+};
+
+Outcome run(std::string_view bytes, bool ended) {
+  Outcome outcome;
+  while (!bytes.empty()) {
+    ResponseParser parser{ResponseLimits{}};
+    std::string body;
+    while (!bytes.empty() && parser.phase() != ResponseParser::Phase::kDone &&
+           parser.phase() != ResponseParser::Phase::kError) {
+      bytes.remove_prefix(parser.feed(bytes, [&](std::string_view piece) { body += piece; }));
+    }
+    if (bytes.empty() && ended) parser.finish();
+    if (outcome.messages == 0) {
+      outcome.status = parser.head().status;
+      outcome.body = body;
+    }
+    if (parser.phase() == ResponseParser::Phase::kError) {
+      outcome.rejected = true;
+      outcome.message = parser.error().message;
+      break;
+    }
+    if (parser.phase() != ResponseParser::Phase::kDone) break;
+    ++outcome.messages;
+    if (!parser.keep_alive()) break;
+  }
+  return outcome;
+}
+
+// Where weir differs from llhttp on purpose. True: we refuse what llhttp takes.
+const std::map<std::string, std::pair<bool, std::string>> kDifferences = {};
+
+TEST(ResponseFixtures, StrictModesAcceptAndRejectAsLlhttp) {
+  const std::string folder = fixtures_folder("response");
+  if (!std::filesystem::exists(folder)) {
+    GTEST_SKIP() << "no shared data; set WEIR_SHARED (looked in " << folder << ")";
+  }
+  size_t checked = 0;
+  auto unused = kDifferences;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    for (const Fixture& fixture : read_fixtures(entry.path(), "response")) {
+      ++checked;
+      const auto listed = kDifferences.find(fixture.name);
+      unused.erase(fixture.name);
+      bool expected = llhttp_rejects(fixture.log);
+      if (listed != kDifferences.end()) {
+        EXPECT_NE(expected, listed->second.first) << fixture.name;
+        expected = listed->second.first;
+      }
+      Outcome ours = run(fixture.bytes, false);
+      // llhttp refuses within a line, we at its end or at the end of the head: let the head end.
+      if (expected && !ours.rejected && ours.messages == 0)
+        ours = run(fixture.bytes + "\r\n\r\n", false);
+      EXPECT_EQ(ours.rejected, expected) << fixture.name << ": " << ours.message << "\n"
+                                         << fixture.bytes << "\n"
+                                         << fixture.log;
+      if (ours.rejected || listed != kDifferences.end()) continue;
+      EXPECT_EQ(ours.body, span(fixture.log, "body")) << fixture.name;
+    }
+  }
+  EXPECT_GT(checked, 40U);
+  for (const auto& [name, difference] : unused) ADD_FAILURE() << "no such fixture: " << name;
+}
+
+}  // namespace
+}  // namespace weir::http
