@@ -59,10 +59,10 @@ std::string tiles(const LoadSummary& run) {
   }
   out += html_tile("In flight", fmt::format("{} mean", number_text(run.mean_in_flight)),
                    fmt::format("at most {}", run.peak_in_flight));
-  out += html_tile("Refused, failed",
-                   fmt::format("{}, {}", count_text(run.refused), count_text(run.failed)),
-                   run.refusal_ms.count > 0 ? "refusal p99 " + ms_text(run.refusal_ms.p99().value)
+  out += html_tile("Refused", count_text(run.refused),
+                   run.refusal_ms.count > 0 ? "p99 after " + ms_text(run.refusal_ms.p99().value)
                                             : "of " + count_text(run.requests));
+  out += html_tile("Failed", count_text(run.failed), "of " + count_text(run.requests));
   return out + "</div>\n";
 }
 
@@ -150,7 +150,8 @@ std::string errors(const LoadSummary& run) {
     rows.push_back({escaped(error_name(e)), count_text(e.count),
                     percent_text(static_cast<double>(e.count) /
                                  static_cast<double>(std::max<int64_t>(run.requests, 1))),
-                    number_text(e.first_s) + " s", escaped(e.message)});
+                    number_text(e.first_s) + " s",
+                    "<span class=\"said\">" + escaped(e.message) + "</span>"});
   }
   if (run.errors_not_listed > 0)
     rows.push_back({"further kinds", count_text(run.errors_not_listed), "", "", ""});

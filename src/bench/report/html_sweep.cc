@@ -14,7 +14,7 @@ namespace {
 std::string hockey_stick(const Report& report) {
   Plot p;
   p.title = "Latency against throughput";
-  p.width = 560;
+  p.width = 510;
   p.height = 330;
   p.x.label = "output tokens/s";
   p.y.label = "TTFT (ms)";
@@ -48,7 +48,7 @@ std::string hockey_stick(const Report& report) {
 std::string against_load(const Report& report) {
   Plot p;
   p.title = report.slo.any() ? "Requests within the SLO" : "Output against load";
-  p.width = 460;
+  p.width = 510;
   p.height = 330;
   const bool open = !report.runs.empty() && report.runs.front().offered_per_s > 0;
   p.x.label = open ? "offered requests/s" : "requests at once";

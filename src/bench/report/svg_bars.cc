@@ -11,8 +11,6 @@
 namespace weir::bench {
 namespace {
 
-constexpr double kCharacterPx = 6.3;  // mean, at 11 px
-
 Scale bar_scale(const BarPlot& plot) {
   double high = 0;
   for (const auto& run : plot.values) {

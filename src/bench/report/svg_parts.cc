@@ -42,16 +42,23 @@ std::string open_svg(double width, double height, std::string_view title) {
          text_at(kLeft, 18, "title", "start", title);
 }
 
-// Legend entries from the right edge leftwards; 6.3 px is the mean width of a character at 11 px.
-std::string legend(const std::vector<std::pair<std::string, std::string>>& entries, double right) {
+double legend_width(const std::vector<std::pair<std::string, std::string>>& entries) {
+  double width = 0;
+  for (const auto& [name, css] : entries)
+    width += kCharacterPx * static_cast<double>(name.size()) + 29;
+  return width;
+}
+
+std::string legend(const std::vector<std::pair<std::string, std::string>>& entries, double right,
+                   double y) {
   std::string out;
   double x = right;
   for (size_t i = entries.size(); i-- > 0;) {
     const auto& [name, css] = entries[i];
-    x -= 6.3 * static_cast<double>(name.size());
-    out += text_at(x, 18, "key", "start", name);
+    x -= kCharacterPx * static_cast<double>(name.size());
+    out += text_at(x, y, "key", "start", name);
     x -= 15;
-    out += rect_at(x, 10, 10, 10, css);
+    out += rect_at(x, y - 8, 10, 10, css);
     x -= 14;
   }
   return out;

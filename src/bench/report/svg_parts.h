@@ -10,6 +10,8 @@
 
 namespace weir::bench {
 
+// Mean width of a character at 11 px.
+inline constexpr double kCharacterPx = 6.3;
 // Margins of a plot, px.
 inline constexpr double kLeft = 58, kRight = 14, kTop = 34, kBottom = 42;
 
@@ -35,7 +37,9 @@ std::string rect_at(double x, double y, double width, double height, std::string
 // <svg> with its title written at the top left.
 std::string open_svg(double width, double height, std::string_view title);
 // (name, class) entries, ending at the right edge.
-std::string legend(const std::vector<std::pair<std::string, std::string>>& entries, double right);
+std::string legend(const std::vector<std::pair<std::string, std::string>>& entries, double right,
+                   double y = 18);
+double legend_width(const std::vector<std::pair<std::string, std::string>>& entries);
 // Horizontal rules with their numbers, and the rotated name of the axis.
 std::string y_axis(const Scale& x, const Scale& y, std::string_view label);
 // Ticks, numbers, base line and name of the axis below; vertical rules up to `top` if it is >= 0.

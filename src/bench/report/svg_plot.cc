@@ -83,10 +83,10 @@ std::string draw(const Mark& m, const Scale& x, const Scale& y) {
   if (m.x.has_value() && m.y.has_value()) {
     const double ax = x.at(*m.x);
     const double ay = y.at(*m.y);
-    const bool near_right = ax > x.to - 120;
+    // To the left where there is room: curves of a rising load leave the point to the right.
+    const bool left = ax - x.from > kCharacterPx * static_cast<double>(m.text.size()) + 20;
     return fmt::format(R"(<circle cx="{:.1f}" cy="{:.1f}" r="8" class="ring"/>)", ax, ay) +
-           text_at(ax + (near_right ? -14 : 14), ay - 8, "note", near_right ? "end" : "start",
-                   m.text);
+           text_at(ax + (left ? -12 : 12), ay - 8, "note", left ? "end" : "start", m.text);
   }
   if (m.x.has_value()) {
     const double ax = x.at(*m.x);
@@ -104,13 +104,16 @@ std::string draw(const Mark& m, const Scale& x, const Scale& y) {
 
 std::string plot_svg(const Plot& plot) {
   const Scale x = make_scale(plot, true, kLeft, plot.width - kRight);
-  const Scale y = make_scale(plot, false, plot.height - kBottom, kTop);
-  std::string out = open_svg(plot.width, plot.height, plot.title);
   std::vector<std::pair<std::string, std::string>> entries;
   for (const Series& s : plot.series) {
     if (!s.name.empty()) entries.emplace_back(s.name, fmt::format("f{}", s.colour));
   }
-  out += legend(entries, plot.width - kRight);
+  // A legend that would run into the title gets a line of its own; the title is a little bolder.
+  const double title_width = 1.3 * kCharacterPx * static_cast<double>(plot.title.size());
+  const bool below = legend_width(entries) > plot.width - kLeft - kRight - title_width;
+  const Scale y = make_scale(plot, false, plot.height - kBottom, kTop + (below ? 18 : 0));
+  std::string out = open_svg(plot.width, plot.height, plot.title);
+  out += legend(entries, plot.width - kRight, below ? 36 : 18);
   if (plot.shaded.has_value() && x.shows(plot.shaded->first) && x.shows(plot.shaded->second)) {
     const double from = x.at(plot.shaded->first);
     const double to = x.at(plot.shaded->second);
