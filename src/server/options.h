@@ -11,14 +11,24 @@
 
 namespace weir::server {
 
+// The admin listener: own address, own token.
+struct AdminConfig {
+  std::string host = "127.0.0.1";
+  int32_t port = -1;  // 0: any free one; -1: no admin listener
+  std::string token;  // needed when there is a listener
+};
+
 struct ServerConfig {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0: any free one
   std::string model_name;
   std::vector<std::string> api_keys;       // empty: none asked for
+  std::string keys_file;                   // of tenants and their keys; empty: none
+  bool metrics_require_key = false;        // /metrics asks for a key with that right
   bool allow_remote_without_keys = false;  // otherwise binding beyond loopback needs api_keys
   std::vector<std::string> allowed_hosts;  // of the Host header; empty: all on loopback
   std::vector<std::string> cors_origins;
+  AdminConfig admin;
   api::Limits api;
   http::ServerLimits http;
   int32_t workers = 1;                 // threads that parse, render and tokenize requests

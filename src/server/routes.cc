@@ -8,10 +8,12 @@
 #include "api/responses.h"
 #include "api/tokenize.h"
 #include "base/rng.h"
+#include "server/credentials.h"
 #include "server/embeddings_answer.h"
 #include "server/replies.h"
 #include "text/chat_segments.h"
 #include "text/truncate.h"
+#include "text/utf8.h"
 
 namespace weir::server {
 namespace {
@@ -31,8 +33,8 @@ Status check_json(const http::Request& request) {
   if (http::iequals(media.substr(0, media.find_last_not_of(' ') + 1), "application/json"))
     return {};
   return make_error(ErrorCode::kUnsupportedMediaType,
-                    "the content type is \"{}\"; send the header Content-Type: application/json",
-                    media);
+                    "the content type is {}; send the header Content-Type: application/json",
+                    text::json_quote(media.substr(0, 80)));
 }
 
 // Nanoseconds of the engine clock, 0 without the header.
@@ -124,7 +126,8 @@ void Routes::add_model_route(std::string_view pattern, Route route, bool compute
 
 // What can be said before the body is read: keys, shutting down, a full queue.
 Status Routes::admit(const http::Request& request, bool computes) const {
-  if (!config_.api_keys.empty() && !has_valid_key(request.headers, config_.api_keys)) {
+  WEIR_TRY(check_no_key_in_url(request.query));
+  if (!config_.api_keys.empty() && !is_one_of(presented_key(request.headers), config_.api_keys)) {
     return make_error(ErrorCode::kInvalidApiKey,
                       "a valid API key is needed: Authorization: Bearer KEY");
   }
@@ -146,7 +149,7 @@ Status Routes::check_model(const std::string& name) const {
   if (name.empty() || name == config_.model_name) return {};
   return param_error(ErrorCode::kModelNotFound, "model",
                      "the model {} does not exist here; this server has {}",
-                     text::json_quote(std::string_view(name).substr(0, 100)), config_.model_name);
+                     text::json_quote(text::cut_utf8(name, 100)), config_.model_name);
 }
 
 // Before anything is rendered or tokenized: the engine would refuse it as well.

@@ -24,18 +24,20 @@ struct ServedModel {
   int32_t kv_page_tokens = 0;
   uint64_t kv_bytes_per_page = 0;
   std::string kv_type = "f16";  // as /metrics names it
+  bool prefix_caching = false;  // whether the engine reuses prefixes
 };
 
 class Server {
  public:
-  // Binds and serves. Errors: kUsage for binding beyond loopback without keys; kIo when the port is
-  // taken or not permitted, with the remedy.
+  // Binds and serves. Errors: kUsage for binding beyond loopback without keys, or for an admin
+  // listener without a token; kIo when a port is taken or not permitted, with the remedy.
   static Result<std::unique_ptr<Server>> start(const ServerConfig& config, const ServedModel& model,
                                                const Clock& clock, telemetry::Logger& log);
   // Stops at once. Requests in flight deliver to the server: stop the engine first.
   ~Server();
 
   uint16_t port() const;
+  uint16_t admin_port() const;  // 0: no admin listener
 
   // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
   void drain();
