@@ -15,6 +15,7 @@
 #include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/serve_options.h"
+#include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/file.h"
 #include "os/signals.h"
@@ -90,6 +91,12 @@ Status read_admin_token(ServeOptions& o) {
   return {};
 }
 
+// What holds for both classes fills in what one has not of its own.
+void apply_slo(const engine::Slo& both, engine::Slo& own) {
+  if (own.itl_ms == 0) own.itl_ms = both.itl_ms;
+  if (own.ttft_ms == 0) own.ttft_ms = both.ttft_ms;
+}
+
 // The options as the settings say, with what they point to.
 Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
                                   const config::Settings& settings) {
@@ -98,6 +105,8 @@ Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
     return make_error(ErrorCode::kUsage,
                       "there is no model: give MODEL, or model: in the file of --config");
   }
+  apply_slo(o.slo, o.limits.interactive);
+  apply_slo(o.slo, o.limits.batch);
   WEIR_TRY(read_admin_token(o));
   return o;
 }
@@ -114,7 +123,9 @@ Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
-  o.server.seed = (uint64_t{entropy()} << 32) | entropy();
+  const auto draw = [&entropy] { return (uint64_t{entropy()} << 32) | entropy(); };
+  o.server.seed = draw();
+  o.prefix.hash_key = {draw(), draw()};
   telemetry::LogOptions log_options;
   log_options.level = level;
   telemetry::Logger log(log_options);
@@ -134,7 +145,12 @@ Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
+  engine::Calibration steps;
+  if (o.calibrate) {
+    WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
+  }
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
+                        steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
@@ -146,6 +162,7 @@ Result<int> serve(const ServeGiven& given) {
                       {"tokenizer_ms", model->times().tokenizer_ms},
                       {"weights_ms", model->times().weights_ms},
                       {"load_ms", model->times().all_ms},
+                      {"calibration_ms", steps.took_ms},
                       {"context_tokens", engine.max_context_tokens()},
                       {"step_tokens", engine.limits().step_tokens},
                       {"max_running", engine.limits().max_running}});
@@ -156,7 +173,8 @@ Result<int> serve(const ServeGiven& given) {
       chat,
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
-      kernels::kv_types_name(request.kv_types)};
+      kernels::kv_types_name(request.kv_types),
+      o.prefix.enabled && !model->config().arch->encoder};
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
     if (server.error().code == ErrorCode::kUsage) return server.error();

@@ -94,12 +94,27 @@ void add_engine(Table& t) {
          .unit = "tokens",
          .unset = "one window, within a quarter of the free memory",
          .help = "tokens of KV cache over all requests"});
+  t.add("prefix_cache.enabled", "--prefix-cache", WEIR_FIELD(prefix.enabled), {.help = "what requests of a tenant begin with alike is computed once"});
   t.add("kv.type", "--kv-type", WEIR_FIELD(kv.both),
         {.help = "type of cached keys and values: f16, bf16, q8_0 or q4_0"});
   t.add("kv.type_k", "--kv-type-k", WEIR_FIELD(kv.k),
         {.unset = "kv.type", .help = "type of cached keys"});
   t.add("kv.type_v", "--kv-type-v", WEIR_FIELD(kv.v),
         {.unset = "kv.type", .help = "type of cached values"});
+}
+
+void add_slo(Table& t, const char* path, const char* flag, double& (*field)(ServeOptions&), const char* unset, const char* help) {
+  t.add(path, flag, field, {.min = 0.1, .max = 1e7, .unit = "ms", .unset = unset, .help = help});
+}
+
+void add_slos(Table& t) {
+  add_slo(t, "slo.itl_ms", "--slo-itl-ms", WEIR_FIELD(slo.itl_ms), "1.6 times what the decoding requests take alone", "time between two tokens that prompts of others may not stretch beyond");
+  add_slo(t, "slo.ttft_ms", "--slo-ttft-ms", WEIR_FIELD(slo.ttft_ms), "none", "time to first token");
+  add_slo(t, "slo.interactive.itl_ms", "--slo-interactive-itl-ms", WEIR_FIELD(limits.interactive.itl_ms), "slo.itl_ms", "for requests that are not batch");
+  add_slo(t, "slo.interactive.ttft_ms", "--slo-interactive-ttft-ms", WEIR_FIELD(limits.interactive.ttft_ms), "slo.ttft_ms", "for requests that are not batch");
+  add_slo(t, "slo.batch.itl_ms", "--slo-batch-itl-ms", WEIR_FIELD(limits.batch.itl_ms), "slo.itl_ms", "for batch requests");
+  add_slo(t, "slo.batch.ttft_ms", "--slo-batch-ttft-ms", WEIR_FIELD(limits.batch.ttft_ms), "slo.ttft_ms", "for batch requests");
+  t.add("calibrate", "--calibrate", WEIR_FIELD(calibrate), {.help = "time steps before serving, instead of learning what they cost as they come"});
 }
 
 void add_limits(Table& t) {
@@ -157,6 +172,7 @@ config::Table<ServeOptions> serve_table() {
   Table t;
   add_server(t);
   add_engine(t);
+  add_slos(t);
   add_limits(t);
   return t;
 }

@@ -23,9 +23,12 @@ struct ServeOptions {
   int threads = 0;
   int64_t kv_tokens = 0;
   KvTypeFlags kv;
+  engine::PrefixOptions prefix;
   std::string pooling;
   int32_t drain_timeout_s = 30;
   std::string admin_token_file;
+  bool calibrate = true;
+  engine::Slo slo;  // of both classes, where they have none of their own
 };
 
 // A new option is a field above and one line in serve_options.cc.

@@ -48,6 +48,8 @@ struct EngineMetrics {
   CounterFamily rejections;   // weir_rejections_total{bound}: which named bound refused a request
   CounterFamily cancelled;    // weir_requests_cancelled_total{reason}
   Counter failed_steps;       // weir_failed_steps_total
+  Gauge prefix_pages;         // weir_prefix_cache_pages: of the prefix tree, in use or not
+  Counter prefix_evictions;   // weir_prefix_cache_evicted_pages_total
 
  private:
   Registry* registry_;
