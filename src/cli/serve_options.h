@@ -34,6 +34,11 @@ struct ServeOptions {
 // A new option is a field above and one line in serve_options.cc.
 config::Table<ServeOptions> serve_table();
 
+// The options as the settings say, with what they point to (the admin token's file). Errors: kUsage
+// without a model; those of os::read_file.
+Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
+                                  const config::Settings& settings);
+
 // What a command line says: the config file, and the flags.
 struct ServeGiven {
   config::Table<ServeOptions> table = serve_table();

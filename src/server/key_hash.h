@@ -28,8 +28,8 @@ Result<Digest> parse_digest(std::string_view hex);
 // Bytes from the operating system's generator. Error kIo.
 Result<std::string> random_bytes(size_t count);
 
-// The bounds of what one verification may take; RFC 9106 recommends 64 MiB and 3 passes where memory
-// is scarce, OWASP 19 MiB and 2.
+// The bounds of what one verification may take; RFC 9106 recommends 64 MiB and 3 passes where
+// memory is scarce, OWASP 19 MiB and 2.
 struct Argon2Limits {
   uint32_t max_memory_kib = 64 * 1024;
   uint32_t max_passes = 10;

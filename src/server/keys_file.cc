@@ -9,7 +9,8 @@
 #include "config/table.h"
 
 // A field of a struct, for Table::add.
-#define WEIR_FIELD(type, path) [](type& o) -> auto& { return o.path; }
+#define WEIR_FIELD(type, path) \
+  [](type & o) -> auto& { return o.path; }
 
 namespace weir::server {
 namespace {
@@ -40,10 +41,13 @@ config::Table<TenantSpec> tenant_table() {
   t.add("tokens_per_min", "", WEIR_FIELD(TenantSpec, tokens_per_min), {.min = 0, .max = kMany});
   t.add("concurrent", "", WEIR_FIELD(TenantSpec, concurrent), {.min = 0, .max = kInt});
   t.add("max_input_tokens", "", WEIR_FIELD(TenantSpec, max_input_tokens), {.min = 0, .max = kInt});
-  t.add("max_output_tokens", "", WEIR_FIELD(TenantSpec, max_output_tokens), {.min = 0, .max = kInt});
+  t.add("max_output_tokens", "", WEIR_FIELD(TenantSpec, max_output_tokens),
+        {.min = 0, .max = kInt});
   t.add("max_running", "", WEIR_FIELD(TenantSpec, max_running), {.min = 0, .max = kInt});
-  t.add("max_queued_requests", "", WEIR_FIELD(TenantSpec, max_queued_requests), {.min = 0, .max = kInt});
-  t.add("max_queued_tokens", "", WEIR_FIELD(TenantSpec, max_queued_tokens), {.min = 0, .max = kMany});
+  t.add("max_queued_requests", "", WEIR_FIELD(TenantSpec, max_queued_requests),
+        {.min = 0, .max = kInt});
+  t.add("max_queued_tokens", "", WEIR_FIELD(TenantSpec, max_queued_tokens),
+        {.min = 0, .max = kMany});
   t.add("models", "", WEIR_FIELD(TenantSpec, models), {});
   return t;
 }
@@ -72,7 +76,8 @@ class Reader {
   explicit Reader(const std::string& name) : name_(name) {}
 
   Result<KeysFile> read(const config::Node& file) {
-    if (file.kind != config::Node::Kind::kMap) return wrong(file.line, "must hold tenants: and keys:");
+    if (file.kind != config::Node::Kind::kMap)
+      return wrong(file.line, "must hold tenants: and keys:");
     for (const config::Member& m : file.members) {
       if (m.key != "tenants" && m.key != "keys")
         return wrong(m.line, fmt::format("unknown key \"{}\"; there are tenants and keys",
@@ -137,9 +142,11 @@ class Reader {
     if (!is_name(raw.id)) return wrong(line, "id has 1 to 64 letters, digits and - _ .");
     if (!ids_.insert(raw.id).second) return wrong(line, "the id " + raw.id + " stands twice");
     if (std::find(names_.begin(), names_.end(), raw.tenant) == names_.end()) {
-      const std::string_view near = config::nearest(raw.tenant, std::span<const std::string>(names_));
-      return wrong(line, fmt::format("tenant \"{}\" is not under tenants{}", raw.tenant.substr(0, 100),
-                                     near.empty() ? "" : fmt::format("; the nearest is \"{}\"", near)));
+      const std::string_view near =
+          config::nearest(raw.tenant, std::span<const std::string>(names_));
+      return wrong(line,
+                   fmt::format("tenant \"{}\" is not under tenants{}", raw.tenant.substr(0, 100),
+                               near.empty() ? "" : fmt::format("; the nearest is \"{}\"", near)));
     }
     if (raw.sha256.empty() == raw.argon2id.empty())
       return wrong(line, "a key has either sha256 or argon2id");
@@ -227,9 +234,9 @@ std::string_view id_of_key(std::string_view key) {
 
 std::string render_entry(const KeyEntry& e) {
   std::vector<std::string_view> rights;
-  for (const auto& [right, name] : {std::pair(Right::kInference, "inference"),
-                                    std::pair(Right::kAdmin, "admin"),
-                                    std::pair(Right::kMetrics, "metrics")}) {
+  for (const auto& [right, name] :
+       {std::pair(Right::kInference, "inference"), std::pair(Right::kAdmin, "admin"),
+        std::pair(Right::kMetrics, "metrics")}) {
     if ((e.rights & static_cast<unsigned>(right)) != 0) rights.emplace_back(name);
   }
   const std::string hash = e.argon2id.empty() ? "sha256: \"" + to_hex(e.sha256) + '"'

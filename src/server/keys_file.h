@@ -20,9 +20,9 @@ namespace weir::server {
 enum class Right : unsigned { kInference = 1, kAdmin = 2, kMetrics = 4 };
 
 struct KeyEntry {
-  std::string id;       // part of keys that weir makes; names the key where the key must not appear
+  std::string id;  // part of keys that weir makes; names the key where the key must not appear
   std::string tenant;
-  Digest sha256{};      // of the key, when argon2id is empty
+  Digest sha256{};  // of the key, when argon2id is empty
   std::string argon2id;
   unsigned rights = static_cast<unsigned>(Right::kInference);
 };

@@ -2,8 +2,9 @@
 //
 // Counts lie in slots of a second. An amount fits when it and all that lies in the last 61 slots,
 // the present one included, stay within the limit; any 60 s touch at most 61 slots, so in no window
-// of 60 s, wherever it begins, is more taken than the limit. (A token bucket lets twice as much pass
-// in the minute after a pause.) The price: an amount is held for up to a second more than a minute.
+// of 60 s, wherever it begins, is more taken than the limit. (A token bucket lets twice as much
+// pass in the minute after a pause.) The price: an amount is held for up to a second more than a
+// minute.
 #pragma once
 
 #include <array>

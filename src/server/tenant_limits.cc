@@ -38,9 +38,9 @@ void TenantMeter::set_spec(const TenantSpec& spec) {
 
 Status TenantMeter::begin(int64_t now_ns) {
   if (concurrent_limit_ > 0 && running_ >= concurrent_limit_) {
-    Error e = make_error(ErrorCode::kRateLimitExceeded,
-                         "{} requests of this key's tenant are being answered (concurrent)",
-                         running_);
+    Error e =
+        make_error(ErrorCode::kRateLimitExceeded,
+                   "{} requests of this key's tenant are being answered (concurrent)", running_);
     e.retry_after_s = kConcurrentRetryAfterS;
     return e;
   }
@@ -63,12 +63,12 @@ Result<TenantMeter::Reservation> TenantMeter::reserve(int64_t prompt_tokens, int
   const int64_t wait = tokens_.wait_ns(tokens, now_ns);
   if (wait == RateWindow::kNever) {
     const bool prompt_alone = prompt_tokens >= tokens_.limit();
-    return param_error(prompt_alone ? ErrorCode::kMaxInputTokensExceeded
-                                    : ErrorCode::kMaxOutputTokensExceeded,
-                       prompt_alone ? "" : "max_tokens",
-                       "{} prompt tokens and up to {} of output are more than the {} tokens that "
-                       "this key's tenant has a minute (tokens_per_min)",
-                       prompt_tokens, output_tokens, tokens_.limit());
+    return param_error(
+        prompt_alone ? ErrorCode::kMaxInputTokensExceeded : ErrorCode::kMaxOutputTokensExceeded,
+        prompt_alone ? "" : "max_tokens",
+        "{} prompt tokens and up to {} of output are more than the {} tokens that "
+        "this key's tenant has a minute (tokens_per_min)",
+        prompt_tokens, output_tokens, tokens_.limit());
   }
   if (wait != 0) return over_limit("tokens_per_min", tokens_.limit(), wait);
   return Reservation{tokens, tokens_.take(tokens, now_ns)};

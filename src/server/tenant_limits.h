@@ -15,17 +15,17 @@ namespace weir::server {
 // A tenant as the keys file describes it. 0: no limit.
 struct TenantSpec {
   std::string name;
-  double weight = 1.0;               // share of the engine when tenants compete
+  double weight = 1.0;                        // share of the engine when tenants compete
   std::string service_class = "interactive";  // or "batch": all its requests may wait
   int64_t requests_per_min = 0;
-  int64_t tokens_per_min = 0;        // prompt and output
-  int32_t concurrent = 0;            // requests without a complete answer
+  int64_t tokens_per_min = 0;  // prompt and output
+  int32_t concurrent = 0;      // requests without a complete answer
   int32_t max_input_tokens = 0;
   int32_t max_output_tokens = 0;
-  int32_t max_running = 0;           // as engine::Tenant has these three
+  int32_t max_running = 0;  // as engine::Tenant has these three
   int32_t max_queued_requests = 0;
   int64_t max_queued_tokens = 0;
-  std::vector<std::string> models;   // it may use; empty: all
+  std::vector<std::string> models;  // it may use; empty: all
 
   bool may_use(std::string_view model) const;
   engine::Tenant engine_tenant() const;

@@ -37,28 +37,47 @@ enum Stage { kReading, kWaiting, kAnswering };
 
 }  // namespace
 
+class Ticket::Place {
+ public:
+  explicit Place(std::shared_ptr<TenantState> state) : state_(std::move(state)) {}
+  ~Place() {
+    MutexLock lock(state_->mutex);
+    state_->meter.end();
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+ private:
+  std::shared_ptr<TenantState> state_;
+};
+
 Ticket::Ticket(Tenants& tenants, Access access, std::string id, std::string route, int64_t begun_ns)
     : tenants_(tenants),
       access_(std::move(access)),
       id_(std::move(id)),
       route_(std::move(route)),
-      begun_ns_(begun_ns) {}
+      begun_ns_(begun_ns),
+      place_(std::make_shared<Place>(access_.state)) {}
 
 Ticket::~Ticket() {
   {
     MutexLock lock(tenants_.active_mutex_);
     tenants_.active_.erase(this);
   }
+  settle();
+}
+
+void Ticket::settle() {
   const int64_t now_ns = tenants_.clock_.now_ns();
   MutexLock lock(access_.state->mutex);
-  // Reservations of one request lie close together; what was used counts against the first.
+  // Reservations of one request lie close together: what was used counts against the first.
   int64_t used = used_tokens_.load(std::memory_order_relaxed);
   for (const TenantMeter::Reservation& r : reservations_) {
     const int64_t part = std::min(used, r.tokens);
     access_.state->meter.reconcile(r, part, now_ns);
     used -= part;
   }
-  access_.state->meter.end();
+  reservations_.clear();
 }
 
 Status Ticket::reserve(engine::Request& q, int64_t window) {
@@ -91,6 +110,7 @@ Status Ticket::reserve(engine::Request& q, int64_t window) {
   prompt_tokens_.fetch_add(prompt, std::memory_order_relaxed);
   max_output_tokens_.fetch_add(output, std::memory_order_relaxed);
   stage_.store(kWaiting, std::memory_order_relaxed);
+  open_.fetch_add(1, std::memory_order_relaxed);
   if (s.tokens_per_min == 0) return {};
   MutexLock lock(access_.state->mutex);
   auto r = access_.state->meter.reserve(prompt, output, tenants_.clock_.now_ns());
@@ -118,6 +138,7 @@ void Ticket::on_delivery(const engine::Delivery& d) {
                          std::memory_order_relaxed);
   tenants_.metrics_.prompt_tokens.with(spec().name).add(d.usage.prompt_tokens);
   tenants_.metrics_.generation_tokens.with(spec().name).add(d.usage.completion_tokens);
+  if (open_.fetch_sub(1, std::memory_order_relaxed) == 1) settle();
 }
 
 http::Headers Ticket::rate_headers() const {

@@ -51,8 +51,8 @@ struct ActiveRequest {
 
 class Tenants;
 
-// A request from its admission to its end. What it did not use of its reservation goes back, and
-// its place among the concurrent ones is free, when it is destroyed.
+// A request from its admission to its end. What it did not use of its reservations goes back with
+// the last delivery, or when it is destroyed.
 class Ticket {
  public:
   ~Ticket();
@@ -69,20 +69,28 @@ class Ticket {
   // Every delivery of the engine for this request.
   void on_delivery(const engine::Delivery& delivery);
 
+  // Its place among the tenant's concurrent requests, which is free when this is destroyed. For
+  // http::ResponseWriter::hold; call once.
+  std::shared_ptr<void> take_place() { return std::move(place_); }
+
   // x-ratelimit-{limit,remaining,reset}-{requests,tokens}, as far as there are limits.
   http::Headers rate_headers() const;
   ActiveRequest describe(int64_t now_ns) const;
 
  private:
   friend class Tenants;
+  class Place;
   Ticket(Tenants& tenants, Access access, std::string id, std::string route, int64_t begun_ns);
+  void settle() WEIR_EXCLUDES(access_.state->mutex);
 
   Tenants& tenants_;
   const Access access_;
   const std::string id_;
   const std::string route_;
   const int64_t begun_ns_;
+  std::shared_ptr<void> place_;
   std::atomic<int> stage_{0};
+  std::atomic<int> open_{0};  // reserved and not done
   std::atomic<int64_t> prompt_tokens_{0};
   std::atomic<int64_t> max_output_tokens_{0};
   std::atomic<int64_t> output_tokens_{0};

@@ -11,7 +11,7 @@ TenantMetrics::TenantMetrics(Registry& r)
                                          "Generated tokens of requests that are over", "tenant")),
       refused(r.counter_family("weir_tenant_rate_limited_total",
                                "Requests refused with 429 by a limit of their tenant", "tenant")),
-      auth_failures(r.counter_family("weir_auth_failures_total",
-                                     "Requests refused for their key", "reason")) {}
+      auth_failures(r.counter_family("weir_auth_failures_total", "Requests refused for their key",
+                                     "reason")) {}
 
 }  // namespace weir::telemetry
