@@ -217,6 +217,15 @@ size_t Server::connections() const {
   return impl_->open;
 }
 
+void Server::set_access(std::vector<std::string> allowed_hosts,
+                        std::vector<std::string> cors_origins) {
+  post([impl = impl_.get(), hosts = std::move(allowed_hosts),
+        origins = std::move(cors_origins)]() mutable {
+    impl->context.options.allowed_hosts = std::move(hosts);
+    impl->context.options.cors_origins = std::move(origins);
+  });
+}
+
 void Server::stop_accepting() {
   post([impl = impl_.get()] { impl->stop_accepting(); });
 }

@@ -102,6 +102,9 @@ class Server {
   uint16_t port() const;
   size_t connections() const;
 
+  // The lists of ServerOptions, for requests that come after the I/O thread has taken them in.
+  void set_access(std::vector<std::string> allowed_hosts, std::vector<std::string> cors_origins);
+
   // Closes the listening socket. Connections go on.
   void stop_accepting();
   // stop_accepting, closes idle connections, and lets the others finish the request they have
