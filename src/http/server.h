@@ -45,6 +45,18 @@ struct ServerLimits {
       2'000};  // after an error answer: how long unread input is drained
 };
 
+// WebSocket (RFC 6455): a handler that answers 101 to a Request with `websocket` set upgrades the
+// connection. Then each text message is a request to on_message, with the fields of the handshake
+// and the message as its body, one at a time; the answer goes out as text messages: the body of
+// send(), or the data of each server-sent event of a stream, then {"type":"done"} unless it failed.
+// An answer of 401 or 403 closes with 1008, 503 with 1013, 500 with 1011, also to the handshake: a
+// browser cannot read the status of a refused one.
+struct WebSocketOptions {
+  std::function<void(Request request, ResponseWriter writer)> on_message;  // empty: no WebSocket
+  // Whether a message withdraws the request that runs; answered with {"type":"cancelled"}.
+  std::function<bool(std::string_view message)> is_cancel;
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";  // address or name
   uint16_t port = 0;               // 0: any free one, see Server::port()
@@ -52,7 +64,8 @@ struct ServerOptions {
   std::vector<std::string>
       allowed_hosts;  // names (without port) accepted in Host; empty: all. Else 403
   std::vector<std::string>
-      cors_origins;              // origins answered with CORS headers; "*" for all; empty: none
+      cors_origins;  // origins answered with CORS headers; "*" for all; empty: none
+  WebSocketOptions websocket;
   uint64_t request_id_seed = 0;  // from outside randomness; ids are made from it by counter
   double overload_retry_after_s =
       1.0;  // Retry-After of the 503 of max_connections and total_body_bytes

@@ -11,6 +11,7 @@
 #include "server/credentials.h"
 #include "server/embeddings_answer.h"
 #include "server/replies.h"
+#include "server/stream_message.h"
 #include "text/chat_segments.h"
 #include "text/truncate.h"
 #include "text/utf8.h"
@@ -90,6 +91,14 @@ void Routes::add_routes() {
   });
   router_.add("GET", "/metrics",
               [this](const http::Request&, http::ResponseWriter w) { metrics_page(std::move(w)); });
+  router_.add("GET", "/v1/stream", [this](const http::Request& r, http::ResponseWriter w) {
+    if (!r.websocket) {
+      w.send(upgrade_required(r.request_id));
+      return;
+    }
+    if (const Status ok = admit(r, true); !ok.ok()) return refuse(ok.error(), w);
+    w.send(http::Response{101, {}, {}});
+  });
   router_.add("GET", "/v1/models", [this](const http::Request& r, http::ResponseWriter w) {
     if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
     const api::ModelCard c = card();
@@ -109,19 +118,34 @@ void Routes::add_model_route(std::string_view pattern, Route route, bool compute
                 Status ok = admit(request, computes);
                 if (ok.ok()) ok = check_json(request);
                 if (!ok.ok()) return refuse(ok.error(), writer);
-                // shared: std::function wants its contents copyable; there is one owner.
-                auto task = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(
-                    std::move(request), std::move(writer));
-                const bool taken = executor_.run(
-                    [this, route, task] { (this->*route)(task->first, std::move(task->second)); });
-                if (taken) return;
-                metrics_.rejections.with("max_pending_requests").add();
-                Error e = make_error(ErrorCode::kServerOverloaded,
-                                     "{} requests wait to be read (max_pending_requests)",
-                                     config_.max_pending_requests);
-                e.retry_after_s = 1;
-                refuse(e, task->second);
+                enqueue(std::move(request), std::move(writer),
+                        [this, route](const http::Request& r, http::ResponseWriter w) {
+                          (this->*route)(r, std::move(w));
+                        });
               });
+}
+
+void Routes::enqueue(http::Request request, http::ResponseWriter writer,
+                     std::function<void(http::Request, http::ResponseWriter)> task) {
+  // shared: std::function wants its contents copyable; there is one owner.
+  auto given = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(request),
+                                                                                std::move(writer));
+  const bool taken = executor_.run(
+      [given, task = std::move(task)] { task(std::move(given->first), std::move(given->second)); });
+  if (taken) return;
+  metrics_.rejections.with("max_pending_requests").add();
+  Error e =
+      make_error(ErrorCode::kServerOverloaded, "{} requests wait to be read (max_pending_requests)",
+                 config_.max_pending_requests);
+  e.retry_after_s = 1;
+  refuse(e, given->second);
+}
+
+void Routes::handle_message(http::Request request, http::ResponseWriter writer) {
+  enqueue(std::move(request), std::move(writer), [this](http::Request r, http::ResponseWriter w) {
+    if (const Status ok = route_message(r); !ok.ok()) return refuse(ok.error(), w);
+    router_.handle(std::move(r), std::move(w));
+  });
 }
 
 // What can be said before the body is read: keys, shutting down, a full queue.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -28,11 +29,15 @@ class Routes {
 
   // Takes any request; on the I/O thread, never blocks.
   void handle(http::Request request, http::ResponseWriter writer);
+  // Takes a message of the WebSocket /v1/stream; the same.
+  void handle_message(http::Request request, http::ResponseWriter writer);
   void drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:
   using Route = void (Routes::*)(const http::Request&, http::ResponseWriter);
   void add_routes();
+  void enqueue(http::Request request, http::ResponseWriter writer,
+               std::function<void(http::Request, http::ResponseWriter)> task);
   // Runs the route on a worker, after the checks that cost nothing.
   void add_model_route(std::string_view pattern, Route route, bool computes);
   Status admit(const http::Request& request, bool computes) const;
