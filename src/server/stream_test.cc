@@ -35,7 +35,8 @@ class StreamTest : public ServerTest {
   static std::string text_of(const std::vector<std::string>& messages) {
     std::string text;
     for (const std::string& m : messages) {
-      const Json* choices = Json::parse(m)->find("choices");
+      const auto message = Json::parse(m);
+      const Json* choices = message->find("choices");
       if (choices != nullptr && choices->size() > 0)
         text += choices->items()[0].find("text")->as_string();
     }
