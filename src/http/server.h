@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "http/message.h"
 #include "http/response_writer.h"
+#include "http/tls.h"
 
 namespace weir::http {
 
@@ -35,6 +36,9 @@ struct ServerLimits {
   size_t write_buffer_bytes =
       256 * 1024;  // per stream: above, the writer says kSlow; above 4 times this it is cut
   size_t max_connections = 1024;  // beyond: 503 with Retry-After and close
+  // TLS handshakes going on at once, a millisecond of the I/O thread each; beyond: closed without a
+  // word. One takes at most header_timeout.
+  size_t max_tls_handshakes = 256;
 
   std::chrono::milliseconds header_timeout{10'000};  // first byte to end of head → 408
   std::chrono::milliseconds body_timeout{60'000};    // end of head to end of body → 408
@@ -66,7 +70,8 @@ struct ServerOptions {
   std::vector<std::string>
       cors_origins;  // origins answered with CORS headers; "*" for all; empty: none
   WebSocketOptions websocket;
-  uint64_t request_id_seed = 0;  // from outside randomness; ids are made from it by counter
+  std::shared_ptr<TlsContext> tls;  // null: plain TCP. Shared with who reloads it
+  uint64_t request_id_seed = 0;     // from outside randomness; ids are made from it by counter
   double overload_retry_after_s =
       1.0;  // Retry-After of the 503 of max_connections and total_body_bytes
   int socket_send_buffer_bytes = 0;  // SO_SNDBUF; 0: the system's
