@@ -8,6 +8,7 @@
 #include "server/admin_routes.h"
 #include "server/replies.h"
 #include "server/routes.h"
+#include "server/stream_message.h"
 #include "server/tenants.h"
 #include "telemetry/http_metrics.h"
 
@@ -128,6 +129,10 @@ class Server::Impl {
     options.allowed_hosts = config.allowed_hosts;
     options.cors_origins = config.cors_origins;
     options.request_id_seed = config.seed;
+    options.websocket.is_cancel = is_cancel_message;
+    options.websocket.on_message = [this](http::Request request, http::ResponseWriter writer) {
+      routes_.handle_message(std::move(request), std::move(writer));
+    };
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       routes_.handle(std::move(request), std::move(writer));
     };
