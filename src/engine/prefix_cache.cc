@@ -82,7 +82,7 @@ bool gains(const Sequence& s, const PrefixLeader& leader, int32_t page_tokens) {
 
 }  // namespace
 
-void PrefixCache::look_up(std::span<const std::unique_ptr<Sequence>> sequences,
+void PrefixCache::look_up(std::span<Sequence* const> sequences,
                           std::span<SequenceView> views) const {
   if (!options_.enabled || encoder_) return;
   const int32_t page_tokens = tree_.page_tokens();

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -32,8 +31,7 @@ class PrefixCache {
   // Adds to the views, one per sequence, what sequences without pages would find, and holds back
   // those whose prefix another one is computing or about to compute: they find it a step or some
   // later, instead of computing the same beside it.
-  void look_up(std::span<const std::unique_ptr<Sequence>> sequences,
-               std::span<SequenceView> views) const;
+  void look_up(std::span<Sequence* const> sequences, std::span<SequenceView> views) const;
   // Starts a sequence without pages behind what was found for it. Precondition: the tree is as it
   // was at look_up, or larger.
   void attach(Sequence& s, int32_t tokens);

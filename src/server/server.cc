@@ -129,6 +129,10 @@ class Server::Impl {
 
   // Where features add what operators may ask of them.
   void add_admin_routes() {
+    admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
+      engine_.flush_cache();
+      w.send(http::json_response(200, R"({"flushed":true})"));
+    });
     admin_.add("POST", "/admin/drain", [this](const http::Request&, http::ResponseWriter w) {
       drain();
       w.send(http::json_response(200, R"({"draining":true})"));
