@@ -92,6 +92,17 @@ Result<int> wait_and_drain(const Options& o, os::Signals& signals, engine::Engin
   return kExitOk;
 }
 
+void log_snapshot(telemetry::Logger& log, const engine::SnapshotReport& r) {
+  using Kind = engine::SnapshotReport::Kind;
+  if (r.error.has_value()) {
+    log.warn(r.kind == Kind::kIgnored ? "kv_snapshot_ignored" : "kv_snapshot_not_written",
+             {{"reason", r.error->message}});
+  } else {
+    log.info(r.kind == Kind::kRestored ? "kv_snapshot_restored" : "kv_snapshot_written",
+             {{"pages", r.pages}, {"ms", r.ms}});
+  }
+}
+
 Result<int> serve(Options o) {
   WEIR_ASSIGN(const telemetry::LogLevel level, telemetry::parse_log_level(o.log_level));
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
@@ -124,6 +135,10 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
+  o.prefix.model = model->identity();
+  o.prefix.traits = fmt::format("{} {}", kernels::isa_name(model->isa()),
+                                kernels::kv_types_name(request.kv_types));
+  o.prefix.on_snapshot = [&log](const engine::SnapshotReport& r) { log_snapshot(log, r); };
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
@@ -175,6 +190,12 @@ void add_engine_options(CLI::App* c, Options& o) {
   c->add_flag("--no-prefix-cache", o.no_prefix_cache,
               "compute every prompt anew (default: what requests of a tenant begin with alike is "
               "computed once)");
+  c->add_option("--kv-snapshot", o.prefix.snapshot_path,
+                "file that keeps the prefix cache over a restart; it holds what prompts said");
+  c->add_option("--kv-snapshot-interval", o.prefix.snapshot_interval_s,
+                "seconds between two writes of it, if something changed")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
   add_pooling_option(c, o.pooling);
   c->add_option("--step-tokens", l.step_tokens,
                 "tokens of one engine step (default for an encoder: its window, up to 2048)")

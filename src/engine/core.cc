@@ -40,6 +40,7 @@ bool Core::step() {
   }
   deliver();
   remove_finished();
+  prefix_.tick();
   return worked;
 }
 

@@ -30,6 +30,8 @@ class Core {
   // Ends everything as cancelled.
   void cancel_all();
   bool empty() const { return sequences_.empty(); }
+  bool busy() const { return prefix_.busy(); }  // step() has something to go on with, soon
+  void keep_prefixes() { prefix_.keep(); }
   void fill(EngineStats& stats) const;
   Status check() const;
 

@@ -6,7 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -35,10 +38,26 @@ struct EngineLimits {
   int64_t max_text_tokens = 262'144;  // of all its texts
 };
 
+// What became of a snapshot of the prefix cache.
+struct SnapshotReport {
+  enum class Kind { kRestored, kIgnored, kWritten, kNotWritten };
+  Kind kind = Kind::kRestored;
+  int32_t pages = 0;
+  double ms = 0;
+  std::optional<Error> error;  // why it was ignored or not written, with the file's name
+};
+
 // Reuse of keys and values between requests that begin alike; engine/prefix_cache.h.
 struct PrefixOptions {
   bool enabled = true;
   HashKey hash_key;  // from outside randomness; the same key names the same pages
+  // A file that outlives the process; "": none. Written every interval_s when something changed,
+  // and by stop(). It holds what prompts said, as the pages do.
+  std::string snapshot_path;
+  double snapshot_interval_s = 60;
+  Hash128 model;       // whose pages they are
+  std::string traits;  // what else their bytes depend on: ISA and KV types
+  std::function<void(const SnapshotReport&)> on_snapshot;  // engine thread
 };
 
 // A snapshot of what the engine holds; see Engine::stats.

@@ -28,10 +28,13 @@ PrefixCache::PrefixCache(Runner& runner, kv::PagePool& pool, const Clock& clock,
       clock_(clock),
       options_(options),
       encoder_(runner.embedding().encoder),
-      tree_(pool, runner.page_tokens(), options.hash_key) {}
+      tree_(pool, runner.page_tokens(), options.hash_key),
+      snapshots_(tree_, pool, runner, clock, options_) {
+  if (options_.enabled && !encoder_) snapshots_.restore();
+}
 
 void PrefixCache::admit(Sequence& s) const {
-  s.prefix_root = root_of(options_.hash_key, s.request->request);
+  s.prefix_root = root_of(tree_.key(), s.request->request);
 }
 
 kv::PrefixMatch PrefixCache::find(const Sequence& s) const {

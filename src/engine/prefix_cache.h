@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "engine/prefix_snapshot.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
@@ -44,6 +45,11 @@ class PrefixCache {
   // Takes back all pages of a sequence. keep: what is computed stays for others.
   void release(Sequence& s, bool keep);
   void flush() { tree_.clear(); }
+  // Between steps.
+  void tick() { snapshots_.tick(); }
+  bool busy() const { return snapshots_.writing(); }  // tick() wants to be called soon
+  // The engine stops: what is there is kept for the next start.
+  void keep() { snapshots_.write_now(); }
 
   void fill(EngineStats& stats) const;
   const kv::PrefixTree& tree() const { return tree_; }
@@ -62,6 +68,7 @@ class PrefixCache {
   const PrefixOptions options_;
   const bool encoder_;
   kv::PrefixTree tree_;
+  PrefixSnapshots snapshots_;
   uint64_t queries_tokens_ = 0;
   uint64_t hits_tokens_ = 0;
 };
