@@ -12,7 +12,7 @@ constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
            const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
-           int32_t max_context_tokens)
+           int32_t max_context_tokens, const CostModel& costs)
     : runner_(runner),
       tokenizer_(tokenizer),
       clock_(clock),
@@ -21,7 +21,8 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       max_context_tokens_(max_context_tokens),
       embedding_(runner.embedding()),
       pool_(runner.pages()),
-      prefix_(runner, pool_, clock, prefix) {}
+      prefix_(runner, pool_, clock, prefix),
+      costs_(costs) {}
 
 bool Core::step() {
   take_in();
@@ -31,12 +32,13 @@ bool Core::step() {
   reserve(plan);
   const bool worked = !plan.chunks.empty();
   if (worked) {
+    const StepWork work = work_of(plan);
     const int64_t start_ns = clock_.now_ns();
     int32_t tokens = 0;
     for (const PlannedChunk& c : plan.chunks) tokens += c.tokens;
     counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
     execute(plan);
-    measure(start_ns, tokens);
+    measure(start_ns, tokens, work);
   }
   deliver();
   remove_finished();
@@ -92,7 +94,7 @@ StepPlan Core::make_plan() const {
   for (const auto& s : sequences_) {
     views.push_back({static_cast<int32_t>(s->tokens.size()), s->computed,
                      static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished,
-                     embedding_.encoder});
+                     embedding_.encoder, s->request->request.service_class});
     views.back().shared_pages = shared_pages(*s);
     lineup.push_back(s.get());
   }
@@ -103,6 +105,9 @@ StepPlan Core::make_plan() const {
   budget.max_running = limits_.max_running;
   budget.page_tokens = runner_.page_tokens();
   budget.free_pages = pool_.available_pages();
+  budget.costs = costs_.costs();
+  budget.interactive_itl_ms = limits_.interactive.itl_ms;
+  budget.batch_itl_ms = limits_.batch.itl_ms;
   return plan_step(views, budget);
 }
 
@@ -374,8 +379,24 @@ void Core::cancel_all() {
   remove_finished();
 }
 
-void Core::measure(int64_t start_ns, int32_t tokens) {
-  const double seconds = std::max(1e-6, static_cast<double>(clock_.now_ns() - start_ns) * 1e-9);
+StepWork Core::work_of(const StepPlan& plan) const {
+  StepWork work;
+  for (const PlannedChunk& c : plan.chunks) {
+    const Sequence& s = *sequences_[c.sequence];
+    const auto known = static_cast<int64_t>(s.tokens.size());
+    if (known - s.computed == 1) {
+      work.add_decode(known);
+    } else {
+      work.add_prefill(s.computed, c.tokens);
+    }
+  }
+  return work;
+}
+
+void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work) {
+  const int64_t now_ns = clock_.now_ns();
+  costs_.observe(work, static_cast<double>(now_ns - start_ns) * 1e-6);
+  const double seconds = std::max(1e-6, static_cast<double>(now_ns - start_ns) * 1e-9);
   counters_.last_step_ms = seconds * 1e3;
   counters_.last_step_tokens = tokens;
   const double rate = tokens / seconds;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/cost_model.h"
 #include "engine/engine.h"
 #include "engine/inbox.h"
 #include "engine/prefix_cache.h"
@@ -23,7 +24,7 @@ class Core {
  public:
   Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
        const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
-       int32_t max_context_tokens);
+       int32_t max_context_tokens, const CostModel& costs);
 
   // Takes in what came, runs one step, delivers. False: nothing could be done.
   bool step();
@@ -57,7 +58,8 @@ class Core {
   Event& event_for(Sequence& s);
   void deliver();
   void remove_finished();
-  void measure(int64_t start_ns, int32_t tokens);
+  StepWork work_of(const StepPlan& plan) const;
+  void measure(int64_t start_ns, int32_t tokens, const StepWork& work);
 
   Runner& runner_;
   const text::Tokenizer& tokenizer_;
@@ -69,6 +71,7 @@ class Core {
   kv::PagePool pool_;
   PrefixCache prefix_;
   Sampler sampler_;
+  CostModel costs_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first
   std::vector<model::Chunk> batch_;

@@ -15,11 +15,18 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/result.h"
+#include "engine/cost_model.h"
 #include "engine/request.h"
 #include "engine/runner.h"
 #include "text/tokenizer.h"
 
 namespace weir::engine {
+
+// What a class of requests is promised; 0: nothing.
+struct Slo {
+  double itl_ms = 0;   // between two tokens; 0: see StepBudget::itl_ms
+  double ttft_ms = 0;  // submit to first token
+};
 
 // A request that passes one of these bounds is refused with an error that says which it was; the
 // first three shape steps and are clamped to what a step can hold.
@@ -36,6 +43,8 @@ struct EngineLimits {
   int32_t max_stops = 16;
   int32_t max_texts = 2048;           // of one embeddings request
   int64_t max_text_tokens = 262'144;  // of all its texts
+  Slo interactive = {};
+  Slo batch = {};
 };
 
 // What became of a snapshot of the prefix cache.
@@ -95,9 +104,10 @@ class StepObserver {
 
 class Engine {
  public:
-  // All are borrowed and outlive the engine. Nothing runs until start() or step().
+  // The first three are borrowed and outlive the engine. Nothing runs until start() or step().
+  // costs: as engine/calibration.h fits them; without, the first steps are taken to cost nothing.
   Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-         const EngineLimits& limits, const PrefixOptions& prefix = {});
+         const EngineLimits& limits, const PrefixOptions& prefix = {}, const CostModel& costs = {});
   ~Engine();  // stops; requests in flight end as cancelled
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -16,6 +16,7 @@ constexpr uint32_t kPageSection = 1;
 constexpr uint32_t kEndSection = 2;
 constexpr HashKey kSumKey{0x7765697220736e61ULL, 0x7073686f742e3031ULL};  // "weir snapshot.01"
 constexpr size_t kSumBytes = 16;
+constexpr uint32_t kOwnerOnly = 0600;  // it holds what prompts said
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -148,7 +149,7 @@ Status SnapshotWriter::write_section(std::span<const std::span<const std::byte>>
 Result<SnapshotWriter> SnapshotWriter::create(const std::string& path,
                                               const SnapshotIdentity& identity,
                                               const HashKey& key) {
-  WEIR_ASSIGN(os::AtomicFile file, os::AtomicFile::create(path));
+  WEIR_ASSIGN(os::AtomicFile file, os::AtomicFile::create(path, kOwnerOnly));
   SnapshotWriter writer(std::move(file));
   WEIR_TRY(writer.file_.write(bytes_of(kMagic)));
   const auto model = identity.model.bytes();
