@@ -15,6 +15,7 @@
 #include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/serve_options.h"
+#include "cli/serve_prefix.h"
 #include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/file.h"
@@ -80,17 +81,6 @@ Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::
   return kExitOk;
 }
 
-void log_snapshot(telemetry::Logger& log, const engine::SnapshotReport& r) {
-  using Kind = engine::SnapshotReport::Kind;
-  if (r.error.has_value()) {
-    log.warn(r.kind == Kind::kIgnored ? "kv_snapshot_ignored" : "kv_snapshot_not_written",
-             {{"reason", r.error->message}});
-  } else {
-    log.info(r.kind == Kind::kRestored ? "kv_snapshot_restored" : "kv_snapshot_written",
-             {{"pages", r.pages}, {"ms", r.ms}});
-  }
-}
-
 // The admin token out of its file, without the line's end.
 Status read_admin_token(ServeOptions& o) {
   if (o.admin_token_file.empty()) return {};
@@ -137,7 +127,6 @@ Result<int> serve(const ServeGiven& given) {
   const auto draw = [&entropy] { return (uint64_t{entropy()} << 32) | entropy(); };
   o.server.seed = draw();
   o.prefix.hash_key = {draw(), draw()};
-  o.prefix.enabled = !o.no_prefix_cache;
   telemetry::LogOptions log_options;
   log_options.level = level;
   telemetry::Logger log(log_options);
@@ -161,10 +150,8 @@ Result<int> serve(const ServeGiven& given) {
   if (!o.no_calibrate) {
     WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
   }
-  o.prefix.model = model->identity();
-  o.prefix.traits = fmt::format("{} {}", kernels::isa_name(model->isa()),
-                                kernels::kv_types_name(request.kv_types));
-  o.prefix.on_snapshot = [&log](const engine::SnapshotReport& r) { log_snapshot(log, r); };
+  PrefixParts prefix;
+  WEIR_TRY(prepare_prefix(o, *model, log, prefix));
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
                         steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
@@ -190,7 +177,8 @@ Result<int> serve(const ServeGiven& given) {
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
       kernels::kv_types_name(request.kv_types),
-      o.prefix.enabled && !model->config().arch->encoder};
+      o.prefix.enabled,
+      o.prefix.events};
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
     if (server.error().code == ErrorCode::kUsage) return server.error();

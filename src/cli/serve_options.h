@@ -7,6 +7,7 @@
 #include "cli/load.h"
 #include "config/table.h"
 #include "engine/engine.h"
+#include "server/kv_event_publisher.h"
 #include "server/options.h"
 
 namespace weir::cli {
@@ -25,6 +26,9 @@ struct ServeOptions {
   KvTypeFlags kv;
   engine::PrefixOptions prefix;
   bool no_prefix_cache = false;
+  uint64_t tier_bytes = 0;
+  std::string tier_file;
+  server::KvEventAddresses kv_events;
   bool no_calibrate = false;
   engine::Slo slo;  // of both classes, where they have none of their own
   std::string pooling;

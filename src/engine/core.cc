@@ -87,7 +87,7 @@ void Core::drop_expired() {
   }
 }
 
-StepPlan Core::make_plan() const {
+StepPlan Core::make_plan() {
   std::vector<SequenceView> views;
   std::vector<Sequence*> lineup;
   views.reserve(sequences_.size());

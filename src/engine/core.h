@@ -40,7 +40,7 @@ class Core {
   void take_in();
   void obey(const Order& order);
   void drop_expired();
-  StepPlan make_plan() const;
+  StepPlan make_plan();
   int32_t shared_pages(const Sequence& s) const;
   void preempt(Sequence& s);
   bool yield_youngest();

@@ -238,6 +238,7 @@ class Engine::Impl {
   Status check_invariants() const { return core_.check(); }
   void cancel_all() {
     core_.cancel_all();
+    core_.keep_prefixes();
     publish();
   }
 

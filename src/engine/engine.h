@@ -20,6 +20,11 @@
 #include "engine/runner.h"
 #include "text/tokenizer.h"
 
+namespace weir::kv {
+class CacheEvents;
+class PageTier;
+}  // namespace weir::kv
+
 namespace weir::engine {
 
 // What a class of requests is promised; 0: nothing.
@@ -67,6 +72,9 @@ struct PrefixOptions {
   Hash128 model;       // whose pages they are
   std::string traits;  // what else their bytes depend on: ISA and KV types
   std::function<void(const SnapshotReport&)> on_snapshot;  // engine thread
+  // Both borrowed, outliving the engine, and may be missing.
+  kv::CacheEvents* events = nullptr;  // hears what the cache stores and evicts
+  kv::PageTier* tier = nullptr;       // keeps what it evicts
 };
 
 // A snapshot of what the engine holds; see Engine::stats.
@@ -82,6 +90,8 @@ struct EngineStats {
   uint64_t prefix_evictions = 0;       // pages that left the tree for lack of room
   uint64_t prefix_queries_tokens = 0;  // prompt tokens looked up, once per choice
   uint64_t prefix_hits_tokens = 0;     // of those, found
+  int32_t tier_pages = 0;              // in the second tier
+  uint64_t tier_hits_pages = 0;        // that came back from it
   uint64_t steps = 0;
   uint64_t prompt_tokens = 0;  // computed, recomputation after preemption included
   uint64_t generated_tokens = 0;
