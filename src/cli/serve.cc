@@ -15,6 +15,7 @@
 #include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/serve_options.h"
+#include "cli/serve_prefix.h"
 #include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/limits.h"
@@ -116,6 +117,8 @@ Result<int> serve(const ServeGiven& given) {
   if (o.calibrate) {
     WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
   }
+  PrefixParts prefix;
+  WEIR_TRY(prepare_prefix(o, *model, log, prefix));
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
                         steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
@@ -141,7 +144,8 @@ Result<int> serve(const ServeGiven& given) {
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
       kernels::kv_types_name(request.kv_types),
-      o.prefix.enabled && !model->config().arch->encoder};
+      o.prefix.enabled,
+      o.prefix.events};
   ConfigKeeper keeper(given, settings, clock, log);
   o.server.admin.show_config = [&keeper] { return keeper.show(); };
   o.server.admin.reload = [&keeper] { return keeper.reload(); };
