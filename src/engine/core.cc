@@ -7,8 +7,17 @@
 
 namespace weir::engine {
 namespace {
+
 constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the last ten count
+
+bool is_older(const Sequence* a, const Sequence* b) { return a->seniority < b->seniority; }
+
+// When a request that has not started is given up.
+int64_t queue_end_ns(const ActiveRequest& r, const EngineLimits& limits) {
+  return r.submitted_ns + static_cast<int64_t>(limits.queue_timeout_ms * 1e6);
 }
+
+}  // namespace
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
            const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens,
@@ -21,7 +30,8 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       max_context_tokens_(max_context_tokens),
       embedding_(runner.embedding()),
       pool_(runner.pages()),
-      costs_(costs) {}
+      costs_(costs),
+      line_(limits.fairness, tenants_) {}
 
 bool Core::step() {
   take_in();
@@ -46,48 +56,115 @@ void Core::take_in() {
   Inbox::Contents contents = inbox_.take();
   for (auto& request : contents.requests) {
     ActiveRequest& r = *requests_.emplace_back(std::move(request));
-    const bool embeds = r.request.embeds();
-    r.unfinished_choices = embeds ? static_cast<int32_t>(r.request.texts.size()) : r.request.n;
+    const Request& q = r.request;
+    r.unfinished_choices = q.embeds() ? static_cast<int32_t>(q.texts.size()) : q.n;
     for (int32_t i = 0; i < r.unfinished_choices; ++i) {
       Sequence& s = *sequences_.emplace_back(std::make_unique<Sequence>(r, i, tokenizer_));
-      if (embeds)
+      r.choices.push_back(&s);
+      s.seniority = next_seniority_++;
+      s.tenant = tenants_.enter(q.tenant.name, q.tenant.weight, q.tenant.max_running);
+      if (q.embeds())
         s.pooler.emplace(*embedding_.pooling, static_cast<size_t>(embedding_.dim),
                          static_cast<int32_t>(s.prompt_tokens));
+      settle(s);
     }
+    if (q.deadline_ns != 0) due_ns_.emplace(q.deadline_ns, r.id);
+    if (limits_.queue_timeout_ms > 0) due_ns_.emplace(queue_end_ns(r, limits_), r.id);
   }
   for (const Order& order : contents.orders) obey(order);
 }
 
+ActiveRequest* Core::find(RequestId id) {
+  const auto at = std::lower_bound(requests_.begin(), requests_.end(), id,
+                                   [](const auto& r, RequestId want) { return r->id < want; });
+  return at != requests_.end() && (*at)->id == id ? at->get() : nullptr;
+}
+
 void Core::obey(const Order& order) {
-  for (const auto& r : requests_) {
-    if (r->id != order.id) continue;
-    if (order.kind == Order::Kind::kCancel) {
-      end_request(*r, FinishReason::kCancelled, nullptr);
-    } else {
-      r->paused = order.kind == Order::Kind::kPause;
-    }
+  ActiveRequest* r = find(order.id);
+  if (r == nullptr) return;
+  if (order.kind == Order::Kind::kCancel) {
+    end_request(*r, FinishReason::kCancelled, nullptr);
+    return;
   }
+  r->paused = order.kind == Order::Kind::kPause;
+  for (Sequence* s : r->choices) settle(*s);
 }
 
 void Core::drop_expired() {
   const int64_t now = clock_.now_ns();
-  for (const auto& r : requests_) {
-    if (r->request.deadline_ns == 0 || now < r->request.deadline_ns || r->unfinished_choices == 0)
-      continue;
-    const Error late =
-        make_error(ErrorCode::kServerOverloaded, "the request's deadline passed {}",
-                   r->started_ns == 0 ? "while it was queued" : "while it was generated");
-    end_request(*r, FinishReason::kError, &late);
+  while (!due_ns_.empty() && due_ns_.begin()->first <= now) {
+    ActiveRequest* r = find(due_ns_.begin()->second);
+    due_ns_.erase(due_ns_.begin());
+    if (r == nullptr || r->unfinished_choices == 0) continue;
+    const bool queued = r->started_ns == 0;
+    const int64_t deadline = r->request.deadline_ns;
+    if (deadline != 0 && now >= deadline) {
+      Error late = make_error(ErrorCode::kServerOverloaded, "the request's deadline passed {}",
+                              queued ? "while it was queued" : "while it was generated");
+      late.bound = "deadline";
+      end_request(*r, FinishReason::kError, &late);
+    } else if (queued) {
+      Error late = make_error(ErrorCode::kServerOverloaded,
+                              "the request waited {:.1f} s for its first step, the most that is "
+                              "allowed (queue_timeout_s); try again when there is less to do",
+                              limits_.queue_timeout_ms * 1e-3);
+      late.bound = "queue_timeout_s";
+      late.retry_after_s = 1;
+      end_request(*r, FinishReason::kError, &late);
+    }
   }
 }
 
-StepPlan Core::make_plan() const {
+Waiter Core::waiter_of(Sequence& s) const {
+  const Request& q = s.request->request;
+  return {q.priority,      s.seniority, q.service_class,
+          s.tenant,        &s,          static_cast<int64_t>(s.tokens.size()) - s.computed,
+          !s.pages.empty()};
+}
+
+// Puts the sequence in line or takes it out, as its state wants it.
+void Core::settle(Sequence& s) {
+  const bool waits = !s.finished && !s.request->paused && !s.decodes();
+  if (waits) {
+    line_.add(waiter_of(s));
+  } else if (s.in_line) {
+    line_.remove(waiter_of(s));
+  }
+  s.in_line = waits;
+}
+
+SequenceView Core::view_of(const Sequence& s) const {
+  SequenceView v;
+  v.tokens = static_cast<int32_t>(s.tokens.size());
+  v.computed = s.computed;
+  v.pages = static_cast<int32_t>(s.pages.size());
+  v.paused = s.request->paused || s.finished;
+  v.whole = embedding_.encoder;
+  v.service_class = s.request->request.service_class;
+  v.seniority = s.seniority;
+  const bool batch = v.service_class == ServiceClass::kBatch;
+  v.standing.rank = batch == line_.batch_first() ? 0 : 1;
+  if (limits_.fairness == Fairness::kVtc) v.standing.counter = s.tenant->counter;
+  v.standing.priority = s.request->request.priority;
+  return v;
+}
+
+StepPlan Core::make_plan() {
   std::vector<SequenceView> views;
-  views.reserve(sequences_.size());
-  for (const auto& s : sequences_) {
-    views.push_back({static_cast<int32_t>(s->tokens.size()), s->computed,
-                     static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished,
-                     embedding_.encoder, s->request->request.service_class});
+  lineup_.clear();
+  const auto put = [&](Sequence& s) {
+    lineup_.push_back(&s);
+    views.push_back(view_of(s));
+  };
+  line_.first(static_cast<size_t>(limits_.max_running), heads_);
+  for (Sequence* s : running_) {
+    if (!s->in_line) put(*s);
+  }
+  for (const Waiter& w : heads_) put(*w.sequence);
+  // Prompts that have started and are far back in line still hold pages.
+  for (Sequence* s : running_) {
+    if (s->in_line && std::find(lineup_.begin(), lineup_.end(), s) == lineup_.end()) put(*s);
   }
   StepBudget budget;
   budget.step_tokens = limits_.step_tokens;
@@ -101,26 +178,52 @@ StepPlan Core::make_plan() const {
   return plan_step(views, budget);
 }
 
+// Its pages are free from now on.
+void Core::drop_pages(Sequence& s) {
+  if (s.pages.empty()) return;
+  pool_.release_all(s.pages);
+  std::erase(running_, &s);
+  --s.tenant->running;
+}
+
+// Tokens computed for the first time: what preemption made necessary again is not the tenant's.
+void Core::charge(Sequence& s, bool decode) {
+  const int32_t fresh = s.computed - s.charged;
+  if (fresh <= 0) return;
+  s.charged = s.computed;
+  if (decode) return;  // its token was charged as output
+  TenantTable::charge(*s.tenant, fresh, 0);
+  line_.served(s.request->request.service_class, fresh);
+}
+
 // Preempts, then gives every chunk its pages. All or nothing; the plan counted, so it cannot fail
 // but by a bug.
 bool Core::reserve(const StepPlan& plan) {
   for (const size_t i : plan.preempted) {
-    pool_.release_all(sequences_[i]->pages);
-    sequences_[i]->computed = 0;
-    if (sequences_[i]->pooler.has_value()) sequences_[i]->pooler->restart();
+    Sequence& s = *lineup_[i];
+    drop_pages(s);
+    s.computed = 0;
+    if (s.pooler.has_value()) s.pooler->restart();
+    settle(s);
     ++counters_.preemptions;
   }
   for (size_t done = 0; done < plan.chunks.size(); ++done) {
     const PlannedChunk& c = plan.chunks[done];
-    if (pool_.allocate(c.new_pages, sequences_[c.sequence]->pages)) continue;
+    if (pool_.allocate(c.new_pages, lineup_[c.sequence]->pages)) continue;
     for (size_t undo = 0; undo < done; ++undo) {
-      std::vector<kv::PageId>& pages = sequences_[plan.chunks[undo].sequence]->pages;
+      std::vector<kv::PageId>& pages = lineup_[plan.chunks[undo].sequence]->pages;
       for (int32_t i = 0; i < plan.chunks[undo].new_pages; ++i) {
         pool_.release(pages.back());
         pages.pop_back();
       }
     }
     return false;
+  }
+  for (const PlannedChunk& c : plan.chunks) {
+    Sequence* s = lineup_[c.sequence];
+    if (std::cmp_greater(s->pages.size(), c.new_pages)) continue;  // ran before
+    running_.insert(std::upper_bound(running_.begin(), running_.end(), s, is_older), s);
+    ++s->tenant->running;
   }
   return true;
 }
@@ -130,7 +233,7 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   size_t rows = 0;
   size_t hidden_rows = 0;
   for (const PlannedChunk& c : chunks) {
-    const Sequence& s = *sequences_[c.sequence];
+    const Sequence& s = *lineup_[c.sequence];
     model::Chunk chunk;
     chunk.tokens = std::span<const int32_t>(s.tokens).subspan(static_cast<size_t>(s.computed),
                                                               static_cast<size_t>(c.tokens));
@@ -153,7 +256,7 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
 void Core::execute(const StepPlan& plan) {
   const int64_t now = clock_.now_ns();
   for (const PlannedChunk& c : plan.chunks) {
-    ActiveRequest& r = *sequences_[c.sequence]->request;
+    ActiveRequest& r = *lineup_[c.sequence]->request;
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
     inbox_.left_queue(r.request.prompt_tokens());
@@ -173,11 +276,11 @@ void Core::execute_one_by_one(const StepPlan& plan, const Error& first) {
   for (const PlannedChunk& chunk : plan.chunks) {
     const std::span<const PlannedChunk> one(&chunk, 1);
     if (plan.chunks.size() == 1) {
-      fail(*sequences_[chunk.sequence], first);
+      fail(*lineup_[chunk.sequence], first);
     } else if (const Status status = run_chunks(one); status.ok()) {
       commit(one);
     } else {
-      fail(*sequences_[chunk.sequence], status.error());
+      fail(*lineup_[chunk.sequence], status.error());
     }
   }
 }
@@ -188,22 +291,28 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
   size_t row = 0;
   size_t hidden_row = 0;
   for (const PlannedChunk& c : chunks) {
-    Sequence& s = *sequences_[c.sequence];
+    Sequence& s = *lineup_[c.sequence];
     if (s.pooler.has_value()) {
       const auto rows = static_cast<size_t>(s.pooler->wanted_rows(s.computed, c.tokens));
       s.pooler->add(s.computed,
                     std::span<const float>(hidden_).subspan(hidden_row * dim, rows * dim));
       hidden_row += rows;
     }
+    const bool decode = s.generated() > 0 && s.decodes();
     s.computed += c.tokens;
+    charge(s, decode);
     if (s.generated() == 0 || c.tokens > 1)
       counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
-    if (!c.samples) continue;
+    if (!c.samples) {
+      settle(s);
+      continue;
+    }
     if (s.pooler.has_value()) {
       take_embedding(s);
     } else {
       take_token(s, std::span<float>(logits_).subspan(row++ * vocab, vocab));
     }
+    settle(s);
   }
 }
 
@@ -243,6 +352,7 @@ void Core::accept(Sequence& s, TokenInfo token) {
   r.last_token_ns = now;
   ++r.completion_tokens;
   ++counters_.generated_tokens;
+  TenantTable::charge(*s.tenant, 0, 1);
   const int32_t id = token.id;
   s.tokens.push_back(id);
   const bool ends =
@@ -272,6 +382,7 @@ Event& Core::event_for(Sequence& s) {
   for (Event& e : s.request->events) {
     if (e.choice == s.choice) return e;
   }
+  if (s.request->events.empty()) touched_.push_back(s.request);
   Event& e = s.request->events.emplace_back();
   e.choice = s.choice;
   return e;
@@ -285,7 +396,9 @@ void Core::finish(Sequence& s, FinishReason reason) {
   e.text += s.detokenizer.flush();
   e.finish = reason;
   s.finished = true;
-  pool_.release_all(s.pages);
+  any_finished_ = true;
+  drop_pages(s);
+  settle(s);
   --s.request->unfinished_choices;
 }
 
@@ -295,16 +408,15 @@ void Core::fail(Sequence& s, Error error) {
 }
 
 void Core::end_request(ActiveRequest& r, FinishReason reason, const Error* error) {
-  for (const auto& s : sequences_) {
-    if (s->request != &r || s->finished) continue;
+  for (Sequence* s : r.choices) {
+    if (s->finished) continue;
     if (error != nullptr) event_for(*s).error = *error;
     finish(*s, reason);
   }
 }
 
 void Core::deliver() {
-  for (const auto& r : requests_) {
-    if (r->events.empty()) continue;
+  for (ActiveRequest* r : touched_) {
     Delivery d;
     d.id = r->id;
     d.events = r->events;
@@ -319,17 +431,32 @@ void Core::deliver() {
     if (r->sink != nullptr) r->sink->on_delivery(d);
     r->events.clear();
   }
+  touched_.clear();
 }
 
 void Core::remove_finished() {
-  std::erase_if(sequences_, [](const auto& s) { return s->finished; });
+  if (!std::exchange(any_finished_, false)) return;
+  std::erase_if(sequences_, [this](const auto& s) {
+    if (!s->finished) return false;
+    std::erase(s->request->choices, s.get());
+    tenants_.leave(s->tenant);
+    return true;
+  });
   std::erase_if(requests_, [this](const auto& r) {
     if (r->unfinished_choices > 0) return false;
+    forget_due(*r);
     if (r->started_ns == 0) inbox_.left_queue(r->request.prompt_tokens());
     ++counters_.finished_requests;
     inbox_.request_finished();
     return true;
   });
+}
+
+void Core::forget_due(const ActiveRequest& r) {
+  for (const int64_t due_ns : {r.request.deadline_ns, queue_end_ns(r, limits_)}) {
+    auto [at, end] = due_ns_.equal_range(due_ns);
+    while (at != end) at = at->second == r.id ? due_ns_.erase(at) : std::next(at);
+  }
 }
 
 void Core::cancel_all() {
@@ -342,10 +469,9 @@ void Core::cancel_all() {
 StepWork Core::work_of(const StepPlan& plan) const {
   StepWork work;
   for (const PlannedChunk& c : plan.chunks) {
-    const Sequence& s = *sequences_[c.sequence];
-    const auto known = static_cast<int64_t>(s.tokens.size());
-    if (known - s.computed == 1) {
-      work.add_decode(known);
+    const Sequence& s = *lineup_[c.sequence];
+    if (s.decodes()) {
+      work.add_decode(static_cast<int64_t>(s.tokens.size()), c.tokens);
     } else {
       work.add_prefill(s.computed, c.tokens);
     }
@@ -367,8 +493,8 @@ void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work) {
 
 void Core::fill(EngineStats& stats) const {
   stats = counters_;
-  for (const auto& s : sequences_)
-    ++(s->pages.empty() ? stats.waiting_sequences : stats.running_sequences);
+  stats.running_sequences = static_cast<int32_t>(running_.size());
+  stats.waiting_sequences = static_cast<int32_t>(sequences_.size() - running_.size());
   stats.total_pages = pool_.total_pages();
   stats.free_pages = pool_.free_pages();
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
 #include "kv/page_pool.h"
@@ -13,6 +14,8 @@
 #include "text/detokenizer.h"
 
 namespace weir::engine {
+
+struct Sequence;
 
 struct ActiveRequest {
   RequestId id = 0;
@@ -25,7 +28,8 @@ struct ActiveRequest {
   int32_t completion_tokens = 0;
   int32_t unfinished_choices = 0;
   bool paused = false;
-  std::vector<Event> events;  // of the running step
+  std::vector<Event> events;       // of the running step
+  std::vector<Sequence*> choices;  // unfinished or of the running step
 };
 
 struct Sequence {
@@ -37,6 +41,10 @@ struct Sequence {
         detokenizer(tokenizer, {.skip_special = true, .continues_text = true}),
         stops(r.request.stop) {}
 
+  // Holds pages and lacks only its newest token.
+  bool decodes() const {
+    return !pages.empty() && static_cast<int32_t>(tokens.size()) - computed == 1;
+  }
   int32_t generated() const { return static_cast<int32_t>(tokens.size() - prompt_tokens); }
 
   ActiveRequest* request;  // owned by the engine, outlives its sequences
@@ -46,6 +54,10 @@ struct Sequence {
   int32_t computed = 0;  // tokens with keys and values in pages
   std::vector<kv::PageId> pages;
   bool finished = false;
+  uint64_t seniority = 0;         // lower is older; unique
+  TenantState* tenant = nullptr;  // of Core's table
+  bool in_line = false;           // waits for prompt tokens to be computed
+  int32_t charged = 0;            // tokens that the tenant was charged for
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;
   std::optional<model::Pooler> pooler;  // of a text to embed
