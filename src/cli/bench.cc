@@ -259,6 +259,7 @@ void add_bench(CLI::App& root, Selected& selected) {
   bench->require_subcommand(1);
   add_engine(*bench, selected);
   add_machine(*bench, selected);
+  add_bench_load(*bench, selected);
 }
 
 }  // namespace weir::cli

@@ -11,10 +11,13 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/key_flags.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
+#include "cli/serve_options.h"
 #include "engine/calibration.h"
 #include "engine/engine.h"
+#include "os/file.h"
 #include "os/signals.h"
 #include "server/server.h"
 #include "telemetry/log.h"
@@ -26,23 +29,6 @@ namespace {
 // Steps of an encoder when nobody says otherwise, if its window is that long.
 constexpr int32_t kEncoderStepTokens = 2048;
 
-struct Options {
-  std::string model;
-  std::string load_type;
-  std::string name;
-  std::string log_level = "info";
-  server::ServerConfig server;
-  engine::EngineLimits limits;
-  int threads = 0;
-  bool has_step_tokens = false;
-  int64_t kv_tokens = 0;
-  KvTypeFlags kv;
-  std::string pooling;
-  int32_t drain_timeout_s = 30;
-  bool calibrate = true;
-  engine::Slo slo;  // of both classes, where they have none of their own
-};
-
 // Accepts as many descriptors as this process may have: every connection takes one, and the usual
 // soft limit of 1,024 lies below max_connections.
 void raise_descriptor_limit() {
@@ -52,7 +38,8 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void print_ready(const Options& o, uint16_t port, bool encoder) {
+// What stands on stdout when the server is up; scripts wait for the line "weir: ready".
+void print_ready(const ServeOptions& o, uint16_t port, bool encoder) {
   const std::string host =
       o.server.host.find(':') == std::string::npos ? o.server.host : "[" + o.server.host + "]";
   fmt::print("weir: ready http://{}:{} model={}\n", host, port, o.server.model_name);
@@ -68,7 +55,7 @@ void print_ready(const Options& o, uint16_t port, bool encoder) {
 }
 
 // Whether all that was in flight got its answer, in time and before a second signal.
-Result<bool> drained(const Options& o, os::Signals& signals, server::Server& server) {
+Result<bool> drained(const ServeOptions& o, os::Signals& signals, server::Server& server) {
   constexpr std::chrono::milliseconds kSlice{100};  // how late a second signal is seen
   std::chrono::milliseconds left = std::chrono::seconds(o.drain_timeout_s);
   while (true) {
@@ -80,7 +67,7 @@ Result<bool> drained(const Options& o, os::Signals& signals, server::Server& ser
 }
 
 // Waits for SIGTERM or SIGINT, then lets what is in flight finish; a second signal ends that.
-Result<int> wait_and_drain(const Options& o, os::Signals& signals, engine::Engine& engine,
+Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::Engine& engine,
                            server::Server& server, telemetry::Logger& log) {
   WEIR_ASSIGN(const std::optional<int> signal, signals.wait(-1));
   log.info("signal", {{"number", signal.value_or(0)}});
@@ -93,7 +80,47 @@ Result<int> wait_and_drain(const Options& o, os::Signals& signals, engine::Engin
   return kExitOk;
 }
 
-Result<int> serve(Options o) {
+// The admin token out of its file, without the line's end.
+Status read_admin_token(ServeOptions& o) {
+  if (o.admin_token_file.empty()) return {};
+  WEIR_ASSIGN(std::string text, os::read_file(o.admin_token_file, 4096));
+  text.resize(std::min(text.size(), text.find_first_of("\r\n")));
+  if (text.empty())
+    return make_error(ErrorCode::kUsage, "{} holds no token in its first line", o.admin_token_file);
+  o.server.admin.token = std::move(text);
+  return {};
+}
+
+// What holds for both classes fills in what one has not of its own.
+void apply_slo(const engine::Slo& both, engine::Slo& own) {
+  if (own.itl_ms == 0) own.itl_ms = both.itl_ms;
+  if (own.ttft_ms == 0) own.ttft_ms = both.ttft_ms;
+}
+
+// The options as the settings say, with what they point to.
+Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
+                                  const config::Settings& settings) {
+  ServeOptions o = table.make(settings);
+  if (o.model.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "there is no model: give MODEL, or model: in the file of --config");
+  }
+  WEIR_TRY(read_admin_token(o));
+  if (o.fairness != "vtc" && o.fairness != "fifo") {
+    return make_error(ErrorCode::kUsage, "fairness (--fairness) is \"{}\"; it is vtc or fifo",
+                      o.fairness);
+  }
+  o.limits.fairness = o.fairness == "vtc" ? engine::Fairness::kVtc : engine::Fairness::kFifo;
+  o.limits.queue_timeout_ms = o.queue_timeout_s * 1e3;
+  apply_slo(o.slo, o.limits.interactive);
+  apply_slo(o.slo, o.limits.batch);
+  return o;
+}
+
+Result<int> serve(const ServeGiven& given) {
+  WEIR_ASSIGN(const config::Settings settings,
+              resolve_settings(given.table.keys(), given.flags, given.config_file));
+  WEIR_ASSIGN(ServeOptions o, make_options(given.table, settings));
   WEIR_ASSIGN(const telemetry::LogLevel level, telemetry::parse_log_level(o.log_level));
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT}));
@@ -102,7 +129,10 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
-  o.server.seed = (uint64_t{entropy()} << 32) | entropy();
+  const auto draw = [&entropy] { return (uint64_t{entropy()} << 32) | entropy(); };
+  o.server.seed = draw();
+  o.prefix.hash_key = {draw(), draw()};
+  o.prefix.enabled = !o.no_prefix_cache;
   telemetry::LogOptions log_options;
   log_options.level = level;
   telemetry::Logger log(log_options);
@@ -111,7 +141,7 @@ Result<int> serve(Options o) {
   request.load_type = o.load_type;
   request.threads = o.threads;
   request.step_tokens = o.limits.step_tokens;
-  if (!o.has_step_tokens) request.encoder_step_tokens = kEncoderStepTokens;
+  if (!settings.is_set("limits.step_tokens")) request.encoder_step_tokens = kEncoderStepTokens;
   request.kv_tokens = o.kv_tokens;
   request.generates = false;
   if (!o.pooling.empty()) {
@@ -123,10 +153,11 @@ Result<int> serve(Options o) {
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
   engine::Calibration steps;
-  if (o.calibrate) {
+  if (!o.no_calibrate) {
     WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
   }
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, steps.model);
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
+                        steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
@@ -149,7 +180,8 @@ Result<int> serve(Options o) {
       chat,
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
-      kernels::kv_types_name(request.kv_types)};
+      kernels::kv_types_name(request.kv_types),
+      o.prefix.enabled && !model->config().arch->encoder};
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
     if (server.error().code == ErrorCode::kUsage) return server.error();
@@ -157,117 +189,24 @@ Result<int> serve(Options o) {
     fmt::print(stderr, "weir: {}\n", server.error().message);
     return kExitUnavailable;
   }
+  if ((*server)->admin_port() != 0)
+    fmt::print("weir: admin http://{}:{}\n", o.server.admin.host, (*server)->admin_port());
   print_ready(o, (*server)->port(), model->config().arch->encoder);
   return wait_and_drain(o, signals, engine, **server, log);
-}
-
-void add_slo_options(CLI::App* c, Options& o) {
-  engine::EngineLimits& l = o.limits;
-  const auto add = [c](const char* flag, double& to, const char* text) {
-    c->add_option(flag, to, text)->check(CLI::Range(0.1, 1e7));
-  };
-  add("--slo-itl-ms", o.slo.itl_ms,
-      "time between two tokens that prompts of others may not stretch beyond (default: 1.6 times "
-      "what the decoding requests take alone)");
-  add("--slo-ttft-ms", o.slo.ttft_ms, "time to first token (default: none)");
-  add("--slo-interactive-itl-ms", l.interactive.itl_ms, "for requests that are not batch");
-  add("--slo-interactive-ttft-ms", l.interactive.ttft_ms, "for requests that are not batch");
-  add("--slo-batch-itl-ms", l.batch.itl_ms, "for batch requests");
-  add("--slo-batch-ttft-ms", l.batch.ttft_ms, "for batch requests");
-  c->add_flag("!--no-calibrate", o.calibrate,
-              "do not time steps before serving; learn what they cost as they come");
-}
-
-// What holds for both classes fills in what one has not of its own.
-void apply_slo(const engine::Slo& both, engine::Slo& own) {
-  if (own.itl_ms == 0) own.itl_ms = both.itl_ms;
-  if (own.ttft_ms == 0) own.ttft_ms = both.ttft_ms;
-}
-
-void add_engine_options(CLI::App* c, Options& o) {
-  engine::EngineLimits& l = o.limits;
-  c->add_option("--threads", o.threads, "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
-  c->add_option("--ctx", l.max_context_tokens,
-                "longest prompt and output of a request (default, and at most: the model's window)")
-      ->check(CLI::Range(32, 1 << 27));
-  c->add_option(
-       "--kv-tokens", o.kv_tokens,
-       "tokens of KV cache over all requests (default: one window, within a quarter of the "
-       "free memory)")
-      ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
-  add_kv_type_options(c, o.kv);
-  add_pooling_option(c, o.pooling);
-  c->add_option("--step-tokens", l.step_tokens,
-                "tokens of one engine step (default for an encoder: its window, up to 2048)")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
-  c->add_option("--prefill-chunk", l.prefill_chunk_tokens, "tokens of one prompt in a step")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
-  add_slo_options(c, o);
-  c->add_option("--max-running", l.max_running, "requests computed at once")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  c->add_option("--max-queued-requests", l.max_queued_requests,
-                "requests that may wait; beyond: 503 with Retry-After")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  c->add_option("--max-queued-tokens", l.max_queued_tokens, "prompt tokens that may wait")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
-      ->capture_default_str();
-  c->add_option("--max-input-tokens", l.max_input_tokens, "longest prompt")
-      ->check(CLI::Range(1, 1 << 27));
-  c->add_option("--max-output-tokens", l.max_output_tokens, "longest output")
-      ->check(CLI::Range(1, 1 << 27));
 }
 
 }  // namespace
 
 void add_serve(CLI::App& root, Selected& selected) {
-  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
-                                         // this call
+  auto given = std::make_shared<ServeGiven>();  // shared: the parser's callbacks and the action
+                                                // outlive this call
   CLI::App* c = add_command(root, "serve", "An OpenAI-compatible server",
                             "  weir serve smollm2-135m-instruct\n"
                             "  weir serve model.gguf --host 127.0.0.1 --port 8080 --threads 2\n"
-                            "  weir serve model.gguf --host 0.0.0.0 --api-key \"$KEY\"\n");
-  o->server.http.body_bytes = 8 << 20;  // a window of a million tokens has about 4 MB
-  add_model_argument(c, o->model);
-  add_load_type(c, o->load_type);
-  c->add_option("--host", o->server.host, "address to listen on")->capture_default_str();
-  c->add_option("--port", o->server.port, "port, 0 takes a free one")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
-  c->add_option("--name", o->name,
-                "name of the model towards clients (default: from the file's name)");
-  c->add_option("--api-key", o->server.api_keys,
-                "a key that clients must send; may be given several times");
-  c->add_flag("--allow-remote-without-keys", o->server.allow_remote_without_keys,
-              "listen beyond loopback without keys");
-  c->add_option("--allowed-host", o->server.allowed_hosts,
-                "a name accepted in the Host header (default: all)");
-  c->add_option("--cors-origin", o->server.cors_origins, "an origin that browsers may call from");
-  c->add_option("--max-connections", o->server.http.max_connections,
-                "open connections; beyond: 503")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  c->add_option("--max-body-bytes", o->server.http.body_bytes, "largest request body; beyond: 413")
-      ->check(CLI::Range(1024, 1 << 30))
-      ->capture_default_str();
-  c->add_flag("--strict", o->server.api.strict, "unknown request parameters are errors");
-  c->add_option("--drain-timeout", o->drain_timeout_s,
-                "seconds that requests in flight get after SIGTERM")
-      ->check(CLI::Range(0, 86400))
-      ->capture_default_str();
-  c->add_option("--log-level", o->log_level, "debug, info, warn, error or off")
-      ->capture_default_str();
-  add_engine_options(c, *o);
-  c->callback([o, c, &selected] {
-    apply_slo(o->slo, o->limits.interactive);
-    apply_slo(o->slo, o->limits.batch);
-    o->has_step_tokens = c->get_option("--step-tokens")->count() > 0;
-    selected.action = [o] { return serve(*o); };
-  });
+                            "  weir serve model.gguf --host 0.0.0.0 --keys-file keys.yaml\n"
+                            "  weir serve --config weir.yaml\n");
+  add_serve_flags(c, *given);
+  c->callback([given, &selected] { selected.action = [given] { return serve(*given); }; });
 }
 
 }  // namespace weir::cli

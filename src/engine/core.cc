@@ -10,8 +10,6 @@ namespace {
 
 constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the last ten count
 
-bool is_older(const Sequence* a, const Sequence* b) { return a->seniority < b->seniority; }
-
 // When a request that has not started is given up.
 int64_t queue_end_ns(const ActiveRequest& r, const EngineLimits& limits) {
   return r.submitted_ns + static_cast<int64_t>(limits.queue_timeout_ms * 1e6);
@@ -20,8 +18,8 @@ int64_t queue_end_ns(const ActiveRequest& r, const EngineLimits& limits) {
 }  // namespace
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-           const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens,
-           const CostModel& costs)
+           const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
+           int32_t max_context_tokens, const CostModel& costs)
     : runner_(runner),
       tokenizer_(tokenizer),
       clock_(clock),
@@ -30,15 +28,21 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       max_context_tokens_(max_context_tokens),
       embedding_(runner.embedding()),
       pool_(runner.pages()),
+      prefix_(runner, pool_, clock, prefix),
       costs_(costs),
-      line_(limits.fairness, tenants_) {}
+      line_(limits.fairness, tenants_) {
+  report();  // the first request is judged too
+}
 
 bool Core::step() {
   take_in();
   drop_expired();
-  const StepPlan plan = make_plan();
+  StepPlan plan = make_plan();
+  while (plan.chunks.empty() && yield_youngest()) plan = make_plan();
+  reserve(plan);
+  note_full(plan);
   const bool worked = !plan.chunks.empty();
-  if (worked && reserve(plan)) {
+  if (worked) {
     const StepWork work = work_of(plan);
     const int64_t start_ns = clock_.now_ns();
     int32_t tokens = 0;
@@ -46,9 +50,12 @@ bool Core::step() {
     counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
     execute(plan);
     measure(start_ns, tokens, work);
+    load_.decodes = work;
+    load_.decodes.prefill_tokens = load_.decodes.prefill_kv_pairs = 0;
   }
   deliver();
   remove_finished();
+  report();
   return worked;
 }
 
@@ -63,10 +70,13 @@ void Core::take_in() {
       r.choices.push_back(&s);
       s.seniority = next_seniority_++;
       s.tenant = tenants_.enter(q.tenant.name, q.tenant.weight, q.tenant.max_running);
+      prefix_.admit(s);
       if (q.embeds())
         s.pooler.emplace(*embedding_.pooling, static_cast<size_t>(embedding_.dim),
                          static_cast<int32_t>(s.prompt_tokens));
+      s.backlog_tokens = i == 0 || q.embeds() ? static_cast<int64_t>(s.prompt_tokens) : 0;
       settle(s);
+      report_of(s);
     }
     if (q.deadline_ns != 0) due_ns_.emplace(q.deadline_ns, r.id);
     if (limits_.queue_timeout_ms > 0) due_ns_.emplace(queue_end_ns(r, limits_), r.id);
@@ -81,6 +91,7 @@ ActiveRequest* Core::find(RequestId id) {
 }
 
 void Core::obey(const Order& order) {
+  if (order.kind == Order::Kind::kFlushCache) return prefix_.flush();
   ActiveRequest* r = find(order.id);
   if (r == nullptr) return;
   if (order.kind == Order::Kind::kCancel) {
@@ -116,118 +127,6 @@ void Core::drop_expired() {
   }
 }
 
-Waiter Core::waiter_of(Sequence& s) const {
-  const Request& q = s.request->request;
-  return {q.priority,      s.seniority, q.service_class,
-          s.tenant,        &s,          static_cast<int64_t>(s.tokens.size()) - s.computed,
-          !s.pages.empty()};
-}
-
-// Puts the sequence in line or takes it out, as its state wants it.
-void Core::settle(Sequence& s) {
-  const bool waits = !s.finished && !s.request->paused && !s.decodes();
-  if (waits) {
-    line_.add(waiter_of(s));
-  } else if (s.in_line) {
-    line_.remove(waiter_of(s));
-  }
-  s.in_line = waits;
-}
-
-SequenceView Core::view_of(const Sequence& s) const {
-  SequenceView v;
-  v.tokens = static_cast<int32_t>(s.tokens.size());
-  v.computed = s.computed;
-  v.pages = static_cast<int32_t>(s.pages.size());
-  v.paused = s.request->paused || s.finished;
-  v.whole = embedding_.encoder;
-  v.service_class = s.request->request.service_class;
-  v.seniority = s.seniority;
-  const bool batch = v.service_class == ServiceClass::kBatch;
-  v.standing.rank = batch == line_.batch_first() ? 0 : 1;
-  if (limits_.fairness == Fairness::kVtc) v.standing.counter = s.tenant->counter;
-  v.standing.priority = s.request->request.priority;
-  return v;
-}
-
-StepPlan Core::make_plan() {
-  std::vector<SequenceView> views;
-  lineup_.clear();
-  const auto put = [&](Sequence& s) {
-    lineup_.push_back(&s);
-    views.push_back(view_of(s));
-  };
-  line_.first(static_cast<size_t>(limits_.max_running), heads_);
-  for (Sequence* s : running_) {
-    if (!s->in_line) put(*s);
-  }
-  for (const Waiter& w : heads_) put(*w.sequence);
-  // Prompts that have started and are far back in line still hold pages.
-  for (Sequence* s : running_) {
-    if (s->in_line && std::find(lineup_.begin(), lineup_.end(), s) == lineup_.end()) put(*s);
-  }
-  StepBudget budget;
-  budget.step_tokens = limits_.step_tokens;
-  budget.prefill_chunk_tokens = limits_.prefill_chunk_tokens;
-  budget.max_running = limits_.max_running;
-  budget.page_tokens = runner_.page_tokens();
-  budget.free_pages = pool_.free_pages();
-  budget.costs = costs_.costs();
-  budget.interactive_itl_ms = limits_.interactive.itl_ms;
-  budget.batch_itl_ms = limits_.batch.itl_ms;
-  return plan_step(views, budget);
-}
-
-// Its pages are free from now on.
-void Core::drop_pages(Sequence& s) {
-  if (s.pages.empty()) return;
-  pool_.release_all(s.pages);
-  std::erase(running_, &s);
-  --s.tenant->running;
-}
-
-// Tokens computed for the first time: what preemption made necessary again is not the tenant's.
-void Core::charge(Sequence& s, bool decode) {
-  const int32_t fresh = s.computed - s.charged;
-  if (fresh <= 0) return;
-  s.charged = s.computed;
-  if (decode) return;  // its token was charged as output
-  TenantTable::charge(*s.tenant, fresh, 0);
-  line_.served(s.request->request.service_class, fresh);
-}
-
-// Preempts, then gives every chunk its pages. All or nothing; the plan counted, so it cannot fail
-// but by a bug.
-bool Core::reserve(const StepPlan& plan) {
-  for (const size_t i : plan.preempted) {
-    Sequence& s = *lineup_[i];
-    drop_pages(s);
-    s.computed = 0;
-    if (s.pooler.has_value()) s.pooler->restart();
-    settle(s);
-    ++counters_.preemptions;
-  }
-  for (size_t done = 0; done < plan.chunks.size(); ++done) {
-    const PlannedChunk& c = plan.chunks[done];
-    if (pool_.allocate(c.new_pages, lineup_[c.sequence]->pages)) continue;
-    for (size_t undo = 0; undo < done; ++undo) {
-      std::vector<kv::PageId>& pages = lineup_[plan.chunks[undo].sequence]->pages;
-      for (int32_t i = 0; i < plan.chunks[undo].new_pages; ++i) {
-        pool_.release(pages.back());
-        pages.pop_back();
-      }
-    }
-    return false;
-  }
-  for (const PlannedChunk& c : plan.chunks) {
-    Sequence* s = lineup_[c.sequence];
-    if (std::cmp_greater(s->pages.size(), c.new_pages)) continue;  // ran before
-    running_.insert(std::upper_bound(running_.begin(), running_.end(), s, is_older), s);
-    ++s->tenant->running;
-  }
-  return true;
-}
-
 Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   batch_.clear();
   size_t rows = 0;
@@ -259,7 +158,7 @@ void Core::execute(const StepPlan& plan) {
     ActiveRequest& r = *lineup_[c.sequence]->request;
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
-    inbox_.left_queue(r.request.prompt_tokens());
+    left_queue(r);
   }
   ++counters_.steps;
   if (const Status status = run_chunks(plan.chunks); status.ok()) {
@@ -303,6 +202,7 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
     charge(s, decode);
     if (s.generated() == 0 || c.tokens > 1)
       counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
+    prefix_.committed(s);
     if (!c.samples) {
       settle(s);
       continue;
@@ -348,7 +248,11 @@ void Core::accept(Sequence& s, TokenInfo token) {
   ActiveRequest& r = *s.request;
   const Request& q = r.request;
   const int64_t now = std::max<int64_t>(clock_.now_ns(), 1);
-  if (r.first_token_ns == 0) r.first_token_ns = now;
+  if (r.first_token_ns == 0) {
+    r.first_token_ns = now;
+    report_.first_tokens.push_back(
+        {r.raw_prediction_ms, static_cast<double>(now - r.submitted_ns) * 1e-6});
+  }
   r.last_token_ns = now;
   ++r.completion_tokens;
   ++counters_.generated_tokens;
@@ -397,7 +301,9 @@ void Core::finish(Sequence& s, FinishReason reason) {
   e.finish = reason;
   s.finished = true;
   any_finished_ = true;
-  drop_pages(s);
+  settle_backlog(s);
+  note_residence(s);
+  drop_pages(s, reason != FinishReason::kError);
   settle(s);
   --s.request->unfinished_choices;
 }
@@ -421,12 +327,14 @@ void Core::deliver() {
     d.id = r->id;
     d.events = r->events;
     d.done = r->unfinished_choices == 0;
-    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens};
+    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens,
+               r->cached_tokens};
     const auto ms = [](int64_t from, int64_t to) {
       return from == 0 || to == 0 ? 0.0 : static_cast<double>(to - from) * 1e-6;
     };
     d.timings.queue_ms = ms(r->submitted_ns, r->started_ns);
     d.timings.prefill_ms = ms(r->started_ns, r->first_token_ns);
+    d.timings.predicted_ttft_ms = r->predicted_ttft_ms;
     d.timings.decode_ms = ms(r->first_token_ns, r->last_token_ns);
     if (r->sink != nullptr) r->sink->on_delivery(d);
     r->events.clear();
@@ -436,6 +344,9 @@ void Core::deliver() {
 
 void Core::remove_finished() {
   if (!std::exchange(any_finished_, false)) return;
+  for (const auto& r : requests_) {
+    if (r->unfinished_choices == 0 && r->started_ns == 0) left_queue(*r);
+  }
   std::erase_if(sequences_, [this](const auto& s) {
     if (!s->finished) return false;
     std::erase(s->request->choices, s.get());
@@ -445,9 +356,8 @@ void Core::remove_finished() {
   std::erase_if(requests_, [this](const auto& r) {
     if (r->unfinished_choices > 0) return false;
     forget_due(*r);
-    if (r->started_ns == 0) inbox_.left_queue(r->request.prompt_tokens());
     ++counters_.finished_requests;
-    inbox_.request_finished();
+    ++report_.finished_requests;
     return true;
   });
 }
@@ -464,6 +374,7 @@ void Core::cancel_all() {
   for (const auto& r : requests_) end_request(*r, FinishReason::kCancelled, nullptr);
   deliver();
   remove_finished();
+  report();
 }
 
 StepWork Core::work_of(const StepPlan& plan) const {
@@ -488,7 +399,6 @@ void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work) {
   const double rate = tokens / seconds;
   double& smoothed = counters_.tokens_per_s;
   smoothed = smoothed == 0 ? rate : smoothed + kSpeedSmoothing * (rate - smoothed);
-  inbox_.set_tokens_per_s(smoothed);
 }
 
 void Core::fill(EngineStats& stats) const {
@@ -496,10 +406,12 @@ void Core::fill(EngineStats& stats) const {
   stats.running_sequences = static_cast<int32_t>(running_.size());
   stats.waiting_sequences = static_cast<int32_t>(sequences_.size() - running_.size());
   stats.total_pages = pool_.total_pages();
-  stats.free_pages = pool_.free_pages();
+  stats.free_pages = pool_.available_pages();
+  prefix_.fill(stats);
 }
 
 Status Core::check() const {
+  WEIR_TRY(prefix_.tree().check());
   return check_state(pool_, sequences_, requests_, limits_, runner_.page_tokens(),
                      max_context_tokens_);
 }

@@ -11,6 +11,7 @@
 #include "engine/cost_model.h"
 #include "engine/engine.h"
 #include "engine/inbox.h"
+#include "engine/prefix_cache.h"
 #include "engine/runner.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -24,8 +25,8 @@ namespace weir::engine {
 class Core {
  public:
   Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-       const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens,
-       const CostModel& costs);
+       const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
+       int32_t max_context_tokens, const CostModel& costs);
 
   // Takes in what came, runs one step, delivers. False: nothing could be done.
   bool step();
@@ -40,13 +41,23 @@ class Core {
   void obey(const Order& order);
   void drop_expired();
   ActiveRequest* find(RequestId id);
+  StepBudget make_budget() const;
   StepPlan make_plan();
   SequenceView view_of(const Sequence& s) const;
   Waiter waiter_of(Sequence& s) const;
   void settle(Sequence& s);
-  void drop_pages(Sequence& s);
   void charge(Sequence& s, bool decode);
-  bool reserve(const StepPlan& plan);
+  StepReport::OfTenant& report_of(const Sequence& s);
+  void left_queue(const ActiveRequest& r);
+  void settle_backlog(Sequence& s);
+  void note_residence(const Sequence& s);
+  void note_full(const StepPlan& plan);
+  void report();
+  int32_t shared_pages(const Sequence& s) const;
+  void drop_pages(Sequence& s, bool keep);
+  void preempt(Sequence& s);
+  bool yield_youngest();
+  void reserve(StepPlan& plan);
   void execute(const StepPlan& plan);
   void execute_one_by_one(const StepPlan& plan, const Error& first);
   Status run_chunks(std::span<const PlannedChunk> chunks);
@@ -72,6 +83,7 @@ class Core {
   const int32_t max_context_tokens_;
   const EmbeddingTraits embedding_;
   kv::PagePool pool_;
+  PrefixCache prefix_;
   Sampler sampler_;
   CostModel costs_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;  // by id
@@ -85,6 +97,8 @@ class Core {
   std::vector<ActiveRequest*> touched_;       // those with events
   std::multimap<int64_t, RequestId> due_ns_;  // deadlines and queue time-outs
   bool any_finished_ = false;
+  StepReport report_;  // of the running step
+  EngineLoad load_;
   std::vector<model::Chunk> batch_;
   std::vector<float> logits_;
   std::vector<float> hidden_;

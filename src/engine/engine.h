@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/result.h"
 #include "engine/cost_model.h"
 #include "engine/fairness.h"
@@ -47,6 +48,12 @@ struct EngineLimits {
   Slo batch = {};
 };
 
+// Reuse of keys and values between requests that begin alike; engine/prefix_cache.h.
+struct PrefixOptions {
+  bool enabled = true;
+  HashKey hash_key;  // from outside randomness; the same key names the same pages
+};
+
 // A snapshot of what the engine holds; see Engine::stats.
 struct EngineStats {
   int32_t queued_requests = 0;
@@ -54,7 +61,12 @@ struct EngineStats {
   int32_t running_sequences = 0;
   int32_t waiting_sequences = 0;  // admitted or preempted, without pages
   int32_t total_pages = 0;
-  int32_t free_pages = 0;
+  int32_t free_pages = 0;              // what a request can get: empty ones and those below
+  int32_t evictable_pages = 0;         // of these: of the prefix tree, used by nobody
+  int32_t prefix_pages = 0;            // of the prefix tree
+  uint64_t prefix_evictions = 0;       // pages that left the tree for lack of room
+  uint64_t prefix_queries_tokens = 0;  // prompt tokens looked up, once per choice
+  uint64_t prefix_hits_tokens = 0;     // of those, found
   uint64_t steps = 0;
   uint64_t prompt_tokens = 0;  // computed, recomputation after preemption included
   uint64_t generated_tokens = 0;
@@ -80,7 +92,7 @@ class Engine {
   // The first three are borrowed and outlive the engine. Nothing runs until start() or step().
   // costs: as engine/calibration.h fits them; without, the first steps are taken to cost nothing.
   Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-         const EngineLimits& limits, const CostModel& costs = {});
+         const EngineLimits& limits, const PrefixOptions& prefix = {}, const CostModel& costs = {});
   ~Engine();  // stops; requests in flight end as cancelled
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -103,6 +115,9 @@ class Engine {
   // Any thread. A paused request keeps its pages but is not advanced: its reader is too slow.
   void pause(RequestId id);
   void resume(RequestId id);
+  // Any thread. Nothing computed before the engine takes this in, before its next step, is found by
+  // a request after it. What runs goes on.
+  void flush_cache();
 
   // Any thread.
   EngineStats stats() const;

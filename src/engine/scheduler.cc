@@ -15,6 +15,7 @@ class Planner {
         free_(budget.free_pages),
         tokens_left_(budget.step_tokens),
         planned_(sequences.size(), 0),
+        taken_(sequences.size(), 0),
         preempted_(sequences.size(), false) {
     for (const SequenceView& s : sequences) running_ += s.pages > 0 ? 1 : 0;
   }
@@ -60,9 +61,9 @@ class Planner {
 
   // Of `count` prompt tokens from `computed` on, those that the step's time allows; the first
   // prompt of a step always gets one.
-  int32_t in_time(const SequenceView& s, int32_t count) {
+  int32_t in_time(const SequenceView& s, int32_t computed, int32_t count) {
     if (s.whole || is_decode(s)) return count;
-    const int64_t fits = budget_.costs.prefill_tokens_within(prefill_ms_left_, s.computed);
+    const int64_t fits = budget_.costs.prefill_tokens_within(prefill_ms_left_, computed);
     count = static_cast<int32_t>(std::min<int64_t>(count, std::max<int64_t>(fits, first_ ? 1 : 0)));
     return count;
   }
@@ -71,27 +72,37 @@ class Planner {
     const SequenceView& s = sequences_[i];
     if (s.paused || preempted_[i] || tokens_left_ == 0) return;
     const bool starts = s.pages == 0;
-    if (starts && running_ >= places_for(s)) return;
-    const int32_t missing = s.tokens - s.computed;
+    if (starts && (running_ >= places_for(s) || s.held)) return;
+    const int32_t computed = starts ? s.cached : s.computed;
+    const int32_t pages = starts ? s.cached / budget_.page_tokens : s.pages;
+    const int32_t missing = s.tokens - computed;
     if (s.whole && missing > tokens_left_) return;
     const int32_t count =
-        s.whole ? missing
-                : in_time(s, std::min({missing, tokens_left_, budget_.prefill_chunk_tokens}));
+        s.whole
+            ? missing
+            : in_time(s, computed, std::min({missing, tokens_left_, budget_.prefill_chunk_tokens}));
     if (count == 0) return;
-    const int32_t need = pages_for(s.computed + count) - s.pages;
+    const int32_t need = pages_for(computed + count) - pages;
+    const int32_t found = starts ? s.cached_idle : 0;  // free pages that sharing takes
     // A sequence starts only when all that it has to compute can get pages, or it would be
     // preempted half way.
-    const int32_t wanted = starts ? pages_for(s.tokens) : need;
-    if (!make_room(i, wanted, starts)) return;
-    free_ -= need;
+    const int32_t wanted = starts ? pages_for(s.tokens) - pages + found : need;
+    // What preemption frees may be what this one shares and keeps from being free.
+    const int32_t most = starts && s.cached > 0
+                             ? pages_for(s.tokens) + (s.cached % budget_.page_tokens > 0 ? 1 : 0)
+                             : wanted;
+    if (free_ < wanted && !make_room(i, most, starts)) return;
+    free_ -= need + found;
+    taken_[i] = need + found;
     tokens_left_ -= count;
     planned_[i] = count;
     if (!is_decode(s)) {
-      prefill_ms_left_ -= budget_.costs.prefill_ms(s.computed, count);
+      prefill_ms_left_ -= budget_.costs.prefill_ms(computed, count);
       first_ = false;
     }
     running_ += starts ? 1 : 0;
-    chunks_.push_back({i, count, need, s.computed + count == s.tokens});
+    chunks_.push_back(
+        {i, count, need, computed + count == s.tokens, starts, starts ? s.cached : 0});
   }
 
   int32_t places_for(const SequenceView& s) const {
@@ -133,17 +144,16 @@ class Planner {
     return true;
   }
 
-  // Pages it has, and those this plan has given it.
+  // Pages that it alone has, and those this plan has given it.
   int32_t held_by(size_t v) const {
-    int32_t pages = sequences_[v].pages;
-    if (planned_[v] > 0) pages = pages_for(sequences_[v].computed + planned_[v]);
-    return pages;
+    return sequences_[v].pages - sequences_[v].shared_pages + taken_[v];
   }
 
   void preempt(size_t v) {
     free_ += held_by(v);
     tokens_left_ += planned_[v];
     planned_[v] = 0;
+    taken_[v] = 0;
     preempted_[v] = true;
     --running_;
   }
@@ -156,6 +166,7 @@ class Planner {
   double prefill_ms_left_ = std::numeric_limits<double>::infinity();
   bool first_ = true;             // no prompt has tokens of this step yet
   std::vector<int32_t> planned_;  // tokens given to each sequence
+  std::vector<int32_t> taken_;    // free pages that went to each
   std::vector<bool> preempted_;
   std::vector<PlannedChunk> chunks_;
 };

@@ -38,6 +38,12 @@ struct SequenceView {
   ServiceClass service_class = ServiceClass::kInteractive;
   uint64_t seniority = 0;  // lower is older; unique
   Standing standing = {};
+  // Of a sequence without pages: tokens that it finds computed when it starts, whose full pages it
+  // shares, and how many of the pages that it needs for this count as free until then.
+  int32_t cached = 0;
+  int32_t cached_idle = 0;
+  bool held = false;         // must not start: waits for a prefix that another computes
+  int32_t shared_pages = 0;  // of `pages`: others have them too, so preempting it frees them not
 };
 
 struct StepBudget {
@@ -45,8 +51,8 @@ struct StepBudget {
   int32_t prefill_chunk_tokens = 512;  // of one sequence in a step
   int32_t max_running = 64;            // sequences that hold pages
   int32_t page_tokens = 32;
-  int32_t free_pages = 0;
-  StepCosts costs;  // not known(): the times below do not count
+  int32_t free_pages = 0;  // and those of the prefix tree that nobody uses
+  StepCosts costs;         // not known(): the times below do not count
   // What a step may take while sequences of that class decode, so that they do not wait for
   // prompts longer than their ITL target. 0: interactive sequences get kDefaultItlRatio times
   // what the step's decodes take alone, batch sequences wait for a full step.
@@ -72,9 +78,11 @@ double prefill_allowance_ms(const StepBudget& budget, const StepWork& decodes, b
 
 struct PlannedChunk {
   size_t sequence = 0;    // index into the views
-  int32_t tokens = 0;     // from `computed` on
+  int32_t tokens = 0;     // from `computed` on, or from `cached`
   int32_t new_pages = 0;  // to allocate first
   bool samples = false;   // covers the last known token: wants logits
+  bool starts = false;    // the sequence has no pages yet
+  int32_t cached = 0;     // it starts behind this many tokens, which it finds
 };
 
 struct StepPlan {

@@ -6,10 +6,12 @@
 #include <optional>
 #include <vector>
 
+#include "base/hash.h"
 #include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
 #include "kv/page_pool.h"
+#include "kv/prefix_tree.h"
 #include "model/pooling.h"
 #include "text/detokenizer.h"
 
@@ -26,8 +28,11 @@ struct ActiveRequest {
   int64_t first_token_ns = 0;  // 0: none yet
   int64_t last_token_ns = 0;
   int32_t completion_tokens = 0;
+  int32_t cached_tokens = 0;  // of the prompt, found when it started
   int32_t unfinished_choices = 0;
   bool paused = false;
+  double raw_prediction_ms = 0;  // of the first token; before and after correction
+  double predicted_ttft_ms = 0;
   std::vector<Event> events;       // of the running step
   std::vector<Sequence*> choices;  // unfinished or of the running step
 };
@@ -53,11 +58,18 @@ struct Sequence {
   size_t prompt_tokens;
   int32_t computed = 0;  // tokens with keys and values in pages
   std::vector<kv::PageId> pages;
+  // engine/prefix_cache.h
+  Hash128 prefix_root;
+  kv::PrefixCursor prefix;    // how far `pages` are in the prefix tree
+  kv::PageId copy_from = -1;  // while it starts: the page whose beginning it takes
+  bool looked_up = false;     // counted among those that asked the tree
   bool finished = false;
   uint64_t seniority = 0;         // lower is older; unique
   TenantState* tenant = nullptr;  // of Core's table
   bool in_line = false;           // waits for prompt tokens to be computed
-  int32_t charged = 0;            // tokens that the tenant was charged for
+  int32_t charged = 0;            // tokens that the tenant was charged for, or that were found
+  int64_t backlog_tokens = 0;     // that admission still counts
+  int64_t started_ns = 0;         // when it got its place; 0: never
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;
   std::optional<model::Pooler> pooler;  // of a text to embed

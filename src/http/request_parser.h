@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "http/message.h"
+#include "http/syntax.h"
 
 namespace weir::http {
 
@@ -96,10 +97,5 @@ class RequestParser {
   Error error_;
   std::string_view limit_;
 };
-
-// What an HTTP token may hold (RFC 9110 section 5.6.2).
-bool is_token(std::string_view text);
-// What a field value may hold: HTAB, 0x20–0x7E, 0x80–0xFF.
-bool is_field_value(std::string_view text);
 
 }  // namespace weir::http

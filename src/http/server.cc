@@ -12,6 +12,7 @@
 
 #include "base/thread_annotations.h"
 #include "http/connection.h"
+#include "http/tcp_transport.h"
 
 namespace weir::http {
 namespace {
@@ -25,40 +26,6 @@ using boost::system::error_code;
 constexpr size_t kMaxRejected = 128;
 // How long accepting rests when the process has no file descriptor left.
 constexpr std::chrono::milliseconds kAcceptBackoff{50};
-
-class TcpTransport final : public Transport {
- public:
-  explicit TcpTransport(tcp::socket socket) : socket_(std::move(socket)) {}
-  void read_some(std::span<char> buffer, Completion done) override {
-    socket_.async_read_some(
-        asio::buffer(buffer.data(), buffer.size()),
-        [done = std::move(done)](const error_code& error, size_t bytes) { done(error, bytes); });
-  }
-  void write_some(std::string_view data, Completion done) override {
-    socket_.async_write_some(
-        asio::buffer(data.data(), data.size()),
-        [done = std::move(done)](const error_code& error, size_t bytes) { done(error, bytes); });
-  }
-  void shutdown_send() override {
-    error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  }
-  void close() override {
-    error_code ignored;
-    socket_.close(ignored);
-  }
-  std::string remote() const override {
-    error_code error;
-    const auto endpoint = socket_.remote_endpoint(error);
-    if (error) return "unknown";
-    const std::string address = endpoint.address().to_string(error);
-    return endpoint.address().is_v6() ? fmt::format("[{}]:{}", address, endpoint.port())
-                                      : fmt::format("{}:{}", address, endpoint.port());
-  }
-
- private:
-  tcp::socket socket_;
-};
 
 bool out_of_descriptors(const error_code& error) {
   return error == asio::error::no_descriptors ||
@@ -291,7 +258,7 @@ void Server::post(std::function<void()> fn) {
   if (!impl_->stopped) asio::post(impl_->io, std::move(fn));
 }
 
-void Server::post_after(std::chrono::milliseconds delay, std::function<void()> fn) {
+void Server::post_after(std::chrono::nanoseconds delay, std::function<void()> fn) {
   post([impl = impl_.get(), delay, fn = std::move(fn)]() mutable {
     auto timer = std::make_unique<asio::steady_timer>(impl->io, delay);
     auto& waiting = *timer;

@@ -116,7 +116,7 @@ class Server {
 
   // Runs fn on the I/O thread soon, or after a delay; dropped when the server stops first.
   void post(std::function<void()> fn);
-  void post_after(std::chrono::milliseconds delay, std::function<void()> fn);
+  void post_after(std::chrono::nanoseconds delay, std::function<void()> fn);
 
  private:
   struct Impl;

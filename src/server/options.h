@@ -23,6 +23,8 @@ struct ServerConfig {
   uint16_t port = 8080;  // 0: any free one
   std::string model_name;
   std::vector<std::string> api_keys;       // empty: none asked for
+  std::string keys_file;                   // of tenants and their keys; empty: none
+  bool metrics_require_key = false;        // /metrics asks for a key with that right
   bool allow_remote_without_keys = false;  // otherwise binding beyond loopback needs api_keys
   std::vector<std::string> allowed_hosts;  // of the Host header; empty: all on loopback
   std::vector<std::string> cors_origins;

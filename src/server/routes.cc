@@ -13,6 +13,7 @@
 #include "server/replies.h"
 #include "text/chat_segments.h"
 #include "text/truncate.h"
+#include "text/utf8.h"
 
 namespace weir::server {
 namespace {
@@ -32,8 +33,8 @@ Status check_json(const http::Request& request) {
   if (http::iequals(media.substr(0, media.find_last_not_of(' ') + 1), "application/json"))
     return {};
   return make_error(ErrorCode::kUnsupportedMediaType,
-                    "the content type is \"{}\"; send the header Content-Type: application/json",
-                    media);
+                    "the content type is {}; send the header Content-Type: application/json",
+                    text::json_quote(media.substr(0, 80)));
 }
 
 // Nanoseconds of the engine clock, 0 without the header.
@@ -148,7 +149,7 @@ Status Routes::check_model(const std::string& name) const {
   if (name.empty() || name == config_.model_name) return {};
   return param_error(ErrorCode::kModelNotFound, "model",
                      "the model {} does not exist here; this server has {}",
-                     text::json_quote(std::string_view(name).substr(0, 100)), config_.model_name);
+                     text::json_quote(text::cut_utf8(name, 100)), config_.model_name);
 }
 
 // Before anything is rendered or tokenized: the engine would refuse it as well.

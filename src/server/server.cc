@@ -28,6 +28,15 @@ class StepMetrics final : public engine::StepObserver {
     metrics_.batch_sequences.observe(now.last_step_sequences);
     metrics_.preemptions.add(static_cast<double>(now.preemptions - preemptions_));
     metrics_.failed_steps.add(static_cast<double>(now.failed_steps - failed_steps_));
+    metrics_.prefix_queries_tokens.add(
+        static_cast<double>(now.prefix_queries_tokens - prefix_queries_tokens_));
+    metrics_.prefix_hits_tokens.add(
+        static_cast<double>(now.prefix_hits_tokens - prefix_hits_tokens_));
+    metrics_.prefix_evictions.add(static_cast<double>(now.prefix_evictions - prefix_evictions_));
+    metrics_.prefix_pages.set(now.prefix_pages);
+    prefix_queries_tokens_ = now.prefix_queries_tokens;
+    prefix_hits_tokens_ = now.prefix_hits_tokens;
+    prefix_evictions_ = now.prefix_evictions;
     preemptions_ = now.preemptions;
     failed_steps_ = now.failed_steps;
   }
@@ -35,6 +44,9 @@ class StepMetrics final : public engine::StepObserver {
  private:
   telemetry::EngineMetrics& metrics_;
   uint64_t preemptions_ = 0;
+  uint64_t prefix_queries_tokens_ = 0;
+  uint64_t prefix_hits_tokens_ = 0;
+  uint64_t prefix_evictions_ = 0;
   uint64_t failed_steps_ = 0;
 };
 
@@ -62,7 +74,7 @@ class Server::Impl {
     const engine::EngineStats stats = model.engine.stats();
     engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
                                       static_cast<uint64_t>(stats.total_pages), model.kv_type,
-                                      false});
+                                      model.prefix_caching});
     add_admin_routes();
   }
 

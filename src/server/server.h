@@ -24,6 +24,7 @@ struct ServedModel {
   int32_t kv_page_tokens = 0;
   uint64_t kv_bytes_per_page = 0;
   std::string kv_type = "f16";  // as /metrics names it
+  bool prefix_caching = false;  // whether the engine reuses prefixes
 };
 
 class Server {

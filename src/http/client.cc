@@ -1,0 +1,313 @@
+#include "http/client.h"
+
+#include <atomic>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <deque>
+#include <future>
+#include <map>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "http/client_connection.h"
+#include "os/thread.h"
+
+namespace weir::http {
+
+namespace asio = boost::asio;
+using std::chrono::steady_clock;
+
+std::string_view failure_kind_name(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kConnect:
+      return "connect";
+    case FailureKind::kTimeout:
+      return "timeout";
+    case FailureKind::kClosed:
+      return "closed";
+    case FailureKind::kProtocol:
+      return "protocol";
+    case FailureKind::kLimit:
+      return "limit";
+    case FailureKind::kTooMany:
+      return "too_many";
+    case FailureKind::kCancelled:
+      return "cancelled";
+    case FailureKind::kStopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+namespace {
+
+// The connections to one host and port. Removed when it has neither connections nor requests.
+struct Host {
+  std::vector<std::shared_ptr<ClientConnection>> idle;  // the last used at the back
+  std::deque<std::shared_ptr<ClientJob>> waiting;       // ended ones are skipped
+  size_t waiting_live = 0;
+  size_t open = 0;
+};
+
+}  // namespace
+
+struct Client::Impl final : ClientConnection::Owner {
+  explicit Impl(ClientOptions o) : options(std::move(o)) {}
+
+  const ClientOptions options;
+  asio::io_context io{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(io);
+  std::atomic<RequestId> next_id = 1;
+  std::atomic<size_t> open = 0;  // connections, for any thread to read
+  std::thread thread;
+
+  // I/O thread.
+  std::map<std::string, Host> hosts;
+  std::unordered_map<RequestId, std::shared_ptr<ClientJob>> jobs;
+  std::unordered_map<ClientConnection*, std::shared_ptr<ClientConnection>> connections;
+  bool stopping = false;
+
+  void submit(std::shared_ptr<ClientJob> job);
+  void assign(const std::string& key, Host& host, std::shared_ptr<ClientJob> job);
+  void open_connection(const std::string& key, Host& host, std::shared_ptr<ClientJob> job);
+  void wait(Host& host, const std::shared_ptr<ClientJob>& job);
+  void serve_waiting(const std::string& key);
+  void end(const std::shared_ptr<ClientJob>& job, const Failure* failure);
+  void forget(ClientConnection& connection);
+  void cancel(RequestId id);
+  void stop();
+
+  void on_done(ClientConnection& connection, std::shared_ptr<ClientJob> job,
+               bool reusable) override;
+  void on_failed(ClientConnection& connection, std::shared_ptr<ClientJob> job, Failure failure,
+                 bool stale) override;
+};
+
+void Client::Impl::submit(std::shared_ptr<ClientJob> job) {
+  if (stopping) {
+    const Failure failure{FailureKind::kStopped, "the client is stopping", false};
+    return job->handler->on_end(&failure);
+  }
+  jobs.emplace(job->id, job);
+  const std::string key = job->request.url.authority();
+  assign(key, hosts[key], std::move(job));
+}
+
+void Client::Impl::assign(const std::string& key, Host& host, std::shared_ptr<ClientJob> job) {
+  if (!host.idle.empty()) {
+    const auto connection = std::move(host.idle.back());
+    host.idle.pop_back();
+    return connection->take(std::move(job));
+  }
+  if (host.open >= options.max_connections_per_host) return wait(host, job);
+  open_connection(key, host, std::move(job));
+}
+
+void Client::Impl::open_connection(const std::string& key, Host& host,
+                                   std::shared_ptr<ClientJob> job) {
+  auto connection = std::make_shared<ClientConnection>(*this, options, io, key);
+  connections.emplace(connection.get(), connection);
+  ++host.open;
+  ++open;
+  connection->connect(std::move(job));
+}
+
+void Client::Impl::wait(Host& host, const std::shared_ptr<ClientJob>& job) {
+  if (host.waiting_live >= options.max_waiting_per_host) {
+    const Failure failure{
+        FailureKind::kTooMany,
+        fmt::format("{} requests wait for one of the {} connections (max_waiting_per_host)",
+                    host.waiting_live, host.open),
+        false};
+    // Not from within send(): a handler that sends again would recurse.
+    return asio::post(io, [this, job, failure] {
+      if (!job->ended) end(job, &failure);
+    });
+  }
+  ++host.waiting_live;
+  host.waiting.push_back(job);
+  if (job->deadline == steady_clock::time_point::max()) return;
+  job->wait_timer = std::make_unique<asio::steady_timer>(io, job->deadline);
+  job->wait_timer->async_wait([this, id = job->id](const boost::system::error_code& error) {
+    const auto found = jobs.find(id);
+    if (error || found == jobs.end() || !found->second->wait_timer) return;
+    const auto late = found->second;
+    --hosts[late->request.url.authority()].waiting_live;
+    const Failure failure{FailureKind::kTimeout, "no connection came free within the total timeout",
+                          false};
+    end(late, &failure);
+  });
+}
+
+// Hands connections, or the right to open one, to those that wait.
+void Client::Impl::serve_waiting(const std::string& key) {
+  const auto found = hosts.find(key);
+  if (found == hosts.end()) return;
+  Host& host = found->second;
+  while (!host.waiting.empty() &&
+         (!host.idle.empty() || host.open < options.max_connections_per_host)) {
+    auto job = std::move(host.waiting.front());
+    host.waiting.pop_front();
+    if (job->ended) continue;
+    --host.waiting_live;
+    job->wait_timer.reset();
+    assign(key, host, std::move(job));
+  }
+  if (host.open == 0 && host.waiting.empty()) hosts.erase(found);
+}
+
+void Client::Impl::end(const std::shared_ptr<ClientJob>& job, const Failure* failure) {
+  job->ended = true;
+  job->wait_timer.reset();
+  jobs.erase(job->id);
+  job->handler->on_end(failure);
+  job->handler.reset();
+}
+
+void Client::Impl::forget(ClientConnection& connection) {
+  const auto found = hosts.find(connection.key());
+  if (found != hosts.end()) {
+    --found->second.open;
+    std::erase_if(found->second.idle, [&](const auto& c) { return c.get() == &connection; });
+  }
+  --open;
+  connections.erase(&connection);
+}
+
+void Client::Impl::on_done(ClientConnection& connection, std::shared_ptr<ClientJob> job,
+                           bool reusable) {
+  const std::string key = connection.key();
+  if (reusable) {
+    hosts[key].idle.push_back(connection.shared_from_this());
+  } else {
+    forget(connection);
+  }
+  serve_waiting(key);
+  end(job, nullptr);
+}
+
+void Client::Impl::on_failed(ClientConnection& connection, std::shared_ptr<ClientJob> job,
+                             Failure failure, bool stale) {
+  const std::string key = connection.key();
+  forget(connection);
+  if (job && stale && job->request.replay_stale && !job->replayed && !stopping) {
+    job->replayed = true;
+    return open_connection(key, hosts[key], std::move(job));  // others may be as stale
+  }
+  if (!stopping) serve_waiting(key);
+  if (job) end(job, &failure);
+}
+
+void Client::Impl::cancel(RequestId id) {
+  const auto found = jobs.find(id);
+  if (found == jobs.end()) return;
+  const auto job = found->second;
+  if (const auto connection = job->connection.lock()) {
+    return connection->fail(FailureKind::kCancelled, "cancelled");
+  }
+  const auto host = hosts.find(job->request.url.authority());
+  if (host != hosts.end()) --host->second.waiting_live;
+  const Failure failure{FailureKind::kCancelled, "cancelled", false};
+  end(job, &failure);
+}
+
+void Client::Impl::stop() {
+  stopping = true;
+  const auto all = connections;
+  for (const auto& [key, connection] : all) connection->fail(FailureKind::kStopped, "stopped");
+  const auto left = jobs;
+  const Failure failure{FailureKind::kStopped, "the client is stopping", false};
+  for (const auto& [id, job] : left) end(job, &failure);
+  io.stop();
+}
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<Client>> Client::start(ClientOptions options) {
+  try {
+    auto impl = std::make_unique<Impl>(std::move(options));
+    impl->thread = std::thread([raw = impl.get()] {
+      os::set_thread_name(raw->options.thread_name);
+      raw->io.run();
+    });
+    return std::unique_ptr<Client>(new Client(std::move(impl)));
+  } catch (const std::exception& e) {
+    return make_error(ErrorCode::kIo, "cannot start the HTTP client: {}", e.what());
+  }
+}
+
+Client::~Client() {
+  asio::post(impl_->io, [impl = impl_.get()] { impl->stop(); });
+  impl_->thread.join();
+}
+
+Client::RequestId Client::send(ClientRequest request, std::unique_ptr<ResponseHandler> handler) {
+  auto job = std::make_shared<ClientJob>();
+  job->id = impl_->next_id++;
+  const auto total = request.timeouts.total;
+  job->deadline = total.count() > 0 ? steady_clock::now() + total : steady_clock::time_point::max();
+  job->request = std::move(request);
+  job->handler = std::move(handler);
+  const RequestId id = job->id;
+  asio::dispatch(impl_->io, [impl = impl_.get(), job = std::move(job)]() mutable {
+    impl->submit(std::move(job));
+  });
+  return id;
+}
+
+void Client::cancel(RequestId id) {
+  asio::post(impl_->io, [impl = impl_.get(), id] { impl->cancel(id); });
+}
+
+void Client::resume(RequestId id) {
+  asio::post(impl_->io, [impl = impl_.get(), id] {
+    const auto found = impl->jobs.find(id);
+    if (found == impl->jobs.end()) return;
+    if (const auto connection = found->second->connection.lock()) connection->resume();
+  });
+}
+
+void Client::post(std::function<void()> fn) { asio::post(impl_->io, std::move(fn)); }
+
+void Client::post_at(steady_clock::time_point when, std::function<void()> fn) {
+  asio::dispatch(impl_->io, [impl = impl_.get(), when, fn = std::move(fn)]() mutable {
+    auto timer = std::make_unique<asio::steady_timer>(impl->io, when);
+    auto& waiting = *timer;
+    waiting.async_wait(
+        [timer = std::move(timer), fn = std::move(fn)](const boost::system::error_code& error) {
+          if (!error) fn();
+        });
+  });
+}
+
+size_t Client::connections() const { return impl_->open; }
+
+Result<Response> fetch(Client& client, ClientRequest request) {
+  class Collect final : public ResponseHandler {
+   public:
+    explicit Collect(std::promise<Result<Response>>& done) : done_(done) {}
+    void on_head(const Response& head) override { response_ = head; }
+    bool on_body(std::string_view piece) override {
+      response_.body += piece;
+      return true;
+    }
+    void on_end(const Failure* failure) override {
+      if (failure == nullptr) return done_.set_value(std::move(response_));
+      done_.set_value(make_error(ErrorCode::kIo, "{}", failure->message));
+    }
+
+   private:
+    std::promise<Result<Response>>& done_;
+    Response response_;
+  };
+  std::promise<Result<Response>> done;
+  auto answer = done.get_future();
+  client.send(std::move(request), std::make_unique<Collect>(done));
+  return answer.get();
+}
+
+}  // namespace weir::http
