@@ -1,6 +1,5 @@
 // weir serve: the OpenAI-compatible server.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -18,6 +17,7 @@
 #include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/file.h"
+#include "os/limits.h"
 #include "os/signals.h"
 #include "server/server.h"
 #include "telemetry/log.h"
@@ -28,15 +28,6 @@ namespace {
 
 // Steps of an encoder when nobody says otherwise, if its window is that long.
 constexpr int32_t kEncoderStepTokens = 2048;
-
-// Accepts as many descriptors as this process may have: every connection takes one, and the usual
-// soft limit of 1,024 lies below max_connections.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 // What stands on stdout when the server is up; scripts wait for the line "weir: ready".
 void print_ready(const ServeOptions& o, uint16_t port, bool encoder) {
@@ -125,7 +116,7 @@ Result<int> serve(const ServeGiven& given) {
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT}));
   os::ignore_sigpipe();
-  raise_descriptor_limit();
+  os::raise_descriptor_limit();
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
