@@ -67,6 +67,7 @@ class Schedule {
     flush_at_ = rng_.below(4) == 0 ? static_cast<int>(rng_.below(80)) : -1;
     const int n = static_cast<int>(1 + rng_.below(10));
     for (int i = 0; i < n; ++i) plan_.push_back(make_planned(i));
+    if (rng_.below(2) == 0) speculate();
   }
 
   void run(const text::Tokenizer& tokenizer) {
@@ -93,9 +94,30 @@ class Schedule {
     totals().evictions += left.prefix_evictions;
     EXPECT_EQ(engine.stats().queued_tokens, 0);
     for (Planned& p : plan_) check_outcome(p, tokenizer);
+    accepted_drafts = engine.stats().accepted_draft_tokens;
+    rejected_drafts = engine.stats().draft_tokens - accepted_drafts;
   }
+  uint64_t accepted_drafts = 0;
+  uint64_t rejected_drafts = 0;
 
  private:
+  // Texts that repeat themselves, guesses of any depth, predictions good and bad.
+  void speculate() {
+    shape_.alphabet = static_cast<int32_t>(2 + rng_.below(20));
+    SpeculationLimits& l = limits_.speculation;
+    l.depth =
+        rng_.below(3) == 0 ? SpeculationLimits::kAuto : static_cast<int32_t>(1 + rng_.below(9));
+    if (rng_.below(4) == 0) l.max_index_tokens = static_cast<int32_t>(2 + rng_.below(40));
+    if (rng_.below(4) == 0) l.max_all_index_tokens = static_cast<int64_t>(rng_.below(200));
+    for (Planned& p : plan_) {
+      p.request.sampling.logprobs = 0;
+      const uint64_t predicted = rng_.below(3) == 0 ? rng_.below(60) : 0;
+      for (uint64_t i = 0; i < predicted; ++i)
+        p.request.prediction.push_back(
+            static_cast<int32_t>(rng_.below(static_cast<uint64_t>(shape_.alphabet))));
+    }
+  }
+
   Planned make_planned(int i) {
     Planned p;
     Request& q = p.request;
@@ -167,6 +189,7 @@ class Schedule {
       return;
     }
     FakeRunner::Shape roomy;
+    roomy.alphabet = shape_.alphabet;
     FakeRunner runner(roomy);
     Request q = p.request;
     q.deadline_ns = 0;
@@ -186,6 +209,7 @@ class Schedule {
         EXPECT_TRUE(p.cancel_at >= 0 || p.request.deadline_ns != 0);
       } else {
         EXPECT_EQ(got.tokens, want.tokens);
+        EXPECT_EQ(got.logprobs, want.logprobs);
         EXPECT_EQ(got.text, want.text);
         EXPECT_EQ(got.finish, want.finish);
       }
@@ -210,16 +234,25 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
   }
   const char* wanted = std::getenv("WEIR_SIM_SCHEDULES");
   const int schedules = wanted != nullptr ? std::atoi(wanted) : kSchedules;
+  uint64_t accepted = 0;
+  uint64_t rejected = 0;
   for (int i = 0; i < schedules; ++i) {
     SCOPED_TRACE("WEIR_SIM_SEED=" + std::to_string(i));
-    Schedule(static_cast<uint64_t>(i)).run(*tokenizer);
+    Schedule schedule(static_cast<uint64_t>(i));
+    schedule.run(*tokenizer);
     if (::testing::Test::HasFailure()) return;
+    accepted += schedule.accepted_drafts;
+    rejected += schedule.rejected_drafts;
   }
   std::printf("%d schedules, %llu prompt tokens found, %llu pages evicted\n", schedules,
               static_cast<unsigned long long>(totals().hits_tokens),
               static_cast<unsigned long long>(totals().evictions));
   EXPECT_GT(totals().hits_tokens, 0U);
   EXPECT_GT(totals().evictions, 0U);
+  EXPECT_GT(accepted, 0U);
+  EXPECT_GT(rejected, 0U);
+  std::printf("%d schedules, %llu drafts accepted, %llu rejected\n", schedules,
+              static_cast<unsigned long long>(accepted), static_cast<unsigned long long>(rejected));
 }
 
 }  // namespace
