@@ -104,6 +104,13 @@ void add_engine(Table& t) {
         {.unset = "kv.type", .help = "type of cached values"});
 }
 
+void add_speculation(Table& t) {
+  t.add(
+      "speculation.depth", "--speculate", WEIR_FIELD(speculate),
+      {.help = "tokens of a request guessed from its own text and verified in one step: off, auto "
+               "(as many as pay) or a number; the answer is the same"});
+}
+
 void add_slo(Table& t) {
   const auto add = [&t](const char* key, const char* flag, auto field, const char* unset,
                         const char* help) {
@@ -180,6 +187,7 @@ config::Table<ServeOptions> serve_table() {
   Table t;
   add_server(t);
   add_engine(t);
+  add_speculation(t);
   add_slo(t);
   add_limits(t);
   return t;

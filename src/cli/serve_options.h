@@ -26,7 +26,8 @@ struct ServeOptions {
   engine::PrefixOptions prefix;
   bool no_prefix_cache = false;
   bool no_calibrate = false;
-  engine::Slo slo;  // of both classes, where they have none of their own
+  std::string speculate = "auto";  // as parse_speculate takes it
+  engine::Slo slo;                 // of both classes, where they have none of their own
   std::string pooling;
   int32_t drain_timeout_s = 30;
   std::string admin_token_file;

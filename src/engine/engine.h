@@ -55,7 +55,7 @@ struct EngineLimits {
   int64_t max_text_tokens = 262'144;  // of all its texts
   Slo interactive = {};
   Slo batch = {};
-  SpeculationLimits speculation;
+  SpeculationLimits speculation = {};
 };
 
 // Reuse of keys and values between requests that begin alike; engine/prefix_cache.h.

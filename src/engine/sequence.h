@@ -26,7 +26,7 @@ struct ActiveRequest {
   int64_t first_token_ns = 0;  // 0: none yet
   int64_t last_token_ns = 0;
   int32_t completion_tokens = 0;
-  int32_t cached_tokens = 0;  // of the prompt, found when it started
+  int32_t cached_tokens = 0;    // of the prompt, found when it started
   int32_t accepted_drafts = 0;  // tokens, over all choices
   int32_t rejected_drafts = 0;
   int32_t unfinished_choices = 0;

@@ -6,8 +6,8 @@
 namespace weir::engine {
 namespace {
 constexpr double kGuessPerToken = 0.2;  // of a step of one token
-constexpr double kCommonRate = 0.05;    // of the deviation, in logarithms
-constexpr double kOwnRate = 0.1;
+constexpr double kCommonRate = 0.08;    // of the deviation, in logarithms
+constexpr double kOwnRate = 0.04;
 constexpr double kLargestDeviation = 0.7;  // a factor of 2
 }  // namespace
 

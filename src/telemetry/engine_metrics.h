@@ -31,6 +31,8 @@ struct EngineMetrics {
   Counter preemptions;              // vllm:num_preemptions_total
   Counter prompt_tokens;            // vllm:prompt_tokens_total
   Counter generation_tokens;        // vllm:generation_tokens_total
+  Counter draft_tokens;             // vllm:spec_decode_num_draft_tokens_total
+  Counter accepted_draft_tokens;    // vllm:spec_decode_num_accepted_tokens_total
   Histogram time_to_first_token_s;  // vllm:time_to_first_token_seconds
   Histogram inter_token_latency_s;  // vllm:inter_token_latency_seconds
   Histogram e2e_latency_s;          // vllm:e2e_request_latency_seconds
@@ -48,8 +50,9 @@ struct EngineMetrics {
   CounterFamily rejections;   // weir_rejections_total{bound}: which named bound refused a request
   CounterFamily cancelled;    // weir_requests_cancelled_total{reason}
   Counter failed_steps;       // weir_failed_steps_total
-  Gauge prefix_pages;         // weir_prefix_cache_pages: of the prefix tree, in use or not
-  Counter prefix_evictions;   // weir_prefix_cache_evicted_pages_total
+  Counter rejected_draft_tokens;  // weir_speculation_rejected_tokens_total
+  Gauge prefix_pages;             // weir_prefix_cache_pages: of the prefix tree, in use or not
+  Counter prefix_evictions;       // weir_prefix_cache_evicted_pages_total
 
  private:
   Registry* registry_;
