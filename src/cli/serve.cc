@@ -97,6 +97,7 @@ Result<int> serve(const ServeGiven& given) {
   telemetry::LogOptions log_options;
   log_options.level = level;
   telemetry::Logger log(log_options);
+  WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
   LoadRequest request;
   request.model = o.model;
   request.load_type = o.load_type;

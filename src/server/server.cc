@@ -34,6 +34,9 @@ class StepMetrics final : public engine::StepObserver {
     metrics_.batch_sequences.observe(now.last_step_sequences);
     metrics_.preemptions.add(static_cast<double>(now.preemptions - preemptions_));
     metrics_.failed_steps.add(static_cast<double>(now.failed_steps - failed_steps_));
+    add_drafts(now.draft_tokens - drafts_, now.accepted_draft_tokens - accepted_);
+    drafts_ = now.draft_tokens;
+    accepted_ = now.accepted_draft_tokens;
     metrics_.prefix_queries_tokens.add(
         static_cast<double>(now.prefix_queries_tokens - prefix_queries_tokens_));
     metrics_.prefix_hits_tokens.add(
@@ -51,7 +54,15 @@ class StepMetrics final : public engine::StepObserver {
   }
 
  private:
+  void add_drafts(uint64_t computed, uint64_t accepted) {
+    metrics_.draft_tokens.add(static_cast<double>(computed));
+    metrics_.accepted_draft_tokens.add(static_cast<double>(accepted));
+    metrics_.rejected_draft_tokens.add(static_cast<double>(computed - accepted));
+  }
+
   telemetry::EngineMetrics& metrics_;
+  uint64_t drafts_ = 0;
+  uint64_t accepted_ = 0;
   uint64_t preemptions_ = 0;
   uint64_t prefix_queries_tokens_ = 0;
   uint64_t prefix_hits_tokens_ = 0;

@@ -34,6 +34,10 @@ EngineMetrics::EngineMetrics(Registry& r, const std::string& model_name)
                           "Requests taken out of the batch for lack of pages.", model);
   prompt_tokens = r.counter("vllm:prompt_tokens_total", "Prefill tokens processed.", model);
   generation_tokens = r.counter("vllm:generation_tokens_total", "Tokens generated.", model);
+  draft_tokens = r.counter("vllm:spec_decode_num_draft_tokens_total",
+                           "Guessed tokens that steps verified.", model);
+  accepted_draft_tokens = r.counter("vllm:spec_decode_num_accepted_tokens_total",
+                                    "Guessed tokens that became output.", model);
   time_to_first_token_s =
       r.histogram("vllm:time_to_first_token_seconds", "Arrival to first token, seconds.",
                   kFirstTokenBuckets, model);
@@ -65,6 +69,8 @@ EngineMetrics::EngineMetrics(Registry& r, const std::string& model_name)
       r.counter_family("weir_rejections_total", "Requests refused at admission.", "bound", model);
   cancelled =
       r.counter_family("weir_requests_cancelled_total", "Requests cancelled.", "reason", model);
+  rejected_draft_tokens = r.counter("weir_speculation_rejected_tokens_total",
+                                    "Guessed tokens that were computed in vain.", model);
   failed_steps =
       r.counter("weir_failed_steps_total", "Engine steps that failed and were rolled back.", model);
   prefix_pages = r.gauge("weir_prefix_cache_pages", "KV pages that the prefix cache holds.", model);

@@ -31,6 +31,8 @@ struct EngineMetrics {
   Counter preemptions;              // vllm:num_preemptions_total
   Counter prompt_tokens;            // vllm:prompt_tokens_total
   Counter generation_tokens;        // vllm:generation_tokens_total
+  Counter draft_tokens;             // vllm:spec_decode_num_draft_tokens_total
+  Counter accepted_draft_tokens;    // vllm:spec_decode_num_accepted_tokens_total
   Histogram time_to_first_token_s;  // vllm:time_to_first_token_seconds
   Histogram inter_token_latency_s;  // vllm:inter_token_latency_seconds
   Histogram e2e_latency_s;          // vllm:e2e_request_latency_seconds
@@ -54,6 +56,7 @@ struct EngineMetrics {
   Counter prefix_evictions;   // weir_prefix_cache_evicted_pages_total
   Gauge tier_pages;           // weir_prefix_tier_pages: evicted, kept in the second tier
   Counter tier_hits;          // weir_prefix_tier_hit_pages_total: came back from it
+  Counter rejected_draft_tokens;  // weir_speculation_rejected_tokens_total
 
  private:
   Registry* registry_;
