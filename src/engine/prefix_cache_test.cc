@@ -203,8 +203,8 @@ TEST_F(PrefixCacheTest, TheCacheGivesWayToRequests) {
 
 // What was evicted comes back from the second tier, with the same tokens as if computed.
 TEST_F(PrefixCacheTest, TheSecondTierGivesBackWhatWasEvicted) {
-  auto tier = kv::PageTier::in_memory(200 * runner_.page_bytes(0).size(),
-                                      runner_.page_bytes(0).size());
+  auto tier =
+      kv::PageTier::in_memory(200 * runner_.page_bytes(0).size(), runner_.page_bytes(0).size());
   ASSERT_TRUE(tier.ok());
   PrefixOptions options;
   options.tier = tier->get();

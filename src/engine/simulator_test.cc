@@ -206,7 +206,7 @@ class Schedule {
   EngineLimits limits_;
   PrefixOptions prefix_;
   std::unique_ptr<kv::PageTier> tier_;  // outlives the engine of run()
-  int flush_at_ = -1;  // step, or never
+  int flush_at_ = -1;                   // step, or never
   ManualClock clock_;
   std::vector<Planned> plan_;
 };
@@ -226,8 +226,7 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
     if (::testing::Test::HasFailure()) return;
   }
   std::printf("%d schedules, %llu prompt tokens found, %llu pages evicted, %llu came back\n",
-              schedules,
-              static_cast<unsigned long long>(totals().hits_tokens),
+              schedules, static_cast<unsigned long long>(totals().hits_tokens),
               static_cast<unsigned long long>(totals().evictions),
               static_cast<unsigned long long>(totals().tier_hits_pages));
   EXPECT_GT(totals().hits_tokens, 0U);
