@@ -25,19 +25,23 @@ struct ServeOptions {
   int64_t kv_tokens = 0;
   KvTypeFlags kv;
   engine::PrefixOptions prefix;
-  bool no_prefix_cache = false;
   uint64_t tier_bytes = 0;
   std::string tier_file;
   server::KvEventAddresses kv_events;
-  bool no_calibrate = false;
-  engine::Slo slo;  // of both classes, where they have none of their own
   std::string pooling;
   int32_t drain_timeout_s = 30;
   std::string admin_token_file;
+  bool calibrate = true;
+  engine::Slo slo;  // of both classes, where they have none of their own
 };
 
 // A new option is a field above and one line in serve_options.cc.
 config::Table<ServeOptions> serve_table();
+
+// The options as the settings say, with what they point to (the admin token's file). Errors: kUsage
+// without a model; those of os::read_file.
+Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
+                                  const config::Settings& settings);
 
 // What a command line says: the config file, and the flags.
 struct ServeGiven {

@@ -30,7 +30,7 @@ Result<std::unique_ptr<kv::PageTier>> make_tier(const ServeOptions& o, engine::R
 Status prepare_prefix(ServeOptions& o, engine::LoadedModel& model, telemetry::Logger& log,
                       PrefixParts& parts) {
   // An encoder's tokens see later ones: a prefix says nothing about them.
-  o.prefix.enabled = !o.no_prefix_cache && !model.config().arch->encoder;
+  o.prefix.enabled = o.prefix.enabled && !model.config().arch->encoder;
   if (!o.prefix.enabled) return {};
   WEIR_ASSIGN(const kernels::KvTypes types, o.kv.types());
   o.prefix.model = model.identity();
