@@ -52,6 +52,10 @@ EngineMetrics::EngineMetrics(Registry& r, const std::string& model_name)
   kv_headroom_bytes = r.gauge("weir_kv_headroom_bytes", "Bytes of free KV pages.", model);
   step_s =
       r.histogram("weir_step_seconds", "Duration of an engine step, seconds.", kStepBuckets, model);
+  predicted_ttft_error_s = r.histogram(
+      "weir_predicted_ttft_error_seconds",
+      "How far the time to first token that admission predicted was from the actual one, seconds.",
+      kFirstTokenBuckets, model);
   batch_tokens = r.histogram("weir_step_tokens", "Tokens of an engine step.", kCountBuckets, model);
   batch_sequences =
       r.histogram("weir_step_sequences", "Sequences of an engine step.", kCountBuckets, model);
