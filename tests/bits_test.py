@@ -1,4 +1,4 @@
-"""The same request gives the same bits: alone or in a crowd, whatever the threads, chunks and page shortages."""
+"""The same request gives the same bits: alone or in a crowd, whatever the threads, chunks, page shortages and cached prefixes."""
 
 import concurrent.futures
 import itertools
@@ -23,11 +23,15 @@ REQUESTS = [
 ]
 
 
+CACHED = {"prompt_tokens": 0}  # found in prefix caches, over all requests
+
+
 def ask(server, request):
     body = {"model": server.model, "logprobs": 3, "ignore_eos": True, **request}
     reply = httpx.post(server.url + "/v1/completions", json=body, timeout=300 * weir.SLOWDOWN)
     reply.raise_for_status()
     choice = reply.json()["choices"][0]
+    CACHED["prompt_tokens"] += reply.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
     lp = choice["logprobs"]
     return {"text": choice["text"], "tokens": lp["tokens"], "logprobs": lp["token_logprobs"], "top": lp["top_logprobs"]}
 
@@ -40,7 +44,7 @@ def together(server):
 class SameBits(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        with weir.Server("--threads", 1, "--prefill-chunk", 512) as server:
+        with weir.Server("--threads", 1, "--prefill-chunk", 512, "--no-prefix-cache") as server:
             cls.alone = [ask(server, r) for r in REQUESTS]
 
     def check(self, answers):
@@ -58,6 +62,25 @@ class SameBits(unittest.TestCase):
                 with weir.Server("--threads", threads, "--prefill-chunk", chunk) as server:
                     self.check(together(server))
 
+    def test_cached_prefixes(self):
+        # Three of the prompts begin alike, so some are found in part, others whole, and with what was generated.
+        with weir.Server("--threads", 2, "--prefill-chunk", 64) as server:
+            before = CACHED["prompt_tokens"]
+            for _ in range(3):
+                self.check(together(server))
+            prompts = sum(len(httpx.post(server.url + "/tokenize", json={"prompt": r["prompt"]}).json()["tokens"]) for r in REQUESTS)
+            self.assertGreaterEqual(CACHED["prompt_tokens"] - before, 2 * (prompts - 2 * len(REQUESTS)))
+            longer = {**REQUESTS[1], "prompt": REQUESTS[1]["prompt"] + self.alone[1]["text"] + " And then", "max_tokens": 24}
+            self.assertEqual(ask(server, longer), self.ask_alone(longer))
+            with weir.Server("--threads", 1, "--no-prefix-cache") as other:
+                for tenths in range(1, 10):  # parts of pages
+                    part = {**REQUESTS[1], "prompt": REQUESTS[1]["prompt"][: 10 + 37 * tenths], "max_tokens": 8}
+                    self.assertEqual(ask(server, part), ask(other, part))
+
+    def ask_alone(self, request):
+        with weir.Server("--threads", 1, "--no-prefix-cache") as server:
+            return ask(server, request)
+
     def test_small_steps(self):
         with weir.Server("--threads", 2, "--step-tokens", 24, "--prefill-chunk", 16) as server:
             self.check(together(server))
@@ -74,13 +97,14 @@ class SameBits(unittest.TestCase):
 
     def test_kv_types(self):
         kv = ("--kv-type-k", "q8_0", "--kv-type-v", "q4_0")
-        with weir.Server("--threads", 1, *kv) as server:
+        with weir.Server("--threads", 1, "--no-prefix-cache", *kv) as server:
             alone = [ask(server, r) for r in REQUESTS]
             self.assertIn('cache_dtype="q8_0/q4_0"', httpx.get(server.url + "/metrics").text)
         self.assertNotEqual(alone, self.alone)
         with weir.Server("--threads", 2, "--prefill-chunk", 64, "--ctx", 512, "--kv-tokens", 544, *kv) as server:
-            for want, got in zip(alone, together(server)):
-                self.assertEqual(want, got)
+            for _ in range(2):
+                for want, got in zip(alone, together(server)):
+                    self.assertEqual(want, got)
 
 
 if __name__ == "__main__":

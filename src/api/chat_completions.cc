@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "text/utf8.h"
+
 namespace weir::api {
 namespace {
 
@@ -25,7 +27,7 @@ Result<Json> parse_content(const Json& content, const std::string& path) {
     if (type->as_string() != "text") {
       return param_error(ErrorCode::kInvalidValue, part.path("type"),
                          "{} is {}; this model takes only text parts", part.path("type"),
-                         text::json_quote(type->as_string().substr(0, 40)));
+                         text::json_quote(text::cut_utf8(type->as_string(), 40)));
     }
     WEIR_ASSIGN(const Json* text, part.require("text"));
     if (!text->is_string()) return wrong_type(part.path("text"), "a string", *text);
@@ -41,7 +43,7 @@ Result<Json> parse_message(const Json& message, const std::string& path) {
   if (!role->is_string()) return wrong_type(f.path("role"), "a string", *role);
   if (std::find(kRoles.begin(), kRoles.end(), role->as_string()) == kRoles.end()) {
     return param_error(ErrorCode::kInvalidValue, f.path("role"), "{} is {}; it must be one of {}",
-                       f.path("role"), text::json_quote(role->as_string().substr(0, 40)),
+                       f.path("role"), text::json_quote(text::cut_utf8(role->as_string(), 40)),
                        fmt::join(kRoles, ", "));
   }
   Json out = message;
@@ -68,7 +70,7 @@ Status check_response_format(Fields& f) {
   if (type.value_or("") == "text") return {};
   return param_error(ErrorCode::kUnsupportedSchema, o.path("type"),
                      "{} is {}; this server produces only \"text\" so far", o.path("type"),
-                     text::json_quote(type.value_or("").substr(0, 40)));
+                     text::json_quote(text::cut_utf8(type.value_or(""), 40)));
 }
 
 Status parse_tools(Fields& f, ChatRequest& r) {

@@ -7,6 +7,8 @@
 #include <limits>
 #include <utility>
 
+#include "text/utf8.h"
+
 namespace weir::api {
 namespace {
 
@@ -36,7 +38,7 @@ Result<EmbeddingRequest> parse_embedding_request(const Json& body, const Limits&
   if (format.has_value() && *format != "float" && *format != "base64") {
     return param_error(ErrorCode::kInvalidValue, "encoding_format",
                        "encoding_format must be \"float\" or \"base64\", not {}",
-                       text::json_quote(std::string_view(*format).substr(0, 40)));
+                       text::json_quote(text::cut_utf8(*format, 40)));
   }
   if (format == "base64") r.encoding = VectorEncoding::kBase64;
   WEIR_ASSIGN(const auto dimensions,

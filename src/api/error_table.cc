@@ -3,6 +3,7 @@
 #include <array>
 
 #include "text/json.h"
+#include "text/utf8.h"
 
 namespace weir::api {
 namespace {
@@ -70,7 +71,8 @@ std::string render_error(const Error& error, std::string_view request_id) {
     if (!request_id.empty()) message += fmt::format("; its id is {}", request_id);
   }
   text::Json e = text::Json::object();
-  e.set("message", std::move(message));
+  // A message may quote a header field, which can hold any bytes; a body is UTF-8.
+  e.set("message", text::replace_invalid_utf8(message));
   e.set("type", row.openai_type);
   e.set("param", error.param.empty() ? text::Json() : text::Json(error.param));
   e.set("code", row.openai_code);

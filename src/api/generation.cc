@@ -3,6 +3,8 @@
 #include <charconv>
 #include <limits>
 
+#include "text/utf8.h"
+
 namespace weir::api {
 namespace {
 
@@ -20,7 +22,7 @@ Result<std::vector<std::pair<int32_t, double>>> parse_logit_bias(const Json& v,
     const auto [end, ec] = std::from_chars(m.first.data(), m.first.data() + m.first.size(), id);
     if (ec != std::errc() || end != m.first.data() + m.first.size() || id < 0) {
       return param_error(ErrorCode::kInvalidValue, path, "{}: the key {} is not a token id", path,
-                         text::json_quote(std::string_view(m.first).substr(0, 40)));
+                         text::json_quote(text::cut_utf8(m.first, 40)));
     }
     if (!m.second.is_number()) return wrong_type(join_path(path, m.first), "a number", m.second);
     const double bias = m.second.as_double();

@@ -24,7 +24,8 @@ TEST(Responses, ChatCompletion) {
       R"({"id":"id-1","object":"chat.completion","created":1700000000,"model":"m","choices":[)"
       R"({"index":0,"message":{"role":"assistant","content":"Hé\n","refusal":null},)"
       R"("logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,)"
-      R"("completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0}}})");
+      R"("completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":0},)"
+      R"("completion_tokens_details":{"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}})");
 }
 
 TEST(Responses, ChatChunks) {

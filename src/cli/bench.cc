@@ -1,12 +1,14 @@
 // weir bench: what this machine does with a model.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "bench/engine_bench.h"
 #include "bench/machine.h"
 #include "cli/command.h"
 #include "cli/load.h"
+#include "engine/calibration.h"
 #include "os/cpu.h"
 #include "text/json.h"
 
@@ -23,10 +25,14 @@ struct Options {
   bool json = false;
 };
 
-// A row's share of the machine's limit; 0 without --calibrate.
+// KV cache that the steps of the cost model's fit have for themselves: 8 sequences of 256 tokens.
+constexpr int64_t kCalibrationKvTokens = 2048;
+
+// A row's share of the machine's limit, and the cost model; 0 without --calibrate.
 struct Yardstick {
   bench::MachineLimits limits;
   bench::ModelCost cost;
+  engine::Calibration steps;
 
   double fraction(const bench::EngineBenchRow& row) const {
     return bench::peak_fraction(limits, cost, row.test.starts_with("pp"), row.batch,
@@ -46,6 +52,46 @@ text::Json row_json(const bench::EngineBenchRow& row, double fraction) {
   return o;
 }
 
+void print_costs(const engine::Calibration& c) {
+  const engine::StepCosts& k = c.model.costs();
+  fmt::print(
+      "step ms = {:.3f} + {:.5f} per prompt token + {:.5f} per decode token\n"
+      "        + {:.7f} per cached token a decode reads + {:.9f} per pair of prompt and cached "
+      "token\n"
+      "fitted to {} steps in {:.0f} ms:\n",
+      k.fixed_ms, k.prefill_token_ms, k.decode_token_ms, k.decode_kv_token_ms, k.prefill_kv_pair_ms,
+      c.samples.size(), c.took_ms);
+  for (const engine::StepSample& s : c.samples) {
+    fmt::print("  {:>5} prompt, {:>2} decode, {:>6} read: {:>8.2f} ms, model {:>8.2f}\n",
+               s.work.prefill_tokens, s.work.decode_tokens, s.work.decode_kv_tokens, s.ms,
+               k.predict_ms(s.work));
+  }
+}
+
+text::Json costs_json(const engine::Calibration& c) {
+  const engine::StepCosts& k = c.model.costs();
+  text::Json o = text::Json::object();
+  o.set("fixed_ms", k.fixed_ms);
+  o.set("prefill_token_ms", k.prefill_token_ms);
+  o.set("decode_token_ms", k.decode_token_ms);
+  o.set("decode_kv_token_ms", k.decode_kv_token_ms);
+  o.set("prefill_kv_pair_ms", k.prefill_kv_pair_ms);
+  text::Json samples = text::Json::array();
+  for (const engine::StepSample& s : c.samples) {
+    text::Json row = text::Json::object();
+    row.set("prefill_tokens", s.work.prefill_tokens);
+    row.set("decode_tokens", s.work.decode_tokens);
+    row.set("decode_kv_tokens", s.work.decode_kv_tokens);
+    row.set("prefill_kv_pairs", s.work.prefill_kv_pairs);
+    row.set("ms", s.ms);
+    row.set("model_ms", k.predict_ms(s.work));
+    samples.push_back(std::move(row));
+  }
+  o.set("samples", std::move(samples));
+  o.set("took_ms", c.took_ms);
+  return o;
+}
+
 Result<int> bench_engine(const Options& o) {
   if (o.bench.prompt_tokens == 0 && o.bench.gen_tokens == 0)
     return make_error(ErrorCode::kUsage, "--prompt and --gen are both 0: nothing to measure");
@@ -55,6 +101,7 @@ Result<int> bench_engine(const Options& o) {
   request.threads = o.threads;
   request.step_tokens = o.bench.step_tokens;
   request.kv_tokens = bench::required_kv_tokens(o.bench, engine::kPageTokens);
+  if (o.calibrate) request.kv_tokens = std::max(request.kv_tokens, kCalibrationKvTokens);
   WEIR_ASSIGN(request.kv_types, o.kv.types());
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   const SystemClock clock;
@@ -64,6 +111,7 @@ Result<int> bench_engine(const Options& o) {
         bench::measure_machine(model->threads(), model->isa(), os::detect_cpu(), clock);
     yardstick.cost =
         bench::model_cost(model->file(), model->config().kv_bytes_per_token(request.kv_types));
+    WEIR_ASSIGN(yardstick.steps, engine::calibrate(model->runner(), clock));
   }
   if (!o.json) {
     fmt::print("{}, {} thread(s), kernels {}; median of {}{}\n", o.model, model->threads(),
@@ -72,6 +120,7 @@ Result<int> bench_engine(const Options& o) {
     if (o.calibrate) {
       fmt::print("limits measured now: {:.1f} GB/s read, {:.0f} int8 GOPS\n",
                  yardstick.limits.read_bytes_per_s * 1e-9, yardstick.limits.int8_ops_per_s * 1e-9);
+      print_costs(yardstick.steps);
     }
     fmt::print("{:<16} {:>5} {:>12} {:>12} {:>12}{}\n", "test", "batch", "tok/s", "min", "max",
                o.calibrate ? "   of the limit" : "");
@@ -99,6 +148,7 @@ Result<int> bench_engine(const Options& o) {
     if (o.calibrate) {
       root.set("read_gb_s", yardstick.limits.read_bytes_per_s * 1e-9);
       root.set("int8_gops", yardstick.limits.int8_ops_per_s * 1e-9);
+      root.set("step_costs", costs_json(yardstick.steps));
     }
     root.set("rows", std::move(list));
     fmt::print("{}\n", root.dump());
@@ -193,7 +243,8 @@ void add_engine(CLI::App& bench, Selected& selected) {
       ->check(CLI::Range(1, 256));
   add_kv_type_options(c, o->kv);
   c->add_flag("--calibrate", o->calibrate,
-              "measure the machine first and say how much of its limit each row reaches");
+              "measure the machine first, say how much of its limit each row reaches, and what "
+              "a step costs by its work");
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return bench_engine(*o); }; });
 }

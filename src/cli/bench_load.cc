@@ -91,9 +91,6 @@ Result<std::unique_ptr<Setup>> make_setup(const LoadOptions& o) {
   client.max_connections_per_host =
       std::max(o.max_connections, static_cast<size_t>(std::max(0, o.concurrency)));
   WEIR_ASSIGN(s->client, http::Client::start(client));
-  WEIR_TRY(ask_server(*s));
-  s->settings = load_settings(o, s->target, spec, dataset);
-  s->settings["prompts"] = s->calibration.note;
   return s;
 }
 
@@ -134,6 +131,14 @@ Result<int> bench_load(const LoadOptions& o) {
   os::raise_descriptor_limit();
   const SystemClock clock;
   WEIR_ASSIGN(const std::unique_ptr<Setup> s, make_setup(o));
+  if (const Status asked = ask_server(*s); !asked.ok()) {
+    if (asked.error().code == ErrorCode::kUsage) return asked.error();
+    fmt::print(stderr, "weir: {}\n", asked.error().message);
+    return kExitUnavailable;  // what is wrong with the server is not wrong with the input
+  }
+  const bench::Dataset* dataset = s->dataset.has_value() ? &*s->dataset : nullptr;
+  s->settings = load_settings(o, s->target, s->workload->spec(), dataset);
+  s->settings["prompts"] = s->calibration.note;
   bench::LoadRunner runner(*s->client, s->target, s->shape, *s->workload, s->calibration.words);
   std::vector<bench::LoadSummary> summaries;
   bool interrupted = false;

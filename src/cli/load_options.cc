@@ -110,6 +110,7 @@ Result<Schedule> schedule_at(const LoadOptions& o, const bench::Dataset* dataset
     s.requests = dataset->rows.size();
     s.requests -= std::min(s.requests - 1, s.warmup_requests);
   }
+  WEIR_TRY(bench::check_schedule(s, dataset));
   return s;
 }
 
@@ -153,7 +154,7 @@ Result<bench::RequestShape> load_shape(const LoadOptions& o) {
   shape.ignore_eos = !o.stop_at_eos;
   if (o.extra.empty()) return shape;
   const Result<text::Json> extra = text::Json::parse(o.extra);
-  if (!extra.ok()) return extra.error().with_context("--extra-body");
+  if (!extra.ok()) return make_error(ErrorCode::kUsage, "--extra-body: {}", extra.error().message);
   if (!extra->is_object())
     return make_error(ErrorCode::kUsage, "--extra-body: not a JSON object, as {{\"top_p\":0.9}}");
   const std::string text = extra->dump();

@@ -10,8 +10,13 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/config_keeper.h"
+#include "cli/key_flags.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
+#include "cli/serve_options.h"
+#include "cli/serve_prefix.h"
+#include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/limits.h"
 #include "os/signals.h"
@@ -25,22 +30,8 @@ namespace {
 // Steps of an encoder when nobody says otherwise, if its window is that long.
 constexpr int32_t kEncoderStepTokens = 2048;
 
-struct Options {
-  std::string model;
-  std::string load_type;
-  std::string name;
-  std::string log_level = "info";
-  server::ServerConfig server;
-  engine::EngineLimits limits;
-  int threads = 0;
-  bool has_step_tokens = false;
-  int64_t kv_tokens = 0;
-  KvTypeFlags kv;
-  std::string pooling;
-  int32_t drain_timeout_s = 30;
-};
-
-void print_ready(const Options& o, uint16_t port, bool encoder) {
+// What stands on stdout when the server is up; scripts wait for the line "weir: ready".
+void print_ready(const ServeOptions& o, uint16_t port, bool encoder) {
   const std::string host =
       o.server.host.find(':') == std::string::npos ? o.server.host : "[" + o.server.host + "]";
   fmt::print("weir: ready http://{}:{} model={}\n", host, port, o.server.model_name);
@@ -56,21 +47,28 @@ void print_ready(const Options& o, uint16_t port, bool encoder) {
 }
 
 // Whether all that was in flight got its answer, in time and before a second signal.
-Result<bool> drained(const Options& o, os::Signals& signals, server::Server& server) {
+Result<bool> drained(const ServeOptions& o, os::Signals& signals, server::Server& server) {
   constexpr std::chrono::milliseconds kSlice{100};  // how late a second signal is seen
   std::chrono::milliseconds left = std::chrono::seconds(o.drain_timeout_s);
   while (true) {
     if (server.wait_drained(std::min(left, kSlice))) return true;
     left -= std::min(left, kSlice);
     WEIR_ASSIGN(const std::optional<int> again, signals.wait(0));
-    if (again.has_value() || left.count() == 0) return false;
+    if ((again.has_value() && again != SIGHUP) || left.count() == 0) return false;
   }
 }
 
-// Waits for SIGTERM or SIGINT, then lets what is in flight finish; a second signal ends that.
-Result<int> wait_and_drain(const Options& o, os::Signals& signals, engine::Engine& engine,
-                           server::Server& server, telemetry::Logger& log) {
-  WEIR_ASSIGN(const std::optional<int> signal, signals.wait(-1));
+// Waits for SIGTERM or SIGINT, then lets what is in flight finish; a second signal ends that. A
+// SIGHUP before reads the configuration again.
+Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::Engine& engine,
+                           server::Server& server, ConfigKeeper& keeper, telemetry::Logger& log) {
+  std::optional<int> signal;
+  while (!signal.has_value()) {
+    WEIR_ASSIGN(signal, signals.wait(-1));
+    if (signal != SIGHUP) continue;
+    (void)keeper.reload();  // it has said what came of it
+    signal.reset();
+  }
   log.info("signal", {{"number", signal.value_or(0)}});
   server.drain();
   engine.drain();
@@ -81,16 +79,21 @@ Result<int> wait_and_drain(const Options& o, os::Signals& signals, engine::Engin
   return kExitOk;
 }
 
-Result<int> serve(Options o) {
+Result<int> serve(const ServeGiven& given) {
+  WEIR_ASSIGN(const config::Settings settings,
+              resolve_settings(given.table.keys(), given.flags, given.config_file));
+  WEIR_ASSIGN(ServeOptions o, make_options(given.table, settings));
   WEIR_ASSIGN(const telemetry::LogLevel level, telemetry::parse_log_level(o.log_level));
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
-  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT}));
+  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT, SIGHUP}));
   os::ignore_sigpipe();
   os::raise_descriptor_limit();
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
-  o.server.seed = (uint64_t{entropy()} << 32) | entropy();
+  const auto draw = [&entropy] { return (uint64_t{entropy()} << 32) | entropy(); };
+  o.server.seed = draw();
+  o.prefix.hash_key = {draw(), draw()};
   telemetry::LogOptions log_options;
   log_options.level = level;
   telemetry::Logger log(log_options);
@@ -99,7 +102,7 @@ Result<int> serve(Options o) {
   request.load_type = o.load_type;
   request.threads = o.threads;
   request.step_tokens = o.limits.step_tokens;
-  if (!o.has_step_tokens) request.encoder_step_tokens = kEncoderStepTokens;
+  if (!settings.is_set("limits.step_tokens")) request.encoder_step_tokens = kEncoderStepTokens;
   request.kv_tokens = o.kv_tokens;
   request.generates = false;
   if (!o.pooling.empty()) {
@@ -110,7 +113,14 @@ Result<int> serve(Options o) {
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits);
+  engine::Calibration steps;
+  if (o.calibrate) {
+    WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
+  }
+  PrefixParts prefix;
+  WEIR_TRY(prepare_prefix(o, *model, log, prefix));
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
+                        steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
@@ -122,6 +132,7 @@ Result<int> serve(Options o) {
                       {"tokenizer_ms", model->times().tokenizer_ms},
                       {"weights_ms", model->times().weights_ms},
                       {"load_ms", model->times().all_ms},
+                      {"calibration_ms", steps.took_ms},
                       {"context_tokens", engine.max_context_tokens()},
                       {"step_tokens", engine.limits().step_tokens},
                       {"max_running", engine.limits().max_running}});
@@ -132,99 +143,39 @@ Result<int> serve(Options o) {
       chat,
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
-      kernels::kv_types_name(request.kv_types)};
+      kernels::kv_types_name(request.kv_types),
+      o.prefix.enabled,
+      o.prefix.events};
+  ConfigKeeper keeper(given, settings, clock, log);
+  o.server.admin.show_config = [&keeper] { return keeper.show(); };
+  o.server.admin.reload = [&keeper] { return keeper.reload(); };
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
-    if (server.error().code == ErrorCode::kUsage) return server.error();
+    if (exit_code(server.error().code) != kExitUnavailable && server.error().code != ErrorCode::kIo)
+      return server.error();
     // What is wrong with the address or the port is not wrong with the input.
     fmt::print(stderr, "weir: {}\n", server.error().message);
     return kExitUnavailable;
   }
+  if ((*server)->admin_port() != 0)
+    fmt::print("weir: admin http://{}:{}\n", o.server.admin.host, (*server)->admin_port());
   print_ready(o, (*server)->port(), model->config().arch->encoder);
-  return wait_and_drain(o, signals, engine, **server, log);
-}
-
-void add_engine_options(CLI::App* c, Options& o) {
-  engine::EngineLimits& l = o.limits;
-  c->add_option("--threads", o.threads, "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
-  c->add_option("--ctx", l.max_context_tokens,
-                "longest prompt and output of a request (default, and at most: the model's window)")
-      ->check(CLI::Range(32, 1 << 27));
-  c->add_option(
-       "--kv-tokens", o.kv_tokens,
-       "tokens of KV cache over all requests (default: one window, within a quarter of the "
-       "free memory)")
-      ->check(CLI::Range(int64_t{32}, int64_t{1} << 31));
-  add_kv_type_options(c, o.kv);
-  add_pooling_option(c, o.pooling);
-  c->add_option("--step-tokens", l.step_tokens,
-                "tokens of one engine step (default for an encoder: its window, up to 2048)")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
-  c->add_option("--prefill-chunk", l.prefill_chunk_tokens, "tokens of one prompt in a step")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
-  c->add_option("--max-running", l.max_running, "requests computed at once")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  c->add_option("--max-queued-requests", l.max_queued_requests,
-                "requests that may wait; beyond: 503 with Retry-After")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  c->add_option("--max-queued-tokens", l.max_queued_tokens, "prompt tokens that may wait")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
-      ->capture_default_str();
-  c->add_option("--max-input-tokens", l.max_input_tokens, "longest prompt")
-      ->check(CLI::Range(1, 1 << 27));
-  c->add_option("--max-output-tokens", l.max_output_tokens, "longest output")
-      ->check(CLI::Range(1, 1 << 27));
+  keeper.attach(**server);
+  return wait_and_drain(o, signals, engine, **server, keeper, log);
 }
 
 }  // namespace
 
 void add_serve(CLI::App& root, Selected& selected) {
-  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
-                                         // this call
+  auto given = std::make_shared<ServeGiven>();  // shared: the parser's callbacks and the action
+                                                // outlive this call
   CLI::App* c = add_command(root, "serve", "An OpenAI-compatible server",
                             "  weir serve smollm2-135m-instruct\n"
                             "  weir serve model.gguf --host 127.0.0.1 --port 8080 --threads 2\n"
-                            "  weir serve model.gguf --host 0.0.0.0 --api-key \"$KEY\"\n");
-  o->server.http.body_bytes = 8 << 20;  // a window of a million tokens has about 4 MB
-  add_model_argument(c, o->model);
-  add_load_type(c, o->load_type);
-  c->add_option("--host", o->server.host, "address to listen on")->capture_default_str();
-  c->add_option("--port", o->server.port, "port, 0 takes a free one")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
-  c->add_option("--name", o->name,
-                "name of the model towards clients (default: from the file's name)");
-  c->add_option("--api-key", o->server.api_keys,
-                "a key that clients must send; may be given several times");
-  c->add_flag("--allow-remote-without-keys", o->server.allow_remote_without_keys,
-              "listen beyond loopback without keys");
-  c->add_option("--allowed-host", o->server.allowed_hosts,
-                "a name accepted in the Host header (default: all)");
-  c->add_option("--cors-origin", o->server.cors_origins, "an origin that browsers may call from");
-  c->add_option("--max-connections", o->server.http.max_connections,
-                "open connections; beyond: 503")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  c->add_option("--max-body-bytes", o->server.http.body_bytes, "largest request body; beyond: 413")
-      ->check(CLI::Range(1024, 1 << 30))
-      ->capture_default_str();
-  c->add_flag("--strict", o->server.api.strict, "unknown request parameters are errors");
-  c->add_option("--drain-timeout", o->drain_timeout_s,
-                "seconds that requests in flight get after SIGTERM")
-      ->check(CLI::Range(0, 86400))
-      ->capture_default_str();
-  c->add_option("--log-level", o->log_level, "debug, info, warn, error or off")
-      ->capture_default_str();
-  add_engine_options(c, *o);
-  c->callback([o, c, &selected] {
-    o->has_step_tokens = c->get_option("--step-tokens")->count() > 0;
-    selected.action = [o] { return serve(*o); };
-  });
+                            "  weir serve model.gguf --host 0.0.0.0 --keys-file keys.yaml\n"
+                            "  weir serve --config weir.yaml\n");
+  add_serve_flags(c, *given);
+  c->callback([given, &selected] { selected.action = [given] { return serve(*given); }; });
 }
 
 }  // namespace weir::cli

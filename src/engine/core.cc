@@ -11,7 +11,8 @@ constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the
 }
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-           const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens)
+           const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
+           int32_t max_context_tokens, const CostModel& costs)
     : runner_(runner),
       tokenizer_(tokenizer),
       clock_(clock),
@@ -19,23 +20,29 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       inbox_(inbox),
       max_context_tokens_(max_context_tokens),
       embedding_(runner.embedding()),
-      pool_(runner.pages()) {}
+      pool_(runner.pages()),
+      prefix_(runner, pool_, clock, prefix),
+      costs_(costs) {}
 
 bool Core::step() {
   take_in();
   drop_expired();
-  const StepPlan plan = make_plan();
+  StepPlan plan = make_plan();
+  while (plan.chunks.empty() && yield_youngest()) plan = make_plan();
+  reserve(plan);
   const bool worked = !plan.chunks.empty();
-  if (worked && reserve(plan)) {
+  if (worked) {
+    const StepWork work = work_of(plan);
     const int64_t start_ns = clock_.now_ns();
     int32_t tokens = 0;
     for (const PlannedChunk& c : plan.chunks) tokens += c.tokens;
     counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
     execute(plan);
-    measure(start_ns, tokens);
+    measure(start_ns, tokens, work);
   }
   deliver();
   remove_finished();
+  prefix_.tick();
   return worked;
 }
 
@@ -47,6 +54,7 @@ void Core::take_in() {
     r.unfinished_choices = embeds ? static_cast<int32_t>(r.request.texts.size()) : r.request.n;
     for (int32_t i = 0; i < r.unfinished_choices; ++i) {
       Sequence& s = *sequences_.emplace_back(std::make_unique<Sequence>(r, i, tokenizer_));
+      prefix_.admit(s);
       if (embeds)
         s.pooler.emplace(*embedding_.pooling, static_cast<size_t>(embedding_.dim),
                          static_cast<int32_t>(s.prompt_tokens));
@@ -56,6 +64,7 @@ void Core::take_in() {
 }
 
 void Core::obey(const Order& order) {
+  if (order.kind == Order::Kind::kFlushCache) return prefix_.flush();
   for (const auto& r : requests_) {
     if (r->id != order.id) continue;
     if (order.kind == Order::Kind::kCancel) {
@@ -78,45 +87,80 @@ void Core::drop_expired() {
   }
 }
 
-StepPlan Core::make_plan() const {
+StepPlan Core::make_plan() {
   std::vector<SequenceView> views;
+  std::vector<Sequence*> lineup;
   views.reserve(sequences_.size());
   for (const auto& s : sequences_) {
     views.push_back({static_cast<int32_t>(s->tokens.size()), s->computed,
                      static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished,
-                     embedding_.encoder});
+                     embedding_.encoder, s->request->request.service_class});
+    views.back().shared_pages = shared_pages(*s);
+    lineup.push_back(s.get());
   }
+  prefix_.look_up(lineup, views);
   StepBudget budget;
   budget.step_tokens = limits_.step_tokens;
   budget.prefill_chunk_tokens = limits_.prefill_chunk_tokens;
   budget.max_running = limits_.max_running;
   budget.page_tokens = runner_.page_tokens();
-  budget.free_pages = pool_.free_pages();
+  budget.free_pages = pool_.available_pages();
+  budget.costs = costs_.costs();
+  budget.interactive_itl_ms = limits_.interactive.itl_ms;
+  budget.batch_itl_ms = limits_.batch.itl_ms;
   return plan_step(views, budget);
 }
 
-// Preempts, then gives every chunk its pages. All or nothing; the plan counted, so it cannot fail
-// but by a bug.
-bool Core::reserve(const StepPlan& plan) {
-  for (const size_t i : plan.preempted) {
-    pool_.release_all(sequences_[i]->pages);
-    sequences_[i]->computed = 0;
-    if (sequences_[i]->pooler.has_value()) sequences_[i]->pooler->restart();
-    ++counters_.preemptions;
+// Pages that other sequences hold too.
+int32_t Core::shared_pages(const Sequence& s) const {
+  return static_cast<int32_t>(std::count_if(s.pages.begin(), s.pages.end(), [this](kv::PageId p) {
+    return pool_.references(p) > (pool_.cached(p) ? 2 : 1);
+  }));
+}
+
+void Core::preempt(Sequence& s) {
+  prefix_.release(s, true);
+  if (s.pooler.has_value()) s.pooler->restart();
+  ++counters_.preemptions;
+}
+
+// For when nothing can advance: sequences that share pages free them only together, which the
+// planner does not count on. Preempts the youngest that is younger than one that could advance.
+bool Core::yield_youngest() {
+  const auto stuck = std::find_if(sequences_.begin(), sequences_.end(), [](const auto& s) {
+    return !s->finished && !s->request->paused;
+  });
+  if (stuck == sequences_.end()) return false;
+  for (auto s = sequences_.end(); --s > stuck;) {
+    if ((*s)->pages.empty()) continue;
+    preempt(**s);
+    return true;
   }
-  for (size_t done = 0; done < plan.chunks.size(); ++done) {
-    const PlannedChunk& c = plan.chunks[done];
-    if (pool_.allocate(c.new_pages, sequences_[c.sequence]->pages)) continue;
-    for (size_t undo = 0; undo < done; ++undo) {
-      std::vector<kv::PageId>& pages = sequences_[plan.chunks[undo].sequence]->pages;
-      for (int32_t i = 0; i < plan.chunks[undo].new_pages; ++i) {
-        pool_.release(pages.back());
-        pages.pop_back();
-      }
+  return false;
+}
+
+// Preempts, then gives every chunk its pages. What a chunk finds in the prefix tree is pinned
+// before any other takes pages, so it is still there. Where pins leave too little, because what was
+// preempted is what another starts with, the last that would start waits.
+void Core::reserve(StepPlan& plan) {
+  for (const PlannedChunk& c : plan.chunks) {
+    Sequence& s = *sequences_[c.sequence];
+    if (s.pages.empty()) prefix_.attach(s, c.cached);
+  }
+  for (const size_t i : plan.preempted) preempt(*sequences_[i]);
+  std::vector<PlannedChunk>& chunks = plan.chunks;
+  for (size_t i = 0; i < chunks.size();) {
+    Sequence& s = *sequences_[chunks[i].sequence];
+    if (prefix_.allocate(chunks[i].new_pages, s.pages)) {
+      prefix_.copy_partial(s);
+      ++i;
+      continue;
     }
-    return false;
+    size_t last = chunks.size() - 1;
+    while (last > i && !chunks[last].starts) --last;
+    if (chunks[last].starts) prefix_.release(*sequences_[chunks[last].sequence], false);
+    chunks.erase(chunks.begin() + static_cast<ptrdiff_t>(last));
   }
-  return true;
 }
 
 Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
@@ -192,6 +236,7 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
     s.computed += c.tokens;
     if (s.generated() == 0 || c.tokens > 1)
       counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
+    prefix_.committed(s);
     if (!c.samples) continue;
     if (s.pooler.has_value()) {
       take_embedding(s);
@@ -279,7 +324,7 @@ void Core::finish(Sequence& s, FinishReason reason) {
   e.text += s.detokenizer.flush();
   e.finish = reason;
   s.finished = true;
-  pool_.release_all(s.pages);
+  prefix_.release(s, reason != FinishReason::kError);
   --s.request->unfinished_choices;
 }
 
@@ -303,7 +348,8 @@ void Core::deliver() {
     d.id = r->id;
     d.events = r->events;
     d.done = r->unfinished_choices == 0;
-    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens};
+    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens,
+               r->cached_tokens};
     const auto ms = [](int64_t from, int64_t to) {
       return from == 0 || to == 0 ? 0.0 : static_cast<double>(to - from) * 1e-6;
     };
@@ -333,8 +379,24 @@ void Core::cancel_all() {
   remove_finished();
 }
 
-void Core::measure(int64_t start_ns, int32_t tokens) {
-  const double seconds = std::max(1e-6, static_cast<double>(clock_.now_ns() - start_ns) * 1e-9);
+StepWork Core::work_of(const StepPlan& plan) const {
+  StepWork work;
+  for (const PlannedChunk& c : plan.chunks) {
+    const Sequence& s = *sequences_[c.sequence];
+    const auto known = static_cast<int64_t>(s.tokens.size());
+    if (known - s.computed == 1) {
+      work.add_decode(known);
+    } else {
+      work.add_prefill(s.computed, c.tokens);
+    }
+  }
+  return work;
+}
+
+void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work) {
+  const int64_t now_ns = clock_.now_ns();
+  costs_.observe(work, static_cast<double>(now_ns - start_ns) * 1e-6);
+  const double seconds = std::max(1e-6, static_cast<double>(now_ns - start_ns) * 1e-9);
   counters_.last_step_ms = seconds * 1e3;
   counters_.last_step_tokens = tokens;
   const double rate = tokens / seconds;
@@ -348,10 +410,12 @@ void Core::fill(EngineStats& stats) const {
   for (const auto& s : sequences_)
     ++(s->pages.empty() ? stats.waiting_sequences : stats.running_sequences);
   stats.total_pages = pool_.total_pages();
-  stats.free_pages = pool_.free_pages();
+  stats.free_pages = pool_.available_pages();
+  prefix_.fill(stats);
 }
 
 Status Core::check() const {
+  WEIR_TRY(prefix_.tree().check());
   return check_state(pool_, sequences_, requests_, limits_, runner_.page_tokens(),
                      max_context_tokens_);
 }

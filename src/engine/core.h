@@ -7,8 +7,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/cost_model.h"
 #include "engine/engine.h"
 #include "engine/inbox.h"
+#include "engine/prefix_cache.h"
 #include "engine/runner.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -21,13 +23,16 @@ namespace weir::engine {
 class Core {
  public:
   Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-       const EngineLimits& limits, Inbox& inbox, int32_t max_context_tokens);
+       const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
+       int32_t max_context_tokens, const CostModel& costs);
 
   // Takes in what came, runs one step, delivers. False: nothing could be done.
   bool step();
   // Ends everything as cancelled.
   void cancel_all();
   bool empty() const { return sequences_.empty(); }
+  bool busy() const { return prefix_.busy(); }  // step() has something to go on with, soon
+  void keep_prefixes() { prefix_.keep(); }
   void fill(EngineStats& stats) const;
   Status check() const;
 
@@ -35,8 +40,11 @@ class Core {
   void take_in();
   void obey(const Order& order);
   void drop_expired();
-  StepPlan make_plan() const;
-  bool reserve(const StepPlan& plan);
+  StepPlan make_plan();
+  int32_t shared_pages(const Sequence& s) const;
+  void preempt(Sequence& s);
+  bool yield_youngest();
+  void reserve(StepPlan& plan);
   void execute(const StepPlan& plan);
   void execute_one_by_one(const StepPlan& plan, const Error& first);
   Status run_chunks(std::span<const PlannedChunk> chunks);
@@ -50,7 +58,8 @@ class Core {
   Event& event_for(Sequence& s);
   void deliver();
   void remove_finished();
-  void measure(int64_t start_ns, int32_t tokens);
+  StepWork work_of(const StepPlan& plan) const;
+  void measure(int64_t start_ns, int32_t tokens, const StepWork& work);
 
   Runner& runner_;
   const text::Tokenizer& tokenizer_;
@@ -60,7 +69,9 @@ class Core {
   const int32_t max_context_tokens_;
   const EmbeddingTraits embedding_;
   kv::PagePool pool_;
+  PrefixCache prefix_;
   Sampler sampler_;
+  CostModel costs_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first
   std::vector<model::Chunk> batch_;

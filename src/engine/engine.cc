@@ -63,7 +63,7 @@ Status check_sampling(const SamplingParams& p, int32_t vocab) {
 class Engine::Impl {
  public:
   Impl(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-       const EngineLimits& wanted)
+       const EngineLimits& wanted, const PrefixOptions& prefix, const CostModel& costs)
       : limits(clamped(wanted, runner)),
         max_context_tokens(window(runner, limits)),
         trained_context_tokens(runner.max_context_tokens()),
@@ -71,7 +71,7 @@ class Engine::Impl {
         vocab(runner.vocab_size()),
         clock_(clock),
         inbox(limits),
-        core_(runner, tokenizer, clock, limits, inbox, max_context_tokens) {
+        core_(runner, tokenizer, clock, limits, prefix, inbox, max_context_tokens, costs) {
     publish();
   }
 
@@ -221,9 +221,10 @@ class Engine::Impl {
 
   void loop() {
     while (!stopping.load(std::memory_order_acquire)) {
-      if (!step()) inbox.wait(core_.empty() ? kIdleWaitMs : kBlockedWaitMs);
+      if (!step()) inbox.wait(core_.empty() && !core_.busy() ? kIdleWaitMs : kBlockedWaitMs);
     }
     core_.cancel_all();
+    core_.keep_prefixes();
     publish();
   }
 
@@ -237,6 +238,7 @@ class Engine::Impl {
   Status check_invariants() const { return core_.check(); }
   void cancel_all() {
     core_.cancel_all();
+    core_.keep_prefixes();
     publish();
   }
 
@@ -263,8 +265,8 @@ class Engine::Impl {
 };
 
 Engine::Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-               const EngineLimits& limits)
-    : impl_(std::make_unique<Impl>(runner, tokenizer, clock, limits)) {}
+               const EngineLimits& limits, const PrefixOptions& prefix, const CostModel& costs)
+    : impl_(std::make_unique<Impl>(runner, tokenizer, clock, limits, prefix, costs)) {}
 
 Engine::~Engine() { stop(); }
 
@@ -279,6 +281,8 @@ Result<RequestId> Engine::submit(Request request, std::unique_ptr<EventSink> sin
 void Engine::cancel(RequestId id) { impl_->inbox.give({Order::Kind::kCancel, id}); }
 void Engine::pause(RequestId id) { impl_->inbox.give({Order::Kind::kPause, id}); }
 void Engine::resume(RequestId id) { impl_->inbox.give({Order::Kind::kResume, id}); }
+
+void Engine::flush_cache() { impl_->inbox.give({Order::Kind::kFlushCache, 0}); }
 
 EngineStats Engine::stats() const {
   EngineStats s;

@@ -6,16 +6,32 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/result.h"
+#include "engine/cost_model.h"
 #include "engine/request.h"
 #include "engine/runner.h"
 #include "text/tokenizer.h"
 
+namespace weir::kv {
+class CacheEvents;
+class PageTier;
+}  // namespace weir::kv
+
 namespace weir::engine {
+
+// What a class of requests is promised; 0: nothing.
+struct Slo {
+  double itl_ms = 0;   // between two tokens; 0: see StepBudget::itl_ms
+  double ttft_ms = 0;  // submit to first token
+};
 
 // A request that passes one of these bounds is refused with an error that says which it was; the
 // first three shape steps and are clamped to what a step can hold.
@@ -32,6 +48,33 @@ struct EngineLimits {
   int32_t max_stops = 16;
   int32_t max_texts = 2048;           // of one embeddings request
   int64_t max_text_tokens = 262'144;  // of all its texts
+  Slo interactive = {};
+  Slo batch = {};
+};
+
+// What became of a snapshot of the prefix cache.
+struct SnapshotReport {
+  enum class Kind { kRestored, kIgnored, kWritten, kNotWritten };
+  Kind kind = Kind::kRestored;
+  int32_t pages = 0;
+  double ms = 0;
+  std::optional<Error> error;  // why it was ignored or not written, with the file's name
+};
+
+// Reuse of keys and values between requests that begin alike; engine/prefix_cache.h.
+struct PrefixOptions {
+  bool enabled = true;
+  HashKey hash_key;  // from outside randomness; the same key names the same pages
+  // A file that outlives the process; "": none. Written every interval_s when something changed,
+  // and by stop(). It holds what prompts said, as the pages do.
+  std::string snapshot_path;
+  double snapshot_interval_s = 60;
+  Hash128 model;       // whose pages they are
+  std::string traits;  // what else their bytes depend on: ISA and KV types
+  std::function<void(const SnapshotReport&)> on_snapshot;  // engine thread
+  // Both borrowed, outliving the engine, and may be missing.
+  kv::CacheEvents* events = nullptr;  // hears what the cache stores and evicts
+  kv::PageTier* tier = nullptr;       // keeps what it evicts
 };
 
 // A snapshot of what the engine holds; see Engine::stats.
@@ -41,7 +84,14 @@ struct EngineStats {
   int32_t running_sequences = 0;
   int32_t waiting_sequences = 0;  // admitted or preempted, without pages
   int32_t total_pages = 0;
-  int32_t free_pages = 0;
+  int32_t free_pages = 0;              // what a request can get: empty ones and those below
+  int32_t evictable_pages = 0;         // of these: of the prefix tree, used by nobody
+  int32_t prefix_pages = 0;            // of the prefix tree
+  uint64_t prefix_evictions = 0;       // pages that left the tree for lack of room
+  uint64_t prefix_queries_tokens = 0;  // prompt tokens looked up, once per choice
+  uint64_t prefix_hits_tokens = 0;     // of those, found
+  int32_t tier_pages = 0;              // in the second tier
+  uint64_t tier_hits_pages = 0;        // that came back from it
   uint64_t steps = 0;
   uint64_t prompt_tokens = 0;  // computed, recomputation after preemption included
   uint64_t generated_tokens = 0;
@@ -64,9 +114,10 @@ class StepObserver {
 
 class Engine {
  public:
-  // All are borrowed and outlive the engine. Nothing runs until start() or step().
+  // The first three are borrowed and outlive the engine. Nothing runs until start() or step().
+  // costs: as engine/calibration.h fits them; without, the first steps are taken to cost nothing.
   Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-         const EngineLimits& limits);
+         const EngineLimits& limits, const PrefixOptions& prefix = {}, const CostModel& costs = {});
   ~Engine();  // stops; requests in flight end as cancelled
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -89,6 +140,9 @@ class Engine {
   // Any thread. A paused request keeps its pages but is not advanced: its reader is too slow.
   void pause(RequestId id);
   void resume(RequestId id);
+  // Any thread. Nothing computed before the engine takes this in, before its next step, is found by
+  // a request after it. What runs goes on.
+  void flush_cache();
 
   // Any thread.
   EngineStats stats() const;

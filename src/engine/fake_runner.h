@@ -3,7 +3,9 @@
 // token changes every later token.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -32,6 +34,16 @@ class FakeRunner final : public Runner {
   int32_t max_step_tokens() const override { return shape_.step_tokens; }
   int32_t page_tokens() const override { return shape_.page_tokens; }
   int32_t pages() const override { return shape_.pages; }
+
+  void copy_page(int32_t from, int32_t to) override {
+    const std::span<const std::byte> source = page_bytes(from);
+    std::copy(source.begin(), source.end(), page_bytes(to).begin());
+  }
+  std::span<std::byte> page_bytes(int32_t page) override {
+    const auto page_tokens = static_cast<size_t>(shape_.page_tokens);
+    return std::as_writable_bytes(
+        std::span(memory_).subspan(static_cast<size_t>(page) * page_tokens, page_tokens));
+  }
 
   EmbeddingTraits embedding() const override { return traits; }
   EmbeddingTraits traits;  // set before the engine is made

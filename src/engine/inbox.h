@@ -14,7 +14,7 @@
 namespace weir::engine {
 
 struct Order {
-  enum class Kind { kCancel, kPause, kResume };
+  enum class Kind { kCancel, kPause, kResume, kFlushCache };  // the last: of no request
   Kind kind = Kind::kCancel;
   RequestId id = 0;
 };

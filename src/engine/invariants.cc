@@ -27,23 +27,27 @@ Status check_state(const kv::PagePool& pool, std::span<const std::unique_ptr<Seq
                    std::span<const std::unique_ptr<ActiveRequest>> requests,
                    const EngineLimits& limits, int32_t page_tokens, int32_t max_context_tokens) {
   if (auto ok = pool.check(); !ok.ok()) return ok.error().with_context("kPagesConserved");
-  std::vector<bool> owned(static_cast<size_t>(pool.total_pages()), false);
-  int32_t held = 0;
+  std::vector<int32_t> owners(static_cast<size_t>(pool.total_pages()), 0);
   int32_t running = 0;
   for (const auto& s : sequences) {
     WEIR_TRY(check_sequence(*s, page_tokens, max_context_tokens));
     running += s->pages.empty() ? 0 : 1;
     for (const kv::PageId page : s->pages) {
-      if (owned[static_cast<size_t>(page)] || pool.references(page) != 1) {
-        return make_error(ErrorCode::kInternal, "kPagesConserved: page {} has two owners", page);
-      }
-      owned[static_cast<size_t>(page)] = true;
-      ++held;
+      ++owners[static_cast<size_t>(page)];
+    }
+    if (const auto own = static_cast<size_t>(s->computed / page_tokens); own < s->pages.size()) {
+      if (pool.references(s->pages[own]) != 1)
+        return make_error(ErrorCode::kInternal, "kPagesConserved: request {} writes a shared page",
+                          s->request->id);
     }
   }
-  if (held != pool.used_pages()) {
-    return make_error(ErrorCode::kInternal, "kPagesConserved: sequences hold {} pages, {} are used",
-                      held, pool.used_pages());
+  for (kv::PageId page = 0; page < pool.total_pages(); ++page) {
+    const int32_t counted = owners[static_cast<size_t>(page)] + (pool.cached(page) ? 1 : 0);
+    if (pool.references(page) != counted) {
+      return make_error(ErrorCode::kInternal,
+                        "kPagesConserved: page {} has {} references and {} owners", page,
+                        pool.references(page), counted);
+    }
   }
   if (running > limits.max_running) {
     return make_error(ErrorCode::kInternal, "kBounded: {} sequences run, max_running is {}",

@@ -13,8 +13,8 @@
 
 namespace weir::engine {
 
-// 2 kPagesConserved: free + referenced = total, and every referenced page belongs to exactly one
-// sequence.
+// 2 kPagesConserved: free + referenced = total, every page has as many references as owners, which
+// are sequences and the prefix tree, and the page that a sequence writes next is its own.
 // 3 kStepCommitted: no sequence is half way: computed < tokens, its pages are those that `computed`
 // tokens need, no events wait to be delivered.
 // 4 kBounded: queue, running sequences and windows are within their limits.

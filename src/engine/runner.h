@@ -30,6 +30,11 @@ class Runner {
   virtual int32_t page_tokens() const = 0;
   virtual int32_t pages() const = 0;  // in the KV cache behind it
   virtual EmbeddingTraits embedding() const { return {}; }
+  // Makes page `to` hold what page `from` holds: keys and values of all layers. Between forwards.
+  virtual void copy_page(int32_t from, int32_t to) = 0;
+  // The bytes of a page of all layers, to be kept elsewhere and put back: they mean the same to
+  // every runner of the same model, KV types and ISA.
+  virtual std::span<std::byte> page_bytes(int32_t page) = 0;
   // logits: [sum of logit_rows, vocab] f32; hidden: [sum of hidden_rows, dim] f32. On an error
   // nothing is committed: the same step, or parts of it, may be run again. One call at a time.
   virtual Status forward(std::span<const model::Chunk> batch, std::span<float> logits,

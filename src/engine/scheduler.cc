@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace weir::engine {
 namespace {
@@ -13,6 +14,7 @@ class Planner {
         free_(budget.free_pages),
         tokens_left_(budget.step_tokens),
         planned_(sequences.size(), 0),
+        taken_(sequences.size(), 0),
         preempted_(sequences.size(), false) {
     for (const SequenceView& s : sequences) running_ += s.pages > 0 ? 1 : 0;
   }
@@ -21,6 +23,7 @@ class Planner {
     for (size_t i = 0; i < sequences_.size(); ++i) {
       if (is_decode(sequences_[i])) advance(i);
     }
+    prefill_ms_left_ = prefill_allowance();
     for (size_t i = 0; i < sequences_.size(); ++i) {
       if (!is_decode(sequences_[i])) advance(i);
     }
@@ -42,25 +45,63 @@ class Planner {
     return (tokens + budget_.page_tokens - 1) / budget_.page_tokens;
   }
 
+  double prefill_allowance() const {
+    StepWork decodes;
+    bool interactive = false;
+    bool batch = false;
+    for (const PlannedChunk& c : chunks_) {
+      if (preempted_[c.sequence]) continue;
+      const SequenceView& s = sequences_[c.sequence];
+      decodes.add_decode(s.tokens, c.tokens);
+      (s.service_class == ServiceClass::kBatch ? batch : interactive) = true;
+    }
+    return prefill_allowance_ms(budget_, decodes, interactive, batch);
+  }
+
+  // Of `count` prompt tokens from `computed` on, those that the step's time allows; the first
+  // prompt of a step always gets one.
+  int32_t in_time(const SequenceView& s, int32_t computed, int32_t count) {
+    if (s.whole || is_decode(s)) return count;
+    const int64_t fits = budget_.costs.prefill_tokens_within(prefill_ms_left_, computed);
+    count = static_cast<int32_t>(std::min<int64_t>(count, std::max<int64_t>(fits, first_ ? 1 : 0)));
+    return count;
+  }
+
   void advance(size_t i) {
     const SequenceView& s = sequences_[i];
     if (s.paused || preempted_[i] || tokens_left_ == 0) return;
     const bool starts = s.pages == 0;
-    if (starts && running_ >= budget_.max_running) return;
-    const int32_t missing = s.tokens - s.computed;
+    if (starts && (running_ >= budget_.max_running || s.held)) return;
+    const int32_t computed = starts ? s.cached : s.computed;
+    const int32_t pages = starts ? s.cached / budget_.page_tokens : s.pages;
+    const int32_t missing = s.tokens - computed;
     if (s.whole && missing > tokens_left_) return;
     const int32_t count =
-        s.whole ? missing : std::min({missing, tokens_left_, budget_.prefill_chunk_tokens});
-    const int32_t need = pages_for(s.computed + count) - s.pages;
+        s.whole
+            ? missing
+            : in_time(s, computed, std::min({missing, tokens_left_, budget_.prefill_chunk_tokens}));
+    if (count == 0) return;
+    const int32_t need = pages_for(computed + count) - pages;
+    const int32_t found = starts ? s.cached_idle : 0;  // free pages that sharing takes
     // A sequence starts only when all that it has to compute can get pages, or it would be
     // preempted half way.
-    const int32_t wanted = starts ? pages_for(s.tokens) : need;
-    if (!make_room(i, wanted)) return;
-    free_ -= need;
+    const int32_t wanted = starts ? pages_for(s.tokens) - pages + found : need;
+    // What preemption frees may be what this one shares and keeps from being free.
+    const int32_t most = starts && s.cached > 0
+                             ? pages_for(s.tokens) + (s.cached % budget_.page_tokens > 0 ? 1 : 0)
+                             : wanted;
+    if (free_ < wanted && !make_room(i, most)) return;
+    free_ -= need + found;
+    taken_[i] = need + found;
     tokens_left_ -= count;
     planned_[i] = count;
+    if (!is_decode(s)) {
+      prefill_ms_left_ -= budget_.costs.prefill_ms(computed, count);
+      first_ = false;
+    }
     running_ += starts ? 1 : 0;
-    chunks_.push_back({i, count, need, s.computed + count == s.tokens});
+    chunks_.push_back(
+        {i, count, need, computed + count == s.tokens, starts, starts ? s.cached : 0});
   }
 
   // Preempts the youngest sequences after `i` until `pages` are free. All or nothing.
@@ -78,17 +119,16 @@ class Planner {
     return true;
   }
 
-  // Pages it has, and those this plan has given it.
+  // Pages that it alone has, and those this plan has given it.
   int32_t held_by(size_t v) const {
-    int32_t pages = sequences_[v].pages;
-    if (planned_[v] > 0) pages = pages_for(sequences_[v].computed + planned_[v]);
-    return pages;
+    return sequences_[v].pages - sequences_[v].shared_pages + taken_[v];
   }
 
   void preempt(size_t v) {
     free_ += held_by(v);
     tokens_left_ += planned_[v];
     planned_[v] = 0;
+    taken_[v] = 0;
     preempted_[v] = true;
     --running_;
   }
@@ -98,12 +138,26 @@ class Planner {
   int32_t free_;
   int32_t tokens_left_;
   int32_t running_ = 0;
+  double prefill_ms_left_ = std::numeric_limits<double>::infinity();
+  bool first_ = true;             // no prompt has tokens of this step yet
   std::vector<int32_t> planned_;  // tokens given to each sequence
+  std::vector<int32_t> taken_;    // free pages that went to each
   std::vector<bool> preempted_;
   std::vector<PlannedChunk> chunks_;
 };
 
 }  // namespace
+
+double prefill_allowance_ms(const StepBudget& b, const StepWork& decodes, bool interactive,
+                            bool batch) {
+  double target_ms = std::numeric_limits<double>::infinity();
+  if (!b.costs.known()) return target_ms;
+  const double alone_ms = b.costs.predict_ms(decodes);
+  if (interactive)
+    target_ms = b.interactive_itl_ms > 0 ? b.interactive_itl_ms : kDefaultItlRatio * alone_ms;
+  if (batch && b.batch_itl_ms > 0) target_ms = std::min(target_ms, b.batch_itl_ms);
+  return std::max(target_ms - alone_ms, kMinPrefillShare * alone_ms);
+}
 
 StepPlan plan_step(std::span<const SequenceView> sequences, const StepBudget& budget) {
   return Planner(sequences, budget).plan();

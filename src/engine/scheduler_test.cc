@@ -79,6 +79,40 @@ TEST(Scheduler, RunsNoMoreSequencesThanAllowed) {
   EXPECT_EQ(plan_step(views, b).chunks.size(), 2U);
 }
 
+StepBudget timed(double interactive_itl_ms, double batch_itl_ms = 0) {
+  StepBudget b = budget(1000, 512);
+  b.costs = {.fixed_ms = 4, .prefill_token_ms = 1, .decode_token_ms = 2};
+  b.interactive_itl_ms = interactive_itl_ms;
+  b.batch_itl_ms = batch_itl_ms;
+  return b;
+}
+
+TEST(Scheduler, APromptBesideDecodesGetsWhatTheItlTargetLeaves) {
+  const SequenceView views[] = {{.tokens = 9, .computed = 8, .pages = 2}, {.tokens = 300}};
+  EXPECT_EQ(plan_step(views, timed(30)).chunks.at(1).tokens, 24) << "30 - 4 - 2";
+  EXPECT_EQ(plan_step(views, timed(0)).chunks.at(1).tokens, 3) << "(1.6 - 1) of 6 ms";
+  EXPECT_EQ(plan_step(views, timed(1)).chunks.at(1).tokens, 1) << "an impossible target";
+}
+
+TEST(Scheduler, WithoutDecodesThatCarePromptsGetTheWholeStep) {
+  SequenceView views[] = {
+      {.tokens = 9, .computed = 8, .pages = 2, .service_class = ServiceClass::kBatch},
+      {.tokens = 300}};
+  EXPECT_EQ(plan_step(views, timed(10)).chunks.at(1).tokens, 300);
+  EXPECT_EQ(plan_step(views, timed(10, 20)).chunks.at(1).tokens, 14);
+  views[0].service_class = ServiceClass::kInteractive;
+  views[0].paused = true;
+  EXPECT_EQ(plan_step(views, timed(10)).chunks.at(0).tokens, 300);
+}
+
+TEST(Scheduler, AttentionShortensTheChunksOfALongPrompt) {
+  const SequenceView views[] = {{.tokens = 9, .computed = 8, .pages = 2},
+                                {.tokens = 3000, .computed = 2000, .pages = 500}};
+  StepBudget b = timed(30);
+  b.costs.prefill_kv_pair_ms = 0.001;
+  EXPECT_EQ(plan_step(views, b).chunks.at(1).tokens, 7) << "24 ms at 3 ms a token, the 8th over it";
+}
+
 // Whatever the view: the plan stays within its budget, and the oldest sequence that may run
 // progresses if its need can be met by all pages.
 TEST(Scheduler, EveryPlanFitsItsBudget) {

@@ -6,9 +6,11 @@
 #include <optional>
 #include <vector>
 
+#include "base/hash.h"
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
 #include "kv/page_pool.h"
+#include "kv/prefix_tree.h"
 #include "model/pooling.h"
 #include "text/detokenizer.h"
 
@@ -23,6 +25,7 @@ struct ActiveRequest {
   int64_t first_token_ns = 0;  // 0: none yet
   int64_t last_token_ns = 0;
   int32_t completion_tokens = 0;
+  int32_t cached_tokens = 0;  // of the prompt, found when it started
   int32_t unfinished_choices = 0;
   bool paused = false;
   std::vector<Event> events;  // of the running step
@@ -45,6 +48,12 @@ struct Sequence {
   size_t prompt_tokens;
   int32_t computed = 0;  // tokens with keys and values in pages
   std::vector<kv::PageId> pages;
+  // engine/prefix_cache.h
+  Hash128 prefix_root;
+  kv::PrefixCursor prefix;    // how far `pages` are in the prefix tree
+  kv::PageId copy_from = -1;  // while it starts: the page whose beginning it takes
+  bool tier_asked = false;    // since it last held pages
+  bool looked_up = false;     // counted among those that asked the tree
   bool finished = false;
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;

@@ -1,8 +1,9 @@
 // The simulator: the real engine and scheduler under thousands of seeded schedules of arrivals,
-// lengths, cancels, pauses, deadlines, page shortages and failing steps, with a fake model and
-// virtual time. After every step the invariants hold; at the end every request that was not
-// disturbed has exactly the tokens it gets alone, nothing is left over, and everything ended within
-// a bounded number of steps. WEIR_SIM_SEED runs one schedule, WEIR_SIM_SCHEDULES sets their number.
+// lengths, shared prefixes under tenants and salts, cache flushes, cancels, pauses, deadlines, page
+// shortages and failing steps, with a fake model and virtual time. After every step the invariants
+// hold; at the end every request that was not disturbed has exactly the tokens it gets alone,
+// nothing is left over, and everything ended within a bounded number of steps. WEIR_SIM_SEED runs
+// one schedule, WEIR_SIM_SCHEDULES sets their number.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -10,6 +11,7 @@
 
 #include "engine/engine_testing.h"
 #include "engine/fake_runner.h"
+#include "kv/page_tier.h"
 
 namespace weir::engine {
 namespace {
@@ -25,6 +27,18 @@ constexpr int kSchedules = 10'000;
 #else
 constexpr int kSchedules = 10'000;
 #endif
+
+constexpr int32_t kFails = 240;  // first tokens from here on: requests whose steps fail
+
+struct Totals {
+  uint64_t hits_tokens = 0;
+  uint64_t evictions = 0;
+  uint64_t tier_hits_pages = 0;
+};
+Totals& totals() {
+  static Totals all;
+  return all;
+}
 
 struct Planned {
   Request request;
@@ -50,19 +64,29 @@ class Schedule {
         static_cast<int32_t>(1 + rng_.below(static_cast<uint64_t>(shape_.step_tokens)));
     limits_.max_running = static_cast<int32_t>(1 + rng_.below(8));
     limits_.max_queued_requests = static_cast<int32_t>(2 + rng_.below(12));
+    prefix_.enabled = rng_.below(8) != 0;
+    prefix_.hash_key = {rng_.next(), rng_.next()};
+    if (rng_.below(3) == 0) {
+      const auto page_bytes = static_cast<size_t>(shape_.page_tokens) * sizeof(int32_t);
+      auto tier = kv::PageTier::in_memory((1 + rng_.below(40)) * page_bytes, page_bytes);
+      if (tier.ok()) tier_ = std::move(*tier);
+      prefix_.tier = tier_.get();
+    }
+    flush_at_ = rng_.below(4) == 0 ? static_cast<int>(rng_.below(80)) : -1;
     const int n = static_cast<int>(1 + rng_.below(10));
     for (int i = 0; i < n; ++i) plan_.push_back(make_planned(i));
   }
 
   void run(const text::Tokenizer& tokenizer) {
     FakeRunner runner(shape_);
-    Engine engine(runner, tokenizer, clock_, limits_);
+    Engine engine(runner, tokenizer, clock_, limits_, prefix_);
     runner.before = [this](std::span<const model::Chunk> batch) { return maybe_fail(batch); };
     const int kMaxSteps = 3000;  // all tokens of ten requests one by one, several times over
     int step = 0;
     for (; step < kMaxSteps; ++step) {
       bool waiting = false;
       for (Planned& p : plan_) waiting |= act(engine, p, step);
+      if (step == flush_at_) engine.flush_cache();
       engine.step();
       clock_.advance_ms(1);
       const Status ok = engine.check_invariants();
@@ -70,7 +94,12 @@ class Schedule {
       if (!waiting && engine.idle()) break;
     }
     ASSERT_LT(step, kMaxSteps) << "no progress";
-    EXPECT_EQ(engine.stats().free_pages, engine.stats().total_pages);
+    const EngineStats left = engine.stats();
+    EXPECT_EQ(left.free_pages, left.total_pages);
+    EXPECT_EQ(left.prefix_pages, left.evictable_pages);
+    totals().hits_tokens += left.prefix_hits_tokens;
+    totals().evictions += left.prefix_evictions;
+    totals().tier_hits_pages += left.tier_hits_pages;
     EXPECT_EQ(engine.stats().queued_tokens, 0);
     for (Planned& p : plan_) check_outcome(p, tokenizer);
   }
@@ -80,9 +109,12 @@ class Schedule {
     Planned p;
     Request& q = p.request;
     const auto prompt = 1 + rng_.below(40);
-    for (uint64_t t = 0; t < prompt; ++t) q.prompt.push_back(static_cast<int32_t>(rng_.below(255)));
-    // The first token names the request, so that a failing step knows whose it is.
-    q.prompt[0] = i;
+    for (uint64_t t = 0; t < prompt; ++t)
+      q.prompt.push_back(static_cast<int32_t>(rng_.below(kFails)));
+    if (i > 0 && rng_.below(2) == 0) share(q.prompt);
+    if (rng_.below(3) == 0) q.tenant.name = "t";
+    if (rng_.below(4) == 0) q.cache_salt = "s";
+    q.priority = static_cast<int32_t>(rng_.below(2));
     q.max_tokens = static_cast<int32_t>(1 + rng_.below(40));
     q.n = static_cast<int32_t>(1 + (rng_.below(5) == 0 ? 1 + rng_.below(2) : 0));
     q.ignore_eos = rng_.below(2) == 0;
@@ -98,7 +130,18 @@ class Schedule {
     if (rng_.below(8) == 0)
       q.deadline_ns = (p.arrives_at + 1 + static_cast<int64_t>(rng_.below(60))) * 1'000'000;
     p.fails = rng_.below(12) == 0;
+    // A failing step knows whose it is by its first token.
+    if (p.fails) q.prompt[0] = kFails + i;
     return p;
+  }
+
+  // The prompt begins as that of an earlier request and its answer may go, or as a part of it.
+  void share(std::vector<int32_t>& prompt) {
+    const std::vector<int32_t>& other = plan_[rng_.below(plan_.size())].request.prompt;
+    if (other[0] >= kFails) return;
+    const size_t n = std::min(other.size(), static_cast<size_t>(1 + rng_.below(40)));
+    prompt.insert(prompt.begin(), other.begin(), other.begin() + static_cast<ptrdiff_t>(n));
+    if (prompt.size() > 60) prompt.resize(60);
   }
 
   // Does what is due for p at this step; whether something is still to come.
@@ -117,7 +160,7 @@ class Schedule {
   // A chunk that starts a sequence marked as failing makes its step fail.
   Status maybe_fail(std::span<const model::Chunk> batch) {
     for (const model::Chunk& c : batch) {
-      if (c.position == 0 && plan_[static_cast<size_t>(c.tokens[0])].fails) {
+      if (c.position == 0 && c.tokens[0] >= kFails) {
         return make_error(ErrorCode::kInternal, "injected");
       }
     }
@@ -136,7 +179,9 @@ class Schedule {
     FakeRunner runner(roomy);
     Request q = p.request;
     q.deadline_ns = 0;
-    Engine engine(runner, tokenizer, clock_, {});
+    PrefixOptions without;
+    without.enabled = false;
+    Engine engine(runner, tokenizer, clock_, {}, without);
     Received expected;
     ASSERT_TRUE(engine.submit(q, std::make_unique<RecordingSink>(expected)).ok());
     while (!engine.idle()) engine.step();
@@ -159,6 +204,9 @@ class Schedule {
   Rng rng_;
   FakeRunner::Shape shape_;
   EngineLimits limits_;
+  PrefixOptions prefix_;
+  std::unique_ptr<kv::PageTier> tier_;  // outlives the engine of run()
+  int flush_at_ = -1;                   // step, or never
   ManualClock clock_;
   std::vector<Planned> plan_;
 };
@@ -177,7 +225,13 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
     Schedule(static_cast<uint64_t>(i)).run(*tokenizer);
     if (::testing::Test::HasFailure()) return;
   }
-  std::printf("%d schedules\n", schedules);
+  std::printf("%d schedules, %llu prompt tokens found, %llu pages evicted, %llu came back\n",
+              schedules, static_cast<unsigned long long>(totals().hits_tokens),
+              static_cast<unsigned long long>(totals().evictions),
+              static_cast<unsigned long long>(totals().tier_hits_pages));
+  EXPECT_GT(totals().hits_tokens, 0U);
+  EXPECT_GT(totals().evictions, 0U);
+  EXPECT_GT(totals().tier_hits_pages, 0U);
 }
 
 }  // namespace

@@ -315,14 +315,17 @@ TEST_F(ClientTest, CancelClosesTheConnection) {
 
 // A reader that rests makes the server's writes wait; nothing is lost when it goes on.
 TEST_F(ClientTest, PauseAndResume) {
-  const std::string megabytes(8 << 20, 'x');
+  const std::string megabytes(2 << 20, 'x');
   start([&](const Request&, ResponseWriter writer) {
     writer.send({200, {{"content-type", "text/plain"}}, megabytes});
   });
   auto seen = send(request(server_->port()), true);
   std::atomic<bool> over = false;
   std::thread pump([&] {
-    while (!over) client_->resume(id_);
+    while (!over) {
+      client_->resume(id_);
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
   });
   const Seen all = seen.get();
   over = true;

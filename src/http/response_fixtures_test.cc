@@ -46,8 +46,39 @@ Outcome run(std::string_view bytes, bool ended) {
   return outcome;
 }
 
-// Where weir differs from llhttp on purpose. True: we refuse what llhttp takes.
-const std::map<std::string, std::pair<bool, std::string>> kDifferences = {};
+enum class Differs { kRefused, kBody };
+
+// Where weir differs from llhttp on purpose.
+const std::map<std::string, std::pair<Differs, std::string>> kDifferences = {
+    {"sample.md: RTSP response", {Differs::kRefused, "HTTP only"}},
+    {"sample.md: ICE response", {Differs::kRefused, "HTTP only"}},
+    {"sample.md: HTTP version 0.9", {Differs::kRefused, "HTTP/1.0 and 1.1 only"}},
+    {"sample.md: Response starting with CRLF",
+     {Differs::kRefused, "only servers may skip empty lines (RFC 9112 2.2)"}},
+    {"connection.md: HTTP 100 first, then 400", {Differs::kRefused, "as above"}},
+    {"connection.md: HTTP 304 with Content-Length", {Differs::kRefused, "as above"}},
+    {"pipelining.md: Should parse multiple events", {Differs::kRefused, "as above"}},
+    {"connection.md: HTTP 101 response with Upgrade and Content-Length header",
+     {Differs::kRefused, "the client asks for no upgrade"}},
+    {"connection.md: HTTP 101 response with Upgrade and Transfer-Encoding header",
+     {Differs::kRefused, "as above"}},
+    {"transfer-encoding.md: `chunked` before other transfer-encoding",
+     {Differs::kRefused, "codings other than chunked are not supported"}},
+    {"transfer-encoding.md: `chunkedchunked` transfer-encoding does not enable chunked enconding",
+     {Differs::kRefused, "as above"}},
+    {"transfer-encoding.md: multiple transfer-encoding where chunked is not the last one",
+     {Differs::kRefused, "as above"}},
+    {"connection.md: HTTP 103 first, then 200",
+     {Differs::kBody, "the body is that of the answer, not of the interim one"}},
+    {"content-length.md: Content-Length reset when no body is received",
+     {Differs::kBody, "llhttp was told to skip the body (meta skipBody)"}},
+};
+
+// The log has one line a span and leaves line ends of a body out.
+std::string without_line_ends(std::string text) {
+  std::erase_if(text, [](char c) { return c == '\r' || c == '\n'; });
+  return text;
+}
 
 TEST(ResponseFixtures, StrictModesAcceptAndRejectAsLlhttp) {
   const std::string folder = fixtures_folder("response");
@@ -63,8 +94,8 @@ TEST(ResponseFixtures, StrictModesAcceptAndRejectAsLlhttp) {
       unused.erase(fixture.name);
       bool expected = llhttp_rejects(fixture.log);
       if (listed != kDifferences.end()) {
-        EXPECT_NE(expected, listed->second.first) << fixture.name;
-        expected = listed->second.first;
+        EXPECT_FALSE(expected) << fixture.name;
+        expected = listed->second.first == Differs::kRefused;
       }
       Outcome ours = run(fixture.bytes, false);
       // llhttp refuses within a line, we at its end or at the end of the head: let the head end.
@@ -74,7 +105,8 @@ TEST(ResponseFixtures, StrictModesAcceptAndRejectAsLlhttp) {
                                          << fixture.bytes << "\n"
                                          << fixture.log;
       if (ours.rejected || listed != kDifferences.end()) continue;
-      EXPECT_EQ(ours.body, span(fixture.log, "body")) << fixture.name;
+      EXPECT_EQ(without_line_ends(ours.body), without_line_ends(span(fixture.log, "body")))
+          << fixture.name;
     }
   }
   EXPECT_GT(checked, 40U);

@@ -2,6 +2,9 @@
 
 #include <sys/mman.h>
 
+#include <cassert>
+#include <cstring>
+
 namespace weir::kv {
 
 Result<std::unique_ptr<KvStorage>> KvStorage::allocate(const kernels::KvLayout& layout,
@@ -28,6 +31,17 @@ Result<std::unique_ptr<KvStorage>> KvStorage::allocate(const kernels::KvLayout& 
   for (int32_t l = 0; l < layers; ++l, at += k_bytes + v_bytes)
     storage->pools_.push_back({at, at + k_bytes, stride});
   return storage;
+}
+
+std::span<std::byte> KvStorage::page(int32_t index) const {
+  assert(index >= 0 && index < pages_);
+  const size_t stride = bytes_ / static_cast<size_t>(pages_);
+  return {static_cast<std::byte*>(memory_) + stride * static_cast<size_t>(index), stride};
+}
+
+void KvStorage::copy_page(int32_t from, int32_t to) const {
+  const std::span<const std::byte> source = page(from);
+  std::memcpy(page(to).data(), source.data(), source.size());
 }
 
 KvStorage::~KvStorage() {

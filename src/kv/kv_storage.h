@@ -29,6 +29,10 @@ class KvStorage {
   uint64_t bytes() const { return bytes_; }
   // [layers]; valid while this lives.
   std::span<const kernels::KvPools> pools() const { return pools_; }
+  // The bytes of a page of all layers; valid while this lives.
+  std::span<std::byte> page(int32_t index) const;
+  // Makes page `to` hold what `from` holds.
+  void copy_page(int32_t from, int32_t to) const;
 
  private:
   KvStorage() = default;

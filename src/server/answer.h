@@ -16,6 +16,7 @@
 #include "base/thread_annotations.h"
 #include "engine/engine.h"
 #include "http/response_writer.h"
+#include "server/tenants.h"
 #include "telemetry/engine_metrics.h"
 #include "text/tokenizer.h"
 
@@ -27,6 +28,7 @@ struct AnswerSpec {
   api::GenerationParams generation;
   std::vector<std::string> echo;  // text before each prompt's choices, empty without echo
   int64_t received_ns = 0;
+  std::shared_ptr<Ticket> ticket;  // shared with the task that made the answer
 };
 
 // What an answer works with; all borrowed.

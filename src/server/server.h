@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "kv/cache_events.h"
 #include "server/options.h"
 #include "telemetry/log.h"
 #include "text/chat_template.h"
@@ -23,19 +24,27 @@ struct ServedModel {
   const text::ChatTemplate& chat_template;
   int32_t kv_page_tokens = 0;
   uint64_t kv_bytes_per_page = 0;
-  std::string kv_type = "f16";  // as /metrics names it
+  std::string kv_type = "f16";              // as /metrics names it
+  bool prefix_caching = false;              // whether the engine reuses prefixes
+  kv::CacheEvents* cache_events = nullptr;  // for /admin/kv-events
 };
 
 class Server {
  public:
-  // Binds and serves. Errors: kUsage for binding beyond loopback without keys; kIo when the port is
-  // taken or not permitted, with the remedy.
+  // Binds and serves. Errors: kUsage for binding beyond loopback without keys, or for an admin
+  // listener without a token; kIo when a port is taken or not permitted, with the remedy.
   static Result<std::unique_ptr<Server>> start(const ServerConfig& config, const ServedModel& model,
                                                const Clock& clock, telemetry::Logger& log);
   // Stops at once. Requests in flight deliver to the server: stop the engine first.
   ~Server();
 
   uint16_t port() const;
+  uint16_t admin_port() const;  // 0: no admin listener
+
+  // Takes over what may change while it runs: keys, limits of tenants, allowed_hosts, cors_origins,
+  // api.strict, metrics_require_key. All or nothing: on an error (those of read_keys; kUsage for no
+  // key beyond loopback) all stays as it was. One call at a time.
+  Status reload(const ServerConfig& config);
 
   // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
   void drain();

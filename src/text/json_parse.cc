@@ -136,7 +136,7 @@ class Parser {
     const auto twin = std::adjacent_find(keys.begin(), keys.end());
     if (twin == keys.end()) return {};
     return make_error(ErrorCode::kInvalidJson, "the object at offset {} has the key {} twice",
-                      offset, json_quote(twin->substr(0, 80)));
+                      offset, json_quote(cut_utf8(*twin, 80)));
   }
 
   Status parse_string(std::string& out) {

@@ -52,6 +52,13 @@ size_t valid_utf8_prefix(std::string_view text) {
   return at;
 }
 
+std::string_view cut_utf8(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  // 10xxxxxx goes on with a character: the cut moves to where that one begins.
+  while (max_bytes > 0 && (static_cast<unsigned char>(text[max_bytes]) & 0xC0) == 0x80) --max_bytes;
+  return text.substr(0, max_bytes);
+}
+
 std::string replace_invalid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -32,6 +32,10 @@ inline bool is_valid_utf8(std::string_view text) { return valid_utf8_prefix(text
 // Each maximal ill-formed subpart becomes one U+FFFD; well-formed text is unchanged.
 std::string replace_invalid_utf8(std::string_view text);
 
+// The first bytes of text, at most max_bytes and no part of a character: what an error quotes.
+// text is well formed.
+std::string_view cut_utf8(std::string_view text, size_t max_bytes);
+
 // Appends one codepoint; surrogates and values above U+10FFFF append U+FFFD.
 void append_utf8(std::string& out, uint32_t codepoint);
 

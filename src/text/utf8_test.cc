@@ -87,6 +87,16 @@ TEST(Utf8, EveryCodepointGoesThereAndBack) {
   }
 }
 
+TEST(Utf8, CutsBetweenCharacters) {
+  const std::string text = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80";
+  for (size_t n = 0; n <= text.size() + 1; ++n) {
+    const std::string_view cut = cut_utf8(text, n);
+    EXPECT_TRUE(is_valid_utf8(cut)) << n;
+    EXPECT_LE(cut.size(), n);
+    EXPECT_GE(cut.size() + 3, std::min(n, text.size()));
+  }
+}
+
 TEST(Utf8, NoCodepointOutsideIsWritten) {
   for (const uint32_t c : {0xD800u, 0xDFFFu, 0x110000u, 0xFFFFFFFFu}) {
     std::string bytes;
