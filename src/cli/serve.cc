@@ -1,6 +1,5 @@
 // weir serve: the OpenAI-compatible server.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -16,8 +15,10 @@
 #include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/serve_options.h"
+#include "cli/serve_prefix.h"
 #include "engine/calibration.h"
 #include "engine/engine.h"
+#include "os/limits.h"
 #include "os/signals.h"
 #include "server/server.h"
 #include "telemetry/log.h"
@@ -28,15 +29,6 @@ namespace {
 
 // Steps of an encoder when nobody says otherwise, if its window is that long.
 constexpr int32_t kEncoderStepTokens = 2048;
-
-// Accepts as many descriptors as this process may have: every connection takes one, and the usual
-// soft limit of 1,024 lies below max_connections.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 // What stands on stdout when the server is up; scripts wait for the line "weir: ready".
 void print_ready(const ServeOptions& o, uint16_t port, bool encoder) {
@@ -95,7 +87,7 @@ Result<int> serve(const ServeGiven& given) {
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT, SIGHUP}));
   os::ignore_sigpipe();
-  raise_descriptor_limit();
+  os::raise_descriptor_limit();
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
@@ -125,6 +117,8 @@ Result<int> serve(const ServeGiven& given) {
   if (o.calibrate) {
     WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
   }
+  PrefixParts prefix;
+  WEIR_TRY(prepare_prefix(o, *model, log, prefix));
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
                         steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
@@ -150,7 +144,8 @@ Result<int> serve(const ServeGiven& given) {
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
       kernels::kv_types_name(request.kv_types),
-      o.prefix.enabled && !model->config().arch->encoder};
+      o.prefix.enabled,
+      o.prefix.events};
   ConfigKeeper keeper(given, settings, clock, log);
   o.server.admin.show_config = [&keeper] { return keeper.show(); };
   o.server.admin.reload = [&keeper] { return keeper.reload(); };

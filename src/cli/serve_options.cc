@@ -99,6 +99,29 @@ void add_engine(Table& t) {
          .help = "tokens of KV cache over all requests"});
   t.add("prefix_cache.enabled", "--prefix-cache", WEIR_FIELD(prefix.enabled),
         {.help = "what requests of a tenant begin with alike is computed once"});
+  t.add("kv.snapshot", "--kv-snapshot", WEIR_FIELD(prefix.snapshot_path),
+        {.unset = "none",
+         .help = "file that keeps the prefix cache over a restart; it holds what prompts said"});
+  t.add("kv.snapshot_interval_s", "--kv-snapshot-interval", WEIR_FIELD(prefix.snapshot_interval_s),
+        {.min = 1, .max = 86400, .unit = "s", .help = "time between two writes of kv.snapshot"});
+  t.add("kv.tier_bytes", "--kv-tier-bytes", WEIR_FIELD(tier_bytes),
+        {.min = 0,
+         .max = 17592186044416.0,
+         .unit = "bytes",
+         .unset = "none",
+         .help = "second tier of the prefix cache, for pages that it evicts: in memory, or in "
+                 "kv.tier_file"});
+  t.add("kv.tier_file", "--kv-tier-file", WEIR_FIELD(tier_file),
+        {.unset = "in memory",
+         .help = "name under which the second tier's file is made; it has no name afterwards"});
+  t.add("kv.events_zmq", "--kv-events-zmq", WEIR_FIELD(kv_events.publish),
+        {.unset = "none",
+         .help = "ZeroMQ address to publish cache events at as vLLM does, like "
+                 "tcp://127.0.0.1:5557; whoever reaches it reads the tokens of prompts"});
+  t.add("kv.events_zmq_replay", "--kv-events-zmq-replay", WEIR_FIELD(kv_events.replay),
+        {.unset = "none", .help = "ZeroMQ address that repeats missed cache events"});
+  t.add("kv.events_topic", "--kv-events-topic", WEIR_FIELD(kv_events.topic),
+        {.unset = "empty", .help = "topic of published cache events, like kv@ADDRESS@MODEL"});
   t.add("kv.type", "--kv-type", WEIR_FIELD(kv.both),
         {.help = "type of cached keys and values: f16, bf16, q8_0 or q4_0"});
   t.add("kv.type_k", "--kv-type-k", WEIR_FIELD(kv.k),

@@ -7,6 +7,7 @@
 #include "cli/load.h"
 #include "config/table.h"
 #include "engine/engine.h"
+#include "server/kv_event_publisher.h"
 #include "server/options.h"
 
 namespace weir::cli {
@@ -24,6 +25,9 @@ struct ServeOptions {
   int64_t kv_tokens = 0;
   KvTypeFlags kv;
   engine::PrefixOptions prefix;
+  uint64_t tier_bytes = 0;
+  std::string tier_file;
+  server::KvEventAddresses kv_events;
   std::string pooling;
   int32_t drain_timeout_s = 30;
   std::string admin_token_file;

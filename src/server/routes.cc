@@ -11,6 +11,7 @@
 #include "server/credentials.h"
 #include "server/embeddings_answer.h"
 #include "server/replies.h"
+#include "server/stream_message.h"
 #include "text/chat_segments.h"
 #include "text/truncate.h"
 #include "text/utf8.h"
@@ -98,6 +99,15 @@ void Routes::add_routes() {
     if (live()->metrics_require_key) return metrics_route(std::move(r), std::move(w));
     metrics_page(std::move(w));
   });
+  router_.add("GET", "/v1/stream",
+              guard(Right::kInference, [this](const Access&, const http::Request& r, auto w) {
+                if (!r.websocket) {
+                  w.send(upgrade_required(r.request_id));
+                  return;
+                }
+                if (const Status ok = check_running(); !ok.ok()) return refuse(ok.error(), w);
+                w.send(http::Response{101, {}, {}});
+              }));
   add_model_list();
 }
 
@@ -174,6 +184,19 @@ void Routes::begin_call(const Access& access, Route route, http::Request request
   auto task = std::make_shared<std::pair<Call, http::ResponseWriter>>(
       Call{std::move(request), std::move(*ticket)}, std::move(writer));
   run([this, route, task] { (this->*route)(task->first, std::move(task->second)); }, task->second);
+}
+
+void Routes::handle_message(http::Request request, http::ResponseWriter writer) {
+  // shared: std::function wants its contents copyable; there is one owner.
+  auto task = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(request),
+                                                                               std::move(writer));
+  run(
+      [this, task] {
+        if (const Status ok = route_message(task->first); !ok.ok())
+          return refuse(ok.error(), task->second);
+        router_.handle(std::move(task->first), std::move(task->second));
+      },
+      task->second);
 }
 
 // What can be said before the body is read.

@@ -43,6 +43,8 @@ class Routes {
   // Takes any request; on the I/O thread, never blocks.
   void handle(http::Request request, http::ResponseWriter writer);
   void set_live(LiveOptions live) WEIR_EXCLUDES(live_mutex_);
+  // Takes a message of the WebSocket /v1/stream; the same.
+  void handle_message(http::Request request, http::ResponseWriter writer);
   void drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:

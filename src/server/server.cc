@@ -6,8 +6,10 @@
 #include "http/server.h"
 #include "server/active_json.h"
 #include "server/admin_routes.h"
+#include "server/kv_event_stream.h"
 #include "server/replies.h"
 #include "server/routes.h"
+#include "server/stream_message.h"
 #include "server/tenants.h"
 #include "telemetry/http_metrics.h"
 
@@ -38,6 +40,9 @@ class StepMetrics final : public engine::StepObserver {
         static_cast<double>(now.prefix_hits_tokens - prefix_hits_tokens_));
     metrics_.prefix_evictions.add(static_cast<double>(now.prefix_evictions - prefix_evictions_));
     metrics_.prefix_pages.set(now.prefix_pages);
+    metrics_.tier_pages.set(now.tier_pages);
+    metrics_.tier_hits.add(static_cast<double>(now.tier_hits_pages - tier_hits_pages_));
+    tier_hits_pages_ = now.tier_hits_pages;
     prefix_queries_tokens_ = now.prefix_queries_tokens;
     prefix_hits_tokens_ = now.prefix_hits_tokens;
     prefix_evictions_ = now.prefix_evictions;
@@ -51,6 +56,7 @@ class StepMetrics final : public engine::StepObserver {
   uint64_t prefix_queries_tokens_ = 0;
   uint64_t prefix_hits_tokens_ = 0;
   uint64_t prefix_evictions_ = 0;
+  uint64_t tier_hits_pages_ = 0;
   uint64_t failed_steps_ = 0;
 };
 
@@ -92,6 +98,7 @@ class Server::Impl {
     engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
                                       static_cast<uint64_t>(stats.total_pages), model.kv_type,
                                       model.prefix_caching});
+    if (model.cache_events != nullptr) cache_events_.emplace(*model.cache_events);
     add_admin_routes();
   }
 
@@ -128,6 +135,10 @@ class Server::Impl {
     options.allowed_hosts = config.allowed_hosts;
     options.cors_origins = config.cors_origins;
     options.request_id_seed = config.seed;
+    options.websocket.is_cancel = is_cancel_message;
+    options.websocket.on_message = [this](http::Request request, http::ResponseWriter writer) {
+      routes_.handle_message(std::move(request), std::move(writer));
+    };
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       routes_.handle(std::move(request), std::move(writer));
     };
@@ -171,6 +182,15 @@ class Server::Impl {
 
   // Where features add what operators may ask of them.
   void add_admin_routes() {
+    admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
+      engine_.flush_cache();
+      w.send(http::json_response(200, R"({"flushed":true})"));
+    });
+    if (cache_events_.has_value()) {
+      admin_.add("GET", "/admin/kv-events", [this](const http::Request& r, http::ResponseWriter w) {
+        cache_events_->handle(r, std::move(w));
+      });
+    }
     admin_.add("POST", "/admin/drain", [this](const http::Request&, http::ResponseWriter w) {
       drain();
       w.send(http::json_response(200, R"({"draining":true})"));
@@ -213,6 +233,7 @@ class Server::Impl {
   telemetry::Logger& log_;
   const AdminConfig admin_config_;
   AdminRoutes admin_;
+  std::optional<KvEventStream> cache_events_;
   std::unique_ptr<http::Server> http_;        // last: their threads call the others
   std::unique_ptr<http::Server> admin_http_;  // null: none
 };

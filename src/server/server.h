@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "kv/cache_events.h"
 #include "server/options.h"
 #include "telemetry/log.h"
 #include "text/chat_template.h"
@@ -23,8 +24,9 @@ struct ServedModel {
   const text::ChatTemplate& chat_template;
   int32_t kv_page_tokens = 0;
   uint64_t kv_bytes_per_page = 0;
-  std::string kv_type = "f16";  // as /metrics names it
-  bool prefix_caching = false;  // whether the engine reuses prefixes
+  std::string kv_type = "f16";              // as /metrics names it
+  bool prefix_caching = false;              // whether the engine reuses prefixes
+  kv::CacheEvents* cache_events = nullptr;  // for /admin/kv-events
 };
 
 class Server {

@@ -66,6 +66,9 @@ EngineMetrics::EngineMetrics(Registry& r, const std::string& model_name)
   prefix_pages = r.gauge("weir_prefix_cache_pages", "KV pages that the prefix cache holds.", model);
   prefix_evictions = r.counter("weir_prefix_cache_evicted_pages_total",
                                "KV pages that left the prefix cache for lack of room.", model);
+  tier_pages = r.gauge("weir_prefix_tier_pages", "Evicted KV pages in the second tier.", model);
+  tier_hits = r.counter("weir_prefix_tier_hit_pages_total",
+                        "KV pages that came back from the second tier.", model);
 }
 
 void EngineMetrics::set_cache_config(const CacheConfig& config) {
