@@ -26,6 +26,7 @@ struct ServeOptions {
   engine::PrefixOptions prefix;
   bool no_prefix_cache = false;
   bool no_calibrate = false;
+  std::string draft;
   std::string speculate = "auto";  // as parse_speculate takes it
   engine::Slo slo;                 // of both classes, where they have none of their own
   std::string pooling;

@@ -12,7 +12,7 @@ constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
            const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
-           int32_t max_context_tokens, const CostModel& costs)
+           int32_t max_context_tokens, const CostModel& costs, Runner* draft)
     : runner_(runner),
       tokenizer_(tokenizer),
       clock_(clock),
@@ -23,7 +23,7 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       pool_(runner.pages()),
       prefix_(runner, pool_, clock, prefix),
       costs_(costs),
-      speculator_(limits.speculation) {}
+      speculator_(limits.speculation, clock, draft, runner.vocab_size()) {}
 
 bool Core::step() {
   take_in();
@@ -378,6 +378,7 @@ void Core::finish(Sequence& s, FinishReason reason) {
   e.finish = reason;
   s.finished = true;
   prefix_.release(s, reason != FinishReason::kError);
+  speculator_.forget(s);
   --s.request->unfinished_choices;
 }
 
