@@ -81,8 +81,7 @@ class Session {
  public:
   // speculate: as SpeculationLimits::depth has it.
   Session(const Options& o, int32_t speculate, std::unique_ptr<engine::LoadedModel> model,
-          std::unique_ptr<engine::LoadedModel> draft,
-          std::optional<text::ChatTemplate> chat)
+          std::unique_ptr<engine::LoadedModel> draft, std::optional<text::ChatTemplate> chat)
       : o_(o),
         model_(std::move(model)),
         draft_(std::move(draft)),

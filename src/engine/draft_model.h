@@ -23,9 +23,9 @@ Status check_same_vocabulary(const text::Tokenizer& model, const text::Tokenizer
 class DraftModel {
  public:
   struct Want {
-    const void* sequence = nullptr;   // whose text: the same address each time
-    std::span<const int32_t> tokens;  // of the text, all known ones
-    int32_t count = 0;                // drafts
+    const void* sequence = nullptr;    // whose text: the same address each time
+    std::span<const int32_t> tokens;   // of the text, all known ones
+    int32_t count = 0;                 // drafts
     std::vector<int32_t> drafts = {};  // out: count of them, or none
   };
 

@@ -72,8 +72,7 @@ class Engine::Impl {
         vocab(runner.vocab_size()),
         clock_(clock),
         inbox(limits),
-        core_(runner, tokenizer, clock, limits, prefix, inbox, max_context_tokens, costs,
-              draft) {
+        core_(runner, tokenizer, clock, limits, prefix, inbox, max_context_tokens, costs, draft) {
     publish();
   }
 

@@ -127,8 +127,8 @@ void Speculator::ask_model(std::span<Candidate> candidates, int32_t step_tokens)
   int32_t depth = limits_.depth;
   if (depth == SpeculationLimits::kAuto) {
     const auto room = static_cast<int32_t>(kMaxStepDrafts / wants.size());
-    depth = choose_model_depth(step_tokens, rates, std::min(limits_.max_depth, room), model_ms_,
-                               cost_);
+    depth =
+        choose_model_depth(step_tokens, rates, std::min(limits_.max_depth, room), model_ms_, cost_);
     if (depth == 0 && ++unasked_ < kAskAgain) return;
     depth = std::max(depth, 1);
     unasked_ = 0;

@@ -66,8 +66,8 @@ class Speculator {
   LearnedStepCost cost_;
   const Clock& clock_;
   std::optional<DraftModel> model_;
-  double model_ms_ = 0;  // of one token for all its sequences; 0: not known yet
-  int32_t unasked_ = 0;  // steps that did not pay
+  double model_ms_ = 0;         // of one token for all its sequences; 0: not known yet
+  int32_t unasked_ = 0;         // steps that did not pay
   int64_t indexed_tokens_ = 0;  // what the indexes may hold together
 };
 
