@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/model_path.h"
 #include "cli/terminal.h"
+#include "engine/draft_model.h"
 #include "engine/engine.h"
 #include "os/cpu.h"
 
@@ -105,6 +106,22 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
                       path, model->config().arch->name);
   }
   return model;
+}
+
+Result<std::unique_ptr<engine::LoadedModel>> load_draft(const std::string& name,
+                                                        LoadRequest request, int32_t speculate,
+                                                        const engine::LoadedModel& model) {
+  std::unique_ptr<engine::LoadedModel> draft;
+  if (name.empty()) return draft;
+  if (speculate == 0)
+    return make_error(ErrorCode::kUsage, "--draft and --speculate off exclude each other");
+  request.model = name;
+  request.load_type.clear();
+  request.generates = true;
+  WEIR_ASSIGN(draft, load_model(request));
+  if (auto same = engine::check_same_vocabulary(model.tokenizer(), draft->tokenizer()); !same.ok())
+    return same.error().with_context("--draft " + name);
+  return draft;
 }
 
 }  // namespace weir::cli

@@ -41,6 +41,7 @@ struct Options {
   int64_t context_tokens = 0;
   KvTypeFlags kv;
   std::string speculate = "auto";
+  std::string draft;
 };
 
 // Prints text as it comes and keeps it for the conversation.
@@ -80,11 +81,13 @@ class Session {
  public:
   // speculate: as SpeculationLimits::depth has it.
   Session(const Options& o, int32_t speculate, std::unique_ptr<engine::LoadedModel> model,
-          std::optional<text::ChatTemplate> chat)
+          std::unique_ptr<engine::LoadedModel> draft, std::optional<text::ChatTemplate> chat)
       : o_(o),
         model_(std::move(model)),
+        draft_(std::move(draft)),
         chat_(std::move(chat)),
-        engine_(model_->runner(), model_->tokenizer(), clock_, limits(speculate)),
+        engine_(model_->runner(), model_->tokenizer(), clock_, limits(speculate), {}, {},
+                draft_ == nullptr ? nullptr : &draft_->runner()),
         seed_(o.has_seed ? o.seed : std::random_device{}()) {}
 
   Result<TerminalSink::Outcome> answer(std::vector<int32_t> prompt) {
@@ -127,6 +130,7 @@ class Session {
   const Options& o_;
   SystemClock clock_;
   std::unique_ptr<engine::LoadedModel> model_;
+  std::unique_ptr<engine::LoadedModel> draft_;  // nullptr: none
   std::optional<text::ChatTemplate> chat_;
   engine::Engine engine_;
   uint64_t seed_;
@@ -248,7 +252,9 @@ Result<int> run(const Options& o) {
   if (!o.raw) {
     WEIR_ASSIGN(chat, text::ChatTemplate::from_gguf(model->file()));
   }
-  Session session(o, speculate, std::move(model), std::move(chat));
+  WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> draft,
+              load_draft(o.draft, request, speculate, *model));
+  Session session(o, speculate, std::move(model), std::move(draft), std::move(chat));
   if (chats) {
     WEIR_TRY(interactive(o, session));
   } else {
@@ -300,6 +306,8 @@ void add_run(CLI::App& root, Selected& selected) {
                 "tokens guessed from the text itself and verified in one step: off, auto (as many "
                 "as pay) or a number; the answer is the same")
       ->capture_default_str();
+  c->add_option("--draft", o->draft,
+                "a smaller MODEL with the same vocabulary that guesses where the text does not");
   c->add_flag("--json", o->json, "one JSON document");
   c->add_flag("-v,--verbose", o->verbose, "also say what loading took");
   c->callback([o, prompt, seed, &selected] {

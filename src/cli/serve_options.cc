@@ -135,6 +135,9 @@ void add_speculation(Table& t) {
       "speculation.depth", "--speculate", WEIR_FIELD(speculate),
       {.help = "tokens of a request guessed from its own text and verified in one step: off, auto "
                "(as many as pay) or a number; the answer is the same"});
+  t.add("speculation.draft", "--draft", WEIR_FIELD(draft),
+        {.unset = "none",
+         .help = "a smaller MODEL with the same vocabulary that guesses where the text does not"});
 }
 
 void add_slo(Table& t, const char* path, const char* flag, double& (*field)(ServeOptions&),

@@ -30,6 +30,7 @@ struct ServeOptions {
   server::KvEventAddresses kv_events;
   double queue_timeout_s = 0;
   std::string fairness = "vtc";
+  std::string draft;
   std::string speculate = "auto";  // as parse_speculate takes it
   std::string pooling;
   int32_t drain_timeout_s = 30;

@@ -19,7 +19,7 @@ int64_t queue_end_ns(const ActiveRequest& r, const EngineLimits& limits) {
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
            const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
-           int32_t max_context_tokens, const CostModel& costs)
+           int32_t max_context_tokens, const CostModel& costs, Runner* draft)
     : runner_(runner),
       tokenizer_(tokenizer),
       clock_(clock),
@@ -30,7 +30,7 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       pool_(runner.pages()),
       prefix_(runner, pool_, clock, prefix),
       costs_(costs),
-      speculator_(limits.speculation),
+      speculator_(limits.speculation, clock, draft, runner.vocab_size()),
       line_(limits.fairness, tenants_) {
   report();  // the first request is judged too
 }

@@ -27,7 +27,7 @@ class Core {
  public:
   Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
        const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
-       int32_t max_context_tokens, const CostModel& costs);
+       int32_t max_context_tokens, const CostModel& costs, Runner* draft);
 
   // Takes in what came, runs one step, delivers. False: nothing could be done.
   bool step();

@@ -163,6 +163,7 @@ int32_t Core::shared_pages(const Sequence& s) const {
 void Core::drop_pages(Sequence& s, bool keep) {
   prefix_.release(s, keep);
   s.drafter.reset();  // what holds no pages drafts nothing
+  speculator_.forget(s);
   s.tenant->running -= static_cast<int32_t>(std::erase(running_, &s));
 }
 

@@ -4,6 +4,21 @@
 
 namespace weir::engine {
 
+void DraftModelRecord::judge(std::span<const int32_t> tokens) {
+  constexpr double kWindow = 64;
+  bool right = true;
+  for (size_t i = 0; right && i < drafts.size() && at + i < tokens.size(); ++i) {
+    right = drafts[i] == tokens[at + i];
+    const double keep = trials < kWindow ? 1.0 : 1.0 - 1.0 / kWindow;
+    hits = hits * keep + (right ? 1.0 : 0.0);
+    trials = trials * keep + 1.0;
+  }
+  drafts.clear();
+}
+
+// Two thirds before anything is known: models of one family agree on most tokens.
+double DraftModelRecord::rate() const { return (hits + 4.0) / (trials + 6.0); }
+
 size_t DraftStats::class_of(int32_t run, bool resumed) {
   if (resumed && run <= kResumedRuns)
     return kRunClasses + static_cast<size_t>(std::max<int32_t>(run, 0));

@@ -5,8 +5,22 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace weir::engine {
+
+// How well a draft model guesses one text.
+struct DraftModelRecord {
+  std::vector<int32_t> drafts;  // of the last call, not judged yet
+  size_t at = 0;                // tokens of the text before them
+  double hits = 0;
+  double trials = 0;
+
+  // The text is known further: holds the drafts against it, up to the first that was wrong.
+  void judge(std::span<const int32_t> tokens);
+  double rate() const;  // that a draft is right when those before it are
+};
 
 class DraftStats {
  public:

@@ -63,7 +63,8 @@ Status check_sampling(const SamplingParams& p, int32_t vocab) {
 class Engine::Impl {
  public:
   Impl(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-       const EngineLimits& wanted, const PrefixOptions& prefix, const CostModel& costs)
+       const EngineLimits& wanted, const PrefixOptions& prefix, const CostModel& costs,
+       Runner* draft)
       : limits(clamped(wanted, runner)),
         max_context_tokens(window(runner, limits)),
         trained_context_tokens(runner.max_context_tokens()),
@@ -71,7 +72,7 @@ class Engine::Impl {
         vocab(runner.vocab_size()),
         clock_(clock),
         inbox(limits),
-        core_(runner, tokenizer, clock, limits, prefix, inbox, max_context_tokens, costs) {
+        core_(runner, tokenizer, clock, limits, prefix, inbox, max_context_tokens, costs, draft) {
     publish();
   }
 
@@ -285,8 +286,9 @@ class Engine::Impl {
 };
 
 Engine::Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-               const EngineLimits& limits, const PrefixOptions& prefix, const CostModel& costs)
-    : impl_(std::make_unique<Impl>(runner, tokenizer, clock, limits, prefix, costs)) {}
+               const EngineLimits& limits, const PrefixOptions& prefix, const CostModel& costs,
+               Runner* draft)
+    : impl_(std::make_unique<Impl>(runner, tokenizer, clock, limits, prefix, costs, draft)) {}
 
 Engine::~Engine() { stop(); }
 

@@ -136,8 +136,10 @@ class Engine {
  public:
   // The first three are borrowed and outlive the engine. Nothing runs until start() or step().
   // costs: as engine/calibration.h fits them; without, the first steps are taken to cost nothing.
+  // draft: of a smaller model with the same vocabulary, whose guesses steps verify; borrowed too.
   Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-         const EngineLimits& limits, const PrefixOptions& prefix = {}, const CostModel& costs = {});
+         const EngineLimits& limits, const PrefixOptions& prefix = {}, const CostModel& costs = {},
+         Runner* draft = nullptr);
   ~Engine();  // stops; requests in flight end as cancelled
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -79,6 +79,7 @@ struct Sequence {
   std::optional<model::Pooler> pooler;  // of a text to embed
   std::unique_ptr<Drafter> drafter;     // once it runs, where speculation is on
   std::vector<int32_t> draft;           // of the running step: what may follow `tokens`
+  DraftModelRecord drafted;             // what the draft model guessed last
 };
 
 }  // namespace weir::engine

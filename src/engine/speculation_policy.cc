@@ -38,4 +38,21 @@ std::vector<int32_t> choose_depths(int32_t step_tokens,
   return best;
 }
 
+int32_t choose_model_depth(int32_t step_tokens, std::span<const double> rates, int32_t max_depth,
+                           double draft_ms, const StepCost& cost) {
+  double progress = step_tokens;
+  double best_speed = kLeastGain * progress / cost.of(step_tokens);
+  int32_t best = 0;
+  std::vector<double> chances(rates.size(), 1.0);
+  for (int32_t depth = 1; depth <= max_depth; ++depth) {
+    for (size_t i = 0; i < rates.size(); ++i) progress += chances[i] *= rates[i];
+    const int32_t tokens = step_tokens + depth * static_cast<int32_t>(rates.size());
+    const double speed = progress / (cost.of(tokens) + draft_ms * depth);
+    if (speed <= best_speed) continue;
+    best_speed = speed;
+    best = depth;
+  }
+  return best;
+}
+
 }  // namespace weir::engine

@@ -24,4 +24,10 @@ std::vector<int32_t> choose_depths(int32_t step_tokens,
                                    std::span<const std::span<const double>> chances,
                                    int32_t max_drafts, const StepCost& cost);
 
+// How many tokens a draft model should guess for each of the sequences with these rates (that a
+// guess is right when those before it are), one after the other at draft_ms each, which the step
+// waits for. By the same criterion; cost: in ms.
+int32_t choose_model_depth(int32_t step_tokens, std::span<const double> rates, int32_t max_depth,
+                           double draft_ms, const StepCost& cost);
+
 }  // namespace weir::engine

@@ -83,6 +83,19 @@ TEST(SpeculationPolicy, NoChoiceIsBetter) {
   }
 }
 
+TEST(SpeculationPolicy, ADraftModelIsAskedWhereItPays) {
+  const Line cost(0.05);
+  const double good[] = {0.9};
+  const double bad[] = {0.2};
+  EXPECT_GT(choose_model_depth(1, good, 15, 0.1, cost), 2);
+  EXPECT_EQ(choose_model_depth(1, good, 15, 1.0, cost), 0);
+  EXPECT_EQ(choose_model_depth(1, bad, 15, 0.2, cost), 0);
+  EXPECT_LE(choose_model_depth(1, good, 3, 0.0, cost), 3);
+  // Sixteen sequences share the model's passes, but the batch pays for each token.
+  const std::vector<double> many(16, 0.9);
+  EXPECT_EQ(choose_model_depth(16, many, 4, 0.1, Line(1.0)), 0);
+}
+
 TEST(StepCost, LearnsACurveFromWhatRan) {
   LearnedStepCost cost;
   Rng rng(1);

@@ -2,6 +2,7 @@
 // guessed; and fewer steps where the guesses are right.
 #include <gtest/gtest.h>
 
+#include "engine/draft_model.h"
 #include "engine/engine_testing.h"
 #include "engine/fake_runner.h"
 
@@ -23,11 +24,12 @@ class SpeculationTest : public ::testing::Test {
   }
 
   // All requests in one engine, at this depth.
-  std::vector<Received> run(std::span<const Request> requests, int32_t depth) {
+  std::vector<Received> run(std::span<const Request> requests, int32_t depth,
+                            Runner* draft = nullptr) {
     FakeRunner runner(shape_);
     EngineLimits limits;
     limits.speculation.depth = depth;
-    Engine engine(runner, *tokenizer_, clock_, limits);
+    Engine engine(runner, *tokenizer_, clock_, limits, {}, {}, draft);
     std::vector<Received> got(requests.size());
     for (size_t i = 0; i < requests.size(); ++i)
       EXPECT_TRUE(engine.submit(requests[i], std::make_unique<RecordingSink>(got[i])).ok());
@@ -165,6 +167,60 @@ TEST_F(SpeculationTest, DraftsNeverPassTheWindow) {
   ASSERT_EQ(plain.choices[0].tokens.size(), 56U);
   expect_same(plain, run_one(q, 15));
   EXPECT_GT(stats_.accepted_draft_tokens, 0U);
+}
+
+TEST_F(SpeculationTest, ADraftModelThatIsRightTakesFewerSteps) {
+  shape_.alphabet = 0;  // nothing repeats
+  const Request q = request(70, 40);
+  const Received plain = run_one(q, 0);
+  FakeRunner draft(shape_);  // the same "weights": always right
+  const std::vector<Received> got = run({&q, 1}, 7, &draft);
+  expect_same(plain, got[0]);
+  EXPECT_LE(stats_.steps, 9U);
+  EXPECT_GE(got[0].usage.accepted_prediction_tokens, 30);
+}
+
+TEST_F(SpeculationTest, WhateverADraftModelGuessesTheTokensAreTheSame) {
+  std::vector<Request> requests;
+  for (int32_t i = 0; i < 8; ++i) {
+    requests.push_back(request(3 + 7 * i, 25 + i));
+    requests.back().sampling.seed = static_cast<uint64_t>(i);
+    if (i % 2 == 1) requests.back().sampling.temperature = 0.8F;
+  }
+  requests[3].n = 2;
+  shape_.pages = 120;
+  const std::vector<Received> plain = run(requests, 0);
+  FakeRunner::Shape other = shape_;
+  other.alphabet = 3;  // mostly wrong
+  other.pages = 12;    // and short of pages
+  other.page_tokens = 4;
+  other.step_tokens = 16;
+  other.context = 60;
+  for (const int32_t depth : {1, 4, SpeculationLimits::kAuto}) {
+    SCOPED_TRACE(depth);
+    FakeRunner wrong(other), failing(shape_), right(shape_);
+    int calls = 0;
+    failing.before = [&calls](std::span<const model::Chunk>) -> Status {
+      if (++calls % 3 == 0) return make_error(ErrorCode::kInternal, "injected");
+      return {};
+    };
+    for (Runner* draft : std::initializer_list<Runner*>{&wrong, &failing, &right}) {
+      const std::vector<Received> got = run(requests, depth, draft);
+      for (size_t i = 0; i < requests.size(); ++i) expect_same(plain[i], got[i]);
+    }
+    EXPECT_GT(stats_.accepted_draft_tokens, 0U);
+  }
+}
+
+TEST_F(SpeculationTest, ADraftModelNeedsTheSameVocabulary) {
+  EXPECT_TRUE(check_same_vocabulary(*tokenizer_, *tiny_tokenizer()).ok());
+  const auto other = text::testing::load_written(text::testing::tiny_bpe("", "<gat>"));
+  ASSERT_TRUE(other.ok());
+  const Status refused = check_same_vocabulary(*tokenizer_, **other);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("token 261 is \"<gat>\", in the model \"<tag>\""),
+            std::string::npos)
+      << refused.error().message;
 }
 
 // A failing step is run again sequence by sequence, drafts included.

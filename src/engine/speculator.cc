@@ -14,6 +14,12 @@ constexpr int32_t kReadPerStep = 2048;
 // vocabulary. Also more than pay anywhere.
 constexpr int32_t kMaxStepDrafts = 64;
 
+// Guesses from the text cost nothing, those of a model a forward pass each.
+constexpr double kFreeIsBetter = 0.1;
+// A draft model that does not pay is tried again after so many steps: texts change.
+constexpr int32_t kAskAgain = 64;
+constexpr double kModelMsRate = 0.1;
+
 int32_t pages_for(int32_t tokens, int32_t page_tokens) {
   return (tokens + page_tokens - 1) / page_tokens;
 }
@@ -49,15 +55,13 @@ void Speculator::propose(StepPlan& plan, std::span<Sequence* const> lineup, cons
                          const StepCosts& costs) {
   if (!on()) return;
   cost_.guess(costs);
-  int64_t held = 0;
+  indexed_tokens_ = 0;
   for (const Sequence* s : lineup) {
-    if (s->drafter != nullptr) held += index_tokens(*s, limits_);
+    if (s->drafter != nullptr) indexed_tokens_ += index_tokens(*s, limits_);
   }
-  indexed_tokens_ = held;
   int32_t budget = kReadPerStep;
   int32_t step_tokens = 0;
-  std::vector<Draft> drafts;
-  std::vector<size_t> chunks;  // that the drafts belong to
+  std::vector<Candidate> candidates;
   for (size_t i = 0; i < plan.chunks.size(); ++i) {
     const PlannedChunk& c = plan.chunks[i];
     Sequence& s = *lineup[c.sequence];
@@ -65,36 +69,86 @@ void Speculator::propose(StepPlan& plan, std::span<Sequence* const> lineup, cons
     step_tokens += c.tokens;
     if (s.pooler.has_value()) continue;
     read(s, budget);
-    if (!c.samples || c.tokens != 1 || s.drafter == nullptr) continue;
-    Draft draft = s.drafter->propose(s.tokens, wanted(s));
-    if (draft.tokens.empty()) continue;
-    drafts.push_back(std::move(draft));
-    chunks.push_back(i);
+    const int32_t count = wanted(s);
+    if (!c.samples || c.tokens != 1 || count < 1) continue;
+    candidates.push_back({i, &s, {}});
+    if (s.drafter != nullptr) candidates.back().draft = s.drafter->propose(s.tokens, count);
   }
-  if (drafts.empty() || !plan.preempted.empty()) return;
-  std::vector<std::span<const double>> chances;
-  for (const Draft& d : drafts) chances.emplace_back(d.chances);
-  int32_t tokens_left = std::min(room.tokens, kMaxStepDrafts);
+  if (candidates.empty() || !plan.preempted.empty()) return;
+  if (model_.has_value()) ask_model(candidates, step_tokens);
   std::vector<int32_t> depths;
   if (limits_.depth == SpeculationLimits::kAuto) {
-    depths = choose_depths(step_tokens, chances, tokens_left, cost_);
+    std::vector<std::span<const double>> chances;
+    for (const Candidate& c : candidates) chances.emplace_back(c.draft.chances);
+    depths = choose_depths(step_tokens, chances, std::min(room.tokens, kMaxStepDrafts), cost_);
   } else {
-    for (const Draft& d : drafts) depths.push_back(static_cast<int32_t>(d.tokens.size()));
+    for (const Candidate& c : candidates)
+      depths.push_back(static_cast<int32_t>(c.draft.tokens.size()));
   }
+  assign(plan, candidates, depths, room);
+}
+
+// Gives the candidates their drafts, as far as tokens and pages go.
+void Speculator::assign(StepPlan& plan, std::span<Candidate> candidates,
+                        std::span<const int32_t> depths, const DraftRoom& room) const {
+  int32_t tokens_left = std::min(room.tokens, kMaxStepDrafts);
   int32_t pages_left = room.pages;
-  for (size_t d = 0; d < drafts.size(); ++d) {
-    PlannedChunk& c = plan.chunks[chunks[d]];
-    Sequence& s = *lineup[c.sequence];
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    PlannedChunk& c = plan.chunks[candidates[i].chunk];
+    Sequence& s = *candidates[i].sequence;
     const auto held_pages = static_cast<int32_t>(s.pages.size());
     const int32_t end = s.computed + c.tokens;
     const int32_t fit = (held_pages + pages_left) * room.page_tokens - end;
-    const int32_t count = std::min({depths[d], tokens_left, fit});
+    const int32_t count = std::min({depths[i], tokens_left, fit});
     if (count < 1) continue;
-    const int32_t more = pages_for(end + count, room.page_tokens) - held_pages;
     tokens_left -= count;
-    pages_left -= std::max(more, 0);
+    pages_left -= std::max(0, pages_for(end + count, room.page_tokens) - held_pages);
     c.drafts = count;
-    s.draft.assign(drafts[d].tokens.begin(), drafts[d].tokens.begin() + count);
+    const std::vector<int32_t>& tokens = candidates[i].draft.tokens;
+    s.draft.assign(tokens.begin(), tokens.begin() + count);
+  }
+}
+
+// Where the text itself says less than the draft model would, and that pays, asks the model.
+void Speculator::ask_model(std::span<Candidate> candidates, int32_t step_tokens) {
+  std::vector<DraftModel::Want> wants;
+  std::vector<double> rates;
+  std::vector<Candidate*> asked;
+  for (Candidate& c : candidates) {
+    Sequence& s = *c.sequence;
+    s.drafted.judge(s.tokens);
+    const double rate = s.drafted.rate();
+    if (!c.draft.chances.empty() && c.draft.chances[0] + kFreeIsBetter >= rate) continue;
+    wants.push_back({&s, s.tokens, 0});
+    rates.push_back(rate);
+    asked.push_back(&c);
+  }
+  if (wants.empty()) return;
+  int32_t depth = limits_.depth;
+  if (depth == SpeculationLimits::kAuto) {
+    const auto room = static_cast<int32_t>(kMaxStepDrafts / wants.size());
+    depth =
+        choose_model_depth(step_tokens, rates, std::min(limits_.max_depth, room), model_ms_, cost_);
+    if (depth == 0 && ++unasked_ < kAskAgain) return;
+    depth = std::max(depth, 1);
+    unasked_ = 0;
+  }
+  for (size_t i = 0; i < wants.size(); ++i)
+    wants[i].count = std::min(depth, wanted(*asked[i]->sequence));
+  const int64_t start_ns = clock_.now_ns();
+  model_->draft(wants);
+  const double ms = static_cast<double>(clock_.now_ns() - start_ns) * 1e-6 / depth;
+  model_ms_ = model_ms_ == 0 ? ms : model_ms_ + kModelMsRate * (ms - model_ms_);
+  for (size_t i = 0; i < wants.size(); ++i) {
+    if (wants[i].drafts.empty()) continue;
+    Draft& draft = asked[i]->draft;
+    draft.tokens = wants[i].drafts;
+    draft.chances.clear();
+    double chance = 1;
+    for (size_t d = 0; d < draft.tokens.size(); ++d) draft.chances.push_back(chance *= rates[i]);
+    DraftModelRecord& record = asked[i]->sequence->drafted;
+    record.at = asked[i]->sequence->tokens.size();
+    record.drafts = std::move(wants[i].drafts);
   }
 }
 

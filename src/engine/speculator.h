@@ -5,10 +5,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/cost_model.h"
+#include "engine/draft_model.h"
 #include "engine/draft_stats.h"
 #include "engine/engine.h"
 #include "engine/scheduler.h"
@@ -26,7 +29,11 @@ struct DraftRoom {
 
 class Speculator {
  public:
-  explicit Speculator(const SpeculationLimits& limits) : limits_(limits) {}
+  // draft: the runner of a draft model with the same vocabulary, borrowed; nullptr: none.
+  Speculator(const SpeculationLimits& limits, const Clock& clock, Runner* draft, int32_t vocab)
+      : limits_(limits), clock_(clock) {
+    if (draft != nullptr) model_.emplace(*draft, vocab);
+  }
 
   bool on() const { return limits_.depth != 0; }
   // Adds drafts to the plan's decodes, whose pages are reserved: fills Sequence::draft and the
@@ -34,6 +41,10 @@ class Speculator {
   // sequences with pages are in it. costs: the curve's shape before the first step.
   void propose(StepPlan& plan, std::span<Sequence* const> lineup, const DraftRoom& room,
                const StepCosts& costs);
+  // The sequence is over, or has lost its pages.
+  void forget(const Sequence& s) {
+    if (model_.has_value()) model_->forget(&s);
+  }
   // A step ran so long.
   void step_done(int32_t tokens, double ms) { cost_.learn(tokens, ms); }
 
@@ -41,10 +52,23 @@ class Speculator {
   // Reads what is new into the sequence's index; a part of it when that is much.
   void read(Sequence& s, int32_t& budget);
   int32_t wanted(const Sequence& s) const;
+  // A decode of the plan, and what is guessed for it.
+  struct Candidate {
+    size_t chunk;
+    Sequence* sequence;
+    Draft draft;
+  };
+  void ask_model(std::span<Candidate> candidates, int32_t step_tokens);
+  void assign(StepPlan& plan, std::span<Candidate> candidates, std::span<const int32_t> depths,
+              const DraftRoom& room) const;
 
   const SpeculationLimits limits_;
   DraftStats stats_;
   LearnedStepCost cost_;
+  const Clock& clock_;
+  std::optional<DraftModel> model_;
+  double model_ms_ = 0;         // of one token for all its sequences; 0: not known yet
+  int32_t unasked_ = 0;         // steps that did not pay
   int64_t indexed_tokens_ = 0;  // what the indexes may hold together
 };
 
