@@ -19,6 +19,7 @@ class Service : public ::testing::Test {
     tokenizer_ = tiny_tokenizer();
     ASSERT_NE(tokenizer_, nullptr);
     shape.pages = 400;
+    engine_.reset();  // before the runner it borrows
     runner_ = std::make_unique<FakeRunner>(shape);
     runner_->before = [this](std::span<const model::Chunk> batch) -> Status {
       double ms = 1;
