@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/speculator.h"
+#include "engine/waiting_line.h"
 #include "kv/page_pool.h"
 #include "text/tokenizer.h"
 
@@ -32,6 +34,8 @@ class Core {
   // Ends everything as cancelled.
   void cancel_all();
   bool empty() const { return sequences_.empty(); }
+  bool busy() const { return prefix_.busy(); }  // step() has something to go on with, soon
+  void keep_prefixes() { prefix_.keep(); }
   void fill(EngineStats& stats) const;
   Status check() const;
 
@@ -39,8 +43,21 @@ class Core {
   void take_in();
   void obey(const Order& order);
   void drop_expired();
-  StepPlan make_plan() const;
+  ActiveRequest* find(RequestId id);
+  StepBudget make_budget() const;
+  StepPlan make_plan();
+  SequenceView view_of(const Sequence& s) const;
+  Waiter waiter_of(Sequence& s) const;
+  void settle(Sequence& s);
+  void charge(Sequence& s, bool decode);
+  StepReport::OfTenant& report_of(const Sequence& s);
+  void left_queue(const ActiveRequest& r);
+  void settle_backlog(Sequence& s);
+  void note_residence(const Sequence& s);
+  void note_full(const StepPlan& plan);
+  void report();
   int32_t shared_pages(const Sequence& s) const;
+  void drop_pages(Sequence& s, bool keep);
   void preempt(Sequence& s);
   bool yield_youngest();
   void reserve(StepPlan& plan);
@@ -57,6 +74,7 @@ class Core {
   void fail(Sequence& s, Error error);
   void end_request(ActiveRequest& r, FinishReason reason, const Error* error);
   Event& event_for(Sequence& s);
+  void forget_due(const ActiveRequest& r);
   void deliver();
   void remove_finished();
   StepWork work_of(const StepPlan& plan) const;
@@ -74,8 +92,19 @@ class Core {
   Sampler sampler_;
   CostModel costs_;
   Speculator speculator_;
-  std::vector<std::unique_ptr<ActiveRequest>> requests_;
-  std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first
+  std::vector<std::unique_ptr<ActiveRequest>> requests_;  // by id
+  std::vector<std::unique_ptr<Sequence>> sequences_;      // oldest first
+  uint64_t next_seniority_ = 0;
+  TenantTable tenants_;
+  WaitingLine line_;
+  std::vector<Sequence*> running_;  // those that hold pages, oldest first
+  std::vector<Sequence*> lineup_;   // what the views of the step's plan stand for
+  std::vector<Waiter> heads_;
+  std::vector<ActiveRequest*> touched_;       // those with events
+  std::multimap<int64_t, RequestId> due_ns_;  // deadlines and queue time-outs
+  bool any_finished_ = false;
+  StepReport report_;  // of the running step
+  EngineLoad load_;
   std::vector<model::Chunk> batch_;
   std::vector<int32_t> drafted_;  // the tokens of chunks with drafts, one after the other
   std::vector<float> logits_;

@@ -51,20 +51,22 @@ int32_t Speculator::wanted(const Sequence& s) const {
   return std::min(depth, s.request->request.max_tokens - s.generated() - 1);
 }
 
-void Speculator::propose(StepPlan& plan, std::span<const std::unique_ptr<Sequence>> sequences,
-                         const DraftRoom& room, const StepCosts& costs) {
+void Speculator::forget(Sequence& s) {
+  if (s.drafter != nullptr) indexed_tokens_ -= index_tokens(s, limits_);
+  s.drafter.reset();
+  if (model_.has_value()) model_->forget(&s);
+}
+
+void Speculator::propose(StepPlan& plan, std::span<Sequence* const> lineup, const DraftRoom& room,
+                         const StepCosts& costs) {
   if (!on()) return;
   cost_.guess(costs);
-  indexed_tokens_ = 0;
-  for (const auto& s : sequences) {
-    if (s->drafter != nullptr) indexed_tokens_ += index_tokens(*s, limits_);
-  }
   int32_t budget = kReadPerStep;
   int32_t step_tokens = 0;
   std::vector<Candidate> candidates;
   for (size_t i = 0; i < plan.chunks.size(); ++i) {
     const PlannedChunk& c = plan.chunks[i];
-    Sequence& s = *sequences[c.sequence];
+    Sequence& s = *lineup[c.sequence];
     s.draft.clear();
     step_tokens += c.tokens;
     if (s.pooler.has_value()) continue;

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,8 @@ class Exchange {
   void keep_alive(std::chrono::milliseconds interval, std::string data);
   void on_closed(std::function<void(CloseReason)> callback);
   void on_writable(std::function<void()> callback);
+  void set_headers(Headers headers);
+  void hold(std::shared_ptr<void> place);
   size_t buffered_bytes() const;
   bool closed() const;
   bool started() const;
@@ -60,6 +63,7 @@ class Exchange {
 
  private:
   WriteStatus status() const WEIR_REQUIRES(mutex_);
+  void release() WEIR_EXCLUDES(mutex_);
   void wake() WEIR_REQUIRES(mutex_);
 
   const std::string request_id_;
@@ -68,6 +72,8 @@ class Exchange {
   std::function<void()> wake_ WEIR_GUARDED_BY(mutex_);  // empty: detached from the connection
   bool woken_ WEIR_GUARDED_BY(mutex_) = false;
   Outbox outbox_ WEIR_GUARDED_BY(mutex_);
+  Headers headers_ WEIR_GUARDED_BY(mutex_);  // for the head, whatever else it holds
+  std::shared_ptr<void> held_ WEIR_GUARDED_BY(mutex_);
   bool started_ WEIR_GUARDED_BY(mutex_) = false;
   bool streaming_ WEIR_GUARDED_BY(mutex_) = false;
   bool finished_ WEIR_GUARDED_BY(mutex_) = false;

@@ -52,6 +52,8 @@ void ResponseWriter::on_closed(std::function<void(CloseReason)> callback) {
 void ResponseWriter::on_writable(std::function<void()> callback) {
   exchange_->on_writable(std::move(callback));
 }
+void ResponseWriter::set_headers(Headers headers) { exchange_->set_headers(std::move(headers)); }
+void ResponseWriter::hold(std::shared_ptr<void> place) { exchange_->hold(std::move(place)); }
 size_t ResponseWriter::buffered_bytes() const { return exchange_->buffered_bytes(); }
 bool ResponseWriter::closed() const { return exchange_->closed(); }
 bool ResponseWriter::started() const { return exchange_->started(); }

@@ -64,6 +64,13 @@ class ResponseWriter {
   // kSlow.
   void on_writable(std::function<void()> callback);
 
+  // Fields for the head, in place of such that it has; call before send() or begin_stream(), a
+  // second call replaces the first.
+  void set_headers(Headers headers);
+  // Kept until the answer is complete, or cannot be delivered any more: released before its last
+  // bytes are handed over.
+  void hold(std::shared_ptr<void> place);
+
   // Bytes handed over and not yet taken by the socket.
   size_t buffered_bytes() const;
   bool closed() const;

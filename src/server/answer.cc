@@ -61,7 +61,7 @@ void Answer::submit(std::vector<engine::Request> requests,
                                      std::make_unique<Sink>(shared_from_this(), prompt));
     if (!id.ok()) {
       if (id.error().code == ErrorCode::kServerOverloaded)
-        context_.metrics.rejections.with("queue").add();
+        context_.metrics.rejections.with(id.error().bound).add();
       send_error(id.error());
       return;
     }
@@ -193,6 +193,7 @@ void Answer::finish_prompt(const engine::Delivery& d, std::string& sse) {
   usage_.rejected_prediction_tokens += d.usage.rejected_prediction_tokens;
   context_.metrics.prompt_tokens.add(d.usage.prompt_tokens);
   context_.metrics.queue_time_s.observe(d.timings.queue_ms * 1e-3);
+  observe_prediction(context_.metrics, d.timings);
   if (--open_prompts_ > 0) return;
   context_.metrics.e2e_latency_s.observe(seconds(spec_.received_ns, context_.clock.now_ns()));
   over_ = true;
@@ -221,6 +222,7 @@ void Answer::send_whole(const engine::Timings& t) {
 }
 
 void Answer::on_delivery(size_t prompt, const engine::Delivery& delivery) {
+  spec_.ticket->on_delivery(delivery);
   MutexLock lock(mutex_);
   if (over_) return;
   if (writer_.closed()) {

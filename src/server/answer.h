@@ -5,6 +5,7 @@
 // computes.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,10 +17,18 @@
 #include "base/thread_annotations.h"
 #include "engine/engine.h"
 #include "http/response_writer.h"
+#include "server/tenants.h"
 #include "telemetry/engine_metrics.h"
 #include "text/tokenizer.h"
 
 namespace weir::server {
+
+// How far from the truth admission's prediction of the first token was.
+inline void observe_prediction(telemetry::EngineMetrics& metrics, const engine::Timings& t) {
+  if (t.predicted_ttft_ms <= 0) return;
+  metrics.predicted_ttft_error_s.observe(std::abs(t.queue_ms + t.prefill_ms - t.predicted_ttft_ms) *
+                                         1e-3);
+}
 
 struct AnswerSpec {
   bool chat = false;
@@ -27,6 +36,7 @@ struct AnswerSpec {
   api::GenerationParams generation;
   std::vector<std::string> echo;  // text before each prompt's choices, empty without echo
   int64_t received_ns = 0;
+  std::shared_ptr<Ticket> ticket;  // shared with the task that made the answer
 };
 
 // What an answer works with; all borrowed.

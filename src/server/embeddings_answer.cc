@@ -26,7 +26,7 @@ void EmbeddingsAnswer::submit(engine::Request request) {
   auto id = context_.engine.submit(std::move(request), std::make_unique<Sink>(shared_from_this()));
   if (!id.ok()) {
     if (id.error().code == ErrorCode::kServerOverloaded)
-      context_.metrics.rejections.with("queue").add();
+      context_.metrics.rejections.with(id.error().bound).add();
     send_error(id.error());
     return;
   }
@@ -36,6 +36,7 @@ void EmbeddingsAnswer::submit(engine::Request request) {
 }
 
 void EmbeddingsAnswer::on_delivery(const engine::Delivery& delivery) {
+  spec_.ticket->on_delivery(delivery);
   MutexLock lock(mutex_);
   if (over_) return;
   if (writer_.closed()) {
@@ -60,6 +61,7 @@ void EmbeddingsAnswer::send(const engine::Delivery& d) {
   const double total_s = static_cast<double>(context_.clock.now_ns() - spec_.received_ns) * 1e-9;
   context_.metrics.prompt_tokens.add(d.usage.prompt_tokens);
   context_.metrics.queue_time_s.observe(d.timings.queue_ms * 1e-3);
+  observe_prediction(context_.metrics, d.timings);
   context_.metrics.e2e_latency_s.observe(total_s);
   context_.metrics.request_success.with("stop").add();
   http::Response r = http::json_response(

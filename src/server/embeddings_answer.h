@@ -20,6 +20,7 @@ struct EmbeddingsSpec {
   std::string model;
   api::VectorEncoding encoding = api::VectorEncoding::kNumbers;
   int64_t received_ns = 0;
+  std::shared_ptr<Ticket> ticket;
 };
 
 // Shared by its sink and the writer's callback: its life ends with the last of them.

@@ -4,9 +4,13 @@
 
 #include "http/metrics_observer.h"
 #include "http/server.h"
+#include "server/active_json.h"
 #include "server/admin_routes.h"
+#include "server/kv_event_stream.h"
 #include "server/replies.h"
 #include "server/routes.h"
+#include "server/stream_message.h"
+#include "server/tenants.h"
 #include "telemetry/http_metrics.h"
 
 namespace weir::server {
@@ -16,6 +20,8 @@ namespace {
 // The admin listener answers operators and scripts, one at a time each.
 constexpr size_t kMaxAdminBodyBytes = 64 * 1024;
 constexpr size_t kMaxAdminConnections = 64;
+
+constexpr size_t kSecretBytes = 32;  // of the process, for keyed hashes
 
 // Steps into metrics. On the engine thread.
 class StepMetrics final : public engine::StepObserver {
@@ -37,6 +43,9 @@ class StepMetrics final : public engine::StepObserver {
         static_cast<double>(now.prefix_hits_tokens - prefix_hits_tokens_));
     metrics_.prefix_evictions.add(static_cast<double>(now.prefix_evictions - prefix_evictions_));
     metrics_.prefix_pages.set(now.prefix_pages);
+    metrics_.tier_pages.set(now.tier_pages);
+    metrics_.tier_hits.add(static_cast<double>(now.tier_hits_pages - tier_hits_pages_));
+    tier_hits_pages_ = now.tier_hits_pages;
     prefix_queries_tokens_ = now.prefix_queries_tokens;
     prefix_hits_tokens_ = now.prefix_hits_tokens;
     prefix_evictions_ = now.prefix_evictions;
@@ -58,8 +67,19 @@ class StepMetrics final : public engine::StepObserver {
   uint64_t prefix_queries_tokens_ = 0;
   uint64_t prefix_hits_tokens_ = 0;
   uint64_t prefix_evictions_ = 0;
+  uint64_t tier_hits_pages_ = 0;
   uint64_t failed_steps_ = 0;
 };
+
+// Refuses an address that others can reach while nobody needs a key.
+Status check_reachable(const ServerConfig& config, size_t keys) {
+  if (is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
+  return make_error(
+      ErrorCode::kUsage,
+      "{} can be reached from other machines and no API key is set; give --keys-file or --api-key, "
+      "or --allow-remote-without-keys if something in front checks who asks",
+      config.host);
+}
 
 http::Response render_http_error(int status, const Error& error, std::string_view) {
   http::Response r = error_response(error, "");
@@ -72,24 +92,53 @@ http::Response render_http_error(int status, const Error& error, std::string_vie
 class Server::Impl {
  public:
   Impl(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-       telemetry::Logger& log)
+       telemetry::Logger& log, std::string secret)
       : engine_metrics_(registry_, config.model_name),
         http_metrics_(registry_),
         observer_(http_metrics_),
         steps_(engine_metrics_),
-        routes_(config, model, clock, registry_, engine_metrics_),
+        tenants_(clock, registry_, std::move(secret)),
+        routes_(config, model, clock, registry_, engine_metrics_, tenants_),
         engine_(model.engine),
         log_(log),
-        admin_(config.admin.token) {
+        admin_config_(config.admin),
+        admin_(config.admin.token,
+               [this](std::string_view key) { return tenants_.has_right(key, Right::kAdmin); }) {
     engine_.observe(&steps_);
     const engine::EngineStats stats = model.engine.stats();
     engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
                                       static_cast<uint64_t>(stats.total_pages), model.kv_type,
                                       model.prefix_caching});
+    if (model.cache_events != nullptr) cache_events_.emplace(*model.cache_events);
     add_admin_routes();
   }
 
+  // Keys and tenants of the file that config names, and its api_keys.
+  Status load_keys(const ServerConfig& config) {
+    KeysFile file;
+    if (!config.keys_file.empty()) {
+      WEIR_ASSIGN(file, read_keys(config.keys_file));
+      const std::string weak = weak_permissions(config.keys_file);
+      if (!weak.empty())
+        log_.warn("keys_file_permissions",
+                  {{"file", config.keys_file}, {"why", weak}, {"remedy", "chmod 600"}});
+    }
+    WEIR_TRY(check_reachable(config, file.keys.size() + config.api_keys.size()));
+    log_.info("keys", {{"keys", file.keys.size() + config.api_keys.size()},
+                       {"tenants", file.tenants.size()}});
+    tenants_.load(std::move(file), config.api_keys);
+    return {};
+  }
+
+  Status reload(const ServerConfig& config) {
+    WEIR_TRY(load_keys(config));
+    routes_.set_live({config.api, config.metrics_require_key});
+    http_->set_access(config.allowed_hosts, config.cors_origins);
+    return {};
+  }
+
   Status listen(const ServerConfig& config, const Clock& clock) {
+    WEIR_TRY(load_keys(config));
     http::ServerOptions options;
     options.host = config.host;
     options.port = config.port;
@@ -97,6 +146,10 @@ class Server::Impl {
     options.allowed_hosts = config.allowed_hosts;
     options.cors_origins = config.cors_origins;
     options.request_id_seed = config.seed;
+    options.websocket.is_cancel = is_cancel_message;
+    options.websocket.on_message = [this](http::Request request, http::ResponseWriter writer) {
+      routes_.handle_message(std::move(request), std::move(writer));
+    };
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       routes_.handle(std::move(request), std::move(writer));
     };
@@ -140,9 +193,43 @@ class Server::Impl {
 
   // Where features add what operators may ask of them.
   void add_admin_routes() {
+    admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
+      engine_.flush_cache();
+      w.send(http::json_response(200, R"({"flushed":true})"));
+    });
+    if (cache_events_.has_value()) {
+      admin_.add("GET", "/admin/kv-events", [this](const http::Request& r, http::ResponseWriter w) {
+        cache_events_->handle(r, std::move(w));
+      });
+    }
     admin_.add("POST", "/admin/drain", [this](const http::Request&, http::ResponseWriter w) {
       drain();
       w.send(http::json_response(200, R"({"draining":true})"));
+    });
+    admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
+      engine_.flush_cache();
+      log_.info("cache_flushed");
+      w.send(http::json_response(200, R"({"flushed":true})"));
+    });
+    admin_.add("GET", "/admin/requests", [this](const http::Request&, http::ResponseWriter w) {
+      w.send(http::json_response(200, active_json(tenants_.active(), engine_.stats())));
+    });
+    admin_.add("GET", "/admin/config", [this](const http::Request&, http::ResponseWriter w) {
+      w.send(http::json_response(
+          200, admin_config_.show_config ? admin_config_.show_config() : std::string("{}")));
+    });
+    admin_.add("POST", "/admin/config/reload", [this](const http::Request& r, auto w) {
+      if (!admin_config_.reload)
+        return w.send(error_response(
+            make_error(ErrorCode::kBadRequest, "this server has no configuration to read again"),
+            r.request_id));
+      const auto done = admin_config_.reload();
+      // Whoever has the admin token may know what is wrong with the file.
+      w.send(done.ok()
+                 ? http::json_response(200, *done)
+                 : error_response(Error{ErrorCode::kBadRequest, done.error().message, {}, 0.0},
+                                  r.request_id));
+      return http::WriteStatus::kOk;
     });
   }
 
@@ -151,10 +238,13 @@ class Server::Impl {
   telemetry::HttpMetrics http_metrics_;
   http::MetricsObserver observer_;
   StepMetrics steps_;
+  Tenants tenants_;
   Routes routes_;
   engine::Engine& engine_;
   telemetry::Logger& log_;
+  const AdminConfig admin_config_;
   AdminRoutes admin_;
+  std::optional<KvEventStream> cache_events_;
   std::unique_ptr<http::Server> http_;        // last: their threads call the others
   std::unique_ptr<http::Server> admin_http_;  // null: none
 };
@@ -164,24 +254,20 @@ Server::~Server() { stop(); }
 
 Result<std::unique_ptr<Server>> Server::start(const ServerConfig& config, const ServedModel& model,
                                               const Clock& clock, telemetry::Logger& log) {
-  if (!is_loopback(config.host) && config.api_keys.empty() && !config.allow_remote_without_keys) {
-    return make_error(
-        ErrorCode::kUsage,
-        "{} can be reached from other machines and no API key is set; give --api-key, or "
-        "--allow-remote-without-keys if something in front checks who asks",
-        config.host);
-  }
   if (config.admin.port >= 0 && config.admin.token.empty()) {
     return make_error(ErrorCode::kUsage,
                       "the admin listener needs a token: give --admin-token-file, or --admin-port "
                       "-1 for no admin listener");
   }
-  auto impl = std::make_unique<Impl>(config, model, clock, log);
+  WEIR_ASSIGN(std::string secret, random_bytes(kSecretBytes));
+  auto impl = std::make_unique<Impl>(config, model, clock, log, std::move(secret));
   WEIR_TRY(impl->listen(config, clock));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
 uint16_t Server::port() const { return impl_->http().port(); }
+
+Status Server::reload(const ServerConfig& config) { return impl_->reload(config); }
 
 uint16_t Server::admin_port() const {
   return impl_->admin_http() == nullptr ? uint16_t{0} : impl_->admin_http()->port();

@@ -56,6 +56,10 @@ EngineMetrics::EngineMetrics(Registry& r, const std::string& model_name)
   kv_headroom_bytes = r.gauge("weir_kv_headroom_bytes", "Bytes of free KV pages.", model);
   step_s =
       r.histogram("weir_step_seconds", "Duration of an engine step, seconds.", kStepBuckets, model);
+  predicted_ttft_error_s = r.histogram(
+      "weir_predicted_ttft_error_seconds",
+      "How far the time to first token that admission predicted was from the actual one, seconds.",
+      kFirstTokenBuckets, model);
   batch_tokens = r.histogram("weir_step_tokens", "Tokens of an engine step.", kCountBuckets, model);
   batch_sequences =
       r.histogram("weir_step_sequences", "Sequences of an engine step.", kCountBuckets, model);
@@ -72,6 +76,9 @@ EngineMetrics::EngineMetrics(Registry& r, const std::string& model_name)
   prefix_pages = r.gauge("weir_prefix_cache_pages", "KV pages that the prefix cache holds.", model);
   prefix_evictions = r.counter("weir_prefix_cache_evicted_pages_total",
                                "KV pages that left the prefix cache for lack of room.", model);
+  tier_pages = r.gauge("weir_prefix_tier_pages", "Evicted KV pages in the second tier.", model);
+  tier_hits = r.counter("weir_prefix_tier_hit_pages_total",
+                        "KV pages that came back from the second tier.", model);
 }
 
 void EngineMetrics::set_cache_config(const CacheConfig& config) {

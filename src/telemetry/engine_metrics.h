@@ -41,18 +41,22 @@ struct EngineMetrics {
   void set_cache_config(const CacheConfig& config);  // vllm:cache_config_info
 
   // Our own.
-  Gauge queue_depth_tokens;   // weir_queue_depth_tokens: prompt tokens of waiting requests
-  Gauge kv_headroom_bytes;    // weir_kv_headroom_bytes
-  Histogram step_s;           // weir_step_seconds
+  Gauge queue_depth_tokens;  // weir_queue_depth_tokens: prompt tokens of waiting requests
+  Gauge kv_headroom_bytes;   // weir_kv_headroom_bytes
+  Histogram step_s;          // weir_step_seconds
+  // weir_predicted_ttft_error_seconds: |predicted - actual| time from submit to first token
+  Histogram predicted_ttft_error_s;
   Histogram batch_tokens;     // weir_step_tokens: tokens (prefill and decode) of a step
   Histogram batch_sequences;  // weir_step_sequences
   CounterFamily errors;       // weir_errors_total{code}: code as in the error body
   CounterFamily rejections;   // weir_rejections_total{bound}: which named bound refused a request
   CounterFamily cancelled;    // weir_requests_cancelled_total{reason}
   Counter failed_steps;       // weir_failed_steps_total
+  Gauge prefix_pages;         // weir_prefix_cache_pages: of the prefix tree, in use or not
+  Counter prefix_evictions;   // weir_prefix_cache_evicted_pages_total
+  Gauge tier_pages;           // weir_prefix_tier_pages: evicted, kept in the second tier
+  Counter tier_hits;          // weir_prefix_tier_hit_pages_total: came back from it
   Counter rejected_draft_tokens;  // weir_speculation_rejected_tokens_total
-  Gauge prefix_pages;             // weir_prefix_cache_pages: of the prefix tree, in use or not
-  Counter prefix_evictions;       // weir_prefix_cache_evicted_pages_total
 
  private:
   Registry* registry_;
