@@ -118,12 +118,12 @@ Result<int> serve(const ServeGiven& given) {
   if (o.calibrate) {
     WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
   }
-  PrefixParts prefix;
-  WEIR_TRY(prepare_prefix(o, *model, log, prefix));
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> draft,
               load_draft(o.draft, request, o.limits.speculation.depth, *model));
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix, steps.model,
-                        draft == nullptr ? nullptr : &draft->runner());
+  PrefixParts prefix;
+  WEIR_TRY(prepare_prefix(o, *model, log, prefix));
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
+                        steps.model, draft == nullptr ? nullptr : &draft->runner());
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},

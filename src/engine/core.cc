@@ -242,7 +242,9 @@ void Core::take_drafted(Sequence& s, std::span<float> logits) {
     take_token(s, logits.subspan(row * vocab, vocab));
     if (accepted == drafts || s.tokens.size() == known || s.tokens.back() != s.draft[row]) break;
     ++accepted;
-    if (!s.finished) ++s.computed;  // its keys and values are there
+    if (s.finished) break;
+    ++s.computed;  // its keys and values are there
+    charge(s, true);
   }
   if (drafts == 0) return;
   s.request->accepted_drafts += accepted;

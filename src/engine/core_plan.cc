@@ -162,8 +162,7 @@ int32_t Core::shared_pages(const Sequence& s) const {
 // keep: what is computed stays in the prefix tree.
 void Core::drop_pages(Sequence& s, bool keep) {
   prefix_.release(s, keep);
-  s.drafter.reset();  // what holds no pages drafts nothing
-  speculator_.forget(s);
+  speculator_.forget(s);  // what holds no pages drafts nothing
   s.tenant->running -= static_cast<int32_t>(std::erase(running_, &s));
 }
 

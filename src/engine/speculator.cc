@@ -51,14 +51,16 @@ int32_t Speculator::wanted(const Sequence& s) const {
   return std::min(depth, s.request->request.max_tokens - s.generated() - 1);
 }
 
+void Speculator::forget(Sequence& s) {
+  if (s.drafter != nullptr) indexed_tokens_ -= index_tokens(s, limits_);
+  s.drafter.reset();
+  if (model_.has_value()) model_->forget(&s);
+}
+
 void Speculator::propose(StepPlan& plan, std::span<Sequence* const> lineup, const DraftRoom& room,
                          const StepCosts& costs) {
   if (!on()) return;
   cost_.guess(costs);
-  indexed_tokens_ = 0;
-  for (const Sequence* s : lineup) {
-    if (s->drafter != nullptr) indexed_tokens_ += index_tokens(*s, limits_);
-  }
   int32_t budget = kReadPerStep;
   int32_t step_tokens = 0;
   std::vector<Candidate> candidates;
