@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 namespace weir::http {
 namespace {
 
@@ -22,6 +24,51 @@ TEST(Exchange, ManyWritesAreOneWakeUp) {
   EXPECT_FALSE(outbox.head.has_value());
   EXPECT_EQ(outbox.data, "c");
   EXPECT_TRUE(outbox.finished);
+}
+
+TEST(Exchange, TheHeadGetsTheHeadersThatWereSet) {
+  Exchange exchange("id", 100, [] {});
+  exchange.set_headers({{"x-a", "1"}});
+  exchange.set_headers({{"x-a", "2"}, {"x-b", "3"}});
+  exchange.send(Response{200, {{"X-A", "0"}, {"x-c", "4"}}, ""});
+  const Exchange::Outbox outbox = exchange.take();
+  const Headers& h = outbox.head->headers;
+  EXPECT_EQ(h.all().size(), 3U);
+  EXPECT_EQ(*h.find("x-a"), "2");
+  EXPECT_EQ(*h.find("x-b"), "3");
+}
+
+// A client that has its answer finds the place free: it is given up before the last wake-up.
+TEST(Exchange, WhatIsHeldGoesBeforeTheLastBytes) {
+  const auto place = [](bool& released) {
+    return std::shared_ptr<void>(nullptr, [&released](void*) { released = true; });
+  };
+  bool released = false;
+  bool at_wake = false;
+  Exchange whole("id", 100, [&] { at_wake = released; });
+  whole.hold(place(released));
+  whole.send(Response{});
+  EXPECT_TRUE(at_wake);
+
+  released = at_wake = false;
+  Exchange stream("id", 100, [&] { at_wake = released; });
+  stream.hold(place(released));
+  stream.begin_stream(200, {});
+  stream.write("a");
+  EXPECT_FALSE(at_wake);
+  stream.take();
+  stream.finish();
+  EXPECT_TRUE(at_wake);
+
+  for (const int end : {0, 1, 2}) {
+    released = false;
+    Exchange cut("id", 100, [] {});
+    cut.hold(place(released));
+    if (end == 0) cut.fail(CloseReason::kPeerClosed);
+    if (end == 1) cut.abort();
+    if (end == 2) cut.drop();
+    EXPECT_TRUE(released) << end;
+  }
 }
 
 TEST(Exchange, BoundsAndWritable) {

@@ -193,10 +193,6 @@ class Server::Impl {
 
   // Where features add what operators may ask of them.
   void add_admin_routes() {
-    admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
-      engine_.flush_cache();
-      w.send(http::json_response(200, R"({"flushed":true})"));
-    });
     if (cache_events_.has_value()) {
       admin_.add("GET", "/admin/kv-events", [this](const http::Request& r, http::ResponseWriter w) {
         cache_events_->handle(r, std::move(w));
