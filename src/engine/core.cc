@@ -8,7 +8,11 @@
 namespace weir::engine {
 namespace {
 constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the last ten count
+
+Usage usage_of(const ActiveRequest& r) {
+  return {static_cast<int32_t>(r.request.prompt_tokens()), r.completion_tokens, r.cached_tokens};
 }
+}  // namespace
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
            const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
@@ -22,13 +26,16 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       embedding_(runner.embedding()),
       pool_(runner.pages()),
       prefix_(runner, pool_, clock, prefix),
-      costs_(costs) {}
+      costs_(costs),
+      recorder_(clock) {}
 
 bool Core::step() {
+  recorder_.begin();
   take_in();
   drop_expired();
   StepPlan plan = make_plan();
   while (plan.chunks.empty() && yield_youngest()) plan = make_plan();
+  recorder_.mark(Phase::kPlan);
   reserve(plan);
   const bool worked = !plan.chunks.empty();
   if (worked) {
@@ -41,6 +48,7 @@ bool Core::step() {
     measure(start_ns, tokens, work);
   }
   deliver();
+  recorder_.mark(Phase::kDeliver);
   remove_finished();
   return worked;
 }
@@ -119,6 +127,7 @@ void Core::preempt(Sequence& s) {
   prefix_.release(s, true);
   if (s.pooler.has_value()) s.pooler->restart();
   ++counters_.preemptions;
+  recorder_.preempted(1);
 }
 
 // For when nothing can advance: sequences that share pages free them only together, which the
@@ -182,13 +191,18 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   }
   logits_.resize(rows * static_cast<size_t>(runner_.vocab_size()));
   hidden_.resize(hidden_rows * static_cast<size_t>(embedding_.dim));
-  return runner_.forward(batch_, logits_, hidden_);
+  Status status = runner_.forward(batch_, logits_, hidden_);
+  recorder_.mark(Phase::kForward);
+  return status;
 }
 
 void Core::execute(const StepPlan& plan) {
   const int64_t now = clock_.now_ns();
+  recorder_.mark(Phase::kReserve);
   for (const PlannedChunk& c : plan.chunks) {
-    ActiveRequest& r = *sequences_[c.sequence]->request;
+    const Sequence& s = *sequences_[c.sequence];
+    ActiveRequest& r = *s.request;
+    recorder_.part({r.id, s.choice, c.tokens, c.tokens > 1 || s.generated() == 0});
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
     inbox_.left_queue(r.request.prompt_tokens());
@@ -241,6 +255,7 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
       take_token(s, std::span<float>(logits_).subspan(row++ * vocab, vocab));
     }
   }
+  recorder_.mark(Phase::kSample);
 }
 
 // The text is computed: its embedding goes out.
@@ -289,19 +304,26 @@ void Core::accept(Sequence& s, TokenInfo token) {
     return;
   }
   event_for(s).tokens.push_back(std::move(token));
-  const std::string piece = s.detokenizer.push(id);
-  if (s.generated() <= q.min_tokens) {
-    event_for(s).text += piece;
-  } else {
-    StopScanner::Output out = s.stops.push(piece);
-    event_for(s).text += out.text;
-    if (out.stopped) {
-      s.detokenizer.flush();  // nothing follows a stop string
-      finish(s, FinishReason::kStop);
-      return;
-    }
+  const bool stopped = add_text(s, id);
+  r.detokenize_ns += clock_.now_ns() - now;
+  if (stopped) {
+    s.detokenizer.flush();  // nothing follows a stop string
+    finish(s, FinishReason::kStop);
+  } else if (s.generated() >= q.max_tokens) {
+    finish(s, FinishReason::kLength);
   }
-  if (s.generated() >= q.max_tokens) finish(s, FinishReason::kLength);
+}
+
+// Adds a token's text to the event; whether a stop string ended it.
+bool Core::add_text(Sequence& s, int32_t id) {
+  const std::string piece = s.detokenizer.push(id);
+  if (s.generated() <= s.request->request.min_tokens) {
+    event_for(s).text += piece;
+    return false;
+  }
+  StopScanner::Output out = s.stops.push(piece);
+  event_for(s).text += out.text;
+  return out.stopped;
 }
 
 Event& Core::event_for(Sequence& s) {
@@ -322,6 +344,7 @@ void Core::finish(Sequence& s, FinishReason reason) {
   e.finish = reason;
   s.finished = true;
   prefix_.release(s, reason != FinishReason::kError);
+  s.request->outcome = reason;
   --s.request->unfinished_choices;
 }
 
@@ -345,14 +368,14 @@ void Core::deliver() {
     d.id = r->id;
     d.events = r->events;
     d.done = r->unfinished_choices == 0;
-    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens,
-               r->cached_tokens};
+    d.usage = usage_of(*r);
     const auto ms = [](int64_t from, int64_t to) {
       return from == 0 || to == 0 ? 0.0 : static_cast<double>(to - from) * 1e-6;
     };
     d.timings.queue_ms = ms(r->submitted_ns, r->started_ns);
     d.timings.prefill_ms = ms(r->started_ns, r->first_token_ns);
     d.timings.decode_ms = ms(r->first_token_ns, r->last_token_ns);
+    d.timings.detokenize_ms = static_cast<double>(r->detokenize_ns) * 1e-6;
     if (r->sink != nullptr) r->sink->on_delivery(d);
     r->events.clear();
   }
@@ -363,6 +386,8 @@ void Core::remove_finished() {
   std::erase_if(requests_, [this](const auto& r) {
     if (r->unfinished_choices > 0) return false;
     if (r->started_ns == 0) inbox_.left_queue(r->request.prompt_tokens());
+    recorder_.ended({r->id, r->request.request_id, r->submitted_ns, r->started_ns,
+                     r->first_token_ns, r->last_token_ns, 0, usage_of(*r), r->outcome});
     ++counters_.finished_requests;
     inbox_.request_finished();
     return true;

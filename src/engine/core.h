@@ -15,6 +15,7 @@
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
+#include "engine/step_record.h"
 #include "kv/page_pool.h"
 #include "text/tokenizer.h"
 
@@ -33,6 +34,8 @@ class Core {
   bool empty() const { return sequences_.empty(); }
   void fill(EngineStats& stats) const;
   Status check() const;
+  // What step() did last, and which requests ended in it.
+  const StepRecorder& recorder() const { return recorder_; }
 
  private:
   void take_in();
@@ -50,6 +53,7 @@ class Core {
   void take_embedding(Sequence& s);
   void take_token(Sequence& s, std::span<float> logits);
   void accept(Sequence& s, TokenInfo token);
+  bool add_text(Sequence& s, int32_t id);
   void finish(Sequence& s, FinishReason reason);
   void fail(Sequence& s, Error error);
   void end_request(ActiveRequest& r, FinishReason reason, const Error* error);
@@ -77,6 +81,7 @@ class Core {
   std::vector<float> hidden_;
   std::vector<int32_t> banned_;
   EngineStats counters_;
+  StepRecorder recorder_;
 };
 
 }  // namespace weir::engine

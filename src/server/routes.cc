@@ -55,12 +55,12 @@ Result<int64_t> deadline_of(const http::Request& request) {
 }  // namespace
 
 Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-               telemetry::Registry& registry, telemetry::EngineMetrics& metrics)
+               Instruments& instruments)
     : config_(config),
       model_(model),
       clock_(clock),
-      registry_(registry),
-      metrics_(metrics),
+      instruments_(instruments),
+      metrics_(instruments.engine),
       started_unix_s_(clock.unix_s()),
       router_(route_error),
       executor_(config.workers, static_cast<size_t>(config.max_pending_requests)) {
@@ -68,6 +68,7 @@ Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock
 }
 
 void Routes::handle(http::Request request, http::ResponseWriter writer) {
+  writer.note([&](http::AnswerNotes& n) { n.route = router_.pattern_of(request.path); });
   router_.handle(std::move(request), std::move(writer));
 }
 
@@ -90,6 +91,13 @@ void Routes::add_routes() {
   });
   router_.add("GET", "/metrics",
               [this](const http::Request&, http::ResponseWriter w) { metrics_page(std::move(w)); });
+  // Without an admin listener, where only this machine can ask.
+  if (is_loopback(config_.host) && config_.admin.port < 0) {
+    router_.add("GET", "/admin/trace", [this](const http::Request& r, http::ResponseWriter w) {
+      if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
+      trace_page(r, std::move(w));
+    });
+  }
   router_.add("GET", "/v1/models", [this](const http::Request& r, http::ResponseWriter w) {
     if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
     const api::ModelCard c = card();
@@ -115,7 +123,6 @@ void Routes::add_model_route(std::string_view pattern, Route route, bool compute
                 const bool taken = executor_.run(
                     [this, route, task] { (this->*route)(task->first, std::move(task->second)); });
                 if (taken) return;
-                metrics_.rejections.with("max_pending_requests").add();
                 Error e = make_error(ErrorCode::kServerOverloaded,
                                      "{} requests wait to be read (max_pending_requests)",
                                      config_.max_pending_requests);
@@ -140,7 +147,8 @@ Status Routes::admit(const http::Request& request, bool computes) const {
 }
 
 void Routes::refuse(const Error& error, http::ResponseWriter& writer) {
-  metrics_.errors.with(api::error_row(error.code).openai_code).add();
+  count_error(error, metrics_);
+  writer.note([&](http::AnswerNotes& n) { n.error_code = api::error_row(error.code).openai_code; });
   const std::string id = writer.request_id();
   writer.send(error_response(error, id));
 }
@@ -163,21 +171,6 @@ Status Routes::check_generates() const {
 
 api::ModelCard Routes::card() const {
   return {config_.model_name, started_unix_s_, model_.engine.max_context_tokens()};
-}
-
-void Routes::metrics_page(http::ResponseWriter writer) {
-  const engine::EngineStats s = model_.engine.stats();
-  metrics_.requests_waiting.set(s.queued_requests);
-  metrics_.requests_running.set(s.running_sequences);
-  metrics_.kv_cache_usage.set(
-      s.total_pages == 0 ? 0.0 : 1.0 - static_cast<double>(s.free_pages) / s.total_pages);
-  metrics_.queue_depth_tokens.set(static_cast<double>(s.queued_tokens));
-  metrics_.kv_headroom_bytes.set(static_cast<double>(s.free_pages) *
-                                 static_cast<double>(model_.kv_bytes_per_page));
-  http::Response r;
-  r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
-  r.body = registry_.exposition();
-  writer.send(std::move(r));
 }
 
 Result<std::vector<int32_t>> Routes::chat_prompt(const text::Json& messages,
@@ -210,6 +203,7 @@ Result<engine::Request> Routes::engine_request(const api::GenerationParams& p,
                                                std::vector<int32_t> prompt,
                                                const http::Request& request) {
   engine::Request q;
+  q.request_id = request.request_id;
   q.prompt = std::move(prompt);
   q.max_tokens = p.max_tokens.value_or(0);
   q.min_tokens = p.min_tokens;
@@ -254,8 +248,11 @@ void Routes::generate(bool chat, const api::GenerationParams& p,
                config_.model_name};
   spec.generation = p;
   spec.echo = std::move(echo);
-  spec.received_ns = request.received_ns;
-  const AnswerContext context{model_.engine, model_.tokenizer, clock_, metrics_};
+  spec.report = make_report(chat ? "chat" : "text_completion", request);
+  spec.report.response_id = spec.meta.id;
+  spec.report.max_tokens = p.max_tokens;
+  spec.report.choices = p.n * static_cast<int32_t>(requests.size());
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting()};
   // shared: the engine's sinks and the connection's callbacks end it together.
   std::make_shared<Answer>(context, std::move(spec), std::move(writer))
       ->submit(std::move(requests), config_.keep_alive_interval);
@@ -311,6 +308,7 @@ Result<engine::Request> Routes::embedding_request(const api::EmbeddingRequest& q
                        *q.dimensions, traits.dim);
   }
   engine::Request r;
+  r.request_id = request.request_id;
   WEIR_ASSIGN(r.deadline_ns, deadline_of(request));
   const int32_t window = model_.engine.max_context_tokens();
   const int32_t wanted = q.truncate_prompt_tokens.value_or(-1);
@@ -337,8 +335,8 @@ void Routes::embeddings(const http::Request& request, http::ResponseWriter write
   if (const Status ok = check_model(parsed->model); !ok.ok()) return refuse(ok.error(), writer);
   auto q = embedding_request(*parsed, request);
   if (!q.ok()) return refuse(q.error(), writer);
-  EmbeddingsSpec spec{config_.model_name, parsed->encoding, request.received_ns};
-  const AnswerContext context{model_.engine, model_.tokenizer, clock_, metrics_};
+  EmbeddingsSpec spec{config_.model_name, parsed->encoding, make_report("embeddings", request)};
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting()};
   // shared: the engine's sink and the connection's callback end it together.
   std::make_shared<EmbeddingsAnswer>(context, std::move(spec), std::move(writer))
       ->submit(std::move(*q));

@@ -14,9 +14,8 @@
 #include "http/router.h"
 #include "server/answer.h"
 #include "server/executor.h"
+#include "server/instruments.h"
 #include "server/server.h"
-#include "telemetry/engine_metrics.h"
-#include "telemetry/metrics.h"
 
 namespace weir::server {
 
@@ -24,10 +23,12 @@ namespace weir::server {
 class Routes {
  public:
   Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-         telemetry::Registry& registry, telemetry::EngineMetrics& metrics);
+         Instruments& instruments);
 
   // Takes any request; on the I/O thread, never blocks.
   void handle(http::Request request, http::ResponseWriter writer);
+  // /admin/trace?seconds=5: what the engine did, as a Chrome trace. Any thread, never blocks.
+  void trace_page(const http::Request& request, http::ResponseWriter writer);
   void drain() { draining_.store(true, std::memory_order_relaxed); }
 
  private:
@@ -43,6 +44,7 @@ class Routes {
   void tokenize(const http::Request& request, http::ResponseWriter writer);
   void detokenize(const http::Request& request, http::ResponseWriter writer);
   void metrics_page(http::ResponseWriter writer);
+  RequestReport make_report(const char* operation, const http::Request& request);
 
   Result<std::vector<int32_t>> chat_prompt(const text::Json& messages, const text::Json& tools,
                                            const text::Json& kwargs,
@@ -65,11 +67,12 @@ class Routes {
   const ServerConfig config_;
   const ServedModel model_;
   const Clock& clock_;
-  telemetry::Registry& registry_;
+  Instruments& instruments_;
   telemetry::EngineMetrics& metrics_;
   const int64_t started_unix_s_;
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_seed_{0};
+  std::atomic<uint64_t> next_trace_{0};
   http::Router router_;
   Executor executor_;  // last: its threads use the others
 };

@@ -2,12 +2,13 @@
 
 #include <utility>
 
-#include "http/metrics_observer.h"
 #include "http/server.h"
 #include "server/admin_routes.h"
+#include "server/engine_observer.h"
+#include "server/http_observer.h"
+#include "server/instruments.h"
 #include "server/replies.h"
 #include "server/routes.h"
-#include "telemetry/http_metrics.h"
 
 namespace weir::server {
 
@@ -16,39 +17,6 @@ namespace {
 // The admin listener answers operators and scripts, one at a time each.
 constexpr size_t kMaxAdminBodyBytes = 64 * 1024;
 constexpr size_t kMaxAdminConnections = 64;
-
-// Steps into metrics. On the engine thread.
-class StepMetrics final : public engine::StepObserver {
- public:
-  explicit StepMetrics(telemetry::EngineMetrics& metrics) : metrics_(metrics) {}
-
-  void on_step(const engine::EngineStats& now) override {
-    metrics_.step_s.observe(now.last_step_ms * 1e-3);
-    metrics_.batch_tokens.observe(now.last_step_tokens);
-    metrics_.batch_sequences.observe(now.last_step_sequences);
-    metrics_.preemptions.add(static_cast<double>(now.preemptions - preemptions_));
-    metrics_.failed_steps.add(static_cast<double>(now.failed_steps - failed_steps_));
-    metrics_.prefix_queries_tokens.add(
-        static_cast<double>(now.prefix_queries_tokens - prefix_queries_tokens_));
-    metrics_.prefix_hits_tokens.add(
-        static_cast<double>(now.prefix_hits_tokens - prefix_hits_tokens_));
-    metrics_.prefix_evictions.add(static_cast<double>(now.prefix_evictions - prefix_evictions_));
-    metrics_.prefix_pages.set(now.prefix_pages);
-    prefix_queries_tokens_ = now.prefix_queries_tokens;
-    prefix_hits_tokens_ = now.prefix_hits_tokens;
-    prefix_evictions_ = now.prefix_evictions;
-    preemptions_ = now.preemptions;
-    failed_steps_ = now.failed_steps;
-  }
-
- private:
-  telemetry::EngineMetrics& metrics_;
-  uint64_t preemptions_ = 0;
-  uint64_t prefix_queries_tokens_ = 0;
-  uint64_t prefix_hits_tokens_ = 0;
-  uint64_t prefix_evictions_ = 0;
-  uint64_t failed_steps_ = 0;
-};
 
 http::Response render_http_error(int status, const Error& error, std::string_view) {
   http::Response r = error_response(error, "");
@@ -62,19 +30,19 @@ class Server::Impl {
  public:
   Impl(const ServerConfig& config, const ServedModel& model, const Clock& clock,
        telemetry::Logger& log)
-      : engine_metrics_(registry_, config.model_name),
-        http_metrics_(registry_),
-        observer_(http_metrics_),
-        steps_(engine_metrics_),
-        routes_(config, model, clock, registry_, engine_metrics_),
+      : instruments_(config.model_name),
+        observer_(instruments_.http, log),
+        steps_(instruments_.engine, instruments_.trace),
+        routes_(config, model, clock, instruments_),
         engine_(model.engine),
         log_(log),
         admin_(config.admin.token) {
     engine_.observe(&steps_);
     const engine::EngineStats stats = model.engine.stats();
-    engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
-                                      static_cast<uint64_t>(stats.total_pages), model.kv_type,
-                                      model.prefix_caching});
+    instruments_.process.start_time_s.set(static_cast<double>(clock.unix_s()));
+    instruments_.engine.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
+                                          static_cast<uint64_t>(stats.total_pages), model.kv_type,
+                                          model.prefix_caching});
     add_admin_routes();
   }
 
@@ -133,13 +101,14 @@ class Server::Impl {
       drain();
       w.send(http::json_response(200, R"({"draining":true})"));
     });
+    admin_.add("GET", "/admin/trace", [this](const http::Request& r, http::ResponseWriter w) {
+      routes_.trace_page(r, std::move(w));
+    });
   }
 
-  telemetry::Registry registry_;
-  telemetry::EngineMetrics engine_metrics_;
-  telemetry::HttpMetrics http_metrics_;
-  http::MetricsObserver observer_;
-  StepMetrics steps_;
+  Instruments instruments_;
+  HttpObserver observer_;
+  EngineObserver steps_;
   Routes routes_;
   engine::Engine& engine_;
   telemetry::Logger& log_;
