@@ -15,6 +15,7 @@
 #include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/serve_options.h"
+#include "cli/telemetry_options.h"
 #include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/file.h"
@@ -115,7 +116,7 @@ Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const config::Settings settings,
               resolve_settings(given.table.keys(), given.flags, given.config_file));
   WEIR_ASSIGN(ServeOptions o, make_options(given.table, settings));
-  WEIR_ASSIGN(const telemetry::LogLevel level, telemetry::parse_log_level(o.log_level));
+  WEIR_ASSIGN(const telemetry::LogOptions log_options, o.telemetry.log_options());
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT}));
   os::ignore_sigpipe();
@@ -127,8 +128,7 @@ Result<int> serve(const ServeGiven& given) {
   o.server.seed = draw();
   o.prefix.hash_key = {draw(), draw()};
   o.prefix.enabled = !o.no_prefix_cache;
-  telemetry::LogOptions log_options;
-  log_options.level = level;
+  WEIR_TRY(o.telemetry.apply(std::getenv, o.server.model_name, o.server));
   telemetry::Logger log(log_options);
   LoadRequest request;
   request.model = o.model;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/load.h"
+#include "cli/telemetry_options.h"
 #include "config/table.h"
 #include "engine/engine.h"
 #include "server/options.h"
@@ -17,7 +18,7 @@ struct ServeOptions {
   std::string model;
   std::string load_type;
   std::string name;
-  std::string log_level = "info";
+  TelemetryFlags telemetry;
   server::ServerConfig server;
   engine::EngineLimits limits;
   int threads = 0;

@@ -160,6 +160,11 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
   observe(choice, event);
   api::AnswerChoice piece = make_choice(prompt, event, choice);
   choice.text_bytes += static_cast<int64_t>(event.text.size());
+  if (context_.content != nullptr) {
+    if (choice.logged.size() < kMaxLoggedBytes) choice.logged += event.text;
+    if (event.finish.has_value())
+      context_.content->write(writer_.request_id(), "output", choice.logged);
+  }
   if (event.finish.has_value()) {
     context_.reporting.metrics.request_success.with(*piece.finish_reason).add();
     report_.finish_reasons.emplace_back(*piece.finish_reason);

@@ -16,6 +16,7 @@
 #include "base/thread_annotations.h"
 #include "engine/engine.h"
 #include "http/response_writer.h"
+#include "server/content_log.h"
 #include "server/request_report.h"
 #include "text/tokenizer.h"
 
@@ -35,6 +36,7 @@ struct AnswerContext {
   const text::Tokenizer& tokenizer;
   const Clock& clock;
   Reporting reporting;
+  ContentLog* content = nullptr;  // null: content is not logged
 };
 
 // Shared by the sinks of its requests and the writer's callbacks: its life ends with the last of
@@ -48,11 +50,13 @@ class Answer : public std::enable_shared_from_this<Answer> {
       WEIR_EXCLUDES(mutex_);
 
  private:
+  static constexpr size_t kMaxLoggedBytes = 4096;  // more than the log keeps of a scrubbed text
   class Sink;
   struct Choice {
     api::AnswerChoice whole;  // without streaming: the choice so far
     bool started = false;     // a chunk was sent
     int64_t text_bytes = 0;
+    std::string logged;  // its text up to kMaxLoggedBytes, when content is logged
     int64_t last_token_ns = 0;
   };
 

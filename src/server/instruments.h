@@ -8,6 +8,7 @@
 #include "telemetry/gen_ai_metrics.h"
 #include "telemetry/http_metrics.h"
 #include "telemetry/metrics.h"
+#include "telemetry/otlp_exporter.h"
 #include "telemetry/process_metrics.h"
 #include "telemetry/span.h"
 #include "telemetry/trace_ring.h"
@@ -19,7 +20,8 @@ struct Instruments {
       : engine(registry, model_name),
         http(registry),
         process(registry),
-        gen_ai(registry, model_name) {}
+        gen_ai(registry, model_name),
+        otlp(registry) {}
   Instruments(const Instruments&) = delete;
   Instruments& operator=(const Instruments&) = delete;
 
@@ -30,6 +32,7 @@ struct Instruments {
   telemetry::HttpMetrics http;
   telemetry::ProcessMetrics process;
   telemetry::GenAiMetrics gen_ai;
+  telemetry::OtlpMetrics otlp;
   telemetry::TraceRing trace;
   telemetry::SpanSink* spans = nullptr;  // set before serving; null: nobody wants spans
 };

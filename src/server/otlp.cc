@@ -26,6 +26,16 @@ Result<telemetry::OtlpTransport::Answer> HttpOtlpTransport::post(const std::stri
   return answer;
 }
 
+Result<std::unique_ptr<OtlpPipeline>> OtlpPipeline::start(const OtlpConfig& config,
+                                                          const telemetry::Registry& registry,
+                                                          const telemetry::OtlpMetrics& own,
+                                                          const Clock& clock) {
+  WEIR_ASSIGN(http::Endpoint to, http::parse_endpoint(config.endpoint, "4318"));
+  return std::make_unique<OtlpPipeline>(
+      std::make_unique<HttpOtlpTransport>(std::move(to), config.headers, config.timeout), config,
+      registry, own, clock);
+}
+
 Result<std::vector<std::pair<std::string, std::string>>> parse_key_values(std::string_view text) {
   std::vector<std::pair<std::string, std::string>> pairs;
   while (!text.empty()) {

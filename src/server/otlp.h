@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,27 @@ class HttpOtlpTransport final : public telemetry::OtlpTransport {
   const http::Endpoint to_;
   const http::Headers headers_;
   const std::chrono::milliseconds timeout_;
+};
+
+// The exporter of a server, with what it works with.
+class OtlpPipeline {
+ public:
+  // Errors: kUsage for an endpoint that is none. The registry, the metrics and the clock are
+  // borrowed.
+  static Result<std::unique_ptr<OtlpPipeline>> start(const OtlpConfig& config,
+                                                     const telemetry::Registry& registry,
+                                                     const telemetry::OtlpMetrics& own,
+                                                     const Clock& clock);
+  OtlpPipeline(std::unique_ptr<HttpOtlpTransport> transport, const OtlpConfig& config,
+               const telemetry::Registry& registry, const telemetry::OtlpMetrics& own,
+               const Clock& clock)
+      : transport_(std::move(transport)),
+        exporter_(config.options, *transport_, registry, own, clock) {}
+  telemetry::SpanSink& sink() { return exporter_; }
+
+ private:
+  std::unique_ptr<HttpOtlpTransport> transport_;
+  telemetry::OtlpExporter exporter_;  // last: its thread uses the transport
 };
 
 // "key1=value1,key2=value2", percent-encoded, as OTEL_RESOURCE_ATTRIBUTES and

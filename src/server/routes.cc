@@ -55,12 +55,13 @@ Result<int64_t> deadline_of(const http::Request& request) {
 }  // namespace
 
 Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-               Instruments& instruments)
+               Instruments& instruments, telemetry::Logger& log)
     : config_(config),
       model_(model),
       clock_(clock),
       instruments_(instruments),
       metrics_(instruments.engine),
+      content_(log, config.log_content, config.scrubber),
       started_unix_s_(clock.unix_s()),
       router_(route_error),
       executor_(config.workers, static_cast<size_t>(config.max_pending_requests)) {
@@ -252,7 +253,13 @@ void Routes::generate(bool chat, const api::GenerationParams& p,
   spec.report.response_id = spec.meta.id;
   spec.report.max_tokens = p.max_tokens;
   spec.report.choices = p.n * static_cast<int32_t>(requests.size());
-  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting()};
+  if (content_.enabled()) {
+    for (const engine::Request& r : requests)
+      content_.write(request.request_id, "prompt",
+                     model_.tokenizer.decode(r.prompt, /*skip_special=*/false));
+  }
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting(),
+                              content_.enabled() ? &content_ : nullptr};
   // shared: the engine's sinks and the connection's callbacks end it together.
   std::make_shared<Answer>(context, std::move(spec), std::move(writer))
       ->submit(std::move(requests), config_.keep_alive_interval);
@@ -336,7 +343,8 @@ void Routes::embeddings(const http::Request& request, http::ResponseWriter write
   auto q = embedding_request(*parsed, request);
   if (!q.ok()) return refuse(q.error(), writer);
   EmbeddingsSpec spec{config_.model_name, parsed->encoding, make_report("embeddings", request)};
-  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting()};
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting(),
+                              nullptr};
   // shared: the engine's sink and the connection's callback end it together.
   std::make_shared<EmbeddingsAnswer>(context, std::move(spec), std::move(writer))
       ->submit(std::move(*q));

@@ -13,6 +13,7 @@
 #include "http/response_writer.h"
 #include "http/router.h"
 #include "server/answer.h"
+#include "server/content_log.h"
 #include "server/executor.h"
 #include "server/instruments.h"
 #include "server/server.h"
@@ -23,7 +24,7 @@ namespace weir::server {
 class Routes {
  public:
   Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-         Instruments& instruments);
+         Instruments& instruments, telemetry::Logger& log);
 
   // Takes any request; on the I/O thread, never blocks.
   void handle(http::Request request, http::ResponseWriter writer);
@@ -69,6 +70,7 @@ class Routes {
   const Clock& clock_;
   Instruments& instruments_;
   telemetry::EngineMetrics& metrics_;
+  ContentLog content_;
   const int64_t started_unix_s_;
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_seed_{0};

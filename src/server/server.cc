@@ -33,7 +33,7 @@ class Server::Impl {
       : instruments_(config.model_name),
         observer_(instruments_.http, log),
         steps_(instruments_.engine, instruments_.trace),
-        routes_(config, model, clock, instruments_),
+        routes_(config, model, clock, instruments_, log),
         engine_(model.engine),
         log_(log),
         admin_(config.admin.token) {
@@ -47,6 +47,12 @@ class Server::Impl {
   }
 
   Status listen(const ServerConfig& config, const Clock& clock) {
+    if (!config.otlp.endpoint.empty()) {
+      WEIR_ASSIGN(
+          otlp_, OtlpPipeline::start(config.otlp, instruments_.registry, instruments_.otlp, clock));
+      instruments_.spans = &otlp_->sink();
+      log_.info("otlp", {{"endpoint", config.otlp.endpoint}});
+    }
     http::ServerOptions options;
     options.host = config.host;
     options.port = config.port;
@@ -107,6 +113,7 @@ class Server::Impl {
   }
 
   Instruments instruments_;
+  std::unique_ptr<OtlpPipeline> otlp_;  // null: nothing is exported
   HttpObserver observer_;
   EngineObserver steps_;
   Routes routes_;
