@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace weir::telemetry {
 namespace {
@@ -68,7 +69,8 @@ struct Number {
   std::string digits;
   size_t end = 0;
   bool plus = false;
-  int groups = 0;       // runs of digits
+  std::vector<std::pair<size_t, size_t>> group_ends;  // offset in the text, digits so far
+  int groups = 0;                                     // runs of digits
   bool dotted = false;  // has a '.' between digits: may be a decimal or an address
 };
 
@@ -86,6 +88,7 @@ Number read_number(std::string_view t, size_t at) {
       separators = 0;
       n.digits += c;
       n.end = i + 1;
+      if (i + 1 == t.size() || !digit(t[i + 1])) n.group_ends.emplace_back(n.end, n.digits.size());
     } else if (c == ' ' || c == '-' || c == '(' || c == ')' || c == '.' || c == '/' ||
                (c == '+' && i == at)) {
       if (c == '.') n.dotted = true;
@@ -98,8 +101,25 @@ Number read_number(std::string_view t, size_t at) {
   return n;
 }
 
-// Cards: 13 to 19 digits (ISO/IEC 7812-1) that pass the check digit. Phones: 7 to 15 digits
-// (E.164) behind a '+', or in groups as people write them.
+// Where a card number ends that the number is or begins with: 13 to 19 digits (ISO/IEC 7812-1),
+// whole groups, that pass the check digit. 0: none.
+size_t card_end(const Number& n) {
+  for (auto g = n.group_ends.rbegin(); g != n.group_ends.rend(); ++g) {
+    const auto [end, digits] = *g;
+    if (digits >= 13 && digits <= 19 && passes_luhn(n.digits.substr(0, digits))) return end;
+  }
+  return 0;
+}
+
+// 7 to 15 digits (E.164) behind a '+', or in groups as people write them.
+bool is_phone(const Number& n, char first) {
+  const size_t count = n.digits.size();
+  if (count < 7 || count > 15) return false;
+  if (n.plus) return true;
+  if (n.groups >= 3 && count >= 9) return !(n.dotted && n.groups > 3);
+  return n.groups == 2 && count >= 10 && (n.digits[0] == '0' || first == '(');
+}
+
 void find_numbers(std::string_view t, std::vector<Finding>& found) {
   for (size_t i = 0; i < t.size();) {
     const bool starts = digit(t[i]) || ((t[i] == '+' || t[i] == '(') && i + 1 < t.size());
@@ -108,26 +128,24 @@ void find_numbers(std::string_view t, std::vector<Finding>& found) {
       continue;
     }
     const Number n = read_number(t, i);
-    const size_t count = n.digits.size();
     const bool goes_on = n.end < t.size() && (alnum(t[n.end]) || t[n.end] == '_');
     if (n.end == 0 || goes_on) {
       ++i;
       while (i < t.size() && digit(t[i])) ++i;  // the rest of this run starts no number
       continue;
     }
-    const bool first_zero = n.digits[0] == '0';
-    if (count >= 13 && count <= 19 && passes_luhn(n.digits)) {
-      found.push_back({i, n.end, "[card]"});
-    } else if (count >= 7 && count <= 15 &&
-               (n.plus || (count >= 9 && n.groups >= 3 && !(n.dotted && n.groups > 3)) ||
-                (count >= 10 && n.groups >= 2 && (first_zero || t[i] == '(')))) {
+    if (const size_t end = card_end(n); end != 0) {
+      found.push_back({i, end, "[card]"});
+      i = end;
+    } else if (is_phone(n, t[i])) {
       found.push_back({i, n.end, "[phone]"});
+      i = n.end;
+    } else if (n.dotted && n.groups > 3) {
+      i = n.end;  // an address or a version: no part of it is a phone number
     } else {
-      ++i;
-      while (i < t.size() && digit(t[i])) ++i;
-      continue;
+      while (i < t.size() && !digit(t[i])) ++i;
+      while (i < t.size() && digit(t[i])) ++i;  // a number may start with the next group
     }
-    i = n.end;
   }
 }
 
