@@ -173,6 +173,7 @@ class Metrics(unittest.TestCase):
 class Export(unittest.TestCase):
     def setUp(self):
         self.collector = Collector()
+        self.addCleanup(self.collector.server_close)
         self.addCleanup(self.collector.shutdown)
 
     def server(self, **env):
