@@ -255,11 +255,14 @@ void add_bench(CLI::App& root, Selected& selected) {
   CLI::App* bench =
       add_command(root, "bench", "Measure speed",
                   "  weir bench engine smollm2-135m-instruct --prompt 512 --gen 64 --batch 1,4,16\n"
-                  "  weir bench machine\n");
+                  "  weir bench machine\n"
+                  "  weir bench load --url http://127.0.0.1:8080 --rate 4 --duration 60\n"
+                  "  weir bench mock --ttft 50 --itl 10\n");
   bench->require_subcommand(1);
   add_engine(*bench, selected);
   add_machine(*bench, selected);
   add_bench_load(*bench, selected);
+  add_bench_mock(*bench, selected);
 }
 
 }  // namespace weir::cli

@@ -34,9 +34,11 @@ void add_embed(CLI::App& root, Selected& selected);
 void add_tokenize(CLI::App& root, Selected& selected);
 void add_inspect(CLI::App& root, Selected& selected);
 void add_bench(CLI::App& root, Selected& selected);
-void add_bench_load(CLI::App& bench, Selected& selected);  // below bench
+void add_bench_load(CLI::App& bench, Selected& selected);
+void add_bench_mock(CLI::App& bench, Selected& selected);
 void add_eval(CLI::App& root, Selected& selected);
 void add_config(CLI::App& root, Selected& selected);
+void add_keys(CLI::App& root, Selected& selected);
 
 // What --file names, "-" being standard input. Errors: those of os::read_file.
 Result<std::string> read_input(const std::string& file, uint64_t max_bytes);

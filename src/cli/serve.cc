@@ -1,6 +1,5 @@
 // weir serve: the OpenAI-compatible server.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,14 +10,16 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/config_keeper.h"
 #include "cli/key_flags.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/serve_options.h"
+#include "cli/serve_prefix.h"
 #include "cli/telemetry_options.h"
 #include "engine/calibration.h"
 #include "engine/engine.h"
-#include "os/file.h"
+#include "os/limits.h"
 #include "os/signals.h"
 #include "server/server.h"
 #include "telemetry/log.h"
@@ -29,15 +30,6 @@ namespace {
 
 // Steps of an encoder when nobody says otherwise, if its window is that long.
 constexpr int32_t kEncoderStepTokens = 2048;
-
-// Accepts as many descriptors as this process may have: every connection takes one, and the usual
-// soft limit of 1,024 lies below max_connections.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 // What stands on stdout when the server is up; scripts wait for the line "weir: ready".
 void print_ready(const ServeOptions& o, uint16_t port, bool encoder) {
@@ -63,14 +55,21 @@ Result<bool> drained(const ServeOptions& o, os::Signals& signals, server::Server
     if (server.wait_drained(std::min(left, kSlice))) return true;
     left -= std::min(left, kSlice);
     WEIR_ASSIGN(const std::optional<int> again, signals.wait(0));
-    if (again.has_value() || left.count() == 0) return false;
+    if ((again.has_value() && again != SIGHUP) || left.count() == 0) return false;
   }
 }
 
-// Waits for SIGTERM or SIGINT, then lets what is in flight finish; a second signal ends that.
+// Waits for SIGTERM or SIGINT, then lets what is in flight finish; a second signal ends that. A
+// SIGHUP before reads the configuration again.
 Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::Engine& engine,
-                           server::Server& server, telemetry::Logger& log) {
-  WEIR_ASSIGN(const std::optional<int> signal, signals.wait(-1));
+                           server::Server& server, ConfigKeeper& keeper, telemetry::Logger& log) {
+  std::optional<int> signal;
+  while (!signal.has_value()) {
+    WEIR_ASSIGN(signal, signals.wait(-1));
+    if (signal != SIGHUP) continue;
+    (void)keeper.reload();  // it has said what came of it
+    signal.reset();
+  }
   log.info("signal", {{"number", signal.value_or(0)}});
   server.drain();
   engine.drain();
@@ -81,53 +80,21 @@ Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::
   return kExitOk;
 }
 
-// The admin token out of its file, without the line's end.
-Status read_admin_token(ServeOptions& o) {
-  if (o.admin_token_file.empty()) return {};
-  WEIR_ASSIGN(std::string text, os::read_file(o.admin_token_file, 4096));
-  text.resize(std::min(text.size(), text.find_first_of("\r\n")));
-  if (text.empty())
-    return make_error(ErrorCode::kUsage, "{} holds no token in its first line", o.admin_token_file);
-  o.server.admin.token = std::move(text);
-  return {};
-}
-
-// What holds for both classes fills in what one has not of its own.
-void apply_slo(const engine::Slo& both, engine::Slo& own) {
-  if (own.itl_ms == 0) own.itl_ms = both.itl_ms;
-  if (own.ttft_ms == 0) own.ttft_ms = both.ttft_ms;
-}
-
-// The options as the settings say, with what they point to.
-Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
-                                  const config::Settings& settings) {
-  ServeOptions o = table.make(settings);
-  if (o.model.empty()) {
-    return make_error(ErrorCode::kUsage,
-                      "there is no model: give MODEL, or model: in the file of --config");
-  }
-  WEIR_TRY(read_admin_token(o));
-  apply_slo(o.slo, o.limits.interactive);
-  apply_slo(o.slo, o.limits.batch);
-  return o;
-}
-
 Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const config::Settings settings,
               resolve_settings(given.table.keys(), given.flags, given.config_file));
   WEIR_ASSIGN(ServeOptions o, make_options(given.table, settings));
   WEIR_ASSIGN(const telemetry::LogOptions log_options, o.telemetry.log_options());
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
-  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT}));
+  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT, SIGHUP}));
   os::ignore_sigpipe();
-  raise_descriptor_limit();
+  os::raise_descriptor_limit();
   WEIR_ASSIGN(const std::string path, resolve_model(o.model));
   o.server.model_name = o.name.empty() ? model_name(path) : o.name;
   std::random_device entropy;
   const auto draw = [&entropy] { return (uint64_t{entropy()} << 32) | entropy(); };
   o.server.seed = draw();
   o.prefix.hash_key = {draw(), draw()};
-  o.prefix.enabled = !o.no_prefix_cache;
   WEIR_TRY(o.telemetry.apply(std::getenv, o.server.model_name, o.server));
   telemetry::Logger log(log_options);
   LoadRequest request;
@@ -147,9 +114,11 @@ Result<int> serve(const ServeGiven& given) {
   const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
   engine::Calibration steps;
-  if (!o.no_calibrate) {
+  if (o.calibrate) {
     WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
   }
+  PrefixParts prefix;
+  WEIR_TRY(prepare_prefix(o, *model, log, prefix));
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
                         steps.model);
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
@@ -175,10 +144,15 @@ Result<int> serve(const ServeGiven& given) {
       engine::kPageTokens,
       model->kv_bytes() / static_cast<uint64_t>(model->runner().pages()),
       kernels::kv_types_name(request.kv_types),
-      o.prefix.enabled && !model->config().arch->encoder};
+      o.prefix.enabled,
+      o.prefix.events};
+  ConfigKeeper keeper(given, settings, clock, log);
+  o.server.admin.show_config = [&keeper] { return keeper.show(); };
+  o.server.admin.reload = [&keeper] { return keeper.reload(); };
   const auto server = server::Server::start(o.server, served, clock, log);
   if (!server.ok()) {
-    if (server.error().code == ErrorCode::kUsage) return server.error();
+    if (exit_code(server.error().code) != kExitUnavailable && server.error().code != ErrorCode::kIo)
+      return server.error();
     // What is wrong with the address or the port is not wrong with the input.
     fmt::print(stderr, "weir: {}\n", server.error().message);
     return kExitUnavailable;
@@ -186,7 +160,8 @@ Result<int> serve(const ServeGiven& given) {
   if ((*server)->admin_port() != 0)
     fmt::print("weir: admin http://{}:{}\n", o.server.admin.host, (*server)->admin_port());
   print_ready(o, (*server)->port(), model->config().arch->encoder);
-  return wait_and_drain(o, signals, engine, **server, log);
+  keeper.attach(**server);
+  return wait_and_drain(o, signals, engine, **server, keeper, log);
 }
 
 }  // namespace

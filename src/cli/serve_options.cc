@@ -1,6 +1,9 @@
 #include "cli/serve_options.h"
 
+#include <algorithm>
+
 #include "cli/key_flags.h"
+#include "os/file.h"
 
 // A field of ServeOptions, for Table::add.
 #define WEIR_FIELD(path) \
@@ -110,8 +113,31 @@ void add_engine(Table& t) {
          .unit = "tokens",
          .unset = "one window, within a quarter of the free memory",
          .help = "tokens of KV cache over all requests"});
-  t.add("kv.no_prefix_cache", "--no-prefix-cache", WEIR_FIELD(no_prefix_cache),
-        {.help = "compute every prompt anew, also what requests of a tenant begin with alike"});
+  t.add("prefix_cache.enabled", "--prefix-cache", WEIR_FIELD(prefix.enabled),
+        {.help = "what requests of a tenant begin with alike is computed once"});
+  t.add("kv.snapshot", "--kv-snapshot", WEIR_FIELD(prefix.snapshot_path),
+        {.unset = "none",
+         .help = "file that keeps the prefix cache over a restart; it holds what prompts said"});
+  t.add("kv.snapshot_interval_s", "--kv-snapshot-interval", WEIR_FIELD(prefix.snapshot_interval_s),
+        {.min = 1, .max = 86400, .unit = "s", .help = "time between two writes of kv.snapshot"});
+  t.add("kv.tier_bytes", "--kv-tier-bytes", WEIR_FIELD(tier_bytes),
+        {.min = 0,
+         .max = 17592186044416.0,
+         .unit = "bytes",
+         .unset = "none",
+         .help = "second tier of the prefix cache, for pages that it evicts: in memory, or in "
+                 "kv.tier_file"});
+  t.add("kv.tier_file", "--kv-tier-file", WEIR_FIELD(tier_file),
+        {.unset = "in memory",
+         .help = "name under which the second tier's file is made; it has no name afterwards"});
+  t.add("kv.events_zmq", "--kv-events-zmq", WEIR_FIELD(kv_events.publish),
+        {.unset = "none",
+         .help = "ZeroMQ address to publish cache events at as vLLM does, like "
+                 "tcp://127.0.0.1:5557; whoever reaches it reads the tokens of prompts"});
+  t.add("kv.events_zmq_replay", "--kv-events-zmq-replay", WEIR_FIELD(kv_events.replay),
+        {.unset = "none", .help = "ZeroMQ address that repeats missed cache events"});
+  t.add("kv.events_topic", "--kv-events-topic", WEIR_FIELD(kv_events.topic),
+        {.unset = "empty", .help = "topic of published cache events, like kv@ADDRESS@MODEL"});
   t.add("kv.type", "--kv-type", WEIR_FIELD(kv.both),
         {.help = "type of cached keys and values: f16, bf16, q8_0 or q4_0"});
   t.add("kv.type_k", "--kv-type-k", WEIR_FIELD(kv.k),
@@ -120,25 +146,27 @@ void add_engine(Table& t) {
         {.unset = "kv.type", .help = "type of cached values"});
 }
 
-void add_slo(Table& t) {
-  const auto add = [&t](const char* key, const char* flag, auto field, const char* unset,
-                        const char* help) {
-    t.add(key, flag, field, {.min = 0.1, .max = 1e7, .unit = "ms", .unset = unset, .help = help});
-  };
-  add("slo.itl_ms", "--slo-itl-ms", WEIR_FIELD(slo.itl_ms),
-      "1.6 times what the decoding requests take alone",
-      "time between two tokens that prompts of others may not stretch beyond");
-  add("slo.ttft_ms", "--slo-ttft-ms", WEIR_FIELD(slo.ttft_ms), "none", "time to first token");
-  add("slo.interactive.itl_ms", "--slo-interactive-itl-ms", WEIR_FIELD(limits.interactive.itl_ms),
-      "slo.itl_ms", "for requests that are not batch");
-  add("slo.interactive.ttft_ms", "--slo-interactive-ttft-ms",
-      WEIR_FIELD(limits.interactive.ttft_ms), "slo.ttft_ms", "for requests that are not batch");
-  add("slo.batch.itl_ms", "--slo-batch-itl-ms", WEIR_FIELD(limits.batch.itl_ms), "slo.itl_ms",
-      "for batch requests");
-  add("slo.batch.ttft_ms", "--slo-batch-ttft-ms", WEIR_FIELD(limits.batch.ttft_ms), "slo.ttft_ms",
-      "for batch requests");
-  t.add("no_calibrate", "--no-calibrate", WEIR_FIELD(no_calibrate),
-        {.help = "do not time steps before serving; learn what they cost as they come"});
+void add_slo(Table& t, const char* path, const char* flag, double& (*field)(ServeOptions&),
+             const char* unset, const char* help) {
+  t.add(path, flag, field, {.min = 0.1, .max = 1e7, .unit = "ms", .unset = unset, .help = help});
+}
+
+void add_slos(Table& t) {
+  add_slo(t, "slo.itl_ms", "--slo-itl-ms", WEIR_FIELD(slo.itl_ms),
+          "1.6 times what the decoding requests take alone",
+          "time between two tokens that prompts of others may not stretch beyond");
+  add_slo(t, "slo.ttft_ms", "--slo-ttft-ms", WEIR_FIELD(slo.ttft_ms), "none",
+          "time to first token");
+  add_slo(t, "slo.interactive.itl_ms", "--slo-interactive-itl-ms",
+          WEIR_FIELD(limits.interactive.itl_ms), "slo.itl_ms", "for requests that are not batch");
+  add_slo(t, "slo.interactive.ttft_ms", "--slo-interactive-ttft-ms",
+          WEIR_FIELD(limits.interactive.ttft_ms), "slo.ttft_ms", "for requests that are not batch");
+  add_slo(t, "slo.batch.itl_ms", "--slo-batch-itl-ms", WEIR_FIELD(limits.batch.itl_ms),
+          "slo.itl_ms", "for batch requests");
+  add_slo(t, "slo.batch.ttft_ms", "--slo-batch-ttft-ms", WEIR_FIELD(limits.batch.ttft_ms),
+          "slo.ttft_ms", "for batch requests");
+  t.add("calibrate", "--calibrate", WEIR_FIELD(calibrate),
+        {.help = "time steps before serving, instead of learning what they cost as they come"});
 }
 
 void add_limits(Table& t) {
@@ -177,6 +205,23 @@ void add_limits(Table& t) {
       {.min = 1024, .max = 1 << 30, .unit = "bytes", .help = "largest request body; beyond: 413"});
 }
 
+// The admin token out of its file, without the line's end.
+Status read_admin_token(ServeOptions& o) {
+  if (o.admin_token_file.empty()) return {};
+  WEIR_ASSIGN(std::string text, os::read_file(o.admin_token_file, 4096));
+  text.resize(std::min(text.size(), text.find_first_of("\r\n")));
+  if (text.empty())
+    return make_error(ErrorCode::kUsage, "{} holds no token in its first line", o.admin_token_file);
+  o.server.admin.token = std::move(text);
+  return {};
+}
+
+// What holds for both classes fills in what one has not of its own.
+void apply_slo(const engine::Slo& both, engine::Slo& own) {
+  if (own.itl_ms == 0) own.itl_ms = both.itl_ms;
+  if (own.ttft_ms == 0) own.ttft_ms = both.ttft_ms;
+}
+
 }  // namespace
 
 ServeOptions::ServeOptions() {
@@ -192,12 +237,25 @@ void add_serve_flags(CLI::App* command, ServeGiven& given) {
   add_key_flags(command, given.table.keys(), given.flags);
 }
 
+Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
+                                  const config::Settings& settings) {
+  ServeOptions o = table.make(settings);
+  if (o.model.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "there is no model: give MODEL, or model: in the file of --config");
+  }
+  apply_slo(o.slo, o.limits.interactive);
+  apply_slo(o.slo, o.limits.batch);
+  WEIR_TRY(read_admin_token(o));
+  return o;
+}
+
 config::Table<ServeOptions> serve_table() {
   Table t;
   add_server(t);
   add_telemetry(t);
   add_engine(t);
-  add_slo(t);
+  add_slos(t);
   add_limits(t);
   return t;
 }

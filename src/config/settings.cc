@@ -176,6 +176,12 @@ const Setting& Settings::at(std::string_view path) const {
   return *found;
 }
 
+void Settings::take_reloadable(const Settings& next) {
+  for (size_t i = 0; i < settings_.size(); ++i) {
+    if (settings_[i].key->spec.reloadable) settings_[i] = next.settings_[i];
+  }
+}
+
 std::vector<std::string> changed(const Settings& before, const Settings& after) {
   std::vector<std::string> paths;
   for (size_t i = 0; i < before.all().size(); ++i) {

@@ -46,6 +46,8 @@ class Settings {
   const std::vector<Setting>& all() const { return settings_; }
   // Precondition: the schema has the path.
   const Setting& at(std::string_view path) const;
+  // The reloadable ones as `next` has them. Both are resolved from one schema.
+  void take_reloadable(const Settings& next);
   bool is_set(std::string_view path) const { return at(path).origin != Origin::kDefault; }
 
  private:

@@ -50,6 +50,7 @@ bool Core::step() {
   deliver();
   recorder_.mark(Phase::kDeliver);
   remove_finished();
+  prefix_.tick();
   return worked;
 }
 
@@ -94,16 +95,18 @@ void Core::drop_expired() {
   }
 }
 
-StepPlan Core::make_plan() const {
+StepPlan Core::make_plan() {
   std::vector<SequenceView> views;
+  std::vector<Sequence*> lineup;
   views.reserve(sequences_.size());
   for (const auto& s : sequences_) {
     views.push_back({static_cast<int32_t>(s->tokens.size()), s->computed,
                      static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished,
                      embedding_.encoder, s->request->request.service_class});
     views.back().shared_pages = shared_pages(*s);
+    lineup.push_back(s.get());
   }
-  prefix_.look_up(sequences_, views);
+  prefix_.look_up(lineup, views);
   StepBudget budget;
   budget.step_tokens = limits_.step_tokens;
   budget.prefill_chunk_tokens = limits_.prefill_chunk_tokens;

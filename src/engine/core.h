@@ -32,6 +32,8 @@ class Core {
   // Ends everything as cancelled.
   void cancel_all();
   bool empty() const { return sequences_.empty(); }
+  bool busy() const { return prefix_.busy(); }  // step() has something to go on with, soon
+  void keep_prefixes() { prefix_.keep(); }
   void fill(EngineStats& stats) const;
   Status check() const;
   // What step() did last, and which requests ended in it.
@@ -41,7 +43,7 @@ class Core {
   void take_in();
   void obey(const Order& order);
   void drop_expired();
-  StepPlan make_plan() const;
+  StepPlan make_plan();
   int32_t shared_pages(const Sequence& s) const;
   void preempt(Sequence& s);
   bool yield_youngest();

@@ -223,9 +223,10 @@ class Engine::Impl {
 
   void loop() {
     while (!stopping.load(std::memory_order_acquire)) {
-      if (!step()) inbox.wait(core_.empty() ? kIdleWaitMs : kBlockedWaitMs);
+      if (!step()) inbox.wait(core_.empty() && !core_.busy() ? kIdleWaitMs : kBlockedWaitMs);
     }
     core_.cancel_all();
+    core_.keep_prefixes();
     publish();
   }
 
@@ -239,6 +240,7 @@ class Engine::Impl {
   Status check_invariants() const { return core_.check(); }
   void cancel_all() {
     core_.cancel_all();
+    core_.keep_prefixes();
     publish();
   }
 

@@ -6,7 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -17,6 +20,11 @@
 #include "engine/runner.h"
 #include "engine/step_record.h"
 #include "text/tokenizer.h"
+
+namespace weir::kv {
+class CacheEvents;
+class PageTier;
+}  // namespace weir::kv
 
 namespace weir::engine {
 
@@ -45,10 +53,29 @@ struct EngineLimits {
   Slo batch = {};
 };
 
+// What became of a snapshot of the prefix cache.
+struct SnapshotReport {
+  enum class Kind { kRestored, kIgnored, kWritten, kNotWritten };
+  Kind kind = Kind::kRestored;
+  int32_t pages = 0;
+  double ms = 0;
+  std::optional<Error> error;  // why it was ignored or not written, with the file's name
+};
+
 // Reuse of keys and values between requests that begin alike; engine/prefix_cache.h.
 struct PrefixOptions {
   bool enabled = true;
   HashKey hash_key;  // from outside randomness; the same key names the same pages
+  // A file that outlives the process; "": none. Written every interval_s when something changed,
+  // and by stop(). It holds what prompts said, as the pages do.
+  std::string snapshot_path;
+  double snapshot_interval_s = 60;
+  Hash128 model;       // whose pages they are
+  std::string traits;  // what else their bytes depend on: ISA and KV types
+  std::function<void(const SnapshotReport&)> on_snapshot;  // engine thread
+  // Both borrowed, outliving the engine, and may be missing.
+  kv::CacheEvents* events = nullptr;  // hears what the cache stores and evicts
+  kv::PageTier* tier = nullptr;       // keeps what it evicts
 };
 
 // A snapshot of what the engine holds; see Engine::stats.
@@ -64,6 +91,8 @@ struct EngineStats {
   uint64_t prefix_evictions = 0;       // pages that left the tree for lack of room
   uint64_t prefix_queries_tokens = 0;  // prompt tokens looked up, once per choice
   uint64_t prefix_hits_tokens = 0;     // of those, found
+  int32_t tier_pages = 0;              // in the second tier
+  uint64_t tier_hits_pages = 0;        // that came back from it
   uint64_t steps = 0;
   uint64_t prompt_tokens = 0;  // computed, recomputation after preemption included
   uint64_t generated_tokens = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "engine/model_identity.h"
 #include "model/footprint.h"
 #include "os/memory.h"
 
@@ -68,6 +69,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
+  loaded->identity_ = model_identity(file);
   loaded->pool_ = std::make_unique<kernels::ThreadPool>(o.threads);
   if (opened.fill) WEIR_TRY(opened.fill(*loaded->pool_));
   times.open_ms = watch.ms();

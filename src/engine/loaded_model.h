@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/result.h"
 #include "checkpoint/open.h"
 #include "engine/model_runner.h"
@@ -61,12 +62,14 @@ class LoadedModel {
   // has changed then.
   Status set_kv_types(kernels::KvTypes types);
 
+  Hash128 identity() const { return identity_; }  // engine/model_identity.h
   const LoadTimes& times() const { return times_; }
   uint64_t kv_bytes() const { return storage_->bytes(); }
 
  private:
   LoadedModel() = default;
   LoadTimes times_;
+  Hash128 identity_;
   std::optional<model::Pooling> pooling_;  // that of LoadOptions
   std::unique_ptr<kernels::ThreadPool> pool_;
   std::unique_ptr<text::Tokenizer> tokenizer_;

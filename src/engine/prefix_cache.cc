@@ -4,6 +4,9 @@
 #include <string>
 #include <tuple>
 
+#include "kv/cache_events.h"
+#include "kv/page_tier.h"
+
 namespace weir::engine {
 namespace {
 
@@ -28,10 +31,34 @@ PrefixCache::PrefixCache(Runner& runner, kv::PagePool& pool, const Clock& clock,
       clock_(clock),
       options_(options),
       encoder_(runner.embedding().encoder),
-      tree_(pool, runner.page_tokens(), options.hash_key) {}
+      tree_(pool, runner.page_tokens(), options.hash_key),
+      snapshots_(tree_, pool, runner, clock, options_) {
+  tree_.observe(this);
+  if (options_.enabled && !encoder_) snapshots_.restore();
+}
+
+void PrefixCache::on_stored(const kv::CachedPage& page) {
+  if (options_.events != nullptr) options_.events->on_stored(page);
+}
+
+void PrefixCache::on_evicted(const kv::CachedPage& page) {
+  if (options_.tier != nullptr)
+    options_.tier->put(page.hash, page.tokens, runner_.page_bytes(page.page));
+  if (options_.events != nullptr) options_.events->on_evicted(page);
+}
+
+void PrefixCache::on_cleared() {
+  if (options_.tier != nullptr) options_.tier->clear();
+  if (options_.events != nullptr) options_.events->on_cleared();
+}
+
+void PrefixCache::tick() {
+  snapshots_.tick();
+  if (options_.events != nullptr) options_.events->publish(clock_.unix_s());
+}
 
 void PrefixCache::admit(Sequence& s) const {
-  s.prefix_root = root_of(options_.hash_key, s.request->request);
+  s.prefix_root = root_of(tree_.key(), s.request->request);
 }
 
 kv::PrefixMatch PrefixCache::find(const Sequence& s) const {
@@ -53,6 +80,47 @@ void PrefixCache::describe_start(const Sequence& s, SequenceView& view) const {
   } else {
     view.cached_idle += pool_.idle(tree_.page(match.copy_from)) ? 1 : 0;
   }
+}
+
+// Brings one page back and refers to it once; kNoNode: it is not in the tier, or there is no room.
+kv::NodeId PrefixCache::promote_page(const Hash128& root, kv::NodeId parent, const Hash128& hash,
+                                     std::span<const int32_t> tokens) {
+  std::vector<kv::PageId> page;
+  if (!options_.tier->has(hash) || !allocate(1, page)) return kv::kNoNode;
+  kv::NodeId node = kv::kNoNode;
+  if (options_.tier->get(hash, tokens, runner_.page_bytes(page[0])))
+    node = tree_.adopt(root, parent, tokens, page[0], clock_.now_ns());
+  if (node == kv::kNoNode) {
+    pool_.release(page[0]);
+  } else {
+    pool_.reference(page[0]);
+    ++tier_hits_pages_;
+  }
+  return node;
+}
+
+// Once for a sequence that waits: what the tier has behind what the tree has.
+void PrefixCache::promote(Sequence& s) {
+  if (options_.tier == nullptr || s.tier_asked) return;
+  s.tier_asked = true;
+  const auto size = static_cast<size_t>(tree_.page_tokens());
+  const auto wanted = std::span<const int32_t>(s.tokens).first(s.tokens.size() - 1);
+  const kv::PrefixMatch match = tree_.find(s.prefix_root, wanted);
+  std::vector<kv::PageId> pinned;  // or making room for a page could evict those before it
+  for (const kv::NodeId node : match.nodes) {
+    pinned.push_back(tree_.page(node));
+    pool_.reference(pinned.back());
+  }
+  kv::NodeId node = match.nodes.empty() ? kv::kNoNode : match.nodes.back();
+  Hash128 hash = node == kv::kNoNode ? s.prefix_root : tree_.describe(node).hash;
+  for (size_t i = pinned.size(); (i + 1) * size <= wanted.size(); ++i) {
+    const auto tokens = wanted.subspan(i * size, size);
+    hash = tree_.page_hash(hash, tokens);
+    node = promote_page(s.prefix_root, node, hash, tokens);
+    if (node == kv::kNoNode) break;
+    pinned.push_back(tree_.page(node));
+  }
+  pool_.release_all(pinned);
 }
 
 // Somebody who computes what others may wait for.
@@ -82,10 +150,14 @@ bool gains(const Sequence& s, const PrefixLeader& leader, int32_t page_tokens) {
 
 }  // namespace
 
-void PrefixCache::look_up(std::span<const std::unique_ptr<Sequence>> sequences,
-                          std::span<SequenceView> views) const {
+void PrefixCache::look_up(std::span<Sequence* const> sequences, std::span<SequenceView> views) {
   if (!options_.enabled || encoder_) return;
   const int32_t page_tokens = tree_.page_tokens();
+  // All before any is described: making room for one may evict what another would find.
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    Sequence& s = *sequences[i];
+    if (takes_part(s) && !views[i].paused && s.pages.empty()) promote(s);
+  }
   std::vector<PrefixLeader> leaders;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const Sequence& s = *sequences[i];
@@ -167,6 +239,7 @@ void PrefixCache::release(Sequence& s, bool keep) {
   pool_.release_all(s.pages);
   s.prefix = tree_.start();
   s.computed = 0;
+  s.tier_asked = false;
 }
 
 void PrefixCache::fill(EngineStats& stats) const {
@@ -175,6 +248,8 @@ void PrefixCache::fill(EngineStats& stats) const {
   stats.prefix_evictions = tree_.evictions();
   stats.prefix_pages = tree_.pages();
   stats.evictable_pages = pool_.idle_pages();
+  stats.tier_pages = options_.tier == nullptr ? 0 : options_.tier->pages();
+  stats.tier_hits_pages = tier_hits_pages_;
 }
 
 }  // namespace weir::engine

@@ -8,12 +8,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "engine/prefix_snapshot.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
@@ -22,7 +22,7 @@
 
 namespace weir::engine {
 
-class PrefixCache {
+class PrefixCache final : private kv::PrefixTreeObserver {
  public:
   // All borrowed.
   PrefixCache(Runner& runner, kv::PagePool& pool, const Clock& clock, const PrefixOptions& options);
@@ -32,8 +32,8 @@ class PrefixCache {
   // Adds to the views, one per sequence, what sequences without pages would find, and holds back
   // those whose prefix another one is computing or about to compute: they find it a step or some
   // later, instead of computing the same beside it.
-  void look_up(std::span<const std::unique_ptr<Sequence>> sequences,
-               std::span<SequenceView> views) const;
+  // Brings pages back from the second tier for them first.
+  void look_up(std::span<Sequence* const> sequences, std::span<SequenceView> views);
   // Starts a sequence without pages behind what was found for it. Precondition: the tree is as it
   // was at look_up, or larger.
   void attach(Sequence& s, int32_t tokens);
@@ -46,6 +46,11 @@ class PrefixCache {
   // Takes back all pages of a sequence. keep: what is computed stays for others.
   void release(Sequence& s, bool keep);
   void flush() { tree_.clear(); }
+  // Between steps.
+  void tick();
+  bool busy() const { return snapshots_.writing(); }  // tick() wants to be called soon
+  // The engine stops: what is there is kept for the next start.
+  void keep() { snapshots_.write_now(); }
 
   void fill(EngineStats& stats) const;
   const kv::PrefixTree& tree() const { return tree_; }
@@ -56,6 +61,12 @@ class PrefixCache {
   }
   // What a sequence that starts may look for: all but the last token, which gives logits.
   kv::PrefixMatch find(const Sequence& s) const;
+  void on_stored(const kv::CachedPage& page) override;
+  void on_evicted(const kv::CachedPage& page) override;
+  void on_cleared() override;
+  void promote(Sequence& s);
+  kv::NodeId promote_page(const Hash128& root, kv::NodeId parent, const Hash128& hash,
+                          std::span<const int32_t> tokens);
   void describe_start(const Sequence& s, SequenceView& view) const;
 
   Runner& runner_;
@@ -64,8 +75,10 @@ class PrefixCache {
   const PrefixOptions options_;
   const bool encoder_;
   kv::PrefixTree tree_;
+  PrefixSnapshots snapshots_;
   uint64_t queries_tokens_ = 0;
   uint64_t hits_tokens_ = 0;
+  uint64_t tier_hits_pages_ = 0;
 };
 
 }  // namespace weir::engine

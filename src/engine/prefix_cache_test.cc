@@ -2,10 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <map>
+#include <set>
+#include <thread>
 
 #include "engine/engine_testing.h"
 #include "engine/fake_runner.h"
+#include "kv/cache_events.h"
+#include "kv/page_tier.h"
+#include "os/file.h"
+#include "os/temp_dir.h"
 
 namespace weir::engine {
 namespace {
@@ -192,6 +199,133 @@ TEST_F(PrefixCacheTest, TheCacheGivesWayToRequests) {
   EXPECT_GT(s.prefix_evictions, 0U);
   EXPECT_EQ(s.free_pages, s.total_pages);
   EXPECT_EQ(s.preemptions, 0U);
+}
+
+// What was evicted comes back from the second tier, with the same tokens as if computed.
+TEST_F(PrefixCacheTest, TheSecondTierGivesBackWhatWasEvicted) {
+  auto tier =
+      kv::PageTier::in_memory(200 * runner_.page_bytes(0).size(), runner_.page_bytes(0).size());
+  ASSERT_TRUE(tier.ok());
+  PrefixOptions options;
+  options.tier = tier->get();
+  make(options);
+  const Request q = request(numbers(0, 120));
+  const Received first = ask(q);
+  for (int i = 1; i < 10; ++i) ask(request(numbers(11 * i, 120)));
+  EXPECT_GT(engine_->stats().tier_pages, 0);
+  const Received again = ask(q);
+  EXPECT_GE(again.usage.cached_tokens, 112);
+  EXPECT_EQ(again.choices[0].tokens, first.choices[0].tokens);
+  EXPECT_GT(engine_->stats().tier_hits_pages, 0U);
+  engine_->flush_cache();
+  EXPECT_EQ(ask(q).usage.cached_tokens, 0);
+}
+
+TEST_F(PrefixCacheTest, EventsSayWhatIsThere) {
+  kv::CacheEvents events;
+  PrefixOptions options;
+  options.events = &events;
+  make(options);
+  for (int i = 0; i < 10; ++i) ask(request(numbers(11 * i, 120)));
+  std::set<Hash128> there;
+  const auto follow = [&] {
+    there.clear();
+    for (const auto& batch : events.read(0, 100'000)) {
+      for (const kv::CacheEvent& e : batch->events) {
+        using Kind = kv::CacheEvent::Kind;
+        if (e.kind == Kind::kCleared) there.clear();
+        if (e.kind == Kind::kRemoved) {
+          EXPECT_EQ(there.erase(e.hash), 1U);
+        }
+        if (e.kind == Kind::kStored) {
+          EXPECT_TRUE(!e.parent.has_value() || there.contains(*e.parent));
+          EXPECT_TRUE(there.insert(e.hash).second);
+          EXPECT_EQ(e.tokens.size(), 8U);
+        }
+      }
+    }
+  };
+  follow();
+  EXPECT_GT(there.size(), 30U);
+  EXPECT_LE(there.size(), 64U);
+  engine_->flush_cache();
+  engine_->step();
+  follow();
+  EXPECT_TRUE(there.empty());
+}
+
+class PrefixSnapshotTest : public PrefixCacheTest {
+ protected:
+  void SetUp() override {
+    PrefixCacheTest::SetUp();
+    options_.snapshot_path = dir_.file("cache.kv");
+    options_.snapshot_interval_s = 10;
+    options_.traits = "t";
+    options_.hash_key = {1, 2};
+    options_.on_snapshot = [this](const SnapshotReport& r) { reports_.push_back(r); };
+    make(options_);
+  }
+  // A new process: nothing is left in memory.
+  void restart() {
+    engine_.reset();
+    for (int32_t i = 0; i < runner_.pages(); ++i) {
+      for (std::byte& b : runner_.page_bytes(i)) b = std::byte{0x55};
+    }
+    make(options_);
+  }
+  os::TempDir dir_;
+  PrefixOptions options_;
+  std::vector<SnapshotReport> reports_;
+};
+
+TEST_F(PrefixSnapshotTest, ARestartFindsWhatWasThere) {
+  const Request q = request(numbers(0, 120));
+  const Received first = ask(q);
+  options_.hash_key = {3, 4};  // drawn anew by each process; the file's counts
+  restart();
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_EQ(reports_[0].kind, SnapshotReport::Kind::kWritten);
+  EXPECT_EQ(reports_[1].kind, SnapshotReport::Kind::kRestored);
+  EXPECT_EQ(reports_[1].pages, 15);
+  const Status ok = engine_->check_invariants();
+  ASSERT_TRUE(ok.ok()) << ok.error().message;
+  const Received second = ask(q);
+  EXPECT_GE(second.usage.cached_tokens, 119);
+  EXPECT_EQ(second.choices[0].tokens, first.choices[0].tokens);
+}
+
+TEST_F(PrefixSnapshotTest, ItIsWrittenWhileTheEngineRuns) {
+  for (int i = 0; i < 4; ++i) ask(request(numbers(11 * i, 100)));
+  clock_.advance_ms(10'001);
+  for (int i = 0; i < 2000 && reports_.empty(); ++i) {
+    engine_->step();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_[0].kind, SnapshotReport::Kind::kWritten);
+  EXPECT_GT(reports_[0].pages, 30);
+  clock_.advance_ms(10'001);
+  engine_->step();
+  EXPECT_EQ(reports_.size(), 1U) << "nothing changed";
+}
+
+TEST_F(PrefixSnapshotTest, ADamagedOrForeignFileIsIgnoredAndSaysWhy) {
+  ask(request(numbers(0, 120)));
+  engine_.reset();
+  const auto written = os::read_file(options_.snapshot_path, 1 << 20);
+  ASSERT_TRUE(written.ok());
+  std::string damaged = *written;
+  damaged[damaged.size() / 2] ^= 1;
+  ASSERT_TRUE(os::write_file_atomic(options_.snapshot_path, damaged).ok());
+  restart();
+  EXPECT_EQ(reports_.back().kind, SnapshotReport::Kind::kIgnored);
+  EXPECT_NE(reports_.back().error->message.find("damaged"), std::string::npos);
+  EXPECT_EQ(engine_->stats().prefix_pages, 0);
+  EXPECT_EQ(ask(request(numbers(0, 120))).usage.cached_tokens, 0);
+  options_.traits = "u";
+  restart();
+  EXPECT_EQ(reports_.back().kind, SnapshotReport::Kind::kIgnored);
+  EXPECT_EQ(engine_->stats().prefix_pages, 0);
 }
 
 }  // namespace

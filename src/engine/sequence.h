@@ -54,6 +54,7 @@ struct Sequence {
   Hash128 prefix_root;
   kv::PrefixCursor prefix;    // how far `pages` are in the prefix tree
   kv::PageId copy_from = -1;  // while it starts: the page whose beginning it takes
+  bool tier_asked = false;    // since it last held pages
   bool looked_up = false;     // counted among those that asked the tree
   bool finished = false;
   text::IncrementalDetokenizer detokenizer;

@@ -11,6 +11,7 @@
 
 #include "engine/engine_testing.h"
 #include "engine/fake_runner.h"
+#include "kv/page_tier.h"
 
 namespace weir::engine {
 namespace {
@@ -32,6 +33,7 @@ constexpr int32_t kFails = 240;  // first tokens from here on: requests whose st
 struct Totals {
   uint64_t hits_tokens = 0;
   uint64_t evictions = 0;
+  uint64_t tier_hits_pages = 0;
 };
 Totals& totals() {
   static Totals all;
@@ -64,6 +66,12 @@ class Schedule {
     limits_.max_queued_requests = static_cast<int32_t>(2 + rng_.below(12));
     prefix_.enabled = rng_.below(8) != 0;
     prefix_.hash_key = {rng_.next(), rng_.next()};
+    if (rng_.below(3) == 0) {
+      const auto page_bytes = static_cast<size_t>(shape_.page_tokens) * sizeof(int32_t);
+      auto tier = kv::PageTier::in_memory((1 + rng_.below(40)) * page_bytes, page_bytes);
+      if (tier.ok()) tier_ = std::move(*tier);
+      prefix_.tier = tier_.get();
+    }
     flush_at_ = rng_.below(4) == 0 ? static_cast<int>(rng_.below(80)) : -1;
     const int n = static_cast<int>(1 + rng_.below(10));
     for (int i = 0; i < n; ++i) plan_.push_back(make_planned(i));
@@ -91,6 +99,7 @@ class Schedule {
     EXPECT_EQ(left.prefix_pages, left.evictable_pages);
     totals().hits_tokens += left.prefix_hits_tokens;
     totals().evictions += left.prefix_evictions;
+    totals().tier_hits_pages += left.tier_hits_pages;
     EXPECT_EQ(engine.stats().queued_tokens, 0);
     for (Planned& p : plan_) check_outcome(p, tokenizer);
   }
@@ -196,7 +205,8 @@ class Schedule {
   FakeRunner::Shape shape_;
   EngineLimits limits_;
   PrefixOptions prefix_;
-  int flush_at_ = -1;  // step, or never
+  std::unique_ptr<kv::PageTier> tier_;  // outlives the engine of run()
+  int flush_at_ = -1;                   // step, or never
   ManualClock clock_;
   std::vector<Planned> plan_;
 };
@@ -215,11 +225,13 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
     Schedule(static_cast<uint64_t>(i)).run(*tokenizer);
     if (::testing::Test::HasFailure()) return;
   }
-  std::printf("%d schedules, %llu prompt tokens found, %llu pages evicted\n", schedules,
-              static_cast<unsigned long long>(totals().hits_tokens),
-              static_cast<unsigned long long>(totals().evictions));
+  std::printf("%d schedules, %llu prompt tokens found, %llu pages evicted, %llu came back\n",
+              schedules, static_cast<unsigned long long>(totals().hits_tokens),
+              static_cast<unsigned long long>(totals().evictions),
+              static_cast<unsigned long long>(totals().tier_hits_pages));
   EXPECT_GT(totals().hits_tokens, 0U);
   EXPECT_GT(totals().evictions, 0U);
+  EXPECT_GT(totals().tier_hits_pages, 0U);
 }
 
 }  // namespace

@@ -3,7 +3,8 @@
 // here runs on the I/O thread, which is the connection's strand.
 //
 //   kReading ──request whole──► kResponding ──answer sent──► kReading (keep-alive)
-//      │ protocol error, limit, timeout      │ close
+//      │ protocol error, limit, timeout      │ close                │ 101
+//      │                                     │                      └──► kWebSocket
 //      └──► kClosing (error answer, then) ◄──┘   kClosing: send the rest, end of stream, drain
 //      input, close
 #pragma once
@@ -12,6 +13,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,7 @@
 #include "http/request_parser.h"
 #include "http/server.h"
 #include "http/transport.h"
+#include "http/websocket.h"
 
 namespace weir::http {
 
@@ -56,7 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close(CloseReason reason);
 
  private:
-  enum class State { kReading, kResponding, kClosing, kClosed };
+  enum class State { kReading, kResponding, kWebSocket, kClosing, kClosed };
 
   // connection_read.cc
   void read();
@@ -73,6 +76,26 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool answer_preflight(const Request& request);
   void dispatch();
   void fail_request(int status, const Error& error, std::string_view limit);
+
+  std::shared_ptr<Exchange> make_exchange(const std::string& request_id);
+
+  // connection_websocket.cc
+  bool begin_handshake(Request& request);
+  bool take_handshake_answer(const Response& response);
+  void upgrade();
+  void take_frames();
+  void on_frame(WebSocketParser::Event event);
+  void on_message(std::string message);
+  void on_websocket_wake();
+  void take_answer(const Response& response);
+  void take_events(std::string_view events);
+  void end_message();
+  void on_websocket_tick();
+  void arm_websocket_tick();
+  void send_text(std::string_view text);
+  void send_error(int status, const Error& error);
+  void close_websocket(WebSocketClose code, std::string_view reason);
+  bool account_messages();
 
   // connection_write.cc
   void on_wake();
@@ -122,6 +145,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::chrono::milliseconds keep_alive_interval_{0};
   std::string keep_alive_data_;
   int64_t last_data_ns_ = 0;
+
+  // WebSocket.
+  std::string accept_;                     // of the handshake that is being answered; else empty
+  Request handshake_;                      // what the request of each message is made from
+  std::optional<WebSocketParser> frames_;  // from the upgrade on
+  size_t message_bytes_ = 0;               // of the request that runs
+  int64_t heard_ns_ = 0;                   // the last byte of the peer
+  int64_t message_begun_ns_ = 0;           // 0: none has begun
 
   // Writing.
   std::string sending_;

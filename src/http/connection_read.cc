@@ -82,6 +82,8 @@ void Connection::start_rejected() {
 }
 
 void Connection::drain() {
+  if (state_ == State::kWebSocket && !exchange_)
+    return close_websocket(WebSocketClose::kGoingAway, "the server is shutting down");
   if (state_ == State::kReading && parser_.phase() == RequestParser::Phase::kIdle &&
       unsent() == 0) {
     close(CloseReason::kServerStopped);
@@ -94,6 +96,8 @@ void Connection::read() {
   // far.
   if (state_ == State::kResponding && input_.size() >= context_.options.limits.pipeline_bytes)
     return;
+  if (state_ == State::kWebSocket && unsent() > context_.options.limits.write_buffer_bytes)
+    return;  // who does not read is not listened to
   reading_ = true;
   transport_->read_some(read_buffer_,
                         [self = shared_from_this()](std::error_code error, size_t bytes) {
@@ -109,6 +113,7 @@ void Connection::on_read(std::error_code error, size_t bytes) {
   if (state_ != State::kClosing) {  // there input is only drained
     input_.append(read_buffer_.data(), bytes);
     if (state_ == State::kReading) parse();
+    if (state_ == State::kWebSocket) take_frames();
   }
   read();
 }
@@ -197,6 +202,7 @@ void Connection::arm_read_timer(std::chrono::milliseconds timeout) {
 
 void Connection::on_read_timeout() {
   if (state_ == State::kClosing) return close(CloseReason::kPeerClosed);  // lingered long enough
+  if (state_ == State::kWebSocket) return on_websocket_tick();
   if (state_ != State::kReading) return;
   if (read_timeout_ == "idle_timeout") {
     context_.observer->on_limit(read_timeout_);
@@ -258,6 +264,16 @@ bool Connection::answer_preflight(const Request& request) {
   return true;
 }
 
+std::shared_ptr<Exchange> Connection::make_exchange(const std::string& request_id) {
+  // Posting under the exchange's lock is safe: post never runs its function in place.
+  return std::make_shared<Exchange>(request_id, context_.options.limits.write_buffer_bytes,
+                                    [executor = executor_, weak = weak_from_this()] {
+                                      boost::asio::post(executor, [weak] {
+                                        if (const auto self = weak.lock()) self->on_wake();
+                                      });
+                                    });
+}
+
 void Connection::dispatch() {
   ++read_timer_round_;
   read_timer_.cancel();
@@ -280,15 +296,8 @@ void Connection::dispatch() {
   response_queued_ = stream_ = drop_body_ = false;
   keep_alive_interval_ = std::chrono::milliseconds(0);
   status_ = 0;
-  // Posting under the exchange's lock is safe: post never runs its function in place.
-  exchange_ =
-      std::make_shared<Exchange>(request.request_id, context_.options.limits.write_buffer_bytes,
-                                 [executor = executor_, weak = weak_from_this()] {
-                                   boost::asio::post(executor, [weak] {
-                                     if (const auto self = weak.lock()) self->on_wake();
-                                   });
-                                 });
-  if (answer_preflight(request)) return;
+  exchange_ = make_exchange(request.request_id);
+  if (answer_preflight(request) || !begin_handshake(request)) return;
   try {
     // The writer's destructor answers 500 when the handler throws.
     context_.handler(std::move(request), ResponseWriter(exchange_));

@@ -41,6 +41,7 @@ constexpr size_t kKeepBufferBytes = 64 * 1024;
 }  // namespace
 
 void Connection::on_wake() {
+  if (state_ == State::kWebSocket && exchange_) return on_websocket_wake();
   if (state_ != State::kResponding || !exchange_) return;
   Exchange::Outbox outbox = exchange_->take();
   if (outbox.abort) return close(*outbox.abort);
@@ -49,6 +50,7 @@ void Connection::on_wake() {
     keep_alive_data_ = std::move(outbox.keep_alive->second);
     arm_keep_alive(keep_alive_interval_);
   }
+  if (outbox.head && take_handshake_answer(*outbox.head)) return;
   if (outbox.head) {
     queue_head(*outbox.head, outbox.stream);
   } else if (outbox.finished && status_ == 0) {
@@ -172,13 +174,16 @@ void Connection::on_written(std::error_code error, size_t bytes) {
   context_.observer->on_bytes(0, bytes);
   if (exchange_) exchange_->set_unsent(unsent());
   write();
+  if (state_ == State::kWebSocket) read();  // it may have paused
 }
 
 // The last byte of an answer has gone out.
 void Connection::finish_response() {
   response_queued_ = false;
-  context_.observer->on_response(
-      status_, static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9);
+  if (!frames_) {
+    context_.observer->on_response(
+        status_, static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9);
+  }
   report_end(std::nullopt);
   if (exchange_) {
     exchange_->complete();

@@ -33,7 +33,25 @@ void Exchange::wake() {
   wake_();
 }
 
+void Exchange::set_headers(Headers headers) {
+  MutexLock lock(mutex_);
+  headers_ = std::move(headers);
+}
+
+void Exchange::hold(std::shared_ptr<void> place) {
+  MutexLock lock(mutex_);
+  held_ = std::move(place);
+}
+
+// Before the last bytes are handed over, so that a client that has its answer finds the place free.
+void Exchange::release() {
+  std::shared_ptr<void> place;  // destroyed outside of the lock
+  MutexLock lock(mutex_);
+  place.swap(held_);
+}
+
 WriteStatus Exchange::send(Response response) {
+  release();
   MutexLock lock(mutex_);
   if (started_ || closed_.has_value() || !wake_) return WriteStatus::kClosed;
   started_ = finished_ = true;
@@ -71,6 +89,7 @@ WriteStatus Exchange::write(std::string_view data) {
 }
 
 WriteStatus Exchange::finish() {
+  release();
   MutexLock lock(mutex_);
   if (!streaming_ || finished_ || status() == WriteStatus::kClosed) return WriteStatus::kClosed;
   finished_ = true;
@@ -80,6 +99,7 @@ WriteStatus Exchange::finish() {
 }
 
 void Exchange::abort() {
+  release();
   MutexLock lock(mutex_);
   if (finished_ || closed_.has_value() || !wake_) return;
   finished_ = true;
@@ -88,6 +108,7 @@ void Exchange::abort() {
 }
 
 void Exchange::drop() {
+  release();
   {
     MutexLock lock(mutex_);
     if (!started_ && !closed_.has_value() && wake_) {
@@ -176,6 +197,9 @@ Exchange::Outbox Exchange::take() {
   MutexLock lock(mutex_);
   woken_ = false;
   unsent_ += outbox_.data.size();
+  if (outbox_.head.has_value()) {
+    for (const Headers::Field& f : headers_.all()) outbox_.head->headers.set(f.name, f.value);
+  }
   return std::exchange(outbox_, Outbox{});
 }
 
@@ -204,6 +228,7 @@ void Exchange::complete() {
 }
 
 void Exchange::fail(CloseReason reason) {
+  release();
   std::function<void(CloseReason)> closed_callback;
   std::function<void()> writable_callback;
   std::function<void()> wake;

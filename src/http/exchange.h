@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,8 @@ class Exchange {
   void on_closed(std::function<void(CloseReason)> callback);
   void on_writable(std::function<void()> callback);
   void note(const std::function<void(AnswerNotes&)>& change);
+  void set_headers(Headers headers);
+  void hold(std::shared_ptr<void> place);
   size_t buffered_bytes() const;
   bool closed() const;
   bool started() const;
@@ -65,6 +68,7 @@ class Exchange {
 
  private:
   WriteStatus status() const WEIR_REQUIRES(mutex_);
+  void release() WEIR_EXCLUDES(mutex_);
   void wake() WEIR_REQUIRES(mutex_);
 
   const std::string request_id_;
@@ -75,6 +79,8 @@ class Exchange {
   Outbox outbox_ WEIR_GUARDED_BY(mutex_);
   AnswerNotes notes_ WEIR_GUARDED_BY(mutex_);
   std::optional<Response> held_head_ WEIR_GUARDED_BY(mutex_);
+  Headers headers_ WEIR_GUARDED_BY(mutex_);  // for the head, whatever else it holds
+  std::shared_ptr<void> held_ WEIR_GUARDED_BY(mutex_);
   bool started_ WEIR_GUARDED_BY(mutex_) = false;
   bool streaming_ WEIR_GUARDED_BY(mutex_) = false;
   bool finished_ WEIR_GUARDED_BY(mutex_) = false;

@@ -47,6 +47,7 @@ struct Request {
   std::string remote;  // "127.0.0.1:51234"
   std::string request_id;   // from x-request-id if it was acceptable, else new
   int64_t received_ns = 0;  // Clock::now_ns() when the last byte had arrived
+  bool websocket = false;   // a valid handshake; its handler may answer 101
   std::vector<std::pair<std::string, std::string>> params;  // filled by the router, percent-decoded
 
   // The value of a {name} of the route, "" if it has none.

@@ -58,6 +58,8 @@ void ResponseWriter::on_writable(std::function<void()> callback) {
 void ResponseWriter::note(const std::function<void(AnswerNotes&)>& change) {
   exchange_->note(change);
 }
+void ResponseWriter::set_headers(Headers headers) { exchange_->set_headers(std::move(headers)); }
+void ResponseWriter::hold(std::shared_ptr<void> place) { exchange_->hold(std::move(place)); }
 size_t ResponseWriter::buffered_bytes() const { return exchange_->buffered_bytes(); }
 bool ResponseWriter::closed() const { return exchange_->closed(); }
 bool ResponseWriter::started() const { return exchange_->started(); }

@@ -81,6 +81,12 @@ class ResponseWriter {
   // Changes the notes of this request, which the server's observer gets when it is over; any time
   // before finish() or send().
   void note(const std::function<void(AnswerNotes&)>& change);
+  // Fields for the head, in place of such that it has; call before send() or begin_stream(), a
+  // second call replaces the first.
+  void set_headers(Headers headers);
+  // Kept until the answer is complete, or cannot be delivered any more: released before its last
+  // bytes are handed over.
+  void hold(std::shared_ptr<void> place);
 
   // Bytes handed over and not yet taken by the socket.
   size_t buffered_bytes() const;

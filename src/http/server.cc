@@ -13,6 +13,7 @@
 #include "base/thread_annotations.h"
 #include "http/connection.h"
 #include "http/tcp_transport.h"
+#include "http/tls_transport.h"
 
 namespace weir::http {
 namespace {
@@ -136,8 +137,16 @@ void Server::Impl::add(tcp::socket socket) {
     socket.set_option(asio::socket_base::send_buffer_size(options.socket_send_buffer_bytes),
                       ignored);
   }
-  auto connection = std::make_shared<Connection>(context, io.get_executor(),
-                                                 std::make_unique<TcpTransport>(std::move(socket)));
+  std::unique_ptr<Transport> transport = std::make_unique<TcpTransport>(std::move(socket));
+  if (options.tls) {
+    if (options.tls->handshakes() >= options.limits.max_tls_handshakes) {
+      context.observer->on_limit("max_tls_handshakes");
+      return;  // closes the socket
+    }
+    transport = make_tls_transport(std::move(transport), options.tls, io.get_executor());
+    if (!transport) return;
+  }
+  auto connection = std::make_shared<Connection>(context, io.get_executor(), std::move(transport));
   (full ? rejected : connections).emplace(connection.get(), connection);
   context.observer->on_connection_opened();
   update_open();
@@ -215,6 +224,15 @@ uint16_t Server::port() const { return impl_->port; }
 size_t Server::connections() const {
   MutexLock lock(impl_->mutex);
   return impl_->open;
+}
+
+void Server::set_access(std::vector<std::string> allowed_hosts,
+                        std::vector<std::string> cors_origins) {
+  post([impl = impl_.get(), hosts = std::move(allowed_hosts),
+        origins = std::move(cors_origins)]() mutable {
+    impl->context.options.allowed_hosts = std::move(hosts);
+    impl->context.options.cors_origins = std::move(origins);
+  });
 }
 
 void Server::stop_accepting() {

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "http/message.h"
 #include "http/response_writer.h"
+#include "http/tls.h"
 
 namespace weir::http {
 
@@ -36,6 +37,9 @@ struct ServerLimits {
   size_t write_buffer_bytes =
       256 * 1024;  // per stream: above, the writer says kSlow; above 4 times this it is cut
   size_t max_connections = 1024;  // beyond: 503 with Retry-After and close
+  // TLS handshakes going on at once, a millisecond of the I/O thread each; beyond: closed without a
+  // word. One takes at most header_timeout.
+  size_t max_tls_handshakes = 256;
 
   std::chrono::milliseconds header_timeout{10'000};  // first byte to end of head → 408
   std::chrono::milliseconds body_timeout{60'000};    // end of head to end of body → 408
@@ -46,6 +50,18 @@ struct ServerLimits {
       2'000};  // after an error answer: how long unread input is drained
 };
 
+// WebSocket (RFC 6455): a handler that answers 101 to a Request with `websocket` set upgrades the
+// connection. Then each text message is a request to on_message, with the fields of the handshake
+// and the message as its body, one at a time; the answer goes out as text messages: the body of
+// send(), or the data of each server-sent event of a stream, then {"type":"done"} unless it failed.
+// An answer of 401 or 403 closes with 1008, 503 with 1013, 500 with 1011, also to the handshake: a
+// browser cannot read the status of a refused one.
+struct WebSocketOptions {
+  std::function<void(Request request, ResponseWriter writer)> on_message;  // empty: no WebSocket
+  // Whether a message withdraws the request that runs; answered with {"type":"cancelled"}.
+  std::function<bool(std::string_view message)> is_cancel;
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";  // address or name
   uint16_t port = 0;               // 0: any free one, see Server::port()
@@ -53,8 +69,10 @@ struct ServerOptions {
   std::vector<std::string>
       allowed_hosts;  // names (without port) accepted in Host; empty: all. Else 403
   std::vector<std::string>
-      cors_origins;              // origins answered with CORS headers; "*" for all; empty: none
-  uint64_t request_id_seed = 0;  // from outside randomness; ids are made from it by counter
+      cors_origins;  // origins answered with CORS headers; "*" for all; empty: none
+  WebSocketOptions websocket;
+  std::shared_ptr<TlsContext> tls;  // null: plain TCP. Shared with who reloads it
+  uint64_t request_id_seed = 0;     // from outside randomness; ids are made from it by counter
   double overload_retry_after_s =
       1.0;  // Retry-After of the 503 of max_connections and total_body_bytes
   int socket_send_buffer_bytes = 0;  // SO_SNDBUF; 0: the system's
@@ -117,6 +135,9 @@ class Server {
 
   uint16_t port() const;
   size_t connections() const;
+
+  // The lists of ServerOptions, for requests that come after the I/O thread has taken them in.
+  void set_access(std::vector<std::string> allowed_hosts, std::vector<std::string> cors_origins);
 
   // Closes the listening socket. Connections go on.
   void stop_accepting();

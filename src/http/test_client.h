@@ -45,13 +45,14 @@ class TestClient {
   std::optional<Response> read_head();
   // One chunk; "" for the last, nullopt at a broken stream.
   std::optional<std::string> read_chunk();
+  // Exactly that many bytes; nullopt if the stream ends before.
+  std::optional<std::string> read_exactly(size_t bytes);
   // send + read_response.
   std::optional<Response> exchange(std::string_view request);
 
  private:
   bool fill();
   std::optional<std::string> read_line();
-  std::optional<std::string> read_exactly(size_t bytes);
 
   int fd_ = -1;
   std::string buffer_;

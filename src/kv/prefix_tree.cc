@@ -127,6 +127,7 @@ void PrefixTree::set_page(NodeId id, std::span<const int32_t> tokens, PageId pag
   }
   pool_.reference(page);
   pool_.set_cached(page, true);
+  ++changes_;
   node.page = page;
   node.tokens.assign(tokens.begin(), tokens.end());
   if (!full(node)) return;
@@ -208,6 +209,7 @@ void PrefixTree::remove_leaf(NodeId id) {
   pool_.set_cached(node.page, false);
   pool_.release(node.page);
   --pages_;
+  ++changes_;
   const NodeId parent = node.parent;
   std::vector<NodeId>& siblings = at(parent).children;
   siblings.erase(siblings.begin() + static_cast<ptrdiff_t>(lower_bound(at(parent), node.tokens)));
@@ -249,11 +251,13 @@ void PrefixTree::clear() {
   pages_ = 0;
   age_ = 0;
   ++epoch_;
+  ++changes_;
   if (observer_ != nullptr) observer_->on_cleared();
 }
 
-bool PrefixTree::has(NodeId node) const {
-  return node >= 0 && static_cast<size_t>(node) < nodes_.size() && at(node).page >= 0;
+bool PrefixTree::has_full(NodeId node) const {
+  return node >= 0 && static_cast<size_t>(node) < nodes_.size() && at(node).page >= 0 &&
+         full(at(node));
 }
 
 Hash128 PrefixTree::root_of(NodeId id) const {

@@ -99,10 +99,13 @@ class PrefixTree {
   int32_t pages() const { return pages_; }
   uint64_t evictions() const { return evictions_; }
   uint64_t epoch() const { return epoch_; }
+  uint64_t changes() const { return changes_; }  // grows whenever a page comes or goes
+  // Another key. Precondition: the tree is empty.
+  void rekey(const HashKey& key) { key_ = key; }
 
   // Full pages, parents before children and in a fixed order.
   std::vector<NodeId> full_nodes() const;
-  bool has(NodeId node) const;
+  bool has_full(NodeId node) const;
   CachedPage describe(NodeId node) const;  // of a full page
   int32_t page_tokens() const { return page_tokens_; }
   const HashKey& key() const { return key_; }
@@ -152,7 +155,7 @@ class PrefixTree {
 
   PagePool& pool_;
   const int32_t page_tokens_;
-  const HashKey key_;
+  HashKey key_;
   PrefixTreeObserver* observer_ = nullptr;
   std::vector<Node> nodes_;
   std::vector<NodeId> unused_;
@@ -162,6 +165,7 @@ class PrefixTree {
   int32_t pages_ = 0;
   uint64_t evictions_ = 0;
   uint64_t epoch_ = 1;
+  uint64_t changes_ = 0;
 };
 
 }  // namespace weir::kv

@@ -85,7 +85,7 @@ Result<std::string> read_file(const std::string& path, uint64_t max_bytes) {
   return text;
 }
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
+Result<AtomicFile> AtomicFile::create(const std::string& path, uint32_t mode) {
   AtomicFile file;
   file.path_ = path;
   struct stat old {};
@@ -95,7 +95,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   }
   for (int n = 0; n < kTemporaryNames && file.fd_ < 0; ++n) {
     file.temporary_ = fmt::format("{}.tmp-{}-{}", path, ::getpid(), n);
-    file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (file.fd_ < 0 && errno != EEXIST) return system_error("write", path, errno);
   }
   if (file.fd_ < 0) return system_error("write", path, EEXIST);

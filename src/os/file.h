@@ -29,7 +29,8 @@ Status write_file_atomic(const std::string& path, std::string_view text);
 // leaves the old file and removes the temporary one ("<path>.tmp-<pid>-<n>", same directory).
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::string& path);
+  // mode: of a file that is not there yet, cut by the umask.
+  static Result<AtomicFile> create(const std::string& path, uint32_t mode = 0666);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;
   ~AtomicFile();

@@ -244,6 +244,7 @@ void Answer::send_whole() {
 }
 
 void Answer::on_delivery(size_t prompt, const engine::Delivery& delivery) {
+  spec_.ticket->on_delivery(delivery);
   MutexLock lock(mutex_);
   if (over_) return;
   if (writer_.closed()) {

@@ -18,6 +18,7 @@
 #include "http/response_writer.h"
 #include "server/content_log.h"
 #include "server/request_report.h"
+#include "server/tenants.h"
 #include "text/tokenizer.h"
 
 namespace weir::server {
@@ -26,8 +27,9 @@ struct AnswerSpec {
   bool chat = false;
   api::AnswerMeta meta;
   api::GenerationParams generation;
-  std::vector<std::string> echo;  // text before each prompt's choices, empty without echo
-  RequestReport report;           // what is known of the request
+  std::vector<std::string> echo;   // text before each prompt's choices, empty without echo
+  RequestReport report;            // what is known of the request
+  std::shared_ptr<Ticket> ticket;  // shared with the task that made the answer
 };
 
 // What an answer works with; all borrowed.

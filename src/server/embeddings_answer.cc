@@ -36,6 +36,7 @@ void EmbeddingsAnswer::submit(engine::Request request) {
 }
 
 void EmbeddingsAnswer::on_delivery(const engine::Delivery& delivery) {
+  spec_.ticket->on_delivery(delivery);
   MutexLock lock(mutex_);
   if (over_) return;
   if (writer_.closed()) {

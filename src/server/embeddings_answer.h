@@ -20,6 +20,7 @@ struct EmbeddingsSpec {
   std::string model;
   api::VectorEncoding encoding = api::VectorEncoding::kNumbers;
   RequestReport report;
+  std::shared_ptr<Ticket> ticket;
 };
 
 // Shared by its sink and the writer's callback: its life ends with the last of them.

@@ -44,6 +44,9 @@ void EngineObserver::on_step(const engine::EngineStats& now, const engine::StepR
   prefix_queries_tokens_ = now.prefix_queries_tokens;
   prefix_hits_tokens_ = now.prefix_hits_tokens;
   prefix_evictions_ = now.prefix_evictions;
+  metrics_.tier_pages.set(now.tier_pages);
+  metrics_.tier_hits.add(static_cast<double>(now.tier_hits_pages - tier_hits_pages_));
+  tier_hits_pages_ = now.tier_hits_pages;
 
   telemetry::StepTrace t;
   t.start_ns = step.start_ns;

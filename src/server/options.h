@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "api/generation.h"
+#include "base/result.h"
 #include "http/server.h"
 #include "server/otlp.h"
 #include "telemetry/scrubber.h"
@@ -19,6 +21,9 @@ struct AdminConfig {
   std::string host = "127.0.0.1";
   int32_t port = -1;  // 0: any free one; -1: no admin listener
   std::string token;  // needed when there is a listener
+  // What whoever keeps the configuration offers; empty: nothing. Called on the admin thread.
+  std::function<std::string()> show_config;     // JSON, secrets masked
+  std::function<Result<std::string>()> reload;  // JSON: what changed
 };
 
 struct ServerConfig {

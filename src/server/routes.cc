@@ -11,6 +11,7 @@
 #include "server/credentials.h"
 #include "server/embeddings_answer.h"
 #include "server/replies.h"
+#include "server/stream_message.h"
 #include "text/chat_segments.h"
 #include "text/truncate.h"
 #include "text/utf8.h"
@@ -55,14 +56,17 @@ Result<int64_t> deadline_of(const http::Request& request) {
 }  // namespace
 
 Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-               Instruments& instruments, telemetry::Logger& log)
+               Instruments& instruments, Tenants& tenants, telemetry::Logger& log)
     : config_(config),
       model_(model),
       clock_(clock),
       instruments_(instruments),
       metrics_(instruments.engine),
       content_(log, config.log_content, config.scrubber),
+      tenants_(tenants),
       started_unix_s_(clock.unix_s()),
+      live_(
+          std::make_shared<const LiveOptions>(LiveOptions{config.api, config.metrics_require_key})),
       router_(route_error),
       executor_(config.workers, static_cast<size_t>(config.max_pending_requests)) {
   add_routes();
@@ -90,61 +94,139 @@ void Routes::add_routes() {
       w.send(http::json_response(200, R"({"status":"ready"})"));
     }
   });
-  router_.add("GET", "/metrics",
-              [this](const http::Request&, http::ResponseWriter w) { metrics_page(std::move(w)); });
+  const auto metrics_route = guard(Right::kMetrics, [this](const Access&, http::Request, auto w) {
+    metrics_page(std::move(w));
+  });
+  router_.add("GET", "/metrics", [this, metrics_route](http::Request r, http::ResponseWriter w) {
+    if (live()->metrics_require_key) return metrics_route(std::move(r), std::move(w));
+    metrics_page(std::move(w));
+  });
+  router_.add("GET", "/v1/stream",
+              guard(Right::kInference, [this](const Access&, const http::Request& r, auto w) {
+                if (!r.websocket) {
+                  w.send(upgrade_required(r.request_id));
+                  return;
+                }
+                if (const Status ok = check_running(); !ok.ok()) return refuse(ok.error(), w);
+                w.send(http::Response{101, {}, {}});
+              }));
   // Without an admin listener, where only this machine can ask.
   if (is_loopback(config_.host) && config_.admin.port < 0) {
-    router_.add("GET", "/admin/trace", [this](const http::Request& r, http::ResponseWriter w) {
-      if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
-      trace_page(r, std::move(w));
-    });
+    router_.add("GET", "/admin/trace",
+                guard(Right::kMetrics, [this](const Access&, const http::Request& r, auto w) {
+                  trace_page(r, std::move(w));
+                }));
   }
-  router_.add("GET", "/v1/models", [this](const http::Request& r, http::ResponseWriter w) {
-    if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
-    const api::ModelCard c = card();
-    w.send(http::json_response(200, api::model_list({&c, 1})));
-  });
-  router_.add("GET", "/v1/models/{id}", [this](const http::Request& r, http::ResponseWriter w) {
-    if (const Status ok = admit(r, false); !ok.ok()) return refuse(ok.error(), w);
-    if (const Status ok = check_model(std::string(r.param("id"))); !ok.ok())
-      return refuse(ok.error(), w);
-    w.send(http::json_response(200, api::model_json(card()).dump()));
-  });
+  add_model_list();
+}
+
+void Routes::add_model_list() {
+  router_.add("GET", "/v1/models",
+              guard(Right::kInference, [this](const Access& a, const http::Request&, auto w) {
+                std::vector<api::ModelCard> cards;
+                if (a.spec->may_use(config_.model_name)) cards.push_back(card());
+                w.send(http::json_response(200, api::model_list(cards)));
+              }));
+  router_.add("GET", "/v1/models/{id}",
+              guard(Right::kInference, [this](const Access& a, const http::Request& r, auto w) {
+                if (const Status ok = check_model(std::string(r.param("id")), *a.spec); !ok.ok())
+                  return refuse(ok.error(), w);
+                w.send(http::json_response(200, api::model_json(card()).dump()));
+              }));
+}
+
+void Routes::run(std::function<void()> task, http::ResponseWriter& writer) {
+  if (executor_.run(std::move(task))) return;
+  Error e =
+      make_error(ErrorCode::kServerOverloaded, "{} requests wait to be read (max_pending_requests)",
+                 config_.max_pending_requests);
+  e.retry_after_s = 1;
+  refuse(e, writer);
+}
+
+http::Router::Route Routes::guard(Right right, Guarded next) {
+  return [this, right, next = std::move(next)](http::Request request, http::ResponseWriter writer) {
+    if (const Status ok = check_no_key_in_url(request.query); !ok.ok()) {
+      tenants_.metrics().auth_failures.with("url").add();
+      return refuse(ok.error(), writer);
+    }
+    auto access = tenants_.check(request.headers, right);
+    if (!access.ok()) return refuse(access.error(), writer);
+    if (access->has_value()) {
+      writer.note([&](http::AnswerNotes& n) { n.tenant = (*access)->spec->name; });
+      writer.set_headers(tenants_.rate_headers(**access));
+      return next(**access, std::move(request), std::move(writer));
+    }
+    // shared: std::function wants its contents copyable; there is one owner.
+    auto task = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(request),
+                                                                                 std::move(writer));
+    run(
+        [this, right, next, task] {
+          auto checked = tenants_.check_slow(task->first.headers, right);
+          if (!checked.ok()) return refuse(checked.error(), task->second);
+          task->second.note([&](http::AnswerNotes& n) { n.tenant = checked->spec->name; });
+          task->second.set_headers(tenants_.rate_headers(*checked));
+          next(*checked, std::move(task->first), std::move(task->second));
+        },
+        task->second);
+  };
 }
 
 void Routes::add_model_route(std::string_view pattern, Route route, bool computes) {
   router_.add("POST", pattern,
-              [this, route, computes](http::Request request, http::ResponseWriter writer) {
-                Status ok = admit(request, computes);
+              guard(Right::kInference, [this, route, computes](const Access& access,
+                                                               http::Request request, auto writer) {
+                Status ok;
+                if (computes) ok = check_running();
                 if (ok.ok()) ok = check_json(request);
                 if (!ok.ok()) return refuse(ok.error(), writer);
-                // shared: std::function wants its contents copyable; there is one owner.
-                auto task = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(
-                    std::move(request), std::move(writer));
-                const bool taken = executor_.run(
-                    [this, route, task] { (this->*route)(task->first, std::move(task->second)); });
-                if (taken) return;
-                Error e = make_error(ErrorCode::kServerOverloaded,
-                                     "{} requests wait to be read (max_pending_requests)",
-                                     config_.max_pending_requests);
-                e.retry_after_s = 1;
-                refuse(e, task->second);
-              });
+                begin_call(access, route, std::move(request), std::move(writer));
+              }));
 }
 
-// What can be said before the body is read: keys, shutting down, a full queue.
-Status Routes::admit(const http::Request& request, bool computes) const {
-  WEIR_TRY(check_no_key_in_url(request.query));
-  if (!config_.api_keys.empty() && !is_one_of(presented_key(request.headers), config_.api_keys)) {
-    return make_error(ErrorCode::kInvalidApiKey,
-                      "a valid API key is needed: Authorization: Bearer KEY");
-  }
-  if (!computes) return {};
+void Routes::begin_call(const Access& access, Route route, http::Request request,
+                        http::ResponseWriter writer) {
+  auto ticket = tenants_.begin(access, request);
+  writer.set_headers(tenants_.rate_headers(access));
+  if (!ticket.ok()) return refuse(ticket.error(), writer);
+  writer.hold((*ticket)->take_place());
+  // shared: std::function wants its contents copyable; there is one owner.
+  auto task = std::make_shared<std::pair<Call, http::ResponseWriter>>(
+      Call{std::move(request), std::move(*ticket)}, std::move(writer));
+  run([this, route, task] { (this->*route)(task->first, std::move(task->second)); }, task->second);
+}
+
+void Routes::handle_message(http::Request request, http::ResponseWriter writer) {
+  // shared: std::function wants its contents copyable; there is one owner.
+  auto task = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(request),
+                                                                               std::move(writer));
+  run(
+      [this, task] {
+        if (const Status ok = route_message(task->first); !ok.ok())
+          return refuse(ok.error(), task->second);
+        handle(std::move(task->first), std::move(task->second));
+      },
+      task->second);
+}
+
+// What can be said before the body is read.
+Status Routes::check_running() const {
+  if (!draining_.load(std::memory_order_relaxed)) return {};
   Error e = make_error(ErrorCode::kServerOverloaded,
                        "the server is shutting down and takes no new requests");
   e.retry_after_s = 1;
-  if (draining_.load(std::memory_order_relaxed)) return e;
-  return {};
+  return e;
+}
+
+void Routes::set_live(LiveOptions live) {
+  auto next = std::make_shared<const LiveOptions>(std::move(live));
+  MutexLock lock(live_mutex_);
+  live_ = std::move(next);
+}
+
+std::shared_ptr<const LiveOptions> Routes::live() const {
+  MutexLock lock(live_mutex_);
+  return live_;
 }
 
 void Routes::refuse(const Error& error, http::ResponseWriter& writer) {
@@ -154,8 +236,12 @@ void Routes::refuse(const Error& error, http::ResponseWriter& writer) {
   writer.send(error_response(error, id));
 }
 
-Status Routes::check_model(const std::string& name) const {
-  if (name.empty() || name == config_.model_name) return {};
+Status Routes::check_model(const std::string& name, const TenantSpec& tenant) const {
+  if (name.empty() || name == config_.model_name) {
+    if (tenant.may_use(config_.model_name)) return {};
+    return param_error(ErrorCode::kPermissionDenied, "model", "this key may not use the model {}",
+                       config_.model_name);
+  }
   return param_error(ErrorCode::kModelNotFound, "model",
                      "the model {} does not exist here; this server has {}",
                      text::json_quote(text::cut_utf8(name, 100)), config_.model_name);
@@ -201,8 +287,7 @@ Result<std::vector<int32_t>> Routes::text_prompt(const api::Prompt& prompt) cons
 }
 
 Result<engine::Request> Routes::engine_request(const api::GenerationParams& p,
-                                               std::vector<int32_t> prompt,
-                                               const http::Request& request) {
+                                               std::vector<int32_t> prompt, const Call& request) {
   engine::Request q;
   q.request_id = request.request_id;
   q.prompt = std::move(prompt);
@@ -231,18 +316,20 @@ Result<engine::Request> Routes::engine_request(const api::GenerationParams& p,
                ? *p.seed
                : random_u64(config_.seed, 1, next_seed_.fetch_add(1, std::memory_order_relaxed));
   s.logprobs = p.logprobs;
+  WEIR_TRY(request.ticket->reserve(q, model_.engine.max_context_tokens()));
   return q;
 }
 
 void Routes::generate(bool chat, const api::GenerationParams& p,
                       std::vector<std::vector<int32_t>> prompts, std::vector<std::string> echo,
-                      const http::Request& request, http::ResponseWriter writer) {
+                      const Call& request, http::ResponseWriter writer) {
   std::vector<engine::Request> requests;
   for (std::vector<int32_t>& prompt : prompts) {
     auto q = engine_request(p, std::move(prompt), request);
     if (!q.ok()) return refuse(q.error(), writer);
     requests.push_back(std::move(*q));
   }
+  writer.set_headers(request.ticket->rate_headers());
   AnswerSpec spec;
   spec.chat = chat;
   spec.meta = {(chat ? "chatcmpl-" : "cmpl-") + request.request_id, clock_.unix_s(),
@@ -253,6 +340,7 @@ void Routes::generate(bool chat, const api::GenerationParams& p,
   spec.report.response_id = spec.meta.id;
   spec.report.max_tokens = p.max_tokens;
   spec.report.choices = p.n * static_cast<int32_t>(requests.size());
+  spec.ticket = request.ticket;
   if (content_.enabled()) {
     for (const engine::Request& r : requests)
       content_.write(request.request_id, "prompt",
@@ -265,12 +353,12 @@ void Routes::generate(bool chat, const api::GenerationParams& p,
       ->submit(std::move(requests), config_.keep_alive_interval);
 }
 
-void Routes::chat_completions(const http::Request& request, http::ResponseWriter writer) {
+void Routes::chat_completions(const Call& request, http::ResponseWriter writer) {
   const auto body = text::Json::parse(request.body);
   if (!body.ok()) return refuse(body.error(), writer);
-  const auto parsed = api::parse_chat_request(*body, config_.api);
+  const auto parsed = api::parse_chat_request(*body, live()->api);
   if (!parsed.ok()) return refuse(parsed.error(), writer);
-  if (const Status ok = check_model(parsed->generation.model); !ok.ok())
+  if (const Status ok = check_model(parsed->generation.model, request.ticket->spec()); !ok.ok())
     return refuse(ok.error(), writer);
   if (const Status ok = check_generates(); !ok.ok()) return refuse(ok.error(), writer);
   auto prompt = chat_prompt(parsed->messages, parsed->tools, parsed->template_kwargs,
@@ -281,12 +369,12 @@ void Routes::chat_completions(const http::Request& request, http::ResponseWriter
   generate(true, parsed->generation, std::move(prompts), {}, request, std::move(writer));
 }
 
-void Routes::completions(const http::Request& request, http::ResponseWriter writer) {
+void Routes::completions(const Call& request, http::ResponseWriter writer) {
   const auto body = text::Json::parse(request.body);
   if (!body.ok()) return refuse(body.error(), writer);
-  const auto parsed = api::parse_completion_request(*body, config_.api);
+  const auto parsed = api::parse_completion_request(*body, live()->api);
   if (!parsed.ok()) return refuse(parsed.error(), writer);
-  if (const Status ok = check_model(parsed->generation.model); !ok.ok())
+  if (const Status ok = check_model(parsed->generation.model, request.ticket->spec()); !ok.ok())
     return refuse(ok.error(), writer);
   if (const Status ok = check_generates(); !ok.ok()) return refuse(ok.error(), writer);
   std::vector<std::vector<int32_t>> prompts;
@@ -306,7 +394,7 @@ void Routes::completions(const http::Request& request, http::ResponseWriter writ
 }
 
 Result<engine::Request> Routes::embedding_request(const api::EmbeddingRequest& q,
-                                                  const http::Request& request) const {
+                                                  const Call& request) const {
   const engine::EmbeddingTraits& traits = model_.engine.embedding();
   if (q.dimensions.has_value() && *q.dimensions != traits.dim) {
     return param_error(ErrorCode::kInvalidValue, "dimensions",
@@ -331,18 +419,22 @@ Result<engine::Request> Routes::embedding_request(const api::EmbeddingRequest& q
       text::truncate(model_.tokenizer, static_cast<size_t>(longest), ids);
     r.texts.push_back(std::move(ids));
   }
+  WEIR_TRY(request.ticket->reserve(r, window));
   return r;
 }
 
-void Routes::embeddings(const http::Request& request, http::ResponseWriter writer) {
+void Routes::embeddings(const Call& request, http::ResponseWriter writer) {
   const auto body = text::Json::parse(request.body);
   if (!body.ok()) return refuse(body.error(), writer);
-  const auto parsed = api::parse_embedding_request(*body, config_.api);
+  const auto parsed = api::parse_embedding_request(*body, live()->api);
   if (!parsed.ok()) return refuse(parsed.error(), writer);
-  if (const Status ok = check_model(parsed->model); !ok.ok()) return refuse(ok.error(), writer);
+  if (const Status ok = check_model(parsed->model, request.ticket->spec()); !ok.ok())
+    return refuse(ok.error(), writer);
   auto q = embedding_request(*parsed, request);
   if (!q.ok()) return refuse(q.error(), writer);
-  EmbeddingsSpec spec{config_.model_name, parsed->encoding, make_report("embeddings", request)};
+  writer.set_headers(request.ticket->rate_headers());
+  EmbeddingsSpec spec{config_.model_name, parsed->encoding, make_report("embeddings", request),
+                      request.ticket};
   const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting(),
                               nullptr};
   // shared: the engine's sink and the connection's callback end it together.
@@ -350,10 +442,10 @@ void Routes::embeddings(const http::Request& request, http::ResponseWriter write
       ->submit(std::move(*q));
 }
 
-Result<std::string> Routes::tokenize_body(const http::Request& request) const {
+Result<std::string> Routes::tokenize_body(const Call& request) const {
   WEIR_ASSIGN(const text::Json body, text::Json::parse(request.body));
-  WEIR_ASSIGN(const api::TokenizeRequest q, api::parse_tokenize_request(body, config_.api));
-  WEIR_TRY(check_model(q.model));
+  WEIR_ASSIGN(const api::TokenizeRequest q, api::parse_tokenize_request(body, live()->api));
+  WEIR_TRY(check_model(q.model, request.ticket->spec()));
   std::vector<int32_t> ids;
   if (q.prompt.has_value()) {
     ids = model_.tokenizer.encode(*q.prompt,
@@ -375,10 +467,10 @@ Result<std::string> Routes::tokenize_body(const http::Request& request) const {
   return root.dump();
 }
 
-Result<std::string> Routes::detokenize_body(const http::Request& request) const {
+Result<std::string> Routes::detokenize_body(const Call& request) const {
   WEIR_ASSIGN(const text::Json body, text::Json::parse(request.body));
-  WEIR_ASSIGN(const api::DetokenizeRequest q, api::parse_detokenize_request(body, config_.api));
-  WEIR_TRY(check_model(q.model));
+  WEIR_ASSIGN(const api::DetokenizeRequest q, api::parse_detokenize_request(body, live()->api));
+  WEIR_TRY(check_model(q.model, request.ticket->spec()));
   for (size_t i = 0; i < q.tokens.size(); ++i) {
     if (q.tokens[i] >= model_.tokenizer.vocab_size()) {
       const std::string path = api::index_path("tokens", i);
@@ -391,13 +483,13 @@ Result<std::string> Routes::detokenize_body(const http::Request& request) const 
   return root.dump();
 }
 
-void Routes::tokenize(const http::Request& request, http::ResponseWriter writer) {
+void Routes::tokenize(const Call& request, http::ResponseWriter writer) {
   auto body = tokenize_body(request);
   if (!body.ok()) return refuse(body.error(), writer);
   writer.send(http::json_response(200, std::move(*body)));
 }
 
-void Routes::detokenize(const http::Request& request, http::ResponseWriter writer) {
+void Routes::detokenize(const Call& request, http::ResponseWriter writer) {
   auto body = detokenize_body(request);
   if (!body.ok()) return refuse(body.error(), writer);
   writer.send(http::json_response(200, std::move(*body)));

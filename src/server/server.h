@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "kv/cache_events.h"
 #include "server/options.h"
 #include "telemetry/log.h"
 #include "text/chat_template.h"
@@ -23,8 +24,9 @@ struct ServedModel {
   const text::ChatTemplate& chat_template;
   int32_t kv_page_tokens = 0;
   uint64_t kv_bytes_per_page = 0;
-  std::string kv_type = "f16";  // as /metrics names it
-  bool prefix_caching = false;  // whether the engine reuses prefixes
+  std::string kv_type = "f16";              // as /metrics names it
+  bool prefix_caching = false;              // whether the engine reuses prefixes
+  kv::CacheEvents* cache_events = nullptr;  // for /admin/kv-events
 };
 
 class Server {
@@ -38,6 +40,11 @@ class Server {
 
   uint16_t port() const;
   uint16_t admin_port() const;  // 0: no admin listener
+
+  // Takes over what may change while it runs: keys, limits of tenants, allowed_hosts, cors_origins,
+  // api.strict, metrics_require_key. All or nothing: on an error (those of read_keys; kUsage for no
+  // key beyond loopback) all stays as it was. One call at a time.
+  Status reload(const ServerConfig& config);
 
   // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
   void drain();

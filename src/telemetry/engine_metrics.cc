@@ -137,6 +137,9 @@ void EngineMetrics::add_own(Registry& r) {
   prefix_pages = r.gauge("weir_prefix_cache_pages", "KV pages that the prefix cache holds.", l);
   prefix_evictions = r.counter("weir_prefix_cache_evicted_pages_total",
                                "KV pages that left the prefix cache for lack of room.", l);
+  tier_pages = r.gauge("weir_prefix_tier_pages", "Evicted KV pages in the second tier.", l);
+  tier_hits = r.counter("weir_prefix_tier_hit_pages_total",
+                        "KV pages that came back from the second tier.", l);
   // So that rates have a zero to start from.
   errors.with("internal_error");
   errors.with("server_overloaded");

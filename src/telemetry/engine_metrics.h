@@ -74,6 +74,8 @@ struct EngineMetrics {
   Counter failed_steps;      // weir_failed_steps_total
   Gauge prefix_pages;        // weir_prefix_cache_pages: of the prefix tree, in use or not
   Counter prefix_evictions;  // weir_prefix_cache_evicted_pages_total
+  Gauge tier_pages;          // weir_prefix_tier_pages: evicted, kept in the second tier
+  Counter tier_hits;         // weir_prefix_tier_hit_pages_total: came back from it
 
  private:
   void add_vllm(Registry& r);

@@ -153,6 +153,8 @@ bool Logger::enabled(LogLevel level) const {
   return level != LogLevel::kOff && impl_->logger.should_log(to_spdlog(level));
 }
 
+void Logger::set_level(LogLevel level) { impl_->logger.set_level(to_spdlog(level)); }
+
 void Logger::log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (!enabled(level)) return;
   const bool json = impl_->options.format == LogFormat::kJson;

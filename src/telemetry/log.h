@@ -59,6 +59,7 @@ class Logger {
   Logger& operator=(const Logger&) = delete;
 
   bool enabled(LogLevel level) const;
+  void set_level(LogLevel level);  // of the lines after it
   void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields);
   void debug(std::string_view event, std::initializer_list<LogField> f = {}) {
     log(LogLevel::kDebug, event, f);

@@ -31,6 +31,9 @@ struct Dataset {
   size_t skipped = 0;            // rows without output, which are failed requests of the trace
 };
 
+// Rows a second over the time that a trace spans; 0 when all have one time.
+double mean_rate(const Dataset& trace);
+
 struct DatasetLimits {
   uint64_t file_bytes = uint64_t{1} << 30;
   size_t rows = 10'000'000;

@@ -323,7 +323,7 @@ bool Phase::wait(const LoadRunner::OnProgress& on_progress, bool warming_up) {
 
 }  // namespace
 
-Status LoadRunner::check(const Schedule& s) const {
+Status check_schedule(const Schedule& s, const Dataset* dataset) {
   if (s.kind != Schedule::Kind::kTrace && s.requests == 0 && s.duration_s <= 0)
     return make_error(ErrorCode::kUsage, "the run has no end: give --requests or --duration");
   if (s.duration_s > 0 && s.warmup_s >= s.duration_s) {
@@ -331,15 +331,15 @@ Status LoadRunner::check(const Schedule& s) const {
                       s.warmup_s, s.duration_s);
   }
   const bool rows = s.kind == Schedule::Kind::kTrace;
-  if (rows && s.warmup_requests >= workload_.dataset()->rows.size()) {
+  if (rows && s.warmup_requests >= dataset->rows.size()) {
     return make_error(ErrorCode::kUsage, "--warmup of {} requests leaves nothing of {} rows",
-                      s.warmup_requests, workload_.dataset()->rows.size());
+                      s.warmup_requests, dataset->rows.size());
   }
   return {};
 }
 
 Result<LoadRun> LoadRunner::run(const Schedule& schedule, const OnProgress& on_progress) {
-  WEIR_TRY(check(schedule));
+  WEIR_TRY(check_schedule(schedule, workload_.dataset()));
   uint64_t end_index = UINT64_MAX;
   if (schedule.kind == Schedule::Kind::kTrace) {  // from its first row again
     const uint64_t rows = workload_.dataset()->rows.size();
@@ -367,6 +367,8 @@ Result<LoadRun> LoadRunner::run(const Schedule& schedule, const OnProgress& on_p
   run.label = schedule.label();
   if (schedule.kind == Schedule::Kind::kClosed) run.concurrency = schedule.concurrency;
   if (schedule.kind == Schedule::Kind::kOpen) run.offered_per_s = schedule.arrivals.rate_per_s;
+  if (schedule.kind == Schedule::Kind::kTrace)
+    run.offered_per_s = mean_rate(*workload_.dataset()) / schedule.time_scale;
   if (!going) return run;
   const auto phase = start_phase(schedule);
   if (!phase->wait(on_progress, false)) run.settings["ended"] = "interrupted";

@@ -39,6 +39,10 @@ struct Schedule {
   std::string label() const;  // "rate 4", "concurrency 16"
 };
 
+// Whether the schedule has an end and leaves something to record. dataset: null for none. Error:
+// kUsage with the flags that are missing or at odds.
+Status check_schedule(const Schedule& schedule, const Dataset* dataset);
+
 struct RunProgress {
   uint64_t sent = 0;  // of this run, warm-up requests not included
   uint64_t ended = 0;
@@ -60,11 +64,10 @@ class LoadRunner {
       : client_(client), target_(target), shape_(shape), workload_(workload), words_(words) {}
 
   // The run, with label, settings of the schedule, and the requests in order of intended_s. Error:
-  // kUsage when the schedule has no end or its records would pass kMaxRecordBytes.
+  // that of check_schedule.
   Result<LoadRun> run(const Schedule& schedule, const OnProgress& on_progress);
 
  private:
-  Status check(const Schedule& schedule) const;
   static void finish(const Schedule& schedule, LoadRun& run);
 
   http::Client& client_;

@@ -1,5 +1,7 @@
 #include "bench/load/target.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "text/json.h"
@@ -9,6 +11,9 @@ namespace weir::bench {
 using text::Json;
 
 namespace {
+
+// Enough to see that words next to each other stay one token each.
+constexpr uint64_t kCheckedPrompts = 8;
 
 std::optional<int64_t> count_in(const http::Response& response) {
   if (response.status != 200) return std::nullopt;
@@ -150,6 +155,26 @@ Result<Calibration> calibrate(http::Client& client, const Target& target) {
   c.exact = true;
   c.note = "prompt lengths are exact by the server's /tokenize";
   return c;
+}
+
+std::string check_prompts(http::Client& client, const Target& target, const Workload& workload,
+                          const Calibration& calibration) {
+  if (!calibration.exact) return calibration.note;
+  int64_t worst = 0;
+  for (uint64_t i = 0; i < kCheckedPrompts; ++i) {
+    const Conversation c = workload.conversation(i);
+    const Turn& turn = c.turns.front();
+    const std::string prompt = prompt_text(calibration.words, workload.spec().seed, turn.pieces);
+    const auto count = count_tokens(client, target, calibration.dialect, prompt);
+    // A prompt longer than the server takes is not counted; the run will tell.
+    if (!count.has_value()) continue;
+    const int64_t least = calibration.words.overhead_tokens + 1;
+    const int64_t off = *count - std::max(least, c.prompt_tokens());
+    if (std::abs(off) > std::abs(worst)) worst = off;
+  }
+  if (worst == 0) return calibration.note;
+  return fmt::format("prompt lengths are off by up to {:+} tokens by the server's /tokenize",
+                     worst);
 }
 
 }  // namespace weir::bench

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "bench/load/prompt_text.h"
+#include "bench/load/workload.h"
 #include "http/client.h"
 
 namespace weir::bench {
@@ -44,5 +45,9 @@ Result<Calibration> calibrate(http::Client& client, const Target& target);
 // Tokens of a prompt as the server counts them in `usage`; nothing when it does not tell.
 std::optional<int64_t> count_tokens(http::Client& client, const Target& target,
                                     TokenizeDialect dialect, const std::string& prompt);
+
+// Counts some of the workload's prompts by the server and says in a sentence how long prompts are.
+std::string check_prompts(http::Client& client, const Target& target, const Workload& workload,
+                          const Calibration& calibration);
 
 }  // namespace weir::bench

@@ -116,12 +116,8 @@ SteadyWindow find_steady(const LoadRun& run) {
   if (!out.how.empty()) return out;
   out.found = true;
   out.how = fmt::format(
-      "{:.1f} to {:.1f} s: {} at the start (MSER-5 on output tokens/s), {:.1f} s "
-      "of drain after the last request was sent",
-      out.window.begin_s, out.window.end_s,
-      cut.cut == 0 ? std::string("nothing cut")
-                   : fmt::format("{:.1f} s of warm-up cut", out.window.begin_s),
-      run.duration_s - out.window.end_s);
+      "{:.1f} to {:.1f} s; cut: {:.1f} s of warm-up (MSER-5 on output tokens/s), {:.1f} s of drain",
+      out.window.begin_s, out.window.end_s, out.window.begin_s, run.duration_s - out.window.end_s);
   return out;
 }
 

@@ -267,8 +267,9 @@ class Summarizer {
       if (counts(r)) all.push_back(&r);
     }
     const size_t count = std::min(all.size(), LoadSummary::kMaxSamples);
-    for (size_t i = 0; i < count; ++i) {
-      const RequestRecord& r = *all[count == 1 ? 0 : i * (all.size() - 1) / (count - 1)];
+    const size_t first = (all.size() - count) / 2;
+    for (size_t i = first; i < first + count; ++i) {
+      const RequestRecord& r = *all[i];
       s_.samples.push_back({r.intended_s, r.sent_s, r.first_token_s,
                             r.end_s < 0 ? run_.duration_s : r.end_s, r.queue_ms, r.prompt_tokens,
                             r.output_tokens, r.cached_tokens, r.outcome});

@@ -156,7 +156,7 @@ struct LoadSummary {
   std::vector<GroupSummary> groups;  // by group; at most kMaxGroups of those with most requests
   Timeline timeline;
   SteadyState steady;
-  std::vector<SampleRequest> samples;  // at most kMaxSamples, spread over the run
+  std::vector<SampleRequest> samples;  // consecutive, from the middle of the run
 
   static constexpr size_t kMaxErrorClasses = 32;
   static constexpr size_t kMaxGroups = 64;

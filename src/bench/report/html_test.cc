@@ -1,0 +1,185 @@
+#include "bench/report/html.h"
+
+#include <gtest/gtest.h>
+
+#include <regex>
+
+#include "bench/report/fairness.h"
+#include "bench/report/format.h"
+#include "bench/report/svg_plot.h"
+#include "bench/report/testing.h"
+#include "bench/report/text.h"
+
+namespace weir::bench {
+namespace {
+
+Report hostile_report(size_t runs) {
+  SyntheticOptions o;
+  o.requests = 120;
+  o.groups = 3;
+  o.refused_share = 0.1;
+  o.failed_share = 0.1;
+  const Slo slo = *parse_slo("ttft=100ms,itl=30ms");
+  std::vector<LoadSummary> all;
+  for (size_t i = 0; i < runs; ++i) {
+    o.rate_per_s = 10 + 5 * static_cast<double>(i);
+    LoadRun run = synthetic_run(i, o);
+    run.label += "<script>alert('l')</script>";
+    run.settings["<b>key"] = "\"onload=x\x1b[31m";
+    for (RequestRecord& r : run.requests) {
+      if (r.outcome != Outcome::kOk) r.error = "<img src=x onerror=alert(1)>\r\n\x1b]0;owned\x07";
+    }
+    all.push_back(summarize(run, slo));
+  }
+  return make_report(std::move(all), slo,
+                     {{"target", "http://h/?a=1&b=<2>"}, {"model", "</title>"}},
+                     "2026-11-25T12:00:00Z");
+}
+
+// Every tag closes in order; what is not text is a known element.
+void expect_balanced(const std::string& html) {
+  static const std::regex kTag(R"(<(/?)([a-zA-Z0-9]+)([^<>]*?)(/?)>)");
+  const std::string alone = " meta line rect circle path ";
+  std::vector<std::string> open;
+  for (auto it = std::sregex_iterator(html.begin(), html.end(), kTag); it != std::sregex_iterator();
+       ++it) {
+    const std::string name = (*it)[2];
+    EXPECT_NE(name, "script");
+    EXPECT_NE(name, "img");
+    if ((*it)[4].length() > 0 || alone.find(" " + name + " ") != std::string::npos) continue;
+    if ((*it)[1].length() == 0) {
+      open.push_back(name);
+      continue;
+    }
+    ASSERT_FALSE(open.empty()) << name;
+    ASSERT_EQ(open.back(), name);
+    open.pop_back();
+  }
+  EXPECT_TRUE(open.empty());
+}
+
+TEST(ReportHtml, IsOneWholePageThatLoadsNothing) {
+  for (const size_t runs : {1u, 5u}) {
+    const std::string html = report_html(hostile_report(runs));
+    expect_balanced(html);
+    EXPECT_TRUE(html.starts_with("<!DOCTYPE html>"));
+    EXPECT_EQ(html.find("src="), html.find("src=x onerror"));  // as text, escaped
+    EXPECT_EQ(html.find("href"), std::string::npos);
+    EXPECT_EQ(html.find("@import"), std::string::npos);
+    EXPECT_EQ(html.find("url("), std::string::npos);
+    EXPECT_NE(html.find("prefers-color-scheme:dark"), std::string::npos);
+    for (const char* numbers : {"\"nan", "\"inf", "\"-nan", ">nan", ">inf"})
+      EXPECT_EQ(html.find(numbers), std::string::npos) << numbers;
+  }
+}
+
+TEST(ReportHtml, WhatCameFromOutsideIsText) {
+  const std::string html = report_html(hostile_report(3));
+  EXPECT_EQ(html.find("<script"), std::string::npos);
+  EXPECT_EQ(html.find("<img"), std::string::npos);
+  EXPECT_EQ(html.find("<b>key"), std::string::npos);
+  EXPECT_EQ(html.find("\"onload"), std::string::npos);
+  EXPECT_EQ(html.find('\x1b'), std::string::npos);
+  EXPECT_NE(html.find("&lt;img src=x onerror=alert(1)&gt;"), std::string::npos);
+  EXPECT_NE(html.find("a=1&amp;b=&lt;2&gt;"), std::string::npos);
+}
+
+TEST(ReportHtml, OfNothingIsAPageToo) {
+  expect_balanced(report_html({}));
+  expect_balanced(report_html(make_report({summarize({}, {})}, {}, {}, "")));
+  expect_balanced(report_html(make_report({summarize({}, {}), summarize({}, {})}, {}, {}, "")));
+}
+
+TEST(ReportHtml, HoldsWhatAReaderLooksFor) {
+  const std::string one = report_html(hostile_report(1));
+  for (const char* part : {"SLO missed", "TTFT p95", "Latencies", "Distributions", "Over time",
+                           "Waterfall", "Not ended well", "Settings", "Retry-After", "Groups"})
+    EXPECT_NE(one.find(part), std::string::npos) << part;
+  const std::string sweep = report_html(hostile_report(5));
+  for (const char* part : {"Latency against throughput", "Requests within the SLO", "Each run"})
+    EXPECT_NE(sweep.find(part), std::string::npos) << part;
+}
+
+TEST(ReportText, TheVerdictStandsFirstAndNothingDrivesTheTerminal) {
+  const std::string text = report_text(hostile_report(1));
+  EXPECT_TRUE(text.starts_with("SLO missed: ")) << text.substr(0, 80);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_EQ(text.find('\r'), std::string::npos);
+  for (const char* part : {"TTFT", "ITL", "E2E", "95 % interval", "rejected 503", "Steady state"})
+    EXPECT_NE(text.find(part), std::string::npos) << part;
+  EXPECT_NE(report_text(hostile_report(1), {.colour = true}).find("\x1b[1;31mSLO missed"),
+            std::string::npos);
+  const std::string sweep = report_text(hostile_report(5));
+  EXPECT_TRUE(sweep.starts_with("Knee") || sweep.starts_with("No knee"));
+  EXPECT_EQ(report_text({}), "no runs\n");
+}
+
+TEST(ReportText, LinesFitATerminal) {
+  const std::string text = report_text(hostile_report(1));
+  size_t width = 0;
+  for (const char c : text) {
+    if (c == '\n') width = 0;
+    if ((c & '\xC0') != '\x80') ++width;
+    ASSERT_LE(width, 120u);
+  }
+}
+
+TEST(Format, NumbersReadWell) {
+  EXPECT_EQ(number_text(0), "0");
+  EXPECT_EQ(number_text(0.01234), "0.012");
+  EXPECT_EQ(number_text(1.234), "1.23");
+  EXPECT_EQ(number_text(9.996), "10.0");
+  EXPECT_EQ(number_text(99.96), "100");
+  EXPECT_EQ(number_text(1234567.8), "1,234,568");
+  EXPECT_EQ(number_text(-1234), "-1,234");
+  EXPECT_EQ(number_text(kUnknown), "–");
+  EXPECT_EQ(ms_text(0.05), "50.0 us");
+  EXPECT_EQ(ms_text(85.23), "85.2 ms");
+  EXPECT_EQ(ms_text(12'500), "12.5 s");
+  EXPECT_EQ(percent_text(1), "100.0 %");
+  EXPECT_EQ(percent_text(0.99999), "99.99 %");
+  EXPECT_EQ(count_text(-999), "-999");
+  EXPECT_EQ(interval_text({.value = 2, .low = 1, .high = kUnknown, .log_se = 0}), "1.00–?");
+  EXPECT_EQ(printable("a\xE2\x80\xAE"
+                      "b\xC2\x9B"
+                      "c\xff"),
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD"
+            "c\xEF\xBF\xBD");
+}
+
+TEST(Ticks, AreRoundWithinAndBounded) {
+  EXPECT_EQ(ticks(0, 10, 5, false), (std::vector<double>{0, 2, 4, 6, 8, 10}));
+  EXPECT_EQ(ticks(10, 1000, 9, true), (std::vector<double>{10, 20, 50, 100, 200, 500, 1000}));
+  EXPECT_EQ(ticks(1e-3, 1e9, 4, true).size(), 5u);
+  EXPECT_TRUE(ticks(1, 1, 5, false).empty());
+  EXPECT_TRUE(ticks(0, 10, 5, true).empty());
+  EXPECT_TRUE(ticks(kUnknown, 10, 5, false).empty());
+  for (double high = 1e-12; high < 1e15; high *= 3.7)
+    EXPECT_LE(ticks(0, high, 5, false).size(), 20u);
+}
+
+TEST(Fairness, BarsAndIndex) {
+  EXPECT_EQ(jain_index({5, 5, 5}), 1);
+  EXPECT_NEAR(jain_index({9, 0, 0}), 1.0 / 3, 1e-12);
+  EXPECT_EQ(jain_index({}), 1);
+  SyntheticOptions o;
+  o.groups = 8;
+  const LoadSummary with = summarize(synthetic_run(1, o), {});
+  o.ttft_mean_ms = 400;
+  o.groups = 7;  // one group is in one run only
+  const LoadSummary without = summarize(synthetic_run(2, o), {});
+  const std::vector<FairnessRun> runs = {{"with <VTC>", &with}, {"without", &without}};
+  const std::string html = fairness_html(runs, {"alice", "b<b>"}, "Fairness & VTC");
+  expect_balanced(html);
+  for (const char* part :
+       {"with &lt;VTC&gt;", "alice", "b&lt;b&gt;", "group 7", "Fairness &amp; VTC"})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  const std::string svg = fairness_svg(runs, {});
+  expect_balanced(svg);
+  EXPECT_TRUE(svg.starts_with("<svg xmlns=")) << svg.substr(0, 60);
+  expect_balanced(fairness_html({}, {}, ""));
+}
+
+}  // namespace
+}  // namespace weir::bench
