@@ -186,6 +186,14 @@ void add_limits(Table& t) {
   t.add(
       "limits.max_queued_tokens", "--max-queued-tokens", WEIR_FIELD(limits.max_queued_tokens),
       {.min = 1, .max = 1099511627776.0, .unit = "tokens", .help = "prompt tokens that may wait"});
+  t.add("limits.queue_timeout_s", "--queue-timeout-s", WEIR_FIELD(queue_timeout_s),
+        {.min = 0.01,
+         .max = 1e6,
+         .unit = "s",
+         .unset = "none",
+         .help = "how long a request may wait for its first step; beyond: 503"});
+  t.add("fairness", "--fairness", WEIR_FIELD(fairness),
+        {.help = "between tenants: vtc (by the tokens they have had) or fifo (by arrival)"});
   t.add("limits.max_input_tokens", "--max-input-tokens", WEIR_FIELD(limits.max_input_tokens),
         {.min = 1,
          .max = kMaxTokens,
@@ -244,6 +252,12 @@ Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
     return make_error(ErrorCode::kUsage,
                       "there is no model: give MODEL, or model: in the file of --config");
   }
+  if (o.fairness != "vtc" && o.fairness != "fifo") {
+    return make_error(ErrorCode::kUsage, "fairness (--fairness) is \"{}\"; it is vtc or fifo",
+                      o.fairness);
+  }
+  o.limits.fairness = o.fairness == "vtc" ? engine::Fairness::kVtc : engine::Fairness::kFifo;
+  o.limits.queue_timeout_ms = o.queue_timeout_s * 1e3;
   apply_slo(o.slo, o.limits.interactive);
   apply_slo(o.slo, o.limits.batch);
   WEIR_TRY(read_admin_token(o));

@@ -29,6 +29,8 @@ struct ServeOptions {
   uint64_t tier_bytes = 0;
   std::string tier_file;
   server::KvEventAddresses kv_events;
+  double queue_timeout_s = 0;
+  std::string fairness = "vtc";
   std::string pooling;
   int32_t drain_timeout_s = 30;
   std::string admin_token_file;

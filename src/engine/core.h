@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/step_record.h"
+#include "engine/waiting_line.h"
 #include "kv/page_pool.h"
 #include "text/tokenizer.h"
 
@@ -43,8 +45,21 @@ class Core {
   void take_in();
   void obey(const Order& order);
   void drop_expired();
+  ActiveRequest* find(RequestId id);
+  StepBudget make_budget() const;
   StepPlan make_plan();
+  SequenceView view_of(const Sequence& s) const;
+  Waiter waiter_of(Sequence& s) const;
+  void settle(Sequence& s);
+  void charge(Sequence& s, bool decode);
+  StepReport::OfTenant& report_of(const Sequence& s);
+  void left_queue(const ActiveRequest& r);
+  void settle_backlog(Sequence& s);
+  void note_residence(const Sequence& s);
+  void note_full(const StepPlan& plan);
+  void report();
   int32_t shared_pages(const Sequence& s) const;
+  void drop_pages(Sequence& s, bool keep);
   void preempt(Sequence& s);
   bool yield_youngest();
   void reserve(StepPlan& plan);
@@ -60,6 +75,7 @@ class Core {
   void fail(Sequence& s, Error error);
   void end_request(ActiveRequest& r, FinishReason reason, const Error* error);
   Event& event_for(Sequence& s);
+  void forget_due(const ActiveRequest& r);
   void deliver();
   void remove_finished();
   StepWork work_of(const StepPlan& plan) const;
@@ -76,8 +92,19 @@ class Core {
   PrefixCache prefix_;
   Sampler sampler_;
   CostModel costs_;
-  std::vector<std::unique_ptr<ActiveRequest>> requests_;
-  std::vector<std::unique_ptr<Sequence>> sequences_;  // oldest first
+  std::vector<std::unique_ptr<ActiveRequest>> requests_;  // by id
+  std::vector<std::unique_ptr<Sequence>> sequences_;      // oldest first
+  uint64_t next_seniority_ = 0;
+  TenantTable tenants_;
+  WaitingLine line_;
+  std::vector<Sequence*> running_;  // those that hold pages, oldest first
+  std::vector<Sequence*> lineup_;   // what the views of the step's plan stand for
+  std::vector<Waiter> heads_;
+  std::vector<ActiveRequest*> touched_;       // those with events
+  std::multimap<int64_t, RequestId> due_ns_;  // deadlines and queue time-outs
+  bool any_finished_ = false;
+  StepReport report_;  // of the running step
+  EngineLoad load_;
   std::vector<model::Chunk> batch_;
   std::vector<float> logits_;
   std::vector<float> hidden_;

@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/result.h"
 #include "engine/cost_model.h"
+#include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/runner.h"
 #include "engine/step_record.h"
@@ -49,6 +50,9 @@ struct EngineLimits {
   int32_t max_stops = 16;
   int32_t max_texts = 2048;           // of one embeddings request
   int64_t max_text_tokens = 262'144;  // of all its texts
+  // Of those that wait for their first step; 0: as long as they like.
+  double queue_timeout_ms = 0;
+  Fairness fairness = Fairness::kVtc;
   Slo interactive = {};
   Slo batch = {};
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
 #include "kv/page_pool.h"
@@ -15,6 +16,8 @@
 #include "text/detokenizer.h"
 
 namespace weir::engine {
+
+struct Sequence;
 
 struct ActiveRequest {
   RequestId id = 0;
@@ -30,7 +33,10 @@ struct ActiveRequest {
   int32_t cached_tokens = 0;  // of the prompt, found when it started
   int32_t unfinished_choices = 0;
   bool paused = false;
-  std::vector<Event> events;  // of the running step
+  double raw_prediction_ms = 0;  // of the first token; before and after correction
+  double predicted_ttft_ms = 0;
+  std::vector<Event> events;       // of the running step
+  std::vector<Sequence*> choices;  // unfinished or of the running step
 };
 
 struct Sequence {
@@ -42,6 +48,10 @@ struct Sequence {
         detokenizer(tokenizer, {.skip_special = true, .continues_text = true}),
         stops(r.request.stop) {}
 
+  // Holds pages and lacks only its newest token.
+  bool decodes() const {
+    return !pages.empty() && static_cast<int32_t>(tokens.size()) - computed == 1;
+  }
   int32_t generated() const { return static_cast<int32_t>(tokens.size() - prompt_tokens); }
 
   ActiveRequest* request;  // owned by the engine, outlives its sequences
@@ -57,6 +67,12 @@ struct Sequence {
   bool tier_asked = false;    // since it last held pages
   bool looked_up = false;     // counted among those that asked the tree
   bool finished = false;
+  uint64_t seniority = 0;         // lower is older; unique
+  TenantState* tenant = nullptr;  // of Core's table
+  bool in_line = false;           // waits for prompt tokens to be computed
+  int32_t charged = 0;            // tokens that the tenant was charged for, or that were found
+  int64_t backlog_tokens = 0;     // that admission still counts
+  int64_t started_ns = 0;         // when it got its place; 0: never
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;
   std::optional<model::Pooler> pooler;  // of a text to embed

@@ -205,6 +205,7 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
 
 void Answer::finish_prompt(const engine::Delivery& d, std::string& sse) {
   report_.add_prompt(d);
+  observe_prediction(context_.reporting.metrics, d.timings);
   if (--open_prompts_ > 0) return;
   over_ = true;
   if (!spec_.generation.stream) return send_whole();

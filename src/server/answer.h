@@ -5,6 +5,7 @@
 // computes.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,6 +23,13 @@
 #include "text/tokenizer.h"
 
 namespace weir::server {
+
+// How far from the truth admission's prediction of the first token was.
+inline void observe_prediction(telemetry::EngineMetrics& metrics, const engine::Timings& t) {
+  if (t.predicted_ttft_ms <= 0) return;
+  metrics.predicted_ttft_error_s.observe(std::abs(t.queue_ms + t.prefill_ms - t.predicted_ttft_ms) *
+                                         1e-3);
+}
 
 struct AnswerSpec {
   bool chat = false;

@@ -61,6 +61,7 @@ void EmbeddingsAnswer::on_delivery(const engine::Delivery& delivery) {
 void EmbeddingsAnswer::send(const engine::Delivery& d) {
   over_ = true;
   const int64_t begin_ns = context_.clock.now_ns();
+  observe_prediction(context_.reporting.metrics, d.timings);
   http::Response r = http::json_response(
       200, api::embedding_list(spec_.model, vectors_, spec_.encoding, d.usage.prompt_tokens));
   const int64_t now_ns = context_.clock.now_ns();

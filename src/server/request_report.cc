@@ -148,6 +148,7 @@ std::string server_timing(const engine::Timings& t, double write_ms) {
 }
 
 std::string rejecting_bound(const Error& e) {
+  if (!e.bound.empty()) return e.bound;
   switch (e.code) {
     case ErrorCode::kServerOverloaded:
       return overloaded_bound(e.message);

@@ -114,6 +114,10 @@ void EngineMetrics::add_own(Registry& r) {
                          "Tokens computed a second, smoothed over about ten steps.", l);
   step_s =
       r.histogram("weir_step_seconds", "Duration of an engine step, seconds.", kStepBuckets, l);
+  predicted_ttft_error_s = r.histogram(
+      "weir_predicted_ttft_error_seconds",
+      "How far the time to first token that admission predicted was from the actual one, seconds.",
+      kFirstTokenBuckets, l);
   for (size_t i = 0; i < step_phase_s.size(); ++i)
     step_phase_s[i] =
         r.counter("weir_step_phase_seconds_total", "Time spent in a phase of steps, seconds.",

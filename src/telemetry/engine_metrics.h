@@ -62,6 +62,8 @@ struct EngineMetrics {
   Gauge preempted_sequences;  // weir_sequences_without_pages: admitted or preempted
   Gauge tokens_per_s;         // weir_engine_tokens_per_second: smoothed over about ten steps
   Histogram step_s;           // weir_step_seconds
+  // weir_predicted_ttft_error_seconds: |predicted - actual| time from submit to first token
+  Histogram predicted_ttft_error_s;
   std::array<Counter, 5> step_phase_s;  // weir_step_phase_seconds_total{phase}
   Histogram batch_tokens;               // weir_step_tokens: tokens (prefill and decode) of a step
   Histogram batch_sequences;            // weir_step_sequences
