@@ -35,6 +35,10 @@ struct LoadRequest {
   bool generates = true;                  // an encoder is an error
 };
 
+// --speculate: off, auto or a number of tokens, as SpeculationLimits::depth has it. Error: kUsage
+// with the values there are.
+Result<int32_t> parse_speculate(const std::string& value);
+
 // The kernels of this machine, or those that WEIR_ISA names. Errors: those of kernels::choose_isa.
 Result<kernels::Isa> chosen_isa();
 

@@ -97,6 +97,7 @@ Result<int> serve(const ServeGiven& given) {
   o.prefix.hash_key = {draw(), draw()};
   WEIR_TRY(o.telemetry.apply(std::getenv, o.server.model_name, o.server));
   telemetry::Logger log(log_options);
+  WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
   LoadRequest request;
   request.model = o.model;
   request.load_type = o.load_type;

@@ -146,6 +146,13 @@ void add_engine(Table& t) {
         {.unset = "kv.type", .help = "type of cached values"});
 }
 
+void add_speculation(Table& t) {
+  t.add(
+      "speculation.depth", "--speculate", WEIR_FIELD(speculate),
+      {.help = "tokens of a request guessed from its own text and verified in one step: off, auto "
+               "(as many as pay) or a number; the answer is the same"});
+}
+
 void add_slo(Table& t, const char* path, const char* flag, double& (*field)(ServeOptions&),
              const char* unset, const char* help) {
   t.add(path, flag, field, {.min = 0.1, .max = 1e7, .unit = "ms", .unset = unset, .help = help});
@@ -269,6 +276,7 @@ config::Table<ServeOptions> serve_table() {
   add_server(t);
   add_telemetry(t);
   add_engine(t);
+  add_speculation(t);
   add_slos(t);
   add_limits(t);
   return t;

@@ -31,6 +31,7 @@ struct ServeOptions {
   server::KvEventAddresses kv_events;
   double queue_timeout_s = 0;
   std::string fairness = "vtc";
+  std::string speculate = "auto";  // as parse_speculate takes it
   std::string pooling;
   int32_t drain_timeout_s = 30;
   std::string admin_token_file;

@@ -11,7 +11,8 @@ namespace {
 constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the last ten count
 
 Usage usage_of(const ActiveRequest& r) {
-  return {static_cast<int32_t>(r.request.prompt_tokens()), r.completion_tokens, r.cached_tokens};
+  return {static_cast<int32_t>(r.request.prompt_tokens()), r.completion_tokens, r.cached_tokens,
+          r.accepted_drafts, r.rejected_drafts};
 }
 
 // When a request that has not started is given up.
@@ -34,6 +35,7 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       pool_(runner.pages()),
       prefix_(runner, pool_, clock, prefix),
       costs_(costs),
+      speculator_(limits.speculation),
       line_(limits.fairness, tenants_),
       recorder_(clock) {
   report();  // the first request is judged too
@@ -48,12 +50,13 @@ bool Core::step() {
   recorder_.mark(Phase::kPlan);
   reserve(plan);
   note_full(plan);
+  add_drafts(plan);
   const bool worked = !plan.chunks.empty();
   if (worked) {
     const StepWork work = work_of(plan);
     const int64_t start_ns = clock_.now_ns();
     int32_t tokens = 0;
-    for (const PlannedChunk& c : plan.chunks) tokens += c.tokens;
+    for (const PlannedChunk& c : plan.chunks) tokens += c.tokens + c.drafts;
     counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
     execute(plan);
     measure(start_ns, tokens, work);
@@ -138,6 +141,11 @@ void Core::drop_expired() {
 
 Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   batch_.clear();
+  drafted_.clear();
+  size_t drafted = 0;
+  for (const PlannedChunk& c : chunks)
+    drafted += c.drafts > 0 ? static_cast<size_t>(c.drafts) + 1 : 0;
+  drafted_.reserve(drafted);  // spans into it stay valid
   size_t rows = 0;
   size_t hidden_rows = 0;
   for (const PlannedChunk& c : chunks) {
@@ -150,7 +158,12 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
     if (s.pooler.has_value()) {
       chunk.hidden_rows = s.pooler->wanted_rows(s.computed, c.tokens);
     } else {
-      chunk.logit_rows = c.samples ? 1 : 0;
+      chunk.logit_rows = c.samples ? 1 + c.drafts : 0;
+    }
+    if (c.drafts > 0) {  // the newest token and what may follow it
+      drafted_.push_back(s.tokens.back());
+      drafted_.insert(drafted_.end(), s.draft.begin(), s.draft.end());
+      chunk.tokens = std::span<const int32_t>(drafted_).last(s.draft.size() + 1);
     }
     hidden_rows += static_cast<size_t>(chunk.hidden_rows);
     rows += static_cast<size_t>(chunk.logit_rows);
@@ -169,7 +182,7 @@ void Core::execute(const StepPlan& plan) {
   for (const PlannedChunk& c : plan.chunks) {
     const Sequence& s = *lineup_[c.sequence];
     ActiveRequest& r = *s.request;
-    recorder_.part({r.id, s.choice, c.tokens, c.tokens > 1 || s.generated() == 0});
+    recorder_.part({r.id, s.choice, c.tokens + c.drafts, c.tokens > 1 || s.generated() == 0});
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
     left_queue(r);
@@ -224,11 +237,40 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
     if (s.pooler.has_value()) {
       take_embedding(s);
     } else {
-      take_token(s, std::span<float>(logits_).subspan(row++ * vocab, vocab));
+      const auto rows = 1 + static_cast<size_t>(c.drafts);
+      take_drafted(s, std::span<float>(logits_).subspan(row * vocab, rows * vocab));
+      row += rows;
     }
     settle(s);
   }
   recorder_.mark(Phase::kSample);
+}
+
+// Samples after the newest token, then after each draft as long as it is the token that was
+// sampled. logits: [1 + drafts, vocab].
+void Core::take_drafted(Sequence& s, std::span<float> logits) {
+  const auto vocab = static_cast<size_t>(runner_.vocab_size());
+  const auto drafts = static_cast<int32_t>(logits.size() / vocab) - 1;
+  int32_t accepted = 0;
+  for (size_t row = 0; !s.finished; ++row) {
+    const size_t known = s.tokens.size();
+    take_token(s, logits.subspan(row * vocab, vocab));
+    if (accepted == drafts || s.tokens.size() == known || s.tokens.back() != s.draft[row]) break;
+    ++accepted;
+    if (!s.finished) ++s.computed;  // its keys and values are there
+  }
+  if (drafts == 0) return;
+  s.request->accepted_drafts += accepted;
+  s.request->rejected_drafts += drafts - accepted;
+  counters_.draft_tokens += static_cast<uint64_t>(drafts);
+  counters_.accepted_draft_tokens += static_cast<uint64_t>(accepted);
+  // Pages that only rejected drafts needed.
+  const int32_t page_tokens = runner_.page_tokens();
+  const auto needed = static_cast<size_t>((s.computed + page_tokens - 1) / page_tokens);
+  while (s.pages.size() > needed) {
+    pool_.release(s.pages.back());
+    s.pages.pop_back();
+  }
 }
 
 // The text is computed: its embedding goes out.
@@ -407,7 +449,7 @@ StepWork Core::work_of(const StepPlan& plan) const {
   for (const PlannedChunk& c : plan.chunks) {
     const Sequence& s = *lineup_[c.sequence];
     if (s.decodes()) {
-      work.add_decode(static_cast<int64_t>(s.tokens.size()), c.tokens);
+      work.add_decode(static_cast<int64_t>(s.tokens.size()), c.tokens + c.drafts);
     } else {
       work.add_prefill(s.computed, c.tokens);
     }
@@ -424,6 +466,7 @@ void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work) {
   const double rate = tokens / seconds;
   double& smoothed = counters_.tokens_per_s;
   smoothed = smoothed == 0 ? rate : smoothed + kSpeedSmoothing * (rate - smoothed);
+  speculator_.step_done(tokens, counters_.last_step_ms);
 }
 
 void Core::fill(EngineStats& stats) const {

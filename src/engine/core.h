@@ -17,6 +17,7 @@
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/step_record.h"
+#include "engine/speculator.h"
 #include "engine/waiting_line.h"
 #include "kv/page_pool.h"
 #include "text/tokenizer.h"
@@ -63,12 +64,14 @@ class Core {
   void preempt(Sequence& s);
   bool yield_youngest();
   void reserve(StepPlan& plan);
+  void add_drafts(StepPlan& plan);
   void execute(const StepPlan& plan);
   void execute_one_by_one(const StepPlan& plan, const Error& first);
   Status run_chunks(std::span<const PlannedChunk> chunks);
   void commit(std::span<const PlannedChunk> chunks);
   void take_embedding(Sequence& s);
   void take_token(Sequence& s, std::span<float> logits);
+  void take_drafted(Sequence& s, std::span<float> logits);
   void accept(Sequence& s, TokenInfo token);
   bool add_text(Sequence& s, int32_t id);
   void finish(Sequence& s, FinishReason reason);
@@ -92,6 +95,7 @@ class Core {
   PrefixCache prefix_;
   Sampler sampler_;
   CostModel costs_;
+  Speculator speculator_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;  // by id
   std::vector<std::unique_ptr<Sequence>> sequences_;      // oldest first
   uint64_t next_seniority_ = 0;
@@ -106,6 +110,7 @@ class Core {
   StepReport report_;  // of the running step
   EngineLoad load_;
   std::vector<model::Chunk> batch_;
+  std::vector<int32_t> drafted_;  // the tokens of chunks with drafts, one after the other
   std::vector<float> logits_;
   std::vector<float> hidden_;
   std::vector<int32_t> banned_;

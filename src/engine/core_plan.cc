@@ -162,6 +162,7 @@ int32_t Core::shared_pages(const Sequence& s) const {
 // keep: what is computed stays in the prefix tree.
 void Core::drop_pages(Sequence& s, bool keep) {
   prefix_.release(s, keep);
+  s.drafter.reset();  // what holds no pages drafts nothing
   s.tenant->running -= static_cast<int32_t>(std::erase(running_, &s));
 }
 
@@ -226,6 +227,21 @@ void Core::reserve(StepPlan& plan) {
     s->started_ns = std::max<int64_t>(1, clock_.now_ns());
     const double found = static_cast<double>(c.cached) / static_cast<double>(s->prompt_tokens);
     load_.cached_share += kLoadSmoothing * (std::min(1.0, found) - load_.cached_share);
+  }
+}
+
+// Drafts take what the plan left: tokens of the step and pages that no sequence uses. The plan's
+// own pages are reserved already.
+void Core::add_drafts(StepPlan& plan) {
+  DraftRoom room{limits_.step_tokens, pool_.available_pages(), runner_.page_tokens()};
+  for (const PlannedChunk& c : plan.chunks) room.tokens -= c.tokens;
+  speculator_.propose(plan, lineup_, room, costs_.costs());
+  for (PlannedChunk& c : plan.chunks) {
+    if (c.drafts == 0) continue;
+    Sequence& s = *lineup_[c.sequence];
+    const int32_t end = s.computed + c.tokens + c.drafts;
+    const int32_t pages = (end + room.page_tokens - 1) / room.page_tokens;
+    if (!prefix_.allocate(pages - static_cast<int32_t>(s.pages.size()), s.pages)) c.drafts = 0;
   }
 }
 

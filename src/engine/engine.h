@@ -35,6 +35,19 @@ struct Slo {
   double ttft_ms = 0;  // submit to first token
 };
 
+// Guesses at the next tokens, verified in the same step: faster where they are right, and the same
+// tokens either way.
+struct SpeculationLimits {
+  static constexpr int32_t kAuto = -1;
+  // Draft tokens of a sequence in a step: 0 none, kAuto as many as pay, up to max_depth; otherwise
+  // always so many, where the text has a guess.
+  int32_t depth = 0;
+  int32_t max_depth = 15;  // with the token before them 16, which is one pass over the weights
+  // Text that is searched for guesses, of one sequence and of all; 96 bytes of memory a token.
+  int32_t max_index_tokens = 65'536;
+  int64_t max_all_index_tokens = 1'048'576;
+};
+
 // A request that passes one of these bounds is refused with an error that says which it was; the
 // first three shape steps and are clamped to what a step can hold.
 struct EngineLimits {
@@ -55,6 +68,7 @@ struct EngineLimits {
   Fairness fairness = Fairness::kVtc;
   Slo interactive = {};
   Slo batch = {};
+  SpeculationLimits speculation = {};
 };
 
 // What became of a snapshot of the prefix cache.
@@ -103,6 +117,8 @@ struct EngineStats {
   uint64_t preemptions = 0;
   uint64_t finished_requests = 0;
   uint64_t failed_steps = 0;
+  uint64_t draft_tokens = 0;  // computed to be verified
+  uint64_t accepted_draft_tokens = 0;
   double last_step_ms = 0;
   int32_t last_step_tokens = 0;
   int32_t last_step_sequences = 0;

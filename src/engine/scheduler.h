@@ -83,6 +83,7 @@ struct PlannedChunk {
   bool samples = false;   // covers the last known token: wants logits
   bool starts = false;    // the sequence has no pages yet
   int32_t cached = 0;     // it starts behind this many tokens, which it finds
+  int32_t drafts = 0;     // draft tokens after it, with logits each; see engine/speculator.h
 };
 
 struct StepPlan {

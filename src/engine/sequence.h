@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "engine/drafter.h"
 #include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
@@ -30,7 +31,9 @@ struct ActiveRequest {
   int64_t detokenize_ns = 0;
   FinishReason outcome = FinishReason::kStop;  // of the choice that ended last
   int32_t completion_tokens = 0;
-  int32_t cached_tokens = 0;  // of the prompt, found when it started
+  int32_t cached_tokens = 0;    // of the prompt, found when it started
+  int32_t accepted_drafts = 0;  // tokens, over all choices
+  int32_t rejected_drafts = 0;
   int32_t unfinished_choices = 0;
   bool paused = false;
   double raw_prediction_ms = 0;  // of the first token; before and after correction
@@ -76,6 +79,8 @@ struct Sequence {
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;
   std::optional<model::Pooler> pooler;  // of a text to embed
+  std::unique_ptr<Drafter> drafter;     // once it runs, where speculation is on
+  std::vector<int32_t> draft;           // of the running step: what may follow `tokens`
 };
 
 }  // namespace weir::engine

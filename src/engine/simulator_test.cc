@@ -102,6 +102,7 @@ class Schedule {
     flush_at_ = rng_.below(4) == 0 ? static_cast<int>(rng_.below(80)) : -1;
     const int n = static_cast<int>(1 + rng_.below(10));
     for (int i = 0; i < n; ++i) plan_.push_back(make_planned(i));
+    if (rng_.below(2) == 0) speculate();
   }
 
   void run(const text::Tokenizer& tokenizer) {
@@ -131,7 +132,11 @@ class Schedule {
     totals().preemptions += left.preemptions;
     EXPECT_EQ(engine.stats().queued_tokens, 0);
     for (Planned& p : plan_) check_outcome(p, tokenizer);
+    accepted_drafts = engine.stats().accepted_draft_tokens;
+    rejected_drafts = engine.stats().draft_tokens - accepted_drafts;
   }
+  uint64_t accepted_drafts = 0;
+  uint64_t rejected_drafts = 0;
 
  private:
   // As calibration would find it; without, the engine learns from a clock that tells nothing.
@@ -152,6 +157,23 @@ class Schedule {
   bool could_go_on() const {
     return std::any_of(plan_.begin(), plan_.end(),
                        [](const Planned& p) { return p.accepted && !p.got.done && !p.paused; });
+  }
+
+  // Texts that repeat themselves, guesses of any depth, predictions good and bad.
+  void speculate() {
+    shape_.alphabet = static_cast<int32_t>(2 + rng_.below(20));
+    SpeculationLimits& l = limits_.speculation;
+    l.depth =
+        rng_.below(3) == 0 ? SpeculationLimits::kAuto : static_cast<int32_t>(1 + rng_.below(9));
+    if (rng_.below(4) == 0) l.max_index_tokens = static_cast<int32_t>(2 + rng_.below(40));
+    if (rng_.below(4) == 0) l.max_all_index_tokens = static_cast<int64_t>(rng_.below(200));
+    for (Planned& p : plan_) {
+      p.request.sampling.logprobs = 0;
+      const uint64_t predicted = rng_.below(3) == 0 ? rng_.below(60) : 0;
+      for (uint64_t i = 0; i < predicted; ++i)
+        p.request.prediction.push_back(
+            static_cast<int32_t>(rng_.below(static_cast<uint64_t>(shape_.alphabet))));
+    }
   }
 
   Planned make_planned(int i) {
@@ -244,6 +266,7 @@ class Schedule {
       return;
     }
     FakeRunner::Shape roomy;
+    roomy.alphabet = shape_.alphabet;
     FakeRunner runner(roomy);
     Request q = p.request;
     q.deadline_ns = 0;
@@ -264,6 +287,7 @@ class Schedule {
         EXPECT_TRUE(p.cancel_at >= 0 || p.request.deadline_ns != 0 || limits_.queue_timeout_ms > 0);
       } else {
         EXPECT_EQ(got.tokens, want.tokens);
+        EXPECT_EQ(got.logprobs, want.logprobs);
         EXPECT_EQ(got.text, want.text);
         EXPECT_EQ(got.finish, want.finish);
       }
@@ -291,10 +315,15 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
   }
   const char* wanted = std::getenv("WEIR_SIM_SCHEDULES");
   const int schedules = wanted != nullptr ? std::atoi(wanted) : kSchedules;
+  uint64_t accepted = 0;
+  uint64_t rejected = 0;
   for (int i = 0; i < schedules; ++i) {
     SCOPED_TRACE("WEIR_SIM_SEED=" + std::to_string(i));
-    Schedule(static_cast<uint64_t>(i)).run(*tokenizer);
+    Schedule schedule(static_cast<uint64_t>(i));
+    schedule.run(*tokenizer);
     if (::testing::Test::HasFailure()) return;
+    accepted += schedule.accepted_drafts;
+    rejected += schedule.rejected_drafts;
   }
   std::printf("%d schedules, %llu prompt tokens found, %llu pages evicted, %llu came back\n",
               schedules, static_cast<unsigned long long>(totals().hits_tokens),
@@ -307,6 +336,10 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
               static_cast<unsigned long long>(totals().preemptions));
   for (const auto& [bound, count] : totals().refusals) std::printf(" %s: %d", bound.c_str(), count);
   std::printf("\n");
+  EXPECT_GT(accepted, 0U);
+  EXPECT_GT(rejected, 0U);
+  std::printf("%llu drafts accepted, %llu rejected\n", static_cast<unsigned long long>(accepted),
+              static_cast<unsigned long long>(rejected));
 }
 
 }  // namespace

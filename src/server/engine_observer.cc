@@ -44,6 +44,13 @@ void EngineObserver::on_step(const engine::EngineStats& now, const engine::StepR
   prefix_queries_tokens_ = now.prefix_queries_tokens;
   prefix_hits_tokens_ = now.prefix_hits_tokens;
   prefix_evictions_ = now.prefix_evictions;
+  const uint64_t drafts = now.draft_tokens - drafts_;
+  const uint64_t accepted = now.accepted_draft_tokens - accepted_drafts_;
+  metrics_.draft_tokens.add(static_cast<double>(drafts));
+  metrics_.accepted_draft_tokens.add(static_cast<double>(accepted));
+  metrics_.rejected_draft_tokens.add(static_cast<double>(drafts - accepted));
+  drafts_ = now.draft_tokens;
+  accepted_drafts_ = now.accepted_draft_tokens;
   metrics_.tier_pages.set(now.tier_pages);
   metrics_.tier_hits.add(static_cast<double>(now.tier_hits_pages - tier_hits_pages_));
   tier_hits_pages_ = now.tier_hits_pages;

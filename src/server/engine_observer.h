@@ -27,6 +27,8 @@ class EngineObserver final : public engine::StepObserver {
   uint64_t prefix_queries_tokens_ = 0;
   uint64_t prefix_hits_tokens_ = 0;
   uint64_t prefix_evictions_ = 0;
+  uint64_t drafts_ = 0;
+  uint64_t accepted_drafts_ = 0;
   uint64_t tier_hits_pages_ = 0;
 };
 

@@ -74,9 +74,6 @@ void RequestReport::observe(const Reporting& to, double total_s) const {
   m.request_generation_tokens.observe(usage.completion_tokens);
   m.request_n.observe(choices);
   if (max_tokens.has_value()) m.request_max_tokens.observe(static_cast<double>(*max_tokens));
-  const int32_t drafts = usage.accepted_prediction_tokens + usage.rejected_prediction_tokens;
-  m.draft_tokens.add(drafts);
-  m.accepted_draft_tokens.add(usage.accepted_prediction_tokens);
   if (first_token_ns == 0) return;
   to.gen_ai.time_to_first_token(operation, seconds(received_ns, first_token_ns));
   const int32_t each = usage.completion_tokens / std::max(1, choices);

@@ -136,6 +136,8 @@ void EngineMetrics::add_own(Registry& r) {
   rejections =
       r.counter_family("weir_rejections_total", "Requests refused by a bound.", "bound", l);
   cancelled = r.counter_family("weir_requests_cancelled_total", "Requests cancelled.", "reason", l);
+  rejected_draft_tokens = r.counter("weir_speculation_rejected_tokens_total",
+                                    "Guessed tokens that were computed in vain.", l);
   failed_steps =
       r.counter("weir_failed_steps_total", "Engine steps that failed and were rolled back.", l);
   prefix_pages = r.gauge("weir_prefix_cache_pages", "KV pages that the prefix cache holds.", l);

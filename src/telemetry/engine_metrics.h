@@ -74,10 +74,11 @@ struct EngineMetrics {
   CounterFamily rejections;  // weir_rejections_total{bound}: which named bound refused a request
   CounterFamily cancelled;   // weir_requests_cancelled_total{reason}
   Counter failed_steps;      // weir_failed_steps_total
-  Gauge prefix_pages;        // weir_prefix_cache_pages: of the prefix tree, in use or not
-  Counter prefix_evictions;  // weir_prefix_cache_evicted_pages_total
-  Gauge tier_pages;          // weir_prefix_tier_pages: evicted, kept in the second tier
-  Counter tier_hits;         // weir_prefix_tier_hit_pages_total: came back from it
+  Counter rejected_draft_tokens;  // weir_speculation_rejected_tokens_total
+  Gauge prefix_pages;             // weir_prefix_cache_pages: of the prefix tree, in use or not
+  Counter prefix_evictions;       // weir_prefix_cache_evicted_pages_total
+  Gauge tier_pages;               // weir_prefix_tier_pages: evicted, kept in the second tier
+  Counter tier_hits;              // weir_prefix_tier_hit_pages_total: came back from it
 
  private:
   void add_vllm(Registry& r);
