@@ -53,10 +53,6 @@ void add_server(Table& t) {
          .max = 86400,
          .unit = "s",
          .help = "time that requests in flight get after SIGTERM"});
-  t.add("log.level", "--log-level", WEIR_FIELD(log_level),
-        {.choices = {"debug", "info", "warn", "error", "off"},
-         .reloadable = true,
-         .help = "debug, info, warn, error or off"});
   t.add("admin.host", "--admin-host", WEIR_FIELD(server.admin.host),
         {.help = "address of the admin listener"});
   t.add("admin.port", "--admin-port", WEIR_FIELD(server.admin.port),
@@ -71,6 +67,26 @@ void add_server(Table& t) {
                  "--admin-token-file"});
   t.add("admin.token_file", "--admin-token-file", WEIR_FIELD(admin_token_file),
         {.unset = "none", .help = "file whose first line is the admin token"});
+}
+
+void add_telemetry(Table& t) {
+  t.add("log.level", "--log-level", WEIR_FIELD(telemetry.log_level),
+        {.choices = {"debug", "info", "warn", "error", "off"},
+         .reloadable = true,
+         .help = "debug, info, warn, error or off"});
+  t.add("log.format", "--log-format", WEIR_FIELD(telemetry.log_format),
+        {.choices = {"text", "json"}, .help = "text or json"});
+  t.add("log.content", "--log-content", WEIR_FIELD(telemetry.log_content),
+        {.help = "log prompts and outputs too, scrubbed"});
+  t.add("log.no_scrub", "--no-scrub", WEIR_FIELD(telemetry.no_scrub),
+        {.help = "log content as it is"});
+  t.add("log.scrub_patterns", "--scrub-pattern", WEIR_FIELD(telemetry.scrub_patterns),
+        {.unset = "none",
+         .help = "a regular expression whose matches are taken out of logged content; may be "
+                 "given several times"});
+  t.add("otlp.endpoint", "--otlp-endpoint", WEIR_FIELD(telemetry.otlp_endpoint),
+        {.unset = "OTEL_EXPORTER_OTLP_ENDPOINT, or none",
+         .help = "an OpenTelemetry collector for spans and metrics: http://127.0.0.1:4318"});
 }
 
 void add_engine(Table& t) {
@@ -261,6 +277,7 @@ Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
 config::Table<ServeOptions> serve_table() {
   Table t;
   add_server(t);
+  add_telemetry(t);
   add_engine(t);
   add_speculation(t);
   add_slos(t);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/load.h"
+#include "cli/telemetry_options.h"
 #include "config/table.h"
 #include "engine/engine.h"
 #include "server/kv_event_publisher.h"
@@ -18,7 +19,7 @@ struct ServeOptions {
   std::string model;
   std::string load_type;
   std::string name;
-  std::string log_level = "info";
+  TelemetryFlags telemetry;
   server::ServerConfig server;
   engine::EngineLimits limits;
   int threads = 0;

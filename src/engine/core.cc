@@ -10,6 +10,11 @@ namespace {
 
 constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the last ten count
 
+Usage usage_of(const ActiveRequest& r) {
+  return {static_cast<int32_t>(r.request.prompt_tokens()), r.completion_tokens, r.cached_tokens,
+          r.accepted_drafts, r.rejected_drafts};
+}
+
 // When a request that has not started is given up.
 int64_t queue_end_ns(const ActiveRequest& r, const EngineLimits& limits) {
   return r.submitted_ns + static_cast<int64_t>(limits.queue_timeout_ms * 1e6);
@@ -31,15 +36,18 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       prefix_(runner, pool_, clock, prefix),
       costs_(costs),
       speculator_(limits.speculation, clock, draft, runner.vocab_size()),
-      line_(limits.fairness, tenants_) {
+      line_(limits.fairness, tenants_),
+      recorder_(clock) {
   report();  // the first request is judged too
 }
 
 bool Core::step() {
+  recorder_.begin();
   take_in();
   drop_expired();
   StepPlan plan = make_plan();
   while (plan.chunks.empty() && yield_youngest()) plan = make_plan();
+  recorder_.mark(Phase::kPlan);
   reserve(plan);
   note_full(plan);
   add_drafts(plan);
@@ -56,6 +64,7 @@ bool Core::step() {
     load_.decodes.prefill_tokens = load_.decodes.prefill_kv_pairs = 0;
   }
   deliver();
+  recorder_.mark(Phase::kDeliver);
   remove_finished();
   prefix_.tick();
   report();
@@ -162,13 +171,18 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   }
   logits_.resize(rows * static_cast<size_t>(runner_.vocab_size()));
   hidden_.resize(hidden_rows * static_cast<size_t>(embedding_.dim));
-  return runner_.forward(batch_, logits_, hidden_);
+  Status status = runner_.forward(batch_, logits_, hidden_);
+  recorder_.mark(Phase::kForward);
+  return status;
 }
 
 void Core::execute(const StepPlan& plan) {
   const int64_t now = clock_.now_ns();
+  recorder_.mark(Phase::kReserve);
   for (const PlannedChunk& c : plan.chunks) {
-    ActiveRequest& r = *lineup_[c.sequence]->request;
+    const Sequence& s = *lineup_[c.sequence];
+    ActiveRequest& r = *s.request;
+    recorder_.part({r.id, s.choice, c.tokens + c.drafts, c.tokens > 1 || s.generated() == 0});
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
     left_queue(r);
@@ -229,6 +243,7 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
     }
     settle(s);
   }
+  recorder_.mark(Phase::kSample);
 }
 
 // Samples after the newest token, then after each draft as long as it is the token that was
@@ -311,19 +326,26 @@ void Core::accept(Sequence& s, TokenInfo token) {
     return;
   }
   event_for(s).tokens.push_back(std::move(token));
-  const std::string piece = s.detokenizer.push(id);
-  if (s.generated() <= q.min_tokens) {
-    event_for(s).text += piece;
-  } else {
-    StopScanner::Output out = s.stops.push(piece);
-    event_for(s).text += out.text;
-    if (out.stopped) {
-      s.detokenizer.flush();  // nothing follows a stop string
-      finish(s, FinishReason::kStop);
-      return;
-    }
+  const bool stopped = add_text(s, id);
+  r.detokenize_ns += clock_.now_ns() - now;
+  if (stopped) {
+    s.detokenizer.flush();  // nothing follows a stop string
+    finish(s, FinishReason::kStop);
+  } else if (s.generated() >= q.max_tokens) {
+    finish(s, FinishReason::kLength);
   }
-  if (s.generated() >= q.max_tokens) finish(s, FinishReason::kLength);
+}
+
+// Adds a token's text to the event; whether a stop string ended it.
+bool Core::add_text(Sequence& s, int32_t id) {
+  const std::string piece = s.detokenizer.push(id);
+  if (s.generated() <= s.request->request.min_tokens) {
+    event_for(s).text += piece;
+    return false;
+  }
+  StopScanner::Output out = s.stops.push(piece);
+  event_for(s).text += out.text;
+  return out.stopped;
 }
 
 Event& Core::event_for(Sequence& s) {
@@ -349,6 +371,7 @@ void Core::finish(Sequence& s, FinishReason reason) {
   note_residence(s);
   drop_pages(s, reason != FinishReason::kError);
   settle(s);
+  s.request->outcome = reason;
   --s.request->unfinished_choices;
 }
 
@@ -371,10 +394,7 @@ void Core::deliver() {
     d.id = r->id;
     d.events = r->events;
     d.done = r->unfinished_choices == 0;
-    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens,
-               r->cached_tokens};
-    d.usage.accepted_prediction_tokens = r->accepted_drafts;
-    d.usage.rejected_prediction_tokens = r->rejected_drafts;
+    d.usage = usage_of(*r);
     const auto ms = [](int64_t from, int64_t to) {
       return from == 0 || to == 0 ? 0.0 : static_cast<double>(to - from) * 1e-6;
     };
@@ -382,6 +402,7 @@ void Core::deliver() {
     d.timings.prefill_ms = ms(r->started_ns, r->first_token_ns);
     d.timings.predicted_ttft_ms = r->predicted_ttft_ms;
     d.timings.decode_ms = ms(r->first_token_ns, r->last_token_ns);
+    d.timings.detokenize_ms = static_cast<double>(r->detokenize_ns) * 1e-6;
     if (r->sink != nullptr) r->sink->on_delivery(d);
     r->events.clear();
   }
@@ -402,6 +423,8 @@ void Core::remove_finished() {
   std::erase_if(requests_, [this](const auto& r) {
     if (r->unfinished_choices > 0) return false;
     forget_due(*r);
+    recorder_.ended({r->id, r->request.request_id, r->submitted_ns, r->started_ns,
+                     r->first_token_ns, r->last_token_ns, 0, usage_of(*r), r->outcome});
     ++counters_.finished_requests;
     ++report_.finished_requests;
     return true;

@@ -17,6 +17,7 @@
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/speculator.h"
+#include "engine/step_record.h"
 #include "engine/waiting_line.h"
 #include "kv/page_pool.h"
 #include "text/tokenizer.h"
@@ -38,6 +39,8 @@ class Core {
   void keep_prefixes() { prefix_.keep(); }
   void fill(EngineStats& stats) const;
   Status check() const;
+  // What step() did last, and which requests ended in it.
+  const StepRecorder& recorder() const { return recorder_; }
 
  private:
   void take_in();
@@ -70,6 +73,7 @@ class Core {
   void take_token(Sequence& s, std::span<float> logits);
   void take_drafted(Sequence& s, std::span<float> logits);
   void accept(Sequence& s, TokenInfo token);
+  bool add_text(Sequence& s, int32_t id);
   void finish(Sequence& s, FinishReason reason);
   void fail(Sequence& s, Error error);
   void end_request(ActiveRequest& r, FinishReason reason, const Error* error);
@@ -111,6 +115,7 @@ class Core {
   std::vector<float> hidden_;
   std::vector<int32_t> banned_;
   EngineStats counters_;
+  StepRecorder recorder_;
 };
 
 }  // namespace weir::engine

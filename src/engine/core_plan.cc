@@ -171,6 +171,7 @@ void Core::preempt(Sequence& s) {
   if (s.pooler.has_value()) s.pooler->restart();
   settle(s);
   ++counters_.preemptions;
+  recorder_.preempted(1);
 }
 
 // For when nothing can advance although something would: sequences that share pages free them only

@@ -232,10 +232,12 @@ class Engine::Impl {
     const bool worked = core_.step();
     publish();
     MutexLock lock(observer_mutex);
-    if (worked && observer != nullptr) {
+    if (observer == nullptr) return worked;
+    for (const RequestRecord& r : core_.recorder().ended_requests()) observer->on_request_end(r);
+    if (worked) {
       EngineStats now;
       core_.fill(now);
-      observer->on_step(now);
+      observer->on_step(now, core_.recorder().record());
     }
     return worked;
   }

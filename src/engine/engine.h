@@ -19,6 +19,7 @@
 #include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/runner.h"
+#include "engine/step_record.h"
 #include "text/tokenizer.h"
 
 namespace weir::kv {
@@ -128,8 +129,10 @@ struct EngineStats {
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
-  // The state after the step; it should return at once.
-  virtual void on_step(const EngineStats& stats) = 0;
+  // The state after the step and what it did; it should return at once.
+  virtual void on_step(const EngineStats& stats, const StepRecord& step) = 0;
+  // A request is over; before on_step of the step it ended in, which may have computed nothing.
+  virtual void on_request_end(const RequestRecord& /*request*/) {}
 };
 
 class Engine {

@@ -44,6 +44,7 @@ struct Tenant {
 };
 
 struct Request {
+  std::string request_id;       // the client's x-request-id; for people who read traces
   std::vector<int32_t> prompt;  // at least one token; empty when `texts` is not
   // Instead of a prompt: texts whose embeddings are wanted, each at least one token. Text i is
   // choice i of the events; of the fields below only deadline_ns counts.
@@ -90,6 +91,7 @@ struct Timings {
   double queue_ms = 0;           // submit to first step
   double prefill_ms = 0;         // first step to first token
   double decode_ms = 0;          // first token to last
+  double detokenize_ms = 0;      // of decode: tokens to text and its stop strings
   double predicted_ttft_ms = 0;  // what admission expected of queue_ms + prefill_ms; 0: nothing
 };
 

@@ -28,6 +28,8 @@ struct ActiveRequest {
   int64_t started_ns = 0;      // first step; 0: queued
   int64_t first_token_ns = 0;  // 0: none yet
   int64_t last_token_ns = 0;
+  int64_t detokenize_ns = 0;
+  FinishReason outcome = FinishReason::kStop;  // of the choice that ended last
   int32_t completion_tokens = 0;
   int32_t cached_tokens = 0;    // of the prompt, found when it started
   int32_t accepted_drafts = 0;  // tokens, over all choices
