@@ -79,6 +79,20 @@ class Server::Impl {
     add_admin_routes();
   }
 
+  // Certificates, when there are any.
+  Status load_tls(const http::TlsFiles& files, const Clock& clock) {
+    if (files.certificate.empty() && files.key.empty() && files.client_ca.empty()) return {};
+    WEIR_ASSIGN(tls_, http::TlsContext::load(files));
+    warn_of_certificate(clock);
+    return {};
+  }
+  Status reload_tls(const Clock& clock) {
+    if (!tls_) return {};
+    WEIR_TRY(tls_->reload());
+    warn_of_certificate(clock);
+    return {};
+  }
+
   Status listen(const ServerConfig& config, const Clock& clock) {
     http::ServerOptions options;
     options.host = config.host;
@@ -87,6 +101,7 @@ class Server::Impl {
     options.allowed_hosts = config.allowed_hosts;
     options.cors_origins = config.cors_origins;
     options.request_id_seed = config.seed;
+    options.tls = tls_;
     options.websocket.is_cancel = is_cancel_message;
     options.websocket.on_message = [this](http::Request request, http::ResponseWriter writer) {
       routes_.handle_message(std::move(request), std::move(writer));
@@ -132,6 +147,11 @@ class Server::Impl {
     return {};
   }
 
+  void warn_of_certificate(const Clock& clock) {
+    for (const std::string& text : tls_->warnings(clock.unix_s()))
+      log_.warn("certificate", {{"reason", text}});
+  }
+
   // Where features add what operators may ask of them.
   void add_admin_routes() {
     admin_.add("POST", "/admin/drain", [this](const http::Request&, http::ResponseWriter w) {
@@ -149,6 +169,7 @@ class Server::Impl {
   engine::Engine& engine_;
   telemetry::Logger& log_;
   AdminRoutes admin_;
+  std::shared_ptr<http::TlsContext> tls_;     // shared with the listener; null: plain HTTP
   std::unique_ptr<http::Server> http_;        // last: their threads call the others
   std::unique_ptr<http::Server> admin_http_;  // null: none
 };
@@ -171,6 +192,7 @@ Result<std::unique_ptr<Server>> Server::start(const ServerConfig& config, const 
                       "-1 for no admin listener");
   }
   auto impl = std::make_unique<Impl>(config, model, clock, log);
+  WEIR_TRY(impl->load_tls(config.tls, clock));
   WEIR_TRY(impl->listen(config, clock));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
@@ -180,6 +202,8 @@ uint16_t Server::port() const { return impl_->http().port(); }
 uint16_t Server::admin_port() const {
   return impl_->admin_http() == nullptr ? uint16_t{0} : impl_->admin_http()->port();
 }
+
+Status Server::reload_tls(const Clock& clock) { return impl_->reload_tls(clock); }
 
 void Server::drain() { impl_->drain(); }
 

@@ -39,6 +39,10 @@ class Server {
   uint16_t port() const;
   uint16_t admin_port() const;  // 0: no admin listener
 
+  // Reads certificate, key and client CA again (SIGHUP), all or nothing: after an error the old
+  // ones stay. Nothing without TLS. Any thread.
+  Status reload_tls(const Clock& clock);
+
   // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
   void drain();
   // Waits until every connection has its answer, at most `timeout`; whether it was enough.
