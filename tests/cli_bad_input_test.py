@@ -58,6 +58,13 @@ class BadInput(unittest.TestCase):
         if f"\n  {command} " not in AVAILABLE:
             self.skipTest(f"this program has no command '{command}'")
 
+    def test_a_full_disk_under_stdout(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([str(weir.WEIR), "tokenize", str(weir.MODEL), "--text", "hello"], stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, timeout=60 * weir.SLOWDOWN)
+        self.assertEqual(done.returncode, 4)
+        self.assertIn(b"standard output could not be written", done.stderr)
+
     def test_empty_file(self):
         self.refused_by_all(self.put("empty.gguf", b""))
 

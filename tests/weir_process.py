@@ -65,7 +65,7 @@ class Server:
     def _read(self):
         for line in self.process.stdout:
             self.output += line
-            if b"weir: ready http://" in line:
+            if b"weir: ready http" in line:
                 self.ready.set()
 
     def text(self):

@@ -1,7 +1,9 @@
 // The program: parses the command line, runs the chosen command, prints its error.
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <span>
 #include <string>
@@ -78,7 +80,11 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   weir::os::explain_sigbus();
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    // What is still buffered may not fit any more: a full disk under `> file`.
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    fmt::print(stderr, "weir: standard output could not be written: {}\n", std::strerror(errno));
+    return weir::cli::kExitUnavailable;
   } catch (const std::bad_alloc&) {
     std::fputs("weir: out of memory\n", stderr);
     return weir::cli::kExitBadInput;

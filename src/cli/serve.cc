@@ -28,6 +28,9 @@
 namespace weir::cli {
 namespace {
 
+// For answers that were cut short to reach the socket; readers that are slower go without.
+constexpr std::chrono::milliseconds kFarewell{500};
+
 // Steps of an encoder when nobody says otherwise, if its window is that long.
 constexpr int32_t kEncoderStepTokens = 2048;
 
@@ -35,15 +38,16 @@ constexpr int32_t kEncoderStepTokens = 2048;
 void print_ready(const ServeOptions& o, uint16_t port, bool encoder) {
   const std::string host =
       o.server.host.find(':') == std::string::npos ? o.server.host : "[" + o.server.host + "]";
-  fmt::print("weir: ready http://{}:{} model={}\n", host, port, o.server.model_name);
+  const std::string_view scheme = o.server.tls.certificate.empty() ? "http" : "https";
+  fmt::print("weir: ready {}://{}:{} model={}\n", scheme, host, port, o.server.model_name);
   const std::string_view route = encoder ? "embeddings" : "chat/completions";
   const std::string_view body =
       encoder ? R"("input":"A weir raises a river.")"
               : R"("messages":[{"role":"user","content":"Say hello."}],"max_tokens":32)";
   fmt::print(
-      "try: curl -s http://{}:{}/v1/{} -H 'Content-Type: application/json' "
+      "try: curl -s {}://{}:{}/v1/{} -H 'Content-Type: application/json' "
       "-d '{{\"model\":\"{}\",{}}}'\n",
-      host, port, route, o.server.model_name, body);
+      scheme, host, port, route, o.server.model_name, body);
   std::fflush(stdout);
 }
 
@@ -75,8 +79,10 @@ Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::
   engine.drain();
   WEIR_ASSIGN(const bool in_time, drained(o, signals, server));
   if (!in_time) log.warn("drain_cut_short", {{"drain_timeout_s", o.drain_timeout_s}});
-  server.stop();
+  // What is unfinished is told so: the engine's last delivery is an error event, or a 503.
   engine.stop();
+  server.wait_drained(kFarewell);
+  server.stop();
   return kExitOk;
 }
 

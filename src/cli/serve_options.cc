@@ -44,6 +44,13 @@ void add_server(Table& t) {
         {.reloadable = true,
          .unset = "none",
          .help = "an origin that browsers may call from; may be given several times"});
+  t.add("tls.cert", "--tls-cert", WEIR_FIELD(server.tls.certificate),
+        {.unset = "plain HTTP", .help = "certificate and chain in PEM; serves https and wss"});
+  t.add("tls.key", "--tls-key", WEIR_FIELD(server.tls.key),
+        {.unset = "none", .help = "private key of --tls-cert in PEM"});
+  t.add("tls.client_ca", "--tls-client-ca", WEIR_FIELD(server.tls.client_ca),
+        {.unset = "none asked for",
+         .help = "clients need a certificate that one of this file's has signed"});
   t.add("metrics.require_key", "--metrics-require-key", WEIR_FIELD(server.metrics_require_key),
         {.reloadable = true, .help = "/metrics asks for a key with the right metrics"});
   t.add("strict", "--strict", WEIR_FIELD(server.api.strict),

@@ -37,6 +37,7 @@ struct ServerConfig {
   std::vector<std::string> allowed_hosts;  // of the Host header; empty: all on loopback
   std::vector<std::string> cors_origins;
   AdminConfig admin;
+  http::TlsFiles tls;  // empty certificate and key: plain HTTP
   api::Limits api;
   http::ServerLimits http;
   int32_t workers = 1;                 // threads that parse, render and tokenize requests

@@ -53,6 +53,7 @@ class Server::Impl {
         routes_(config, model, clock, instruments_, tenants_, log),
         engine_(model.engine),
         log_(log),
+        clock_(clock),
         admin_config_(config.admin),
         admin_(config.admin.token,
                [this](std::string_view key) { return tenants_.has_right(key, Right::kAdmin); }) {
@@ -83,8 +84,23 @@ class Server::Impl {
     return {};
   }
 
+  // Certificates, when there are any.
+  Status load_tls(const http::TlsFiles& files) {
+    if (files.certificate.empty() && files.key.empty() && files.client_ca.empty()) return {};
+    WEIR_ASSIGN(tls_, http::TlsContext::load(files));
+    warn_of_certificate();
+    return {};
+  }
+  Status reload_tls() {
+    if (!tls_) return {};
+    WEIR_TRY(tls_->reload());
+    warn_of_certificate();
+    return {};
+  }
+
   Status reload(const ServerConfig& config) {
     WEIR_TRY(load_keys(config));
+    WEIR_TRY(reload_tls());
     routes_.set_live({config.api, config.metrics_require_key});
     http_->set_access(config.allowed_hosts, config.cors_origins);
     return {};
@@ -105,6 +121,7 @@ class Server::Impl {
     options.allowed_hosts = config.allowed_hosts;
     options.cors_origins = config.cors_origins;
     options.request_id_seed = config.seed;
+    options.tls = tls_;
     options.websocket.is_cancel = is_cancel_message;
     options.websocket.on_message = [this](http::Request request, http::ResponseWriter writer) {
       routes_.handle_message(std::move(request), std::move(writer));
@@ -150,6 +167,11 @@ class Server::Impl {
     return {};
   }
 
+  void warn_of_certificate() {
+    for (const std::string& text : tls_->warnings(clock_.unix_s()))
+      log_.warn("certificate", {{"reason", text}});
+  }
+
   // Where features add what operators may ask of them.
   void add_admin_routes() {
     if (cache_events_.has_value()) {
@@ -157,6 +179,11 @@ class Server::Impl {
         cache_events_->handle(r, std::move(w));
       });
     }
+    admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
+      engine_.flush_cache();
+      log_.info("cache_flushed");
+      w.send(http::json_response(200, R"({"flushed":true})"));
+    });
     admin_.add("POST", "/admin/drain", [this](const http::Request&, http::ResponseWriter w) {
       drain();
       w.send(http::json_response(200, R"({"draining":true})"));
@@ -194,9 +221,11 @@ class Server::Impl {
   Routes routes_;
   engine::Engine& engine_;
   telemetry::Logger& log_;
+  const Clock& clock_;
   const AdminConfig admin_config_;
   AdminRoutes admin_;
   std::optional<KvEventStream> cache_events_;
+  std::shared_ptr<http::TlsContext> tls_;     // shared with the listener; null: plain HTTP
   std::unique_ptr<http::Server> http_;        // last: their threads call the others
   std::unique_ptr<http::Server> admin_http_;  // null: none
 };
@@ -213,6 +242,7 @@ Result<std::unique_ptr<Server>> Server::start(const ServerConfig& config, const 
   }
   WEIR_ASSIGN(std::string secret, random_bytes(kSecretBytes));
   auto impl = std::make_unique<Impl>(config, model, clock, log, std::move(secret));
+  WEIR_TRY(impl->load_tls(config.tls));
   WEIR_TRY(impl->listen(config, clock));
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

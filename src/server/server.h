@@ -42,8 +42,9 @@ class Server {
   uint16_t admin_port() const;  // 0: no admin listener
 
   // Takes over what may change while it runs: keys, limits of tenants, allowed_hosts, cors_origins,
-  // api.strict, metrics_require_key. All or nothing: on an error (those of read_keys; kUsage for no
-  // key beyond loopback) all stays as it was. One call at a time.
+  // api.strict, metrics_require_key, and what the TLS files hold now. All or nothing: on an error
+  // (those of read_keys; kUsage for no key beyond loopback) all stays as it was. One call at a
+  // time.
   Status reload(const ServerConfig& config);
 
   // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
