@@ -65,6 +65,7 @@ class BenchLoad(unittest.TestCase):
             whole = self.report("--url", mock.url, "--no-stream", "--rate", 200, "--requests", 20,
                                 "--prompt-tokens", 10, "--output-tokens", 4)["runs"][0]
         self.assertEqual((whole["ok"], whole["output_tokens"], whole["ttft_ms"]["count"]), (20, 80, 0))
+        self.assertGreater(whole["output_tokens_per_s"]["value"], 0)
 
     def test_faults_are_counted_by_class(self):
         with Mock("--error-rate", 0.2, "--reject-rate", 0.2, "--cut-rate", 0.2) as mock:

@@ -44,7 +44,7 @@ def together(server):
 class SameBits(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        with weir.Server("--threads", 1, "--prefill-chunk", 512, "--no-prefix-cache") as server:
+        with weir.Server("--threads", 1, "--prefill-chunk", 512, "--speculate", "off", "--no-prefix-cache") as server:
             cls.alone = [ask(server, r) for r in REQUESTS]
 
     def check(self, answers):
@@ -80,6 +80,16 @@ class SameBits(unittest.TestCase):
     def ask_alone(self, request):
         with weir.Server("--threads", 1, "--no-prefix-cache") as server:
             return ask(server, request)
+
+    def test_speculation(self):
+        # Whatever is guessed: from the text, by a prediction that is right, by a draft model (here the model itself).
+        for flags in (("--speculate", "off"), ("--speculate", "auto"), ("--speculate", 6), ("--speculate", 3, "--draft", weir.MODEL)):
+            with self.subTest(flags=flags):
+                with weir.Server("--threads", 2, *flags) as server:
+                    self.check(together(server))
+                    if flags[1] not in ("off", "auto"):  # auto may find that no guess pays
+                        metrics = httpx.get(server.url + "/metrics").text
+                        self.assertGreater(weir.metric(metrics, "vllm:spec_decode_num_accepted_tokens_total"), 0)
 
     def test_small_steps(self):
         with weir.Server("--threads", 2, "--step-tokens", 24, "--prefill-chunk", 16) as server:

@@ -162,10 +162,19 @@ std::string text_chunk(const AnswerMeta& meta, const AnswerChoice& c) {
   return with_one_choice(envelope(meta, "text_completion"), text_choice(c));
 }
 
-std::string usage_chunk(const AnswerMeta& meta, bool chat, const AnswerUsage& usage) {
+std::string usage_chunk(const AnswerMeta& meta, bool chat, const AnswerUsage& usage,
+                        const AnswerTimings& t) {
   Json root = envelope(meta, chat ? "chat.completion.chunk" : "text_completion");
   root.set("choices", Json::array());
   root.set("usage", usage_json(usage));
+  Json timings = Json::object();
+  timings.set("queue_ms", t.queue_ms);
+  timings.set("prefill_ms", t.prefill_ms);
+  timings.set("decode_ms", t.decode_ms);
+  timings.set("detokenize_ms", t.detokenize_ms);
+  timings.set("write_ms", t.write_ms);
+  timings.set("total_ms", t.total_ms);
+  root.set("timings", std::move(timings));
   return root.dump();
 }
 

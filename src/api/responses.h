@@ -33,6 +33,16 @@ struct AnswerUsage {
   int64_t rejected_prediction_tokens = 0;
 };
 
+// Where the time of a request went, milliseconds.
+struct AnswerTimings {
+  double queue_ms = 0;       // until its first step
+  double prefill_ms = 0;     // to the first token
+  double decode_ms = 0;      // to the last
+  double detokenize_ms = 0;  // of decode
+  double write_ms = 0;       // making the answer's bytes and handing them to the connection
+  double total_ms = 0;       // from the last byte of the request
+};
+
 // A choice, or with streaming what a step adds to it.
 struct AnswerChoice {
   int32_t index = 0;
@@ -53,8 +63,10 @@ std::string chat_chunk(const AnswerMeta& meta, const AnswerChoice& choice, bool 
 std::string text_completion(const AnswerMeta& meta, std::span<const AnswerChoice> choices,
                             const AnswerUsage& usage);
 std::string text_chunk(const AnswerMeta& meta, const AnswerChoice& choice);
-// The last chunk with stream_options.include_usage: no choices.
-std::string usage_chunk(const AnswerMeta& meta, bool chat, const AnswerUsage& usage);
+// The last chunk with stream_options.include_usage: no choices. `timings` are what the header
+// server-timing, sent before the end is known, cannot say.
+std::string usage_chunk(const AnswerMeta& meta, bool chat, const AnswerUsage& usage,
+                        const AnswerTimings& timings);
 
 struct ModelCard {
   std::string id;

@@ -39,11 +39,11 @@ TEST(Responses, ChatChunks) {
 }
 
 TEST(Responses, TheUsageChunkHasNoChoices) {
-  const std::string chunk = usage_chunk(kMeta, true, kUsage);
+  const std::string chunk = usage_chunk(kMeta, true, kUsage, {1.5, 2, 3, 0.25, 0.125, 8});
   EXPECT_NE(chunk.find(R"("choices":[])"), std::string::npos);
   EXPECT_NE(chunk.find(R"("total_tokens":5)"), std::string::npos);
   EXPECT_NE(chunk.find("chat.completion.chunk"), std::string::npos);
-  EXPECT_NE(usage_chunk(kMeta, false, kUsage).find("text_completion"), std::string::npos);
+  EXPECT_NE(usage_chunk(kMeta, false, kUsage, {}).find("text_completion"), std::string::npos);
 }
 
 TEST(Responses, ChatLogprobsHoldBytes) {

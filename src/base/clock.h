@@ -14,6 +14,8 @@ class Clock {
   virtual int64_t now_ns() const = 0;
   // Seconds since the Unix epoch. Any thread.
   virtual int64_t unix_s() const = 0;
+  // The same in nanoseconds, as exact as the clock is. Any thread.
+  virtual int64_t unix_ns() const { return unix_s() * 1'000'000'000; }
   double now_ms() const { return static_cast<double>(now_ns()) * 1e-6; }
 };
 
@@ -26,6 +28,11 @@ class SystemClock final : public Clock {
   }
   int64_t unix_s() const override {
     return std::chrono::duration_cast<std::chrono::seconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  }
+  int64_t unix_ns() const override {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
                std::chrono::system_clock::now().time_since_epoch())
         .count();
   }

@@ -55,6 +55,7 @@ struct Error {
   std::string message;
   std::string param;           // request field path ("messages[0].role"), or empty
   double retry_after_s = 0.0;  // > 0: when a retry would be accepted
+  std::string bound = {};      // of kServerOverloaded: the name of the bound that was passed
 
   // The same error with "context: " in front of its message.
   [[nodiscard]] Error with_context(std::string_view context) const {

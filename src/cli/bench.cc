@@ -263,6 +263,7 @@ void add_bench(CLI::App& root, Selected& selected) {
   add_machine(*bench, selected);
   add_bench_load(*bench, selected);
   add_bench_mock(*bench, selected);
+  add_bench_report(*bench, selected);
 }
 
 }  // namespace weir::cli

@@ -42,10 +42,10 @@ struct Setup {
   std::optional<bench::Dataset> dataset;
   std::vector<bench::Schedule> schedules;
   bench::Slo slo;
-  std::unique_ptr<http::Client> client;
   std::optional<bench::Workload> workload;
   bench::Calibration calibration;
   std::map<std::string, std::string> settings;
+  std::unique_ptr<http::Client> client;  // last: its thread stops before what it uses goes away
 };
 
 // Whether the file can be written is known before the run, not after it.

@@ -36,6 +36,7 @@ void add_inspect(CLI::App& root, Selected& selected);
 void add_bench(CLI::App& root, Selected& selected);
 void add_bench_load(CLI::App& bench, Selected& selected);
 void add_bench_mock(CLI::App& bench, Selected& selected);
+void add_bench_report(CLI::App& bench, Selected& selected);
 void add_eval(CLI::App& root, Selected& selected);
 void add_config(CLI::App& root, Selected& selected);
 void add_keys(CLI::App& root, Selected& selected);

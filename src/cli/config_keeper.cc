@@ -32,7 +32,8 @@ Result<config::Settings> ConfigKeeper::read_again() const {
 Result<std::string> ConfigKeeper::apply(const config::Settings& next) {
   if (server_ == nullptr) return make_error(ErrorCode::kUsage, "the server is still starting");
   WEIR_ASSIGN(const ServeOptions options, make_options(given_.table, next));
-  WEIR_ASSIGN(const telemetry::LogLevel level, telemetry::parse_log_level(options.log_level));
+  WEIR_ASSIGN(const telemetry::LogLevel level,
+              telemetry::parse_log_level(options.telemetry.log_level));
   WEIR_TRY(server_->reload(options.server));  // the last step that can fail
   log_.set_level(level);
   const std::vector<std::string> restart = config::not_reloadable(settings_, next);

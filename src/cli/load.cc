@@ -1,13 +1,19 @@
 #include "cli/load.h"
 
+#include <charconv>
 #include <cstdlib>
 
 #include "base/clock.h"
 #include "cli/model_path.h"
 #include "cli/terminal.h"
+#include "engine/draft_model.h"
+#include "engine/engine.h"
 #include "os/cpu.h"
 
 namespace weir::cli {
+namespace {
+constexpr int32_t kMaxSpeculate = 31;  // with the token before them two passes over the weights
+}
 
 Result<kernels::Isa> chosen_isa() {
   const char* isa = std::getenv("WEIR_ISA");
@@ -35,6 +41,20 @@ void add_kv_type_options(CLI::App* command, KvTypeFlags& flags) {
       ->capture_default_str();
   command->add_option("--kv-type-k", flags.k, "type of cached keys (default: --kv-type)");
   command->add_option("--kv-type-v", flags.v, "type of cached values (default: --kv-type)");
+}
+
+Result<int32_t> parse_speculate(const std::string& value) {
+  if (value == "off") return 0;
+  if (value == "auto") return engine::SpeculationLimits::kAuto;
+  int32_t depth = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, failed] = std::from_chars(value.data(), end, depth);
+  if (failed != std::errc{} || stop != end || depth < 1 || depth > kMaxSpeculate) {
+    return make_error(ErrorCode::kUsage,
+                      "--speculate is {}; it takes off, auto or a number from 1 to {}", value,
+                      kMaxSpeculate);
+  }
+  return depth;
 }
 
 void add_model_argument(CLI::App* command, std::string& model) {
@@ -86,6 +106,22 @@ Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& reque
                       path, model->config().arch->name);
   }
   return model;
+}
+
+Result<std::unique_ptr<engine::LoadedModel>> load_draft(const std::string& name,
+                                                        LoadRequest request, int32_t speculate,
+                                                        const engine::LoadedModel& model) {
+  std::unique_ptr<engine::LoadedModel> draft;
+  if (name.empty()) return draft;
+  if (speculate == 0)
+    return make_error(ErrorCode::kUsage, "--draft and --speculate off exclude each other");
+  request.model = name;
+  request.load_type.clear();
+  request.generates = true;
+  WEIR_ASSIGN(draft, load_model(request));
+  if (auto same = engine::check_same_vocabulary(model.tokenizer(), draft->tokenizer()); !same.ok())
+    return same.error().with_context("--draft " + name);
+  return draft;
 }
 
 }  // namespace weir::cli

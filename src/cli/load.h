@@ -35,6 +35,17 @@ struct LoadRequest {
   bool generates = true;                  // an encoder is an error
 };
 
+// --speculate: off, auto or a number of tokens, as SpeculationLimits::depth has it. Error: kUsage
+// with the values there are.
+Result<int32_t> parse_speculate(const std::string& value);
+
+// A draft model for `model`, loaded as `request` says but for its own name; nullptr where `name` is
+// empty. Errors: those of load_model; kUsage with --speculate off; kInvalidValue for another
+// vocabulary.
+Result<std::unique_ptr<engine::LoadedModel>> load_draft(const std::string& name,
+                                                        LoadRequest request, int32_t speculate,
+                                                        const engine::LoadedModel& model);
+
 // The kernels of this machine, or those that WEIR_ISA names. Errors: those of kernels::choose_isa.
 Result<kernels::Isa> chosen_isa();
 

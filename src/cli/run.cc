@@ -40,6 +40,8 @@ struct Options {
   int threads = 0;
   int64_t context_tokens = 0;
   KvTypeFlags kv;
+  std::string speculate = "auto";
+  std::string draft;
 };
 
 // Prints text as it comes and keeps it for the conversation.
@@ -77,12 +79,15 @@ class TerminalSink final : public engine::EventSink {
 // A loaded model with an engine that is stepped by this thread.
 class Session {
  public:
-  Session(const Options& o, std::unique_ptr<engine::LoadedModel> model,
-          std::optional<text::ChatTemplate> chat)
+  // speculate: as SpeculationLimits::depth has it.
+  Session(const Options& o, int32_t speculate, std::unique_ptr<engine::LoadedModel> model,
+          std::unique_ptr<engine::LoadedModel> draft, std::optional<text::ChatTemplate> chat)
       : o_(o),
         model_(std::move(model)),
+        draft_(std::move(draft)),
         chat_(std::move(chat)),
-        engine_(model_->runner(), model_->tokenizer(), clock_, engine::EngineLimits{}),
+        engine_(model_->runner(), model_->tokenizer(), clock_, limits(speculate), {}, {},
+                draft_ == nullptr ? nullptr : &draft_->runner()),
         seed_(o.has_seed ? o.seed : std::random_device{}()) {}
 
   Result<TerminalSink::Outcome> answer(std::vector<int32_t> prompt) {
@@ -117,9 +122,15 @@ class Session {
   }
 
  private:
+  static engine::EngineLimits limits(int32_t speculate) {
+    engine::EngineLimits l;
+    l.speculation.depth = speculate;
+    return l;
+  }
   const Options& o_;
   SystemClock clock_;
   std::unique_ptr<engine::LoadedModel> model_;
+  std::unique_ptr<engine::LoadedModel> draft_;  // nullptr: none
   std::optional<text::ChatTemplate> chat_;
   engine::Engine engine_;
   uint64_t seed_;
@@ -158,6 +169,8 @@ Status one_shot(const Options& o, Session& session, const std::string& prompt) {
     root.set("finish_reason", out.finish);
     root.set("prompt_tokens", out.usage.prompt_tokens);
     root.set("completion_tokens", out.usage.completion_tokens);
+    root.set("accepted_prediction_tokens", out.usage.accepted_prediction_tokens);
+    root.set("rejected_prediction_tokens", out.usage.rejected_prediction_tokens);
     root.set("prefill_ms", out.timings.prefill_ms);
     root.set("decode_ms", out.timings.decode_ms);
     fmt::print("{}\n", root.dump());
@@ -226,6 +239,7 @@ Result<int> run(const Options& o) {
   request.threads = o.threads;
   request.kv_tokens = o.context_tokens;
   WEIR_ASSIGN(request.kv_types, o.kv.types());
+  WEIR_ASSIGN(const int32_t speculate, parse_speculate(o.speculate));
   WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> model, load_model(request));
   if (o.verbose) {
     const engine::LoadTimes& t = model->times();
@@ -238,7 +252,9 @@ Result<int> run(const Options& o) {
   if (!o.raw) {
     WEIR_ASSIGN(chat, text::ChatTemplate::from_gguf(model->file()));
   }
-  Session session(o, std::move(model), std::move(chat));
+  WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> draft,
+              load_draft(o.draft, request, speculate, *model));
+  Session session(o, speculate, std::move(model), std::move(draft), std::move(chat));
   if (chats) {
     WEIR_TRY(interactive(o, session));
   } else {
@@ -286,6 +302,12 @@ void add_run(CLI::App& root, Selected& selected) {
   add_kv_type_options(c, o->kv);
   c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
       ->check(CLI::Range(1, 256));
+  c->add_option("--speculate", o->speculate,
+                "tokens guessed from the text itself and verified in one step: off, auto (as many "
+                "as pay) or a number; the answer is the same")
+      ->capture_default_str();
+  c->add_option("--draft", o->draft,
+                "a smaller MODEL with the same vocabulary that guesses where the text does not");
   c->add_flag("--json", o->json, "one JSON document");
   c->add_flag("-v,--verbose", o->verbose, "also say what loading took");
   c->callback([o, prompt, seed, &selected] {

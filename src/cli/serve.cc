@@ -16,6 +16,7 @@
 #include "cli/model_path.h"
 #include "cli/serve_options.h"
 #include "cli/serve_prefix.h"
+#include "cli/telemetry_options.h"
 #include "engine/calibration.h"
 #include "engine/engine.h"
 #include "os/limits.h"
@@ -83,7 +84,7 @@ Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const config::Settings settings,
               resolve_settings(given.table.keys(), given.flags, given.config_file));
   WEIR_ASSIGN(ServeOptions o, make_options(given.table, settings));
-  WEIR_ASSIGN(const telemetry::LogLevel level, telemetry::parse_log_level(o.log_level));
+  WEIR_ASSIGN(const telemetry::LogOptions log_options, o.telemetry.log_options());
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT, SIGHUP}));
   os::ignore_sigpipe();
@@ -94,9 +95,9 @@ Result<int> serve(const ServeGiven& given) {
   const auto draw = [&entropy] { return (uint64_t{entropy()} << 32) | entropy(); };
   o.server.seed = draw();
   o.prefix.hash_key = {draw(), draw()};
-  telemetry::LogOptions log_options;
-  log_options.level = level;
+  WEIR_TRY(o.telemetry.apply(std::getenv, o.server.model_name, o.server));
   telemetry::Logger log(log_options);
+  WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
   LoadRequest request;
   request.model = o.model;
   request.load_type = o.load_type;
@@ -117,10 +118,12 @@ Result<int> serve(const ServeGiven& given) {
   if (o.calibrate) {
     WEIR_ASSIGN(steps, engine::calibrate(model->runner(), clock));
   }
+  WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> draft,
+              load_draft(o.draft, request, o.limits.speculation.depth, *model));
   PrefixParts prefix;
   WEIR_TRY(prepare_prefix(o, *model, log, prefix));
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
-                        steps.model);
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix, steps.model,
+                        draft == nullptr ? nullptr : &draft->runner());
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},

@@ -53,10 +53,6 @@ void add_server(Table& t) {
          .max = 86400,
          .unit = "s",
          .help = "time that requests in flight get after SIGTERM"});
-  t.add("log.level", "--log-level", WEIR_FIELD(log_level),
-        {.choices = {"debug", "info", "warn", "error", "off"},
-         .reloadable = true,
-         .help = "debug, info, warn, error or off"});
   t.add("admin.host", "--admin-host", WEIR_FIELD(server.admin.host),
         {.help = "address of the admin listener"});
   t.add("admin.port", "--admin-port", WEIR_FIELD(server.admin.port),
@@ -71,6 +67,26 @@ void add_server(Table& t) {
                  "--admin-token-file"});
   t.add("admin.token_file", "--admin-token-file", WEIR_FIELD(admin_token_file),
         {.unset = "none", .help = "file whose first line is the admin token"});
+}
+
+void add_telemetry(Table& t) {
+  t.add("log.level", "--log-level", WEIR_FIELD(telemetry.log_level),
+        {.choices = {"debug", "info", "warn", "error", "off"},
+         .reloadable = true,
+         .help = "debug, info, warn, error or off"});
+  t.add("log.format", "--log-format", WEIR_FIELD(telemetry.log_format),
+        {.choices = {"text", "json"}, .help = "text or json"});
+  t.add("log.content", "--log-content", WEIR_FIELD(telemetry.log_content),
+        {.help = "log prompts and outputs too, scrubbed"});
+  t.add("log.no_scrub", "--no-scrub", WEIR_FIELD(telemetry.no_scrub),
+        {.help = "log content as it is"});
+  t.add("log.scrub_patterns", "--scrub-pattern", WEIR_FIELD(telemetry.scrub_patterns),
+        {.unset = "none",
+         .help = "a regular expression whose matches are taken out of logged content; may be "
+                 "given several times"});
+  t.add("otlp.endpoint", "--otlp-endpoint", WEIR_FIELD(telemetry.otlp_endpoint),
+        {.unset = "OTEL_EXPORTER_OTLP_ENDPOINT, or none",
+         .help = "an OpenTelemetry collector for spans and metrics: http://127.0.0.1:4318"});
 }
 
 void add_engine(Table& t) {
@@ -130,6 +146,16 @@ void add_engine(Table& t) {
         {.unset = "kv.type", .help = "type of cached values"});
 }
 
+void add_speculation(Table& t) {
+  t.add(
+      "speculation.depth", "--speculate", WEIR_FIELD(speculate),
+      {.help = "tokens of a request guessed from its own text and verified in one step: off, auto "
+               "(as many as pay) or a number; the answer is the same"});
+  t.add("speculation.draft", "--draft", WEIR_FIELD(draft),
+        {.unset = "none",
+         .help = "a smaller MODEL with the same vocabulary that guesses where the text does not"});
+}
+
 void add_slo(Table& t, const char* path, const char* flag, double& (*field)(ServeOptions&),
              const char* unset, const char* help) {
   t.add(path, flag, field, {.min = 0.1, .max = 1e7, .unit = "ms", .unset = unset, .help = help});
@@ -170,6 +196,14 @@ void add_limits(Table& t) {
   t.add(
       "limits.max_queued_tokens", "--max-queued-tokens", WEIR_FIELD(limits.max_queued_tokens),
       {.min = 1, .max = 1099511627776.0, .unit = "tokens", .help = "prompt tokens that may wait"});
+  t.add("limits.queue_timeout_s", "--queue-timeout-s", WEIR_FIELD(queue_timeout_s),
+        {.min = 0.01,
+         .max = 1e6,
+         .unit = "s",
+         .unset = "none",
+         .help = "how long a request may wait for its first step; beyond: 503"});
+  t.add("fairness", "--fairness", WEIR_FIELD(fairness),
+        {.help = "between tenants: vtc (by the tokens they have had) or fifo (by arrival)"});
   t.add("limits.max_input_tokens", "--max-input-tokens", WEIR_FIELD(limits.max_input_tokens),
         {.min = 1,
          .max = kMaxTokens,
@@ -228,6 +262,12 @@ Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
     return make_error(ErrorCode::kUsage,
                       "there is no model: give MODEL, or model: in the file of --config");
   }
+  if (o.fairness != "vtc" && o.fairness != "fifo") {
+    return make_error(ErrorCode::kUsage, "fairness (--fairness) is \"{}\"; it is vtc or fifo",
+                      o.fairness);
+  }
+  o.limits.fairness = o.fairness == "vtc" ? engine::Fairness::kVtc : engine::Fairness::kFifo;
+  o.limits.queue_timeout_ms = o.queue_timeout_s * 1e3;
   apply_slo(o.slo, o.limits.interactive);
   apply_slo(o.slo, o.limits.batch);
   WEIR_TRY(read_admin_token(o));
@@ -237,7 +277,9 @@ Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
 config::Table<ServeOptions> serve_table() {
   Table t;
   add_server(t);
+  add_telemetry(t);
   add_engine(t);
+  add_speculation(t);
   add_slos(t);
   add_limits(t);
   return t;

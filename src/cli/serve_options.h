@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/load.h"
+#include "cli/telemetry_options.h"
 #include "config/table.h"
 #include "engine/engine.h"
 #include "server/kv_event_publisher.h"
@@ -18,7 +19,7 @@ struct ServeOptions {
   std::string model;
   std::string load_type;
   std::string name;
-  std::string log_level = "info";
+  TelemetryFlags telemetry;
   server::ServerConfig server;
   engine::EngineLimits limits;
   int threads = 0;
@@ -28,6 +29,10 @@ struct ServeOptions {
   uint64_t tier_bytes = 0;
   std::string tier_file;
   server::KvEventAddresses kv_events;
+  double queue_timeout_s = 0;
+  std::string fairness = "vtc";
+  std::string draft;
+  std::string speculate = "auto";  // as parse_speculate takes it
   std::string pooling;
   int32_t drain_timeout_s = 30;
   std::string admin_token_file;

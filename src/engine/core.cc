@@ -7,12 +7,24 @@
 
 namespace weir::engine {
 namespace {
+
 constexpr double kSpeedSmoothing = 0.1;  // weight of the newest step: about the last ten count
+
+Usage usage_of(const ActiveRequest& r) {
+  return {static_cast<int32_t>(r.request.prompt_tokens()), r.completion_tokens, r.cached_tokens,
+          r.accepted_drafts, r.rejected_drafts};
 }
+
+// When a request that has not started is given up.
+int64_t queue_end_ns(const ActiveRequest& r, const EngineLimits& limits) {
+  return r.submitted_ns + static_cast<int64_t>(limits.queue_timeout_ms * 1e6);
+}
+
+}  // namespace
 
 Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
            const EngineLimits& limits, const PrefixOptions& prefix, Inbox& inbox,
-           int32_t max_context_tokens, const CostModel& costs)
+           int32_t max_context_tokens, const CostModel& costs, Runner* draft)
     : runner_(runner),
       tokenizer_(tokenizer),
       clock_(clock),
@@ -22,27 +34,40 @@ Core::Core(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
       embedding_(runner.embedding()),
       pool_(runner.pages()),
       prefix_(runner, pool_, clock, prefix),
-      costs_(costs) {}
+      costs_(costs),
+      speculator_(limits.speculation, clock, draft, runner.vocab_size()),
+      line_(limits.fairness, tenants_),
+      recorder_(clock) {
+  report();  // the first request is judged too
+}
 
 bool Core::step() {
+  recorder_.begin();
   take_in();
   drop_expired();
   StepPlan plan = make_plan();
   while (plan.chunks.empty() && yield_youngest()) plan = make_plan();
+  recorder_.mark(Phase::kPlan);
   reserve(plan);
+  note_full(plan);
+  add_drafts(plan);
   const bool worked = !plan.chunks.empty();
   if (worked) {
     const StepWork work = work_of(plan);
     const int64_t start_ns = clock_.now_ns();
     int32_t tokens = 0;
-    for (const PlannedChunk& c : plan.chunks) tokens += c.tokens;
+    for (const PlannedChunk& c : plan.chunks) tokens += c.tokens + c.drafts;
     counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
     execute(plan);
     measure(start_ns, tokens, work);
+    load_.decodes = work;
+    load_.decodes.prefill_tokens = load_.decodes.prefill_kv_pairs = 0;
   }
   deliver();
+  recorder_.mark(Phase::kDeliver);
   remove_finished();
   prefix_.tick();
+  report();
   return worked;
 }
 
@@ -50,125 +75,81 @@ void Core::take_in() {
   Inbox::Contents contents = inbox_.take();
   for (auto& request : contents.requests) {
     ActiveRequest& r = *requests_.emplace_back(std::move(request));
-    const bool embeds = r.request.embeds();
-    r.unfinished_choices = embeds ? static_cast<int32_t>(r.request.texts.size()) : r.request.n;
+    const Request& q = r.request;
+    r.unfinished_choices = q.embeds() ? static_cast<int32_t>(q.texts.size()) : q.n;
     for (int32_t i = 0; i < r.unfinished_choices; ++i) {
       Sequence& s = *sequences_.emplace_back(std::make_unique<Sequence>(r, i, tokenizer_));
+      r.choices.push_back(&s);
+      s.seniority = next_seniority_++;
+      s.tenant = tenants_.enter(q.tenant.name, q.tenant.weight, q.tenant.max_running);
       prefix_.admit(s);
-      if (embeds)
+      if (q.embeds())
         s.pooler.emplace(*embedding_.pooling, static_cast<size_t>(embedding_.dim),
                          static_cast<int32_t>(s.prompt_tokens));
+      s.backlog_tokens = i == 0 || q.embeds() ? static_cast<int64_t>(s.prompt_tokens) : 0;
+      settle(s);
+      report_of(s);
     }
+    if (q.deadline_ns != 0) due_ns_.emplace(q.deadline_ns, r.id);
+    if (limits_.queue_timeout_ms > 0) due_ns_.emplace(queue_end_ns(r, limits_), r.id);
   }
   for (const Order& order : contents.orders) obey(order);
 }
 
+ActiveRequest* Core::find(RequestId id) {
+  const auto at = std::lower_bound(requests_.begin(), requests_.end(), id,
+                                   [](const auto& r, RequestId want) { return r->id < want; });
+  return at != requests_.end() && (*at)->id == id ? at->get() : nullptr;
+}
+
 void Core::obey(const Order& order) {
   if (order.kind == Order::Kind::kFlushCache) return prefix_.flush();
-  for (const auto& r : requests_) {
-    if (r->id != order.id) continue;
-    if (order.kind == Order::Kind::kCancel) {
-      end_request(*r, FinishReason::kCancelled, nullptr);
-    } else {
-      r->paused = order.kind == Order::Kind::kPause;
-    }
+  ActiveRequest* r = find(order.id);
+  if (r == nullptr) return;
+  if (order.kind == Order::Kind::kCancel) {
+    end_request(*r, FinishReason::kCancelled, nullptr);
+    return;
   }
+  r->paused = order.kind == Order::Kind::kPause;
+  for (Sequence* s : r->choices) settle(*s);
 }
 
 void Core::drop_expired() {
   const int64_t now = clock_.now_ns();
-  for (const auto& r : requests_) {
-    if (r->request.deadline_ns == 0 || now < r->request.deadline_ns || r->unfinished_choices == 0)
-      continue;
-    const Error late =
-        make_error(ErrorCode::kServerOverloaded, "the request's deadline passed {}",
-                   r->started_ns == 0 ? "while it was queued" : "while it was generated");
-    end_request(*r, FinishReason::kError, &late);
-  }
-}
-
-StepPlan Core::make_plan() {
-  std::vector<SequenceView> views;
-  std::vector<Sequence*> lineup;
-  views.reserve(sequences_.size());
-  for (const auto& s : sequences_) {
-    views.push_back({static_cast<int32_t>(s->tokens.size()), s->computed,
-                     static_cast<int32_t>(s->pages.size()), s->request->paused || s->finished,
-                     embedding_.encoder, s->request->request.service_class});
-    views.back().shared_pages = shared_pages(*s);
-    lineup.push_back(s.get());
-  }
-  prefix_.look_up(lineup, views);
-  StepBudget budget;
-  budget.step_tokens = limits_.step_tokens;
-  budget.prefill_chunk_tokens = limits_.prefill_chunk_tokens;
-  budget.max_running = limits_.max_running;
-  budget.page_tokens = runner_.page_tokens();
-  budget.free_pages = pool_.available_pages();
-  budget.costs = costs_.costs();
-  budget.interactive_itl_ms = limits_.interactive.itl_ms;
-  budget.batch_itl_ms = limits_.batch.itl_ms;
-  return plan_step(views, budget);
-}
-
-// Pages that other sequences hold too.
-int32_t Core::shared_pages(const Sequence& s) const {
-  return static_cast<int32_t>(std::count_if(s.pages.begin(), s.pages.end(), [this](kv::PageId p) {
-    return pool_.references(p) > (pool_.cached(p) ? 2 : 1);
-  }));
-}
-
-void Core::preempt(Sequence& s) {
-  prefix_.release(s, true);
-  if (s.pooler.has_value()) s.pooler->restart();
-  ++counters_.preemptions;
-}
-
-// For when nothing can advance: sequences that share pages free them only together, which the
-// planner does not count on. Preempts the youngest that is younger than one that could advance.
-bool Core::yield_youngest() {
-  const auto stuck = std::find_if(sequences_.begin(), sequences_.end(), [](const auto& s) {
-    return !s->finished && !s->request->paused;
-  });
-  if (stuck == sequences_.end()) return false;
-  for (auto s = sequences_.end(); --s > stuck;) {
-    if ((*s)->pages.empty()) continue;
-    preempt(**s);
-    return true;
-  }
-  return false;
-}
-
-// Preempts, then gives every chunk its pages. What a chunk finds in the prefix tree is pinned
-// before any other takes pages, so it is still there. Where pins leave too little, because what was
-// preempted is what another starts with, the last that would start waits.
-void Core::reserve(StepPlan& plan) {
-  for (const PlannedChunk& c : plan.chunks) {
-    Sequence& s = *sequences_[c.sequence];
-    if (s.pages.empty()) prefix_.attach(s, c.cached);
-  }
-  for (const size_t i : plan.preempted) preempt(*sequences_[i]);
-  std::vector<PlannedChunk>& chunks = plan.chunks;
-  for (size_t i = 0; i < chunks.size();) {
-    Sequence& s = *sequences_[chunks[i].sequence];
-    if (prefix_.allocate(chunks[i].new_pages, s.pages)) {
-      prefix_.copy_partial(s);
-      ++i;
-      continue;
+  while (!due_ns_.empty() && due_ns_.begin()->first <= now) {
+    ActiveRequest* r = find(due_ns_.begin()->second);
+    due_ns_.erase(due_ns_.begin());
+    if (r == nullptr || r->unfinished_choices == 0) continue;
+    const bool queued = r->started_ns == 0;
+    const int64_t deadline = r->request.deadline_ns;
+    if (deadline != 0 && now >= deadline) {
+      Error late = make_error(ErrorCode::kServerOverloaded, "the request's deadline passed {}",
+                              queued ? "while it was queued" : "while it was generated");
+      late.bound = "deadline";
+      end_request(*r, FinishReason::kError, &late);
+    } else if (queued) {
+      Error late = make_error(ErrorCode::kServerOverloaded,
+                              "the request waited {:.1f} s for its first step, the most that is "
+                              "allowed (queue_timeout_s); try again when there is less to do",
+                              limits_.queue_timeout_ms * 1e-3);
+      late.bound = "queue_timeout_s";
+      late.retry_after_s = 1;
+      end_request(*r, FinishReason::kError, &late);
     }
-    size_t last = chunks.size() - 1;
-    while (last > i && !chunks[last].starts) --last;
-    if (chunks[last].starts) prefix_.release(*sequences_[chunks[last].sequence], false);
-    chunks.erase(chunks.begin() + static_cast<ptrdiff_t>(last));
   }
 }
 
 Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   batch_.clear();
+  drafted_.clear();
+  size_t drafted = 0;
+  for (const PlannedChunk& c : chunks)
+    drafted += c.drafts > 0 ? static_cast<size_t>(c.drafts) + 1 : 0;
+  drafted_.reserve(drafted);  // spans into it stay valid
   size_t rows = 0;
   size_t hidden_rows = 0;
   for (const PlannedChunk& c : chunks) {
-    const Sequence& s = *sequences_[c.sequence];
+    const Sequence& s = *lineup_[c.sequence];
     model::Chunk chunk;
     chunk.tokens = std::span<const int32_t>(s.tokens).subspan(static_cast<size_t>(s.computed),
                                                               static_cast<size_t>(c.tokens));
@@ -177,7 +158,12 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
     if (s.pooler.has_value()) {
       chunk.hidden_rows = s.pooler->wanted_rows(s.computed, c.tokens);
     } else {
-      chunk.logit_rows = c.samples ? 1 : 0;
+      chunk.logit_rows = c.samples ? 1 + c.drafts : 0;
+    }
+    if (c.drafts > 0) {  // the newest token and what may follow it
+      drafted_.push_back(s.tokens.back());
+      drafted_.insert(drafted_.end(), s.draft.begin(), s.draft.end());
+      chunk.tokens = std::span<const int32_t>(drafted_).last(s.draft.size() + 1);
     }
     hidden_rows += static_cast<size_t>(chunk.hidden_rows);
     rows += static_cast<size_t>(chunk.logit_rows);
@@ -185,16 +171,21 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   }
   logits_.resize(rows * static_cast<size_t>(runner_.vocab_size()));
   hidden_.resize(hidden_rows * static_cast<size_t>(embedding_.dim));
-  return runner_.forward(batch_, logits_, hidden_);
+  Status status = runner_.forward(batch_, logits_, hidden_);
+  recorder_.mark(Phase::kForward);
+  return status;
 }
 
 void Core::execute(const StepPlan& plan) {
   const int64_t now = clock_.now_ns();
+  recorder_.mark(Phase::kReserve);
   for (const PlannedChunk& c : plan.chunks) {
-    ActiveRequest& r = *sequences_[c.sequence]->request;
+    const Sequence& s = *lineup_[c.sequence];
+    ActiveRequest& r = *s.request;
+    recorder_.part({r.id, s.choice, c.tokens + c.drafts, c.tokens > 1 || s.generated() == 0});
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
-    inbox_.left_queue(r.request.prompt_tokens());
+    left_queue(r);
   }
   ++counters_.steps;
   if (const Status status = run_chunks(plan.chunks); status.ok()) {
@@ -211,11 +202,11 @@ void Core::execute_one_by_one(const StepPlan& plan, const Error& first) {
   for (const PlannedChunk& chunk : plan.chunks) {
     const std::span<const PlannedChunk> one(&chunk, 1);
     if (plan.chunks.size() == 1) {
-      fail(*sequences_[chunk.sequence], first);
+      fail(*lineup_[chunk.sequence], first);
     } else if (const Status status = run_chunks(one); status.ok()) {
       commit(one);
     } else {
-      fail(*sequences_[chunk.sequence], status.error());
+      fail(*lineup_[chunk.sequence], status.error());
     }
   }
 }
@@ -226,23 +217,61 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
   size_t row = 0;
   size_t hidden_row = 0;
   for (const PlannedChunk& c : chunks) {
-    Sequence& s = *sequences_[c.sequence];
+    Sequence& s = *lineup_[c.sequence];
     if (s.pooler.has_value()) {
       const auto rows = static_cast<size_t>(s.pooler->wanted_rows(s.computed, c.tokens));
       s.pooler->add(s.computed,
                     std::span<const float>(hidden_).subspan(hidden_row * dim, rows * dim));
       hidden_row += rows;
     }
+    const bool decode = s.generated() > 0 && s.decodes();
     s.computed += c.tokens;
+    charge(s, decode);
     if (s.generated() == 0 || c.tokens > 1)
       counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
     prefix_.committed(s);
-    if (!c.samples) continue;
+    if (!c.samples) {
+      settle(s);
+      continue;
+    }
     if (s.pooler.has_value()) {
       take_embedding(s);
     } else {
-      take_token(s, std::span<float>(logits_).subspan(row++ * vocab, vocab));
+      const auto rows = 1 + static_cast<size_t>(c.drafts);
+      take_drafted(s, std::span<float>(logits_).subspan(row * vocab, rows * vocab));
+      row += rows;
     }
+    settle(s);
+  }
+  recorder_.mark(Phase::kSample);
+}
+
+// Samples after the newest token, then after each draft as long as it is the token that was
+// sampled. logits: [1 + drafts, vocab].
+void Core::take_drafted(Sequence& s, std::span<float> logits) {
+  const auto vocab = static_cast<size_t>(runner_.vocab_size());
+  const auto drafts = static_cast<int32_t>(logits.size() / vocab) - 1;
+  int32_t accepted = 0;
+  for (size_t row = 0; !s.finished; ++row) {
+    const size_t known = s.tokens.size();
+    take_token(s, logits.subspan(row * vocab, vocab));
+    if (accepted == drafts || s.tokens.size() == known || s.tokens.back() != s.draft[row]) break;
+    ++accepted;
+    if (s.finished) break;
+    ++s.computed;  // its keys and values are there
+    charge(s, true);
+  }
+  if (drafts == 0) return;
+  s.request->accepted_drafts += accepted;
+  s.request->rejected_drafts += drafts - accepted;
+  counters_.draft_tokens += static_cast<uint64_t>(drafts);
+  counters_.accepted_draft_tokens += static_cast<uint64_t>(accepted);
+  // Pages that only rejected drafts needed.
+  const int32_t page_tokens = runner_.page_tokens();
+  const auto needed = static_cast<size_t>((s.computed + page_tokens - 1) / page_tokens);
+  while (s.pages.size() > needed) {
+    pool_.release(s.pages.back());
+    s.pages.pop_back();
   }
 }
 
@@ -278,10 +307,15 @@ void Core::accept(Sequence& s, TokenInfo token) {
   ActiveRequest& r = *s.request;
   const Request& q = r.request;
   const int64_t now = std::max<int64_t>(clock_.now_ns(), 1);
-  if (r.first_token_ns == 0) r.first_token_ns = now;
+  if (r.first_token_ns == 0) {
+    r.first_token_ns = now;
+    report_.first_tokens.push_back(
+        {r.raw_prediction_ms, static_cast<double>(now - r.submitted_ns) * 1e-6});
+  }
   r.last_token_ns = now;
   ++r.completion_tokens;
   ++counters_.generated_tokens;
+  TenantTable::charge(*s.tenant, 0, 1);
   const int32_t id = token.id;
   s.tokens.push_back(id);
   const bool ends =
@@ -292,25 +326,33 @@ void Core::accept(Sequence& s, TokenInfo token) {
     return;
   }
   event_for(s).tokens.push_back(std::move(token));
-  const std::string piece = s.detokenizer.push(id);
-  if (s.generated() <= q.min_tokens) {
-    event_for(s).text += piece;
-  } else {
-    StopScanner::Output out = s.stops.push(piece);
-    event_for(s).text += out.text;
-    if (out.stopped) {
-      s.detokenizer.flush();  // nothing follows a stop string
-      finish(s, FinishReason::kStop);
-      return;
-    }
+  const bool stopped = add_text(s, id);
+  r.detokenize_ns += clock_.now_ns() - now;
+  if (stopped) {
+    s.detokenizer.flush();  // nothing follows a stop string
+    finish(s, FinishReason::kStop);
+  } else if (s.generated() >= q.max_tokens) {
+    finish(s, FinishReason::kLength);
   }
-  if (s.generated() >= q.max_tokens) finish(s, FinishReason::kLength);
+}
+
+// Adds a token's text to the event; whether a stop string ended it.
+bool Core::add_text(Sequence& s, int32_t id) {
+  const std::string piece = s.detokenizer.push(id);
+  if (s.generated() <= s.request->request.min_tokens) {
+    event_for(s).text += piece;
+    return false;
+  }
+  StopScanner::Output out = s.stops.push(piece);
+  event_for(s).text += out.text;
+  return out.stopped;
 }
 
 Event& Core::event_for(Sequence& s) {
   for (Event& e : s.request->events) {
     if (e.choice == s.choice) return e;
   }
+  if (s.request->events.empty()) touched_.push_back(s.request);
   Event& e = s.request->events.emplace_back();
   e.choice = s.choice;
   return e;
@@ -324,7 +366,12 @@ void Core::finish(Sequence& s, FinishReason reason) {
   e.text += s.detokenizer.flush();
   e.finish = reason;
   s.finished = true;
-  prefix_.release(s, reason != FinishReason::kError);
+  any_finished_ = true;
+  settle_backlog(s);
+  note_residence(s);
+  drop_pages(s, reason != FinishReason::kError);
+  settle(s);
+  s.request->outcome = reason;
   --s.request->unfinished_choices;
 }
 
@@ -334,42 +381,61 @@ void Core::fail(Sequence& s, Error error) {
 }
 
 void Core::end_request(ActiveRequest& r, FinishReason reason, const Error* error) {
-  for (const auto& s : sequences_) {
-    if (s->request != &r || s->finished) continue;
+  for (Sequence* s : r.choices) {
+    if (s->finished) continue;
     if (error != nullptr) event_for(*s).error = *error;
     finish(*s, reason);
   }
 }
 
 void Core::deliver() {
-  for (const auto& r : requests_) {
-    if (r->events.empty()) continue;
+  for (ActiveRequest* r : touched_) {
     Delivery d;
     d.id = r->id;
     d.events = r->events;
     d.done = r->unfinished_choices == 0;
-    d.usage = {static_cast<int32_t>(r->request.prompt_tokens()), r->completion_tokens,
-               r->cached_tokens};
+    d.usage = usage_of(*r);
     const auto ms = [](int64_t from, int64_t to) {
       return from == 0 || to == 0 ? 0.0 : static_cast<double>(to - from) * 1e-6;
     };
     d.timings.queue_ms = ms(r->submitted_ns, r->started_ns);
     d.timings.prefill_ms = ms(r->started_ns, r->first_token_ns);
+    d.timings.predicted_ttft_ms = r->predicted_ttft_ms;
     d.timings.decode_ms = ms(r->first_token_ns, r->last_token_ns);
+    d.timings.detokenize_ms = static_cast<double>(r->detokenize_ns) * 1e-6;
     if (r->sink != nullptr) r->sink->on_delivery(d);
     r->events.clear();
   }
+  touched_.clear();
 }
 
 void Core::remove_finished() {
-  std::erase_if(sequences_, [](const auto& s) { return s->finished; });
-  std::erase_if(requests_, [this](const auto& r) {
-    if (r->unfinished_choices > 0) return false;
-    if (r->started_ns == 0) inbox_.left_queue(r->request.prompt_tokens());
-    ++counters_.finished_requests;
-    inbox_.request_finished();
+  if (!std::exchange(any_finished_, false)) return;
+  for (const auto& r : requests_) {
+    if (r->unfinished_choices == 0 && r->started_ns == 0) left_queue(*r);
+  }
+  std::erase_if(sequences_, [this](const auto& s) {
+    if (!s->finished) return false;
+    std::erase(s->request->choices, s.get());
+    tenants_.leave(s->tenant);
     return true;
   });
+  std::erase_if(requests_, [this](const auto& r) {
+    if (r->unfinished_choices > 0) return false;
+    forget_due(*r);
+    recorder_.ended({r->id, r->request.request_id, r->submitted_ns, r->started_ns,
+                     r->first_token_ns, r->last_token_ns, 0, usage_of(*r), r->outcome});
+    ++counters_.finished_requests;
+    ++report_.finished_requests;
+    return true;
+  });
+}
+
+void Core::forget_due(const ActiveRequest& r) {
+  for (const int64_t due_ns : {r.request.deadline_ns, queue_end_ns(r, limits_)}) {
+    auto [at, end] = due_ns_.equal_range(due_ns);
+    while (at != end) at = at->second == r.id ? due_ns_.erase(at) : std::next(at);
+  }
 }
 
 void Core::cancel_all() {
@@ -377,15 +443,15 @@ void Core::cancel_all() {
   for (const auto& r : requests_) end_request(*r, FinishReason::kCancelled, nullptr);
   deliver();
   remove_finished();
+  report();
 }
 
 StepWork Core::work_of(const StepPlan& plan) const {
   StepWork work;
   for (const PlannedChunk& c : plan.chunks) {
-    const Sequence& s = *sequences_[c.sequence];
-    const auto known = static_cast<int64_t>(s.tokens.size());
-    if (known - s.computed == 1) {
-      work.add_decode(known);
+    const Sequence& s = *lineup_[c.sequence];
+    if (s.decodes()) {
+      work.add_decode(static_cast<int64_t>(s.tokens.size()), c.tokens + c.drafts);
     } else {
       work.add_prefill(s.computed, c.tokens);
     }
@@ -402,13 +468,13 @@ void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work) {
   const double rate = tokens / seconds;
   double& smoothed = counters_.tokens_per_s;
   smoothed = smoothed == 0 ? rate : smoothed + kSpeedSmoothing * (rate - smoothed);
-  inbox_.set_tokens_per_s(smoothed);
+  speculator_.step_done(tokens, counters_.last_step_ms);
 }
 
 void Core::fill(EngineStats& stats) const {
   stats = counters_;
-  for (const auto& s : sequences_)
-    ++(s->pages.empty() ? stats.waiting_sequences : stats.running_sequences);
+  stats.running_sequences = static_cast<int32_t>(running_.size());
+  stats.waiting_sequences = static_cast<int32_t>(sequences_.size() - running_.size());
   stats.total_pages = pool_.total_pages();
   stats.free_pages = pool_.available_pages();
   prefix_.fill(stats);

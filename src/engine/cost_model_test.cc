@@ -97,6 +97,18 @@ TEST(CostModel, RareStallsHardlyCount) {
   }
 }
 
+TEST(CostModel, NoiseDoesNotMakeAPromptFree) {
+  CostModel m = CostModel::fit(probes());
+  StepWork decodes;
+  for (int i = 0; i < 8; ++i) decodes.add_decode(50);
+  StepWork beside = decodes;
+  beside.add_prefill(0, 8);
+  // Decodes were slow for a while, steps with a prompt were not.
+  for (int i = 0; i < 100; ++i) m.observe(decodes, 4 * kTrue.predict_ms(decodes));
+  for (int i = 0; i < 10; ++i) m.observe(beside, kTrue.predict_ms(beside));
+  EXPECT_GE(m.costs().prefill_token_ms, 0.25 * kTrue.prefill_token_ms * 0.99);
+}
+
 TEST(CostModel, WhatRecentStepsDoNotShowStaysAsFitted) {
   CostModel m = CostModel::fit(probes());
   StepWork decodes;

@@ -63,7 +63,8 @@ Status check_sampling(const SamplingParams& p, int32_t vocab) {
 class Engine::Impl {
  public:
   Impl(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-       const EngineLimits& wanted, const PrefixOptions& prefix, const CostModel& costs)
+       const EngineLimits& wanted, const PrefixOptions& prefix, const CostModel& costs,
+       Runner* draft)
       : limits(clamped(wanted, runner)),
         max_context_tokens(window(runner, limits)),
         trained_context_tokens(runner.max_context_tokens()),
@@ -71,7 +72,7 @@ class Engine::Impl {
         vocab(runner.vocab_size()),
         clock_(clock),
         inbox(limits),
-        core_(runner, tokenizer, clock, limits, prefix, inbox, max_context_tokens, costs) {
+        core_(runner, tokenizer, clock, limits, prefix, inbox, max_context_tokens, costs, draft) {
     publish();
   }
 
@@ -136,6 +137,22 @@ class Engine::Impl {
     return {};
   }
 
+  // What the tenant's own entry bounds.
+  static Status check_tenant(const Request& q) {
+    const Tenant& t = q.tenant;
+    if (t.max_input_tokens > 0 && std::cmp_greater(q.prompt.size(), t.max_input_tokens)) {
+      return param_error(ErrorCode::kMaxInputTokensExceeded, "prompt",
+                         "the prompt has {} tokens; max_input_tokens of your key is {}",
+                         q.prompt.size(), t.max_input_tokens);
+    }
+    if (t.max_output_tokens > 0 && q.max_tokens > t.max_output_tokens) {
+      return param_error(ErrorCode::kMaxOutputTokensExceeded, "max_tokens",
+                         "max_tokens is {}; max_output_tokens of your key is {}", q.max_tokens,
+                         t.max_output_tokens);
+    }
+    return {};
+  }
+
   Status check(Request& q) const {
     if (q.embeds()) return check_texts(q);
     if (embedding.encoder) {
@@ -149,6 +166,7 @@ class Engine::Impl {
                          "max_tokens is {}; max_output_tokens is {}", q.max_tokens,
                          limits.max_output_tokens);
     }
+    WEIR_TRY(check_tenant(q));
     if (prompt >= max_context_tokens) {
       return param_error(
           ErrorCode::kContextLengthExceeded, "prompt",
@@ -186,6 +204,8 @@ class Engine::Impl {
       q.max_tokens = static_cast<int32_t>(max_context_tokens - prompt);
       if (limits.max_output_tokens > 0)
         q.max_tokens = std::min(q.max_tokens, limits.max_output_tokens);
+      if (q.tenant.max_output_tokens > 0)
+        q.max_tokens = std::min(q.max_tokens, q.tenant.max_output_tokens);
     }
     q.min_tokens = std::min(q.min_tokens, q.max_tokens);
     return {};
@@ -197,6 +217,7 @@ class Engine::Impl {
     if (request.deadline_ns != 0 && now >= request.deadline_ns) {
       Error e =
           make_error(ErrorCode::kServerOverloaded, "the request's deadline has passed already");
+      e.bound = "deadline";
       e.retry_after_s = 1;
       return e;
     }
@@ -211,10 +232,12 @@ class Engine::Impl {
     const bool worked = core_.step();
     publish();
     MutexLock lock(observer_mutex);
-    if (worked && observer != nullptr) {
+    if (observer == nullptr) return worked;
+    for (const RequestRecord& r : core_.recorder().ended_requests()) observer->on_request_end(r);
+    if (worked) {
       EngineStats now;
       core_.fill(now);
-      observer->on_step(now);
+      observer->on_step(now, core_.recorder().record());
     }
     return worked;
   }
@@ -265,8 +288,9 @@ class Engine::Impl {
 };
 
 Engine::Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-               const EngineLimits& limits, const PrefixOptions& prefix, const CostModel& costs)
-    : impl_(std::make_unique<Impl>(runner, tokenizer, clock, limits, prefix, costs)) {}
+               const EngineLimits& limits, const PrefixOptions& prefix, const CostModel& costs,
+               Runner* draft)
+    : impl_(std::make_unique<Impl>(runner, tokenizer, clock, limits, prefix, costs, draft)) {}
 
 Engine::~Engine() { stop(); }
 

@@ -16,8 +16,10 @@
 #include "base/hash.h"
 #include "base/result.h"
 #include "engine/cost_model.h"
+#include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/runner.h"
+#include "engine/step_record.h"
 #include "text/tokenizer.h"
 
 namespace weir::kv {
@@ -31,6 +33,19 @@ namespace weir::engine {
 struct Slo {
   double itl_ms = 0;   // between two tokens; 0: see StepBudget::itl_ms
   double ttft_ms = 0;  // submit to first token
+};
+
+// Guesses at the next tokens, verified in the same step: faster where they are right, and the same
+// tokens either way.
+struct SpeculationLimits {
+  static constexpr int32_t kAuto = -1;
+  // Draft tokens of a sequence in a step: 0 none, kAuto as many as pay, up to max_depth; otherwise
+  // always so many, where the text has a guess.
+  int32_t depth = 0;
+  int32_t max_depth = 15;  // with the token before them 16, which is one pass over the weights
+  // Text that is searched for guesses, of one sequence and of all; 96 bytes of memory a token.
+  int32_t max_index_tokens = 65'536;
+  int64_t max_all_index_tokens = 1'048'576;
 };
 
 // A request that passes one of these bounds is refused with an error that says which it was; the
@@ -48,8 +63,12 @@ struct EngineLimits {
   int32_t max_stops = 16;
   int32_t max_texts = 2048;           // of one embeddings request
   int64_t max_text_tokens = 262'144;  // of all its texts
+  // Of those that wait for their first step; 0: as long as they like.
+  double queue_timeout_ms = 0;
+  Fairness fairness = Fairness::kVtc;
   Slo interactive = {};
   Slo batch = {};
+  SpeculationLimits speculation = {};
 };
 
 // What became of a snapshot of the prefix cache.
@@ -98,6 +117,8 @@ struct EngineStats {
   uint64_t preemptions = 0;
   uint64_t finished_requests = 0;
   uint64_t failed_steps = 0;
+  uint64_t draft_tokens = 0;  // computed to be verified
+  uint64_t accepted_draft_tokens = 0;
   double last_step_ms = 0;
   int32_t last_step_tokens = 0;
   int32_t last_step_sequences = 0;
@@ -108,16 +129,20 @@ struct EngineStats {
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
-  // The state after the step; it should return at once.
-  virtual void on_step(const EngineStats& stats) = 0;
+  // The state after the step and what it did; it should return at once.
+  virtual void on_step(const EngineStats& stats, const StepRecord& step) = 0;
+  // A request is over; before on_step of the step it ended in, which may have computed nothing.
+  virtual void on_request_end(const RequestRecord& /*request*/) {}
 };
 
 class Engine {
  public:
   // The first three are borrowed and outlive the engine. Nothing runs until start() or step().
   // costs: as engine/calibration.h fits them; without, the first steps are taken to cost nothing.
+  // draft: of a smaller model with the same vocabulary, whose guesses steps verify; borrowed too.
   Engine(Runner& runner, const text::Tokenizer& tokenizer, const Clock& clock,
-         const EngineLimits& limits, const PrefixOptions& prefix = {}, const CostModel& costs = {});
+         const EngineLimits& limits, const PrefixOptions& prefix = {}, const CostModel& costs = {},
+         Runner* draft = nullptr);
   ~Engine();  // stops; requests in flight end as cancelled
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -311,5 +311,55 @@ TEST_F(EngineTest, ThreadsSubmitCancelAndDrain) {
   EXPECT_EQ(engine.stats().free_pages, engine.stats().total_pages);
 }
 
+class RecordingObserver final : public StepObserver {
+ public:
+  void on_step(const EngineStats& stats, const StepRecord& step) override {
+    EXPECT_EQ(stats.last_step_tokens, step.prefill_tokens + step.decode_tokens);
+    EXPECT_LE(step.start_ns, step.end_ns);
+    steps.push_back(step);
+  }
+  void on_request_end(const RequestRecord& r) override { requests.push_back(r); }
+  std::vector<StepRecord> steps;
+  std::vector<RequestRecord> requests;
+};
+
+TEST_F(EngineTest, TheObserverHearsOfStepsAndRequests) {
+  RecordingObserver observer;
+  FakeRunner::Shape shape;
+  shape.step_tokens = 8;
+  build(shape);
+  runner_->before = [this](std::span<const model::Chunk>) -> Status {
+    clock_.advance_ms(3);
+    return {};
+  };
+  engine_->observe(&observer);
+  Received r;
+  Request q = greedy(12, 3);
+  q.request_id = "abc";
+  ASSERT_TRUE(submit(q, r).ok());
+  Received gone;
+  const auto id = submit(greedy(3, 3), gone);
+  ASSERT_TRUE(id.ok());
+  engine_->cancel(*id);
+  run();
+  engine_->observe(nullptr);
+  ASSERT_EQ(observer.steps.size(), 4U) << "two chunks of the prompt, two decodes";
+  EXPECT_EQ(observer.steps[0].prefill_tokens, 8);
+  EXPECT_EQ(observer.steps[1].prefill_tokens, 4);
+  EXPECT_EQ(observer.steps[2].decode_tokens, 1);
+  for (const StepRecord& s : observer.steps) {
+    ASSERT_EQ(s.parts.size(), 1U);
+    EXPECT_EQ(s.phase_ns[static_cast<size_t>(Phase::kForward)], 3'000'000);
+    EXPECT_EQ(s.end_ns - s.start_ns, 3'000'000) << "the clock stands still elsewhere";
+  }
+  ASSERT_EQ(observer.requests.size(), 2U);
+  EXPECT_EQ(observer.requests[0].outcome, FinishReason::kCancelled);
+  EXPECT_EQ(observer.requests[0].started_ns, 0);
+  EXPECT_EQ(observer.requests[1].request_id, "abc");
+  EXPECT_EQ(observer.requests[1].outcome, FinishReason::kLength);
+  EXPECT_EQ(observer.requests[1].usage.completion_tokens, 3);
+  EXPECT_LT(observer.requests[1].started_ns, observer.requests[1].first_token_ns);
+}
+
 }  // namespace
 }  // namespace weir::engine

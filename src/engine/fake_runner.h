@@ -24,6 +24,9 @@ class FakeRunner final : public Runner {
     int32_t step_tokens = 64;
     int32_t page_tokens = 8;
     int32_t pages = 64;
+    // Above 0: texts of so many different tokens that repeat themselves. The last two tokens
+    // almost decide the next; the whole history still shows in every logit.
+    int32_t alphabet = 0;
   };
   explicit FakeRunner(Shape shape) : shape_(shape) {
     memory_.resize(static_cast<size_t>(shape.pages) * static_cast<size_t>(shape.page_tokens), -1);
@@ -92,6 +95,16 @@ class FakeRunner final : public Runner {
     for (size_t i = 0; i < logits.size(); ++i) {
       hash = hash * 6364136223846793005ULL + 1442695040888963407ULL;  // Knuth's MMIX constants
       logits[i] = static_cast<float>(hash >> 40) * 0x1.0p-21F;        // [0, 8)
+    }
+    if (shape_.alphabet > 0 && !logits.empty()) repeat(c, seen, logits);
+  }
+  void repeat(const model::Chunk& c, size_t seen, std::span<float> logits) {
+    uint64_t hash = 7;
+    for (size_t p = seen < 2 ? 0 : seen - 2; p < seen; ++p)
+      hash = random_u64(hash, 1, static_cast<uint64_t>(slot(c, p)));
+    for (size_t i = 0; i < static_cast<size_t>(shape_.alphabet) && i < logits.size(); ++i) {
+      hash = hash * 6364136223846793005ULL + 1442695040888963407ULL;
+      logits[i] = 8.0F + 0.1F * logits[i] + static_cast<float>(hash >> 40) * 0x1.0p-21F;
     }
   }
   Shape shape_;

@@ -163,6 +163,7 @@ void PrefixCache::look_up(std::span<Sequence* const> sequences, std::span<Sequen
     const Sequence& s = *sequences[i];
     const auto missing = static_cast<int32_t>(s.tokens.size()) - s.computed;
     if (!takes_part(s) || views[i].paused || s.pages.empty() || missing == 1) continue;
+    if (s.prefix.epoch != tree_.epoch()) continue;  // from before a flush: leaves nothing
     leaders.push_back({&s, s.prefix.pages * page_tokens});
   }
   for (size_t i = 0; i < sequences.size(); ++i) {

@@ -219,6 +219,7 @@ TEST_F(PrefixCacheTest, TheSecondTierGivesBackWhatWasEvicted) {
   EXPECT_GT(engine_->stats().tier_hits_pages, 0U);
   engine_->flush_cache();
   EXPECT_EQ(ask(q).usage.cached_tokens, 0);
+  engine_.reset();
 }
 
 TEST_F(PrefixCacheTest, EventsSayWhatIsThere) {
@@ -252,6 +253,7 @@ TEST_F(PrefixCacheTest, EventsSayWhatIsThere) {
   engine_->step();
   follow();
   EXPECT_TRUE(there.empty());
+  engine_.reset();
 }
 
 class PrefixSnapshotTest : public PrefixCacheTest {
@@ -265,6 +267,7 @@ class PrefixSnapshotTest : public PrefixCacheTest {
     options_.on_snapshot = [this](const SnapshotReport& r) { reports_.push_back(r); };
     make(options_);
   }
+  void TearDown() override { engine_.reset(); }  // it writes to what goes before it
   // A new process: nothing is left in memory.
   void restart() {
     engine_.reset();

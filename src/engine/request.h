@@ -39,9 +39,12 @@ struct Tenant {
   int32_t max_running = 0;  // sequences in the batch; 0: no bound of its own, here and below
   int32_t max_queued_requests = 0;  // that wait for their first step
   int64_t max_queued_tokens = 0;    // prompt tokens of those
+  int32_t max_input_tokens = 0;     // of a request
+  int32_t max_output_tokens = 0;    // of a choice
 };
 
 struct Request {
+  std::string request_id;       // the client's x-request-id; for people who read traces
   std::vector<int32_t> prompt;  // at least one token; empty when `texts` is not
   // Instead of a prompt: texts whose embeddings are wanted, each at least one token. Text i is
   // choice i of the events; of the fields below only deadline_ns counts.
@@ -85,9 +88,11 @@ struct Usage {
 };
 
 struct Timings {
-  double queue_ms = 0;    // submit to first step
-  double prefill_ms = 0;  // first step to first token
-  double decode_ms = 0;   // first token to last
+  double queue_ms = 0;           // submit to first step
+  double prefill_ms = 0;         // first step to first token
+  double decode_ms = 0;          // first token to last
+  double detokenize_ms = 0;      // of decode: tokens to text and its stop strings
+  double predicted_ttft_ms = 0;  // what admission expected of queue_ms + prefill_ms; 0: nothing
 };
 
 // What one step did for one choice of a request.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 namespace weir::engine {
 namespace {
@@ -71,7 +72,7 @@ class Planner {
     const SequenceView& s = sequences_[i];
     if (s.paused || preempted_[i] || tokens_left_ == 0) return;
     const bool starts = s.pages == 0;
-    if (starts && (running_ >= budget_.max_running || s.held)) return;
+    if (starts && (running_ >= places_for(s) || s.held)) return;
     const int32_t computed = starts ? s.cached : s.computed;
     const int32_t pages = starts ? s.cached / budget_.page_tokens : s.pages;
     const int32_t missing = s.tokens - computed;
@@ -90,7 +91,7 @@ class Planner {
     const int32_t most = starts && s.cached > 0
                              ? pages_for(s.tokens) + (s.cached % budget_.page_tokens > 0 ? 1 : 0)
                              : wanted;
-    if (free_ < wanted && !make_room(i, most)) return;
+    if (free_ < wanted && !make_room(i, most, starts)) return;
     free_ -= need + found;
     taken_[i] = need + found;
     tokens_left_ -= count;
@@ -104,17 +105,41 @@ class Planner {
         {i, count, need, computed + count == s.tokens, starts, starts ? s.cached : 0});
   }
 
-  // Preempts the youngest sequences after `i` until `pages` are free. All or nothing.
-  bool make_room(size_t i, int32_t pages) {
+  int32_t places_for(const SequenceView& s) const {
+    const int32_t all = budget_.max_running;
+    return s.service_class == ServiceClass::kBatch ? all - all / kInteractiveReserve : all;
+  }
+
+  // Whether i may take the pages of v.
+  bool yields(size_t v, size_t i, bool starts) const {
+    const SequenceView& victim = sequences_[v];
+    const SequenceView& taker = sequences_[i];
+    if (v == i || preempted_[v] || held_by(v) == 0) return false;
+    if (victim.paused) return true;
+    if (victim.seniority < taker.seniority) return false;
+    return !starts || victim.standing >= taker.standing;
+  }
+
+  // Preempts others for `i` until `pages` are free. All or nothing.
+  bool make_room(size_t i, int32_t pages, bool starts) {
+    if (free_ >= pages) return true;
+    std::vector<size_t> victims;
     int32_t reachable = free_;
-    size_t first_victim = sequences_.size();
-    while (reachable < pages && first_victim > i + 1) {
-      --first_victim;
-      if (!preempted_[first_victim]) reachable += held_by(first_victim);
+    for (size_t v = 0; v < sequences_.size(); ++v) {
+      if (!yields(v, i, starts)) continue;
+      victims.push_back(v);
+      reachable += held_by(v);
     }
     if (reachable < pages) return false;
-    for (size_t v = sequences_.size(); v-- > first_victim;) {
-      if (!preempted_[v] && held_by(v) > 0) preempt(v);
+    std::sort(victims.begin(), victims.end(), [this](size_t a, size_t b) {
+      const SequenceView& x = sequences_[a];
+      const SequenceView& y = sequences_[b];
+      return std::tuple(y.paused, y.standing.rank, y.standing.counter, y.seniority) <
+             std::tuple(x.paused, x.standing.rank, x.standing.counter, x.seniority);
+    });
+    for (const size_t v : victims) {
+      if (free_ >= pages) break;
+      preempt(v);
     }
     return true;
   }

@@ -1,11 +1,15 @@
 // What the next step computes: a pure function of a view of the sequences and a budget.
 //
-// Decodes first, oldest first; then prefill chunks in order of arrival until the token budget is
-// spent. When pages run out, the youngest sequence that holds some is preempted (its KV is dropped
-// and computed again later) for an older one. A younger sequence never takes pages from an older
-// one, so the oldest always progresses.
+// Decodes first, then prefill chunks, both in the order of the views, until the budget of tokens
+// and time is spent. When pages run out, sequences that hold some are preempted (their KV is
+// dropped and computed again later): paused ones first, then of younger ones the batch class, then
+// those of the tenant that has had most, the youngest first. A sequence that runs never loses its
+// pages to a younger one unless it is paused, so the oldest that runs always progresses. One that
+// does not run yet takes pages only from sequences that come after it in the order of the policy
+// too (SequenceView::standing), or it would lose in the next step what it took.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,7 +20,15 @@
 
 namespace weir::engine {
 
-// One unfinished sequence. Views are in order of seniority: oldest first.
+// How a tenant and class stand in the fairness policy: lower comes first.
+struct Standing {
+  int32_t rank = 0;    // of its class
+  double counter = 0;  // of its tenant; kFifo: 0
+  int32_t priority = 0;
+  auto operator<=>(const Standing&) const = default;
+};
+
+// One unfinished sequence.
 struct SequenceView {
   int32_t tokens = 0;    // known: prompt and generated
   int32_t computed = 0;  // with keys and values in pages; below tokens
@@ -24,6 +36,8 @@ struct SequenceView {
   bool paused = false;   // its reader is too slow: keeps its pages, is not advanced
   bool whole = false;    // computed in one step or not at all: its tokens see later ones
   ServiceClass service_class = ServiceClass::kInteractive;
+  uint64_t seniority = 0;  // lower is older; unique
+  Standing standing = {};
   // Of a sequence without pages: tokens that it finds computed when it starts, whose full pages it
   // shares, and how many of the pages that it needs for this count as free until then.
   int32_t cached = 0;
@@ -46,6 +60,9 @@ struct StepBudget {
   double batch_itl_ms = 0;
 };
 
+// Of the places in the batch, batch requests leave this part to interactive ones.
+inline constexpr int32_t kInteractiveReserve = 8;  // one in eight
+
 // 1.6: streams that decode beside a long prompt keep 5/8 of their speed and the prompt gets 3/8 of
 // the machine; what is left to 2 covers the error of predicted step times, so that their p99 stays
 // below twice the p50 of streams without a prompt beside them.
@@ -66,6 +83,7 @@ struct PlannedChunk {
   bool samples = false;   // covers the last known token: wants logits
   bool starts = false;    // the sequence has no pages yet
   int32_t cached = 0;     // it starts behind this many tokens, which it finds
+  int32_t drafts = 0;     // draft tokens after it, with logits each; see engine/speculator.h
 };
 
 struct StepPlan {
@@ -73,6 +91,8 @@ struct StepPlan {
   std::vector<size_t> preempted;  // release their pages first
 };
 
+// Views: first those that hold pages, oldest first, then those that wait in the order of the
+// policy; a prompt that has started stands wherever the policy puts it among these.
 StepPlan plan_step(std::span<const SequenceView> sequences, const StepBudget& budget);
 
 }  // namespace weir::engine

@@ -50,16 +50,17 @@ TEST(Scheduler, AWholeTextIsComputedInOneStepOrNotYet) {
 }
 
 TEST(Scheduler, PreemptsTheYoungestForAnOlderOne) {
-  const SequenceView views[] = {{.tokens = 9, .computed = 8, .pages = 2},
-                                {.tokens = 9, .computed = 8, .pages = 2},
-                                {.tokens = 7, .computed = 6, .pages = 2}};
+  const SequenceView views[] = {{.tokens = 9, .computed = 8, .pages = 2, .seniority = 0},
+                                {.tokens = 9, .computed = 8, .pages = 2, .seniority = 1},
+                                {.tokens = 7, .computed = 6, .pages = 2, .seniority = 2}};
   const StepPlan plan = plan_step(views, budget(0));
   EXPECT_EQ(plan.preempted, std::vector<size_t>{2});
   ASSERT_EQ(plan.chunks.size(), 2U);
 }
 
 TEST(Scheduler, ANewSequenceNeverTakesPagesFromOlderOnes) {
-  const SequenceView views[] = {{.tokens = 7, .computed = 6, .pages = 2}, {.tokens = 20}};
+  const SequenceView views[] = {{.tokens = 7, .computed = 6, .pages = 2, .seniority = 0},
+                                {.tokens = 20, .seniority = 1}};
   const StepPlan plan = plan_step(views, budget(4));
   EXPECT_TRUE(plan.preempted.empty());
   ASSERT_EQ(plan.chunks.size(), 1U) << "20 tokens need 5 pages, 4 are free";
@@ -113,6 +114,38 @@ TEST(Scheduler, AttentionShortensTheChunksOfALongPrompt) {
   EXPECT_EQ(plan_step(views, b).chunks.at(1).tokens, 7) << "24 ms at 3 ms a token, the 8th over it";
 }
 
+TEST(Scheduler, PreemptsTheYoungestOfTheHeaviestTenant) {
+  const SequenceView views[] = {
+      {.tokens = 9, .computed = 8, .pages = 2, .seniority = 0, .standing = {.counter = 9}},
+      {.tokens = 7, .computed = 6, .pages = 2, .seniority = 1, .standing = {.counter = 9}},
+      {.tokens = 7, .computed = 6, .pages = 2, .seniority = 2, .standing = {.counter = 9}},
+      {.tokens = 7, .computed = 6, .pages = 2, .seniority = 3, .standing = {.counter = 5}}};
+  EXPECT_EQ(plan_step(views, budget(0)).preempted, std::vector<size_t>{2});
+}
+
+TEST(Scheduler, BatchRequestsArePreemptedFirstAndLeavePlacesFree) {
+  SequenceView views[] = {
+      {.tokens = 9, .computed = 8, .pages = 2, .seniority = 0},
+      {.tokens = 7, .computed = 6, .pages = 2, .seniority = 1, .standing = {.rank = 1}},
+      {.tokens = 7, .computed = 6, .pages = 2, .seniority = 2, .standing = {.counter = 50}}};
+  EXPECT_EQ(plan_step(views, budget(0)).preempted, std::vector<size_t>{1});
+
+  std::vector<SequenceView> many(20, {.tokens = 1, .service_class = ServiceClass::kBatch});
+  for (size_t i = 0; i < many.size(); ++i) many[i].seniority = i;
+  StepBudget b = budget(100);
+  b.max_running = 16;
+  EXPECT_EQ(plan_step(many, b).chunks.size(), 14U);
+}
+
+TEST(Scheduler, WhoStartsTakesNoPagesFromThoseWhoComeFirst) {
+  SequenceView views[] = {
+      {.tokens = 7, .computed = 6, .pages = 2, .seniority = 5, .standing = {.counter = 1}},
+      {.tokens = 8, .seniority = 1, .standing = {.counter = 9}}};
+  EXPECT_TRUE(plan_step(views, budget(0)).preempted.empty()) << "the lighter tenant keeps them";
+  views[0].standing.counter = 10;
+  EXPECT_EQ(plan_step(views, budget(0)).preempted, std::vector<size_t>{0});
+}
+
 // Whatever the view: the plan stays within its budget, and the oldest sequence that may run
 // progresses if its need can be met by all pages.
 TEST(Scheduler, EveryPlanFitsItsBudget) {
@@ -126,6 +159,8 @@ TEST(Scheduler, EveryPlanFitsItsBudget) {
           rng.below(2) == 0 ? 0 : static_cast<int32_t>(rng.below(static_cast<uint64_t>(v.tokens)));
       v.pages = (v.computed + 3) / 4;
       v.paused = rng.below(10) == 0;
+      v.seniority = static_cast<uint64_t>(&v - views.data());
+      v.standing.counter = static_cast<double>(rng.below(3));
       held += v.pages;
     }
     StepBudget b =
@@ -147,15 +182,15 @@ TEST(Scheduler, EveryPlanFitsItsBudget) {
     }
     ASSERT_LE(tokens, b.step_tokens);
     ASSERT_GE(pages, 0);
+    // The oldest that runs goes on, or an older one starts; what paused ones hold can be taken.
     size_t oldest = 0;
-    while (oldest < views.size() && views[oldest].paused) ++oldest;
-    if (oldest == views.size() || oldest > 0)
-      continue;  // a paused older one may hold what is missing
-    if ((views[0].tokens + 3) / 4 <= b.free_pages + held) {
+    while (oldest < views.size() && (views[oldest].paused || views[oldest].pages == 0)) ++oldest;
+    if (oldest < views.size()) {
       bool advances = false;
-      for (const PlannedChunk& c : plan.chunks) advances |= c.sequence == 0;
-      // Decodes of younger ones may have taken the step's tokens; never its pages.
-      ASSERT_TRUE(advances || tokens == b.step_tokens);
+      for (const PlannedChunk& c : plan.chunks) advances |= c.sequence <= oldest;
+      // Others may have taken the step's tokens; never its pages.
+      const bool fits = (views[oldest].tokens + 3) / 4 <= b.free_pages + held;
+      ASSERT_TRUE(advances || !fits || tokens == b.step_tokens);
     }
   }
 }

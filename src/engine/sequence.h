@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "engine/drafter.h"
+#include "engine/fairness.h"
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
 #include "kv/page_pool.h"
@@ -16,6 +18,8 @@
 
 namespace weir::engine {
 
+struct Sequence;
+
 struct ActiveRequest {
   RequestId id = 0;
   Request request;
@@ -24,11 +28,18 @@ struct ActiveRequest {
   int64_t started_ns = 0;      // first step; 0: queued
   int64_t first_token_ns = 0;  // 0: none yet
   int64_t last_token_ns = 0;
+  int64_t detokenize_ns = 0;
+  FinishReason outcome = FinishReason::kStop;  // of the choice that ended last
   int32_t completion_tokens = 0;
-  int32_t cached_tokens = 0;  // of the prompt, found when it started
+  int32_t cached_tokens = 0;    // of the prompt, found when it started
+  int32_t accepted_drafts = 0;  // tokens, over all choices
+  int32_t rejected_drafts = 0;
   int32_t unfinished_choices = 0;
   bool paused = false;
-  std::vector<Event> events;  // of the running step
+  double raw_prediction_ms = 0;  // of the first token; before and after correction
+  double predicted_ttft_ms = 0;
+  std::vector<Event> events;       // of the running step
+  std::vector<Sequence*> choices;  // unfinished or of the running step
 };
 
 struct Sequence {
@@ -40,6 +51,10 @@ struct Sequence {
         detokenizer(tokenizer, {.skip_special = true, .continues_text = true}),
         stops(r.request.stop) {}
 
+  // Holds pages and lacks only its newest token.
+  bool decodes() const {
+    return !pages.empty() && static_cast<int32_t>(tokens.size()) - computed == 1;
+  }
   int32_t generated() const { return static_cast<int32_t>(tokens.size() - prompt_tokens); }
 
   ActiveRequest* request;  // owned by the engine, outlives its sequences
@@ -55,9 +70,18 @@ struct Sequence {
   bool tier_asked = false;    // since it last held pages
   bool looked_up = false;     // counted among those that asked the tree
   bool finished = false;
+  uint64_t seniority = 0;         // lower is older; unique
+  TenantState* tenant = nullptr;  // of Core's table
+  bool in_line = false;           // waits for prompt tokens to be computed
+  int32_t charged = 0;            // tokens that the tenant was charged for, or that were found
+  int64_t backlog_tokens = 0;     // that admission still counts
+  int64_t started_ns = 0;         // when it got its place; 0: never
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;
   std::optional<model::Pooler> pooler;  // of a text to embed
+  std::unique_ptr<Drafter> drafter;     // once it runs, where speculation is on
+  std::vector<int32_t> draft;           // of the running step: what may follow `tokens`
+  DraftModelRecord drafted;             // what the draft model guessed last
 };
 
 }  // namespace weir::engine

@@ -1,11 +1,14 @@
 // The simulator: the real engine and scheduler under thousands of seeded schedules of arrivals,
-// lengths, shared prefixes under tenants and salts, cache flushes, cancels, pauses, deadlines, page
-// shortages and failing steps, with a fake model and virtual time. After every step the invariants
-// hold; at the end every request that was not disturbed has exactly the tokens it gets alone,
-// nothing is left over, and everything ended within a bounded number of steps. WEIR_SIM_SEED runs
-// one schedule, WEIR_SIM_SCHEDULES sets their number.
+// lengths, shared prefixes under tenants and salts, weights, classes, priorities, SLOs, cache
+// flushes, cancels, slow readers, deadlines, queue time-outs, page shortages and failing steps,
+// with a fake model and virtual time. After every step the invariants hold, and a step does
+// something whenever a request could go on (work conservation); at the end every request that was
+// not disturbed has exactly the tokens it gets alone, nothing is left over, and everything ended
+// within a bounded number of steps. WEIR_SIM_SEED runs one schedule, WEIR_SIM_SCHEDULES sets their
+// number.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 
@@ -34,6 +37,8 @@ struct Totals {
   uint64_t hits_tokens = 0;
   uint64_t evictions = 0;
   uint64_t tier_hits_pages = 0;
+  uint64_t preemptions = 0;
+  std::map<std::string, int> refusals;  // by bound
 };
 Totals& totals() {
   static Totals all;
@@ -49,6 +54,7 @@ struct Planned {
   bool fails = false;  // its steps fail from some token on
   RequestId id = 0;
   bool accepted = false;
+  bool paused = false;
   Received got;
 };
 
@@ -64,6 +70,27 @@ class Schedule {
         static_cast<int32_t>(1 + rng_.below(static_cast<uint64_t>(shape_.step_tokens)));
     limits_.max_running = static_cast<int32_t>(1 + rng_.below(8));
     limits_.max_queued_requests = static_cast<int32_t>(2 + rng_.below(12));
+    limits_.fairness = rng_.below(4) == 0 ? Fairness::kFifo : Fairness::kVtc;
+    if (rng_.below(4) == 0) limits_.queue_timeout_ms = static_cast<double>(1 + rng_.below(200));
+    if (rng_.below(3) == 0) limits_.interactive.itl_ms = static_cast<double>(1 + rng_.below(20));
+    if (rng_.below(4) == 0) limits_.batch.itl_ms = static_cast<double>(1 + rng_.below(20));
+    if (rng_.below(4) == 0) limits_.interactive.ttft_ms = static_cast<double>(5 + rng_.below(200));
+    if (rng_.below(2) == 0) {
+      costs_ = {.fixed_ms = 0.5,
+                .prefill_token_ms = 0.1,
+                .decode_token_ms = 0.2,
+                .decode_kv_token_ms = 0.001,
+                .prefill_kv_pair_ms = 0.0005};
+    }
+    for (int t = 0; t < 3; ++t) {
+      Tenant tenant;
+      tenant.name = std::string(static_cast<size_t>(t), 't');
+      tenant.weight = static_cast<double>(1 + rng_.below(4));
+      if (rng_.below(4) == 0) tenant.max_running = static_cast<int32_t>(1 + rng_.below(3));
+      if (rng_.below(6) == 0) tenant.max_queued_requests = static_cast<int32_t>(1 + rng_.below(3));
+      if (rng_.below(6) == 0) tenant.max_queued_tokens = static_cast<int64_t>(1 + rng_.below(90));
+      tenants_.push_back(tenant);
+    }
     prefix_.enabled = rng_.below(8) != 0;
     prefix_.hash_key = {rng_.next(), rng_.next()};
     if (rng_.below(3) == 0) {
@@ -75,11 +102,12 @@ class Schedule {
     flush_at_ = rng_.below(4) == 0 ? static_cast<int>(rng_.below(80)) : -1;
     const int n = static_cast<int>(1 + rng_.below(10));
     for (int i = 0; i < n; ++i) plan_.push_back(make_planned(i));
+    if (rng_.below(2) == 0) speculate();
   }
 
   void run(const text::Tokenizer& tokenizer) {
     FakeRunner runner(shape_);
-    Engine engine(runner, tokenizer, clock_, limits_, prefix_);
+    Engine engine(runner, tokenizer, clock_, limits_, prefix_, cost_model());
     runner.before = [this](std::span<const model::Chunk> batch) { return maybe_fail(batch); };
     const int kMaxSteps = 3000;  // all tokens of ten requests one by one, several times over
     int step = 0;
@@ -87,8 +115,9 @@ class Schedule {
       bool waiting = false;
       for (Planned& p : plan_) waiting |= act(engine, p, step);
       if (step == flush_at_) engine.flush_cache();
-      engine.step();
+      const bool worked = engine.step();
       clock_.advance_ms(1);
+      ASSERT_TRUE(worked || !could_go_on()) << "step " << step << " was idle";
       const Status ok = engine.check_invariants();
       ASSERT_TRUE(ok.ok()) << "step " << step << ": " << ok.error().message;
       if (!waiting && engine.idle()) break;
@@ -100,11 +129,53 @@ class Schedule {
     totals().hits_tokens += left.prefix_hits_tokens;
     totals().evictions += left.prefix_evictions;
     totals().tier_hits_pages += left.tier_hits_pages;
+    totals().preemptions += left.preemptions;
     EXPECT_EQ(engine.stats().queued_tokens, 0);
     for (Planned& p : plan_) check_outcome(p, tokenizer);
+    accepted_drafts = engine.stats().accepted_draft_tokens;
+    rejected_drafts = engine.stats().draft_tokens - accepted_drafts;
   }
+  uint64_t accepted_drafts = 0;
+  uint64_t rejected_drafts = 0;
 
  private:
+  // As calibration would find it; without, the engine learns from a clock that tells nothing.
+  CostModel cost_model() const {
+    std::vector<StepSample> samples;
+    for (const int64_t tokens : {1, 8, 32}) {
+      for (const int64_t position : {0, 64}) {
+        samples.emplace_back().work.add_prefill(position, tokens);
+        StepWork& decodes = samples.emplace_back().work;
+        for (int64_t i = 0; i < tokens; ++i) decodes.add_decode(position + 1);
+      }
+    }
+    for (StepSample& s : samples) s.ms = costs_.predict_ms(s.work);
+    return costs_.known() ? CostModel::fit(samples) : CostModel{};
+  }
+
+  // Whether a request is unfinished whose reader is not slow.
+  bool could_go_on() const {
+    return std::any_of(plan_.begin(), plan_.end(),
+                       [](const Planned& p) { return p.accepted && !p.got.done && !p.paused; });
+  }
+
+  // Texts that repeat themselves, guesses of any depth, predictions good and bad.
+  void speculate() {
+    shape_.alphabet = static_cast<int32_t>(2 + rng_.below(20));
+    SpeculationLimits& l = limits_.speculation;
+    l.depth =
+        rng_.below(3) == 0 ? SpeculationLimits::kAuto : static_cast<int32_t>(1 + rng_.below(9));
+    if (rng_.below(4) == 0) l.max_index_tokens = static_cast<int32_t>(2 + rng_.below(40));
+    if (rng_.below(4) == 0) l.max_all_index_tokens = static_cast<int64_t>(rng_.below(200));
+    for (Planned& p : plan_) {
+      p.request.sampling.logprobs = 0;
+      const uint64_t predicted = rng_.below(3) == 0 ? rng_.below(60) : 0;
+      for (uint64_t i = 0; i < predicted; ++i)
+        p.request.prediction.push_back(
+            static_cast<int32_t>(rng_.below(static_cast<uint64_t>(shape_.alphabet))));
+    }
+  }
+
   Planned make_planned(int i) {
     Planned p;
     Request& q = p.request;
@@ -112,7 +183,8 @@ class Schedule {
     for (uint64_t t = 0; t < prompt; ++t)
       q.prompt.push_back(static_cast<int32_t>(rng_.below(kFails)));
     if (i > 0 && rng_.below(2) == 0) share(q.prompt);
-    if (rng_.below(3) == 0) q.tenant.name = "t";
+    q.tenant = tenants_[rng_.below(tenants_.size())];
+    if (rng_.below(4) == 0) q.service_class = ServiceClass::kBatch;
     if (rng_.below(4) == 0) q.cache_salt = "s";
     q.priority = static_cast<int32_t>(rng_.below(2));
     q.max_tokens = static_cast<int32_t>(1 + rng_.below(40));
@@ -149,16 +221,34 @@ class Schedule {
     if (step == p.arrives_at) {
       const auto id = engine.submit(p.request, std::make_unique<RecordingSink>(p.got));
       p.accepted = id.ok();
-      if (id.ok()) p.id = *id;
+      if (id.ok()) {
+        p.id = *id;
+      } else if (id.error().code == ErrorCode::kServerOverloaded) {
+        EXPECT_FALSE(id.error().bound.empty()) << id.error().message;
+        EXPECT_GT(id.error().retry_after_s, 0);
+        ++totals().refusals[id.error().bound];
+      }
     }
     if (p.accepted && step == p.cancel_at) engine.cancel(p.id);
-    if (p.accepted && step == p.pause_at) engine.pause(p.id);
-    if (p.accepted && step == p.pause_at + p.pause_steps) engine.resume(p.id);
+    if (p.accepted && step == p.pause_at) {
+      engine.pause(p.id);
+      p.paused = true;
+    }
+    if (p.accepted && step == p.pause_at + p.pause_steps) {
+      engine.resume(p.id);
+      p.paused = false;
+    }
     return step < p.arrives_at || step < p.pause_at + p.pause_steps;
   }
 
   // A chunk that starts a sequence marked as failing makes its step fail.
   Status maybe_fail(std::span<const model::Chunk> batch) {
+    StepWork work;
+    for (const model::Chunk& c : batch) {
+      const auto n = static_cast<int64_t>(c.tokens.size());
+      n == 1 ? work.add_decode(c.position + 1) : work.add_prefill(c.position, n);
+    }
+    clock_.advance_ms(costs_.predict_ms(work));
     for (const model::Chunk& c : batch) {
       if (c.position == 0 && c.tokens[0] >= kFails) {
         return make_error(ErrorCode::kInternal, "injected");
@@ -176,9 +266,11 @@ class Schedule {
       return;
     }
     FakeRunner::Shape roomy;
+    roomy.alphabet = shape_.alphabet;
     FakeRunner runner(roomy);
     Request q = p.request;
     q.deadline_ns = 0;
+    q.tenant = {};
     PrefixOptions without;
     without.enabled = false;
     Engine engine(runner, tokenizer, clock_, {}, without);
@@ -192,9 +284,10 @@ class Schedule {
       if (cut) {  // a prefix of what it gets alone
         ASSERT_LE(got.tokens.size(), want.tokens.size());
         EXPECT_TRUE(std::equal(got.tokens.begin(), got.tokens.end(), want.tokens.begin()));
-        EXPECT_TRUE(p.cancel_at >= 0 || p.request.deadline_ns != 0);
+        EXPECT_TRUE(p.cancel_at >= 0 || p.request.deadline_ns != 0 || limits_.queue_timeout_ms > 0);
       } else {
         EXPECT_EQ(got.tokens, want.tokens);
+        EXPECT_EQ(got.logprobs, want.logprobs);
         EXPECT_EQ(got.text, want.text);
         EXPECT_EQ(got.finish, want.finish);
       }
@@ -204,6 +297,8 @@ class Schedule {
   Rng rng_;
   FakeRunner::Shape shape_;
   EngineLimits limits_;
+  StepCosts costs_;  // of virtual time
+  std::vector<Tenant> tenants_;
   PrefixOptions prefix_;
   std::unique_ptr<kv::PageTier> tier_;  // outlives the engine of run()
   int flush_at_ = -1;                   // step, or never
@@ -220,10 +315,15 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
   }
   const char* wanted = std::getenv("WEIR_SIM_SCHEDULES");
   const int schedules = wanted != nullptr ? std::atoi(wanted) : kSchedules;
+  uint64_t accepted = 0;
+  uint64_t rejected = 0;
   for (int i = 0; i < schedules; ++i) {
     SCOPED_TRACE("WEIR_SIM_SEED=" + std::to_string(i));
-    Schedule(static_cast<uint64_t>(i)).run(*tokenizer);
+    Schedule schedule(static_cast<uint64_t>(i));
+    schedule.run(*tokenizer);
     if (::testing::Test::HasFailure()) return;
+    accepted += schedule.accepted_drafts;
+    rejected += schedule.rejected_drafts;
   }
   std::printf("%d schedules, %llu prompt tokens found, %llu pages evicted, %llu came back\n",
               schedules, static_cast<unsigned long long>(totals().hits_tokens),
@@ -232,6 +332,14 @@ TEST(Simulator, SeededSchedulesKeepEveryInvariant) {
   EXPECT_GT(totals().hits_tokens, 0U);
   EXPECT_GT(totals().evictions, 0U);
   EXPECT_GT(totals().tier_hits_pages, 0U);
+  std::printf("%llu preemptions; refused by",
+              static_cast<unsigned long long>(totals().preemptions));
+  for (const auto& [bound, count] : totals().refusals) std::printf(" %s: %d", bound.c_str(), count);
+  std::printf("\n");
+  EXPECT_GT(accepted, 0U);
+  EXPECT_GT(rejected, 0U);
+  std::printf("%llu drafts accepted, %llu rejected\n", static_cast<unsigned long long>(accepted),
+              static_cast<unsigned long long>(rejected));
 }
 
 }  // namespace

@@ -106,6 +106,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_written(std::error_code error, size_t bytes);
   size_t unsent() const { return sending_.size() - sent_ + queued_.size(); }
   void finish_response();
+  void report_end(std::optional<CloseReason> disconnect);
   void begin_closing();
 
   ServerContext& context_;
@@ -127,7 +128,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // The current response.
   std::shared_ptr<Exchange> exchange_;
+  std::string method_;
   std::string path_;
+  std::string_view refused_by_;  // the limit that fail_request named
+  std::string refused_id_;
   std::string origin_;  // of the request, if it gets CORS headers
   int64_t request_ns_ = 0;
   int status_ = 0;

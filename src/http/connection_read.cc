@@ -282,6 +282,7 @@ void Connection::dispatch() {
   Request request = std::move(parser_.request());
   request.received_ns = request_ns_ = context_.clock->now_ns();
   request.remote = transport_->remote();
+  method_ = request.method;
   path_ = request.path;
   const auto id = request.headers.find("x-request-id");
   request.request_id = id && valid_request_id(*id) ? std::string(*id) : context_.new_request_id();
@@ -312,6 +313,9 @@ void Connection::fail_request(int status, const Error& error, std::string_view l
   read_timer_.cancel();
   const Request& request = parser_.request();
   request_ns_ = context_.clock->now_ns();
+  method_ = request.method;
+  path_ = request.path;
+  refused_by_ = limit;
   head_request_ = request.method == "HEAD";
   keep_connection_ = false;
   Response response = context_.error_response(status, error, request.path);
@@ -321,9 +325,8 @@ void Connection::fail_request(int status, const Error& error, std::string_view l
         "retry-after",
         std::to_string(seconds + (static_cast<double>(seconds) < error.retry_after_s ? 1 : 0)));
   }
-  if (!response.headers.contains("x-request-id")) {
-    response.headers.set("x-request-id", context_.new_request_id());
-  }
+  refused_id_ = context_.new_request_id();
+  if (!response.headers.contains("x-request-id")) response.headers.set("x-request-id", refused_id_);
   state_ = State::kClosing;
   queue_head(response, false);
   input_.clear();

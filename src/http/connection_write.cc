@@ -130,6 +130,8 @@ void Connection::arm_keep_alive(std::chrono::milliseconds delay) {
         } else if (self->stream_ && !self->response_queued_ && self->unsent() == 0) {
           self->queue_data(self->keep_alive_data_);
           self->write();
+        } else if (self->status_ == 0) {
+          exchange->open_held_stream(self->keep_alive_data_);
         }
         self->arm_keep_alive(next);
       });
@@ -182,6 +184,7 @@ void Connection::finish_response() {
     context_.observer->on_response(
         status_, static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9);
   }
+  report_end(std::nullopt);
   if (exchange_) {
     exchange_->complete();
     exchange_.reset();
@@ -196,6 +199,21 @@ void Connection::finish_response() {
   update_read_timer(RequestParser::Phase::kDone);
   parse();  // a pipelined request may be there already
   read();
+}
+
+void Connection::report_end(std::optional<CloseReason> disconnect) {
+  RequestRecord record;
+  record.request_id = exchange_ ? std::string_view(exchange_->request_id()) : refused_id_;
+  record.method = method_;
+  record.path = path_;
+  const std::string remote = transport_->remote();
+  record.remote = remote;
+  record.status = status_;
+  record.seconds = static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9;
+  if (exchange_) record.notes = exchange_->notes();
+  if (!exchange_) record.limit = refused_by_;
+  record.disconnect = disconnect;
+  context_.observer->on_request_end(record);
 }
 
 // Ends the stream, then drains what the peer still sends: closing with unread input would reset the
@@ -219,6 +237,7 @@ void Connection::close(CloseReason reason) {
   write_timer_.cancel();
   keep_alive_timer_.cancel();
   release_body();
+  if (exchange_) report_end(reason);
   transport_->close();
   if (const auto exchange = std::move(exchange_)) {
     context_.observer->on_disconnect(reason);

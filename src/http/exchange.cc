@@ -129,6 +129,22 @@ void Exchange::keep_alive(std::chrono::milliseconds interval, std::string data) 
   wake();
 }
 
+void Exchange::hold_head(int status_code, Headers headers) {
+  MutexLock lock(mutex_);
+  if (!started_) held_head_ = Response{status_code, std::move(headers), {}};
+}
+
+void Exchange::open_held_stream(std::string_view data) {
+  MutexLock lock(mutex_);
+  if (started_ || closed_.has_value() || !wake_ || !held_head_.has_value()) return;
+  started_ = streaming_ = true;
+  outbox_.head = std::move(held_head_);
+  held_head_.reset();
+  outbox_.stream = true;
+  outbox_.data += data;
+  wake();
+}
+
 void Exchange::on_closed(std::function<void(CloseReason)> callback) {
   CloseReason reason;
   {
@@ -145,6 +161,16 @@ void Exchange::on_closed(std::function<void(CloseReason)> callback) {
 void Exchange::on_writable(std::function<void()> callback) {
   MutexLock lock(mutex_);
   if (wake_) writable_callback_ = std::move(callback);
+}
+
+void Exchange::note(const std::function<void(AnswerNotes&)>& change) {
+  MutexLock lock(mutex_);
+  change(notes_);
+}
+
+AnswerNotes Exchange::notes() const {
+  MutexLock lock(mutex_);
+  return notes_;
 }
 
 size_t Exchange::buffered_bytes() const {

@@ -41,8 +41,10 @@ class Exchange {
   void abort();
   void drop();  // the writer is destroyed
   void keep_alive(std::chrono::milliseconds interval, std::string data);
+  void hold_head(int status, Headers headers);
   void on_closed(std::function<void(CloseReason)> callback);
   void on_writable(std::function<void()> callback);
+  void note(const std::function<void(AnswerNotes&)>& change);
   void set_headers(Headers headers);
   void hold(std::shared_ptr<void> place);
   size_t buffered_bytes() const;
@@ -56,6 +58,9 @@ class Exchange {
   void set_unsent(size_t bytes);
   // The writer has said everything, be it delivered or not.
   bool finished() const;
+  AnswerNotes notes() const;
+  // Keep-alive data is due. Before the head: opens the stream with the held one, if there is one.
+  void open_held_stream(std::string_view data);
   // The response was delivered: no callback from now on, and no wake.
   void complete();
   // It cannot be delivered: on_closed is called, no wake from now on.
@@ -72,6 +77,8 @@ class Exchange {
   std::function<void()> wake_ WEIR_GUARDED_BY(mutex_);  // empty: detached from the connection
   bool woken_ WEIR_GUARDED_BY(mutex_) = false;
   Outbox outbox_ WEIR_GUARDED_BY(mutex_);
+  AnswerNotes notes_ WEIR_GUARDED_BY(mutex_);
+  std::optional<Response> held_head_ WEIR_GUARDED_BY(mutex_);
   Headers headers_ WEIR_GUARDED_BY(mutex_);  // for the head, whatever else it holds
   std::shared_ptr<void> held_ WEIR_GUARDED_BY(mutex_);
   bool started_ WEIR_GUARDED_BY(mutex_) = false;

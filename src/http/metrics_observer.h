@@ -8,7 +8,7 @@
 
 namespace weir::http {
 
-class MetricsObserver final : public Observer {
+class MetricsObserver : public Observer {
  public:
   // metrics outlives the observer.
   explicit MetricsObserver(telemetry::HttpMetrics& metrics) : metrics_(metrics) {}

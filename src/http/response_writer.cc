@@ -43,6 +43,9 @@ WriteStatus ResponseWriter::begin_stream(int status, Headers headers) {
 WriteStatus ResponseWriter::write(std::string_view data) { return exchange_->write(data); }
 WriteStatus ResponseWriter::finish() { return exchange_->finish(); }
 void ResponseWriter::abort() { exchange_->abort(); }
+void ResponseWriter::hold_head(int status, Headers headers) {
+  exchange_->hold_head(status, std::move(headers));
+}
 void ResponseWriter::keep_alive(std::chrono::milliseconds interval, std::string data) {
   exchange_->keep_alive(interval, std::move(data));
 }
@@ -51,6 +54,9 @@ void ResponseWriter::on_closed(std::function<void(CloseReason)> callback) {
 }
 void ResponseWriter::on_writable(std::function<void()> callback) {
   exchange_->on_writable(std::move(callback));
+}
+void ResponseWriter::note(const std::function<void(AnswerNotes&)>& change) {
+  exchange_->note(change);
 }
 void ResponseWriter::set_headers(Headers headers) { exchange_->set_headers(std::move(headers)); }
 void ResponseWriter::hold(std::shared_ptr<void> place) { exchange_->hold(std::move(place)); }

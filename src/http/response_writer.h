@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,6 +24,16 @@ enum class CloseReason {
   kServerStopped,
 };
 std::string_view close_reason_name(CloseReason reason);
+
+// What whoever answers knows of a request and the connection does not; for the log.
+struct AnswerNotes {
+  std::string route;       // the pattern that matched
+  std::string tenant;      // "" without a key
+  std::string error_code;  // of the error body; also of an error event after a 200
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;
+  int64_t completion_tokens = 0;
+};
 
 enum class WriteStatus {
   kOk,
@@ -52,8 +63,11 @@ class ResponseWriter {
   // Ends without a proper end, so that the client sees that something is missing.
   void abort();
 
-  // While the stream is open and nothing was written for `interval`, sends `data` (":
-  // keep-alive\n\n").
+  // Instead of beginning a stream at once: the head to begin it with should keep-alive data come
+  // due first. Until then the answer may still be anything, an error with its status included.
+  void hold_head(int status, Headers headers);
+  // While the stream is open, or its head is held, and nothing was written for `interval`, sends
+  // `data` (": keep-alive\n\n").
   void keep_alive(std::chrono::milliseconds interval, std::string data);
 
   // Called once on the I/O thread when the response can no longer be delivered; never after
@@ -64,6 +78,9 @@ class ResponseWriter {
   // kSlow.
   void on_writable(std::function<void()> callback);
 
+  // Changes the notes of this request, which the server's observer gets when it is over; any time
+  // before finish() or send().
+  void note(const std::function<void(AnswerNotes&)>& change);
   // Fields for the head, in place of such that it has; call before send() or begin_stream(), a
   // second call replaces the first.
   void set_headers(Headers headers);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,6 +78,19 @@ struct ServerOptions {
   int socket_send_buffer_bytes = 0;  // SO_SNDBUF; 0: the system's
 };
 
+// A request that is over. Borrowed for the call.
+struct RequestRecord {
+  std::string_view request_id;
+  std::string_view method;  // "" when the request line was not understood
+  std::string_view path;    // as the client sent it, without the query
+  std::string_view remote;
+  int status = 0;      // 0: the client went before it had one
+  double seconds = 0;  // from the last byte of the request to the last of the answer
+  AnswerNotes notes;
+  std::string_view limit;                 // the bound that refused it, as in on_limit
+  std::optional<CloseReason> disconnect;  // why the answer was cut short
+};
+
 // What a server tells about itself, on the I/O thread. Owned by the caller, outlives the server.
 class Observer {
  public:
@@ -85,6 +99,8 @@ class Observer {
   virtual void on_connection_closed() {}
   // A request was answered in full. received and sent count bytes on the wire.
   virtual void on_response(int /*status*/, double /*seconds*/) {}
+  // Every request with an answer, or an end.
+  virtual void on_request_end(const RequestRecord& /*request*/) {}
   virtual void on_bytes(size_t /*received*/, size_t /*sent*/) {}
   // A bound was hit: the name of its member in ServerLimits or ServerOptions, "accept_fds" when the
   // process has no file descriptor left to accept with, "callback_exception" when a callback of the

@@ -168,6 +168,55 @@ TEST_F(ServerTest, KeepAliveCommentsFillSilence) {
   server_->stop();
 }
 
+TEST_F(ServerTest, AHeldHeadGoesOutWithTheFirstKeepAlive) {
+  std::optional<ResponseWriter> held;
+  std::atomic<bool> ready = false;
+  start([&](Request, ResponseWriter writer) {
+    writer.hold_head(200, {{"x-held", "yes"}});
+    writer.keep_alive(20ms, std::string(kSseKeepAlive));
+    held.emplace(std::move(writer));
+    ready = true;
+  });
+  TestClient c = client();
+  c.send(get("/"));
+  const auto head = c.read_head();
+  ASSERT_TRUE(head.has_value());
+  EXPECT_EQ(head->headers.find("x-held").value_or(""), "yes");
+  EXPECT_EQ(c.read_chunk(), kSseKeepAlive);
+  ASSERT_TRUE(ready);
+  // Too late for another head, or for a whole answer; the stream goes on.
+  EXPECT_EQ(held->begin_stream(500, {}), WriteStatus::kClosed);
+  EXPECT_EQ(held->send({}), WriteStatus::kClosed);
+  EXPECT_TRUE(held->started());
+  held->write("data");
+  held->finish();
+  std::string piece = c.read_chunk().value_or("");
+  while (piece == kSseKeepAlive) piece = c.read_chunk().value_or("");
+  EXPECT_EQ(piece, "data");
+  server_->stop();
+}
+
+TEST_F(ServerTest, AHeldHeadGivesWayToAnotherAnswer) {
+  start([&](Request request, ResponseWriter writer) {
+    writer.hold_head(200, {{"x-held", "yes"}});
+    writer.keep_alive(10s, std::string(kSseKeepAlive));
+    if (request.path == "/stream") {
+      writer.begin_stream(200, {{"x-begun", "yes"}});
+      writer.finish();
+    } else {
+      writer.send({503, {}, "busy"});
+    }
+  });
+  const auto refused = client().exchange(get("/"));
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->status, 503);
+  EXPECT_FALSE(refused->headers.contains("x-held"));
+  const auto begun = client().exchange(get("/stream"));
+  ASSERT_TRUE(begun.has_value());
+  EXPECT_TRUE(begun->headers.contains("x-begun"));
+  EXPECT_FALSE(begun->headers.contains("x-held"));
+}
+
 TEST_F(ServerTest, DroppedWriterGives500AndAThrowingHandlerToo) {
   start([](Request request, ResponseWriter writer) {
     if (request.path == "/throw") throw std::runtime_error("secret");

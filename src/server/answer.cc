@@ -42,7 +42,17 @@ class Answer::Sink final : public engine::EventSink {
 };
 
 Answer::Answer(const AnswerContext& context, AnswerSpec spec, http::ResponseWriter writer)
-    : context_(context), spec_(std::move(spec)), writer_(std::move(writer)) {}
+    : context_(context),
+      spec_(std::move(spec)),
+      writer_(std::move(writer)),
+      report_(spec_.report) {}
+
+http::Headers Answer::stream_headers() const {
+  return {{"Content-Type", std::string(http::kSseContentType)},
+          {"Cache-Control", "no-cache"},
+          {"X-Accel-Buffering", "no"},
+          {"traceparent", telemetry::format_traceparent(spec_.report.trace.own)}};
+}
 
 void Answer::submit(std::vector<engine::Request> requests,
                     std::chrono::milliseconds keep_alive_interval) {
@@ -60,18 +70,14 @@ void Answer::submit(std::vector<engine::Request> requests,
     auto id = context_.engine.submit(std::move(requests[prompt]),
                                      std::make_unique<Sink>(shared_from_this(), prompt));
     if (!id.ok()) {
-      if (id.error().code == ErrorCode::kServerOverloaded)
-        context_.metrics.rejections.with("queue").add();
       send_error(id.error());
       return;
     }
     ids_.push_back(*id);
   }
   if (spec_.generation.stream) {
-    http::Headers headers{{"Content-Type", std::string(http::kSseContentType)},
-                          {"Cache-Control", "no-cache"},
-                          {"X-Accel-Buffering", "no"}};
-    writer_.begin_stream(200, std::move(headers));
+    // The head goes out with the first piece, which knows the times; earlier if the wait is long.
+    writer_.hold_head(200, stream_headers());
     writer_.keep_alive(keep_alive_interval, std::string(http::kSseKeepAlive));
   }
   // weak: the connection must not keep alive an answer that the engine has finished.
@@ -95,12 +101,14 @@ void Answer::withdraw() {
 
 void Answer::send_error(const Error& error) {
   over_ = true;
-  context_.metrics.errors.with(api::error_row(error.code).openai_code).add();
-  if (writer_.started()) {  // a stream: an error event, no [DONE]
+  count_error(error, context_.reporting.metrics);
+  report_.finish(context_.reporting, context_.clock, &error, writer_);
+  http::Response r = error_response(error, writer_.request_id());
+  r.headers.set("traceparent", telemetry::format_traceparent(spec_.report.trace.own));
+  // A stream that has begun, by us or by a keep-alive: an error event, no [DONE].
+  if (writer_.send(std::move(r)) == http::WriteStatus::kClosed) {
     writer_.write(http::sse_data(api::render_error(error, writer_.request_id())));
     writer_.finish();
-  } else {
-    writer_.send(error_response(error, writer_.request_id()));
   }
   withdraw();
 }
@@ -132,14 +140,16 @@ api::AnswerChoice Answer::make_choice(size_t prompt, const engine::Event& event,
 
 void Answer::observe(Choice& choice, const engine::Event& event) {
   const int64_t now = context_.clock.now_ns();
-  context_.metrics.generation_tokens.add(static_cast<double>(event.tokens.size()));
+  telemetry::EngineMetrics& metrics = context_.reporting.metrics;
+  metrics.generation_tokens.add(static_cast<double>(event.tokens.size()));
   if (event.tokens.empty()) return;
-  if (!first_token_seen_) {
-    first_token_seen_ = true;
-    context_.metrics.time_to_first_token_s.observe(seconds(spec_.received_ns, now));
+  report_.last_token_ns = now;
+  if (report_.first_token_ns == 0) {
+    report_.first_token_ns = now;
+    metrics.time_to_first_token_s.observe(seconds(report_.received_ns, now));
   }
   if (choice.last_token_ns != 0)
-    context_.metrics.inter_token_latency_s.observe(seconds(choice.last_token_ns, now));
+    metrics.inter_token_latency_s.observe(seconds(choice.last_token_ns, now));
   choice.last_token_ns = now;
 }
 
@@ -150,7 +160,15 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
   observe(choice, event);
   api::AnswerChoice piece = make_choice(prompt, event, choice);
   choice.text_bytes += static_cast<int64_t>(event.text.size());
-  if (event.finish.has_value()) context_.metrics.request_success.with(*piece.finish_reason).add();
+  if (context_.content != nullptr) {
+    if (choice.logged.size() < kMaxLoggedBytes) choice.logged += event.text;
+    if (event.finish.has_value())
+      context_.content->write(writer_.request_id(), "output", choice.logged);
+  }
+  if (event.finish.has_value()) {
+    context_.reporting.metrics.request_success.with(*piece.finish_reason).add();
+    report_.finish_reasons.emplace_back(*piece.finish_reason);
+  }
   if (!spec_.generation.stream) {
     api::AnswerChoice& whole = choice.whole;
     whole.text += piece.text;
@@ -186,37 +204,43 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
 }
 
 void Answer::finish_prompt(const engine::Delivery& d, std::string& sse) {
-  usage_.prompt_tokens += d.usage.prompt_tokens;
-  usage_.completion_tokens += d.usage.completion_tokens;
-  usage_.cached_tokens += d.usage.cached_tokens;
-  usage_.accepted_prediction_tokens += d.usage.accepted_prediction_tokens;
-  usage_.rejected_prediction_tokens += d.usage.rejected_prediction_tokens;
-  context_.metrics.prompt_tokens.add(d.usage.prompt_tokens);
-  context_.metrics.queue_time_s.observe(d.timings.queue_ms * 1e-3);
+  report_.add_prompt(d);
+  observe_prediction(context_.reporting.metrics, d.timings);
   if (--open_prompts_ > 0) return;
-  context_.metrics.e2e_latency_s.observe(seconds(spec_.received_ns, context_.clock.now_ns()));
   over_ = true;
-  if (!spec_.generation.stream) {
-    send_whole(d.timings);
-    return;
-  }
+  if (!spec_.generation.stream) return send_whole();
   if (spec_.generation.include_usage)
-    http::append_sse_data(sse, api::usage_chunk(spec_.meta, spec_.chat, usage_));
+    http::append_sse_data(sse, api::usage_chunk(spec_.meta, spec_.chat, usage(), timings()));
   sse += http::kSseDone;
 }
 
-void Answer::send_whole(const engine::Timings& t) {
+api::AnswerUsage Answer::usage() const {
+  const engine::Usage& u = report_.usage;
+  return {u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.accepted_prediction_tokens,
+          u.rejected_prediction_tokens};
+}
+
+api::AnswerTimings Answer::timings() const {
+  const engine::Timings& t = report_.timings;
+  return {t.queue_ms,         t.prefill_ms,
+          t.decode_ms,        t.detokenize_ms,
+          report_.write_ms(), seconds(report_.received_ns, context_.clock.now_ns()) * 1e3};
+}
+
+void Answer::send_whole() {
+  const int64_t begin_ns = context_.clock.now_ns();
   std::vector<api::AnswerChoice> choices;
   for (Choice& c : choices_) choices.push_back(std::move(c.whole));
   http::Response r =
-      http::json_response(200, spec_.chat ? api::chat_completion(spec_.meta, choices, usage_)
-                                          : api::text_completion(spec_.meta, choices, usage_));
+      http::json_response(200, spec_.chat ? api::chat_completion(spec_.meta, choices, usage())
+                                          : api::text_completion(spec_.meta, choices, usage()));
+  const int64_t now_ns = context_.clock.now_ns();
+  report_.write_ns += now_ns - begin_ns;
   r.headers.set("openai-processing-ms",
-                std::to_string(static_cast<int64_t>(
-                    seconds(spec_.received_ns, context_.clock.now_ns()) * 1e3)));
-  r.headers.set("server-timing",
-                fmt::format("queue;dur={:.1f}, prefill;dur={:.1f}, decode;dur={:.1f}", t.queue_ms,
-                            t.prefill_ms, t.decode_ms));
+                std::to_string(static_cast<int64_t>(seconds(report_.received_ns, now_ns) * 1e3)));
+  r.headers.set("server-timing", server_timing(report_.timings, report_.write_ms()));
+  r.headers.set("traceparent", telemetry::format_traceparent(report_.trace.own));
+  report_.finish(context_.reporting, context_.clock, nullptr, writer_);
   writer_.send(std::move(r));
 }
 
@@ -226,15 +250,21 @@ void Answer::on_delivery(size_t prompt, const engine::Delivery& delivery) {
   if (over_) return;
   if (writer_.closed()) {
     over_ = true;
-    context_.metrics.cancelled.with("client_gone").add();
+    context_.reporting.metrics.cancelled.with("client_gone").add();
+    const Error gone = make_error(ErrorCode::kCancelled, "the client went away");
+    report_.finish(context_.reporting, context_.clock, &gone, writer_);
     withdraw();
     return;
   }
+  const int64_t begin_ns = context_.clock.now_ns();
   std::string sse;
   for (const engine::Event& e : delivery.events) {
     const bool failed = e.error.has_value();
     if (failed || e.finish == engine::FinishReason::kCancelled) {
-      if (!sse.empty()) writer_.write(sse);
+      if (!sse.empty()) {
+        begin_stream(delivery.timings);
+        writer_.write(sse);
+      }
       send_error(failed ? *e.error
                         : make_error(ErrorCode::kServerOverloaded,
                                      "the server stopped before the answer was complete"));
@@ -242,13 +272,26 @@ void Answer::on_delivery(size_t prompt, const engine::Delivery& delivery) {
     }
     take_event(prompt, e, sse);
   }
+  report_.write_ns += context_.clock.now_ns() - begin_ns;
   if (delivery.done) finish_prompt(delivery, sse);
-  if (!sse.empty()) send_stream(sse);
+  if (sse.empty()) return;
+  begin_stream(delivery.timings);
+  send_stream(sse);
+}
+
+void Answer::begin_stream(const engine::Timings& timings) {
+  if (writer_.started()) return;
+  http::Headers headers = stream_headers();
+  headers.set("server-timing", server_timing(timings));
+  writer_.begin_stream(200, std::move(headers));  // a keep-alive may have been first: no harm
 }
 
 void Answer::send_stream(const std::string& sse) {
+  const int64_t begin_ns = context_.clock.now_ns();
   const http::WriteStatus status = writer_.write(sse);
+  report_.write_ns += context_.clock.now_ns() - begin_ns;
   if (over_) {
+    report_.finish(context_.reporting, context_.clock, nullptr, writer_);
     writer_.finish();
   } else if (status == http::WriteStatus::kSlow) {
     for (const engine::RequestId id : ids_) context_.engine.pause(id);

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "api/error_table.h"
 #include "server/replies.h"
 
 namespace weir::server {
@@ -18,15 +17,16 @@ class EmbeddingsAnswer::Sink final : public engine::EventSink {
 
 EmbeddingsAnswer::EmbeddingsAnswer(const AnswerContext& context, EmbeddingsSpec spec,
                                    http::ResponseWriter writer)
-    : context_(context), spec_(std::move(spec)), writer_(std::move(writer)) {}
+    : context_(context),
+      spec_(std::move(spec)),
+      writer_(std::move(writer)),
+      report_(spec_.report) {}
 
 void EmbeddingsAnswer::submit(engine::Request request) {
   MutexLock lock(mutex_);
   vectors_.resize(request.texts.size());
   auto id = context_.engine.submit(std::move(request), std::make_unique<Sink>(shared_from_this()));
   if (!id.ok()) {
-    if (id.error().code == ErrorCode::kServerOverloaded)
-      context_.metrics.rejections.with("queue").add();
     send_error(id.error());
     return;
   }
@@ -41,7 +41,9 @@ void EmbeddingsAnswer::on_delivery(const engine::Delivery& delivery) {
   if (over_) return;
   if (writer_.closed()) {
     over_ = true;
-    context_.metrics.cancelled.with("client_gone").add();
+    context_.reporting.metrics.cancelled.with("client_gone").add();
+    const Error gone = make_error(ErrorCode::kCancelled, "the client went away");
+    report_.finish(context_.reporting, context_.clock, &gone, writer_);
     context_.engine.cancel(delivery.id);
     return;
   }
@@ -58,22 +60,25 @@ void EmbeddingsAnswer::on_delivery(const engine::Delivery& delivery) {
 
 void EmbeddingsAnswer::send(const engine::Delivery& d) {
   over_ = true;
-  const double total_s = static_cast<double>(context_.clock.now_ns() - spec_.received_ns) * 1e-9;
-  context_.metrics.prompt_tokens.add(d.usage.prompt_tokens);
-  context_.metrics.queue_time_s.observe(d.timings.queue_ms * 1e-3);
-  context_.metrics.e2e_latency_s.observe(total_s);
-  context_.metrics.request_success.with("stop").add();
+  const int64_t begin_ns = context_.clock.now_ns();
+  observe_prediction(context_.reporting.metrics, d.timings);
   http::Response r = http::json_response(
       200, api::embedding_list(spec_.model, vectors_, spec_.encoding, d.usage.prompt_tokens));
-  r.headers.set("openai-processing-ms", std::to_string(static_cast<int64_t>(total_s * 1e3)));
-  r.headers.set("server-timing", fmt::format("queue;dur={:.1f}, prefill;dur={:.1f}",
-                                             d.timings.queue_ms, d.timings.prefill_ms));
+  const int64_t now_ns = context_.clock.now_ns();
+  report_.write_ns = now_ns - begin_ns;
+  report_.add_prompt(d);
+  context_.reporting.metrics.request_success.with("stop").add();
+  r.headers.set("openai-processing-ms", std::to_string((now_ns - report_.received_ns) / 1'000'000));
+  r.headers.set("server-timing", server_timing(report_.timings, report_.write_ms()));
+  r.headers.set("traceparent", telemetry::format_traceparent(report_.trace.own));
+  report_.finish(context_.reporting, context_.clock, nullptr, writer_);
   writer_.send(std::move(r));
 }
 
 void EmbeddingsAnswer::send_error(const Error& error) {
   over_ = true;
-  context_.metrics.errors.with(api::error_row(error.code).openai_code).add();
+  count_error(error, context_.reporting.metrics);
+  report_.finish(context_.reporting, context_.clock, &error, writer_);
   writer_.send(error_response(error, writer_.request_id()));
   if (id_ != 0) context_.engine.cancel(id_);
 }

@@ -19,7 +19,7 @@ namespace weir::server {
 struct EmbeddingsSpec {
   std::string model;
   api::VectorEncoding encoding = api::VectorEncoding::kNumbers;
-  int64_t received_ns = 0;
+  RequestReport report;
   std::shared_ptr<Ticket> ticket;
 };
 
@@ -44,6 +44,7 @@ class EmbeddingsAnswer : public std::enable_shared_from_this<EmbeddingsAnswer> {
   http::ResponseWriter writer_ WEIR_GUARDED_BY(mutex_);
   engine::RequestId id_ WEIR_GUARDED_BY(mutex_) = 0;
   std::vector<std::vector<float>> vectors_ WEIR_GUARDED_BY(mutex_);  // [texts][dim]
+  RequestReport report_ WEIR_GUARDED_BY(mutex_);
   bool over_ WEIR_GUARDED_BY(mutex_) = false;  // answered, failed or the client is gone
 };
 

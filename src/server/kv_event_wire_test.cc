@@ -37,7 +37,9 @@ TEST(KvEventWire, Json) {
 
 // Bytes as msgspec.msgpack.encode gives them for the same lists.
 TEST(KvEventWire, AsVllmPacksThem) {
-  const std::string stored = "\xabBlockStored\x91\xcf\x11\x22\x33\x44\x55\x66\x77\x88";
+  const std::string stored =
+      "\xab"
+      "BlockStored\x91\xcf\x11\x22\x33\x44\x55\x66\x77\x88";
   const std::string rest =
       std::string("\x93\x05\xcc\xc8\xce\x00\x01\x11\x70", 9) + "\x20\xc0\xa3GPU\xc0";
   std::string want("\x92\xcb\x41\xd9\x54\xfc\x40\x00\x00\x00\x94", 11);

@@ -4,12 +4,15 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "api/generation.h"
 #include "base/result.h"
 #include "http/server.h"
+#include "server/otlp.h"
+#include "telemetry/scrubber.h"
 
 namespace weir::server {
 
@@ -39,6 +42,9 @@ struct ServerConfig {
   int32_t workers = 1;                 // threads that parse, render and tokenize requests
   int32_t max_pending_requests = 512;  // handed to them and not yet submitted; beyond: 503
   std::chrono::milliseconds keep_alive_interval{15'000};  // SSE comments while nothing is sent
+  OtlpConfig otlp;
+  bool log_content = false;                             // prompts and outputs, through the scrubber
+  std::shared_ptr<const telemetry::Scrubber> scrubber;  // null: content is logged as it is
   uint64_t seed = 0;  // from outside randomness: request ids, seeds of requests without one
 };
 

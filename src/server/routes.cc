@@ -56,12 +56,13 @@ Result<int64_t> deadline_of(const http::Request& request) {
 }  // namespace
 
 Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-               telemetry::Registry& registry, telemetry::EngineMetrics& metrics, Tenants& tenants)
+               Instruments& instruments, Tenants& tenants, telemetry::Logger& log)
     : config_(config),
       model_(model),
       clock_(clock),
-      registry_(registry),
-      metrics_(metrics),
+      instruments_(instruments),
+      metrics_(instruments.engine),
+      content_(log, config.log_content, config.scrubber),
       tenants_(tenants),
       started_unix_s_(clock.unix_s()),
       live_(
@@ -72,6 +73,7 @@ Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock
 }
 
 void Routes::handle(http::Request request, http::ResponseWriter writer) {
+  writer.note([&](http::AnswerNotes& n) { n.route = router_.pattern_of(request.path); });
   router_.handle(std::move(request), std::move(writer));
 }
 
@@ -108,6 +110,13 @@ void Routes::add_routes() {
                 if (const Status ok = check_running(); !ok.ok()) return refuse(ok.error(), w);
                 w.send(http::Response{101, {}, {}});
               }));
+  // Without an admin listener, where only this machine can ask.
+  if (is_loopback(config_.host) && config_.admin.port < 0) {
+    router_.add("GET", "/admin/trace",
+                guard(Right::kMetrics, [this](const Access&, const http::Request& r, auto w) {
+                  trace_page(r, std::move(w));
+                }));
+  }
   add_model_list();
 }
 
@@ -128,7 +137,6 @@ void Routes::add_model_list() {
 
 void Routes::run(std::function<void()> task, http::ResponseWriter& writer) {
   if (executor_.run(std::move(task))) return;
-  metrics_.rejections.with("max_pending_requests").add();
   Error e =
       make_error(ErrorCode::kServerOverloaded, "{} requests wait to be read (max_pending_requests)",
                  config_.max_pending_requests);
@@ -145,6 +153,7 @@ http::Router::Route Routes::guard(Right right, Guarded next) {
     auto access = tenants_.check(request.headers, right);
     if (!access.ok()) return refuse(access.error(), writer);
     if (access->has_value()) {
+      writer.note([&](http::AnswerNotes& n) { n.tenant = (*access)->spec->name; });
       writer.set_headers(tenants_.rate_headers(**access));
       return next(**access, std::move(request), std::move(writer));
     }
@@ -155,6 +164,7 @@ http::Router::Route Routes::guard(Right right, Guarded next) {
         [this, right, next, task] {
           auto checked = tenants_.check_slow(task->first.headers, right);
           if (!checked.ok()) return refuse(checked.error(), task->second);
+          task->second.note([&](http::AnswerNotes& n) { n.tenant = checked->spec->name; });
           task->second.set_headers(tenants_.rate_headers(*checked));
           next(*checked, std::move(task->first), std::move(task->second));
         },
@@ -194,7 +204,7 @@ void Routes::handle_message(http::Request request, http::ResponseWriter writer) 
       [this, task] {
         if (const Status ok = route_message(task->first); !ok.ok())
           return refuse(ok.error(), task->second);
-        router_.handle(std::move(task->first), std::move(task->second));
+        handle(std::move(task->first), std::move(task->second));
       },
       task->second);
 }
@@ -220,7 +230,8 @@ std::shared_ptr<const LiveOptions> Routes::live() const {
 }
 
 void Routes::refuse(const Error& error, http::ResponseWriter& writer) {
-  metrics_.errors.with(api::error_row(error.code).openai_code).add();
+  count_error(error, metrics_);
+  writer.note([&](http::AnswerNotes& n) { n.error_code = api::error_row(error.code).openai_code; });
   const std::string id = writer.request_id();
   writer.send(error_response(error, id));
 }
@@ -247,21 +258,6 @@ Status Routes::check_generates() const {
 
 api::ModelCard Routes::card() const {
   return {config_.model_name, started_unix_s_, model_.engine.max_context_tokens()};
-}
-
-void Routes::metrics_page(http::ResponseWriter writer) {
-  const engine::EngineStats s = model_.engine.stats();
-  metrics_.requests_waiting.set(s.queued_requests);
-  metrics_.requests_running.set(s.running_sequences);
-  metrics_.kv_cache_usage.set(
-      s.total_pages == 0 ? 0.0 : 1.0 - static_cast<double>(s.free_pages) / s.total_pages);
-  metrics_.queue_depth_tokens.set(static_cast<double>(s.queued_tokens));
-  metrics_.kv_headroom_bytes.set(static_cast<double>(s.free_pages) *
-                                 static_cast<double>(model_.kv_bytes_per_page));
-  http::Response r;
-  r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
-  r.body = registry_.exposition();
-  writer.send(std::move(r));
 }
 
 Result<std::vector<int32_t>> Routes::chat_prompt(const text::Json& messages,
@@ -293,6 +289,7 @@ Result<std::vector<int32_t>> Routes::text_prompt(const api::Prompt& prompt) cons
 Result<engine::Request> Routes::engine_request(const api::GenerationParams& p,
                                                std::vector<int32_t> prompt, const Call& request) {
   engine::Request q;
+  q.request_id = request.request_id;
   q.prompt = std::move(prompt);
   q.max_tokens = p.max_tokens.value_or(0);
   q.min_tokens = p.min_tokens;
@@ -339,9 +336,18 @@ void Routes::generate(bool chat, const api::GenerationParams& p,
                config_.model_name};
   spec.generation = p;
   spec.echo = std::move(echo);
-  spec.received_ns = request.received_ns;
+  spec.report = make_report(chat ? "chat" : "text_completion", request);
+  spec.report.response_id = spec.meta.id;
+  spec.report.max_tokens = p.max_tokens;
+  spec.report.choices = p.n * static_cast<int32_t>(requests.size());
   spec.ticket = request.ticket;
-  const AnswerContext context{model_.engine, model_.tokenizer, clock_, metrics_};
+  if (content_.enabled()) {
+    for (const engine::Request& r : requests)
+      content_.write(request.request_id, "prompt",
+                     model_.tokenizer.decode(r.prompt, /*skip_special=*/false));
+  }
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting(),
+                              content_.enabled() ? &content_ : nullptr};
   // shared: the engine's sinks and the connection's callbacks end it together.
   std::make_shared<Answer>(context, std::move(spec), std::move(writer))
       ->submit(std::move(requests), config_.keep_alive_interval);
@@ -397,6 +403,7 @@ Result<engine::Request> Routes::embedding_request(const api::EmbeddingRequest& q
                        *q.dimensions, traits.dim);
   }
   engine::Request r;
+  r.request_id = request.request_id;
   WEIR_ASSIGN(r.deadline_ns, deadline_of(request));
   const int32_t window = model_.engine.max_context_tokens();
   const int32_t wanted = q.truncate_prompt_tokens.value_or(-1);
@@ -426,8 +433,10 @@ void Routes::embeddings(const Call& request, http::ResponseWriter writer) {
   auto q = embedding_request(*parsed, request);
   if (!q.ok()) return refuse(q.error(), writer);
   writer.set_headers(request.ticket->rate_headers());
-  EmbeddingsSpec spec{config_.model_name, parsed->encoding, request.received_ns, request.ticket};
-  const AnswerContext context{model_.engine, model_.tokenizer, clock_, metrics_};
+  EmbeddingsSpec spec{config_.model_name, parsed->encoding, make_report("embeddings", request),
+                      request.ticket};
+  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting(),
+                              nullptr};
   // shared: the engine's sink and the connection's callback end it together.
   std::make_shared<EmbeddingsAnswer>(context, std::move(spec), std::move(writer))
       ->submit(std::move(*q));

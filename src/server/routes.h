@@ -15,11 +15,11 @@
 #include "http/response_writer.h"
 #include "http/router.h"
 #include "server/answer.h"
+#include "server/content_log.h"
 #include "server/executor.h"
+#include "server/instruments.h"
 #include "server/server.h"
 #include "server/tenants.h"
-#include "telemetry/engine_metrics.h"
-#include "telemetry/metrics.h"
 
 namespace weir::server {
 
@@ -38,10 +38,12 @@ struct LiveOptions {
 class Routes {
  public:
   Routes(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-         telemetry::Registry& registry, telemetry::EngineMetrics& metrics, Tenants& tenants);
+         Instruments& instruments, Tenants& tenants, telemetry::Logger& log);
 
   // Takes any request; on the I/O thread, never blocks.
   void handle(http::Request request, http::ResponseWriter writer);
+  // /admin/trace?seconds=5: what the engine did, as a Chrome trace. Any thread, never blocks.
+  void trace_page(const http::Request& request, http::ResponseWriter writer);
   void set_live(LiveOptions live) WEIR_EXCLUDES(live_mutex_);
   // Takes a message of the WebSocket /v1/stream; the same.
   void handle_message(http::Request request, http::ResponseWriter writer);
@@ -68,6 +70,7 @@ class Routes {
   void tokenize(const Call& request, http::ResponseWriter writer);
   void detokenize(const Call& request, http::ResponseWriter writer);
   void metrics_page(http::ResponseWriter writer);
+  RequestReport make_report(const char* operation, const http::Request& request);
 
   Result<std::vector<int32_t>> chat_prompt(const text::Json& messages, const text::Json& tools,
                                            const text::Json& kwargs,
@@ -91,8 +94,9 @@ class Routes {
   const ServerConfig config_;
   const ServedModel model_;
   const Clock& clock_;
-  telemetry::Registry& registry_;
+  Instruments& instruments_;
   telemetry::EngineMetrics& metrics_;
+  ContentLog content_;
   Tenants& tenants_;
   const int64_t started_unix_s_;
   mutable Mutex live_mutex_;
@@ -100,6 +104,7 @@ class Routes {
   std::shared_ptr<const LiveOptions> live_ WEIR_GUARDED_BY(live_mutex_);
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_seed_{0};
+  std::atomic<uint64_t> next_trace_{0};
   http::Router router_;
   Executor executor_;  // last: its threads use the others
 };

@@ -2,16 +2,17 @@
 
 #include <utility>
 
-#include "http/metrics_observer.h"
 #include "http/server.h"
 #include "server/active_json.h"
 #include "server/admin_routes.h"
+#include "server/engine_observer.h"
+#include "server/http_observer.h"
+#include "server/instruments.h"
 #include "server/kv_event_stream.h"
 #include "server/replies.h"
 #include "server/routes.h"
 #include "server/stream_message.h"
 #include "server/tenants.h"
-#include "telemetry/http_metrics.h"
 
 namespace weir::server {
 
@@ -22,43 +23,6 @@ constexpr size_t kMaxAdminBodyBytes = 64 * 1024;
 constexpr size_t kMaxAdminConnections = 64;
 
 constexpr size_t kSecretBytes = 32;  // of the process, for keyed hashes
-
-// Steps into metrics. On the engine thread.
-class StepMetrics final : public engine::StepObserver {
- public:
-  explicit StepMetrics(telemetry::EngineMetrics& metrics) : metrics_(metrics) {}
-
-  void on_step(const engine::EngineStats& now) override {
-    metrics_.step_s.observe(now.last_step_ms * 1e-3);
-    metrics_.batch_tokens.observe(now.last_step_tokens);
-    metrics_.batch_sequences.observe(now.last_step_sequences);
-    metrics_.preemptions.add(static_cast<double>(now.preemptions - preemptions_));
-    metrics_.failed_steps.add(static_cast<double>(now.failed_steps - failed_steps_));
-    metrics_.prefix_queries_tokens.add(
-        static_cast<double>(now.prefix_queries_tokens - prefix_queries_tokens_));
-    metrics_.prefix_hits_tokens.add(
-        static_cast<double>(now.prefix_hits_tokens - prefix_hits_tokens_));
-    metrics_.prefix_evictions.add(static_cast<double>(now.prefix_evictions - prefix_evictions_));
-    metrics_.prefix_pages.set(now.prefix_pages);
-    metrics_.tier_pages.set(now.tier_pages);
-    metrics_.tier_hits.add(static_cast<double>(now.tier_hits_pages - tier_hits_pages_));
-    tier_hits_pages_ = now.tier_hits_pages;
-    prefix_queries_tokens_ = now.prefix_queries_tokens;
-    prefix_hits_tokens_ = now.prefix_hits_tokens;
-    prefix_evictions_ = now.prefix_evictions;
-    preemptions_ = now.preemptions;
-    failed_steps_ = now.failed_steps;
-  }
-
- private:
-  telemetry::EngineMetrics& metrics_;
-  uint64_t preemptions_ = 0;
-  uint64_t prefix_queries_tokens_ = 0;
-  uint64_t prefix_hits_tokens_ = 0;
-  uint64_t prefix_evictions_ = 0;
-  uint64_t tier_hits_pages_ = 0;
-  uint64_t failed_steps_ = 0;
-};
 
 // Refuses an address that others can reach while nobody needs a key.
 Status check_reachable(const ServerConfig& config, size_t keys) {
@@ -82,12 +46,11 @@ class Server::Impl {
  public:
   Impl(const ServerConfig& config, const ServedModel& model, const Clock& clock,
        telemetry::Logger& log, std::string secret)
-      : engine_metrics_(registry_, config.model_name),
-        http_metrics_(registry_),
-        observer_(http_metrics_),
-        steps_(engine_metrics_),
-        tenants_(clock, registry_, std::move(secret)),
-        routes_(config, model, clock, registry_, engine_metrics_, tenants_),
+      : instruments_(config.model_name),
+        observer_(instruments_.http, log),
+        steps_(instruments_.engine, instruments_.trace),
+        tenants_(clock, instruments_.registry, std::move(secret)),
+        routes_(config, model, clock, instruments_, tenants_, log),
         engine_(model.engine),
         log_(log),
         admin_config_(config.admin),
@@ -95,9 +58,10 @@ class Server::Impl {
                [this](std::string_view key) { return tenants_.has_right(key, Right::kAdmin); }) {
     engine_.observe(&steps_);
     const engine::EngineStats stats = model.engine.stats();
-    engine_metrics_.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
-                                      static_cast<uint64_t>(stats.total_pages), model.kv_type,
-                                      model.prefix_caching});
+    instruments_.process.start_time_s.set(static_cast<double>(clock.unix_s()));
+    instruments_.engine.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
+                                          static_cast<uint64_t>(stats.total_pages), model.kv_type,
+                                          model.prefix_caching});
     if (model.cache_events != nullptr) cache_events_.emplace(*model.cache_events);
     add_admin_routes();
   }
@@ -128,6 +92,12 @@ class Server::Impl {
 
   Status listen(const ServerConfig& config, const Clock& clock) {
     WEIR_TRY(load_keys(config));
+    if (!config.otlp.endpoint.empty()) {
+      WEIR_ASSIGN(
+          otlp_, OtlpPipeline::start(config.otlp, instruments_.registry, instruments_.otlp, clock));
+      instruments_.spans = &otlp_->sink();
+      log_.info("otlp", {{"endpoint", config.otlp.endpoint}});
+    }
     http::ServerOptions options;
     options.host = config.host;
     options.port = config.port;
@@ -191,10 +161,8 @@ class Server::Impl {
       drain();
       w.send(http::json_response(200, R"({"draining":true})"));
     });
-    admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
-      engine_.flush_cache();
-      log_.info("cache_flushed");
-      w.send(http::json_response(200, R"({"flushed":true})"));
+    admin_.add("GET", "/admin/trace", [this](const http::Request& r, http::ResponseWriter w) {
+      routes_.trace_page(r, std::move(w));
     });
     admin_.add("GET", "/admin/requests", [this](const http::Request&, http::ResponseWriter w) {
       w.send(http::json_response(200, active_json(tenants_.active(), engine_.stats())));
@@ -218,11 +186,10 @@ class Server::Impl {
     });
   }
 
-  telemetry::Registry registry_;
-  telemetry::EngineMetrics engine_metrics_;
-  telemetry::HttpMetrics http_metrics_;
-  http::MetricsObserver observer_;
-  StepMetrics steps_;
+  Instruments instruments_;
+  std::unique_ptr<OtlpPipeline> otlp_;  // null: nothing is exported
+  HttpObserver observer_;
+  EngineObserver steps_;
   Tenants tenants_;
   Routes routes_;
   engine::Engine& engine_;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "server/server_testing.h"
+#include "telemetry/span.h"
 
 namespace weir::server {
 namespace {
@@ -54,6 +55,111 @@ TEST_F(ServerTest, StreamsWhatItWouldHaveAnswered) {
     text += Json::parse(events[i])->find("choices")->items()[0].find("text")->as_string();
   }
   EXPECT_EQ(text, whole.find("choices")->items()[0].find("text")->as_string());
+}
+
+// Of "queue;dur=1.2, prefill;dur=3.4": the names; each duration is a number.
+std::vector<std::string> timing_names(const http::Response& response) {
+  std::vector<std::string> names;
+  std::istringstream items(std::string(response.headers.find("server-timing").value_or("")));
+  for (std::string item; std::getline(items, item, ',');) {
+    const size_t name = item.find_first_not_of(' ');
+    const size_t value = item.find(";dur=");
+    EXPECT_NE(value, std::string::npos) << item;
+    if (value == std::string::npos) continue;
+    EXPECT_GE(std::stod(item.substr(value + 5)), 0);
+    names.push_back(item.substr(name, value - name));
+  }
+  return names;
+}
+
+TEST_F(ServerTest, SaysWhereTheTimeWent) {
+  start();
+  const std::vector<std::string> all = {"queue", "prefill", "decode", "detokenize", "write"};
+  const auto whole = complete(R"("max_tokens":5,"ignore_eos":true)");
+  ASSERT_TRUE(whole.has_value());
+  EXPECT_EQ(timing_names(*whole), all);
+  EXPECT_TRUE(telemetry::parse_traceparent(*whole->headers.find("traceparent")).has_value());
+  const auto streamed = complete(
+      R"("max_tokens":5,"ignore_eos":true,"stream":true,"stream_options":{"include_usage":true})");
+  ASSERT_TRUE(streamed.has_value());
+  EXPECT_EQ(timing_names(*streamed), (std::vector<std::string>{"queue", "prefill"}));
+  const size_t at = streamed->body.find("\"timings\":{");
+  ASSERT_NE(at, std::string::npos);
+  for (const std::string& name : all)
+    EXPECT_NE(streamed->body.find("\"" + name + "_ms\":", at), std::string::npos) << name;
+}
+
+TEST_F(ServerTest, AStreamRefusedInTheQueueIsAnErrorWithItsStatus) {
+  start();
+  frozen_ = true;
+  TestClient first = client();
+  first.send(post("/v1/completions", R"({"prompt":"hello","max_tokens":2})"));
+  ASSERT_TRUE(eventually([&] { return runner_.calls.load() > 0; }));
+  TestClient late = client();
+  late.send(post("/v1/completions", R"({"prompt":"hello","max_tokens":2,"stream":true})",
+                 "x-weir-deadline-ms: 50\r\n"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(120));
+  frozen_ = false;
+  const auto answer = late.read_response();
+  EXPECT_EQ(error_code(answer), "server_overloaded");
+  EXPECT_EQ(answer->status, 503);
+  EXPECT_EQ(metric("weir_rejections_total", "bound=\"deadline\""), 1);
+}
+
+TEST_F(ServerTest, ALongWaitOpensTheStreamWithKeepAlives) {
+  config_.keep_alive_interval = std::chrono::milliseconds(20);
+  start();
+  frozen_ = true;
+  TestClient c = client();
+  c.send(post("/v1/completions", R"({"prompt":"hello","max_tokens":2,"stream":true})"));
+  const auto head = c.read_head();
+  ASSERT_TRUE(head.has_value());
+  EXPECT_EQ(head->status, 200);
+  EXPECT_EQ(c.read_chunk(), ": keep-alive\n\n");
+  frozen_ = false;
+  std::string all;
+  while (true) {
+    const std::string piece = c.read_chunk().value_or("");
+    if (piece.empty()) break;
+    all += piece;
+  }
+  EXPECT_NE(all.find("data: [DONE]"), std::string::npos);
+}
+
+TEST_F(ServerTest, TheTraceShowsStepsAndRequests) {
+  start();
+  ASSERT_TRUE(complete(R"("max_tokens":5,"ignore_eos":true)").has_value());
+  ASSERT_TRUE(eventually([&] { return engine_is_empty(); }));
+  const Json trace = parsed(ask(get("/admin/trace?seconds=60")));
+  int steps = 0;
+  int requests = 0;
+  for (const Json& e : trace.find("traceEvents")->items()) {
+    const std::string& name = e.find("name")->as_string();
+    if (e.find("ph")->as_string() != "X") continue;
+    if (name == "step") ++steps;
+    if (name.starts_with("request ")) {
+      ++requests;
+      EXPECT_EQ(e.find("args")->find("completion_tokens")->as_int(), 5);
+      EXPECT_EQ(e.find("args")->find("outcome")->as_string(), "length");
+    }
+  }
+  EXPECT_EQ(steps, 5);
+  EXPECT_EQ(requests, 1);
+  for (const char* bad : {"0", "601", "x", "5x", ""})
+    EXPECT_EQ(error_code(ask(get(std::string("/admin/trace?seconds=") + bad))), "invalid_value")
+        << bad;
+}
+
+TEST_F(ServerTest, ATraceparentGoesThrough) {
+  start();
+  const auto answer = ask(post("/v1/completions", R"({"prompt":"hello","max_tokens":2})",
+                               "traceparent: 00-0af7651916cd43dd8448eb211c80319c-"
+                               "b7ad6b7169203331-01\r\n"));
+  ASSERT_TRUE(answer.has_value());
+  const auto own = telemetry::parse_traceparent(*answer->headers.find("traceparent"));
+  ASSERT_TRUE(own.has_value());
+  EXPECT_EQ(telemetry::hex(own->trace_id.data(), 16), "0af7651916cd43dd8448eb211c80319c");
+  EXPECT_NE(telemetry::hex(own->span_id.data(), 8), "b7ad6b7169203331");
 }
 
 TEST_F(ServerTest, ChatRendersTheTemplate) {

@@ -100,14 +100,20 @@ class ServerTest : public testing::Test {
   std::optional<http::Response> complete(const std::string& members) {
     return ask(post("/v1/completions", R"({"prompt":"hello","seed":1,)" + members + "}"));
   }
-  double metric(const std::string& name) {
+  // Over all label sets, or those that hold `label`.
+  double metric(const std::string& name, const std::string& label = "") {
     std::istringstream lines(ask(get("/metrics"))->body);
+    double sum = 0;
+    bool found = false;
     for (std::string line; std::getline(lines, line);) {
-      if (line.rfind(name, 0) == 0 && (line[name.size()] == '{' || line[name.size()] == ' '))
-        return std::stod(line.substr(line.rfind(' ')));
+      if (line.rfind(name, 0) != 0 || (line[name.size()] != '{' && line[name.size()] != ' '))
+        continue;
+      if (line.find(label) == std::string::npos) continue;
+      found = true;
+      sum += std::stod(line.substr(line.rfind(' ')));
     }
-    ADD_FAILURE() << "no metric " << name;
-    return -1;
+    EXPECT_TRUE(found) << "no metric " << name << " " << label;
+    return sum;
   }
   bool engine_is_empty() {
     const engine::EngineStats s = engine_->stats();

@@ -13,6 +13,12 @@ HttpMetrics::HttpMetrics(Registry& r) {
   sent_bytes = r.counter("weir_http_sent_bytes_total", "Bytes sent.");
   limits = r.counter_family("weir_http_limits_total", "Times a limit or timeout was hit.", "limit");
   disconnects = r.counter_family("weir_http_disconnects_total", "Responses cut short.", "reason");
+  // So that rates have a zero to start from.
+  requests.with("200");
+  for (const char* limit : {"header_timeout", "body_timeout", "body_bytes", "max_connections"})
+    limits.with(limit);
+  for (const char* reason : {"peer_closed", "write_timeout", "slow_reader"})
+    disconnects.with(reason);
 }
 
 }  // namespace weir::telemetry

@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <cmath>
 #include <exception>
 #include <sstream>
 #include <utility>
@@ -125,6 +126,28 @@ std::string Registry::exposition() const {
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
   return std::move(out).str();
+}
+
+std::vector<HistogramSnapshot> Registry::histograms(const std::string& name) const {
+  std::vector<HistogramSnapshot> found;
+  for (const prometheus::MetricFamily& family : impl_->registry.Collect()) {
+    if (family.name != name || family.type != prometheus::MetricType::Histogram) continue;
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      HistogramSnapshot h;
+      for (const auto& label : metric.label) h.labels[label.name] = label.value;
+      h.help = family.help;
+      h.count = metric.histogram.sample_count;
+      h.sum = metric.histogram.sample_sum;
+      uint64_t below = 0;
+      for (const auto& bucket : metric.histogram.bucket) {
+        if (std::isfinite(bucket.upper_bound)) h.bounds.push_back(bucket.upper_bound);
+        h.buckets.push_back(bucket.cumulative_count - below);
+        below = bucket.cumulative_count;
+      }
+      found.push_back(std::move(h));
+    }
+  }
+  return found;
 }
 
 std::vector<std::string> Registry::failures() const {

@@ -81,6 +81,16 @@ class CounterFamily {
   std::unique_ptr<Impl> impl_;
 };
 
+// What a histogram holds at one moment.
+struct HistogramSnapshot {
+  Labels labels;
+  std::string help;
+  uint64_t count = 0;
+  double sum = 0;
+  std::vector<double> bounds;     // upper bounds, without the infinite one
+  std::vector<uint64_t> buckets;  // one more than bounds; each its own, not a running total
+};
+
 class Registry {
  public:
   Registry();
@@ -102,6 +112,9 @@ class Registry {
   // The text exposition format, version 0.0.4. Any thread.
   std::string exposition() const;
   static constexpr std::string_view kExpositionType = "text/plain; version=0.0.4; charset=utf-8";
+
+  // The histograms of that name, one for each set of labels. Any thread.
+  std::vector<HistogramSnapshot> histograms(const std::string& name) const;
 
   // Names that could not be registered: a bug of ours; tests check that it is empty.
   std::vector<std::string> failures() const;

@@ -12,6 +12,11 @@ TenantMetrics::TenantMetrics(Registry& r)
       refused(r.counter_family("weir_tenant_rate_limited_total",
                                "Requests refused with 429 by a limit of their tenant", "tenant")),
       auth_failures(r.counter_family("weir_auth_failures_total", "Requests refused for their key",
-                                     "reason")) {}
+                                     "reason")) {
+  // So that rates have a zero to start from.
+  for (const CounterFamily* family : {&requests, &prompt_tokens, &generation_tokens, &refused})
+    family->with("");
+  for (const char* reason : {"key", "right", "url"}) auth_failures.with(reason);
+}
 
 }  // namespace weir::telemetry

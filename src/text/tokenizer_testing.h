@@ -80,8 +80,8 @@ inline Result<std::unique_ptr<Tokenizer>> load_written(const gguf::Writer& write
 }
 
 // A small byte-level vocabulary: 256 bytes, three merges ("he", "ll", "hell"), "<s>" 259 and "</s>"
-// 260 control, "<tag>" 261 user-defined. Keys may be added, or left out by name.
-inline gguf::Writer tiny_bpe(const std::string& leave_out = "") {
+// 260 control, "<tag>" (or `tag`) 261 user-defined. Keys may be added, or left out by name.
+inline gguf::Writer tiny_bpe(const std::string& leave_out = "", const char* tag = "<tag>") {
   std::vector<std::string> tokens;
   const auto utf8 = [](uint32_t c) {
     return c < 0x80 ? std::string(1, static_cast<char>(c))
@@ -93,7 +93,7 @@ inline gguf::Writer tiny_bpe(const std::string& leave_out = "") {
     const bool self = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
     tokens.push_back(utf8(self ? b : next++));
   }
-  for (const char* t : {"he", "ll", "hell", "<s>", "</s>", "<tag>"}) tokens.emplace_back(t);
+  for (const char* t : {"he", "ll", "hell", "<s>", "</s>", tag}) tokens.emplace_back(t);
   std::vector<int32_t> types(tokens.size(), 1);
   types[259] = types[260] = 3;
   types[261] = 4;

@@ -20,6 +20,7 @@ using TimePoint = SteadyClock::time_point;
 constexpr double kMaxRetryRest_s = 1.0;
 constexpr double kFailureRest_s = 0.1;
 constexpr std::chrono::milliseconds kProgressEvery{100};
+constexpr int32_t kMostReserved = 1024;  // gaps of a request, before the first has come
 // Users of the warm-up of an open loop: enough to fill caches, too few to overload.
 constexpr int32_t kWarmupConcurrency = 4;
 
@@ -116,7 +117,8 @@ class Phase::Handler final : public http::ResponseHandler {
     record_.session = talk_->plan.session;
     record_.turn = static_cast<int32_t>(talk_->turn);
     const Turn& turn = talk_->plan.turns[talk_->turn];
-    record_.gaps_ms.reserve(phase_->shape_.stream ? static_cast<size_t>(turn.output_tokens) : 0);
+    if (phase_->shape_.stream)
+      record_.gaps_ms.reserve(static_cast<size_t>(std::min(turn.output_tokens, kMostReserved)));
     for (const Piece& p : turn.pieces) record_.prompt_tokens += p.tokens;
   }
   void set_id(http::Client::RequestId id) { id_ = id; }

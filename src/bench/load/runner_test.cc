@@ -304,6 +304,8 @@ TEST_F(RunnerTest, TheOnlyModelIsFound) {
   const auto workload = Workload::make(spec_, nullptr);
   const auto calibration = calibrate(*client_, target_);
   EXPECT_EQ(check_prompts(*client_, target_, *workload, *calibration), calibration->note);
+  target_.chat = true;
+  EXPECT_TRUE(calibrate(*client_, target_)->exact);
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ std::string tokenize_body(const Target& target, TokenizeDialect dialect,
   body.set("model", target.model);
   if (target.chat) {
     Json message = Json::object();
-    message.set("role", "user").set("content", prompt);
+    message.set("role", "user");
+    message.set("content", prompt);
     body.set("messages", Json::array());
     body.find("messages")->push_back(std::move(message));
   } else {

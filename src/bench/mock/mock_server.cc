@@ -16,6 +16,8 @@
 namespace weir::bench {
 namespace {
 
+constexpr std::chrono::milliseconds kCutAfter{5};
+
 http::Response error_response(int status, const Error& error, std::string_view) {
   http::Response r = http::json_response(
       status,
@@ -66,6 +68,7 @@ struct MockServer::Impl {
   int64_t varied_ns(double ms, uint64_t number, uint64_t draw) const;
   void begin(const std::shared_ptr<Answer>& answer);
   void step(const std::shared_ptr<Answer>& answer);
+  void cut(const std::shared_ptr<Answer>& answer);
   void finish(Answer& answer);
   void free_slot();
   void later(int64_t when_ns, const std::shared_ptr<Answer>& answer);
@@ -172,8 +175,7 @@ void MockServer::Impl::step(const std::shared_ptr<Answer>& answer) {
   while (a.sent < a.request.output_tokens && a.next_ns <= now) {
     if (a.sent == a.cut_at) {
       a.writer.write(out);
-      a.writer.abort();
-      return free_slot();
+      return cut(answer);
     }
     out += event;
     ++a.sent;
@@ -188,6 +190,14 @@ void MockServer::Impl::step(const std::shared_ptr<Answer>& answer) {
   out += http::kSseDone;
   a.writer.write(out);
   finish(a);
+}
+
+// Breaks the stream once what was written is out: an abort at once would drop that too.
+void MockServer::Impl::cut(const std::shared_ptr<Answer>& answer) {
+  server.load()->post_after(kCutAfter, [this, answer] {
+    answer->writer.abort();
+    free_slot();
+  });
 }
 
 void MockServer::Impl::finish(Answer& a) {

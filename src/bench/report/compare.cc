@@ -130,12 +130,19 @@ void set_verdicts(std::vector<MetricChange>& changes, double min_effect) {
   }
 }
 
-std::vector<std::pair<std::string, Runs>> by_label(const Report& report) {
-  std::vector<std::pair<std::string, Runs>> out;
+using Labelled = std::vector<std::pair<std::string, Runs>>;
+
+Labelled::const_iterator find_label(const Labelled& runs, const std::string& label) {
+  return std::find_if(runs.begin(), runs.end(),
+                      [&](const auto& entry) { return entry.first == label; });
+}
+
+Labelled by_label(const Report& report) {
+  Labelled out;
   for (const LoadSummary& r : report.runs) {
-    const auto it = std::find_if(out.begin(), out.end(),
-                                 [&](const auto& entry) { return entry.first == r.label; });
-    (it == out.end() ? out.emplace_back(r.label, Runs()) : *it).second.push_back(&r);
+    const auto at = find_label(out, r.label) - out.begin();
+    if (static_cast<size_t>(at) == out.size()) out.emplace_back(r.label, Runs());
+    out[static_cast<size_t>(at)].second.push_back(&r);
   }
   return out;
 }
@@ -161,8 +168,7 @@ Result<Comparison> compare(const Report& a, const Report& b, const CompareOption
   bool single_runs = false;
   bool matched = false;
   for (const auto& [label, runs] : left) {
-    const auto it = std::find_if(right.begin(), right.end(),
-                                 [&](const auto& entry) { return entry.first == label; });
+    const auto it = find_label(right, label);
     if (it == right.end()) {
       out.notes.push_back(fmt::format("'{}' is only in the first report", label));
       continue;
@@ -180,7 +186,7 @@ Result<Comparison> compare(const Report& a, const Report& b, const CompareOption
     }
   }
   for (const auto& [label, runs] : right) {
-    if (std::none_of(left.begin(), left.end(), [&](const auto& e) { return e.first == label; }))
+    if (find_label(left, label) == left.end())
       out.notes.push_back(fmt::format("'{}' is only in the second report", label));
   }
   if (!matched) {

@@ -85,6 +85,22 @@ std::string table(const std::vector<FairnessRun>& runs, const std::vector<std::s
 
 }  // namespace
 
+LoadSummary as_groups(const std::vector<const LoadSummary*>& tenants) {
+  LoadSummary out;
+  for (const LoadSummary* t : tenants) {
+    GroupSummary& g = out.groups.emplace_back();
+    g.group = static_cast<int32_t>(out.groups.size()) - 1;
+    g.requests = t->requests;
+    g.ok = t->ok;
+    g.refused = t->refused;
+    g.ttft_ms = t->ttft_ms;
+    g.output_tokens_per_s = t->output_tokens_per_s.known() ? t->output_tokens_per_s.value : 0;
+    g.slo_share = t->goodput.share.known() ? t->goodput.share.value : 0;
+    out.requests += t->requests;
+  }
+  return out;
+}
+
 double jain_index(const std::vector<double>& shares) {
   double sum = 0;
   double squares = 0;

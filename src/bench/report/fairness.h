@@ -16,6 +16,10 @@ struct FairnessRun {
   const LoadSummary* summary = nullptr;  // outlives the call; its `groups` are shown
 };
 
+// Runs that went on at the same time, one a tenant, as one summary with a group each, numbered in
+// order; only what the functions here show is filled in.
+LoadSummary as_groups(const std::vector<const LoadSummary*>& tenants);
+
 // One self-contained HTML page: p95 TTFT of each group as bars, side by side by run, with their
 // intervals, the curves of TTFT by group, and Jain's index over the groups' output tokens/s.
 std::string fairness_html(const std::vector<FairnessRun>& runs,

@@ -31,7 +31,9 @@ std::string verdict(const LoadSummary& run) {
       g.met ? "good" : "bad", escaped(text), number_text(g.requests_per_s.value),
       number_text(g.output_tokens_per_s.value), percent_text(g.share.low),
       percent_text(g.share.high),
-      broke.empty() ? "" : fmt::format(" Not within: {} of {}.", broke, count_text(run.requests)));
+      broke.empty()
+          ? ""
+          : fmt::format(" Of {} requests not within: {}.", count_text(run.requests), broke));
 }
 
 std::string between(const Estimate& e) {
@@ -125,8 +127,7 @@ std::string timeline(const LoadSummary& run) {
     p.y.label = unit;
     p.series = std::move(series);
     const SteadyState& s = run.steady;
-    if (s.found && s.begin_s > 0) p.shaded = {0, s.begin_s};
-    if (s.found && s.begin_s <= 0 && s.end_s < end) p.shaded = {s.end_s, end};
+    if (s.found) p.shaded = {{0, s.begin_s}, {s.end_s, end}};
     out += plot_svg(p);
   };
   panel("Requests in flight", "requests", {series_of("", t.in_flight, t.bin_s, 0, true)});

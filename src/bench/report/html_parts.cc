@@ -21,9 +21,9 @@ h2{font-size:17px;margin:40px 0 12px;font-weight:650}h3{font-size:14px;margin:24
 .tile{background:var(--card);border-radius:8px;padding:12px 14px}.tile span{display:block;color:var(--soft);font-size:12px}
 .tile b{display:block;font-size:22px;line-height:1.3;font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap}.tile b i{font-style:normal;font-size:13px;font-weight:400;color:var(--soft)}
 .three{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:16px}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:16px}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:6px 10px;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--grid)}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:6px 8px;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--grid)}
 th{font-weight:500;color:var(--soft);font-size:12px;border-bottom-color:var(--rule);white-space:nowrap}th:first-child,td:first-child{text-align:left;padding-left:0}
-td small{display:block;color:var(--soft);font-size:11px;white-space:nowrap}td .said{display:block;white-space:normal;min-width:16em;overflow-wrap:anywhere}.tag{display:inline-block;padding:0 7px;border-radius:9px;background:var(--card);color:var(--soft);font-size:12px}
+td small{display:block;color:var(--soft);font-size:11px;white-space:nowrap}td .said{display:block;white-space:normal;min-width:16em;overflow-wrap:anywhere}.tag{display:inline-block;padding:0 7px;border-radius:9px;background:var(--card);color:var(--soft);font-size:11px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 20px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 details{border-top:1px solid var(--rule);padding:10px 0}summary{cursor:pointer;font-weight:600;font-size:15px}summary .soft{font-weight:400;font-size:13px;margin-left:8px}
 footer{margin-top:48px;color:var(--soft);font-size:12px}@media print{details{break-inside:avoid}}

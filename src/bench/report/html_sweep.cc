@@ -72,9 +72,10 @@ std::string table(const Report& report) {
   for (size_t i = 0; i < report.sweep.points.size(); ++i) {
     const SweepPoint& p = report.sweep.points[i];
     const LoadSummary& r = report.runs[p.run];
-    std::string name = escaped(r.label);
-    if (report.sweep.knee == i) name += " <span class=\"tag\">knee</span>";
-    if (report.sweep.highest_within_slo == i) name += " <span class=\"tag\">highest in SLO</span>";
+    std::string tags;
+    if (report.sweep.knee == i) tags += " <span class=\"tag\">knee</span>";
+    if (report.sweep.highest_within_slo == i) tags += " <span class=\"tag\">highest in SLO</span>";
+    const std::string name = escaped(r.label) + (tags.empty() ? "" : "<small>" + tags + "</small>");
     rows.push_back({name, html_estimate(r.requests_per_s), html_estimate(r.output_tokens_per_s),
                     html_estimate(r.ttft_ms.p50()), html_estimate(r.ttft_ms.p95()),
                     html_estimate(r.itl_ms.p50()), html_estimate(r.itl_ms.p95()),

@@ -179,6 +179,12 @@ TEST(Fairness, BarsAndIndex) {
   expect_balanced(svg);
   EXPECT_TRUE(svg.starts_with("<svg xmlns=")) << svg.substr(0, 60);
   expect_balanced(fairness_html({}, {}, ""));
+  // One run a tenant is one group each.
+  const LoadSummary joined = as_groups({&with, &without});
+  ASSERT_EQ(joined.groups.size(), 2u);
+  EXPECT_EQ(joined.groups[1].group, 1);
+  EXPECT_EQ(joined.groups[1].ttft_ms.p95().value, without.ttft_ms.p95().value);
+  EXPECT_EQ(joined.groups[0].requests, with.requests);
 }
 
 }  // namespace

@@ -114,10 +114,10 @@ std::string plot_svg(const Plot& plot) {
   const Scale y = make_scale(plot, false, plot.height - kBottom, kTop + (below ? 18 : 0));
   std::string out = open_svg(plot.width, plot.height, plot.title);
   out += legend(entries, plot.width - kRight, below ? 36 : 18);
-  if (plot.shaded.has_value() && x.shows(plot.shaded->first) && x.shows(plot.shaded->second)) {
-    const double from = x.at(plot.shaded->first);
-    const double to = x.at(plot.shaded->second);
-    out += rect_at(from, y.to, std::max(0.0, to - from), y.from - y.to, "band");
+  for (const auto& [begin, end] : plot.shaded) {
+    if (x.shows(begin) && x.shows(end))
+      out +=
+          rect_at(x.at(begin), y.to, std::max(0.0, x.at(end) - x.at(begin)), y.from - y.to, "band");
   }
   out += y_axis(x, y, plot.y.label) + x_axis(x, y.from, plot.x.label);
   for (const Series& s : plot.series) out += draw(s, x, y);

@@ -41,7 +41,7 @@ struct Plot {
   Axis x, y;
   std::vector<Series> series;
   std::vector<Mark> marks;
-  std::optional<std::pair<double, double>> shaded;  // of x: what is outside the steady state, ...
+  std::vector<std::pair<double, double>> shaded;  // of x: what is outside the steady state
   double width = 720;
   double height = 240;
 };

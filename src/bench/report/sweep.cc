@@ -55,7 +55,7 @@ std::string note_of(const Sweep& s, const std::vector<LoadSummary>& runs, const 
   std::string out;
   if (s.knee.has_value()) {
     const SweepPoint& k = s.points[*s.knee];
-    out = fmt::format("Knee at {}: {:.1f} output tokens/s at a p95 latency of {:.0f} ms.",
+    out = fmt::format("Knee at {}: {:.0f} output tokens/s at a p95 latency of {:.0f} ms.",
                       runs[k.run].label, k.throughput, k.latency_ms);
   } else {
     out = s.points.size() < 4

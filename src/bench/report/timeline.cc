@@ -41,7 +41,11 @@ std::vector<double> Bins::per_s() const {
 
 void for_each_piece(const RequestRecord& r,
                     const std::function<void(double t, double tokens)>& at) {
-  if (r.first_token_s < 0 || r.output_tokens < 1) return;
+  if (r.output_tokens < 1) return;
+  if (r.first_token_s < 0) {  // an answer in one piece: all of it comes at its end
+    if (r.outcome == Outcome::kOk && r.end_s >= 0) at(r.end_s, r.output_tokens);
+    return;
+  }
   const double each = r.output_tokens / static_cast<double>(r.gaps_ms.size() + 1);
   double t = r.first_token_s;
   at(t, each);

@@ -1,0 +1,36 @@
+#include "server/http_observer.h"
+
+namespace weir::server {
+namespace {
+
+bool is_probe(std::string_view route) {
+  return route == "/health" || route == "/ready" || route == "/metrics";
+}
+
+}  // namespace
+
+void HttpObserver::on_request_end(const http::RequestRecord& r) {
+  using telemetry::LogLevel;
+  const http::AnswerNotes& n = r.notes;
+  const LogLevel level = r.status >= 500     ? LogLevel::kWarn
+                         : is_probe(n.route) ? LogLevel::kDebug
+                                             : LogLevel::kInfo;
+  if (!log_.enabled(level)) return;
+  const std::string_view end =
+      r.disconnect.has_value() ? http::close_reason_name(*r.disconnect) : "";
+  log_.log(level, "request",
+           {{"request_id", r.request_id},
+            {"method", r.method},
+            {"route", n.route},
+            {"status", r.status},
+            {"ms", r.seconds * 1e3},
+            {"tenant", n.tenant},
+            {"prompt_tokens", n.prompt_tokens},
+            {"cached_tokens", n.cached_tokens},
+            {"completion_tokens", n.completion_tokens},
+            {"error", n.error_code},
+            {"limit", r.limit},
+            {"disconnect", end}});
+}
+
+}  // namespace weir::server
