@@ -227,8 +227,10 @@ class Tenants(unittest.TestCase):
 
     def test_admin_lists_requests_without_content(self):
         with httpx.stream("POST", server.url + "/v1/completions", headers={"x-api-key": keys["slow"]["key"]}, timeout=60,
-                          json={"prompt": "confidential", "max_tokens": 400, "stream": True, "ignore_eos": True}) as stream:
-            next(stream.iter_lines())
+                          json={"prompt": "confidential", "max_tokens": 4000, "stream": True, "ignore_eos": True}) as stream:
+            self.assertEqual(stream.status_code, 200)
+            lines = stream.iter_lines()  # kept: a dropped iterator closes the connection
+            self.assertTrue(next(lines).startswith("data: {"))
             reply = ask_admin("GET", "/admin/requests")
             mine = [r for r in reply.json()["requests"] if r["tenant"] == "slow"]
             self.assertEqual(len(mine), 1, reply.text)
