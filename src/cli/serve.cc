@@ -122,8 +122,8 @@ Result<int> serve(const ServeGiven& given) {
               load_draft(o.draft, request, o.limits.speculation.depth, *model));
   PrefixParts prefix;
   WEIR_TRY(prepare_prefix(o, *model, log, prefix));
-  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix,
-                        steps.model, draft == nullptr ? nullptr : &draft->runner());
+  engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix, steps.model,
+                        draft == nullptr ? nullptr : &draft->runner());
   // The last three as they hold: the KV cache and the step may have cut what was asked for.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},

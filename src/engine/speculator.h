@@ -37,7 +37,8 @@ class Speculator {
 
   bool on() const { return limits_.depth != 0; }
   // Adds drafts to the plan's decodes, whose pages are reserved: fills Sequence::draft and the
-  // chunk's drafts, for which the room is enough. lineup: what the plan's chunks index. costs: the curve's shape before the first step.
+  // chunk's drafts, for which the room is enough. lineup: what the plan's chunks index. costs: the
+  // curve's shape before the first step.
   void propose(StepPlan& plan, std::span<Sequence* const> lineup, const DraftRoom& room,
                const StepCosts& costs);
   // The sequence is over.
