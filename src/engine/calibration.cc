@@ -117,7 +117,9 @@ class Prober {
 Result<Calibration> calibrate(Runner& runner, const Clock& clock,
                               const CalibrationOptions& options) {
   if (runner.embedding().encoder) return Calibration{};
-  return Prober(runner, clock, options).run();
+  auto calibration = Prober(runner, clock, options).run();
+  runner.clear_pages();  // what the probes wrote would stay resident
+  return calibration;
 }
 
 }  // namespace weir::engine

@@ -178,6 +178,7 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
 
 void Core::execute(const StepPlan& plan) {
   const int64_t now = clock_.now_ns();
+  bool any_started = false;
   recorder_.mark(Phase::kReserve);
   for (const PlannedChunk& c : plan.chunks) {
     const Sequence& s = *lineup_[c.sequence];
@@ -186,7 +187,9 @@ void Core::execute(const StepPlan& plan) {
     if (r.started_ns != 0) continue;
     r.started_ns = std::max<int64_t>(now, 1);
     left_queue(r);
+    any_started = true;
   }
+  if (any_started) report();  // a step may be long: the queue has room from now on
   ++counters_.steps;
   if (const Status status = run_chunks(plan.chunks); status.ok()) {
     commit(plan.chunks);

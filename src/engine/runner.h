@@ -35,6 +35,9 @@ class Runner {
   // The bytes of a page of all layers, to be kept elsewhere and put back: they mean the same to
   // every runner of the same model, KV types and ISA.
   virtual std::span<std::byte> page_bytes(int32_t page) = 0;
+  // All pages hold nothing from now on, and take no memory until they are written. Between
+  // forwards.
+  virtual void clear_pages() {}
   // logits: [sum of logit_rows, vocab] f32; hidden: [sum of hidden_rows, dim] f32. On an error
   // nothing is committed: the same step, or parts of it, may be run again. One call at a time.
   virtual Status forward(std::span<const model::Chunk> batch, std::span<float> logits,

@@ -44,6 +44,11 @@ void KvStorage::copy_page(int32_t from, int32_t to) const {
   std::memcpy(page(to).data(), source.data(), source.size());
 }
 
+void KvStorage::clear() {
+  // Anonymous memory reads as zero after MADV_DONTNEED (madvise(2)).
+  if (madvise(memory_, bytes_, MADV_DONTNEED) != 0) std::memset(memory_, 0, bytes_);
+}
+
 KvStorage::~KvStorage() {
   if (memory_ != nullptr) munmap(memory_, bytes_);
 }

@@ -32,6 +32,8 @@ class KvStorage {
   // The bytes of a page of all layers; valid while this lives.
   std::span<std::byte> page(int32_t index) const;
   // Makes page `to` hold what `from` holds.
+  // Zeroes all pages and gives their memory back to the system.
+  void clear();
   void copy_page(int32_t from, int32_t to) const;
 
  private:

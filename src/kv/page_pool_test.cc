@@ -101,6 +101,18 @@ TEST(KvStorage, KeepsAPageOfAllLayersTogether) {
   }
 }
 
+TEST(KvStorage, HoldsNothingAfterItWasCleared) {
+  const kernels::KvLayout layout{32, 2, 64, {}};
+  const auto storage = KvStorage::allocate(layout, 3, 5);
+  ASSERT_TRUE(storage.ok());
+  const kernels::KvPools& last = (*storage)->pools().back();
+  last.v[4 * last.v_stride(layout) + layout.v_page_bytes() - 1] = std::byte{7};
+  (*storage)->pools().front().k[0] = std::byte{7};
+  (*storage)->clear();
+  EXPECT_EQ((*storage)->pools().front().k[0], std::byte{0});
+  EXPECT_EQ(last.v[4 * last.v_stride(layout) + layout.v_page_bytes() - 1], std::byte{0});
+}
+
 TEST(KvStorage, TakesTheBytesOfItsTypes) {
   using kernels::KvType;
   const auto bytes = [](KvType k, KvType v) {
