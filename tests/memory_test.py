@@ -13,7 +13,7 @@ import httpx  # noqa: E402
 
 KV_TOKENS = 2048
 # Of file and KV cache as configured: after one request, and with all of the cache in use, where the workspace of the largest steps is as well.
-AT_REST, FULL = 1.1, 1.25
+AT_REST, FULL = 1.1, 1.28
 MAPPED_KIB = 6 << 10  # of the model file: 64 rows of the embedding with the 64 KiB around each, and the metadata
 
 
