@@ -51,12 +51,12 @@ double lowest_counter(const TenantLoads& tenants, const TenantLoad* but) {
   return lowest;
 }
 
-double prefill_token_ms(const EngineLoad& load, int64_t position) {
+double prefill_token_ms(const EngineLoad& load, int64_t position, bool late) {
   const StepBudget& b = load.budget;
   if (!b.costs.known()) return 0;
   const double alone_ms = b.costs.predict_ms(load.decodes);
   const double allowance =
-      prefill_allowance_ms(b, load.decodes, load.interactive_decodes, load.batch_decodes);
+      prefill_allowance_ms(b, load.decodes, load.interactive_decodes, load.batch_decodes, late);
   const int64_t fits = std::clamp<int64_t>(b.costs.prefill_tokens_within(allowance, position), 1,
                                            std::max(1, b.step_tokens));
   return (alone_ms + b.costs.prefill_ms(position, fits)) / static_cast<double>(fits);
@@ -74,8 +74,11 @@ Prediction predict_first_token(const EngineLoad& load, const TenantLoads& tenant
   }
   Prediction p;
   p.ahead_tokens = static_cast<int64_t>(ahead);
-  const double token_ms = prefill_token_ms(load, n.tokens / 2);
   const double computed = 1.0 - load.cached_share;
+  double token_ms = prefill_token_ms(load, n.tokens / 2, false);
+  const double own_ms = load.budget.costs.prefill_ms(0, n.tokens) * computed;
+  if (is_late((ahead + static_cast<double>(n.tokens)) * computed * token_ms, own_ms))
+    token_ms = prefill_token_ms(load, n.tokens / 2, true);
   p.wait_ms = ahead * computed * token_ms;
   if (load.full && load.running > 0 && load.residence_ms > 0) {
     int64_t requests = 0;

@@ -67,8 +67,8 @@ using TenantLoads = std::map<std::string, TenantLoad>;
 // The lowest counter of those that wait, `but` left out; 0: nobody does.
 double lowest_counter(const TenantLoads& tenants, const TenantLoad* but = nullptr);
 
-// Milliseconds that one prompt token takes beside the load's decodes.
-double prefill_token_ms(const EngineLoad& load, int64_t position);
+// Milliseconds that one prompt token takes beside the load's decodes. late: a prompt is (is_late).
+double prefill_token_ms(const EngineLoad& load, int64_t position, bool late);
 
 Prediction predict_first_token(const EngineLoad& load, const TenantLoads& tenants,
                                Fairness fairness, const Newcomer& newcomer);

@@ -42,6 +42,7 @@ SequenceView Core::view_of(const Sequence& s) const {
   v.service_class = s.request->request.service_class;
   v.shared_pages = shared_pages(s);
   v.seniority = s.seniority;
+  v.age_ms = static_cast<double>(clock_.now_ns() - s.request->submitted_ns) * 1e-6;
   const bool batch = v.service_class == ServiceClass::kBatch;
   v.standing.rank = batch == line_.batch_first() ? 0 : 1;
   if (limits_.fairness == Fairness::kVtc) v.standing.counter = s.tenant->counter;

@@ -56,7 +56,24 @@ class Planner {
       decodes.add_decode(s.tokens, c.tokens);
       (s.service_class == ServiceClass::kBatch ? batch : interactive) = true;
     }
-    return prefill_allowance_ms(budget_, decodes, interactive, batch);
+    return prefill_allowance_ms(budget_, decodes, interactive, batch, any_late());
+  }
+
+  // Whether a prompt would be late if each step gave prompts no more than the usual share.
+  bool any_late() const {
+    if (!budget_.costs.known()) return false;
+    double ahead_ms = 0;  // of prompts, with the one looked at
+    for (const SequenceView& s : sequences_) {
+      if (is_decode(s) || s.paused || s.held || s.whole) continue;
+      const int32_t computed = s.pages == 0 ? s.cached : s.computed;
+      const int32_t found = s.pages == 0 ? s.cached : 0;
+      ahead_ms += budget_.costs.prefill_ms(computed, s.tokens - computed);
+      if (s.service_class == ServiceClass::kBatch) continue;
+      const double alone_ms = budget_.costs.prefill_ms(found, s.tokens - found);
+      constexpr double kShare = 1 - 1 / kDefaultItlRatio;
+      if (is_late(s.age_ms + ahead_ms / kShare, alone_ms)) return true;
+    }
+    return false;
   }
 
   // Of `count` prompt tokens from `computed` on, those that the step's time allows; the first
@@ -173,13 +190,20 @@ class Planner {
 
 }  // namespace
 
+bool is_late(double first_token_ms, double alone_ms) {
+  return first_token_ms > std::max(kPatienceMs, kPatience * alone_ms);
+}
+
 double prefill_allowance_ms(const StepBudget& b, const StepWork& decodes, bool interactive,
-                            bool batch) {
+                            bool batch, bool late) {
   double target_ms = std::numeric_limits<double>::infinity();
   if (!b.costs.known()) return target_ms;
   const double alone_ms = b.costs.predict_ms(decodes);
-  if (interactive)
-    target_ms = b.interactive_itl_ms > 0 ? b.interactive_itl_ms : kDefaultItlRatio * alone_ms;
+  if (interactive && b.interactive_itl_ms > 0) {
+    target_ms = b.interactive_itl_ms;
+  } else if (interactive) {
+    target_ms = std::max(kDefaultItlRatio * alone_ms, late ? kLateItlMs : 0);
+  }
   if (batch && b.batch_itl_ms > 0) target_ms = std::min(target_ms, b.batch_itl_ms);
   return std::max(target_ms - alone_ms, kMinPrefillShare * alone_ms);
 }

@@ -38,6 +38,7 @@ struct SequenceView {
   ServiceClass service_class = ServiceClass::kInteractive;
   uint64_t seniority = 0;  // lower is older; unique
   Standing standing = {};
+  double age_ms = 0;  // since it was submitted
   // Of a sequence without pages: tokens that it finds computed when it starts, whose full pages it
   // shares, and how many of the pages that it needs for this count as free until then.
   int32_t cached = 0;
@@ -67,14 +68,23 @@ inline constexpr int32_t kInteractiveReserve = 8;  // one in eight
 // the machine; what is left to 2 covers the error of predicted step times, so that their p99 stays
 // below twice the p50 of streams without a prompt beside them.
 inline constexpr double kDefaultItlRatio = 1.6;
+// A prompt is late when, at that share of the machine, its first token would come after more than
+// kPatience times what it takes alone (and kPatienceMs at least). While one is late and no ITL
+// target was given, steps may take kLateItlMs: 20 tokens/s, still faster than people read. One long
+// prompt is not late by this (it is slowed 2.7 times), a line of waiting ones is. Sixteen clients
+// with prompts of 460 tokens each, 135M on 2 cores: docs/PERFORMANCE.md has it with and without.
+inline constexpr double kPatience = 4;
+inline constexpr double kPatienceMs = 250;
+inline constexpr double kLateItlMs = 50;
+bool is_late(double first_token_ms, double alone_ms);
 // Where the decodes alone fill the target, prompts go on with this share of the decodes' time:
 // a target that cannot be met must not starve them.
 inline constexpr double kMinPrefillShare = 0.125;
 
 // Milliseconds that the prompts of a step may take beside its decodes; infinite without a bound.
-// decodes: of the step; which classes they have.
+// decodes: of the step; which classes they have; late: a prompt is.
 double prefill_allowance_ms(const StepBudget& budget, const StepWork& decodes, bool interactive,
-                            bool batch);
+                            bool batch, bool late);
 
 struct PlannedChunk {
   size_t sequence = 0;    // index into the views

@@ -95,6 +95,21 @@ TEST(Scheduler, APromptBesideDecodesGetsWhatTheItlTargetLeaves) {
   EXPECT_EQ(plan_step(views, timed(1)).chunks.at(1).tokens, 1) << "an impossible target";
 }
 
+TEST(Scheduler, PromptsThatWouldBeLateGetMoreOfAStep) {
+  SequenceView views[] = {
+      {.tokens = 9, .computed = 8, .pages = 2}, {.tokens = 300}, {.tokens = 300}};
+  const std::span<const SequenceView> one(views, 2);
+  EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 3) << "800 ms in place of 300";
+  EXPECT_EQ(plan_step(views, timed(0)).chunks.at(1).tokens, 44) << "1,600 ms: 50 - 4 - 2";
+  EXPECT_EQ(plan_step(views, timed(30)).chunks.at(1).tokens, 24) << "a given target stays";
+  views[1].age_ms = 399;
+  EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 3);
+  views[1].age_ms = 401;
+  EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 44);
+  views[1].service_class = ServiceClass::kBatch;
+  EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 3) << "batch prompts may wait";
+}
+
 TEST(Scheduler, WithoutDecodesThatCarePromptsGetTheWholeStep) {
   SequenceView views[] = {
       {.tokens = 9, .computed = 8, .pages = 2, .service_class = ServiceClass::kBatch},
