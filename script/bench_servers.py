@@ -104,7 +104,8 @@ class Weir(Server):
         self.path, self.arguments = model, arguments
 
     def command(self):
-        return [WEIR, "serve", self.path, "--port", self.port, "--threads", THREADS, "--log-level", "warn", *self.arguments]
+        return [WEIR, "serve", self.path, "--port", self.port, "--threads", THREADS, "--log-level", "warn",
+                "--kv-tokens", 12288, *self.arguments]
 
 
 class LlamaServer(Server):

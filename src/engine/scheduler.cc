@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <tuple>
 
@@ -25,8 +26,9 @@ class Planner {
       if (is_decode(sequences_[i])) advance(i);
     }
     prefill_ms_left_ = prefill_allowance();
+    advance_short_ones();
     for (size_t i = 0; i < sequences_.size(); ++i) {
-      if (!is_decode(sequences_[i])) advance(i);
+      if (!is_decode(sequences_[i]) && planned_[i] == 0) advance(i);
     }
     StepPlan result;
     for (size_t i = 0; i < sequences_.size(); ++i) {
@@ -59,19 +61,62 @@ class Planner {
     return prefill_allowance_ms(budget_, decodes, interactive, batch, any_late());
   }
 
+  bool waits(const SequenceView& s) const {
+    return !is_decode(s) && !s.paused && !s.held && !s.whole;
+  }
+  static int32_t missing(const SequenceView& s) {
+    return s.tokens - (s.pages == 0 ? s.cached : s.computed);
+  }
+  // Prompts that stand behind the first in line though much shorter, shortest first.
+  std::vector<size_t> short_ones() const {
+    std::vector<size_t> found;
+    const auto first = std::find_if(sequences_.begin(), sequences_.end(),
+                                    [this](const SequenceView& s) { return waits(s); });
+    if (first == sequences_.end()) return found;
+    for (auto s = first + 1; s < sequences_.end(); ++s) {
+      if (waits(*s) && s->standing.rank == first->standing.rank &&
+          s->standing.priority <= first->standing.priority &&
+          missing(*s) * kShortPart <= missing(*first))
+        found.push_back(static_cast<size_t>(s - sequences_.begin()));
+    }
+    std::stable_sort(found.begin(), found.end(), [this](size_t a, size_t b) {
+      return missing(sequences_[a]) < missing(sequences_[b]);
+    });
+    return found;
+  }
+
+  // One long prompt must not stall the short ones behind it: they share half of the step.
+  void advance_short_ones() {
+    const std::vector<size_t> found = short_ones();
+    if (found.empty()) return;
+    const double ms = prefill_ms_left_;
+    const int32_t tokens = tokens_left_;
+    prefill_ms_left_ = ms / 2;
+    tokens_left_ = tokens / 2;
+    for (const size_t i : found) advance(i);
+    prefill_ms_left_ += ms - ms / 2;
+    if (std::isinf(ms)) prefill_ms_left_ = ms;
+    tokens_left_ += tokens - tokens / 2;
+  }
+
   // Whether a prompt would be late if each step gave prompts no more than the usual share.
   bool any_late() const {
     if (!budget_.costs.known()) return false;
     double ahead_ms = 0;  // of prompts, with the one looked at
-    for (const SequenceView& s : sequences_) {
-      if (is_decode(s) || s.paused || s.held || s.whole) continue;
-      const int32_t computed = s.pages == 0 ? s.cached : s.computed;
+    double short_ms = 0;  // likewise, of those that need not wait for the first
+    const std::vector<size_t> short_indices = short_ones();
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      const SequenceView& s = sequences_[i];
+      if (!waits(s)) continue;
       const int32_t found = s.pages == 0 ? s.cached : 0;
-      ahead_ms += budget_.costs.prefill_ms(computed, s.tokens - computed);
+      const double own_ms = budget_.costs.prefill_ms(s.tokens - missing(s), missing(s));
+      const bool is_short = std::count(short_indices.begin(), short_indices.end(), i) > 0;
+      double& line_ms = is_short ? short_ms : ahead_ms;
+      line_ms += is_short ? 2 * own_ms : own_ms;  // they have half of the share
       if (s.service_class == ServiceClass::kBatch) continue;
       const double alone_ms = budget_.costs.prefill_ms(found, s.tokens - found);
       constexpr double kShare = 1 - 1 / kDefaultItlRatio;
-      if (is_late(s.age_ms + ahead_ms / kShare, alone_ms)) return true;
+      if (is_late(s.age_ms + line_ms / kShare, alone_ms)) return true;
     }
     return false;
   }

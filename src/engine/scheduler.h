@@ -76,6 +76,9 @@ inline constexpr double kDefaultItlRatio = 1.6;
 inline constexpr double kPatience = 4;
 inline constexpr double kPatienceMs = 250;
 inline constexpr double kLateItlMs = 50;
+// A prompt of a quarter of the first one's tokens, or less, shares half of the steps with others of
+// its kind, whatever stands before it.
+inline constexpr int32_t kShortPart = 4;
 bool is_late(double first_token_ms, double alone_ms);
 // Where the decodes alone fill the target, prompts go on with this share of the decodes' time:
 // a target that cannot be met must not starve them.

@@ -110,6 +110,22 @@ TEST(Scheduler, PromptsThatWouldBeLateGetMoreOfAStep) {
   EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 3) << "batch prompts may wait";
 }
 
+TEST(Scheduler, ALongPromptDoesNotStallShortOnesBehindIt) {
+  SequenceView views[] = {{.tokens = 2000}, {.tokens = 500}, {.tokens = 80}, {.tokens = 501}};
+  StepBudget b = budget(1000, 512);
+  b.step_tokens = 512;
+  const auto chunks = plan_step(views, b).chunks;
+  ASSERT_EQ(chunks.size(), 3U);
+  EXPECT_EQ(chunks[0].sequence, 2U);
+  EXPECT_EQ(chunks[0].tokens, 80);
+  EXPECT_EQ(chunks[1].sequence, 1U);
+  EXPECT_EQ(chunks[1].tokens, 256 - 80);
+  EXPECT_EQ(chunks[2].sequence, 0U);
+  EXPECT_EQ(chunks[2].tokens, 256);
+  views[0].standing.priority = -1;
+  EXPECT_EQ(plan_step(views, b).chunks.at(0).sequence, 0U) << "a better priority stays in front";
+}
+
 TEST(Scheduler, WithoutDecodesThatCarePromptsGetTheWholeStep) {
   SequenceView views[] = {
       {.tokens = 9, .computed = 8, .pages = 2, .service_class = ServiceClass::kBatch},
