@@ -7,7 +7,7 @@
 namespace weir::engine {
 namespace {
 
-// Tokens that are read into indexes in one step: about 0.4 ms at 0.2 µs each.
+// Tokens that are read into indexes in one step, so that a long prompt is indexed over several.
 constexpr int32_t kReadPerStep = 2048;
 
 // Drafts of one step over all sequences, each with a row of logits: 64 MB at 256,000 tokens of
