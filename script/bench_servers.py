@@ -105,7 +105,7 @@ class Weir(Server):
 
     def command(self):
         return [WEIR, "serve", self.path, "--port", self.port, "--threads", THREADS, "--log-level", "warn",
-                "--kv-tokens", 12288, *self.arguments]
+                "--kv-tokens", 10240, *self.arguments]
 
 
 class LlamaServer(Server):

@@ -70,12 +70,12 @@ inline constexpr int32_t kInteractiveReserve = 8;  // one in eight
 inline constexpr double kDefaultItlRatio = 1.6;
 // A prompt is late when, at that share of the machine, its first token would come after more than
 // kPatience times what it takes alone (and kPatienceMs at least). While one is late and no ITL
-// target was given, steps may take kLateItlMs: 20 tokens/s, still faster than people read. One long
+// target was given, steps may take kLateItlMs: 28 tokens/s, still faster than people read. One long
 // prompt is not late by this (it is slowed 2.7 times), a line of waiting ones is. Sixteen clients
 // with prompts of 460 tokens each, 135M on 2 cores: docs/PERFORMANCE.md has it with and without.
 inline constexpr double kPatience = 4;
 inline constexpr double kPatienceMs = 250;
-inline constexpr double kLateItlMs = 50;
+inline constexpr double kLateItlMs = 35;
 // A prompt of a quarter of the first one's tokens, or less, shares half of the steps with others of
 // its kind, whatever stands before it.
 inline constexpr int32_t kShortPart = 4;

@@ -100,12 +100,12 @@ TEST(Scheduler, PromptsThatWouldBeLateGetMoreOfAStep) {
       {.tokens = 9, .computed = 8, .pages = 2}, {.tokens = 300}, {.tokens = 300}};
   const std::span<const SequenceView> one(views, 2);
   EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 3) << "800 ms in place of 300";
-  EXPECT_EQ(plan_step(views, timed(0)).chunks.at(1).tokens, 44) << "1,600 ms: 50 - 4 - 2";
+  EXPECT_EQ(plan_step(views, timed(0)).chunks.at(1).tokens, 29) << "1,600 ms: 35 - 4 - 2";
   EXPECT_EQ(plan_step(views, timed(30)).chunks.at(1).tokens, 24) << "a given target stays";
   views[1].age_ms = 399;
   EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 3);
   views[1].age_ms = 401;
-  EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 44);
+  EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 29);
   views[1].service_class = ServiceClass::kBatch;
   EXPECT_EQ(plan_step(one, timed(0)).chunks.at(1).tokens, 3) << "batch prompts may wait";
 }
