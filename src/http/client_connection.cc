@@ -52,7 +52,6 @@ ClientConnection::ClientConnection(Owner& owner, const ClientOptions& options, a
                                    std::string key)
     : owner_(owner),
       options_(options),
-      io_(io),
       key_(std::move(key)),
       resolver_(io),
       socket_(io),

@@ -80,7 +80,6 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   Owner& owner_;
   const ClientOptions& options_;
-  boost::asio::io_context& io_;
   std::string key_;  // "host:port"
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::ip::tcp::socket socket_;  // until it is connected; then transport_ has it

@@ -74,7 +74,8 @@ class TraceRing {
   void add_step(StepTrace step, std::span<const PartTrace> parts) WEIR_EXCLUDES(mutex_);
   void add_request(RequestTrace request) WEIR_EXCLUDES(mutex_);
   // What ended at or after from_ns and is still there; a step whose parts are gone has none.
-  TraceSnapshot since(int64_t from_ns) const WEIR_EXCLUDES(mutex_);
+  // newest() takes the lock, slice by slice; the analysis sees only the references passed to it.
+  TraceSnapshot since(int64_t from_ns) const WEIR_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
   // The last `capacity` of `next` values ever pushed; value i is at i % capacity.

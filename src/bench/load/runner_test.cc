@@ -63,7 +63,7 @@ class RunnerTest : public testing::Test {
     EXPECT_GE(r.queue_ms, 0);
   }
 
-  const SystemClock clock_;
+  SystemClock clock_;
   std::unique_ptr<MockServer> mock_;
   Target target_;
   RequestShape shape_;
