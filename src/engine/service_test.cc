@@ -29,6 +29,7 @@ class Service : public ::testing::Test {
       return {};
     };
     std::vector<StepSample> samples;
+    samples.reserve(8);  // references into it stay valid
     for (const int64_t tokens : {1, 4, 16, 64}) {
       StepSample& prompt = samples.emplace_back();
       prompt.work.add_prefill(0, tokens);

@@ -88,7 +88,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_message(std::string message);
   void on_websocket_wake();
   void take_answer(const Response& response);
-  void take_events(std::string_view events);
+  bool take_events(std::string_view events);
   void end_message();
   void on_websocket_tick();
   void arm_websocket_tick();

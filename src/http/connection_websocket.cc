@@ -200,8 +200,8 @@ void Connection::on_websocket_wake() {
     take_answer(context_.error_response(500, error, path_));
   }
   if (state_ != State::kWebSocket) return;
-  take_events(outbox.data);
-  if (outbox.finished) end_message();
+  const bool last = take_events(outbox.data);
+  if (outbox.finished || last) end_message();
   if (state_ != State::kWebSocket) return;
   if (exchange_) exchange_->set_unsent(unsent());
   write();
@@ -213,17 +213,22 @@ void Connection::take_answer(const Response& response) {
   if (const auto code = close_of(response.status)) close_websocket(*code, "see the last message");
 }
 
-// Whole server-sent events, one data line each: what http/sse.h appends of JSON.
-void Connection::take_events(std::string_view events) {
+// Whole server-sent events, one data line each: what http/sse.h appends of JSON. True after the
+// last one of an answer: who has read it may ask the next thing at once, be the writer's finish()
+// here or not.
+bool Connection::take_events(std::string_view events) {
   constexpr std::string_view kData = "data: ";
+  bool last = false;
   while (!events.empty()) {
     const size_t end = events.find("\n\n");
     std::string_view event = events.substr(0, end);
     events = end == std::string_view::npos ? std::string_view() : events.substr(end + 2);
     if (!event.starts_with(kData)) continue;  // a comment that keeps an HTTP connection alive
     event.remove_prefix(kData.size());
+    last |= event == "[DONE]" || event.starts_with(R"({"error":)");
     send_text(event == "[DONE]" ? std::string_view(R"({"type":"done"})") : event);
   }
+  return last;
 }
 
 // All of the answer is queued.

@@ -164,6 +164,8 @@ TEST(WebSocket, AcceptOfTheRfc) {
 
 class WebSocketTest : public ServerTest {
  protected:
+  void TearDown() override { server_.reset(); }  // its callbacks use members of this class
+
   // Messages are echoed with "again: "; a few words do something else.
   void serve() {
     options.websocket.is_cancel = [](std::string_view m) { return m == "cancel"; };

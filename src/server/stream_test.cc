@@ -60,10 +60,13 @@ TEST_F(StreamTest, TheSameChunksAsOverHttp) {
   c.send(text_frame(
       R"({"type":"chat.completions","messages":[{"role":"user","content":"he"}],"max_tokens":3})"));
   const auto chat = answer(c);
+  ASSERT_NE(Json::parse(chat.front())->find("object"), nullptr) << chat.front();
   EXPECT_EQ(Json::parse(chat.front())->find("object")->as_string(), "chat.completion.chunk");
   EXPECT_EQ(chat.back(), R"({"type":"done"})");
   c.send(text_frame("{" + members + R"(,"stream":false})"));
-  EXPECT_EQ(Json::parse(c.read_text())->find("object")->as_string(), "text_completion");
+  const std::string text = c.read_text();
+  ASSERT_NE(Json::parse(text)->find("object"), nullptr) << text;
+  EXPECT_EQ(Json::parse(text)->find("object")->as_string(), "text_completion");
   EXPECT_TRUE(eventually([&] { return engine_is_empty(); }));
 }
 
