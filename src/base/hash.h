@@ -20,7 +20,8 @@ struct HashKey {
 struct Hash128 {
   uint64_t low = 0;
   uint64_t high = 0;
-  auto operator<=>(const Hash128&) const = default;
+  auto operator<=>(const Hash128&) const =
+      default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14
   // The 16 bytes in the order the reference implementation writes them.
   std::array<std::byte, 16> bytes() const;
   static Hash128 from_bytes(std::span<const std::byte, 16> bytes);

@@ -25,7 +25,8 @@ struct Standing {
   int32_t rank = 0;    // of its class
   double counter = 0;  // of its tenant; kFifo: 0
   int32_t priority = 0;
-  auto operator<=>(const Standing&) const = default;
+  auto operator<=>(const Standing&) const =
+      default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14
 };
 
 // One unfinished sequence.

@@ -81,9 +81,11 @@ void Speculator::propose(StepPlan& plan, std::span<Sequence* const> lineup, cons
   std::vector<int32_t> depths;
   if (limits_.depth == SpeculationLimits::kAuto) {
     std::vector<std::span<const double>> chances;
+    chances.reserve(candidates.size());
     for (const Candidate& c : candidates) chances.emplace_back(c.draft.chances);
     depths = choose_depths(step_tokens, chances, std::min(room.tokens, kMaxStepDrafts), cost_);
   } else {
+    depths.reserve(candidates.size());
     for (const Candidate& c : candidates)
       depths.push_back(static_cast<int32_t>(c.draft.tokens.size()));
   }
