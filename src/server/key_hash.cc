@@ -90,7 +90,7 @@ Status check_argon2id(std::string_view encoded, const Argon2Limits& limits) {
                       kMaxEncodedBytes);
   rest.remove_prefix(kPrefix.size());
   if (!take_number(rest, 'm', ',', memory_kib) || !take_number(rest, 't', ',', passes) ||
-      !take_number(rest, 'p', '$', lanes) || rest.find('$') == rest.npos)
+      !take_number(rest, 'p', '$', lanes) || rest.find('$') == std::string_view::npos)
     return make_error(ErrorCode::kUsage, "must be $argon2id$v=19$m=N,t=N,p=N$SALT$HASH");
   if (memory_kib > limits.max_memory_kib || passes > limits.max_passes || lanes > limits.max_lanes)
     return make_error(ErrorCode::kUsage, "asks for more than m={},t={},p={}", limits.max_memory_kib,

@@ -229,7 +229,7 @@ std::string_view id_of_key(std::string_view key) {
   if (!key.starts_with(kKeyPrefix)) return {};
   key.remove_prefix(kKeyPrefix.size());
   const size_t end = key.find('_');
-  return end == key.npos ? std::string_view() : key.substr(0, end);
+  return end == std::string_view::npos ? std::string_view() : key.substr(0, end);
 }
 
 std::string render_entry(const KeyEntry& e) {

@@ -94,9 +94,8 @@ void Routes::add_routes() {
       w.send(http::json_response(200, R"({"status":"ready"})"));
     }
   });
-  const auto metrics_route = guard(Right::kMetrics, [this](const Access&, http::Request, auto w) {
-    metrics_page(std::move(w));
-  });
+  const auto metrics_route = guard(Right::kMetrics, [this](const Access&, const http::Request&,
+                                                           auto w) { metrics_page(std::move(w)); });
   router_.add("GET", "/metrics", [this, metrics_route](http::Request r, http::ResponseWriter w) {
     if (live()->metrics_require_key) return metrics_route(std::move(r), std::move(w));
     metrics_page(std::move(w));
@@ -173,15 +172,16 @@ http::Router::Route Routes::guard(Right right, Guarded next) {
 }
 
 void Routes::add_model_route(std::string_view pattern, Route route, bool computes) {
-  router_.add("POST", pattern,
-              guard(Right::kInference, [this, route, computes](const Access& access,
-                                                               http::Request request, auto writer) {
-                Status ok;
-                if (computes) ok = check_running();
-                if (ok.ok()) ok = check_json(request);
-                if (!ok.ok()) return refuse(ok.error(), writer);
-                begin_call(access, route, std::move(request), std::move(writer));
-              }));
+  router_.add(
+      "POST", pattern,
+      guard(Right::kInference,
+            [this, route, computes](const Access& access, http::Request&& request, auto writer) {
+              Status ok;
+              if (computes) ok = check_running();
+              if (ok.ok()) ok = check_json(request);
+              if (!ok.ok()) return refuse(ok.error(), writer);
+              begin_call(access, route, std::move(request), std::move(writer));
+            }));
 }
 
 void Routes::begin_call(const Access& access, Route route, http::Request request,
@@ -219,7 +219,7 @@ Status Routes::check_running() const {
 }
 
 void Routes::set_live(LiveOptions live) {
-  auto next = std::make_shared<const LiveOptions>(std::move(live));
+  auto next = std::make_shared<const LiveOptions>(live);
   MutexLock lock(live_mutex_);
   live_ = std::move(next);
 }

@@ -1,5 +1,7 @@
 #include "bench/load/target.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
@@ -64,7 +66,7 @@ std::vector<std::string> single_tokens(http::Client& client, const Target& targe
                                        const Calibration& c) {
   std::vector<std::string> kept;
   for (const std::string& w : c.words.words) {
-    if (count_tokens(client, target, c.dialect, w + " " + w + " " + w) ==
+    if (count_tokens(client, target, c.dialect, fmt::format("{0} {0} {0}", w)) ==
         c.words.overhead_tokens + 3)
       kept.push_back(w);
   }

@@ -132,6 +132,7 @@ std::string fairness_html(const std::vector<FairnessRun>& runs,
     std::stable_sort(groups.begin(), groups.end(),
                      [](const auto* a, const auto* b) { return a->requests > b->requests; });
     if (groups.size() > kSeriesColours) groups.resize(kSeriesColours);
+    curves.reserve(curves.size() + groups.size());
     for (const GroupSummary* g : groups)
       curves.push_back({name_of(g->group, group_names), &g->ttft_ms});
     body += cdf_svg(run.label, "TTFT (ms)", curves, 0, 510);

@@ -174,6 +174,7 @@ class Summarizer {
       if (counts(r) && r.group >= 0) ++sizes[r.group];
     }
     std::vector<std::pair<int64_t, int32_t>> by_size;
+    by_size.reserve(sizes.size());
     for (const auto& [group, n] : sizes) by_size.emplace_back(-n, group);
     std::sort(by_size.begin(), by_size.end());
     if (by_size.size() > LoadSummary::kMaxGroups) by_size.resize(LoadSummary::kMaxGroups);

@@ -25,8 +25,9 @@ Scale bar_scale(const BarPlot& plot) {
 std::string cluster_of(const BarPlot& plot, size_t cluster, double middle, double bar,
                        const Scale& y) {
   std::string out;
-  double left = middle - bar * static_cast<double>(plot.values.size()) / 2;
-  for (size_t r = 0; r < plot.values.size(); ++r, left += bar) {
+  const double first = middle - bar * static_cast<double>(plot.values.size()) / 2;
+  for (size_t r = 0; r < plot.values.size(); ++r) {
+    const double left = first + bar * static_cast<double>(r);
     if (cluster >= plot.values[r].size() || !plot.values[r][cluster].known()) continue;
     const Estimate& e = plot.values[r][cluster];
     out += rect_at(left + bar * 0.06, y.at(e.value), bar * 0.88, y.from - y.at(e.value),

@@ -13,7 +13,7 @@ constexpr size_t kMaxTicks = 20;
 }  // namespace
 
 std::string tick_text(double v) {
-  const std::string plain = fmt::format("{:.6g}", v);
+  std::string plain = fmt::format("{:.6g}", v);
   if (std::abs(v) < 1000 || plain.find('e') != std::string::npos) return plain;
   return count_text(static_cast<int64_t>(v));
 }
@@ -93,10 +93,11 @@ std::vector<double> ticks(double low, double high, int wanted, bool log) {
   if (!(high > low) || !std::isfinite(low) || !std::isfinite(high) || (log && low <= 0)) return out;
   if (log) {
     const double decades = std::log10(high / low);
-    const double stride = std::max(1.0, std::ceil(decades / wanted));
-    for (double p = std::floor(std::log10(low)); p <= std::log10(high); p += stride) {
+    const int stride = std::max(1, static_cast<int>(std::ceil(decades / wanted)));
+    const int last = static_cast<int>(std::floor(std::log10(high)));
+    for (int p = static_cast<int>(std::floor(std::log10(low))); p <= last; p += stride) {
       for (const double m : {1.0, 2.0, 5.0}) {
-        const double v = m * std::pow(10.0, p);
+        const double v = m * std::pow(10.0, static_cast<double>(p));
         if (v < low * 0.9999 || v > high * 1.0001 || out.size() >= kMaxTicks) continue;
         if (m == 1 || decades * 3 <= wanted + 2) out.push_back(v);
       }

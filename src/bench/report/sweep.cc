@@ -96,6 +96,7 @@ Sweep find_sweep(const std::vector<LoadSummary>& runs, const Slo& slo) {
 
 std::vector<double> sweep_loads(double low, double high, int count) {
   std::vector<double> out;
+  out.reserve(static_cast<size_t>(std::max(count, 0)));
   for (int i = 0; i < count; ++i)
     out.push_back(i == 0 ? low : low * std::pow(high / low, static_cast<double>(i) / (count - 1)));
   return out;
