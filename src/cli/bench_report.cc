@@ -60,6 +60,7 @@ Result<bench::LoadSummary> read_side(std::string_view files) {
     files.remove_prefix(comma + 1);
   }
   if (reports.size() == 1) return std::move(reports.front().runs.front());
+  tenants.reserve(reports.size());
   for (const bench::Report& report : reports) tenants.push_back(&report.runs.front());
   return bench::as_groups(tenants);
 }

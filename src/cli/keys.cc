@@ -52,7 +52,7 @@ Result<std::string> extended(std::string text, const std::string& name,
     const std::string entry = fmt::format("  {}: {{}}\n", k.entry.tenant);
     const bool known = std::any_of(before.tenants.begin(), before.tenants.end(),
                                    [&](const auto& t) { return t.name == k.entry.tenant; });
-    if (const size_t at = text.find("tenants:\n"); !known && at != text.npos)
+    if (const size_t at = text.find("tenants:\n"); !known && at != std::string::npos)
       text.insert(at + std::string_view("tenants:\n").size(), entry);
     if (!known) before.tenants.emplace_back().name = k.entry.tenant;
     text += server::render_entry(k.entry);
@@ -76,7 +76,7 @@ Status write_file(const Options& o, const std::vector<server::NewKey>& keys) {
   if (exists) text = std::move(*old);
   WEIR_ASSIGN(text, extended(std::move(text), o.file, keys));
   const mode_t mask = ::umask(077);  // a new file is its owner's alone
-  const Status written = os::write_file_atomic(o.file, text);
+  Status written = os::write_file_atomic(o.file, text);
   ::umask(mask);
   return written;
 }

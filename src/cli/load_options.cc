@@ -200,7 +200,7 @@ Result<std::vector<Schedule>> load_schedules(const LoadOptions& o, const bench::
   std::vector<Schedule> out;
   for (const double rate : rates) {
     WEIR_ASSIGN(Schedule s, schedule_at(o, dataset, rate));
-    out.push_back(std::move(s));
+    out.push_back(s);
   }
   return out;
 }
