@@ -207,7 +207,7 @@ class Drain(unittest.TestCase):
                 text = "\n".join(lines)
             self.assertIn("data: [DONE]", text)
             self.assertEqual(own.process.wait(30 * weir.SLOWDOWN), 0)
-            own.process = FinishedWell()
+            own.process = weir.FinishedWell()
 
     def test_a_second_sigterm_ends_the_wait(self):
         with weir.Server("--drain-timeout", 600) as own:
@@ -220,22 +220,7 @@ class Drain(unittest.TestCase):
                 self.assertIsNone(own.process.poll(), "the first signal waits for the stream")
                 own.process.terminate()
                 self.assertEqual(own.process.wait(10 * weir.SLOWDOWN), 0)
-            own.process = FinishedWell()
-
-
-class FinishedWell:
-    """Stands in for a process that a test has already seen ending with 0."""
-
-    returncode = 0
-
-    def poll(self):
-        return None
-
-    def send_signal(self, _):
-        pass
-
-    def wait(self, _=None):
-        return 0
+            own.process = weir.FinishedWell()
 
 
 if __name__ == "__main__":

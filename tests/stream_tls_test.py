@@ -167,20 +167,7 @@ class Farewell(unittest.TestCase):
             self.assertIn('data: {"error":', text)
             self.assertNotIn("[DONE]", text)
             self.assertEqual(own.process.wait(30 * weir.SLOWDOWN), 0)
-            own.process = Ended()
-
-
-class Ended:
-    returncode = 0
-
-    def poll(self):
-        return None
-
-    def send_signal(self, _):
-        pass
-
-    def wait(self, _=None):
-        return 0
+            own.process = weir.FinishedWell()
 
 
 if __name__ == "__main__":

@@ -4,19 +4,16 @@
 #include <numeric>
 
 #include "base/rng.h"
+#include "kv/page_pool.h"
 
 namespace weir::bench {
 namespace {
-
-int32_t pages_for(int32_t tokens, int32_t page_tokens) {
-  return (tokens + page_tokens - 1) / page_tokens;
-}
 
 // Sequences with made-up tokens, each with its own run of pages.
 class Sequences {
  public:
   Sequences(engine::Runner& runner, int32_t count, int32_t tokens_each) : runner_(runner) {
-    const int32_t pages_each = pages_for(tokens_each, runner.page_tokens());
+    const int32_t pages_each = kv::pages_for(tokens_each, runner.page_tokens());
     Rng rng(1);
     for (int32_t s = 0; s < count; ++s) {
       std::vector<int32_t> ids(static_cast<size_t>(tokens_each));
@@ -136,10 +133,11 @@ class Bench {
 }  // namespace
 
 int64_t required_kv_tokens(const EngineBenchOptions& o, int32_t page_tokens) {
-  int64_t pages = pages_for(o.depth_tokens + std::max(o.prompt_tokens, o.gen_tokens), page_tokens);
+  int64_t pages =
+      kv::pages_for(o.depth_tokens + std::max(o.prompt_tokens, o.gen_tokens), page_tokens);
   for (const int32_t b : o.batches)
-    pages =
-        std::max(pages, int64_t{b} * pages_for(decode_context(o, b) + o.gen_tokens, page_tokens));
+    pages = std::max(pages,
+                     int64_t{b} * kv::pages_for(decode_context(o, b) + o.gen_tokens, page_tokens));
   return pages * page_tokens;
 }
 

@@ -271,7 +271,7 @@ void Core::take_drafted(Sequence& s, std::span<float> logits) {
   counters_.accepted_draft_tokens += static_cast<uint64_t>(accepted);
   // Pages that only rejected drafts needed.
   const int32_t page_tokens = runner_.page_tokens();
-  const auto needed = static_cast<size_t>((s.computed + page_tokens - 1) / page_tokens);
+  const auto needed = static_cast<size_t>(kv::pages_for(s.computed, page_tokens));
   while (s.pages.size() > needed) {
     pool_.release(s.pages.back());
     s.pages.pop_back();

@@ -255,7 +255,7 @@ void Core::add_drafts(StepPlan& plan) {
     if (c.drafts == 0) continue;
     Sequence& s = *lineup_[c.sequence];
     const int32_t end = s.computed + c.tokens + c.drafts;
-    const int32_t pages = (end + room.page_tokens - 1) / room.page_tokens;
+    const int32_t pages = kv::pages_for(end, room.page_tokens);
     if (!prefix_.allocate(pages - static_cast<int32_t>(s.pages.size()), s.pages)) c.drafts = 0;
   }
 }

@@ -8,8 +8,7 @@ Status check_sequence(const Sequence& s, int32_t page_tokens, int32_t max_contex
   const auto pages = static_cast<int32_t>(s.pages.size());
   if (s.finished)
     return make_error(ErrorCode::kInternal, "kNothingRemains: a finished sequence is still there");
-  if (s.computed < 0 || s.computed >= tokens ||
-      pages != (s.computed + page_tokens - 1) / page_tokens) {
+  if (s.computed < 0 || s.computed >= tokens || pages != kv::pages_for(s.computed, page_tokens)) {
     return make_error(ErrorCode::kInternal,
                       "kStepCommitted: request {} has {} tokens, {} computed, {} pages",
                       s.request->id, tokens, s.computed, pages);

@@ -74,7 +74,7 @@ void PrefixCache::describe_start(const Sequence& s, SequenceView& view) const {
   // While it is copied, the page takes room beside those of the sequence. One that fits only alone
   // could then never start.
   const int32_t page_tokens = tree_.page_tokens();
-  const auto pages = (static_cast<int32_t>(s.tokens.size()) + page_tokens - 1) / page_tokens;
+  const auto pages = kv::pages_for(static_cast<int32_t>(s.tokens.size()), page_tokens);
   if (pages + 1 > pool_.total_pages()) {
     view.cached -= view.cached % page_tokens;
   } else {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <tuple>
 
+#include "kv/page_pool.h"
+
 namespace weir::engine {
 namespace {
 
@@ -25,6 +27,7 @@ class Planner {
     for (size_t i = 0; i < sequences_.size(); ++i) {
       if (is_decode(sequences_[i])) advance(i);
     }
+    short_ones_ = find_short_ones();
     prefill_ms_left_ = prefill_allowance();
     advance_short_ones();
     for (size_t i = 0; i < sequences_.size(); ++i) {
@@ -44,9 +47,7 @@ class Planner {
   // Holds pages and lacks only its newest token.
   static bool is_decode(const SequenceView& s) { return s.pages > 0 && s.tokens - s.computed == 1; }
 
-  int32_t pages_for(int32_t tokens) const {
-    return (tokens + budget_.page_tokens - 1) / budget_.page_tokens;
-  }
+  int32_t pages_for(int32_t tokens) const { return kv::pages_for(tokens, budget_.page_tokens); }
 
   double prefill_allowance() const {
     StepWork decodes;
@@ -68,7 +69,7 @@ class Planner {
     return s.tokens - (s.pages == 0 ? s.cached : s.computed);
   }
   // Prompts that stand behind the first in line though much shorter, shortest first.
-  std::vector<size_t> short_ones() const {
+  std::vector<size_t> find_short_ones() const {
     std::vector<size_t> found;
     const auto first = std::find_if(sequences_.begin(), sequences_.end(),
                                     [this](const SequenceView& s) { return waits(s); });
@@ -87,13 +88,12 @@ class Planner {
 
   // One long prompt must not stall the short ones behind it: they share half of the step.
   void advance_short_ones() {
-    const std::vector<size_t> found = short_ones();
-    if (found.empty()) return;
+    if (short_ones_.empty()) return;
     const double ms = prefill_ms_left_;
     const int32_t tokens = tokens_left_;
     prefill_ms_left_ = ms / 2;
     tokens_left_ = tokens / 2;
-    for (const size_t i : found) advance(i);
+    for (const size_t i : short_ones_) advance(i);
     prefill_ms_left_ += ms - ms / 2;
     if (std::isinf(ms)) prefill_ms_left_ = ms;
     tokens_left_ += tokens - tokens / 2;
@@ -104,13 +104,13 @@ class Planner {
     if (!budget_.costs.known()) return false;
     double ahead_ms = 0;  // of prompts, with the one looked at
     double short_ms = 0;  // likewise, of those that need not wait for the first
-    const std::vector<size_t> short_indices = short_ones();
     for (size_t i = 0; i < sequences_.size(); ++i) {
       const SequenceView& s = sequences_[i];
       if (!waits(s)) continue;
       const int32_t found = s.pages == 0 ? s.cached : 0;
       const double own_ms = budget_.costs.prefill_ms(s.tokens - missing(s), missing(s));
-      const bool is_short = std::count(short_indices.begin(), short_indices.end(), i) > 0;
+      const bool is_short =
+          std::find(short_ones_.begin(), short_ones_.end(), i) != short_ones_.end();
       double& line_ms = is_short ? short_ms : ahead_ms;
       line_ms += is_short ? 2 * own_ms : own_ms;  // they have half of the share
       if (s.service_class == ServiceClass::kBatch) continue;
@@ -226,6 +226,7 @@ class Planner {
   int32_t tokens_left_;
   int32_t running_ = 0;
   double prefill_ms_left_ = std::numeric_limits<double>::infinity();
+  std::vector<size_t> short_ones_;
   bool first_ = true;             // no prompt has tokens of this step yet
   std::vector<int32_t> planned_;  // tokens given to each sequence
   std::vector<int32_t> taken_;    // free pages that went to each

@@ -20,10 +20,6 @@ constexpr double kFreeIsBetter = 0.1;
 constexpr int32_t kAskAgain = 64;
 constexpr double kModelMsRate = 0.1;
 
-int32_t pages_for(int32_t tokens, int32_t page_tokens) {
-  return (tokens + page_tokens - 1) / page_tokens;
-}
-
 // Tokens an index of this sequence can come to hold.
 int64_t index_tokens(const Sequence& s, const SpeculationLimits& limits) {
   const Request& q = s.request->request;
@@ -106,7 +102,7 @@ void Speculator::assign(StepPlan& plan, std::span<Candidate> candidates,
     const int32_t count = std::min({depths[i], tokens_left, fit});
     if (count < 1) continue;
     tokens_left -= count;
-    pages_left -= std::max(0, pages_for(end + count, room.page_tokens) - held_pages);
+    pages_left -= std::max(0, kv::pages_for(end + count, room.page_tokens) - held_pages);
     c.drafts = count;
     const std::vector<int32_t>& tokens = candidates[i].draft.tokens;
     s.draft.assign(tokens.begin(), tokens.begin() + count);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "http/random_edits_testing.h"
 
 namespace weir::http {
 namespace {
@@ -230,24 +231,9 @@ TEST(RequestParser, Expectations) {
 // Random edits of good requests: whatever happens, feeding in one piece and byte by byte agree.
 TEST(RequestParser, HowBytesArriveDoesNotMatter) {
   Rng rng(7);
-  const std::string_view alphabet = "\r\n\t :;,=/?0aZ\"\\\x01\x7f\xff";
   for (int round = 0; round < 20000; ++round) {
     std::string bytes(round % 2 == 0 ? kPost : kChunked);
-    for (uint64_t edits = 1 + rng.below(3); edits > 0; --edits) {
-      const size_t at = rng.below(bytes.size());
-      const char c = alphabet[rng.below(alphabet.size())];
-      switch (rng.below(3)) {
-        case 0:
-          bytes[at] = c;
-          break;
-        case 1:
-          bytes.insert(at, 1, c);
-          break;
-        default:
-          bytes.erase(at, 1);
-          break;
-      }
-    }
+    edit_randomly(rng, bytes);
     size_t taken_whole = 0;
     size_t taken_single = 0;
     const RequestParser whole = parse(bytes, {}, 1 << 20, &taken_whole);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "http/random_edits_testing.h"
 
 namespace weir::http {
 namespace {
@@ -185,24 +186,9 @@ TEST(ResponseParser, Limits) {
 // Random edits of good answers: whatever happens, feeding in one piece and byte by byte agree.
 TEST(ResponseParser, HowBytesArriveDoesNotMatter) {
   Rng rng(7);
-  const std::string_view alphabet = "\r\n\t :;,=/?0aZ\"\\\x01\x7f\xff";
   for (int round = 0; round < 20000; ++round) {
     std::string bytes(round % 3 == 0 ? kFixed : round % 3 == 1 ? kChunked : kUntilClose);
-    for (uint64_t edits = 1 + rng.below(3); edits > 0; --edits) {
-      const size_t at = rng.below(bytes.size());
-      const char c = alphabet[rng.below(alphabet.size())];
-      switch (rng.below(3)) {
-        case 0:
-          bytes[at] = c;
-          break;
-        case 1:
-          bytes.insert(at, 1, c);
-          break;
-        default:
-          bytes.erase(at, 1);
-          break;
-      }
-    }
+    edit_randomly(rng, bytes);
     const Parsed whole = parse(bytes);
     const Parsed single = parse(bytes, {}, 1);
     ASSERT_EQ(whole.parser.phase(), single.parser.phase()) << testing::PrintToString(bytes);

@@ -13,6 +13,11 @@ namespace weir::kv {
 
 using PageId = int32_t;
 
+// Pages that hold so many tokens.
+constexpr int32_t pages_for(int32_t tokens, int32_t page_tokens) {
+  return (tokens + page_tokens - 1) / page_tokens;
+}
+
 class PagePool {
  public:
   explicit PagePool(int32_t pages);
