@@ -40,6 +40,7 @@ def children(pid):
 class Server:
     name = ""
     patience_s = 300
+    keys = ()  # of tenants, where the server was given some
 
     def command(self):
         raise NotImplementedError
@@ -75,7 +76,8 @@ class Server:
                 self.process.wait()
 
     def get(self, path, timeout_s=5):
-        with urllib.request.urlopen(self.url + path, timeout=timeout_s) as answer:
+        headers = {"authorization": f"Bearer {self.keys[0]}"} if self.keys else {}
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers), timeout=timeout_s) as answer:
             return answer.read()
 
     def healthy(self):
@@ -101,7 +103,18 @@ class Weir(Server):
     name = "weir"
 
     def __init__(self, model=DEFAULT_MODEL, *arguments):
-        self.path, self.arguments = model, arguments
+        self.path, self.arguments, self.keys = model, arguments, []
+
+    def with_tenants(self, count, *arguments):
+        """Another such server, not started, with a key for each of `count` tenants in `keys`."""
+        server = Weir(self.path, *self.arguments, *arguments)
+        made = [json.loads(subprocess.check_output([WEIR, "keys", "new", "--tenant", f"tenant{i}", "--json"]))["keys"][0] for i in range(count)]
+        server.keys_file = tempfile.NamedTemporaryFile("w", prefix="bench-keys-", suffix=".yaml")  # mode 0600, kept while the server is
+        server.keys_file.write("tenants:\n" + "".join(f"  tenant{i}: {{}}\n" for i in range(count)) + "keys:\n" + "".join(k["entry"] for k in made))
+        server.keys_file.flush()
+        server.arguments += ("--keys-file", server.keys_file.name)
+        server.keys = [k["key"] for k in made]
+        return server
 
     def command(self):
         return [WEIR, "serve", self.path, "--port", self.port, "--threads", THREADS, "--log-level", "warn",

@@ -10,6 +10,9 @@ namespace {
 // waits say nothing: a step's length decides them.
 constexpr double kCorrectionSmoothing = 0.1;
 constexpr double kMinLearnedMs = 50;
+// The quantile is followed by steps: up by kWithin of this for one beyond it, down by the rest for
+// one within.
+constexpr double kQuantileStep = 0.1;
 // Beyond, something else is wrong, and refusing by it would feed on itself.
 constexpr double kMinCorrection = 0.5;
 constexpr double kMaxCorrection = 3.0;
@@ -99,6 +102,8 @@ void learn(EngineLoad& load, double predicted_ms, double actual_ms) {
   if (predicted_ms < kMinLearnedMs || !(actual_ms > 0)) return;
   const double ratio = std::clamp(actual_ms / predicted_ms, kMinCorrection, kMaxCorrection);
   load.correction += kCorrectionSmoothing * (ratio - load.correction);
+  load.high_correction += kQuantileStep * (ratio > load.high_correction ? kWithin : kWithin - 1.0);
+  load.high_correction = std::clamp(load.high_correction, load.correction, kMaxCorrection);
 }
 
 }  // namespace weir::engine

@@ -63,12 +63,12 @@ Status Inbox::check_time(const ActiveRequest& r, const Prediction& p) const {
   }
   const bool batch = r.request.service_class == ServiceClass::kBatch;
   const double slo_ms = (batch ? limits_.batch : limits_.interactive).ttft_ms;
+  const double latest_ms = p.ttft_ms * load_.high_correction;
   // A prompt that takes longer by itself is taken when nothing is before it: later is no better.
-  if (slo_ms > 0 && ttft_ms > slo_ms && p.wait_ms > 0) {
-    return refusal(
-        "slo.ttft_ms", std::min(ttft_ms - slo_ms, p.wait_ms * load_.correction),
-        fmt::format("the first token is expected after {:.1f} s; slo.ttft_ms allows {:.1f} s",
-                    ttft_ms * 1e-3, slo_ms * 1e-3));
+  if (slo_ms > 0 && latest_ms > slo_ms && p.wait_ms > 0) {
+    return refusal("slo.ttft_ms", std::min(latest_ms - slo_ms, p.wait_ms * load_.high_correction),
+                   fmt::format("the first token may take {:.1f} s; slo.ttft_ms allows {:.1f} s",
+                               latest_ms * 1e-3, slo_ms * 1e-3));
   }
   return {};
 }
@@ -136,8 +136,10 @@ void Inbox::wait(double timeout_ms) {
 void Inbox::report(const StepReport& report) {
   MutexLock lock(mutex_);
   const double correction = load_.correction;
+  const double high_correction = load_.high_correction;
   load_ = report.load;
   load_.correction = correction;
+  load_.high_correction = high_correction;
   for (const StepReport::FirstToken& f : report.first_tokens)
     learn(load_, f.predicted_ms, f.actual_ms);
   unfinished_requests_ -= report.finished_requests;

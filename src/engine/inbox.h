@@ -23,7 +23,7 @@ struct Order {
   RequestId id = 0;
 };
 
-// What a step changed for admission. `load` comes without correction, which the inbox keeps.
+// What a step changed for admission. `load` comes without corrections, which the inbox keeps.
 struct StepReport {
   struct OfTenant {
     double counter = 0;
