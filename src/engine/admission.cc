@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace weir::engine {
 namespace {
@@ -10,9 +11,7 @@ namespace {
 // waits say nothing: a step's length decides them.
 constexpr double kCorrectionSmoothing = 0.1;
 constexpr double kMinLearnedMs = 50;
-// The quantile is followed by steps: up by kWithin of this for one beyond it, down by the rest for
-// one within.
-constexpr double kQuantileStep = 0.1;
+constexpr size_t kWorst = 2;  // of the window are beyond what an SLO is held by
 // Beyond, something else is wrong, and refusing by it would feed on itself.
 constexpr double kMinCorrection = 0.5;
 constexpr double kMaxCorrection = 3.0;
@@ -98,12 +97,15 @@ Prediction predict_first_token(const EngineLoad& load, const TenantLoads& tenant
   return p;
 }
 
-void learn(EngineLoad& load, double predicted_ms, double actual_ms) {
+void Correction::learn(double predicted_ms, double actual_ms) {
   if (predicted_ms < kMinLearnedMs || !(actual_ms > 0)) return;
   const double ratio = std::clamp(actual_ms / predicted_ms, kMinCorrection, kMaxCorrection);
-  load.correction += kCorrectionSmoothing * (ratio - load.correction);
-  load.high_correction += kQuantileStep * (ratio > load.high_correction ? kWithin : kWithin - 1.0);
-  load.high_correction = std::clamp(load.high_correction, load.correction, kMaxCorrection);
+  mean_ += kCorrectionSmoothing * (ratio - mean_);
+  recent_[next_] = ratio;
+  next_ = (next_ + 1) % kWindow;
+  std::array<double, kWindow> sorted = recent_;
+  std::nth_element(sorted.begin(), sorted.begin() + kWorst, sorted.end(), std::greater<>());
+  high_ = std::max(mean_, sorted[kWorst]);
 }
 
 }  // namespace weir::engine

@@ -43,11 +43,9 @@ struct EngineLoad {
   bool interactive_decodes = false;
   bool batch_decodes = false;
   int32_t running = 0;
-  bool full = false;             // something that waits finds no place or no pages
-  double residence_ms = 0;       // mean time that a sequence holds its place; 0: none has ended yet
-  double correction = 1.0;       // by how much earlier predictions were short
-  double high_correction = 1.0;  // and the few worst of them (kWithin): what an SLO is held by
-  double cached_share = 0;       // of prompt tokens, expected to be found in the prefix cache
+  bool full = false;        // something that waits finds no place or no pages
+  double residence_ms = 0;  // mean time that a sequence holds its place; 0: none has ended yet
+  double cached_share = 0;  // of prompt tokens, expected to be found in the prefix cache
 };
 
 struct Newcomer {
@@ -63,10 +61,6 @@ struct Prediction {
   double wait_ms = 0;  // of it, for others
 };
 
-// Of the first tokens that admission promised within the SLO, so many come within it. What is
-// admitted to a full server lies close to its SLO: by the average, half of it would be late.
-inline constexpr double kWithin = 0.97;
-
 using TenantLoads = std::map<std::string, TenantLoad>;
 
 // The lowest counter of those that wait, `but` left out; 0: nobody does.
@@ -78,8 +72,24 @@ double prefill_token_ms(const EngineLoad& load, int64_t position, bool late);
 Prediction predict_first_token(const EngineLoad& load, const TenantLoads& tenants,
                                Fairness fairness, const Newcomer& newcomer);
 
-// Learns from a prediction that came true or not: how far off the next ones will be on average, and
-// how far off all but a few will be.
-void learn(EngineLoad& load, double predicted_ms, double actual_ms);
+// By how much predictions are short, learned from those that came true or not. What a full server
+// admits lies close to its SLO, and by the average half of it would be late: the SLO is held by
+// what all but the worst two of the last kWindow predictions keep.
+class Correction {
+ public:
+  Correction() { recent_.fill(1.0); }
+  void learn(double predicted_ms, double actual_ms);
+
+  double mean() const { return mean_; }
+  double high() const { return high_; }  // not below the mean
+
+ private:
+  static constexpr size_t kWindow = 64;
+
+  double mean_ = 1.0;
+  double high_ = 1.0;
+  std::array<double, kWindow> recent_{};
+  size_t next_ = 0;
+};
 
 }  // namespace weir::engine

@@ -51,7 +51,7 @@ Status Inbox::check_queue(const ActiveRequest& r, const TenantLoad& own, double 
 }
 
 Status Inbox::check_time(const ActiveRequest& r, const Prediction& p) const {
-  const double ttft_ms = p.ttft_ms * load_.correction;
+  const double ttft_ms = p.ttft_ms * correction_.mean();
   if (r.request.deadline_ns != 0) {
     const double left_ms = static_cast<double>(r.request.deadline_ns - r.submitted_ns) * 1e-6;
     if (ttft_ms > left_ms) {
@@ -63,11 +63,11 @@ Status Inbox::check_time(const ActiveRequest& r, const Prediction& p) const {
   }
   const bool batch = r.request.service_class == ServiceClass::kBatch;
   const double slo_ms = (batch ? limits_.batch : limits_.interactive).ttft_ms;
-  const double latest_ms = p.ttft_ms * load_.high_correction;
+  const double latest_ms = p.ttft_ms * correction_.high();
   // A prompt that takes longer by itself is taken when nothing is before it: later is no better.
   if (slo_ms > 0 && latest_ms > slo_ms && p.wait_ms > 0) {
-    return refusal("slo.ttft_ms", std::min(latest_ms - slo_ms, p.wait_ms * load_.high_correction),
-                   fmt::format("the first token may take {:.1f} s; slo.ttft_ms allows {:.1f} s",
+    return refusal("slo.ttft_ms", std::min(latest_ms - slo_ms, p.wait_ms * correction_.high()),
+                   fmt::format("the first token may take {:.2f} s; slo.ttft_ms allows {:.2f} s",
                                latest_ms * 1e-3, slo_ms * 1e-3));
   }
   return {};
@@ -82,10 +82,10 @@ Result<RequestId> Inbox::submit(std::unique_ptr<ActiveRequest> request) {
   const Prediction p = predict_first_token(load_, tenants_, limits_.fairness, newcomer);
   const auto known = tenants_.find(q.tenant.name);
   WEIR_TRY(check_queue(*request, known != tenants_.end() ? known->second : TenantLoad{},
-                       p.wait_ms * load_.correction));
+                       p.wait_ms * correction_.mean()));
   WEIR_TRY(check_time(*request, p));
   request->raw_prediction_ms = p.ttft_ms;
-  request->predicted_ttft_ms = p.ttft_ms * load_.correction;
+  request->predicted_ttft_ms = p.ttft_ms * correction_.mean();
   const RequestId id = next_id_++;
   request->id = id;
   ++queued_requests_;
@@ -135,13 +135,9 @@ void Inbox::wait(double timeout_ms) {
 
 void Inbox::report(const StepReport& report) {
   MutexLock lock(mutex_);
-  const double correction = load_.correction;
-  const double high_correction = load_.high_correction;
   load_ = report.load;
-  load_.correction = correction;
-  load_.high_correction = high_correction;
   for (const StepReport::FirstToken& f : report.first_tokens)
-    learn(load_, f.predicted_ms, f.actual_ms);
+    correction_.learn(f.predicted_ms, f.actual_ms);
   unfinished_requests_ -= report.finished_requests;
   for (const auto& [name, change] : report.tenants) {
     queued_requests_ -= change.left_queue;

@@ -23,7 +23,7 @@ struct Order {
   RequestId id = 0;
 };
 
-// What a step changed for admission. `load` comes without corrections, which the inbox keeps.
+// What a step changed for admission.
 struct StepReport {
   struct OfTenant {
     double counter = 0;
@@ -83,6 +83,7 @@ class Inbox {
   int64_t queued_tokens_ WEIR_GUARDED_BY(mutex_) = 0;
   int32_t unfinished_requests_ WEIR_GUARDED_BY(mutex_) = 0;
   EngineLoad load_ WEIR_GUARDED_BY(mutex_);
+  Correction correction_ WEIR_GUARDED_BY(mutex_);
   TenantLoads tenants_ WEIR_GUARDED_BY(mutex_);  // those with something waiting
   bool closed_ WEIR_GUARDED_BY(mutex_) = false;
   bool woken_ WEIR_GUARDED_BY(mutex_) = false;
