@@ -9,6 +9,10 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "os/file.h"
+#include "os/temp_dir.h"
+#include "server/key_hash.h"
+#include "server/keys_file.h"
 #include "server/server_testing.h"
 
 namespace weir::server {
@@ -46,6 +50,10 @@ std::string nested(size_t depth) {
   return R"({"prompt":"a","user":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
 }
 
+std::string bearer(const std::string& tenant) {
+  return "Authorization: Bearer k-" + tenant + "\r\n";
+}
+
 // A request with its head written out: what post() would not write.
 std::string head(const std::string& fields, const std::string& body = "") {
   return "POST " + kText + " HTTP/1.1\r\nHost: test\r\n" + fields + "\r\n" + body;
@@ -54,6 +62,47 @@ std::string head(const std::string& fields, const std::string& body = "") {
 class AbuseTable : public ServerTest {
  public:
   void require_key() { config_.api_keys = {"k"}; }
+  // A tenant of each limit, and a key "k-TENANT" for each.
+  void have_tenants() {
+    std::string file =
+        "tenants:\n  requests: {requests_per_min: 1}\n  tokens: {tokens_per_min: 100}\n"
+        "  concurrent: {concurrent: 1}\n  models: {models: [another]}\n  rights: {}\nkeys:\n";
+    for (const char* tenant : {"requests", "tokens", "concurrent", "models", "rights"}) {
+      KeyEntry e;
+      e.id = tenant;
+      e.tenant = tenant;
+      e.sha256 = sha256("k-" + e.tenant);
+      if (e.tenant == "rights") e.rights = static_cast<unsigned>(Right::kMetrics);
+      file += render_entry(e);
+    }
+    config_.keys_file = directory_.file("keys.yaml");
+    ASSERT_TRUE(os::write_file_atomic(config_.keys_file, file).ok());
+  }
+  void spend_the_request() {
+    const auto r = ask(post(kText, R"({"prompt":"a","max_tokens":2})", bearer("requests")));
+    ASSERT_TRUE(r.has_value() && r->status == 200) << r->body;
+  }
+  void spend_the_tokens() {
+    const auto r =
+        ask(post(kText, R"({"prompt":"a","max_tokens":90,"ignore_eos":true})", bearer("tokens")));
+    ASSERT_TRUE(r.has_value() && r->status == 200) << r->body;
+  }
+  void run_one() {
+    frozen_ = true;
+    held_.push_back(client());
+    held_.back().send(post(kText, R"({"prompt":"a","max_tokens":2})", bearer("concurrent")));
+    ASSERT_TRUE(eventually([&] { return !engine_->idle(); }));
+  }
+  void run_one_and_wait_briefly() {
+    limits_.max_running = 1;
+    limits_.queue_timeout_ms = 30;
+  }
+  void run_one_for_long() {
+    step_us_ = 5'000;
+    held_.push_back(client());
+    held_.back().send(post(kText, R"({"prompt":"a","max_tokens":100,"ignore_eos":true})"));
+    ASSERT_TRUE(eventually([&] { return runner_.calls > 0; }));
+  }
   void allow_one_host() { config_.allowed_hosts = {"weir.example"}; }
   void be_strict() { config_.api.strict = true; }
   void bound_tokens() {
@@ -173,6 +222,7 @@ class AbuseTable : public ServerTest {
   void check_nothing_is_left() {
     frozen_ = false;
     failing_ = false;
+    step_us_ = 0;
     held_.clear();
     EXPECT_TRUE(eventually([&] { return engine_is_empty(); })) << "pages or requests are left";
     // A body of the largest size passes total_body_bytes only if no other one is accounted for.
@@ -193,6 +243,7 @@ class AbuseTable : public ServerTest {
     return at == std::string::npos ? -1 : std::atof(page->body.c_str() + at + 23);
   }
 
+  os::TempDir directory_;
   std::vector<TestClient> held_;
 };
 
@@ -326,6 +377,38 @@ std::vector<Row> access_rows() {
   };
 }
 
+std::vector<Row> tenant_rows() {
+  const std::string body = R"({"prompt":"a","max_tokens":20})";
+  const auto row = [&](const char* name, const char* tenant, int status, const char* code,
+                       std::function<void(AbuseTable&)> after) {
+    return Row{name,
+               post(kText, body, bearer(tenant)),
+               status,
+               code,
+               kKept,
+               status == 429 ? kRetry : kNever,
+               &AbuseTable::have_tenants,
+               std::move(after)};
+  };
+  std::vector<Row> rows{
+      row("a second request in a minute of one", "requests", 429, "rate_limit_exceeded",
+          &AbuseTable::spend_the_request),
+      row("more tokens than the minute has left", "tokens", 429, "rate_limit_exceeded",
+          &AbuseTable::spend_the_tokens),
+      row("a second request at once of one", "concurrent", 429, "rate_limit_exceeded",
+          &AbuseTable::run_one),
+      row("a key for another model", "models", 403, "permission_denied", {}),
+      row("a key without the right", "rights", 403, "permission_denied", {}),
+      row("a key that is nobody's", "nobody", 401, "invalid_api_key", {}),
+  };
+  for (const char* query : {"?api_key=k-tokens", "?KEY=k-tokens", "?a=b&%6bey=k-tokens"}) {
+    rows.push_back({std::string("a key in the URL: ") + query,
+                    post(kText + query, body, bearer("tokens")), 400, "bad_request", kKept, kNever,
+                    &AbuseTable::have_tenants});
+  }
+  return rows;
+}
+
 std::vector<Row> size_rows() {
   std::string fields;
   for (int i = 0; i < 33; ++i) fields += "A: b\r\n";
@@ -403,6 +486,11 @@ std::vector<Row> overload_rows() {
        kRetry,
        {},
        &AbuseTable::drain},
+      {"longer in the queue than allowed", post(kText, body), 503, "server_overloaded", kKept,
+       kRetry, &AbuseTable::run_one_and_wait_briefly, &AbuseTable::run_one_for_long},
+      {"a deadline that has passed when its turn comes",
+       post(kText, body, "x-weir-deadline-ms: 20\r\n"), 503, "server_overloaded", kKept, kRetry,
+       &AbuseTable::one_request_waits, &AbuseTable::run_one_for_long},
       {"one connection too many", get("/health"), 503, "server_overloaded", kClosed, kRetry,
        &AbuseTable::one_connection, &AbuseTable::hold_connections},
       {"a step that fails",
@@ -420,8 +508,8 @@ std::vector<Row> overload_rows() {
 
 std::vector<Row> table() {
   std::vector<Row> all;
-  for (auto rows : {json_rows(), value_rows(), bound_rows(), access_rows(), size_rows(),
-                    framing_rows(), overload_rows()}) {
+  for (auto rows : {json_rows(), value_rows(), bound_rows(), access_rows(), tenant_rows(),
+                    size_rows(), framing_rows(), overload_rows()}) {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   return all;
