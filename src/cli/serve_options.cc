@@ -158,6 +158,14 @@ void add_speculation(Table& t) {
       "speculation.depth", "--speculate", WEIR_FIELD(speculate),
       {.help = "tokens of a request guessed from its own text and verified in one step: off, auto "
                "(as many as pay) or a number; the answer is the same"});
+  t.add("speculation.shared_tokens", "--speculate-shared",
+        WEIR_FIELD(limits.speculation.shared_tokens),
+        {.min = 0,
+         .max = 65536,
+         .unit = "tokens",
+         .unset = "none",
+         .help = "guesses come from earlier answers to the same tenant (and cache_salt) too: the "
+                 "newest so many tokens"});
   t.add("speculation.draft", "--draft", WEIR_FIELD(draft),
         {.unset = "none",
          .help = "a smaller MODEL with the same vocabulary that guesses where the text does not"});

@@ -10,8 +10,9 @@ namespace {
 
 constexpr double kLoadSmoothing = 0.05;  // of the newest sequence: about the last twenty
 
-// A step with drafts takes no longer than this, so that a batch's streams do not come in jerks: one
-// stream has room for all drafts that pay, sixteen of the 135M on 2 cores for some 25.
+// A step with drafts takes no longer than this, or than kDefaultItlRatio times what it takes
+// without when that is longer, so that a batch's streams do not come in jerks: one stream has room
+// for all drafts that pay, sixteen of the 135M on 2 cores for some 25.
 constexpr double kDraftStepMs = 25;
 
 bool is_older(const Sequence* a, const Sequence* b) { return a->seniority < b->seniority; }
@@ -244,8 +245,10 @@ void Core::add_drafts(StepPlan& plan) {
     if (!lineup_[c.sequence]->decodes()) room.tokens = 0;
   }
   const StepCosts costs = costs_.costs();
-  if (costs.known() && costs.decode_token_ms > 0) {
-    const double left_ms = kDraftStepMs - costs.predict_ms(work_of(plan));
+  if (limits_.speculation.depth == SpeculationLimits::kAuto && costs.known() &&
+      costs.decode_token_ms > 0) {
+    const double alone_ms = costs.predict_ms(work_of(plan));
+    const double left_ms = std::max(kDraftStepMs, kDefaultItlRatio * alone_ms) - alone_ms;
     room.tokens = static_cast<int32_t>(
         std::min<double>(room.tokens, std::max(0.0, left_ms / costs.decode_token_ms)));
   }

@@ -22,9 +22,10 @@ constexpr int32_t kElsewhereFactor = 3;
 
 }  // namespace
 
-Drafter::Drafter(std::span<const int32_t> prediction, size_t prompt_tokens, DraftStats& shared,
-                 int32_t max_tokens)
-    : index_(max_tokens), shared_(shared), prompt_tokens_(prompt_tokens) {
+Drafter::Drafter(std::span<const int32_t> prediction, std::vector<int32_t> past,
+                 size_t prompt_tokens, DraftStats& shared, int32_t max_tokens)
+    : index_(max_tokens), shared_(shared), prompt_tokens_(prompt_tokens), past_(std::move(past)) {
+  std::reverse(past_.begin(), past_.end());
   if (prediction.empty()) return;
   const size_t kept = std::min(prediction.size(), static_cast<size_t>(max_tokens / 2 - 1));
   for (const int32_t t : prediction.first(kept)) index_.push(t);
@@ -34,17 +35,16 @@ Drafter::Drafter(std::span<const int32_t> prediction, size_t prompt_tokens, Draf
 
 int32_t Drafter::read(std::span<const int32_t> tokens, int32_t budget) {
   int32_t count = 0;
+  for (; !past_.empty() && count < budget; ++count) {
+    push(past_.back());
+    past_.pop_back();
+  }
   for (; read_ < tokens.size() && count < budget; ++count) {
     const int32_t token = tokens[read_++];
     const bool output = read_ > prompt_tokens_;
     if (output) learn(token);
     follow(token);
-    const int32_t forgotten = index_.push(token);
-    if (forgotten > 0) {
-      predicted_ = false;
-      cursor_ = cursor_ >= forgotten ? cursor_ - forgotten : -1;
-      diverged_at_ = diverged_at_ >= forgotten ? diverged_at_ - forgotten : -1;
-    }
+    push(token);
     if (read_ == prompt_tokens_ && predicted_) {
       cursor_ = 0;
       run_ = kPredictionRun;
@@ -54,6 +54,14 @@ int32_t Drafter::read(std::span<const int32_t> tokens, int32_t budget) {
     }
   }
   return count;
+}
+
+void Drafter::push(int32_t token) {
+  const int32_t forgotten = index_.push(token);
+  if (forgotten == 0) return;
+  predicted_ = false;
+  cursor_ = cursor_ >= forgotten ? cursor_ - forgotten : -1;
+  diverged_at_ = diverged_at_ >= forgotten ? diverged_at_ - forgotten : -1;
 }
 
 // Was the token what would have been proposed?

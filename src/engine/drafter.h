@@ -23,12 +23,15 @@ struct Draft {
 
 class Drafter {
  public:
-  // prediction: what the output may look like; may be empty. shared: what all sequences learned;
-  // is told what this one sees and outlives it. max_tokens: as SuffixIndex has it.
-  Drafter(std::span<const int32_t> prediction, size_t prompt_tokens, DraftStats& shared,
-          int32_t max_tokens);
+  // prediction: what the output may look like; may be empty. past: other texts that may be said
+  // again, each ended by a negative token of its own; read before the sequence's tokens. shared:
+  // what all sequences learned; is told what this one sees and outlives it. max_tokens: as
+  // SuffixIndex has it.
+  Drafter(std::span<const int32_t> prediction, std::vector<int32_t> past, size_t prompt_tokens,
+          DraftStats& shared, int32_t max_tokens);
 
-  // Reads on in the tokens of the sequence, at most `budget` of them. The result: how many it read.
+  // Reads on in the past texts and the tokens of the sequence, at most `budget` of them. The
+  // result: how many it read.
   int32_t read(std::span<const int32_t> tokens, int32_t budget);
   // Up to `count` tokens that may follow those read. Empty when nothing is known, or when `tokens`
   // is not read to its end.
@@ -37,6 +40,8 @@ class Drafter {
 
  private:
   void learn(int32_t token);
+  // Into the index; what it forgets moves the places down.
+  void push(int32_t token);
   void follow(int32_t token);
   void find_place();
   void resume_nearby();
@@ -46,7 +51,8 @@ class Drafter {
   DraftStats& shared_;
   DraftStats own_;
   size_t prompt_tokens_;
-  bool predicted_ = false;  // the index begins with a prediction
+  std::vector<int32_t> past_;  // what is not read of it yet, the next one last
+  bool predicted_ = false;     // the index begins with a prediction
   size_t read_ = 0;
   int32_t cursor_ = -1;  // position of the proposed token; -1: nothing is proposed
   int32_t run_ = 0;      // tokens before the cursor that equal the last ones

@@ -46,6 +46,8 @@ struct SpeculationLimits {
   // Text that is searched for guesses, of one sequence and of all; 96 bytes of memory a token.
   int32_t max_index_tokens = 65'536;
   int64_t max_all_index_tokens = 1'048'576;
+  // Answers to earlier requests of the tenant that are searched too: the newest so many tokens.
+  int32_t shared_tokens = 0;
 };
 
 // A request that passes one of these bounds is refused with an error that says which it was; the

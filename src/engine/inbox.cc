@@ -9,6 +9,11 @@ namespace {
 constexpr double kMinRetryAfterS = 0.1;  // sooner, a retry is only more load
 constexpr double kUnknownRetryAfterS = 1.0;
 constexpr double kMaxRetryAfterS = 60.0;  // beyond, the prediction says nothing
+
+// A tenant has at most so many times what is free of the queue, three quarters of it when no other
+// waits: whoever comes next finds room (Choudhury and Hahne, "Dynamic queue length thresholds for
+// shared-memory packet switches", 1998). One that waits with nothing is always let in.
+constexpr int64_t kShareOfFree = 3;
 }  // namespace
 
 Error Inbox::refusal(const char* bound, double wait_ms, std::string message) {
@@ -33,6 +38,18 @@ Status Inbox::check_queue(const ActiveRequest& r, const TenantLoad& own, double 
     return refusal("max_queued_tokens", wait_ms,
                    fmt::format("the queue is full: {} prompt tokens wait (max_queued_tokens is {})",
                                queued_tokens_, limits_.max_queued_tokens));
+  }
+  if (!t.name.empty() && own.queued_requests > 0) {
+    const int64_t free_requests = limits_.max_queued_requests - queued_requests_;
+    const int64_t free_tokens = limits_.max_queued_tokens - queued_tokens_;
+    if (own.queued_requests >= kShareOfFree * free_requests ||
+        own.queued_tokens + tokens > kShareOfFree * free_tokens) {
+      return refusal(
+          "tenant.share_of_queue", wait_ms,
+          fmt::format("{} requests with {} prompt tokens of yours wait already; the rest "
+                      "of the queue is kept for others",
+                      own.queued_requests, own.queued_tokens));
+    }
   }
   if (t.max_queued_requests > 0 && own.queued_requests >= t.max_queued_requests) {
     return refusal("tenant.max_queued_requests", wait_ms,

@@ -209,6 +209,31 @@ TEST_F(Service, BoundsOfATenantCountForIt) {
   engine_.reset();
 }
 
+TEST_F(Service, ATenantLeavesRoomInTheQueueForOthers) {
+  EngineLimits limits;
+  limits.max_queued_requests = 40;
+  limits.max_queued_tokens = 4000;
+  start(limits);
+  const auto fill = [&](const std::string& tenant, int32_t tokens) {
+    int accepted = 0;
+    for (;; ++accepted) {
+      const auto r = submit(tenant, tokens, 1);
+      if (r.ok()) continue;
+      EXPECT_EQ(r.error().bound, tenant.empty() ? "max_queued_requests" : "tenant.share_of_queue");
+      return accepted;
+    }
+  };
+  EXPECT_EQ(fill("heavy", 10), 30) << "three quarters of the requests";
+  EXPECT_GT(fill("second", 10), 6);
+  EXPECT_TRUE(submit("light", 10, 1).ok());
+  while (!engine_->idle()) engine_->step();
+  EXPECT_NEAR(fill("heavy", 120), 25, 1) << "three quarters of the tokens";
+  EXPECT_TRUE(submit("light", 120, 1).ok());
+  while (!engine_->idle()) engine_->step();
+  EXPECT_EQ(fill("", 10), 40) << "without keys there are no others";
+  engine_.reset();
+}
+
 TEST_F(Service, WhoWaitsLongerThanTheQueueAllowsIsToldSo) {
   EngineLimits limits;
   limits.max_running = 1;

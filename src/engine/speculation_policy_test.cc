@@ -7,6 +7,8 @@
 #include "base/rng.h"
 #include "engine/draft_stats.h"
 #include "engine/drafter.h"
+#include "engine/past_texts.h"
+#include "engine/request.h"
 
 namespace weir::engine {
 namespace {
@@ -151,7 +153,7 @@ TEST(DraftStats, ForgetsWhatIsLongAgo) {
 // What a drafter proposes is never a separator, never more than asked for, and its chances fall.
 TEST(Drafter, ProposesWhatFollowed) {
   DraftStats shared;
-  Drafter drafter({}, 8, shared, 1000);
+  Drafter drafter({}, {}, 8, shared, 1000);
   const std::vector<int32_t> text = {1, 2, 3, 4, 5, 6, 1, 2};
   EXPECT_EQ(drafter.read(text, 3), 3);
   EXPECT_TRUE(drafter.propose(text, 4).tokens.empty()) << "not read to its end";
@@ -161,10 +163,48 @@ TEST(Drafter, ProposesWhatFollowed) {
   for (size_t i = 1; i < d.chances.size(); ++i) EXPECT_LE(d.chances[i], d.chances[i - 1]);
 }
 
+TEST(Drafter, ProposesWhatPastTextsSaid) {
+  DraftStats shared;
+  Drafter drafter({}, {5, 6, 7, 8, -2, 5, 6, 9, 1, -3}, 3, shared, 1000);
+  const std::vector<int32_t> text = {1, 5, 6};
+  EXPECT_EQ(drafter.read(text, 11), 11);
+  EXPECT_TRUE(drafter.propose(text, 4).tokens.empty()) << "not read to its end";
+  EXPECT_EQ(drafter.read(text, 11), 2);
+  EXPECT_EQ(drafter.propose(text, 4).tokens, (std::vector<int32_t>{7, 8})) << "to its end";
+}
+
+TEST(PastTexts, KeepsTheNewestOfEachTenant) {
+  PastTexts past(10);
+  Request a, b, salted;
+  a.tenant.name = "a";
+  b.tenant.name = "b";
+  salted.tenant.name = "a";
+  salted.cache_salt = "s";
+  EXPECT_TRUE(past.of(a).empty());
+  past.add(a, std::vector<int32_t>{1, 2, 3, 4});
+  past.add(a, std::vector<int32_t>{5, 6, 7, 8});
+  EXPECT_EQ(past.of(a), (std::vector<int32_t>{1, 2, 3, 4, -2, 5, 6, 7, 8, -3}));
+  EXPECT_TRUE(past.of(b).empty());
+  EXPECT_TRUE(past.of(salted).empty());
+  past.add(a, std::vector<int32_t>{9, 9, 9});
+  EXPECT_EQ(past.of(a), (std::vector<int32_t>{5, 6, 7, 8, -2, 9, 9, 9, -3}));
+  past.add(a, std::vector<int32_t>(30, 4));
+  EXPECT_EQ(past.of(a).size(), 11U) << "the end of a long one";
+  for (size_t i = 0; i < PastTexts::kMaxTenants; ++i) {
+    b.tenant.name = std::to_string(i);
+    past.add(b, std::vector<int32_t>{1});
+  }
+  EXPECT_TRUE(past.of(a).empty()) << "it has not answered for long";
+  EXPECT_EQ(past.of(b).size(), 2U);
+  PastTexts none(0);
+  none.add(a, std::vector<int32_t>{1, 2});
+  EXPECT_TRUE(none.of(a).empty());
+}
+
 TEST(Drafter, APeriodicTextGoesOnBeyondItsEnd) {
   DraftStats shared;
   const std::vector<int32_t> text = {9, 1, 2, 3, 1, 2, 3, 1, 2};
-  Drafter drafter({}, text.size(), shared, 1000);
+  Drafter drafter({}, {}, text.size(), shared, 1000);
   drafter.read(text, 100);
   EXPECT_EQ(drafter.propose(text, 8).tokens, (std::vector<int32_t>{3, 1, 2, 3, 1, 2, 3, 1}));
 }
@@ -177,7 +217,11 @@ TEST(Drafter, AnyTextAnyBoundNoSeparator) {
     for (uint64_t i = rng.below(3) * rng.below(40); i > 0; --i)
       prediction.push_back(static_cast<int32_t>(rng.below(5)));
     const size_t prompt = 1 + rng.below(30);
-    Drafter drafter(prediction, prompt, shared, static_cast<int32_t>(2 + rng.below(100)));
+    std::vector<int32_t> past;
+    for (uint64_t i = rng.below(3) * rng.below(40); i > 0; --i)
+      past.push_back(i % 9 == 1 ? -2 - static_cast<int32_t>(i)
+                                : static_cast<int32_t>(rng.below(5)));
+    Drafter drafter(prediction, past, prompt, shared, static_cast<int32_t>(2 + rng.below(100)));
     for (int i = 0; i < 150; ++i) {
       text.push_back(static_cast<int32_t>(rng.below(round % 2 == 0 ? 2 : 5)));
       drafter.read(text, static_cast<int32_t>(1 + rng.below(3)));

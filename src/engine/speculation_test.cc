@@ -146,6 +146,58 @@ TEST_F(SpeculationTest, TheSameTokensForEveryKindOfRequest) {
   }
 }
 
+// The second answer of a tenant repeats the first; another tenant and another salt see nothing of
+// it.
+TEST_F(SpeculationTest, WhatTheTenantWasAnsweredBeforeIsGuessed) {
+  shape_.alphabet = 0;  // nothing repeats within an answer
+  FakeRunner runner(shape_);
+  EngineLimits limits;
+  limits.speculation.depth = 7;
+  limits.speculation.shared_tokens = 1000;
+  Engine engine(runner, *tokenizer_, clock_, limits);
+  const auto accepted = [&](const char* tenant, const char* salt) {
+    Request q = request(5, 40);
+    q.tenant.name = tenant;
+    q.cache_salt = salt;
+    Received got;
+    EXPECT_TRUE(engine.submit(q, std::make_unique<RecordingSink>(got)).ok());
+    while (!engine.idle()) engine.step();
+    expect_same(run_one(request(5, 40), 0), got);
+    return got.usage.accepted_prediction_tokens;
+  };
+  EXPECT_EQ(accepted("a", ""), 0);
+  EXPECT_GE(accepted("a", ""), 30);
+  EXPECT_EQ(accepted("b", ""), 0);
+  EXPECT_EQ(accepted("a", "salt"), 0);
+}
+
+// A large model takes 100 ms a step, where each token more hardly counts: drafts pay there most.
+TEST_F(SpeculationTest, SlowStepsHaveDraftsToo) {
+  shape_.alphabet = 0;
+  Request q = request(5, 120);
+  q.prediction = run_one(q, 0).choices[0].tokens;
+  for (const int32_t depth : {7, SpeculationLimits::kAuto}) {
+    SCOPED_TRACE(depth);
+    FakeRunner runner(shape_);
+    runner.before = [this](std::span<const model::Chunk> batch) -> Status {
+      clock_.advance_ms(100 + static_cast<int64_t>(batch[0].tokens.size()));
+      return {};
+    };
+    EngineLimits limits;
+    limits.speculation.depth = depth;
+    Engine engine(runner, *tokenizer_, clock_, limits);
+    const auto steps = [&](const Request& r) {
+      Received got;
+      const uint64_t before = engine.stats().steps;
+      EXPECT_TRUE(engine.submit(r, std::make_unique<RecordingSink>(got)).ok());
+      while (!engine.idle()) engine.step();
+      return engine.stats().steps - before;
+    };
+    steps(request(9, 200));  // its cost is known by then
+    EXPECT_LT(steps(q), 60U);
+  }
+}
+
 // A stop in the midst of accepted drafts: what comes after it is not delivered.
 TEST_F(SpeculationTest, AStopEndsWithinAStep) {
   shape_.alphabet = 0;

@@ -23,9 +23,9 @@ constexpr double kModelMsRate = 0.1;
 // Tokens an index of this sequence can come to hold.
 int64_t index_tokens(const Sequence& s, const SpeculationLimits& limits) {
   const Request& q = s.request->request;
-  return std::min<int64_t>(
-      limits.max_index_tokens,
-      static_cast<int64_t>(q.prediction.size() + q.prompt.size()) + 1 + q.max_tokens);
+  return std::min<int64_t>(limits.max_index_tokens,
+                           static_cast<int64_t>(q.prediction.size() + q.prompt.size()) + 1 +
+                               q.max_tokens + 2 * limits.shared_tokens);
 }
 
 }  // namespace
@@ -33,7 +33,8 @@ int64_t index_tokens(const Sequence& s, const SpeculationLimits& limits) {
 void Speculator::read(Sequence& s, int32_t& budget) {
   if (s.drafter == nullptr) {
     if (indexed_tokens_ + index_tokens(s, limits_) > limits_.max_all_index_tokens) return;
-    s.drafter = std::make_unique<Drafter>(s.request->request.prediction, s.prompt_tokens, stats_,
+    const Request& q = s.request->request;
+    s.drafter = std::make_unique<Drafter>(q.prediction, past_.of(q), s.prompt_tokens, stats_,
                                           std::max(2, limits_.max_index_tokens));
     indexed_tokens_ += index_tokens(s, limits_);
   }
@@ -48,6 +49,8 @@ int32_t Speculator::wanted(const Sequence& s) const {
 }
 
 void Speculator::forget(Sequence& s) {
+  if (on() && s.finished && !s.pooler.has_value())
+    past_.add(s.request->request, std::span<const int32_t>(s.tokens).subspan(s.prompt_tokens));
   if (s.drafter != nullptr) indexed_tokens_ -= index_tokens(s, limits_);
   s.drafter.reset();
   if (model_.has_value()) model_->forget(&s);

@@ -14,6 +14,7 @@
 #include "engine/draft_model.h"
 #include "engine/draft_stats.h"
 #include "engine/engine.h"
+#include "engine/past_texts.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/step_cost.h"
@@ -31,7 +32,7 @@ class Speculator {
  public:
   // draft: the runner of a draft model with the same vocabulary, borrowed; nullptr: none.
   Speculator(const SpeculationLimits& limits, const Clock& clock, Runner* draft, int32_t vocab)
-      : limits_(limits), clock_(clock) {
+      : limits_(limits), past_(limits.shared_tokens), clock_(clock) {
     if (draft != nullptr) model_.emplace(*draft, vocab);
   }
 
@@ -41,7 +42,7 @@ class Speculator {
   // curve's shape before the first step.
   void propose(StepPlan& plan, std::span<Sequence* const> lineup, const DraftRoom& room,
                const StepCosts& costs);
-  // The sequence is over, or has lost its pages.
+  // The sequence is over (finished), or has lost its pages.
   void forget(Sequence& s);
   // A step ran so long.
   void step_done(int32_t tokens, double ms) { cost_.learn(tokens, ms); }
@@ -62,6 +63,7 @@ class Speculator {
 
   const SpeculationLimits limits_;
   DraftStats stats_;
+  PastTexts past_;
   LearnedStepCost cost_;
   const Clock& clock_;
   std::optional<DraftModel> model_;
