@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import socket
 import struct
 import subprocess
@@ -64,6 +65,31 @@ class BadInput(unittest.TestCase):
                                   stderr=subprocess.PIPE, timeout=60 * weir.SLOWDOWN)
         self.assertEqual(done.returncode, 4)
         self.assertIn(b"standard output could not be written", done.stderr)
+
+    # What nobody reads is not computed to its end.
+    def test_a_full_disk_ends_an_answer(self):
+        for arguments, said in ((("-p", "Tell me a long story."), b""), ((), b"Tell me a long story.\nAnother one.\n")):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([str(weir.WEIR), "run", str(weir.MODEL), "-n", "400", "--temp", "0", *arguments], input=said, stdout=full,
+                                      stderr=subprocess.PIPE, timeout=60 * weir.SLOWDOWN)
+            err = done.stderr.decode()
+            self.assertEqual(done.returncode, 4, err)
+            self.assertIn("standard output could not be written: No space left on device", err)
+            self.assertLess(sum(int(n) for n in re.findall(r"\u00b7 (\d+) tokens", err)), 50, err)
+
+    def test_limits_that_do_not_hold_are_named(self):
+        with weir.Server("--max-running", 600, "--ctx", 8000, "--kv-tokens", 4096) as server:
+            said = [line for line in server.text().splitlines() if "limit_reduced" in line]
+        self.assertEqual(len(said), 2, said)
+        self.assertIn('option=--max-running asked=600 taken=512 reason="a step has 512 tokens (--step-tokens)', said[0])
+        self.assertIn('option=--ctx asked=8000 taken=4096 reason="the KV cache has 4096 tokens (--kv-tokens)"', said[1])
+        with weir.Server("--step-tokens", 32, "--ctx", 100000, "--max-running", 32) as server:  # defaults are nobody's wish
+            said = [line for line in server.text().splitlines() if "limit_reduced" in line]
+        self.assertEqual(len(said), 1, said)
+        self.assertIn('option=--ctx asked=100000 taken=8192 reason="the model was trained for no longer window"', said[0])
+        code, _, err = weir.run("run", weir.MODEL, "-p", "hi", "-n", "1", "--ctx", "100000")
+        self.assertEqual(code, 0)
+        self.assertIn("--ctx 100000 is more than the model was trained for; prompt and answer together have 8192 tokens", err)
 
     def test_empty_file(self):
         self.refused_by_all(self.put("empty.gguf", b""))

@@ -102,6 +102,10 @@ class CommandLine(Vectors):
         self.assertIn("encoder: embeddings of 64 values, pooling mean, texts of up to 128 tokens; generates no text", out)
         _, out, _ = weir.run("inspect", BERT, "--json")
         self.assertEqual(json.loads(out)["embedding"], {"encoder": True, "dimensions": 64, "pooling": "mean"})
+        metadata = json.loads(out)["metadata"]
+        wanted = {"bert.block_count": 3, "bert.attention.layer_norm_epsilon": 1e-12, "bert.attention.causal": False, "general.architecture": "bert"}
+        self.assertEqual({key: metadata[key] for key in wanted}, wanted)
+        self.assertIs(type(metadata["bert.block_count"]), int)
 
     def test_a_decoder_embeds_when_told_how(self):
         if not weir.MODEL.exists():

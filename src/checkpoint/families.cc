@@ -44,6 +44,10 @@ constexpr std::array kFamilies{
            .architecture = "gpt2",
            .transposed = true,
            .layer_norm = "layer_norm_epsilon"},
+    Family{.model_type = "gpt_oss",
+           .architecture = "gpt-oss",
+           .sandwich = true,
+           .experts = Experts::kGptOss},
     Family{.model_type = "deepseek_v2",
            .architecture = "deepseek2",
            .latent = true,
@@ -73,7 +77,7 @@ constexpr std::array<Pair, 9> kTop = {{
 }};
 
 // Below "model.layers.N." or "transformer.h.N.", without ".weight" or ".bias".
-constexpr std::array<Pair, 41> kLayer = {{
+constexpr std::array<Pair, 42> kLayer = {{
     {"input_layernorm", "attn_norm"},
     {"self_attn.q_proj", "attn_q"},
     {"self_attn.k_proj", "attn_k"},
@@ -87,6 +91,7 @@ constexpr std::array<Pair, 41> kLayer = {{
     {"mlp.gate_up_proj", "ffn_up"},
     {"mlp.down_proj", "ffn_down"},
     {"mlp.gate", "ffn_gate_inp"},
+    {"mlp.router", "ffn_gate_inp"},
     {"block_sparse_moe.gate", "ffn_gate_inp"},
     {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
     {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
@@ -195,6 +200,26 @@ std::optional<Target> map_encoder_tensor(std::string_view name) {
   return Target{.name = "blk." + std::to_string(*layer) + "." + std::string(to) + kind};
 }
 
+// Of gpt-oss, below "blk.N."; gate and up of an expert are dealt out row by row.
+std::optional<Target> map_expert_stack(const std::string& prefix, std::string_view name) {
+  const bool both = take(name, "gate_up_proj");
+  if (!both && !take(name, "down_proj")) return std::nullopt;
+  constexpr std::array<std::pair<std::string_view, Stack>, 4> kStacks = {
+      {{"", Stack::kColumns},
+       {"_bias", Stack::kBiases},
+       {"_blocks", Stack::kBlocks},
+       {"_scales", Stack::kScales}}};
+  for (const auto& [suffix, stack] : kStacks) {
+    if (name != suffix) continue;
+    const std::string kind = stack == Stack::kBiases ? ".bias" : ".weight";
+    if (!both) return Target{.name = prefix + "ffn_down_exps" + kind, .stack = stack};
+    return Target{.name = prefix + "ffn_gate_exps" + kind,
+                  .odd_name = prefix + "ffn_up_exps" + kind,
+                  .stack = stack};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 const Family* find_family(std::string_view model_type) {
@@ -226,12 +251,16 @@ std::optional<Target> map_tensor(const Family& family, std::string_view name) {
   if (name == "mlp.gate.e_score_correction_bias") {
     return Target{.name = "blk." + std::to_string(*layer) + ".exp_probs_b.bias"};
   }
+  const std::string prefix = "blk." + std::to_string(*layer) + ".";
+  if (family.experts == Experts::kGptOss) {
+    if (name == "self_attn.sinks") return Target{.name = prefix + "attn_sinks.weight"};
+    if (take(name, "mlp.experts.")) return map_expert_stack(prefix, name);
+  }
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;
   const std::string_view kind = name.substr(dot);
   if (kind != ".weight" && kind != ".bias") return std::nullopt;
   name = name.substr(0, dot);
-  const std::string prefix = "blk." + std::to_string(*layer) + ".";
   if (name == "post_attention_layernorm") {
     const char* norm = family.sandwich ? "post_attention_norm" : "ffn_norm";
     return Target{.name = prefix + norm + std::string(kind)};

@@ -131,6 +131,8 @@ class Converter {
       const Json* q = f_.find(name);
       if (q == nullptr) continue;
       const Json* method = q->find("quant_method");
+      // Only experts are quantized so, and their tensors say it themselves (families.h).
+      if (is("gpt_oss") && method != nullptr && *method == Json("mxfp4")) continue;
       return make_error(ErrorCode::kUnsupported,
                         "{}: weights quantized by {} are not supported; take the model in bfloat16 "
                         "or float16, or as GGUF",
@@ -250,6 +252,11 @@ class Converter {
     const bool known = act == own || (gemma && act == "gelu");
     if (!known)
       return f_.unsupported(name, "another activation than this model type is known with");
+    for (const auto& [part, value] : {std::pair{"swiglu_limit", 7.0}, {"swiglu_alpha", 1.702}}) {
+      WEIR_ASSIGN(const auto given, f_.number_if(part));
+      if (is("gpt_oss") && given.value_or(value) != value)
+        return f_.unsupported(part, fmt::format("only {} is known", value));
+    }
     return {};
   }
 
@@ -290,7 +297,9 @@ class Converter {
     const double share = partial.value_or(is("glm4") ? 0.5 : 1.0);
     dims_ = static_cast<int64_t>(share * static_cast<double>(head_dim_));
     set_count("rope.dimension_count", dims_);
-    base_ = base.value_or(is("gemma3_text") ? 1e6 : 10000.0);
+    if (is("gpt_oss") && scaling == nullptr)
+      return f_.unsupported("rope_scaling", "this model type is known with yarn");
+    base_ = base.value_or(is("gemma3_text") ? 1e6 : is("gpt_oss") ? 150000.0 : 10000.0);
     set_number("rope.freq_base", base_);
     WEIR_TRY(local_rope(local));
     WEIR_ASSIGN(const std::string old_type, r.text_or("type", "default"));
@@ -328,7 +337,8 @@ class Converter {
       if (r.find(name) != nullptr) return r.unsupported(name, "this field is not known with yarn");
     }
     WEIR_ASSIGN(const auto truncate, r.flag_if("truncate"));
-    if (truncate == false) return r.unsupported("truncate", "only true is known here");
+    if (truncate.value_or(true) == is("gpt_oss"))
+      return r.unsupported("truncate", "this model type is known with the other value");
     WEIR_ASSIGN(const auto original, r.count_if("original_max_position_embeddings"));
     WEIR_ASSIGN(const auto fast, r.number_if("beta_fast"));
     WEIR_ASSIGN(const auto slow, r.number_if("beta_slow"));
@@ -406,9 +416,9 @@ class Converter {
       return f_.unsupported("use_sliding_window", "windows in some layers of this model type");
     }
     const bool windowed = is("mistral") || is("mixtral") || is("phi3") || is("gemma2") ||
-                          is("gemma3_text") || is("starcoder2");
+                          is("gemma3_text") || is("starcoder2") || is("gpt_oss");
     if (windowed) set_count("attention.sliding_window", window.value_or(0));
-    if (is("gemma2")) WEIR_TRY(every_nth("full_attention", 2));
+    if (is("gemma2") || is("gpt_oss")) WEIR_TRY(every_nth("full_attention", 2));
     if (is("gemma3_text")) WEIR_TRY(every_nth("full_attention", 6));
     WEIR_ASSIGN(const auto pattern, f_.count_if("sliding_window_pattern"));
     if (is("gemma3_text") && pattern && *pattern != 6) {
@@ -517,12 +527,12 @@ class Converter {
   Status experts() {
     if (c_.family->experts == Experts::kNone) return {};
     if (c_.family->experts == Experts::kDeepseek) return deepseek_experts();
-    const bool mixtral = c_.family->experts == Experts::kMixtral;
-    WEIR_ASSIGN(c_.experts, f_.count(mixtral ? "num_local_experts" : "num_experts"));
+    const bool local = is("mixtral") || is("gpt_oss");  // and as wide as intermediate_size
+    WEIR_ASSIGN(c_.experts, f_.count(local ? "num_local_experts" : "num_experts"));
     WEIR_ASSIGN(const int64_t used, f_.count("num_experts_per_tok"));
     set_count("expert_count", c_.experts);
     set_count("expert_used_count", used);
-    if (mixtral) return {};
+    if (local) return {};
     WEIR_ASSIGN(const int64_t ffn, f_.count("moe_intermediate_size"));
     set_count("expert_feed_forward_length", ffn);
     WEIR_ASSIGN(const auto shared, f_.count_if("shared_expert_intermediate_size"));

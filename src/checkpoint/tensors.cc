@@ -36,7 +36,14 @@ struct Plan {
   std::vector<const SafeTensor*> slices;  // one, or one for each expert
   bool stacked = false;
   bool qk = false;
+  Stack stack = Stack::kNone;  // not kNone: one slice that holds all experts
+  const SafeTensor* scales = nullptr;
+  size_t first_row = 0;
+  size_t row_step = 1;
 };
+
+constexpr uint64_t kMxfp4Values = 32;  // of a block
+constexpr uint64_t kMxfp4Bytes = 16;   // of its codes
 
 class TensorConverter {
  public:
@@ -68,10 +75,25 @@ class TensorConverter {
     }
     if (target->name.empty()) return {};
     if (target->name == "output.weight" && config_.tied == true) return {};
-    Plan& p = plans_[target->name];
-    p.qk = target->qk;
-    p.stacked = target->expert >= 0;
-    const auto at = static_cast<size_t>(std::max(0, target->expert));
+    WEIR_TRY(plan_part(t, *target, target->name));
+    if (target->odd_name.empty()) return {};
+    plans_[target->name].row_step = 2;
+    WEIR_TRY(plan_part(t, *target, target->odd_name));
+    plans_[target->odd_name].row_step = 2;
+    plans_[target->odd_name].first_row = 1;
+    return {};
+  }
+
+  Status plan_part(const SafeTensor& t, const Target& target, const std::string& name) {
+    Plan& p = plans_[name];
+    p.qk = target.qk;
+    p.stacked = target.expert >= 0;
+    if (target.stack == Stack::kScales) {
+      p.scales = &t;
+      return {};
+    }
+    p.stack = target.stack;
+    const auto at = static_cast<size_t>(std::max(0, target.expert));
     const size_t count = p.stacked ? static_cast<size_t>(config_.experts) : 1;
     if (at >= count) {
       return make_error(ErrorCode::kCorrupt, "tensor {}: config.json has only {} experts", t.name,
@@ -107,11 +129,7 @@ class TensorConverter {
                           first.name, s->name);
       }
     }
-    if (!type_of(first.dtype)) {
-      return make_error(ErrorCode::kUnsupported,
-                        "tensor {} has type {}; supported: F64, F32, F16, BF16", first.name,
-                        dtype_name(first.dtype));
-    }
+    if (!type_of(first.dtype)) return wrong_type(first, "F64, F32, F16, BF16");
     const bool dims = first.shape.size() == 1 || first.shape.size() == 2;
     if (!dims || (p.stacked && first.shape.size() != 2) || first.data.empty()) {
       return make_error(ErrorCode::kCorrupt, "tensor {} has shape [{}], no vector or matrix",
@@ -120,7 +138,82 @@ class TensorConverter {
     return {};
   }
 
+  // The type of a tensor that holds all experts. Errors: as check_slices.
+  Result<TensorType> check_stack(const Plan& p) const {
+    const bool blocks = p.stack == Stack::kBlocks;
+    if (p.slices.empty() || blocks != (p.scales != nullptr)) {
+      return make_error(ErrorCode::kCorrupt, "the {} are missing",
+                        p.scales == nullptr ? "scales" : "blocks");
+    }
+    const SafeTensor& s = *p.slices.front();
+    const size_t dims = blocks ? 4 : p.stack == Stack::kColumns ? 3 : 2;
+    const uint64_t rows = s.shape.size() != dims ? 0 : s.shape[p.stack == Stack::kColumns ? 2 : 1];
+    const bool good = rows > 0 && rows % p.row_step == 0 && !s.data.empty() &&
+                      s.shape[0] == static_cast<uint64_t>(config_.experts) &&
+                      (!blocks || s.shape[3] == kMxfp4Bytes);
+    if (!good) {
+      return make_error(ErrorCode::kCorrupt,
+                        "tensor {} has shape [{}], which does not fit {} experts", s.name,
+                        fmt::join(s.shape, ", "), config_.experts);
+    }
+    if (!blocks) {
+      if (const auto type = type_of(s.dtype)) return *type;
+      return wrong_type(s, "F64, F32, F16, BF16");
+    }
+    for (const SafeTensor* part : {&s, p.scales}) {
+      if (part->dtype != Dtype::kU8) return wrong_type(*part, "U8");
+    }
+    if (!std::equal(p.scales->shape.begin(), p.scales->shape.end(), s.shape.begin(),
+                    s.shape.end() - 1)) {
+      return make_error(ErrorCode::kCorrupt, "tensors {} and {} differ in shape", s.name,
+                        p.scales->name);
+    }
+    return TensorType::kMXFP4;
+  }
+
+  static Error wrong_type(const SafeTensor& t, std::string_view supported) {
+    return make_error(ErrorCode::kUnsupported, "tensor {} has type {}; supported: {}", t.name,
+                      dtype_name(t.dtype), supported);
+  }
+
+  // Each expert becomes a slice.
+  Status make_stack(const std::string& name, const Plan& p) {
+    Conversion c;
+    c.name = name;
+    WEIR_ASSIGN(c.from, check_stack(p));
+    const SafeTensor& s = *p.slices.front();
+    const auto experts = static_cast<size_t>(s.shape[0]);
+    c.transposed = p.stack == Stack::kColumns;
+    c.rows = s.shape[c.transposed ? 2 : 1] / p.row_step;
+    c.cols = 1;
+    if (p.stack == Stack::kColumns) c.cols = s.shape[1];
+    if (p.stack == Stack::kBlocks) c.cols = s.shape[2] * kMxfp4Values;
+    c.first_row = p.first_row;
+    c.row_step = p.row_step;
+    for (size_t i = 0; i < experts; ++i) {
+      c.slices.push_back(part_of(s, i, experts));
+      if (p.scales != nullptr) c.scales.push_back(part_of(*p.scales, i, experts));
+    }
+    gguf::Tensor t;
+    t.name = name;
+    t.shape = {c.rows, experts};
+    if (p.stack != Stack::kBiases) t.shape = {c.cols, c.rows, experts};
+    t.type = c.from;
+    // Codes of 4 bits stay what they are.
+    if (p.stack == Stack::kColumns && load_type_ && is_large(t)) t.type = *load_type_;
+    c.to = t.type;
+    c.data = allocate(t);
+    out_.conversions.push_back(std::move(c));
+    out_.tensors.push_back(std::move(t));
+    return {};
+  }
+
+  static std::span<const std::byte> part_of(const SafeTensor& t, size_t i, size_t parts) {
+    return t.data.subspan(i * (t.data.size() / parts), t.data.size() / parts);
+  }
+
   Status make(const std::string& name, const Plan& p) {
+    if (p.stack != Stack::kNone || p.scales != nullptr) return make_stack(name, p);
     WEIR_TRY(check_slices(name, p));
     const SafeTensor& first = *p.slices.front();
     const bool vector = first.shape.size() == 1;
@@ -211,37 +304,60 @@ class TensorConverter {
 // Values of a task: some 100 microseconds.
 constexpr size_t kTaskValues = 1 << 16;
 
-// The row of the source that row r of the result comes from: in each head, the pair (2i, 2i + 1)
-// was (i, i + half).
-size_t source_row(size_t r, size_t head_rows) {
-  if (head_rows == 0) return r;
-  const size_t j = r % head_rows;
-  return r - j + (j % 2) * (head_rows / 2) + j / 2;
+// The row of a slice that row r of the result comes from: in each head, the pair (2i, 2i + 1) was
+// (i, i + half).
+size_t source_row(const Conversion& c, size_t r) {
+  if (c.head_rows == 0) return c.first_row + r * c.row_step;
+  const size_t j = r % c.head_rows;
+  return r - j + (j % 2) * (c.head_rows / 2) + j / 2;
 }
 
 // Row r of a matrix that lies in `source` as [cols, rows], put together in `row`.
 void gather_row(const Conversion& c, std::span<const std::byte> source, size_t r,
                 std::span<std::byte> row) {
   const size_t bytes = row.size() / c.cols;
+  const size_t rows = c.rows * c.row_step;
   for (size_t i = 0; i < c.cols; ++i)
-    std::memcpy(row.data() + i * bytes, source.data() + (i * c.rows + r) * bytes, bytes);
+    std::memcpy(row.data() + i * bytes, source.data() + (i * rows + r) * bytes, bytes);
+}
+
+// A row of MXFP4 as ggml has it: blocks of the exponent and 16 bytes with the values i (low half)
+// and i + 16.
+void join_mxfp4(std::span<const std::byte> codes, std::span<const std::byte> scales,
+                std::span<std::byte> row) {
+  const auto code = [&](size_t i) {
+    return i % 2 == 0 ? codes[i / 2] & std::byte{15} : codes[i / 2] >> 4;
+  };
+  std::byte* to = row.data();
+  for (size_t b = 0; b < scales.size(); ++b) {
+    *to++ = scales[b];
+    const size_t first = b * kMxfp4Values;
+    for (size_t i = first; i < first + kMxfp4Bytes; ++i)
+      *to++ = code(i) | code(i + kMxfp4Bytes) << 4;
+  }
 }
 
 // Rows [begin, end) of all slices.
 Status convert_rows(const Conversion& c, size_t begin, size_t end) {
-  const size_t from_bytes = c.slices.front().size() / c.rows;
+  const size_t from_bytes = c.slices.front().size() / (c.rows * c.row_step);
   const size_t to_bytes = c.data.size() / (c.rows * c.slices.size());
   std::vector<float> values(c.cols);
   std::vector<std::byte> gathered(c.transposed ? from_bytes : 0);
   for (size_t i = begin; i < end; ++i) {
     const std::span<const std::byte> slice = c.slices[i / c.rows];
+    const size_t row = source_row(c, i % c.rows);
     std::span<const std::byte> from = gathered;
     if (c.transposed) {
-      gather_row(c, slice, i % c.rows, gathered);
+      gather_row(c, slice, row, gathered);
     } else {
-      from = slice.subspan(source_row(i % c.rows, c.head_rows) * from_bytes, from_bytes);
+      from = slice.subspan(row * from_bytes, from_bytes);
     }
     const auto to = c.data.subspan(i * to_bytes, to_bytes);
+    if (!c.scales.empty()) {
+      const size_t blocks = c.cols / kMxfp4Values;
+      join_mxfp4(from, c.scales[i / c.rows].subspan(row * blocks, blocks), to);
+      continue;
+    }
     if (c.to == c.from && !c.shifted) {
       std::memcpy(to.data(), from.data(), from_bytes);
       continue;

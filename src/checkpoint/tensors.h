@@ -25,10 +25,13 @@ struct Conversion {
   gguf::TensorType to = gguf::TensorType::kF32;
   size_t rows = 0;  // of a slice; a vector is one column of them
   size_t cols = 0;
-  size_t head_rows = 0;       // > 0: in each head of so many rows the halves are dealt out in pairs
-  bool transposed = false;    // a slice is [cols, rows]
-  bool shifted = false;       // the values grow by 1
-  std::span<std::byte> data;  // [slices, rows, cols], in a buffer
+  size_t head_rows = 0;     // > 0: in each head of so many rows the halves are dealt out in pairs
+  bool transposed = false;  // a slice is [cols, rows]
+  size_t first_row = 0;     // rows first_row, first_row + row_step, ... of a slice are taken
+  size_t row_step = 1;
+  std::vector<std::span<const std::byte>> scales;  // MXFP4 as Stack::kScales has it, one a slice
+  bool shifted = false;                            // the values grow by 1
+  std::span<std::byte> data;                       // [slices, rows, cols], in a buffer
 };
 
 struct ConvertedTensors {

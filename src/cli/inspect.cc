@@ -1,6 +1,8 @@
 // weir inspect: what is in a model, what it needs, what this machine would run it with.
 #include <fmt/format.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <map>
 #include <memory>
 
@@ -141,6 +143,17 @@ Result<Machine> look_at_machine() {
   return m;
 }
 
+// Scalars as what they are, lists as text. What JSON has no number for stays text.
+text::Json metadata_json(const gguf::Value& v) {
+  if (const auto flag = v.as_bool()) return *flag;
+  if (const auto integer = v.as_int(); integer && gguf::is_integer(v.type)) return *integer;
+  const auto number = v.as_float();
+  if (!number || gguf::is_integer(v.type) || !std::isfinite(*number)) return v.to_text();
+  if (v.type != gguf::ValueType::kFloat32) return *number;
+  // The shortest number that reads back as this float: 1e-05, not 9.99999974737875e-06.
+  return std::strtod(fmt::format("{}", static_cast<float>(*number)).c_str(), nullptr);
+}
+
 void print_json(const Options& o, const gguf::File& file, const Result<model::Config>& config,
                 kernels::KvTypes kv_types, const Machine& m) {
   text::Json root = text::Json::object();
@@ -149,7 +162,7 @@ void print_json(const Options& o, const gguf::File& file, const Result<model::Co
   root.set("bytes", static_cast<int64_t>(file.total_bytes()));
   text::Json metadata = text::Json::object();
   for (const gguf::Metadata& kv : file.metadata())
-    metadata.set(std::string(kv.key), kv.value.to_text());
+    metadata.set(std::string(kv.key), metadata_json(kv.value));
   root.set("metadata", std::move(metadata));
   text::Json types = text::Json::object();
   for (const auto& [name, sum] : totals_by_type(file, m.isa)) {

@@ -101,11 +101,17 @@ class Session {
     TerminalSink::Outcome outcome;
     WEIR_ASSIGN(const engine::RequestId id,
                 engine_.submit(std::move(q), std::make_unique<TerminalSink>(outcome, o_.json)));
-    (void)id;
-    while (!outcome.done) engine_.step();
+    while (!outcome.done) {
+      // Nobody reads it any more, as under `| head` or on a full disk; main() says so at the end.
+      if (std::ferror(stdout) != 0) engine_.cancel(id);
+      engine_.step();
+    }
     if (outcome.error.has_value()) return *outcome.error;
     return outcome;
   }
+
+  // Tokens of prompt and answer together.
+  int32_t context_tokens() const { return engine_.max_context_tokens(); }
 
   Result<std::vector<int32_t>> chat_prompt(const text::Json& messages) const {
     text::ChatInput input;
@@ -215,6 +221,7 @@ Status interactive(const Options& o, Session& session) {
     }
     fmt::print("\n");
     std::fflush(stdout);
+    if (std::ferror(stdout) != 0) break;
     print_speed(*out);
     messages.push_back(message("assistant", out->text));
   }
@@ -255,6 +262,12 @@ Result<int> run(const Options& o) {
   WEIR_ASSIGN(std::unique_ptr<engine::LoadedModel> draft,
               load_draft(o.draft, request, speculate, *model));
   Session session(o, speculate, std::move(model), std::move(draft), std::move(chat));
+  if (o.context_tokens > session.context_tokens()) {
+    fmt::print(stderr,
+               "weir: --ctx {} is more than the model was trained for; prompt and answer together "
+               "have {} tokens\n",
+               o.context_tokens, session.context_tokens());
+  }
   if (chats) {
     WEIR_TRY(interactive(o, session));
   } else {

@@ -86,6 +86,33 @@ Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::
   return kExitOk;
 }
 
+// Of each option that was given and does not hold: what was asked for, what is taken instead, and
+// which bound it was.
+void log_reduced_limits(const config::Settings& settings, const ServeOptions& o,
+                        const engine::Engine& engine, engine::LoadedModel& model,
+                        telemetry::Logger& log) {
+  const auto say = [&](const char* key, const char* option, int32_t asked, int32_t taken,
+                       const std::string& why) {
+    if (asked <= taken || !settings.is_set(key)) return;
+    log.warn("limit_reduced",
+             {{"option", option}, {"asked", asked}, {"taken", taken}, {"reason", why}});
+  };
+  const engine::EngineLimits& limits = engine.limits();
+  const std::string step = fmt::format("a step has {} tokens (--step-tokens)", limits.step_tokens);
+  say("limits.prefill_chunk_tokens", "--prefill-chunk", o.limits.prefill_chunk_tokens,
+      limits.prefill_chunk_tokens, step);
+  say("limits.max_running", "--max-running", o.limits.max_running, limits.max_running,
+      step + ", and each request takes at least one");
+  const int64_t cache = int64_t{model.runner().pages()} * engine::kPageTokens;
+  std::string why = fmt::format("the KV cache has {} tokens (--kv-tokens)", cache);
+  if (engine.max_context_tokens() == model.config().context_tokens) {
+    why = "the model was trained for no longer window";
+  } else if (model.config().arch->encoder && limits.step_tokens < cache) {
+    why = step + ", and a text takes one step";
+  }
+  say("ctx", "--ctx", o.limits.max_context_tokens, engine.max_context_tokens(), why);
+}
+
 Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const config::Settings settings,
               resolve_settings(given.table.keys(), given.flags, given.config_file));
@@ -130,7 +157,8 @@ Result<int> serve(const ServeGiven& given) {
   WEIR_TRY(prepare_prefix(o, *model, log, prefix));
   engine::Engine engine(model->runner(), model->tokenizer(), clock, o.limits, o.prefix, steps.model,
                         draft == nullptr ? nullptr : &draft->runner());
-  // The last three as they hold: the KV cache and the step may have cut what was asked for.
+  log_reduced_limits(settings, o, engine, *model, log);
+  // The last three as they hold.
   log.info("loaded", {{"model", o.server.model_name},
                       {"isa", kernels::isa_name(model->isa())},
                       {"threads", model->threads()},

@@ -34,8 +34,11 @@ Status prepare_prefix(ServeOptions& o, engine::LoadedModel& model, telemetry::Lo
   if (!o.prefix.enabled) return {};
   WEIR_ASSIGN(const kernels::KvTypes types, o.kv.types());
   o.prefix.model = model.identity();
-  o.prefix.traits = fmt::format("{} {} {}", kernels::isa_name(model.isa()),
-                                kernels::kv_types_name(types), o.load_type);
+  // Block types were not transformed once (KvLayout): pages from then mean something else.
+  const bool transformed = kernels::is_block_type(types.k) || kernels::is_block_type(types.v);
+  o.prefix.traits =
+      fmt::format("{} {}{} {}", kernels::isa_name(model.isa()), kernels::kv_types_name(types),
+                  transformed ? " hadamard" : "", o.load_type);
   o.prefix.on_snapshot = [&log](const engine::SnapshotReport& r) { log_snapshot(log, r); };
   o.prefix.events = &parts.events;
   if (o.tier_bytes > 0) {

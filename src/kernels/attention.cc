@@ -41,13 +41,21 @@ void to_bf16(const float* x, size_t n, uint16_t* y, size_t stride) {
   for (size_t i = 0; i < n; ++i) y[i * stride] = quant::f32_to_bf16(x[i]);
 }
 
+// The keys or values of one token and head as blocks, transformed.
+void encode_head(const Kernels& kernels, KvType type, const float* x, size_t dim, std::byte* row) {
+  float transformed[kMaxHeadDim];
+  std::copy_n(x, dim, transformed);
+  kernels.hadamard(transformed, dim);
+  kernels.encode_kv(type, transformed, dim, row);
+}
+
 // The keys of one token and head; head: the head's part of the page.
 void store_key_blocks(const Kernels& kernels, const KvLayout& layout, const float* x, size_t slot,
                       std::byte* head) {
   const size_t bytes = kv_row_bytes(layout.types.k, kKvBlock);
   const size_t n = layout.page_tokens;
   std::byte row[kv_row_bytes(KvType::kQ8_0, kMaxHeadDim)];
-  kernels.encode_kv(layout.types.k, x, layout.head_dim, row);
+  encode_head(kernels, layout.types.k, x, layout.head_dim, row);
   const std::byte* block = row;
   for (size_t d = 0; d < layout.head_dim; d += kKvBlock, block += bytes, head += n * bytes) {
     std::memcpy(head + slot * 2, block, 2);
@@ -79,7 +87,7 @@ void store_values(const Kernels& kernels, const KvLayout& layout, const float* x
     } else if (layout.types.v == KvType::kBF16) {
       to_bf16(x, dim, as_words(row), 1);
     } else {
-      kernels.encode_kv(layout.types.v, x, dim, row);
+      encode_head(kernels, layout.types.v, x, dim, row);
     }
   }
 }
@@ -187,6 +195,8 @@ struct TileList {
     tile.window = params.window;
     tile.keys = params.causal ? 0 : c.position + c.tokens;
     tile.sinks = params.sinks == nullptr ? nullptr : params.sinks + head;
+    tile.hadamard_keys = is_block_type(layout.types.k);
+    tile.hadamard_values = is_block_type(layout.types.v);
     tile.q = q + (c.first_row + token) * ldq + head * layout.head_dim;
     tile.ldq = ldq;
     tile.out = out + (c.first_row + token) * ldo + head * layout.value_dim;

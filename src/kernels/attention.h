@@ -27,6 +27,12 @@ inline constexpr size_t kSoftmaxBlockTokens = 64;
 //     block of 32 dimensions [page_tokens] scales in f16, then codes: q8_0 [32][page_tokens] int8;
 //     q4_0 [16][page_tokens] bytes, dimensions d (low) and d + 16 (high), code + 8.
 //   V page: [kv_heads][page_tokens] of [value_dim]. Block types: [value_dim / 32] blocks of ggml.
+// Block types hold keys and values of a head behind an orthonormal Walsh-Hadamard transform H over
+// blocks of the largest power of two that divides the width: what stands out in few dimensions is
+// spread over all, and the scales of the blocks shrink with it. H is symmetric and its own inverse,
+// so q·k = (Hq)·(Hk), and sum p v = H sum p (Hv): attention() transforms queries and outputs, and
+// nothing else knows of it. Which positions a row sees, sinks and soft caps enter through scores
+// alone. Source: Ashkboos et al. 2024 (QuaRot), without random signs.
 // page_tokens: 16, 32 or 64. head_dim, value_dim: multiples of 16, at most kMaxHeadDim; of 32 for
 // block types (check_kv_types).
 struct KvLayout {
@@ -69,10 +75,10 @@ struct AttentionChunk {
 };
 
 // Rounds the keys and values of all chunks to the types of the layout into their pages: to nearest
-// even for f16 and bf16, else as quant/blocks.h does. What is stored of a token depends on that
-// token alone. A block with a value that is not finite reads as NaN.
-// k: [rows, kv_heads * head_dim] f32, row r at k + r * ldk; v: [rows, kv_heads * value_dim], row r
-// at v + r * ldv; they may overlap. Keys carry their rotation already.
+// even for f16 and bf16, else transformed (KvLayout) and as quant/blocks.h does. What is stored of
+// a token depends on that token alone. A block type's head with a value that is not finite has
+// blocks that read as NaN. k: [rows, kv_heads * head_dim] f32, row r at k + r * ldk; v: [rows,
+// kv_heads * value_dim], row r at v + r * ldv; they may overlap. Keys carry their rotation already.
 void store_kv(const Kernels& kernels, ThreadPool& pool, const KvLayout& layout,
               const KvPools& pools, std::span<const AttentionChunk> chunks, const float* k,
               size_t ldk, const float* v, size_t ldv);

@@ -11,7 +11,8 @@
 namespace weir::kernels {
 
 // kQ8_0, kQ4_0: blocks of kKvBlock dimensions of one token and head with one f16 scale; codes,
-// scale and rounding are those of the weight formats (quant/blocks.h).
+// scale and rounding are those of the weight formats (quant/blocks.h), the values of a head
+// transformed (KvLayout).
 enum class KvType { kF16, kBF16, kQ8_0, kQ4_0 };
 
 inline constexpr size_t kKvBlock = 32;

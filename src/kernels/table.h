@@ -62,6 +62,8 @@ struct AttentionTile {
   size_t window = 0;
   size_t keys = 0;               // > 0: every token sees the keys [0, keys), else causal
   const float* sinks = nullptr;  // [group] or nullptr
+  bool hadamard_keys = false;    // keys are stored transformed, so queries have to be
+  bool hadamard_values = false;  // values are, so outputs have to be transformed back
   const float* q = nullptr;      // token t, head g at q + t * ldq + g * head_dim
   size_t ldq = 0;
   float* out = nullptr;  // token t, head g at out + t * ldo + g * value_dim
@@ -94,6 +96,9 @@ struct Kernels {
   void (*to_f16)(const float* x, size_t n, uint16_t* y, size_t stride) = nullptr;
   // n floats, whole blocks, to the ggml blocks of a block type.
   void (*encode_kv)(KvType type, const float* x, size_t n, std::byte* row) = nullptr;
+  // The orthonormal Walsh-Hadamard transform in place, its own inverse, in blocks of the largest
+  // power of two that divides n, which is a multiple of 32.
+  void (*hadamard)(float* x, size_t n) = nullptr;
   void (*attend)(const AttentionTile& tile) = nullptr;
 };
 

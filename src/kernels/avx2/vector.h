@@ -67,6 +67,15 @@ struct Vec {
                                                   _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     generic::store_and_sum_codes<Vec>(c, codes, half);
   }
+  template <size_t H>
+  Vec butterfly() const {
+    __m256 other;
+    if constexpr (H == 1) other = _mm256_permute_ps(v, 0xb1);
+    if constexpr (H == 2) other = _mm256_permute_ps(v, 0x4e);
+    if constexpr (H == 4) other = _mm256_permute2f128_ps(v, v, 1);
+    constexpr int kUpper = H == 1 ? 0xaa : H == 2 ? 0xcc : 0xf0;
+    return {_mm256_blend_ps(_mm256_add_ps(other, v), _mm256_sub_ps(other, v), kUpper)};
+  }
   friend Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
   friend Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
   friend Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }

@@ -58,6 +58,19 @@ struct Vec {
                                        _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(block[0].v)));
     generic::store_and_sum_codes<Vec>(c, codes, half);
   }
+  template <size_t H>
+  Vec butterfly() const {
+    __m512 other;
+    if constexpr (H == 1) other = _mm512_permute_ps(v, 0xb1);
+    if constexpr (H == 2) other = _mm512_permute_ps(v, 0x4e);
+    if constexpr (H == 4) other = _mm512_shuffle_f32x4(v, v, 0xb1);
+    if constexpr (H == 8) other = _mm512_shuffle_f32x4(v, v, 0x4e);
+    constexpr auto kUpper = static_cast<__mmask16>(H == 1   ? 0xaaaa
+                                                   : H == 2 ? 0xcccc
+                                                   : H == 4 ? 0xf0f0
+                                                            : 0xff00);
+    return {_mm512_mask_sub_ps(_mm512_add_ps(other, v), kUpper, other, v)};
+  }
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
   friend Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
   friend Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }

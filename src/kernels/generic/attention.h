@@ -2,6 +2,7 @@
 // block's values.
 #pragma once
 
+#include "kernels/generic/hadamard.h"
 #include "kernels/generic/kv_readers.h"
 #include "kernels/generic/math.h"
 #include "kernels/table.h"
@@ -252,6 +253,7 @@ void load_queries(TileState<V>& t, const AttentionTile& tile) {
       const float* q = tile.q + i * tile.ldq + g * hd;
       for (size_t d = 0; d < hd; d += V::kWidth)
         (V::load(q + d) * V::set(tile.scale)).store(t.q + r * kRowStride + d);
+      if (tile.hadamard_keys) hadamard<V>(t.q + r * kRowStride, hd);
       for (size_t d = 0; d < tile.layout.value_dim; d += V::kWidth)
         V::zero().store(t.out + r * kRowStride + d);
       t.sum[r] = V::zero();
@@ -274,6 +276,7 @@ void store_outputs(const TileState<V>& t, const AttentionTile& tile) {
       for (size_t d = 0; d < dim; d += V::kWidth) {
         (V::load(t.out + r * kRowStride + d) * scale).store(out + d);
       }
+      if (tile.hadamard_values) hadamard<V>(out, dim);
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/generic/attention.h"
 #include "kernels/generic/float_matmul.h"
+#include "kernels/generic/hadamard.h"
 #include "kernels/generic/kv_encode.h"
 #include "kernels/generic/ops.h"
 #include "kernels/generic/quantize.h"
@@ -47,6 +48,7 @@ constexpr Kernels make_table(Isa isa, bool biased_q8) {
   k.dot = dot<V>;
   k.to_f16 = to_f16<V>;
   k.encode_kv = encode_kv<V>;
+  k.hadamard = hadamard<V>;
   k.attend = attend<V>;
   return k;
 }

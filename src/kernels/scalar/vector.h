@@ -44,6 +44,8 @@ struct Vec {
       half[i / 16] += codes[i];
     }
   }
+  // butterfly<H>() of the vector ISAs: lanes i and i + H become their sum and their difference, for
+  // every i without bit H; H a power of two below kWidth, so there is none here.
   friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
   friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
   friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
