@@ -6,6 +6,7 @@ import http.server
 import json
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -291,6 +292,55 @@ class Logs(unittest.TestCase):
             self.assertEqual([x["kind"] for x in content], ["prompt", "output"])
             self.assertIn("the [pattern] wrote to [email] with [key]", content[0]["text"])
             self.assertNotIn("walrus", server.text())
+
+    # Bytes that end a line, command a terminal, or are no UTF-8, wherever a client can put them.
+    HOSTILE = (b"\r\nforged level=error", b"\nforged", b"\rforged", b"\x1b[2J\x1b]0;forged\x07", b"\x00", b"\x7f", b"\xc2\x9b31m", b"\xc2\x85forged",
+               "\u2028forged".encode(), "\u2029".encode(), "\u202eforged".encode(), b"\xff\xfe", b"\xed\xa0\x80", b'"}\n{"event":"forged"}')
+
+    def attack(self, server):
+        """One connection a request; returns how many there were."""
+        def body(**members):
+            return json.dumps({"model": server.model, "prompt": "a", "max_tokens": 1, **members}, ensure_ascii=False).encode()
+
+        sent = 0
+        for raw in self.HOSTILE:
+            escaped = raw.decode(errors="replace")
+            quoted = "".join(f"%{b:02x}" for b in raw).encode()
+            plain = body()
+            requests = [b"GET /" + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" for target in (raw, quoted, b"v1/models/" + quoted, b"?" + quoted)]
+            requests.append(raw + b" /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            post = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
+            requests += [post % (name + b": a" + raw + b"z\r\n", len(plain), plain) for name in (b"x-request-id", b"traceparent", b"user-agent", b"authorization", b"x-a")]
+            for b in (body(model=escaped), body(user=escaped), body(prompt="Say" + escaped), body(stop=[escaped]), body(cache_salt=escaped), b'{"' + raw + b'":1}'):
+                requests.append(post % (b"", len(b), b))
+            for request in requests:
+                with socket.create_connection(("127.0.0.1", server.port), timeout=60 * weir.SLOWDOWN) as s:
+                    s.sendall(request)
+                    try:
+                        answer = b"".join(iter(lambda: s.recv(65536), b""))
+                    except ConnectionResetError:
+                        continue
+                self.assertRegex(answer[:13], rb"^HTTP/1\.1 [2-4]", (request, answer[:300]))
+                self.assertNotIn(b"\nforged", answer.partition(b"\r\n\r\n")[0], request)
+                sent += 1
+        return sent
+
+    def test_nobody_writes_into_the_log(self):
+        for form in ("json", "text"):
+            with self.subTest(form=form), weir.Server("--log-format", form, "--log-level", "debug", "--log-content", "--no-scrub") as server:
+                sent = self.attack(server)
+                self.assertTrue(until(lambda: server.errors().count(b"/v1/completions") >= 8 * len(self.HOSTILE)))
+                log = server.errors()
+                self.assertRegex(log, b"Say")
+            lines = log.decode().split("\n")  # UTF-8, or this throws
+            self.assertEqual(lines.pop(), "")
+            self.assertGreater(len(lines), sent)
+            for line in lines:
+                self.assertEqual(re.findall("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", line), [], line)
+                if form == "json":
+                    self.assertNotEqual(json.loads(line)["event"], "forged")
+                else:
+                    self.assertRegex(line, r"^\d{4}-\d\d-\d\dT[\d:.]+Z (debug|info|warn|error) ")
 
     def test_a_client_that_leaves_is_in_the_log(self):
         with weir.Server("--log-format", "json") as server:

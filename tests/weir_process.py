@@ -68,6 +68,10 @@ class Server:
             if b"weir: ready http" in line:
                 self.ready.set()
 
+    def errors(self):
+        """The bytes on stderr so far, the log among them."""
+        return os.pread(self.log.fileno(), 1 << 30, 0)
+
     def text(self):
         """Everything the server printed so far."""
         self.log.seek(0)

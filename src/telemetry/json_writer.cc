@@ -6,10 +6,7 @@
 #include <iterator>
 
 namespace weir::telemetry {
-namespace {
 
-// The length of the well-formed UTF-8 character at the start of s (RFC 3629: no overlong forms, no
-// surrogates, nothing above U+10FFFF), 0 if there is none.
 size_t utf8_length(std::string_view s) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
   const unsigned char lead = at(0);
@@ -28,8 +25,6 @@ size_t utf8_length(std::string_view s) {
   }
   return length;
 }
-
-}  // namespace
 
 void append_json_string(std::string& out, std::string_view s) {
   out += '"';

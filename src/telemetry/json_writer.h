@@ -8,12 +8,17 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace weir::telemetry {
+
+// Bytes of the well-formed UTF-8 character that s begins with (RFC 3629: no overlong forms, no
+// surrogates, nothing above U+10FFFF); 0 if there is none. s is not empty.
+size_t utf8_length(std::string_view s);
 
 // Appends s as a JSON string with its quotes.
 void append_json_string(std::string& out, std::string_view s);

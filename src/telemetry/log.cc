@@ -5,10 +5,14 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <mutex>
+#include <optional>
 #include <utility>
+
+#include "telemetry/json_writer.h"
 
 namespace weir::telemetry {
 namespace {
@@ -71,17 +75,38 @@ std::string_view cut(std::string_view text) {
   return text.substr(0, end);
 }
 
+// The code of the first character, of `length` bytes, if some reader takes it for a command or for
+// the end of a line: C0 and C1 controls (U+009B alone begins a terminal's sequence), U+2028 and
+// U+2029, and what turns the direction of writing.
+std::optional<uint32_t> command_code(std::string_view text, size_t length) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto only_if = [](bool is, uint32_t code) {
+    return is ? std::optional<uint32_t>(code) : std::nullopt;
+  };
+  if (length == 1) return only_if(at(0) < 0x20 || at(0) == 0x7F, at(0));
+  if (length == 2) return only_if(at(0) == 0xC2 && at(1) < 0xA0, at(1));
+  if (length != 3 || at(0) != 0xE2) return std::nullopt;
+  const uint32_t code = 0x2000U | ((at(1) & 0x3FU) << 6) | (at(2) & 0x3FU);
+  const bool separates = code == 0x2028 || code == 0x2029;
+  const bool turns = (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+  return only_if(separates || turns, code);
+}
+
 void append_escaped(std::string& out, std::string_view text) {
-  for (const char c : cut(text)) {
-    const auto u = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  text = cut(text);
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+    } else if (text[0] == '"' || text[0] == '\\') {
       out += '\\';
-      out += c;
-    } else if (u < 0x20 || u == 0x7F) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", u);
+      out += text[0];
+    } else if (const auto code = command_code(text, length); code.has_value()) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", *code);
     } else {
-      out += c;
+      out += text.substr(0, length);
     }
+    text.remove_prefix(std::max<size_t>(length, 1));
   }
 }
 

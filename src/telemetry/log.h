@@ -1,7 +1,8 @@
 // Structured log lines: an event name and fields, as key=value or JSON, to stderr or a given file.
 // Passed in, never global. There is no free text and no formatting on purpose: prompts and outputs
-// do not belong into a log. A string value is cut at kMaxValueBytes and control characters are
-// escaped, so that one event is one line.
+// do not belong into a log. A string value is cut at kMaxValueBytes; control characters, line
+// separators and direction marks of Unicode are escaped and bytes that are not UTF-8 become U+FFFD,
+// so that one event is one line, JSON is JSON, and a terminal is told nothing by who is logged.
 //
 //   log.info("listening", {{"host", host}, {"port", 8080}});
 //   2026-01-02T03:04:05.678Z info listening host=127.0.0.1 port=8080
