@@ -88,6 +88,54 @@ class Prefix(unittest.TestCase):
         with weir.Server(*flags, "--kv-type", "q8_0") as server:
             self.assertEqual(ask(server, TEXT)[0], 0)
 
+    def test_kill_under_load(self):
+        snapshot = self.folder / "cache.kv"
+        flags = ("--no-calibrate", "--kv-snapshot", snapshot, "--kv-snapshot-interval", 1)
+        with weir.Server("--no-calibrate", "--no-prefix-cache") as server:
+            nothing, want = ask(server, TEXT)
+            self.assertEqual(nothing, 0)
+        server = weir.Server(*flags)
+        self.addCleanup(server.kill)
+        ask(server, TEXT)
+        cut = []
+
+        def load(number):
+            for turn in range(10_000):
+                try:
+                    ask(server, f"{number} {turn} {TEXT}", max_tokens=40)
+                except httpx.HTTPError:
+                    cut.append(number)
+                    return
+
+        threads = [threading.Thread(target=load, args=(i,)) for i in range(4)]
+        for t in threads:
+            t.start()
+        # The second file is written while all of them run.
+        self.assertTrue(wait_for(lambda: server.errors().count(b"kv_snapshot_written") >= 2))
+        self.assertGreater(metric(server, "vllm:num_requests_running"), 0)
+        server.kill()
+        for t in threads:
+            t.join(60)
+        self.assertEqual(sorted(cut), [0, 1, 2, 3])
+        written = snapshot.read_bytes()
+        server = weir.Server(*flags)
+        self.addCleanup(server.kill)
+        found, got = ask(server, TEXT)
+        self.assertGreater(found, 300)
+        self.assertEqual(got, want)
+        self.assertIn(b"kv_snapshot_restored", server.errors())
+        server.kill()
+        for size in (0, 1, 63, 4096, len(written) // 3, len(written) - 4096, len(written) - 1):
+            with self.subTest(size=size, of=len(written)):
+                snapshot.write_bytes(written[:size])
+                server = weir.Server(*flags)
+                self.addCleanup(server.kill)
+                found, got = ask(server, TEXT)
+                self.assertEqual(found, 0)
+                self.assertEqual(got, want)
+                self.assertRegex(server.errors(), rb"warn kv_snapshot_ignored reason=\S+")
+                server.kill()
+
     def test_second_tier(self):
         for where in ((), ("--kv-tier-file", self.folder / "tier")):
             with self.subTest(where=where), weir.Server("--ctx", 512, "--kv-tokens", 1024, "--kv-tier-bytes", 256 << 20, *where) as server:

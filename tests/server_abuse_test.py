@@ -5,6 +5,7 @@ import json
 import random
 import socket
 import sys
+import threading
 import time
 import unittest
 
@@ -14,6 +15,7 @@ weir.skip_unless(weir.WEIR, weir.MODEL)
 import httpx  # noqa: E402
 
 CONNECTIONS = 500
+CANCELLED = 1000
 CHAT = "/v1/chat/completions"
 server = None
 
@@ -196,6 +198,57 @@ class Flood(unittest.TestCase):
         self.assertEqual(post(chat_body()).status_code, 200)
 
 
+class CancelStorm(unittest.TestCase):
+    """CANCELLED streams, each left by its client after the first piece: all pages are free within a second, and the next request is served."""
+
+    AT_ONCE = 50
+
+    async def leave(self, number, counts):
+        body = json.dumps({"model": server.model, "prompt": [1, 2, 3 + number % 7], "max_tokens": 2000, "stream": True, "ignore_eos": True}).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        try:
+            writer.write(f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                         f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            head = await reader.readuntil(b"\r\n\r\n")
+            counts[head[9:12]] = counts.get(head[9:12], 0) + 1
+            await reader.readuntil(b"\n\n")
+        finally:
+            if number % 2 == 0:
+                writer.transport.abort()  # a reset where bytes are unread
+            else:
+                writer.close()
+
+    def test_pages_come_back(self):
+        before, counts = metrics(), {}
+
+        async def storm():
+            places = asyncio.Semaphore(self.AT_ONCE)
+
+            async def one(number):
+                async with places:
+                    await self.leave(number, counts)
+
+            await asyncio.wait_for(asyncio.gather(*(one(i) for i in range(CANCELLED))), 60 * weir.SLOWDOWN)
+
+        start = time.monotonic()
+        asyncio.run(storm())
+        last = time.monotonic()
+        self.assertEqual(counts, {b"200": CANCELLED})
+        while True:
+            after, now = metrics(), time.monotonic()
+            left = weir.metric(after, "vllm:num_requests_running") + weir.metric(after, "vllm:num_requests_waiting")
+            used = weir.metric(after, "vllm:kv_cache_usage_perc")
+            if left == 0 and used == 0:
+                break
+            self.assertLess(now - last, 1 * weir.SLOWDOWN, f"{left} requests and {used} of the pages remain")
+            time.sleep(0.02)
+        print(f"\n{CANCELLED} streams left in {last - start:.1f} s; all pages free {(now - last) * 1e3:.0f} ms after the last")
+        self.assertEqual(weir.metric(after, "weir_kv_headroom_bytes"), weir.metric(before, "weir_kv_headroom_bytes"))
+        gone = weir.metric(after, "weir_requests_cancelled_total") - weir.metric(before, "weir_requests_cancelled_total")
+        self.assertEqual(gone, CANCELLED)
+        self.assertEqual(post(chat_body()).status_code, 200)
+
+
 class Drain(unittest.TestCase):
     def test_sigterm_lets_the_stream_end(self):
         with weir.Server() as own:
@@ -219,8 +272,42 @@ class Drain(unittest.TestCase):
                 time.sleep(0.5)
                 self.assertIsNone(own.process.poll(), "the first signal waits for the stream")
                 own.process.terminate()
-                self.assertEqual(own.process.wait(10 * weir.SLOWDOWN), 0)
+                rest = "\n".join(lines)
+            self.assertEqual(own.process.wait(10 * weir.SLOWDOWN), 0)
             own.process = weir.FinishedWell()
+        event = [line for line in rest.splitlines() if line.startswith("data: ")][-1]
+        self.assertEqual(json.loads(event[6:])["error"]["code"], "server_overloaded")
+        self.assertNotIn("[DONE]", rest)
+
+    def test_what_the_drain_timeout_ends_is_answered(self):
+        with weir.Server("--drain-timeout", 1, "--max-running", 1) as own:
+            body = {"model": own.model, "prompt": "a", "max_tokens": 7000, "ignore_eos": True}
+            replies = []
+
+            def ask(**more):
+                replies.append(httpx.post(own.url + "/v1/completions", json={**body, **more}, timeout=120 * weir.SLOWDOWN))
+
+            # One runs, one waits, and so does a stream that has sent no byte.
+            clients = [threading.Thread(target=ask, kwargs=more) for more in ({}, {}, {"stream": True})]
+            end = time.monotonic() + 30 * weir.SLOWDOWN
+            for c, name, count in zip(clients, ("running", "waiting", "waiting"), (1, 1, 2)):
+                c.start()
+                while weir.metric(httpx.get(own.url + "/metrics").text, "vllm:num_requests_" + name) < count:
+                    self.assertLess(time.monotonic(), end)
+                    time.sleep(0.02)
+            own.process.terminate()
+            for c in clients:
+                c.join(30 * weir.SLOWDOWN)
+            self.assertEqual(own.process.wait(10 * weir.SLOWDOWN), 0)
+            own.process = weir.FinishedWell()
+        self.assertEqual(len(replies), 3, "a connection was closed without an answer")
+        for reply in replies:
+            self.assert_overloaded(reply)
+
+    def assert_overloaded(self, reply):
+        self.assertEqual(reply.status_code, 503, reply.text)
+        self.assertEqual(reply.json()["error"]["code"], "server_overloaded")
+        self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
 
 
 if __name__ == "__main__":

@@ -54,9 +54,10 @@ TEST_F(LogTest, NothingInAValueIsACommand) {
   for (const LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
     std::rewind(file_);
     Logger log({LogLevel::kInfo, format, file_});
-    log.info("e", {{"k", std::string_view("\r\n\x1b[2J\0\x7f\xc2\x9b\xc2\x85\xe2\x80\xa8\xe2\x80\xa9"
-                                          "\xe2\x80\xae\xe2\x81\xa6\xff\xed\xa0\x80",
-                                          28)}});
+    log.info("e",
+             {{"k", std::string_view("\r\n\x1b[2J\0\x7f\xc2\x9b\xc2\x85\xe2\x80\xa8\xe2\x80\xa9"
+                                     "\xe2\x80\xae\xe2\x81\xa6\xff\xed\xa0\x80",
+                                     28)}});
     EXPECT_THAT(lines(), testing::HasSubstr(
                              "\"\\u000d\\u000a\\u001b[2J\\u0000\\u007f\\u009b\\u0085\\u2028\\u2029"
                              "\\u202e\\u2066\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""));
@@ -64,7 +65,8 @@ TEST_F(LogTest, NothingInAValueIsACommand) {
   std::rewind(file_);
   Logger log({LogLevel::kInfo, LogFormat::kText, file_});
   log.info("e", {{"k", "gr\xc3\xbc\xc3\x9f \xe2\x80\x94 \xf0\x9f\x8c\x8a\xc2\xa0"}});
-  EXPECT_THAT(lines(), testing::HasSubstr("\"gr\xc3\xbc\xc3\x9f \xe2\x80\x94 \xf0\x9f\x8c\x8a\xc2\xa0\""));
+  EXPECT_THAT(lines(),
+              testing::HasSubstr("\"gr\xc3\xbc\xc3\x9f \xe2\x80\x94 \xf0\x9f\x8c\x8a\xc2\xa0\""));
 }
 
 TEST_F(LogTest, LevelsFilter) {
