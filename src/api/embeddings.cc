@@ -73,6 +73,19 @@ std::string embedding_list(const std::string& model, std::span<const std::vector
   return out;
 }
 
+int64_t max_embedding_list_bytes(const std::string& model, size_t texts, size_t dim,
+                                 VectorEncoding encoding) {
+  // A float's shortest form is at its longest as a whole number just below 1e16, with its sign.
+  constexpr size_t kNumberBytes = std::string_view("-1234567890000000,").size();
+  constexpr size_t kAroundBytes =
+      std::string_view(R"(,{"object":"embedding","index":2147483647,"embedding":""})").size();
+  constexpr size_t kListBytes = 200;  // around them all, two counts included
+  const size_t one =
+      encoding == VectorEncoding::kNumbers ? dim * kNumberBytes : (dim * 4 + 2) / 3 * 4;
+  return static_cast<int64_t>(texts * (one + kAroundBytes) + kListBytes +
+                              text::json_quote(model).size());
+}
+
 std::string base64(std::span<const std::byte> bytes) {
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

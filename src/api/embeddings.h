@@ -36,6 +36,10 @@ Result<EmbeddingRequest> parse_embedding_request(const text::Json& body, const L
 std::string embedding_list(const std::string& model, std::span<const std::vector<float>> vectors,
                            VectorEncoding encoding, int64_t prompt_tokens);
 
+// An upper bound of the bytes of embedding_list, known before anything is computed.
+int64_t max_embedding_list_bytes(const std::string& model, size_t texts, size_t dim,
+                                 VectorEncoding encoding);
+
 // RFC 4648, with padding.
 std::string base64(std::span<const std::byte> bytes);
 

@@ -15,8 +15,10 @@ namespace weir::api {
 struct Limits {
   int32_t max_choices = 16;  // n
   int32_t max_stops = 16;
-  int32_t max_prompts = 64;             // prompts of one completions request
-  int32_t max_texts = 2048;             // of one embeddings request, as OpenAI bounds it
+  int32_t max_prompts = 64;  // prompts of one completions request
+  int32_t max_texts = 2048;  // of one embeddings request, as OpenAI bounds it
+  // Of the answer to one: 2,048 texts of 1,536 dimensions as numbers take at most 57 MB.
+  int64_t max_embeddings_bytes = 64 << 20;
   int32_t max_prompt_tokens = 1 << 20;  // ids of one prompt, before the engine's own limit
   int32_t max_top_logprobs = 20;
   bool strict = false;  // unknown parameters are errors

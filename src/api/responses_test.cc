@@ -103,6 +103,24 @@ TEST(EmbeddingList, HasOpenAisShape) {
       R"("model":"m","usage":{"prompt_tokens":1,"total_tokens":1}})");
 }
 
+TEST(EmbeddingList, IsNeverLongerThanItsBound) {
+  const float longest[] = {-1234567890000000.0F, -9999999e9F,   -1.17549435e-38F, -1.4e-45F,
+                           -0.000123456789F,     -3.4028235e38F};
+  for (const VectorEncoding encoding : {VectorEncoding::kNumbers, VectorEncoding::kBase64}) {
+    for (const size_t dim : {1, 2, 3, 1000}) {
+      for (const float value : longest) {
+        const std::vector<std::vector<float>> vectors(110, std::vector<float>(dim, value));
+        const auto bytes = static_cast<int64_t>(embedding_list("m\n", vectors, encoding, 1).size());
+        const int64_t bound = max_embedding_list_bytes("m\n", vectors.size(), dim, encoding);
+        EXPECT_LE(bytes, bound) << value;
+        if (dim == 1000 && (encoding == VectorEncoding::kBase64 || value == longest[0])) {
+          EXPECT_GT(bytes, bound * 0.9) << value;
+        }
+      }
+    }
+  }
+}
+
 TEST(Base64, IsThatOfTheStandard) {  // RFC 4648 section 10
   const auto of = [](std::string_view text) { return base64(std::as_bytes(std::span(text))); };
   EXPECT_EQ(of(""), "");

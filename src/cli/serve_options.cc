@@ -236,6 +236,13 @@ void add_limits(Table& t) {
   t.add(
       "limits.max_body_bytes", "--max-body-bytes", WEIR_FIELD(server.http.body_bytes),
       {.min = 1024, .max = 1 << 30, .unit = "bytes", .help = "largest request body; beyond: 413"});
+  t.add("limits.max_embeddings_bytes", "--max-embeddings-bytes",
+        WEIR_FIELD(server.api.max_embeddings_bytes),
+        {.min = 1024,
+         .max = 1 << 30,
+         .unit = "bytes",
+         .reloadable = true,
+         .help = "largest answer of /v1/embeddings; what may get longer: 400"});
 }
 
 // The admin token out of its file, without the line's end.

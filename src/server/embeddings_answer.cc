@@ -15,9 +15,10 @@ class EmbeddingsAnswer::Sink final : public engine::EventSink {
   std::shared_ptr<EmbeddingsAnswer> answer_;  // shared with the connection's callback
 };
 
-EmbeddingsAnswer::EmbeddingsAnswer(const AnswerContext& context, EmbeddingsSpec spec,
-                                   http::ResponseWriter writer)
+EmbeddingsAnswer::EmbeddingsAnswer(const AnswerContext& context, Executor& executor,
+                                   EmbeddingsSpec spec, http::ResponseWriter writer)
     : context_(context),
+      executor_(executor),
       spec_(std::move(spec)),
       writer_(std::move(writer)),
       report_(spec_.report) {}
@@ -55,18 +56,20 @@ void EmbeddingsAnswer::on_delivery(const engine::Delivery& delivery) {
     }
     vectors_[static_cast<size_t>(e.choice)] = e.embedding;
   }
-  if (delivery.done) send(delivery);
+  if (!delivery.done) return;
+  over_ = true;
+  observe_prediction(context_.reporting.metrics, delivery.timings);
+  report_.add_prompt(delivery);
+  executor_.run_first([self = shared_from_this()] { self->send(); });
 }
 
-void EmbeddingsAnswer::send(const engine::Delivery& d) {
-  over_ = true;
+void EmbeddingsAnswer::send() {
+  MutexLock lock(mutex_);
   const int64_t begin_ns = context_.clock.now_ns();
-  observe_prediction(context_.reporting.metrics, d.timings);
   http::Response r = http::json_response(
-      200, api::embedding_list(spec_.model, vectors_, spec_.encoding, d.usage.prompt_tokens));
+      200, api::embedding_list(spec_.model, vectors_, spec_.encoding, report_.usage.prompt_tokens));
   const int64_t now_ns = context_.clock.now_ns();
   report_.write_ns = now_ns - begin_ns;
-  report_.add_prompt(d);
   context_.reporting.metrics.request_success.with("stop").add();
   r.headers.set("openai-processing-ms", std::to_string((now_ns - report_.received_ns) / 1'000'000));
   r.headers.set("server-timing", server_timing(report_.timings, report_.write_ms()));

@@ -1,6 +1,7 @@
 // The HTTP answer to an embeddings request: one engine request, whose texts finish in any order.
 //
-// Threads: as server/answer.h.
+// Threads: as server/answer.h; the whole answer is written on a worker, for it may have tens of
+// megabytes and no step waits for that.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "engine/engine.h"
 #include "http/response_writer.h"
 #include "server/answer.h"
+#include "server/executor.h"
 
 namespace weir::server {
 
@@ -26,7 +28,9 @@ struct EmbeddingsSpec {
 // Shared by its sink and the writer's callback: its life ends with the last of them.
 class EmbeddingsAnswer : public std::enable_shared_from_this<EmbeddingsAnswer> {
  public:
-  EmbeddingsAnswer(const AnswerContext& context, EmbeddingsSpec spec, http::ResponseWriter writer);
+  // executor: of the server; borrowed, and outlives the engine's thread.
+  EmbeddingsAnswer(const AnswerContext& context, Executor& executor, EmbeddingsSpec spec,
+                   http::ResponseWriter writer);
 
   // A refusal becomes the answer.
   void submit(engine::Request request) WEIR_EXCLUDES(mutex_);
@@ -35,10 +39,11 @@ class EmbeddingsAnswer : public std::enable_shared_from_this<EmbeddingsAnswer> {
   class Sink;
 
   void on_delivery(const engine::Delivery& delivery) WEIR_EXCLUDES(mutex_);
-  void send(const engine::Delivery& delivery) WEIR_REQUIRES(mutex_);
+  void send() WEIR_EXCLUDES(mutex_);
   void send_error(const Error& error) WEIR_REQUIRES(mutex_);
 
   const AnswerContext context_;
+  Executor& executor_;
   const EmbeddingsSpec spec_;
   Mutex mutex_;
   http::ResponseWriter writer_ WEIR_GUARDED_BY(mutex_);

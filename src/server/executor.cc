@@ -27,6 +27,12 @@ bool Executor::run(std::function<void()> task) {
   return true;
 }
 
+void Executor::run_first(std::function<void()> task) {
+  MutexLock lock(mutex_);
+  tasks_.push_front(std::move(task));
+  wake_.notify_one();
+}
+
 void Executor::loop() {
   os::set_thread_name("weir-requests");
   while (true) {

@@ -1,5 +1,6 @@
 // A few threads and a bounded queue for the work of a request before it reaches the engine:
-// parsing, rendering the template, tokenizing. It keeps that work off the I/O thread.
+// parsing, rendering the template, tokenizing; and for answers that take long to write. It keeps
+// that work off the I/O thread and the engine's.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,9 @@ class Executor {
 
   // Any thread. False: max_pending tasks wait already; the task was not taken.
   [[nodiscard]] bool run(std::function<void()> task) WEIR_EXCLUDES(mutex_);
+  // Any thread. Taken whatever waits, and run before it: the end of a request that the engine has
+  // computed, so what the engine takes bounds how many there are.
+  void run_first(std::function<void()> task) WEIR_EXCLUDES(mutex_);
 
  private:
   void loop() WEIR_EXCLUDES(mutex_);

@@ -402,6 +402,17 @@ Result<engine::Request> Routes::embedding_request(const api::EmbeddingRequest& q
                        "shortened here",
                        *q.dimensions, traits.dim);
   }
+  const int64_t bytes = api::max_embedding_list_bytes(config_.model_name, q.inputs.size(),
+                                                      static_cast<size_t>(traits.dim), q.encoding);
+  if (const int64_t bound = live()->api.max_embeddings_bytes; bytes > bound) {
+    return param_error(ErrorCode::kInvalidValue, "input",
+                       "input has {} texts, whose embeddings may take {} bytes; an answer has at "
+                       "most {} (limits.max_embeddings_bytes): send fewer texts a request{}",
+                       q.inputs.size(), bytes, bound,
+                       q.encoding == api::VectorEncoding::kBase64
+                           ? ""
+                           : ", or ask for encoding_format base64, which takes a third");
+  }
   engine::Request r;
   r.request_id = request.request_id;
   WEIR_ASSIGN(r.deadline_ns, deadline_of(request));
@@ -438,7 +449,7 @@ void Routes::embeddings(const Call& request, http::ResponseWriter writer) {
   const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting(),
                               nullptr};
   // shared: the engine's sink and the connection's callback end it together.
-  std::make_shared<EmbeddingsAnswer>(context, std::move(spec), std::move(writer))
+  std::make_shared<EmbeddingsAnswer>(context, executor_, std::move(spec), std::move(writer))
       ->submit(std::move(*q));
 }
 

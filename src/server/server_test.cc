@@ -395,6 +395,26 @@ TEST_F(ServerTest, EmbedsTextsOfAnEncoderAndRefusesToChatWithIt) {
   EXPECT_TRUE(eventually([&] { return engine_is_empty(); }));
 }
 
+TEST_F(ServerTest, AnEmbeddingsAnswerHasABound) {
+  runner_.traits = {4, model::Pooling::kMean, true};
+  config_.api.max_embeddings_bytes = 1000;
+  start();
+  const auto texts = [&](int n, const std::string& more) {
+    std::string list = R"("a")";
+    for (int i = 1; i < n; ++i) list += R"(,"a")";
+    return ask(post("/v1/embeddings", R"({"input":[)" + list + "]" + more + "}"));
+  };
+  EXPECT_EQ(texts(4, "")->status, 200);
+  const auto refused = texts(8, "");
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_EQ(error_code(refused), "invalid_value");
+  EXPECT_EQ(parsed(refused).find("error")->find("param")->as_string(), "input");
+  for (const char* part : {"8 texts", "1000 (limits.max_embeddings_bytes)", "base64"})
+    EXPECT_NE(refused->body.find(part), std::string::npos) << refused->body;
+  EXPECT_EQ(texts(8, R"(,"encoding_format":"base64")")->status, 200);
+  EXPECT_EQ(texts(80, R"(,"encoding_format":"base64")")->status, 400);
+}
+
 TEST_F(ServerTest, ADecoderWithoutPoolingDoesNotEmbed) {
   start();
   const auto reply = ask(post("/v1/embeddings", R"({"input":"hello"})"));
