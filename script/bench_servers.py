@@ -1,6 +1,6 @@
 """The servers that script/bench-serving measures: started, awaited, their memory read, ended.
 
-Each is a context manager with `name`, `url`, `model`, `ready_s` (start of the program to the first answer of /health) and
+Each is a context manager with `name`, `url`, `model`, `ready_s` (start of the program to the first 200 of `ready_path`) and
 `memory_mib()` (resident memory of the process and its children). A server runs with as many threads as this process may
 use cores, beside the client on the same ones, as a user of a small box would have it.
 """
@@ -39,6 +39,7 @@ def children(pid):
 
 class Server:
     name = ""
+    ready_path = "/health"
     patience_s = 300
     keys = ()  # of tenants, where the server was given some
 
@@ -82,7 +83,7 @@ class Server:
 
     def healthy(self):
         try:
-            self.get("/health")
+            self.get(self.ready_path)
             return True
         except (urllib.error.URLError, OSError):
             return False
@@ -101,6 +102,7 @@ class Server:
 
 class Weir(Server):
     name = "weir"
+    ready_path = "/ready"  # /health is 200 while the model loads
 
     def __init__(self, model=DEFAULT_MODEL, *arguments):
         self.path, self.arguments, self.keys = model, arguments, []

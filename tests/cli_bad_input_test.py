@@ -167,7 +167,8 @@ class BadInput(unittest.TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
+            error = self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
+            self.assertNotIn("loaded", error, "the model was loaded before the port was tried")
 
     def test_serving_others_without_keys(self):
         self.needs("serve")

@@ -113,6 +113,35 @@ void log_reduced_limits(const config::Settings& settings, const ServeOptions& o,
   say("ctx", "--ctx", o.limits.max_context_tokens, engine.max_context_tokens(), why);
 }
 
+LoadRequest load_request(const ServeOptions& o, const config::Settings& settings) {
+  LoadRequest request;
+  request.model = o.model;
+  request.load_type = o.load_type;
+  request.threads = o.threads;
+  request.step_tokens = o.limits.step_tokens;
+  if (!settings.is_set("limits.step_tokens")) request.encoder_step_tokens = kEncoderStepTokens;
+  request.kv_tokens = o.kv_tokens;
+  request.generates = false;
+  return request;
+}
+
+// The engine ends before the server that it delivers to, and both before what they borrow, however
+// serve() is left.
+class StopInOrder {
+ public:
+  StopInOrder(engine::Engine& engine, server::Server& server) : engine_(engine), server_(server) {}
+  ~StopInOrder() {
+    engine_.stop();
+    server_.stop();
+  }
+  StopInOrder(const StopInOrder&) = delete;
+  StopInOrder& operator=(const StopInOrder&) = delete;
+
+ private:
+  engine::Engine& engine_;
+  server::Server& server_;
+};
+
 Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const config::Settings settings,
               resolve_settings(given.table.keys(), given.flags, given.config_file));
@@ -131,21 +160,29 @@ Result<int> serve(const ServeGiven& given) {
   WEIR_TRY(o.telemetry.apply(std::getenv, o.server.model_name, o.server));
   telemetry::Logger log(log_options);
   WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
-  LoadRequest request;
-  request.model = o.model;
-  request.load_type = o.load_type;
-  request.threads = o.threads;
-  request.step_tokens = o.limits.step_tokens;
-  if (!settings.is_set("limits.step_tokens")) request.encoder_step_tokens = kEncoderStepTokens;
-  request.kv_tokens = o.kv_tokens;
-  request.generates = false;
+  LoadRequest request = load_request(o, settings);
   if (!o.pooling.empty()) {
     WEIR_ASSIGN(request.pooling, model::parse_pooling(o.pooling));
   }
   WEIR_ASSIGN(request.kv_types, o.kv.types());
+  const SystemClock clock;
+  ConfigKeeper keeper(given, settings, clock, log);
+  o.server.admin.show_config = [&keeper] { return keeper.show(); };
+  o.server.admin.reload = [&keeper] { return keeper.reload(); };
+  // Before the model, which may take minutes: a port that is taken is known at once, and whoever
+  // asks meanwhile is told to wait.
+  const auto listening = server::Server::listen(o.server, clock, log);
+  if (!listening.ok()) {
+    if (exit_code(listening.error().code) != kExitUnavailable &&
+        listening.error().code != ErrorCode::kIo)
+      return listening.error();
+    // What is wrong with the address or the port is not wrong with the input.
+    fmt::print(stderr, "weir: {}\n", listening.error().message);
+    return kExitUnavailable;
+  }
+  server::Server& server = **listening;
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));
   WEIR_ASSIGN(const text::ChatTemplate chat, text::ChatTemplate::from_gguf(model->file()));
-  const SystemClock clock;
   if (model->config().arch->encoder) o.limits.step_tokens = model->runner().max_step_tokens();
   engine::Calibration steps;
   if (o.calibrate) {
@@ -183,22 +220,13 @@ Result<int> serve(const ServeGiven& given) {
       kernels::kv_types_name(request.kv_types),
       o.prefix.enabled,
       o.prefix.events};
-  ConfigKeeper keeper(given, settings, clock, log);
-  o.server.admin.show_config = [&keeper] { return keeper.show(); };
-  o.server.admin.reload = [&keeper] { return keeper.reload(); };
-  const auto server = server::Server::start(o.server, served, clock, log);
-  if (!server.ok()) {
-    if (exit_code(server.error().code) != kExitUnavailable && server.error().code != ErrorCode::kIo)
-      return server.error();
-    // What is wrong with the address or the port is not wrong with the input.
-    fmt::print(stderr, "weir: {}\n", server.error().message);
-    return kExitUnavailable;
-  }
-  if ((*server)->admin_port() != 0)
-    fmt::print("weir: admin http://{}:{}\n", o.server.admin.host, (*server)->admin_port());
-  print_ready(o, (*server)->port(), model->config().arch->encoder);
-  keeper.attach(**server);
-  return wait_and_drain(o, signals, engine, **server, keeper, log);
+  const StopInOrder stop(engine, server);
+  server.serve(served);
+  keeper.attach(server);
+  if (server.admin_port() != 0)
+    fmt::print("weir: admin http://{}:{}\n", o.server.admin.host, server.admin_port());
+  print_ready(o, server.port(), model->config().arch->encoder);
+  return wait_and_drain(o, signals, engine, server, keeper, log);
 }
 
 }  // namespace

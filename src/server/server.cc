@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "http/server.h"
@@ -24,6 +26,9 @@ constexpr size_t kMaxAdminConnections = 64;
 
 constexpr size_t kSecretBytes = 32;  // of the process, for keyed hashes
 
+// Nobody knows how long a load goes on; what has taken long takes about as long again.
+constexpr double kMaxLoadingRetryS = 60;
+
 // Refuses an address that others can reach while nobody needs a key.
 Status check_reachable(const ServerConfig& config, size_t keys) {
   if (is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
@@ -44,27 +49,31 @@ http::Response render_http_error(int status, const Error& error, std::string_vie
 
 class Server::Impl {
  public:
-  Impl(const ServerConfig& config, const ServedModel& model, const Clock& clock,
-       telemetry::Logger& log, std::string secret)
-      : instruments_(config.model_name),
+  Impl(const ServerConfig& config, const Clock& clock, telemetry::Logger& log, std::string secret)
+      : config_(config),
+        instruments_(config.model_name),
         observer_(instruments_.http, log),
         steps_(instruments_.engine, instruments_.trace),
         tenants_(clock, instruments_.registry, std::move(secret)),
-        routes_(config, model, clock, instruments_, tenants_, log),
-        engine_(model.engine),
         log_(log),
         clock_(clock),
-        admin_config_(config.admin),
+        begin_ns_(clock.now_ns()),
         admin_(config.admin.token,
                [this](std::string_view key) { return tenants_.has_right(key, Right::kAdmin); }) {
-    engine_.observe(&steps_);
-    const engine::EngineStats stats = model.engine.stats();
     instruments_.process.start_time_s.set(static_cast<double>(clock.unix_s()));
+  }
+
+  void serve(const ServedModel& model) {
+    engine_ = &model.engine;
+    engine_->observe(&steps_);
+    const engine::EngineStats stats = engine_->stats();
     instruments_.engine.set_cache_config({static_cast<uint64_t>(model.kv_page_tokens),
                                           static_cast<uint64_t>(stats.total_pages), model.kv_type,
                                           model.prefix_caching});
     if (model.cache_events != nullptr) cache_events_.emplace(*model.cache_events);
+    routes_.emplace(config_, model, clock_, instruments_, tenants_, log_);
     add_admin_routes();
+    serving_.store(true, std::memory_order_release);
   }
 
   // Keys and tenants of the file that config names, and its api_keys.
@@ -101,69 +110,96 @@ class Server::Impl {
   Status reload(const ServerConfig& config) {
     WEIR_TRY(load_keys(config));
     WEIR_TRY(reload_tls());
-    routes_.set_live({config.api, config.metrics_require_key});
+    routes_->set_live({config.api, config.metrics_require_key});
     http_->set_access(config.allowed_hosts, config.cors_origins);
     return {};
   }
 
-  Status listen(const ServerConfig& config, const Clock& clock) {
-    WEIR_TRY(load_keys(config));
-    if (!config.otlp.endpoint.empty()) {
-      WEIR_ASSIGN(
-          otlp_, OtlpPipeline::start(config.otlp, instruments_.registry, instruments_.otlp, clock));
+  Status listen() {
+    WEIR_TRY(load_keys(config_));
+    if (!config_.otlp.endpoint.empty()) {
+      WEIR_ASSIGN(otlp_, OtlpPipeline::start(config_.otlp, instruments_.registry, instruments_.otlp,
+                                             clock_));
       instruments_.spans = &otlp_->sink();
-      log_.info("otlp", {{"endpoint", config.otlp.endpoint}});
+      log_.info("otlp", {{"endpoint", config_.otlp.endpoint}});
     }
     http::ServerOptions options;
-    options.host = config.host;
-    options.port = config.port;
-    options.limits = config.http;
-    options.allowed_hosts = config.allowed_hosts;
-    options.cors_origins = config.cors_origins;
-    options.request_id_seed = config.seed;
+    options.host = config_.host;
+    options.port = config_.port;
+    options.limits = config_.http;
+    options.allowed_hosts = config_.allowed_hosts;
+    options.cors_origins = config_.cors_origins;
+    options.request_id_seed = config_.seed;
     options.tls = tls_;
     options.websocket.is_cancel = is_cancel_message;
     options.websocket.on_message = [this](http::Request request, http::ResponseWriter writer) {
-      routes_.handle_message(std::move(request), std::move(writer));
+      routes_->handle_message(std::move(request), std::move(writer));
     };
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
-      routes_.handle(std::move(request), std::move(writer));
+      if (!serving()) return answer_loading(request, writer);
+      routes_->handle(std::move(request), std::move(writer));
     };
-    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, render_http_error, clock,
+    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, render_http_error, clock_,
                                            &observer_));
     log_.info("listening",
-              {{"host", config.host}, {"port", http_->port()}, {"model", config.model_name}});
-    return listen_admin(config, clock);
+              {{"host", config_.host}, {"port", http_->port()}, {"model", config_.model_name}});
+    return listen_admin();
   }
 
-  ~Impl() { engine_.observe(nullptr); }
+  void stop() {
+    if (admin_http_) admin_http_->stop();
+    if (http_) http_->stop();
+    // No thread calls the routes now but their own workers, which end here.
+    routes_.reset();
+    cache_events_.reset();
+    if (engine_ != nullptr) engine_->observe(nullptr);
+    engine_ = nullptr;
+  }
+
+  ~Impl() { stop(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   http::Server& http() { return *http_; }
   http::Server* admin_http() { return admin_http_.get(); }
-  telemetry::Logger& log() { return log_; }
 
   void drain() {
     log_.info("draining");
-    routes_.drain();
+    routes_->drain();
   }
 
  private:
-  Status listen_admin(const ServerConfig& config, const Clock& clock) {
-    if (config.admin.port < 0) return {};
+  bool serving() const { return serving_.load(std::memory_order_acquire); }
+
+  void answer_loading(const http::Request& request, http::ResponseWriter& writer) {
+    if (request.path == "/health" && (request.method == "GET" || request.method == "HEAD")) {
+      writer.send(http::json_response(200, R"({"status":"ok"})"));
+      return;
+    }
+    Error e = make_error(ErrorCode::kServerOverloaded, "the model {} is still being loaded",
+                         config_.model_name);
+    e.retry_after_s =
+        std::min(static_cast<double>(clock_.now_ns() - begin_ns_) * 1e-9, kMaxLoadingRetryS);
+    writer.note([&](http::AnswerNotes& n) { n.error_code = "server_overloaded"; });
+    writer.send(error_response(e, request.request_id));
+  }
+
+  Status listen_admin() {
+    const AdminConfig& admin = config_.admin;
+    if (admin.port < 0) return {};
     http::ServerOptions options;
-    options.host = config.admin.host;
-    options.port = static_cast<uint16_t>(config.admin.port);
+    options.host = admin.host;
+    options.port = static_cast<uint16_t>(admin.port);
     options.limits.body_bytes = kMaxAdminBodyBytes;
     options.limits.max_connections = kMaxAdminConnections;
-    options.request_id_seed = config.seed ^ 1;  // other ids than the main listener's
+    options.request_id_seed = config_.seed ^ 1;  // other ids than the main listener's
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
+      if (!serving()) return answer_loading(request, writer);
       admin_.handle(std::move(request), std::move(writer));
     };
     WEIR_ASSIGN(admin_http_,
-                http::Server::start(std::move(options), handle, render_http_error, clock));
-    log_.info("admin_listening", {{"host", config.admin.host}, {"port", admin_http_->port()}});
+                http::Server::start(std::move(options), handle, render_http_error, clock_));
+    log_.info("admin_listening", {{"host", admin.host}, {"port", admin_http_->port()}});
     return {};
   }
 
@@ -180,7 +216,7 @@ class Server::Impl {
       });
     }
     admin_.add("POST", "/admin/cache/flush", [this](const http::Request&, http::ResponseWriter w) {
-      engine_.flush_cache();
+      engine_->flush_cache();
       log_.info("cache_flushed");
       w.send(http::json_response(200, R"({"flushed":true})"));
     });
@@ -189,21 +225,21 @@ class Server::Impl {
       w.send(http::json_response(200, R"({"draining":true})"));
     });
     admin_.add("GET", "/admin/trace", [this](const http::Request& r, http::ResponseWriter w) {
-      routes_.trace_page(r, std::move(w));
+      routes_->trace_page(r, std::move(w));
     });
     admin_.add("GET", "/admin/requests", [this](const http::Request&, http::ResponseWriter w) {
-      w.send(http::json_response(200, active_json(tenants_.active(), engine_.stats())));
+      w.send(http::json_response(200, active_json(tenants_.active(), engine_->stats())));
     });
     admin_.add("GET", "/admin/config", [this](const http::Request&, http::ResponseWriter w) {
       w.send(http::json_response(
-          200, admin_config_.show_config ? admin_config_.show_config() : std::string("{}")));
+          200, config_.admin.show_config ? config_.admin.show_config() : std::string("{}")));
     });
     admin_.add("POST", "/admin/config/reload", [this](const http::Request& r, auto w) {
-      if (!admin_config_.reload)
+      if (!config_.admin.reload)
         return w.send(error_response(
             make_error(ErrorCode::kBadRequest, "this server has no configuration to read again"),
             r.request_id));
-      const auto done = admin_config_.reload();
+      const auto done = config_.admin.reload();
       // Whoever has the admin token may know what is wrong with the file.
       w.send(done.ok()
                  ? http::json_response(200, *done)
@@ -213,17 +249,20 @@ class Server::Impl {
     });
   }
 
+  const ServerConfig config_;
   Instruments instruments_;
   std::unique_ptr<OtlpPipeline> otlp_;  // null: nothing is exported
   HttpObserver observer_;
   EngineObserver steps_;
   Tenants tenants_;
-  Routes routes_;
-  engine::Engine& engine_;
   telemetry::Logger& log_;
   const Clock& clock_;
-  const AdminConfig admin_config_;
+  const int64_t begin_ns_;  // Clock::now_ns() when the load began, or just before
   AdminRoutes admin_;
+  // From serve() to stop(); other threads look only when serving_ says so.
+  std::optional<Routes> routes_;
+  engine::Engine* engine_ = nullptr;
+  std::atomic<bool> serving_{false};
   std::optional<KvEventStream> cache_events_;
   std::shared_ptr<http::TlsContext> tls_;     // shared with the listener; null: plain HTTP
   std::unique_ptr<http::Server> http_;        // last: their threads call the others
@@ -233,18 +272,27 @@ class Server::Impl {
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { stop(); }
 
-Result<std::unique_ptr<Server>> Server::start(const ServerConfig& config, const ServedModel& model,
-                                              const Clock& clock, telemetry::Logger& log) {
+Result<std::unique_ptr<Server>> Server::listen(const ServerConfig& config, const Clock& clock,
+                                               telemetry::Logger& log) {
   if (config.admin.port >= 0 && config.admin.token.empty()) {
     return make_error(ErrorCode::kUsage,
                       "the admin listener needs a token: give --admin-token-file, or --admin-port "
                       "-1 for no admin listener");
   }
   WEIR_ASSIGN(std::string secret, random_bytes(kSecretBytes));
-  auto impl = std::make_unique<Impl>(config, model, clock, log, std::move(secret));
+  auto impl = std::make_unique<Impl>(config, clock, log, std::move(secret));
   WEIR_TRY(impl->load_tls(config.tls));
-  WEIR_TRY(impl->listen(config, clock));
+  WEIR_TRY(impl->listen());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+void Server::serve(const ServedModel& model) { impl_->serve(model); }
+
+Result<std::unique_ptr<Server>> Server::start(const ServerConfig& config, const ServedModel& model,
+                                              const Clock& clock, telemetry::Logger& log) {
+  WEIR_ASSIGN(std::unique_ptr<Server> server, listen(config, clock, log));
+  server->serve(model);
+  return server;
 }
 
 uint16_t Server::port() const { return impl_->http().port(); }
@@ -262,9 +310,6 @@ bool Server::wait_drained(std::chrono::milliseconds timeout) {
   return impl_->http().wait_drained(timeout);
 }
 
-void Server::stop() {
-  if (impl_->admin_http() != nullptr) impl_->admin_http()->stop();
-  impl_->http().stop();
-}
+void Server::stop() { impl_->stop(); }
 
 }  // namespace weir::server

@@ -17,7 +17,7 @@
 
 namespace weir::server {
 
-// The model that a server serves. All borrowed; they outlive the server.
+// The model that a server serves. All borrowed, until stop() has returned.
 struct ServedModel {
   engine::Engine& engine;  // started
   const text::Tokenizer& tokenizer;
@@ -31,11 +31,18 @@ struct ServedModel {
 
 class Server {
  public:
-  // Binds and serves. Errors: kUsage for binding beyond loopback without keys, or for an admin
-  // listener without a token; kIo when a port is taken or not permitted, with the remedy.
+  // Binds, before there is a model: until serve() /health says that the process is alive, and all
+  // else gets 503 with Retry-After, on the admin listener too. clock and log outlive the server.
+  // Errors: kUsage for binding beyond loopback without keys, or for an admin listener without a
+  // token; kIo when a port is taken or not permitted, with the remedy.
+  static Result<std::unique_ptr<Server>> listen(const ServerConfig& config, const Clock& clock,
+                                                telemetry::Logger& log);
+  // From now on requests reach the model. Once, by the thread that called listen().
+  void serve(const ServedModel& model);
+  // Both.
   static Result<std::unique_ptr<Server>> start(const ServerConfig& config, const ServedModel& model,
                                                const Clock& clock, telemetry::Logger& log);
-  // Stops at once. Requests in flight deliver to the server: stop the engine first.
+  // stop().
   ~Server();
 
   uint16_t port() const;
@@ -51,7 +58,8 @@ class Server {
   void drain();
   // Waits until every connection has its answer, at most `timeout`; whether it was enough.
   bool wait_drained(std::chrono::milliseconds timeout);
-  // Closes what is left.
+  // Closes what is left, and lets go of the model. Requests in flight deliver to the server: stop
+  // the engine first. By the thread that called listen(); a second call does nothing.
   void stop();
 
  private:

@@ -371,6 +371,50 @@ TEST_F(ServerTest, MetricsHaveTheNamesThatRoutersRead) {
   EXPECT_TRUE(eventually([&] { return metric("vllm:kv_cache_usage_perc") == 0; }));
 }
 
+TEST_F(ServerTest, WhileTheModelLoadsItIsAliveAndNotReady) {
+  config_.admin.port = 0;
+  config_.admin.token = "t";
+  listen();
+  TestClient c = client();
+  EXPECT_EQ(c.exchange(get("/health"))->status, 200);
+  for (const std::string& request :
+       {get("/ready"), get("/metrics"), get("/v1/models"), get("/nothing"),
+        post("/v1/completions", R"({"prompt":"a"})"), post("/health", "{}")}) {
+    const auto r = c.exchange(request);
+    ASSERT_TRUE(r.has_value()) << request;
+    EXPECT_EQ(r->status, 503) << request;
+    EXPECT_EQ(error_code(r), "server_overloaded");
+    EXPECT_NE(r->body.find("loaded"), std::string::npos) << r->body;
+    EXPECT_GE(std::stoi(std::string(r->headers.find("retry-after").value_or("0"))), 1);
+  }
+  TestClient admin(server_->admin_port());
+  EXPECT_EQ(admin.exchange(get("/admin/requests", "Authorization: Bearer t\r\n"))->status, 503);
+  serve();
+  EXPECT_EQ(c.exchange(get("/ready"))->status, 200);
+  EXPECT_EQ(c.exchange(post("/v1/completions", R"({"prompt":"a","max_tokens":2})"))->status, 200);
+  EXPECT_EQ(admin.exchange(get("/admin/requests", "Authorization: Bearer t\r\n"))->status, 200);
+}
+
+TEST_F(ServerTest, APortThatIsTakenNeedsNoModelToBeSeen) {
+  listen();
+  config_.port = server_->port();
+  const auto second = Server::listen(config_, clock_, log_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, ErrorCode::kIo);
+  EXPECT_NE(second.error().message.find(std::to_string(config_.port)), std::string::npos);
+}
+
+// The order of `weir serve`: the server goes after the engine, if it was stopped before.
+TEST_F(ServerTest, AStoppedServerOutlivesItsModel) {
+  start();
+  EXPECT_EQ(complete(R"("max_tokens":2)")->status, 200);
+  engine_->stop();
+  server_->stop();
+  engine_.reset();
+  server_->stop();
+  server_.reset();
+}
+
 TEST_F(ServerTest, BeyondLoopbackNeedsKeys) {
   config_.host = "0.0.0.0";
   engine_ = std::make_unique<engine::Engine>(runner_, *tokenizer_, clock_, limits_);

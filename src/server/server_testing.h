@@ -77,13 +77,20 @@ class ServerTest : public testing::Test {
     config_.seed = 1;
   }
 
-  void start() {
-    engine_ = std::make_unique<engine::Engine>(runner_, *tokenizer_, clock_, limits_);
-    const ServedModel served{*engine_, *tokenizer_, *chat_, shape().page_tokens, 1024, "q8_0"};
-    auto server = Server::start(config_, served, clock_, log_);
+  void listen() {
+    auto server = Server::listen(config_, clock_, log_);
     ASSERT_TRUE(server.ok()) << server.error().message;
     server_ = std::move(*server);
+  }
+  void serve() {
+    engine_ = std::make_unique<engine::Engine>(runner_, *tokenizer_, clock_, limits_);
+    const ServedModel served{*engine_, *tokenizer_, *chat_, shape().page_tokens, 1024, "q8_0"};
+    server_->serve(served);
     engine_->start();
+  }
+  void start() {
+    listen();
+    if (server_ != nullptr) serve();
   }
 
   void TearDown() override {
