@@ -450,7 +450,7 @@ TEST_F(ServerTest, AnEmbeddingsAnswerHasABound) {
   };
   EXPECT_EQ(texts(4, "")->status, 200);
   const auto refused = texts(8, "");
-  EXPECT_EQ(refused->status, 400);
+  ASSERT_EQ(refused->status, 400);
   EXPECT_EQ(error_code(refused), "invalid_value");
   EXPECT_EQ(parsed(refused).find("error")->find("param")->as_string(), "input");
   for (const char* part : {"8 texts", "1000 (limits.max_embeddings_bytes)", "base64"})
