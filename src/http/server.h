@@ -99,7 +99,8 @@ class Observer {
   virtual void on_connection_closed() {}
   // A request was answered in full. received and sent count bytes on the wire.
   virtual void on_response(int /*status*/, double /*seconds*/) {}
-  // Every request with an answer, or an end.
+  // Every request with an answer, or an end. Of a WebSocket the handshake (status 101, or that of
+  // its refusal) and each message, whose path is the handshake's and whose method is POST.
   virtual void on_request_end(const RequestRecord& /*request*/) {}
   virtual void on_bytes(size_t /*received*/, size_t /*sent*/) {}
   // A bound was hit: the name of its member in ServerLimits or ServerOptions, "accept_fds" when the
@@ -129,6 +130,8 @@ class Server {
                                                              ErrorRenderer render_error,
                                                              const Clock& clock,
                                                              Observer* observer = nullptr);
+  // Whether one could listen there now: start()'s error before there is anything to serve.
+  [[nodiscard]] static Status check_address(const std::string& host, uint16_t port);
   ~Server();  // stop()
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
