@@ -113,10 +113,20 @@ void log_reduced_limits(const config::Settings& settings, const ServeOptions& o,
   say("ctx", "--ctx", o.limits.max_context_tokens, engine.max_context_tokens(), why);
 }
 
+// What is wrong with the address or the port is not wrong with the input.
+int unavailable(const Error& error) {
+  fmt::print(stderr, "weir: {}\n", error.message);
+  return kExitUnavailable;
+}
+
 Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const config::Settings settings,
               resolve_settings(given.table.keys(), given.flags, given.config_file));
   WEIR_ASSIGN(ServeOptions o, make_options(given.table, settings));
+  if (o.model.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "there is no model: give MODEL, or model: in the file of --config");
+  }
   WEIR_ASSIGN(const telemetry::LogOptions log_options, o.telemetry.log_options());
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT, SIGHUP}));
@@ -129,8 +139,12 @@ Result<int> serve(const ServeGiven& given) {
   o.server.seed = draw();
   o.prefix.hash_key = {draw(), draw()};
   WEIR_TRY(o.telemetry.apply(std::getenv, o.server.model_name, o.server));
+  WEIR_TRY(check_options(o));
+  if (const Status free = server::check_addresses(o.server); !free.ok())
+    return unavailable(free.error());
   telemetry::Logger log(log_options);
-  WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
+  for (const auto& [name, meant] : misspelt_variables(given.table.keys()))
+    log.warn("unknown_variable", {{"name", name}, {"nearest", meant}});
   LoadRequest request;
   request.model = o.model;
   request.load_type = o.load_type;
@@ -190,9 +204,7 @@ Result<int> serve(const ServeGiven& given) {
   if (!server.ok()) {
     if (exit_code(server.error().code) != kExitUnavailable && server.error().code != ErrorCode::kIo)
       return server.error();
-    // What is wrong with the address or the port is not wrong with the input.
-    fmt::print(stderr, "weir: {}\n", server.error().message);
-    return kExitUnavailable;
+    return unavailable(server.error());
   }
   if ((*server)->admin_port() != 0)
     fmt::print("weir: admin http://{}:{}\n", o.server.admin.host, (*server)->admin_port());
