@@ -170,6 +170,53 @@ class BadInput(unittest.TestCase):
             error = self.refused(UNAVAILABLE, "serve", weir.MODEL, "--host", "127.0.0.1", "--port", port, names=(port, "in use"))
             self.assertNotIn("loaded", error, "the model was loaded before the port was tried")
 
+    def test_a_server_says_what_is_wrong_before_it_loads_a_model(self):
+        self.needs("serve")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            for code, arguments, names in (
+                    (UNAVAILABLE, ("--port", port), (port, "in use")),
+                    (UNAVAILABLE, ("--port", 0, "--admin-port", port, "--admin-token", "t"), (port, "in use")),
+                    (BAD_INPUT, ("--keys-file", "no.yaml"), ("keys_file", "no.yaml", "No such file")),
+                    (BAD_INPUT, ("--tls-cert", "no.crt", "--tls-key", "no.key"), ("--tls-cert", "no.crt")),
+                    (USAGE, ("--tls-cert", "no.crt"), ("--tls-key is missing",)),
+                    (USAGE, ("--admin-port", 0), ("--admin-token-file",)),
+                    (USAGE, ("--otlp-endpoint", "localhost:4318"), ("otlp.endpoint (--otlp-endpoint)", "http://host:port")),
+                    (USAGE, ("--kv-tier-file", self.folder / "tier"), ("kv.tier_file", "--kv-tier-bytes")),
+                    (USAGE, ("--kv-snapshot", "/no/such/folder/s"), ("kv.snapshot", "/no/such/folder/s")),
+                    (USAGE, ("--kv-events-zmq-replay", "tcp://127.0.0.1:1"), ("--kv-events-zmq as well",))):
+                with self.subTest(arguments=arguments):
+                    error = self.refused(code, "serve", weir.MODEL, *arguments, names=names)
+                    self.assertNotIn("loaded", error)
+
+    def test_config_check_finds_what_a_server_would_refuse(self):
+        self.needs("config")
+        for text, names in (("fairness: fair\n", (":1: fairness", "vtc, fifo")), ("kv: {type: q8}\n", (":1: kv.type", "f16, bf16, q8_0, q4_0")),
+                            ("kv: {type_k: q8}\n", (":1: kv.type_k must be one of f16,",)),
+                            ("admin: {port: 9090}\n", ("--admin-token-file",)), ("tls: {cert: a}\n", ("--tls-key is missing",)),
+                            ("keys_file: /no/keys.yaml\n", ("/no/keys.yaml",)), ("speculation: {depth: maybe}\n", ("off, auto or a number",)),
+                            ("host: 0.0.0.0\n", ("keys-file",)), ("kv: {tier_file: t}\n", ("--kv-tier-bytes",))):
+            path = self.put("check.yaml", text.encode())
+            with self.subTest(text=text):
+                self.refused(BAD_INPUT, "config", "check", path, names=(path, *names))
+
+    def test_a_misspelt_flag_or_variable_names_the_nearest(self):
+        self.refused(USAGE, "serve", weir.MODEL, "--prt", "9000", names=("weir serve has no flag --prt", "--port", "weir serve --help"))
+        self.refused(USAGE, "bench", "load", "--concurency=3", names=("weir bench load has no flag --concurency", "--concurrency"))
+        self.refused(USAGE, "inspect", weir.MODEL, "another", names=('"another"',))
+        with weir.Server(env={"WEIR_SLO_ITL": "30"}) as server:
+            self.assertIn("unknown_variable name=WEIR_SLO_ITL nearest=WEIR_SLO_ITL_MS", server.text())
+
+    def test_arrivals_that_would_be_ignored(self):
+        for arguments, names in ((("--rate", 2, "--arrival", "trace"), ("--trace FILE",)), (("--concurrency", 2, "--arrival", "gamma:2"), ("--concurrency",))):
+            self.refused(USAGE, "bench", "load", *arguments, "--requests", 1, names=("--arrival", *names))
+
+    def test_cache_events_want_an_address(self):
+        self.needs("serve")
+        self.refused(BAD_INPUT, "serve", weir.MODEL, "--port", 0, "--kv-events-zmq", "foo", names=("foo", "tcp://ADDRESS:PORT"))
+
     def test_serving_others_without_keys(self):
         self.needs("serve")
         self.refused(USAGE, "serve", weir.MODEL, "--host", "0.0.0.0", "--port", 0, names=("--api-key", "--allow-remote-without-keys"))

@@ -23,8 +23,17 @@ Result<int> show(const Options& o) {
   return kExitOk;
 }
 
+// What the values say together, and the files that they name.
+Status check_values(const config::Table<ServeOptions>& table, const config::Settings& settings) {
+  WEIR_ASSIGN(const ServeOptions options, make_options(table, settings));
+  WEIR_TRY(options.telemetry.log_options());
+  return check_options(options);
+}
+
 Result<int> check(const Options& o) {
   WEIR_ASSIGN(const config::Settings settings, resolve_settings(o.given.table.keys(), {}, o.file));
+  const Status ok = check_values(o.given.table, settings);
+  if (!ok.ok()) return make_error(ErrorCode::kCorrupt, "{}: {}", o.file, ok.error().message);
   size_t set = 0;
   for (const config::Setting& s : settings.all()) set += s.origin == config::Origin::kFile ? 1 : 0;
   if (o.json) {

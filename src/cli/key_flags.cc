@@ -1,5 +1,9 @@
 #include "cli/key_flags.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <utility>
 
@@ -59,6 +63,19 @@ void add_key_flags(CLI::App* command, std::span<const config::Key> keys,
   for (const config::Key& key : keys) {
     if (!key.flag.empty()) add_flag(command, key, values);
   }
+}
+
+std::vector<std::pair<std::string, std::string>> misspelt_variables(
+    std::span<const config::Key> keys) {
+  // Read by other parts: WEIR_ISA, and WEIR_API_KEY by bench load.
+  constexpr std::array<std::string_view, 2> kOthers{"WEIR_ISA", "WEIR_API_KEY"};
+  std::vector<std::string> names;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (std::find(kOthers.begin(), kOthers.end(), name) == kOthers.end()) names.emplace_back(name);
+  }
+  return config::misspelt_variables(keys, names);
 }
 
 Result<config::Settings> resolve_settings(std::span<const config::Key> keys,

@@ -5,6 +5,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cli/command.h"
 #include "config/settings.h"
@@ -15,6 +17,11 @@ namespace weir::cli {
 // outlive the parsing.
 void add_key_flags(CLI::App* command, std::span<const config::Key> keys,
                    config::FlagValues& values);
+
+// Variables of this process that are probably meant for a key but set none, each with the one
+// meant.
+std::vector<std::pair<std::string, std::string>> misspelt_variables(
+    std::span<const config::Key> keys);
 
 // flags > WEIR_* variables > file ("": none). Errors: those of config::read_yaml and
 // config::Settings::resolve.

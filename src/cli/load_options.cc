@@ -82,6 +82,27 @@ std::string arrival_of(const LoadOptions& o, bool trace) {
   return trace ? "trace" : "poisson";
 }
 
+// An --arrival that the rest of the command line would leave without effect. Error: kUsage.
+Status check_arrival(const LoadOptions& o, bool trace, double rate) {
+  if (o.arrival.empty()) return {};
+  if (o.concurrency > 0) {
+    return make_error(
+        ErrorCode::kUsage,
+        "--arrival is for --rate, --sweep and --trace; with --concurrency a user sends "
+        "when its answer is there");
+  }
+  if (o.arrival == "trace" && !trace) {
+    return make_error(ErrorCode::kUsage,
+                      "--arrival trace takes the times of a trace: give --trace FILE");
+  }
+  if (o.arrival != "trace" && trace && rate <= 0) {
+    return make_error(ErrorCode::kUsage,
+                      "--arrival {} needs --rate R; without it a trace is sent at its own times",
+                      o.arrival);
+  }
+  return {};
+}
+
 Result<Schedule> schedule_at(const LoadOptions& o, const bench::Dataset* dataset, double rate) {
   Schedule s;
   s.requests = o.requests;
@@ -89,6 +110,7 @@ Result<Schedule> schedule_at(const LoadOptions& o, const bench::Dataset* dataset
   WEIR_TRY(read_warmup(o.warmup, s));
   const bool trace = dataset != nullptr && dataset->kind == bench::Dataset::Kind::kTrace;
   const std::string arrival = arrival_of(o, trace);
+  WEIR_TRY(check_arrival(o, trace, rate));
   if (o.concurrency > 0) {
     s.kind = Schedule::Kind::kClosed;
     s.concurrency = o.concurrency;

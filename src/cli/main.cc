@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "config/key.h"
 #include "os/signals.h"
 
 namespace {
@@ -39,6 +40,29 @@ bool names_commands(const CLI::App& app, const std::string& path, std::span<char
   return false;
 }
 
+// What the words say that no flag or argument takes, with the flag that was probably meant.
+std::string unexpected(const CLI::App& app) {
+  const CLI::App* command = &app;
+  std::string path = app.get_name();
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    path += " " + command->get_name();
+  }
+  const std::vector<std::string> words = app.remaining(true);
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command->get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const std::string& word : words) {
+    if (!word.starts_with("-")) continue;
+    const std::string name = word.substr(0, word.find('='));
+    return fmt::format("{} has no flag {}; the nearest is {}; see {} --help", path, name,
+                       weir::config::nearest(name, names), path);
+  }
+  return fmt::format("{} takes no argument \"{}\" here; see {} --help", path, fmt::join(words, " "),
+                     path);
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"weir: serve GGUF language models on CPUs", "weir"};
   app.set_version_flag("--version", std::string("weir ") + WEIR_VERSION);
@@ -62,6 +86,9 @@ int run(int argc, char** argv) {
     return weir::cli::kExitUsage;
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    fmt::print(stderr, "weir: {}\n", unexpected(app));
+    return weir::cli::kExitUsage;
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? weir::cli::kExitOk : weir::cli::kExitUsage;

@@ -142,10 +142,20 @@ class StopInOrder {
   server::Server& server_;
 };
 
+// What is wrong with the address or the port is not wrong with the input.
+int unavailable(const Error& error) {
+  fmt::print(stderr, "weir: {}\n", error.message);
+  return kExitUnavailable;
+}
+
 Result<int> serve(const ServeGiven& given) {
   WEIR_ASSIGN(const config::Settings settings,
               resolve_settings(given.table.keys(), given.flags, given.config_file));
   WEIR_ASSIGN(ServeOptions o, make_options(given.table, settings));
+  if (o.model.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "there is no model: give MODEL, or model: in the file of --config");
+  }
   WEIR_ASSIGN(const telemetry::LogOptions log_options, o.telemetry.log_options());
   // Before any thread starts, so that all of them leave these signals to wait_and_drain.
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT, SIGHUP}));
@@ -158,8 +168,10 @@ Result<int> serve(const ServeGiven& given) {
   o.server.seed = draw();
   o.prefix.hash_key = {draw(), draw()};
   WEIR_TRY(o.telemetry.apply(std::getenv, o.server.model_name, o.server));
+  WEIR_TRY(check_options(o));
   telemetry::Logger log(log_options);
-  WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
+  for (const auto& [name, meant] : misspelt_variables(given.table.keys()))
+    log.warn("unknown_variable", {{"name", name}, {"nearest", meant}});
   LoadRequest request = load_request(o, settings);
   if (!o.pooling.empty()) {
     WEIR_ASSIGN(request.pooling, model::parse_pooling(o.pooling));
@@ -176,9 +188,7 @@ Result<int> serve(const ServeGiven& given) {
     if (exit_code(listening.error().code) != kExitUnavailable &&
         listening.error().code != ErrorCode::kIo)
       return listening.error();
-    // What is wrong with the address or the port is not wrong with the input.
-    fmt::print(stderr, "weir: {}\n", listening.error().message);
-    return kExitUnavailable;
+    return unavailable(listening.error());
   }
   server::Server& server = **listening;
   WEIR_ASSIGN(const std::unique_ptr<engine::LoadedModel> model, load_model(request));

@@ -1,9 +1,14 @@
 #include "cli/serve_options.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "cli/key_flags.h"
 #include "os/file.h"
+#include "server/server.h"
 
 // A field of ServeOptions, for Table::add.
 #define WEIR_FIELD(path) \
@@ -146,11 +151,16 @@ void add_engine(Table& t) {
   t.add("kv.events_topic", "--kv-events-topic", WEIR_FIELD(kv_events.topic),
         {.unset = "empty", .help = "topic of published cache events, like kv@ADDRESS@MODEL"});
   t.add("kv.type", "--kv-type", WEIR_FIELD(kv.both),
-        {.help = "type of cached keys and values: f16, bf16, q8_0 or q4_0"});
+        {.choices = {"f16", "bf16", "q8_0", "q4_0"},
+         .help = "type of cached keys and values: f16, bf16, q8_0 or q4_0"});
   t.add("kv.type_k", "--kv-type-k", WEIR_FIELD(kv.k),
-        {.unset = "kv.type", .help = "type of cached keys"});
+        {.choices = {"", "f16", "bf16", "q8_0", "q4_0"},
+         .unset = "kv.type",
+         .help = "type of cached keys"});
   t.add("kv.type_v", "--kv-type-v", WEIR_FIELD(kv.v),
-        {.unset = "kv.type", .help = "type of cached values"});
+        {.choices = {"", "f16", "bf16", "q8_0", "q4_0"},
+         .unset = "kv.type",
+         .help = "type of cached values"});
 }
 
 void add_speculation(Table& t) {
@@ -218,7 +228,8 @@ void add_limits(Table& t) {
          .unset = "none",
          .help = "how long a request may wait for its first step; beyond: 503"});
   t.add("fairness", "--fairness", WEIR_FIELD(fairness),
-        {.help = "between tenants: vtc (by the tokens they have had) or fifo (by arrival)"});
+        {.choices = {"vtc", "fifo"},
+         .help = "between tenants: vtc (by the tokens they have had) or fifo (by arrival)"});
   t.add("limits.max_input_tokens", "--max-input-tokens", WEIR_FIELD(limits.max_input_tokens),
         {.min = 1,
          .max = kMaxTokens,
@@ -243,6 +254,16 @@ void add_limits(Table& t) {
          .unit = "bytes",
          .reloadable = true,
          .help = "largest answer of /v1/embeddings; what may get longer: 400"});
+}
+
+// Whether a file can be made where `path` says; an empty path is none. Error: kUsage.
+Status check_folder(std::string_view key, const std::string& path) {
+  if (path.empty()) return {};
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return {};
+  return make_error(ErrorCode::kUsage, "{} is {}: its folder cannot be written to: {}", key, path,
+                    std::strerror(errno));
 }
 
 // The admin token out of its file, without the line's end.
@@ -280,20 +301,31 @@ void add_serve_flags(CLI::App* command, ServeGiven& given) {
 Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
                                   const config::Settings& settings) {
   ServeOptions o = table.make(settings);
-  if (o.model.empty()) {
-    return make_error(ErrorCode::kUsage,
-                      "there is no model: give MODEL, or model: in the file of --config");
-  }
-  if (o.fairness != "vtc" && o.fairness != "fifo") {
-    return make_error(ErrorCode::kUsage, "fairness (--fairness) is \"{}\"; it is vtc or fifo",
-                      o.fairness);
-  }
   o.limits.fairness = o.fairness == "vtc" ? engine::Fairness::kVtc : engine::Fairness::kFifo;
   o.limits.queue_timeout_ms = o.queue_timeout_s * 1e3;
   apply_slo(o.slo, o.limits.interactive);
   apply_slo(o.slo, o.limits.batch);
   WEIR_TRY(read_admin_token(o));
+  WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
   return o;
+}
+
+Status check_options(const ServeOptions& o) {
+  if (!o.tier_file.empty() && o.tier_bytes == 0) {
+    return make_error(
+        ErrorCode::kUsage,
+        "kv.tier_file (--kv-tier-file) is {} and kv.tier_bytes is 0, so nothing would "
+        "be kept there; give --kv-tier-bytes N as well",
+        o.tier_file);
+  }
+  if (!o.kv_events.replay.empty() && o.kv_events.publish.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "kv.events_zmq_replay (--kv-events-zmq-replay) repeats events that are not "
+                      "published; give --kv-events-zmq as well");
+  }
+  WEIR_TRY(check_folder("kv.snapshot (--kv-snapshot)", o.prefix.snapshot_path));
+  WEIR_TRY(check_folder("kv.tier_file (--kv-tier-file)", o.tier_file));
+  return server::check_config(o.server);
 }
 
 config::Table<ServeOptions> serve_table() {

@@ -43,10 +43,15 @@ struct ServeOptions {
 // A new option is a field above and one line in serve_options.cc.
 config::Table<ServeOptions> serve_table();
 
-// The options as the settings say, with what they point to (the admin token's file). Errors: kUsage
-// without a model; those of os::read_file.
+// The options as the settings say, with what they point to (the admin token's file). Errors: those
+// of parse_speculate and os::read_file.
 Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
                                   const config::Settings& settings);
+
+// What is wrong with them as far as that can be known before a model is loaded, so that a slip does
+// not cost minutes, and `weir config check` finds it. Errors: kUsage for options that do not go
+// together; those of server::check_config.
+Status check_options(const ServeOptions& options);
 
 // What a command line says: the config file, and the flags.
 struct ServeGiven {

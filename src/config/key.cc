@@ -11,23 +11,6 @@ namespace {
 constexpr size_t kShownBytes = 60;      // of a wrong value, in an error
 constexpr size_t kComparedBytes = 128;  // of a name, for its edit distance
 
-// Levenshtein: insertions, deletions and replacements between the two.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  a = a.substr(0, kComparedBytes);
-  b = b.substr(0, kComparedBytes);
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0]++;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 std::string number_text(double v) {
   return v == std::floor(v) && std::abs(v) < 1e15 ? fmt::format("{}", static_cast<int64_t>(v))
                                                   : fmt::format("{}", v);
@@ -77,6 +60,18 @@ std::string environment_name(std::string_view path) {
   return name;
 }
 
+namespace {
+std::string listed(const std::vector<std::string_view>& choices) {
+  std::string out;
+  for (const std::string_view c : choices) {
+    if (c.empty()) continue;  // "not given"
+    out += out.empty() ? "" : ", ";
+    out += c;
+  }
+  return out;
+}
+}  // namespace
+
 std::string describe(const Key& key) {
   const Spec& s = key.spec;
   std::string range;
@@ -94,7 +89,7 @@ std::string describe(const Key& key) {
     case Type::kNumber:
       return "a number" + range;
     case Type::kText:
-      return s.choices.empty() ? "a text" : fmt::format("one of {}", fmt::join(s.choices, ", "));
+      return s.choices.empty() ? "a text" : "one of " + listed(s.choices);
     case Type::kList:
       return "a list of texts";
   }
@@ -167,6 +162,23 @@ std::string show_json(const Key& key, const Value& value) {
   for (const std::string& item : std::get<std::vector<std::string>>(value))
     out += (out.size() > 1 ? "," : "") + json_text(item);
   return out + "]";
+}
+
+// Levenshtein: insertions, deletions and replacements between the two.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  a = a.substr(0, kComparedBytes);
+  b = b.substr(0, kComparedBytes);
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0]++;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
 }
 
 std::string_view nearest(std::string_view name, std::span<const std::string> names) {

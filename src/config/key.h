@@ -57,6 +57,8 @@ std::string show(const Key& key, const Value& value);
 // As JSON; secrets masked.
 std::string show_json(const Key& key, const Value& value);
 
+// Insertions, deletions and replacements between the two, of their first 64 bytes or so.
+size_t edit_distance(std::string_view a, std::string_view b);
 // The key whose path is nearest to `path` by edit distance; "" without keys.
 std::string_view nearest(std::string_view path, std::span<const Key> keys);
 // The same among any names.

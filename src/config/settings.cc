@@ -146,6 +146,24 @@ void read_flag(const Sources& sources, Setting& s, Problems& problems) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> misspelt_variables(
+    std::span<const Key> schema, std::span<const std::string> names) {
+  constexpr std::string_view kPrefix = "WEIR_";
+  constexpr size_t kSlips = 3;  // WEIR_SLO_ITL for WEIR_SLO_ITL_MS
+  std::vector<std::string> known;
+  for (const Key& key : schema) known.push_back(environment_name(key.path));
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const std::string& name : names) {
+    if (!name.starts_with(kPrefix)) continue;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string best(nearest(name, known));
+    // Of a short name half of the letters make another word.
+    const size_t slips = std::min(kSlips, (name.size() - kPrefix.size()) / 2);
+    if (edit_distance(name, best) <= slips) found.emplace_back(name, best);
+  }
+  return found;
+}
+
 Result<Settings> Settings::resolve(std::span<const Key> schema, const Sources& sources) {
   Settings result;
   for (const Key& key : schema)

@@ -36,6 +36,12 @@ struct Sources {
   Node file;              // a map of sections, or null
 };
 
+// Of the names of environment variables those that are probably meant for `schema` but set none of
+// its keys: a WEIR_ name within three letters of one, with that one. A typing slip is otherwise
+// silent.
+std::vector<std::pair<std::string, std::string>> misspelt_variables(
+    std::span<const Key> schema, std::span<const std::string> names);
+
 class Settings {
  public:
   // schema: borrowed; in the order of all(). Errors kCorrupt (file) and kUsage (flag, environment)

@@ -75,6 +75,16 @@ TEST_F(SettingsTest, AFlagHidesABrokenVariable) {
             std::string::npos);
 }
 
+TEST_F(SettingsTest, MisspeltVariablesAreFound) {
+  const std::vector<std::string> names = {
+      "WEIR_PROT",         "WEIR_PORT", "WEIR_SLO_ITL", "WEIR_BIN",
+      "WEIR_SERVICE_HOST", "PROT",      "WEIR_",        ""};
+  const auto found = misspelt_variables(table_.keys(), names);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0], (std::pair<std::string, std::string>("WEIR_PROT", "WEIR_PORT")));
+  EXPECT_EQ(found[1], (std::pair<std::string, std::string>("WEIR_SLO_ITL", "WEIR_SLO_ITL_MS")));
+}
+
 TEST_F(SettingsTest, AnUnknownKeyNamesFileLineAndNearest) {
   EXPECT_EQ(error_of("prot: 3\n"), "w.yaml:1: unknown key \"prot\"; the nearest is \"port\"");
   EXPECT_EQ(error_of("\nslo:\n  itl: 3\n"),

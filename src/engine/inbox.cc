@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 namespace weir::engine {
@@ -73,9 +74,9 @@ Status Inbox::check_time(const ActiveRequest& r, const Prediction& p) const {
     const double left_ms = static_cast<double>(r.request.deadline_ns - r.submitted_ns) * 1e-6;
     if (ttft_ms > left_ms) {
       return refusal("deadline", ttft_ms - left_ms,
-                     fmt::format("the first token is expected after {:.1f} s, the request's "
-                                 "deadline is in {:.1f} s",
-                                 ttft_ms * 1e-3, left_ms * 1e-3));
+                     fmt::format("the first token is expected after {:.0f} ms, the request's "
+                                 "deadline is in {:.0f} ms",
+                                 std::ceil(ttft_ms), std::floor(left_ms)));
     }
   }
   const bool batch = r.request.service_class == ServiceClass::kBatch;
@@ -84,8 +85,8 @@ Status Inbox::check_time(const ActiveRequest& r, const Prediction& p) const {
   // A prompt that takes longer by itself is taken when nothing is before it: later is no better.
   if (slo_ms > 0 && latest_ms > slo_ms && p.wait_ms > 0) {
     return refusal("slo.ttft_ms", std::min(latest_ms - slo_ms, p.wait_ms * correction_.high()),
-                   fmt::format("the first token may take {:.2f} s; slo.ttft_ms allows {:.2f} s",
-                               latest_ms * 1e-3, slo_ms * 1e-3));
+                   fmt::format("the first token may take {:.0f} ms; slo.ttft_ms allows {:.0f} ms",
+                               std::ceil(latest_ms), std::floor(slo_ms)));
   }
   return {};
 }

@@ -182,6 +182,9 @@ TEST_F(Service, ADeadlineThatCannotBeMetIsRefusedAtOnce) {
   const auto refused = in_ms(300);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().bound, "deadline");
+  // In milliseconds: deadlines are given so, and seconds would round most of them to 0.0.
+  EXPECT_NE(refused.error().message.find(" ms, the request's deadline is in "), std::string::npos)
+      << refused.error().message;
   EXPECT_NEAR(refused.error().retry_after_s, 0.3, 0.1);
   EXPECT_TRUE(in_ms(900).ok());
   while (!engine_->idle()) engine_->step();

@@ -90,6 +90,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void take_answer(const Response& response);
   bool take_events(std::string_view events);
   void end_message();
+  std::shared_ptr<Exchange> end_exchange(std::optional<CloseReason> disconnect);
   void on_websocket_tick();
   void arm_websocket_tick();
   void send_text(std::string_view text);

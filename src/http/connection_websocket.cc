@@ -81,10 +81,11 @@ bool Connection::take_handshake_answer(const Response& response) {
     accept_.clear();
     return false;
   }
+  status_ = response.status;
   upgrade();
   if (close) {
     send_text(response.body);
-    close_websocket(*close, "the handshake was refused");
+    close_websocket(*close, "the handshake was refused; see the last message");
   } else {
     take_frames();  // the client need not have waited
     write();
@@ -97,10 +98,7 @@ void Connection::upgrade() {
   queued_ += "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n";
   queued_ += "sec-websocket-accept: " + accept_ + "\r\nx-request-id: " + exchange_->request_id() +
              "\r\n\r\n";
-  context_.observer->on_response(
-      101, static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9);
-  exchange_->complete();
-  exchange_.reset();
+  end_exchange(std::nullopt)->complete();
   release_body();
   keep_connection_ = false;
   state_ = State::kWebSocket;
@@ -154,15 +152,16 @@ void Connection::on_message(std::string message) {
                                       "cancel it, or open another connection"));
   }
   if (cancel) {
-    const auto exchange = std::move(exchange_);
-    exchange_.reset();
-    exchange->fail(CloseReason::kPeerClosed);
+    end_exchange(CloseReason::kPeerClosed)->fail(CloseReason::kPeerClosed);
+    stream_ = false;
     message_bytes_ = 0;
     return send_text(R"({"type":"cancelled"})");
   }
   Request request = handshake_;
   request.request_id = context_.new_request_id();
   request.received_ns = request_ns_ = context_.clock->now_ns();
+  method_ = request.method;
+  status_ = 0;
   message_bytes_ = message.size();
   request.body = std::move(message);
   exchange_ = make_exchange(request.request_id);
@@ -194,6 +193,7 @@ void Connection::on_websocket_wake() {
     take_answer(*outbox.head);
   } else if (outbox.head) {
     stream_ = true;
+    status_ = outbox.head->status;
   } else if (outbox.finished && !stream_) {
     const Error error =
         make_error(ErrorCode::kInternal, "internal error; request {}", exchange_->request_id());
@@ -208,9 +208,13 @@ void Connection::on_websocket_wake() {
 }
 
 void Connection::take_answer(const Response& response) {
+  status_ = response.status;
   send_text(response.body);
   if (response.status < 300) return send_text(R"({"type":"done"})");
-  if (const auto code = close_of(response.status)) close_websocket(*code, "see the last message");
+  const auto code = close_of(response.status);
+  if (!code) return;
+  end_exchange(std::nullopt)->complete();
+  close_websocket(*code, "see the last message");
 }
 
 // Whole server-sent events, one data line each: what http/sse.h appends of JSON. True after the
@@ -233,14 +237,21 @@ bool Connection::take_events(std::string_view events) {
 
 // All of the answer is queued.
 void Connection::end_message() {
-  context_.observer->on_response(
-      200, static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9);
-  exchange_->complete();
-  exchange_.reset();
+  end_exchange(std::nullopt)->complete();
   stream_ = false;
   message_bytes_ = 0;
   if (!account_messages()) return;
   if (context_.draining) close_websocket(WebSocketClose::kGoingAway, "the server is shutting down");
+}
+
+// The handshake, or the request of a message, is over: what observers are told of it.
+std::shared_ptr<Exchange> Connection::end_exchange(std::optional<CloseReason> disconnect) {
+  if (!disconnect) {
+    context_.observer->on_response(
+        status_, static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9);
+  }
+  report_end(disconnect);
+  return std::exchange(exchange_, nullptr);
 }
 
 // Three times in idle_timeout: a ping, and whether the peer is still there.
@@ -283,10 +294,7 @@ void Connection::close_websocket(WebSocketClose code, std::string_view reason) {
   ++read_timer_round_;
   read_timer_.cancel();
   release_body();
-  if (const auto exchange = std::move(exchange_)) {
-    exchange_.reset();
-    exchange->fail(CloseReason::kPeerClosed);
-  }
+  if (exchange_) end_exchange(CloseReason::kPeerClosed)->fail(CloseReason::kPeerClosed);
   response_queued_ = true;
   write();
 }

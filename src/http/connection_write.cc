@@ -183,8 +183,8 @@ void Connection::finish_response() {
   if (!frames_) {
     context_.observer->on_response(
         status_, static_cast<double>(context_.clock->now_ns() - request_ns_) * 1e-9);
-  }
-  report_end(std::nullopt);
+    report_end(std::nullopt);
+  }  // of a WebSocket each message was reported by itself
   if (exchange_) {
     exchange_->complete();
     exchange_.reset();

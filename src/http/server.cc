@@ -47,6 +47,31 @@ Error listen_error(const ServerOptions& options, const error_code& error) {
                     error.message(), remedy);
 }
 
+// Binds the acceptor to what the options name.
+Status bind(tcp::acceptor& acceptor, const ServerOptions& options) {
+  error_code error;
+  tcp::resolver resolver(acceptor.get_executor());
+  const auto found =
+      resolver.resolve(options.host, std::to_string(options.port),
+                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
+  if (error || found.empty()) {
+    return make_error(ErrorCode::kIo,
+                      "cannot listen on {}:{}: the name does not resolve ({}); use an address",
+                      options.host, options.port, error.message());
+  }
+  // "localhost" may be both ::1 and 127.0.0.1: clients try IPv4 in any case.
+  tcp::endpoint endpoint = found.begin()->endpoint();
+  for (const auto& entry : found) {
+    if (entry.endpoint().address().is_v4()) endpoint = entry.endpoint();
+  }
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return listen_error(options, error);
+  return {};
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -78,28 +103,9 @@ struct Server::Impl {
 };
 
 Status Server::Impl::listen() {
-  const ServerOptions& options = context.options;
-  error_code error;
-  tcp::resolver resolver(io);
-  const auto found =
-      resolver.resolve(options.host, std::to_string(options.port),
-                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
-  if (error || found.empty()) {
-    return make_error(ErrorCode::kIo,
-                      "cannot listen on {}:{}: the name does not resolve ({}); use an address",
-                      options.host, options.port, error.message());
-  }
-  // "localhost" may be both ::1 and 127.0.0.1: clients try IPv4 in any case.
-  tcp::endpoint endpoint = found.begin()->endpoint();
-  for (const auto& entry : found) {
-    if (entry.endpoint().address().is_v4()) endpoint = entry.endpoint();
-  }
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) return listen_error(options, error);
-  port = acceptor.local_endpoint(error).port();
+  WEIR_TRY(bind(acceptor, context.options));
+  error_code ignored;
+  port = acceptor.local_endpoint(ignored).port();
   return {};
 }
 

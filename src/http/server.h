@@ -99,7 +99,8 @@ class Observer {
   virtual void on_connection_closed() {}
   // A request was answered in full. received and sent count bytes on the wire.
   virtual void on_response(int /*status*/, double /*seconds*/) {}
-  // Every request with an answer, or an end.
+  // Every request with an answer, or an end. Of a WebSocket the handshake (status 101, or that of
+  // its refusal) and each message, whose path is the handshake's and whose method is POST.
   virtual void on_request_end(const RequestRecord& /*request*/) {}
   virtual void on_bytes(size_t /*received*/, size_t /*sent*/) {}
   // A bound was hit: the name of its member in ServerLimits or ServerOptions, "accept_fds" when the

@@ -26,6 +26,12 @@ class CountingObserver final : public Observer {
     EXPECT_GE(seconds, 0);
     add(std::to_string(status));
   }
+  void on_request_end(const RequestRecord& r) override {
+    const std::string cut =
+        r.disconnect ? " " + std::string(close_reason_name(*r.disconnect)) : std::string();
+    add("end: " + std::string(r.method) + " " + std::to_string(r.status) + cut);
+    if (r.request_id.empty()) add("end without id");
+  }
   void on_bytes(size_t received, size_t /*sent*/) override { received_bytes += received; }
   void on_limit(std::string_view limit) override { add(std::string(limit)); }
   void on_disconnect(CloseReason reason) override {

@@ -227,6 +227,29 @@ TEST_F(WebSocketTest, MessagesAreAnsweredOneAfterTheOther) {
   EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
 }
 
+TEST_F(WebSocketTest, TheHandshakeAndEachMessageAreReported) {
+  serve();
+  WebSocketClient c = connect();
+  for (const char* message : {"stream", "whole", "status 429", "hold", "cancel", "status 503"}) {
+    c.send(text_frame(message));
+    while (std::string_view(message) != "hold") {
+      const std::string answer = c.read_text();
+      if (answer.starts_with(R"({"type":)") || answer.starts_with("status")) break;
+      ASSERT_FALSE(answer.starts_with("closed")) << message;
+    }
+  }
+  EXPECT_EQ(c.read_close(), 1013);
+  EXPECT_EQ(connect("/401").read_text(), "said");
+  EXPECT_TRUE(eventually([&] { return observer.count("end: GET 401") == 1; }));
+  EXPECT_EQ(observer.count("end: GET 101"), 1);
+  EXPECT_EQ(observer.count("end: POST 200"), 2);
+  EXPECT_EQ(observer.count("end: POST 429"), 1);
+  EXPECT_EQ(observer.count("end: POST 0 peer_closed"), 1);
+  EXPECT_EQ(observer.count("end: POST 503"), 1);
+  EXPECT_EQ(observer.count("end without id"), 0);
+  EXPECT_EQ(observer.count("429"), 1);
+}
+
 TEST_F(WebSocketTest, FramesMayComeWithTheHandshakeAndInAnyPieces) {
   serve();
   TestClient raw = client();

@@ -288,6 +288,8 @@ void Answer::begin_stream(const engine::Timings& timings) {
 
 void Answer::send_stream(const std::string& sse) {
   const int64_t begin_ns = context_.clock.now_ns();
+  // A WebSocket's answer is over, and logged, as soon as its last event is out.
+  if (over_) report_.note("", writer_);
   const http::WriteStatus status = writer_.write(sse);
   report_.write_ns += context_.clock.now_ns() - begin_ns;
   if (over_) {

@@ -27,7 +27,10 @@ using Context = std::unique_ptr<void, ContextDeleter>;
 using Socket = std::unique_ptr<void, SocketDeleter>;
 
 Error zmq_error(std::string_view what, const std::string& address) {
-  return make_error(ErrorCode::kIo, "cannot {} {}: {}", what, address, zmq_strerror(zmq_errno()));
+  return make_error(
+      ErrorCode::kIo,
+      "cannot {} {}: {}; write tcp://ADDRESS:PORT or ipc://PATH, of this machine and free", what,
+      address, zmq_strerror(zmq_errno()));
 }
 
 Result<Socket> bound(void* context, int type, const std::string& address) {

@@ -127,6 +127,10 @@ void RequestReport::finish(const Reporting& to, const Clock& clock, const Error*
   }
   to.gen_ai.request_duration(operation, code, total_s);
   if (to.spans != nullptr && trace.own.sampled) to.spans->add(span(now_ns, clock.unix_ns(), code));
+  note(code, writer);
+}
+
+void RequestReport::note(std::string_view code, http::ResponseWriter& writer) const {
   writer.note([&](http::AnswerNotes& n) {
     n.error_code = code;
     n.prompt_tokens = usage.prompt_tokens;

@@ -60,6 +60,8 @@ struct RequestReport {
   // To metrics, the span and the writer's notes. error: what ended it, if something did.
   void finish(const Reporting& to, const Clock& clock, const Error* error,
               http::ResponseWriter& writer) const;
+  // What the access log says of it; part of finish(). code: of the error, or "".
+  void note(std::string_view code, http::ResponseWriter& writer) const;
 
  private:
   void observe(const Reporting& to, double total_s) const;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include "http/post.h"
 #include "http/server.h"
 #include "server/active_json.h"
 #include "server/admin_routes.h"
@@ -37,6 +38,17 @@ Status check_reachable(const ServerConfig& config, size_t keys) {
       "{} can be reached from other machines and no API key is set; give --keys-file or --api-key, "
       "or --allow-remote-without-keys if something in front checks who asks",
       config.host);
+}
+
+Status check_admin(const AdminConfig& admin) {
+  if (admin.port < 0 || !admin.token.empty()) return {};
+  return make_error(ErrorCode::kUsage,
+                    "the admin listener needs a token: give --admin-token-file, or --admin-port -1 "
+                    "for no admin listener");
+}
+
+bool has_tls(const http::TlsFiles& files) {
+  return !files.certificate.empty() || !files.key.empty() || !files.client_ca.empty();
 }
 
 http::Response render_http_error(int status, const Error& error, std::string_view) {
@@ -95,7 +107,7 @@ class Server::Impl {
 
   // Certificates, when there are any.
   Status load_tls(const http::TlsFiles& files) {
-    if (files.certificate.empty() && files.key.empty() && files.client_ca.empty()) return {};
+    if (!has_tls(files)) return {};
     WEIR_ASSIGN(tls_, http::TlsContext::load(files));
     warn_of_certificate();
     return {};
@@ -269,16 +281,32 @@ class Server::Impl {
   std::unique_ptr<http::Server> admin_http_;  // null: none
 };
 
+Status check_config(const ServerConfig& config) {
+  KeysFile file;
+  if (!config.keys_file.empty()) {
+    auto read = read_keys(config.keys_file);
+    if (!read.ok()) return read.error().with_context("keys_file");
+    file = std::move(*read);
+  }
+  WEIR_TRY(check_reachable(config, file.keys.size() + config.api_keys.size()));
+  WEIR_TRY(check_admin(config.admin));
+  if (has_tls(config.tls)) {
+    const auto tls = http::TlsContext::load(config.tls);
+    if (!tls.ok()) return tls.error();
+  }
+  if (!config.otlp.endpoint.empty()) {
+    const auto to = http::parse_endpoint(config.otlp.endpoint, "4318");
+    if (!to.ok()) return to.error().with_context("otlp.endpoint (--otlp-endpoint)");
+  }
+  return {};
+}
+
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { stop(); }
 
 Result<std::unique_ptr<Server>> Server::listen(const ServerConfig& config, const Clock& clock,
                                                telemetry::Logger& log) {
-  if (config.admin.port >= 0 && config.admin.token.empty()) {
-    return make_error(ErrorCode::kUsage,
-                      "the admin listener needs a token: give --admin-token-file, or --admin-port "
-                      "-1 for no admin listener");
-  }
+  WEIR_TRY(check_admin(config.admin));
   WEIR_ASSIGN(std::string secret, random_bytes(kSecretBytes));
   auto impl = std::make_unique<Impl>(config, clock, log, std::move(secret));
   WEIR_TRY(impl->load_tls(config.tls));

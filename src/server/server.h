@@ -29,6 +29,12 @@ struct ServedModel {
   kv::CacheEvents* cache_events = nullptr;  // for /admin/kv-events
 };
 
+// What is wrong with a configuration as far as that can be known without a model: keys file,
+// addresses beyond loopback without keys, admin listener without a token, TLS files, the
+// collector's endpoint. Errors as of Server::start; those of read_keys. Reads files, changes
+// nothing.
+[[nodiscard]] Status check_config(const ServerConfig& config);
+
 class Server {
  public:
   // Binds, before there is a model: until serve() /health says that the process is alive, and all

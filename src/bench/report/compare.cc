@@ -137,6 +137,13 @@ Labelled::const_iterator find_label(const Labelled& runs, const std::string& lab
                       [&](const auto& entry) { return entry.first == label; });
 }
 
+std::string listed(const Labelled& runs) {
+  std::string out;
+  for (const auto& [label, unused] : runs)
+    out += fmt::format("{}'{}'", out.empty() ? "" : ", ", label);
+  return out.empty() ? "none" : out;
+}
+
 Labelled by_label(const Report& report) {
   Labelled out;
   for (const LoadSummary& r : report.runs) {
@@ -191,7 +198,9 @@ Result<Comparison> compare(const Report& a, const Report& b, const CompareOption
   }
   if (!matched) {
     return make_error(ErrorCode::kInvalidValue,
-                      "the two reports have no run of the same label: nothing to compare");
+                      "the two reports have no run of the same label: the first has {}, the second "
+                      "{}; compare runs that were sent alike",
+                      listed(left), listed(right));
   }
   if (single_runs) {
     out.notes.emplace_back(

@@ -105,6 +105,8 @@ TEST(Compare, SaysWhatDoesNotMatch) {
   const auto none = compare(a, b);
   ASSERT_FALSE(none.ok());
   EXPECT_NE(none.error().message.find("no run of the same label"), std::string::npos);
+  EXPECT_NE(none.error().message.find("the first has '"), std::string::npos)
+      << none.error().message;
   b.runs.push_back(a.runs[0]);
   b.runs.back().settings["arrivals"] = "constant\x1b[2J";
   b.runs.back().slo.ttft_ms = 1;
