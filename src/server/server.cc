@@ -76,8 +76,8 @@ class Server::Impl {
     serving_.store(true, std::memory_order_release);
   }
 
-  // Keys and tenants of the file that config names, and its api_keys.
-  Status load_keys(const ServerConfig& config) {
+  // Keys and tenants of the file that config names; changes nothing.
+  Result<KeysFile> checked_keys(const ServerConfig& config) {
     KeysFile file;
     if (!config.keys_file.empty()) {
       WEIR_ASSIGN(file, read_keys(config.keys_file));
@@ -87,10 +87,14 @@ class Server::Impl {
                   {{"file", config.keys_file}, {"why", weak}, {"remedy", "chmod 600"}});
     }
     WEIR_TRY(check_reachable(config, file.keys.size() + config.api_keys.size()));
+    return file;
+  }
+
+  // From now on these keys and those of config count.
+  void take_keys(KeysFile file, const ServerConfig& config) {
     log_.info("keys", {{"keys", file.keys.size() + config.api_keys.size()},
                        {"tenants", file.tenants.size()}});
     tenants_.load(std::move(file), config.api_keys);
-    return {};
   }
 
   // Certificates, when there are any.
@@ -108,15 +112,19 @@ class Server::Impl {
   }
 
   Status reload(const ServerConfig& config) {
-    WEIR_TRY(load_keys(config));
+    // All or nothing: what can fail comes first, and of that the certificates, which replace
+    // themselves, come last.
+    WEIR_ASSIGN(KeysFile keys, checked_keys(config));
     WEIR_TRY(reload_tls());
+    take_keys(std::move(keys), config);
     routes_->set_live({config.api, config.metrics_require_key});
     http_->set_access(config.allowed_hosts, config.cors_origins);
     return {};
   }
 
   Status listen() {
-    WEIR_TRY(load_keys(config_));
+    WEIR_ASSIGN(KeysFile keys, checked_keys(config_));
+    take_keys(std::move(keys), config_);
     if (!config_.otlp.endpoint.empty()) {
       WEIR_ASSIGN(otlp_, OtlpPipeline::start(config_.otlp, instruments_.registry, instruments_.otlp,
                                              clock_));
