@@ -234,19 +234,13 @@ TEST_F(Service, BoundsOfATenantCountForIt) {
   const auto few = [](Request& q) {
     q.tenant.max_queued_requests = 2;
     q.tenant.max_queued_tokens = 100;
-    q.tenant.max_input_tokens = 60;
-    q.tenant.max_output_tokens = 7;
   };
   ASSERT_TRUE(submit("t", 60, 1, few).ok());
   EXPECT_EQ(submit("t", 50, 1, few).error().bound, "tenant.max_queued_tokens");
   ASSERT_TRUE(submit("t", 30, 1, few).ok());
   EXPECT_EQ(submit("t", 1, 1, few).error().bound, "tenant.max_queued_requests");
   EXPECT_TRUE(submit("u", 60, 1, few).ok());
-  EXPECT_EQ(submit("u", 61, 1, few).error().code, ErrorCode::kMaxInputTokensExceeded);
-  EXPECT_EQ(submit("u", 1, 8, few).error().code, ErrorCode::kMaxOutputTokensExceeded);
-  ASSERT_TRUE(submit("v", 1, 0, few).ok());
   while (!engine_->idle()) engine_->step();
-  EXPECT_EQ(tokens_of(received_.back()), 7U) << "what a key allows, where nothing is asked for";
   EXPECT_TRUE(submit("t", 60, 1, few).ok()) << "what has left the queue counts no more";
   engine_.reset();
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "http/server.h"
+#include "http/url.h"
 #include "server/active_json.h"
 #include "server/admin_routes.h"
 #include "server/engine_observer.h"
@@ -31,18 +32,12 @@ constexpr double kMaxLoadingRetryS = 60;
 
 // Refuses an address that others can reach while nobody needs a key.
 Status check_reachable(const ServerConfig& config, size_t keys) {
-  if (is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
+  if (http::is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
   return make_error(
       ErrorCode::kUsage,
       "{} can be reached from other machines and no API key is set; give --keys-file or --api-key, "
       "or --allow-remote-without-keys if something in front checks who asks",
       config.host);
-}
-
-http::Response render_http_error(int status, const Error& error, std::string_view) {
-  http::Response r = error_response(error, "");
-  r.status = status;
-  return r;
 }
 
 }  // namespace
