@@ -227,6 +227,7 @@ class BadInput(unittest.TestCase):
         self.refused(USAGE, "eval", "perplexity", weir.MODEL, names=('"perplexity"', "ppl, logits", "weir eval --help"))
 
     def test_bounds_are_named(self):
+        self.refused(USAGE, "serve", weir.MODEL, "--kv-events-zmq", "tcp://*:5557", names=("kv.events_zmq", "--kv-events-remote"))
         self.refused(USAGE, "serve", weir.MODEL, "--port", "65536", names=("--port", "0 to 65535"))
         self.refused(USAGE, "run", weir.MODEL, "-p", "x", "--seed", "-1", names=("--seed", "0 to 18446744073709551615"))
         self.refused(USAGE, "bench", "engine", weir.MODEL, "--prompt", "0", "--gen", "0", names=("--prompt", "--gen"))

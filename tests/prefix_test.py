@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import subprocess
 import tempfile
 import threading
 import time
@@ -84,6 +86,11 @@ class Prefix(unittest.TestCase):
             found, got = ask(server, TEXT)
             self.assertEqual(found, 0)
             self.assertEqual(got, want)
+        # It names the build that made it: another one may compute other bits. The traits stand at byte 40, see kv/snapshot.h.
+        notes = subprocess.run(["readelf", "-n", weir.WEIR], check=True, capture_output=True, text=True).stdout
+        build = re.search(r"Build ID: ([0-9a-f]+)", notes)[1]
+        traits = snapshot.read_bytes()[40:104].rstrip(b"\0").decode()
+        self.assertTrue(traits.endswith(" " + build[:16]), traits)
         # What is there was made with another KV type.
         with weir.Server(*flags, "--kv-type", "q8_0") as server:
             self.assertEqual(ask(server, TEXT)[0], 0)

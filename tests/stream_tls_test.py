@@ -141,6 +141,44 @@ class Tls(unittest.TestCase):
 
             self.assertEqual(asyncio.run(talk())[-1], {"type": "done"})
 
+    def test_a_bad_certificate_leaves_the_old_keys_too(self):
+        """A reload is all or nothing: new keys do not count when the certificate beside them is broken."""
+
+        def new_keys():
+            code, out, err = weir.run("keys", "new", "--tenant", "t", "--json")
+            self.assertEqual(code, 0, err)
+            entry = json.loads(out)["keys"][0]
+            keys.write_text("tenants:\n  t: {}\nkeys:\n" + entry["entry"])
+            keys.chmod(0o600)
+            return entry["key"]
+
+        keys = pathlib.Path(self.folder.name) / "keys.yaml"
+        old = new_keys()
+        with weir.Server("--tls-cert", self.certificate, "--tls-key", self.key, "--keys-file", keys) as own:
+            trust = ssl.create_default_context(cafile=self.certificate)
+
+            def status(key):
+                url = own.url.replace("http:", "https:") + "/v1/models"
+                return httpx.get(url, headers={"authorization": "Bearer " + key}, verify=trust, timeout=60).status_code
+
+            self.assertEqual(status(old), 200)
+            good = pathlib.Path(self.certificate).read_text()
+            pathlib.Path(self.certificate).write_text("broken")
+            new = new_keys()
+            self.reload(own, "config_reload_failed")
+            self.assertEqual((status(old), status(new)), (200, 401))
+            pathlib.Path(self.certificate).write_text(good)
+            self.reload(own, "config_reloaded")
+            self.assertEqual((status(old), status(new)), (401, 200))
+
+    def reload(self, own, event):
+        before = own.text().count(event)
+        own.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30 * weir.SLOWDOWN
+        while own.text().count(event) == before:
+            self.assertLess(time.monotonic(), deadline, own.text()[-2000:])
+            time.sleep(0.02)
+
     def test_errors_name_the_file(self):
         other = self.key + ".other"
         os.rename(self.key, other)

@@ -148,6 +148,8 @@ void add_engine(Table& t) {
                  "tcp://127.0.0.1:5557; whoever reaches it reads the tokens of prompts"});
   t.add("kv.events_zmq_replay", "--kv-events-zmq-replay", WEIR_FIELD(kv_events.replay),
         {.unset = "none", .help = "ZeroMQ address that repeats missed cache events"});
+  t.add("kv.events_remote", "--kv-events-remote", WEIR_FIELD(kv_events.remote),
+        {.help = "kv.events_zmq may be an address that other machines reach"});
   t.add("kv.events_topic", "--kv-events-topic", WEIR_FIELD(kv_events.topic),
         {.unset = "empty", .help = "topic of published cache events, like kv@ADDRESS@MODEL"});
   t.add("kv.type", "--kv-type", WEIR_FIELD(kv.both),
@@ -305,6 +307,7 @@ Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
   o.limits.queue_timeout_ms = o.queue_timeout_s * 1e3;
   apply_slo(o.slo, o.limits.interactive);
   apply_slo(o.slo, o.limits.batch);
+  WEIR_TRY(server::check_addresses(o.kv_events));
   WEIR_TRY(read_admin_token(o));
   WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
   return o;

@@ -4,9 +4,13 @@
 
 #include "kernels/isa.h"
 #include "kernels/kv_type.h"
+#include "os/build_id.h"
 
 namespace weir::cli {
 namespace {
+
+// Of the build's ID in a snapshot's traits, which have little room: 64 bits.
+constexpr size_t kBuildIdDigits = 16;
 
 void log_snapshot(telemetry::Logger& log, const engine::SnapshotReport& r) {
   using Kind = engine::SnapshotReport::Kind;
@@ -34,11 +38,13 @@ Status prepare_prefix(ServeOptions& o, engine::LoadedModel& model, telemetry::Lo
   if (!o.prefix.enabled) return {};
   WEIR_ASSIGN(const kernels::KvTypes types, o.kv.types());
   o.prefix.model = model.identity();
-  // Block types were not transformed once (KvLayout): pages from then mean something else.
+  // Block types were not transformed once (KvLayout): pages from then mean something else. And
+  // another build may compute other bits; what a snapshot holds must be those of this one.
   const bool transformed = kernels::is_block_type(types.k) || kernels::is_block_type(types.v);
   o.prefix.traits =
-      fmt::format("{} {}{} {}", kernels::isa_name(model.isa()), kernels::kv_types_name(types),
-                  transformed ? " hadamard" : "", o.load_type);
+      fmt::format("{} {}{} {} {}", kernels::isa_name(model.isa()), kernels::kv_types_name(types),
+                  transformed ? " hadamard" : "", o.load_type,
+                  os::build_id().substr(0, kBuildIdDigits));
   o.prefix.on_snapshot = [&log](const engine::SnapshotReport& r) { log_snapshot(log, r); };
   o.prefix.events = &parts.events;
   if (o.tier_bytes > 0) {

@@ -58,8 +58,8 @@ bool Core::step() {
     int32_t tokens = 0;
     for (const PlannedChunk& c : plan.chunks) tokens += c.tokens + c.drafts;
     counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
-    execute(plan);
-    measure(start_ns, tokens, work);
+    const bool as_planned = execute(plan);
+    measure(start_ns, tokens, work, as_planned);
     load_.decodes = work;
     load_.decodes.prefill_tokens = load_.decodes.prefill_kv_pairs = 0;
   }
@@ -176,7 +176,7 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
   return status;
 }
 
-void Core::execute(const StepPlan& plan) {
+bool Core::execute(const StepPlan& plan) {
   const int64_t now = clock_.now_ns();
   bool any_started = false;
   recorder_.mark(Phase::kReserve);
@@ -193,9 +193,11 @@ void Core::execute(const StepPlan& plan) {
   ++counters_.steps;
   if (const Status status = run_chunks(plan.chunks); status.ok()) {
     commit(plan.chunks);
+    return true;
   } else {
     ++counters_.failed_steps;
     execute_one_by_one(plan, status.error());
+    return false;
   }
 }
 
@@ -462,15 +464,17 @@ StepWork Core::work_of(const StepPlan& plan) const {
   return work;
 }
 
-void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work) {
+// as_planned: it ran as one step; what a failed one took says nothing of what its work costs.
+void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work, bool as_planned) {
   const int64_t now_ns = clock_.now_ns();
-  costs_.observe(work, static_cast<double>(now_ns - start_ns) * 1e-6);
   const double seconds = std::max(1e-6, static_cast<double>(now_ns - start_ns) * 1e-9);
   counters_.last_step_ms = seconds * 1e3;
   counters_.last_step_tokens = tokens;
   const double rate = tokens / seconds;
   double& smoothed = counters_.tokens_per_s;
   smoothed = smoothed == 0 ? rate : smoothed + kSpeedSmoothing * (rate - smoothed);
+  if (!as_planned) return;
+  costs_.observe(work, static_cast<double>(now_ns - start_ns) * 1e-6);
   speculator_.step_done(tokens, counters_.last_step_ms);
 }
 

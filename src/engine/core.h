@@ -65,7 +65,7 @@ class Core {
   bool yield_youngest();
   void reserve(StepPlan& plan);
   void add_drafts(StepPlan& plan);
-  void execute(const StepPlan& plan);
+  bool execute(const StepPlan& plan);  // false: the step failed and ran again in parts
   void execute_one_by_one(const StepPlan& plan, const Error& first);
   Status run_chunks(std::span<const PlannedChunk> chunks);
   void commit(std::span<const PlannedChunk> chunks);
@@ -82,7 +82,7 @@ class Core {
   void deliver();
   void remove_finished();
   StepWork work_of(const StepPlan& plan) const;
-  void measure(int64_t start_ns, int32_t tokens, const StepWork& work);
+  void measure(int64_t start_ns, int32_t tokens, const StepWork& work, bool as_planned);
 
   Runner& runner_;
   const text::Tokenizer& tokenizer_;

@@ -52,6 +52,7 @@ SequenceView Core::view_of(const Sequence& s) const {
   v.standing.rank = batch == line_.batch_first() ? 0 : 1;
   if (limits_.fairness == Fairness::kVtc) v.standing.counter = s.tenant->counter;
   v.standing.priority = s.request->request.priority;
+  v.weight = s.tenant->weight;
   return v;
 }
 

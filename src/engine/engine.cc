@@ -137,22 +137,6 @@ class Engine::Impl {
     return {};
   }
 
-  // What the tenant's own entry bounds.
-  static Status check_tenant(const Request& q) {
-    const Tenant& t = q.tenant;
-    if (t.max_input_tokens > 0 && std::cmp_greater(q.prompt.size(), t.max_input_tokens)) {
-      return param_error(ErrorCode::kMaxInputTokensExceeded, "prompt",
-                         "the prompt has {} tokens; max_input_tokens of your key is {}",
-                         q.prompt.size(), t.max_input_tokens);
-    }
-    if (t.max_output_tokens > 0 && q.max_tokens > t.max_output_tokens) {
-      return param_error(ErrorCode::kMaxOutputTokensExceeded, "max_tokens",
-                         "max_tokens is {}; max_output_tokens of your key is {}", q.max_tokens,
-                         t.max_output_tokens);
-    }
-    return {};
-  }
-
   Status check(Request& q) const {
     if (q.embeds()) return check_texts(q);
     if (embedding.encoder) {
@@ -166,7 +150,6 @@ class Engine::Impl {
                          "max_tokens is {}; max_output_tokens is {}", q.max_tokens,
                          limits.max_output_tokens);
     }
-    WEIR_TRY(check_tenant(q));
     if (prompt >= max_context_tokens) {
       return param_error(
           ErrorCode::kContextLengthExceeded, "prompt",
@@ -204,8 +187,6 @@ class Engine::Impl {
       q.max_tokens = static_cast<int32_t>(max_context_tokens - prompt);
       if (limits.max_output_tokens > 0)
         q.max_tokens = std::min(q.max_tokens, limits.max_output_tokens);
-      if (q.tenant.max_output_tokens > 0)
-        q.max_tokens = std::min(q.max_tokens, q.tenant.max_output_tokens);
     }
     q.min_tokens = std::min(q.min_tokens, q.max_tokens);
     return {};

@@ -91,7 +91,7 @@ struct PrefixOptions {
   std::string snapshot_path;
   double snapshot_interval_s = 60;
   Hash128 model;       // whose pages they are
-  std::string traits;  // what else their bytes depend on: ISA and KV types
+  std::string traits;  // what else their bytes depend on: ISA, KV types, build of the program
   std::function<void(const SnapshotReport&)> on_snapshot;  // engine thread
   // Both borrowed, outliving the engine, and may be missing.
   kv::CacheEvents* events = nullptr;  // hears what the cache stores and evicts

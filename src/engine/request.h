@@ -39,8 +39,6 @@ struct Tenant {
   int32_t max_running = 0;  // sequences in the batch; 0: no bound of its own, here and below
   int32_t max_queued_requests = 0;  // that wait for their first step
   int64_t max_queued_tokens = 0;    // prompt tokens of those
-  int32_t max_input_tokens = 0;     // of a request
-  int32_t max_output_tokens = 0;    // of a choice
 };
 
 struct Request {

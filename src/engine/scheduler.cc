@@ -5,6 +5,7 @@
 #include <limits>
 #include <tuple>
 
+#include "engine/fairness.h"
 #include "kv/page_pool.h"
 
 namespace weir::engine {
@@ -74,9 +75,11 @@ class Planner {
     const auto first = std::find_if(sequences_.begin(), sequences_.end(),
                                     [this](const SequenceView& s) { return waits(s); });
     if (first == sequences_.end()) return found;
+    const double most_had =
+        first->standing.counter + kInputWeight * missing(*first) / first->weight;
     for (auto s = first + 1; s < sequences_.end(); ++s) {
       if (waits(*s) && s->standing.rank == first->standing.rank &&
-          s->standing.priority <= first->standing.priority &&
+          s->standing.priority <= first->standing.priority && s->standing.counter <= most_had &&
           missing(*s) * kShortPart <= missing(*first))
         found.push_back(static_cast<size_t>(s - sequences_.begin()));
     }

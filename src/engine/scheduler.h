@@ -39,7 +39,8 @@ struct SequenceView {
   ServiceClass service_class = ServiceClass::kInteractive;
   uint64_t seniority = 0;  // lower is older; unique
   Standing standing = {};
-  double age_ms = 0;  // since it was submitted
+  double weight = 1.0;  // of its tenant
+  double age_ms = 0;    // since it was submitted
   // Of a sequence without pages: tokens that it finds computed when it starts, whose full pages it
   // shares, and how many of the pages that it needs for this count as free until then.
   int32_t cached = 0;
@@ -78,7 +79,8 @@ inline constexpr double kPatience = 4;
 inline constexpr double kPatienceMs = 250;
 inline constexpr double kLateItlMs = 35;
 // A prompt of a quarter of the first one's tokens, or less, shares half of the steps with others of
-// its kind, whatever stands before it.
+// its kind, whatever stands before it; but for a tenant that has had more than the first one's will
+// have had with this prompt: who sends only short ones would take half for ever.
 inline constexpr int32_t kShortPart = 4;
 bool is_late(double first_token_ms, double alone_ms);
 // Where the decodes alone fill the target, prompts go on with this share of the decodes' time:

@@ -126,6 +126,20 @@ TEST(Scheduler, ALongPromptDoesNotStallShortOnesBehindIt) {
   EXPECT_EQ(plan_step(views, b).chunks.at(0).sequence, 0U) << "a better priority stays in front";
 }
 
+TEST(Scheduler, ShortPromptsGoFirstOnlyAsFarAsTheirTenantHasHadNoMore) {
+  SequenceView views[] = {{.tokens = 2000, .standing = {.counter = 100}},
+                          {.tokens = 80, .standing = {.counter = 2100}}};
+  StepBudget b = budget(1000, 512);
+  EXPECT_EQ(plan_step(views, b).chunks.at(0).sequence, 1U);
+  views[1].standing.counter = 2101;
+  EXPECT_EQ(plan_step(views, b).chunks.at(0).sequence, 0U);
+  views[1].standing.counter = 600;
+  views[0].weight = 4;
+  EXPECT_EQ(plan_step(views, b).chunks.at(0).sequence, 1U) << "2000 tokens count as 500";
+  views[1].standing.counter = 601;
+  EXPECT_EQ(plan_step(views, b).chunks.at(0).sequence, 0U);
+}
+
 TEST(Scheduler, WithoutDecodesThatCarePromptsGetTheWholeStep) {
   SequenceView views[] = {
       {.tokens = 9, .computed = 8, .pages = 2, .service_class = ServiceClass::kBatch},

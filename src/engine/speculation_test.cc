@@ -264,6 +264,28 @@ TEST_F(SpeculationTest, WhateverADraftModelGuessesTheTokensAreTheSame) {
   }
 }
 
+// A step with a prompt has no room for drafts, so nobody is asked for any.
+TEST_F(SpeculationTest, ADraftModelIsNotAskedInStepsWithPrompts) {
+  for (const int32_t depth : {2, SpeculationLimits::kAuto}) {
+    FakeRunner runner(shape_), draft(shape_);
+    EngineLimits limits;
+    limits.speculation.depth = depth;
+    limits.prefill_chunk_tokens = 4;
+    Engine engine(runner, *tokenizer_, clock_, limits, {}, {}, &draft);
+    Received first, second;
+    ASSERT_TRUE(engine.submit(request(3, 60), std::make_unique<RecordingSink>(first)).ok());
+    for (int i = 0; i < 5; ++i) engine.step();
+    const uint64_t before = draft.calls;
+    EXPECT_GT(before, 0U);
+    ASSERT_TRUE(engine.submit(request(40, 1), std::make_unique<RecordingSink>(second)).ok());
+    while (!second.done) {
+      engine.step();
+      clock_.advance_ms(1);
+    }
+    EXPECT_EQ(draft.calls, before) << "depth " << depth;
+  }
+}
+
 TEST_F(SpeculationTest, ADraftModelNeedsTheSameVocabulary) {
   EXPECT_TRUE(check_same_vocabulary(*tokenizer_, *tiny_tokenizer()).ok());
   const auto other = text::testing::load_written(text::testing::tiny_bpe("", "<gat>"));

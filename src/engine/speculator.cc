@@ -75,7 +75,8 @@ void Speculator::propose(StepPlan& plan, std::span<Sequence* const> lineup, cons
     candidates.push_back({i, &s, {}});
     if (s.drafter != nullptr) candidates.back().draft = s.drafter->propose(s.tokens, count);
   }
-  if (candidates.empty() || !plan.preempted.empty()) return;
+  // Without room the draft model would be asked for guesses that nothing can verify.
+  if (candidates.empty() || !plan.preempted.empty() || room.tokens < 1) return;
   if (model_.has_value()) ask_model(candidates, step_tokens);
   std::vector<int32_t> depths;
   if (limits_.depth == SpeculationLimits::kAuto) {

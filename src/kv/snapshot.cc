@@ -105,7 +105,7 @@ Status check_identity(Reader& r, const SnapshotIdentity& identity, Sum& sum) {
   if (!equal(version, bytes_of(kVersion))) return other("in another version of the format");
   if (!equal(model, identity.model.bytes())) return other("with another model");
   if (!equal(traits, bytes_of(padded(identity.traits))))
-    return other("with other KV types or for another instruction set");
+    return other("by another build of weir, with other KV types or for another instruction set");
   if (!equal(page_tokens, bytes_of(identity.page_tokens)) ||
       !equal(page_bytes, bytes_of(identity.page_bytes)))
     return other("with pages of another size");
@@ -149,6 +149,9 @@ Status SnapshotWriter::write_section(std::span<const std::span<const std::byte>>
 Result<SnapshotWriter> SnapshotWriter::create(const std::string& path,
                                               const SnapshotIdentity& identity,
                                               const HashKey& key) {
+  if (identity.traits.size() > kSnapshotTraitsBytes)  // cut, two could look alike
+    return make_error(ErrorCode::kInternal, "traits of {} bytes; a snapshot has room for {}",
+                      identity.traits.size(), kSnapshotTraitsBytes);
   WEIR_ASSIGN(os::AtomicFile file, os::AtomicFile::create(path, kOwnerOnly));
   SnapshotWriter writer(std::move(file));
   WEIR_TRY(writer.file_.write(bytes_of(kMagic)));

@@ -27,7 +27,7 @@ namespace weir::kv {
 // What must be equal for the bytes of a page to mean the same.
 struct SnapshotIdentity {
   Hash128 model;
-  std::string traits;  // ISA and KV types; at most kSnapshotTraitsBytes
+  std::string traits;  // ISA, KV types and build; at most kSnapshotTraitsBytes
   int32_t page_tokens = 0;
   uint64_t page_bytes = 0;
 };
@@ -43,7 +43,7 @@ struct SnapshotPage {
 // One thread. Destroyed without finish(), it leaves the old file.
 class SnapshotWriter {
  public:
-  // Errors: kIo, kNotFound (the directory).
+  // Errors: kIo, kNotFound (the directory), kInternal for traits that are too long.
   static Result<SnapshotWriter> create(const std::string& path, const SnapshotIdentity& identity,
                                        const HashKey& key);
   // Precondition: sizes as in the identity, `before` was added.
@@ -62,7 +62,7 @@ class SnapshotWriter {
 
 // Calls key() once, then page() for each page in order; the spans are valid in the call, and what
 // is in them has the right sum. An error may come after calls: then all of it must be forgotten.
-// Errors: kUnsupported for another version, model, page size, KV type or ISA, saying which;
+// Errors: kUnsupported for another version, model, page size, KV type, ISA or build, saying which;
 // kCorrupt with the offset; whatever the calls return.
 struct SnapshotSink {
   std::function<void(const HashKey&)> key;

@@ -44,6 +44,15 @@ Status read(const std::string& text, Seen& seen, const SnapshotIdentity& identit
   return read_snapshot(std::as_bytes(std::span(text)), identity, seen.sink());
 }
 
+TEST(Snapshot, TraitsThatAreCutCouldLookAlike) {
+  const os::TempDir dir;
+  SnapshotIdentity identity = kIdentity;
+  identity.traits = std::string(kSnapshotTraitsBytes + 1, 'x');
+  EXPECT_FALSE(SnapshotWriter::create(dir.file("cache.kv"), identity, {5, 6}).ok());
+  identity.traits.pop_back();
+  EXPECT_TRUE(SnapshotWriter::create(dir.file("cache.kv"), identity, {5, 6}).ok());
+}
+
 TEST(Snapshot, ReadsWhatItWrote) {
   const os::TempDir dir;
   Seen seen;

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "os/build_id.h"
 #include "os/cpu.h"
 #include "os/file.h"
 #include "os/memory.h"
@@ -174,6 +175,14 @@ TEST(Threads, TakeANameAndACpu) {
 TEST(Threads, RefuseACpuThatIsNotThere) {
   EXPECT_EQ(pin_thread(-1).error().code, ErrorCode::kIo);
   EXPECT_EQ(pin_thread(1 << 20).error().code, ErrorCode::kIo);
+}
+
+// The linker of the presets writes one: 20 bytes of SHA-1, or 16 of lld's.
+TEST(BuildId, IsASumInHexadecimal) {
+  const std::string id = build_id();
+  EXPECT_GE(id.size(), 16U) << id;
+  EXPECT_EQ(id.find_first_not_of("0123456789abcdef"), std::string::npos) << id;
+  EXPECT_EQ(build_id(), id);
 }
 
 }  // namespace

@@ -6,18 +6,10 @@
 #include "server/replies.h"
 
 namespace weir::server {
-namespace {
-
-http::Response route_error(int status, const Error& error, std::string_view) {
-  http::Response r = error_response(error, "");
-  r.status = status;
-  return r;
-}
-
-}  // namespace
-
 AdminRoutes::AdminRoutes(std::string token, KeyCheck key_has_right)
-    : token_(std::move(token)), key_has_right_(std::move(key_has_right)), router_(route_error) {}
+    : token_(std::move(token)),
+      key_has_right_(std::move(key_has_right)),
+      router_(render_http_error) {}
 
 void AdminRoutes::add(std::string method, std::string_view pattern, http::Router::Route route) {
   router_.add(std::move(method), pattern, std::move(route));

@@ -22,10 +22,6 @@ std::string_view finish_name(engine::FinishReason reason) {
   return "abort";
 }
 
-double seconds(int64_t from_ns, int64_t to_ns) {
-  return static_cast<double>(to_ns - from_ns) * 1e-9;
-}
-
 }  // namespace
 
 class Answer::Sink final : public engine::EventSink {

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "http/url.h"
 #include "server/kv_event_wire.h"
 
 namespace weir::server {
@@ -55,7 +56,48 @@ bool send(void* socket, std::string_view part, bool more) {
   return zmq_send(socket, part.data(), part.size(), flags) >= 0;
 }
 
+// The HOST of "tcp://HOST:PORT", without brackets; "": it is not of that form.
+std::string_view tcp_host(std::string_view address) {
+  constexpr std::string_view kScheme = "tcp://";
+  if (!address.starts_with(kScheme)) return {};
+  address.remove_prefix(kScheme.size());
+  const size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon + 1 == address.size()) return {};
+  std::string_view host = address.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return host;
+}
+
+Status check_address(const char* key, std::string_view address, bool remote) {
+  constexpr std::string_view kIpc = "ipc://";
+  if (address.starts_with(kIpc) && address.size() > kIpc.size()) return {};
+  const std::string_view host = tcp_host(address);
+  if (host.empty())
+    return make_error(ErrorCode::kUsage,
+                      "{} is \"{}\"; it must be tcp://HOST:PORT, as in tcp://127.0.0.1:5557, or "
+                      "ipc://PATH",
+                      key, address);
+  if (remote || http::is_loopback(host)) return {};
+  return make_error(
+      ErrorCode::kUsage,
+      "{} is \"{}\", which other machines can reach: whoever does reads the tokens of "
+      "prompts without a key; take an address of 127.0.0.1, or give "
+      "--kv-events-remote if something in front checks who connects",
+      key, address);
+}
+
 }  // namespace
+
+Status check_addresses(const KvEventAddresses& a) {
+  if (!a.publish.empty()) WEIR_TRY(check_address("kv.events_zmq", a.publish, a.remote));
+  if (a.replay.empty()) return {};
+  if (a.publish.empty())
+    return make_error(
+        ErrorCode::kUsage,
+        "kv.events_zmq_replay repeats what kv.events_zmq publishes: give that address "
+        "too (--kv-events-zmq)");
+  return check_address("kv.events_zmq_replay", a.replay, a.remote);
+}
 
 class KvEventPublisher::Impl {
  public:

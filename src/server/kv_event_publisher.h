@@ -17,7 +17,13 @@ struct KvEventAddresses {
   std::string publish;  // "tcp://127.0.0.1:5557": bound; "": none
   std::string replay;   // bound; "": none
   std::string topic;
+  bool remote = false;  // addresses that other machines reach are allowed
 };
+
+// Error kUsage, naming the key, for an address that is not tcp://HOST:PORT or ipc://PATH, for a TCP
+// address beyond this machine unless remote (whoever reaches it reads the tokens of prompts, and
+// ZeroMQ asks nobody for a key), and for `replay` without `publish`.
+Status check_addresses(const KvEventAddresses& addresses);
 
 class KvEventPublisher {
  public:

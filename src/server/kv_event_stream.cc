@@ -13,10 +13,10 @@
 namespace weir::server {
 namespace {
 
-constexpr size_t kBatchesAtOnce = 64;  // a subscriber that is behind does not hold up the step
+constexpr size_t kBatchesAtOnce = 64;  // copied out of the ring under its lock
 constexpr std::chrono::milliseconds kKeepAlive{15'000};
 
-// Of the query "from=N"; nothing: `fallback`. False: something else stands there.
+// Of the query "from=N"; without a query `from` stays. False: something else stands there.
 bool parse_from(std::string_view query, uint64_t& from) {
   constexpr std::string_view kName = "from=";
   if (query.empty()) return true;
@@ -58,23 +58,36 @@ void KvEventStream::handle(const http::Request& request, http::ResponseWriter wr
   writer.begin_stream(200, std::move(headers));
   writer.keep_alive(kKeepAlive, std::string(http::kSseKeepAlive));
   auto state = std::make_shared<State>();
-  writer.on_writable([state] { state->slow.store(false); });
+  writer.on_writable([this, state] {
+    state->slow.store(false);
+    resume(state.get());
+  });
   subscribers_.push_back({std::move(writer), next, state});
   subscribers_.back().writer.on_closed([state](http::CloseReason) { state->closed.store(true); });
   push_to(subscribers_.back());
 }
 
+// Until nothing is left or the writer has enough: who is behind is slow, and on_writable goes on.
 void KvEventStream::push_to(Subscriber& s) const {
-  if (s.state->closed.load() || s.state->slow.load()) return;
-  for (const auto& batch : events_.read(s.next, kBatchesAtOnce)) {
-    std::string text = "id: " + std::to_string(batch->sequence) + "\n";
-    http::append_sse_data(text, kv_events_json(*batch));
-    s.next = batch->sequence + 1;
-    // Set first: on_writable may come before write() returns.
-    s.state->slow.store(true);
-    const http::WriteStatus status = s.writer.write(text);
-    if (status == http::WriteStatus::kOk) s.state->slow.store(false);
-    if (status != http::WriteStatus::kOk) return;
+  while (!s.state->closed.load() && !s.state->slow.load()) {
+    const auto batches = events_.read(s.next, kBatchesAtOnce);
+    if (batches.empty()) return;
+    for (const auto& batch : batches) {
+      std::string text = "id: " + std::to_string(batch->sequence) + "\n";
+      http::append_sse_data(text, kv_events_json(*batch));
+      s.next = batch->sequence + 1;
+      // Set first: on_writable may come before write() returns.
+      s.state->slow.store(true);
+      if (s.writer.write(text) != http::WriteStatus::kOk) return;
+      s.state->slow.store(false);
+    }
+  }
+}
+
+void KvEventStream::resume(const State* state) {
+  MutexLock lock(mutex_);
+  for (Subscriber& s : subscribers_) {
+    if (s.state.get() == state) push_to(s);
   }
 }
 

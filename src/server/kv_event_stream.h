@@ -40,6 +40,7 @@ class KvEventStream {
     std::shared_ptr<State> state;
   };
   void push_to(Subscriber& s) const;
+  void resume(const State* state) WEIR_EXCLUDES(mutex_);  // it takes more again; I/O thread
 
   kv::CacheEvents& events_;
   Mutex mutex_;

@@ -19,11 +19,10 @@ http::Response error_response(const Error& error, std::string_view request_id) {
   return r;
 }
 
-bool is_loopback(std::string_view host) {
-  if (host == "localhost" || host == "::1" || host == "[::1]") return true;
-  // Not a name that only begins so.
-  return host.starts_with("127.") &&
-         host.find_first_not_of("0123456789.") == std::string_view::npos;
+http::Response render_http_error(int status, const Error& error, std::string_view /*path*/) {
+  http::Response r = error_response(error, "");
+  r.status = status;
+  return r;
 }
 
 }  // namespace weir::server

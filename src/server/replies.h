@@ -1,4 +1,4 @@
-// HTTP responses out of errors, and what an address means.
+// HTTP responses out of errors.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,7 @@ namespace weir::server {
 // makes sense.
 http::Response error_response(const Error& error, std::string_view request_id);
 
-// Whether only this machine can reach an address: 127.0.0.0/8, ::1 or localhost.
-bool is_loopback(std::string_view host);
+// The same for what http/ and its router refuse, with the status that they give it.
+http::Response render_http_error(int status, const Error& error, std::string_view path);
 
 }  // namespace weir::server

@@ -9,23 +9,9 @@
 #include "api/error_table.h"
 
 namespace weir::server {
-namespace {
-
 double seconds(int64_t from_ns, int64_t to_ns) {
   return static_cast<double>(to_ns - from_ns) * 1e-9;
 }
-
-// Every error of a full queue names its bound as "(max_queued_requests)", or as "(max_… is 5)".
-std::string overloaded_bound(std::string_view message) {
-  constexpr std::string_view kPrefix = "(max_";
-  const size_t at = message.find(kPrefix);
-  if (at == std::string_view::npos)
-    return message.find("deadline") != std::string_view::npos ? "deadline" : "other";
-  const std::string_view name = message.substr(at + 1);
-  return std::string(name.substr(0, name.find_first_of(" )")));
-}
-
-}  // namespace
 
 RequestTraceContext trace_context(std::string_view traceparent, uint64_t random_a,
                                   uint64_t random_b, uint64_t random_c) {
@@ -152,7 +138,7 @@ std::string rejecting_bound(const Error& e) {
   if (!e.bound.empty()) return e.bound;
   switch (e.code) {
     case ErrorCode::kServerOverloaded:
-      return overloaded_bound(e.message);
+      return "other";
     case ErrorCode::kContextLengthExceeded:
       return "context";
     case ErrorCode::kMaxInputTokensExceeded:

@@ -18,6 +18,9 @@
 
 namespace weir::server {
 
+// Between two readings of Clock::now_ns().
+double seconds(int64_t from_ns, int64_t to_ns);
+
 // All borrowed.
 struct Reporting {
   telemetry::EngineMetrics& metrics;

@@ -8,6 +8,7 @@
 #include "api/responses.h"
 #include "api/tokenize.h"
 #include "base/rng.h"
+#include "http/url.h"
 #include "server/credentials.h"
 #include "server/embeddings_answer.h"
 #include "server/replies.h"
@@ -20,12 +21,6 @@ namespace weir::server {
 namespace {
 
 constexpr int64_t kMaxDeadlineMs = 86'400'000;  // a day
-
-http::Response route_error(int status, const Error& error, std::string_view) {
-  http::Response r = error_response(error, "");
-  r.status = status;
-  return r;
-}
 
 // Missing counts as JSON: minimal clients leave it out.
 Status check_json(const http::Request& request) {
@@ -67,7 +62,7 @@ Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock
       started_unix_s_(clock.unix_s()),
       live_(
           std::make_shared<const LiveOptions>(LiveOptions{config.api, config.metrics_require_key})),
-      router_(route_error),
+      router_(render_http_error),
       executor_(config.workers, static_cast<size_t>(config.max_pending_requests)) {
   add_routes();
 }
@@ -110,7 +105,7 @@ void Routes::add_routes() {
                 w.send(http::Response{101, {}, {}});
               }));
   // Without an admin listener, where only this machine can ask.
-  if (is_loopback(config_.host) && config_.admin.port < 0) {
+  if (http::is_loopback(config_.host) && config_.admin.port < 0) {
     router_.add("GET", "/admin/trace",
                 guard(Right::kMetrics, [this](const Access&, const http::Request& r, auto w) {
                   trace_page(r, std::move(w));
@@ -139,6 +134,7 @@ void Routes::run(std::function<void()> task, http::ResponseWriter& writer) {
   Error e =
       make_error(ErrorCode::kServerOverloaded, "{} requests wait to be read (max_pending_requests)",
                  config_.max_pending_requests);
+  e.bound = "max_pending_requests";
   e.retry_after_s = 1;
   refuse(e, writer);
 }
@@ -214,6 +210,7 @@ Status Routes::check_running() const {
   if (!draining_.load(std::memory_order_relaxed)) return {};
   Error e = make_error(ErrorCode::kServerOverloaded,
                        "the server is shutting down and takes no new requests");
+  e.bound = "draining";
   e.retry_after_s = 1;
   return e;
 }

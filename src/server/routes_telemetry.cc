@@ -66,20 +66,17 @@ void Routes::metrics_page(http::ResponseWriter writer) {
 void Routes::trace_page(const http::Request& request, http::ResponseWriter writer) {
   const auto seconds = trace_seconds(request.query);
   if (!seconds.ok()) return refuse(seconds.error(), writer);
-  // Building it may take a while and belongs to no I/O thread.
+  // Building it may take a while and belongs to no I/O thread. shared: std::function wants its
+  // contents copyable; there is one owner.
   auto shared = std::make_shared<http::ResponseWriter>(std::move(writer));
-  const bool taken = executor_.run([this, seconds = *seconds, shared] {
-    const int64_t now_ns = clock_.now_ns();
-    const int64_t from_ns = now_ns - seconds * 1'000'000'000;
-    shared->send(http::json_response(
-        200, telemetry::chrome_trace(instruments_.trace.since(from_ns), from_ns, now_ns)));
-  });
-  if (taken) return;
-  Error e =
-      make_error(ErrorCode::kServerOverloaded, "{} requests wait to be read (max_pending_requests)",
-                 config_.max_pending_requests);
-  e.retry_after_s = 1;
-  refuse(e, *shared);
+  run(
+      [this, seconds = *seconds, shared] {
+        const int64_t now_ns = clock_.now_ns();
+        const int64_t from_ns = now_ns - seconds * 1'000'000'000;
+        shared->send(http::json_response(
+            200, telemetry::chrome_trace(instruments_.trace.since(from_ns), from_ns, now_ns)));
+      },
+      *shared);
 }
 
 }  // namespace weir::server

@@ -6,6 +6,7 @@
 
 #include "http/post.h"
 #include "http/server.h"
+#include "http/url.h"
 #include "server/active_json.h"
 #include "server/admin_routes.h"
 #include "server/engine_observer.h"
@@ -32,7 +33,7 @@ constexpr double kMaxLoadingRetryS = 60;
 
 // Refuses an address that others can reach while nobody needs a key.
 Status check_reachable(const ServerConfig& config, size_t keys) {
-  if (is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
+  if (http::is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
   return make_error(
       ErrorCode::kUsage,
       "{} can be reached from other machines and no API key is set; give --keys-file or --api-key, "
@@ -49,12 +50,6 @@ Status check_admin(const AdminConfig& admin) {
 
 bool has_tls(const http::TlsFiles& files) {
   return !files.certificate.empty() || !files.key.empty() || !files.client_ca.empty();
-}
-
-http::Response render_http_error(int status, const Error& error, std::string_view) {
-  http::Response r = error_response(error, "");
-  r.status = status;
-  return r;
 }
 
 }  // namespace
@@ -88,8 +83,8 @@ class Server::Impl {
     serving_.store(true, std::memory_order_release);
   }
 
-  // Keys and tenants of the file that config names, and its api_keys.
-  Status load_keys(const ServerConfig& config) {
+  // Keys and tenants of the file that config names; changes nothing.
+  Result<KeysFile> checked_keys(const ServerConfig& config) {
     KeysFile file;
     if (!config.keys_file.empty()) {
       WEIR_ASSIGN(file, read_keys(config.keys_file));
@@ -99,10 +94,14 @@ class Server::Impl {
                   {{"file", config.keys_file}, {"why", weak}, {"remedy", "chmod 600"}});
     }
     WEIR_TRY(check_reachable(config, file.keys.size() + config.api_keys.size()));
+    return file;
+  }
+
+  // From now on these keys and those of config count.
+  void take_keys(KeysFile file, const ServerConfig& config) {
     log_.info("keys", {{"keys", file.keys.size() + config.api_keys.size()},
                        {"tenants", file.tenants.size()}});
     tenants_.load(std::move(file), config.api_keys);
-    return {};
   }
 
   // Certificates, when there are any.
@@ -120,15 +119,19 @@ class Server::Impl {
   }
 
   Status reload(const ServerConfig& config) {
-    WEIR_TRY(load_keys(config));
+    // All or nothing: what can fail comes first, and of that the certificates, which replace
+    // themselves, come last.
+    WEIR_ASSIGN(KeysFile keys, checked_keys(config));
     WEIR_TRY(reload_tls());
+    take_keys(std::move(keys), config);
     routes_->set_live({config.api, config.metrics_require_key});
     http_->set_access(config.allowed_hosts, config.cors_origins);
     return {};
   }
 
   Status listen() {
-    WEIR_TRY(load_keys(config_));
+    WEIR_ASSIGN(KeysFile keys, checked_keys(config_));
+    take_keys(std::move(keys), config_);
     if (!config_.otlp.endpoint.empty()) {
       WEIR_ASSIGN(otlp_, OtlpPipeline::start(config_.otlp, instruments_.registry, instruments_.otlp,
                                              clock_));

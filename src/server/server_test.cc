@@ -325,6 +325,7 @@ TEST_F(ServerTest, DrainFinishesWhatRunsAndRefusesTheRest) {
   const auto refused = idle.exchange(post("/v1/completions", R"({"prompt":"a"})"));
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->status, 503);
+  EXPECT_EQ(metric("weir_rejections_total", "bound=\"draining\""), 1);
   EXPECT_EQ(idle.exchange(get("/ready"))->status, 503);
   bool drained = false;
   std::thread waiter([&] { drained = server_->wait_drained(std::chrono::seconds(10)); });

@@ -84,9 +84,9 @@ Status Ticket::reserve(engine::Request& q, int64_t window) {
   const TenantSpec& s = spec();
   const int64_t prompt = q.prompt_tokens();
   if (s.max_input_tokens > 0 && prompt > s.max_input_tokens)
-    return make_error(ErrorCode::kMaxInputTokensExceeded,
-                      "the prompt has {} tokens; this key's tenant may send {} (max_input_tokens)",
-                      prompt, s.max_input_tokens);
+    return param_error(ErrorCode::kMaxInputTokensExceeded, q.embeds() ? "input" : "prompt",
+                       "the {} has {} tokens; this key's tenant may send {} (max_input_tokens)",
+                       q.embeds() ? "input" : "prompt", prompt, s.max_input_tokens);
   if (s.max_output_tokens > 0 && q.max_tokens > s.max_output_tokens)
     return param_error(ErrorCode::kMaxOutputTokensExceeded, "max_tokens",
                        "max_tokens is {}; this key's tenant may ask for {} (max_output_tokens)",

@@ -329,7 +329,12 @@ TEST_F(TenantsTest, LimitsOfTokensPerRequest) {
   const auto ticket = begin(access(load(s)));
   engine::Request q;
   q.prompt.assign(11, 1);
-  EXPECT_EQ(ticket->reserve(q, 100).error().code, ErrorCode::kMaxInputTokensExceeded);
+  const Status refused = ticket->reserve(q, 100);
+  EXPECT_EQ(refused.error().code, ErrorCode::kMaxInputTokensExceeded);
+  EXPECT_EQ(refused.error().param, "prompt");
+  engine::Request texts;
+  texts.texts.emplace_back(11, 1);
+  EXPECT_EQ(ticket->reserve(texts, 100).error().param, "input");
   q.prompt.resize(10);
   q.max_tokens = 21;
   EXPECT_EQ(ticket->reserve(q, 100).error().code, ErrorCode::kMaxOutputTokensExceeded);
