@@ -22,37 +22,38 @@ constexpr float kMaxHalf = 65504.0F;
 // How the weight of a value grows with the value itself.
 enum class Weighting : uint8_t {
   kNone,        // not at all
-  kRootSquare,  // by sqrt(2·mean(x²) + x²), the mean over 256 values or the row's
-  kSquare,      // by x²
-  kAbsolute,    // by sqrt(mean(x²)) + |x|, the mean over 32 values
+  kRootSquare,  // by sqrt(2·mean(x²) + x²), the mean over up to 256 values
 };
 
 struct Quantizer {
   TensorType type;
-  BlocksEncoder encode;     // nullptr: quant::encode()
-  Weighting with, without;  // importance
+  BlocksEncoder encode;  // nullptr: quant::encode()
+  Weighting weighting;
 };
 
+// On SmolLM2-135M (its dequantized file as base) Q4_0 without importance has a mean KL divergence
+// of 1.09 of llama-quantize's with kNone, 1.11 with x² and 0.97 with kRootSquare: large weights
+// carry more of the output, but not all of it.
 constexpr Quantizer kQuantizers[] = {
-    {TensorType::kF32, nullptr, {}, {}},
-    {TensorType::kF16, nullptr, {}, {}},
-    {TensorType::kBF16, nullptr, {}, {}},
-    {TensorType::kQ8_0, nullptr, {}, {}},
-    {TensorType::kQ4_0, search_q4_0, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ4_1, search_q4_1, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ5_0, search_q5_0, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ5_1, search_q5_1, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ2_K, search_q2_k, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ3_K, search_q3_k, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ4_K, search_q4_k, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ5_K, search_q5_k, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kQ6_K, search_q6_k, Weighting::kNone, Weighting::kNone},
-    {TensorType::kIQ4_NL, search_iq4_nl, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kIQ4_XS, search_iq4_xs, Weighting::kRootSquare, Weighting::kNone},
-    {TensorType::kMXFP4, search_mxfp4, Weighting::kNone, Weighting::kNone},
-    {TensorType::kNVFP4, search_nvfp4, Weighting::kNone, Weighting::kNone},
-    {TensorType::kTQ1_0, search_tq1_0, Weighting::kNone, Weighting::kNone},
-    {TensorType::kTQ2_0, search_tq2_0, Weighting::kNone, Weighting::kNone},
+    {TensorType::kF32, nullptr, {}},
+    {TensorType::kF16, nullptr, {}},
+    {TensorType::kBF16, nullptr, {}},
+    {TensorType::kQ8_0, nullptr, {}},
+    {TensorType::kQ4_0, search_q4_0, Weighting::kRootSquare},
+    {TensorType::kQ4_1, search_q4_1, Weighting::kRootSquare},
+    {TensorType::kQ5_0, search_q5_0, Weighting::kRootSquare},
+    {TensorType::kQ5_1, search_q5_1, Weighting::kRootSquare},
+    {TensorType::kQ2_K, search_q2_k, Weighting::kRootSquare},
+    {TensorType::kQ3_K, search_q3_k, Weighting::kRootSquare},
+    {TensorType::kQ4_K, search_q4_k, Weighting::kRootSquare},
+    {TensorType::kQ5_K, search_q5_k, Weighting::kRootSquare},
+    {TensorType::kQ6_K, search_q6_k, Weighting::kNone},
+    {TensorType::kIQ4_NL, search_iq4_nl, Weighting::kRootSquare},
+    {TensorType::kIQ4_XS, search_iq4_xs, Weighting::kRootSquare},
+    {TensorType::kMXFP4, search_mxfp4, Weighting::kNone},
+    {TensorType::kNVFP4, search_nvfp4, Weighting::kNone},
+    {TensorType::kTQ1_0, search_tq1_0, Weighting::kNone},
+    {TensorType::kTQ2_0, search_tq2_0, Weighting::kNone},
 };
 
 const Quantizer* find_quantizer(TensorType type) {
@@ -81,12 +82,6 @@ void weigh_row(Weighting weighting, const float* x, size_t cols, const float* im
         break;
       case Weighting::kRootSquare:
         for (size_t i = first; i < last; ++i) w[i] = std::sqrt(2.0F * mean + x[i] * x[i]);
-        break;
-      case Weighting::kSquare:
-        for (size_t i = first; i < last; ++i) w[i] = x[i] * x[i];
-        break;
-      case Weighting::kAbsolute:
-        for (size_t i = first; i < last; ++i) w[i] = std::sqrt(mean) + std::fabs(x[i]);
         break;
     }
   }
@@ -217,7 +212,7 @@ Status quantize_rows(TensorType type, std::span<const float> values, size_t cols
   }
   WEIR_TRY(check_values(type, values, cols));
   if (quantizer->encode == nullptr) return encode(type, values, out);
-  const Weighting weighting = importance.empty() ? quantizer->without : quantizer->with;
+  const Weighting weighting = quantizer->weighting;
   std::vector<float> weights(values.size());
   const bool all_one = importance.empty() && weighting == Weighting::kNone;
   if (all_one) std::fill(weights.begin(), weights.end(), 1.0F);
