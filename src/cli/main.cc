@@ -75,6 +75,8 @@ int run(int argc, char** argv) {
   weir::cli::add_inspect(app, selected);
   weir::cli::add_bench(app, selected);
   weir::cli::add_eval(app, selected);
+  weir::cli::add_quantize(app, selected);
+  weir::cli::add_imatrix(app, selected);
   weir::cli::add_config(app, selected);
   weir::cli::add_keys(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it

@@ -62,6 +62,11 @@ class LoadedModel {
   // has changed then.
   Status set_kv_types(kernels::KvTypes types);
 
+  // As Model has it.
+  void observe_inputs(model::InputObserver observer) {
+    model_->observe_inputs(std::move(observer));
+  }
+
   Hash128 identity() const { return identity_; }  // engine/model_identity.h
   const LoadTimes& times() const { return times_; }
   uint64_t kv_bytes() const { return storage_->bytes(); }

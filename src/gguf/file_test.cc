@@ -51,6 +51,47 @@ Writer sample() {
   return w;
 }
 
+TEST(File, AStreamOfTensorsWritesTheSameBytes) {
+  const os::TempDir folder;
+  const Writer whole = sample();
+  ASSERT_TRUE(whole.write_file(folder.file("whole")).ok());
+  Writer w;
+  w.set_string("name", "x");
+  const uint64_t shape[] = {3, 2};
+  const uint64_t one[] = {1};
+  Writer same;
+  same.set_string("name", "x");
+  w.declare_tensor("a.weight", TensorType::kF32, shape);
+  w.declare_tensor("b", TensorType::kF32, one);
+  same.add_tensor("a.weight", TensorType::kF32, shape, as_bytes(kData));
+  same.add_tensor("b", TensorType::kF32, one, as_bytes(kData).first(4));
+  const std::string path = folder.file("streamed");
+  {
+    auto stream = w.begin_file(path);
+    ASSERT_TRUE(stream.ok()) << stream.error().message;
+    ASSERT_TRUE(stream->write(as_bytes(kData).first(8)).ok());
+    EXPECT_EQ(stream->write(as_bytes(kData)).error().code, ErrorCode::kInternal);  // 8 too many
+    ASSERT_TRUE(stream->write(as_bytes(kData).subspan(8)).ok());
+    EXPECT_EQ(stream->commit().error().code, ErrorCode::kInternal);  // b is missing
+    EXPECT_FALSE(std::filesystem::exists(path));
+    ASSERT_TRUE(stream->write(as_bytes(kData).first(4)).ok());
+    EXPECT_EQ(stream->write(as_bytes(kData).first(4)).error().code, ErrorCode::kInternal);
+    ASSERT_TRUE(stream->commit().ok());
+  }
+  ASSERT_TRUE(same.write_file(folder.file("same")).ok());
+  const auto streamed = os::read_file(path, 1 << 20);
+  EXPECT_EQ(*streamed, *os::read_file(folder.file("same"), 1 << 20));
+  EXPECT_EQ(streamed->size(), w.file_bytes());
+  // Data that was only declared cannot be written at once.
+  EXPECT_EQ(w.to_bytes().error().code, ErrorCode::kInternal);
+  // Given up: nothing stands there, not even the temporary file.
+  { ASSERT_TRUE(w.begin_file(folder.file("never")).ok()); }
+  size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    ++files;
+  EXPECT_EQ(files, 3U);
+}
+
 TEST(File, ReadsWhatTheWriterWrote) {
   const auto bytes = sample().to_bytes();
   ASSERT_TRUE(bytes.ok()) << bytes.error().message;

@@ -134,6 +134,22 @@ void Writer::set(std::string_view key, const Value& value) {
 
 void Writer::add_tensor(std::string_view name, TensorType type, std::span<const uint64_t> shape,
                         std::span<const std::byte> data) {
+  add_entry(name, type, shape, data, data.size());
+}
+
+void Writer::declare_tensor(std::string_view name, TensorType type,
+                            std::span<const uint64_t> shape) {
+  const TypeInfo* info = type_info(type);
+  uint64_t elements = 1;
+  for (const uint64_t d : shape) {
+    if (!checked_mul(elements, d, elements)) elements = 0;
+  }
+  const uint64_t bytes = info == nullptr ? 0 : elements / info->block_elements * info->block_bytes;
+  add_entry(name, type, shape, {}, bytes);
+}
+
+void Writer::add_entry(std::string_view name, TensorType type, std::span<const uint64_t> shape,
+                       std::span<const std::byte> data, uint64_t bytes) {
   if (name.empty() || name.size() > kMaxTensorNameBytes || !printable_ascii(name)) {
     fail(fmt::format("the tensor name '{}' is not 1 to {} printable ASCII characters", quoted(name),
                      kMaxTensorNameBytes));
@@ -144,13 +160,13 @@ void Writer::add_tensor(std::string_view name, TensorType type, std::span<const 
   bool good = info != nullptr && !shape.empty() && shape.size() <= kMaxDims;
   for (const uint64_t d : shape) good = good && d > 0 && checked_mul(elements, d, elements);
   good = good && shape[0] % info->block_elements == 0 &&
-         elements / info->block_elements == data.size() / info->block_bytes &&
-         data.size() % info->block_bytes == 0;
+         elements / info->block_elements == bytes / info->block_bytes &&
+         bytes % info->block_bytes == 0;
   if (!good) {
     fail(fmt::format("tensor '{}': {} bytes do not fit {} values of {} in {} dimensions",
-                     quoted(name), data.size(), elements, type_name(type), shape.size()));
+                     quoted(name), bytes, elements, type_name(type), shape.size()));
   }
-  tensors_.push_back({std::string(name), type, {shape.begin(), shape.end()}, data});
+  tensors_.push_back({std::string(name), type, {shape.begin(), shape.end()}, data, bytes});
 }
 
 std::vector<std::byte> Writer::header() const {
@@ -167,7 +183,7 @@ std::vector<std::byte> Writer::header() const {
     for (const uint64_t d : t.shape) put(out, d);
     put(out, static_cast<uint32_t>(t.type));
     put(out, offset);
-    offset = align_up(offset + t.data.size(), alignment_);
+    offset = align_up(offset + t.bytes, alignment_);
   }
   if (!tensors_.empty()) out.resize(align_up(out.size(), alignment_));
   return out;
@@ -185,7 +201,7 @@ const std::string* duplicate(std::vector<const std::string*>& texts) {
 
 }  // namespace
 
-Status Writer::write_to(const Sink& sink) const {
+Status Writer::check() const {
   std::vector<const std::string*> names;
   for (const std::string& key : keys_) names.push_back(&key);
   const std::string* twice = duplicate(names);
@@ -197,14 +213,60 @@ Status Writer::write_to(const Sink& sink) const {
   if (twice != nullptr)
     return make_error(ErrorCode::kInvalidValue, "the tensor '{}' was added twice", *twice);
   if (!failure_.empty()) return make_error(ErrorCode::kInvalidValue, "{}", failure_);
+  return {};
+}
+
+Status Writer::write_to(const Sink& sink) const {
+  WEIR_TRY(check());
   WEIR_TRY(sink(header()));
   const std::vector<std::byte> zeros(alignment_);
   for (const TensorEntry& t : tensors_) {
+    if (t.data.size() != t.bytes) {
+      return make_error(ErrorCode::kInternal, "the tensor '{}' was declared without data", t.name);
+    }
     WEIR_TRY(sink(t.data));
     const uint64_t padding = align_up(t.data.size(), alignment_) - t.data.size();
     WEIR_TRY(sink(std::span(zeros).first(padding)));
   }
   return {};
+}
+
+uint64_t Writer::file_bytes() const {
+  uint64_t bytes = header().size();
+  for (const TensorEntry& t : tensors_) bytes += align_up(t.bytes, alignment_);
+  return bytes;
+}
+
+Result<TensorStream> Writer::begin_file(const std::string& path) const {
+  WEIR_TRY(check());
+  std::vector<uint64_t> sizes;
+  for (const TensorEntry& t : tensors_) sizes.push_back(t.bytes);
+  WEIR_ASSIGN(os::AtomicFile file, os::AtomicFile::create(path));
+  WEIR_TRY(file.write(header()));
+  return TensorStream(std::move(file), std::move(sizes), alignment_);
+}
+
+Status TensorStream::write(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return {};
+  if (tensor_ >= sizes_.size() || bytes.size() > sizes_[tensor_] - done_) {
+    return make_error(ErrorCode::kInternal, "tensor {} of {} got more bytes than were declared",
+                      tensor_, sizes_.size());
+  }
+  WEIR_TRY(file_.write(bytes));
+  done_ += bytes.size();
+  if (done_ < sizes_[tensor_]) return {};
+  const std::vector<std::byte> zeros(align_up(done_, alignment_) - done_);
+  done_ = 0;
+  ++tensor_;
+  return file_.write(zeros);
+}
+
+Status TensorStream::commit() {
+  if (tensor_ != sizes_.size()) {
+    return make_error(ErrorCode::kInternal, "{} of {} tensors were written", tensor_,
+                      sizes_.size());
+  }
+  return file_.commit();
 }
 
 Status Writer::write_file(const std::string& path) const {

@@ -13,8 +13,32 @@
 #include "gguf/file.h"
 #include "gguf/tensor_type.h"
 #include "gguf/value.h"
+#include "os/file.h"
 
 namespace weir::gguf {
+
+// The rest of a file whose header is written: tensor data as it comes. One thread. Destruction
+// without commit() leaves whatever stood at the path before.
+class TensorStream {
+ public:
+  // The next bytes of the tensor that is being written, or of the one after it: a piece never
+  // spans two. Errors: kIo (a full disk among them), kInternal for more bytes than were declared.
+  Status write(std::span<const std::byte> bytes);
+  // Errors: kIo; kInternal when bytes are missing. The file is there, and synced, on success.
+  Status commit();
+  uint64_t written_bytes() const { return file_.written_bytes(); }
+
+ private:
+  friend class Writer;
+  TensorStream(os::AtomicFile file, std::vector<uint64_t> sizes, uint64_t alignment)
+      : file_(std::move(file)), sizes_(std::move(sizes)), alignment_(alignment) {}
+
+  os::AtomicFile file_;
+  std::vector<uint64_t> sizes_;  // of all tensors
+  uint64_t alignment_;
+  size_t tensor_ = 0;  // being written
+  uint64_t done_ = 0;  // bytes of it
+};
 
 // Collects metadata and tensors, then writes them in the order given. Metadata is copied, tensor
 // data is borrowed until write_file() or to_bytes() returns. One thread. Bad calls (duplicate key
@@ -52,9 +76,17 @@ class Writer {
   void add_tensor(std::string_view name, TensorType type, std::span<const uint64_t> shape,
                   std::span<const std::byte> data);
 
+  // The same for data that does not exist yet; only begin_file() takes it.
+  void declare_tensor(std::string_view name, TensorType type, std::span<const uint64_t> shape);
+
   // Errors: the first bad call (kInvalidValue), kIo. The file appears whole or not at all
   // (os::AtomicFile).
   Status write_file(const std::string& path) const;
+  // Writes the header; the data of all tensors follow by the stream, in their order. Errors as
+  // above.
+  Result<TensorStream> begin_file(const std::string& path) const;
+  // Bytes of the finished file.
+  uint64_t file_bytes() const;
   // The same bytes in memory, for tests.
   Result<std::vector<std::byte>> to_bytes() const;
 
@@ -64,8 +96,12 @@ class Writer {
     std::string name;
     TensorType type;
     std::vector<uint64_t> shape;
-    std::span<const std::byte> data;
+    std::span<const std::byte> data;  // empty when declared only
+    uint64_t bytes = 0;
   };
+  void add_entry(std::string_view name, TensorType type, std::span<const uint64_t> shape,
+                 std::span<const std::byte> data, uint64_t bytes);
+  Status check() const;
   void set_scalar(std::string_view key, ValueType type, const void* value, size_t bytes);
   void begin_key(std::string_view key, ValueType type);
   void begin_array(std::string_view key, ValueType type, uint64_t count);

@@ -61,9 +61,10 @@ class ExpertPass {
     return nullptr;
   }
 
-  void down(const FeedForward& ffn, size_t n) {
+  void down(const FeedForward& ffn, size_t n, MatrixInput reader, int32_t expert) {
     const size_t ffn_dim = ffn.down.cols();
     space_.expert_activations.quantize(kernels_, pool_, space_.hidden.data(), ffn_dim, n, ffn_dim);
+    space_.observe(reader, space_.expert_activations, expert);
     const kernels::MatmulJob job{&ffn.down, space_.expert_out.data(), dim_,
                                  data_or_null(ffn.down_bias)};
     kernels::matmul(kernels_, pool_, space_.expert_activations, {&job, 1});
@@ -77,9 +78,10 @@ class ExpertPass {
     if (n == 0) return;
     const FeedForward& ffn = weights_.experts[static_cast<size_t>(e)];
     space_.expert_activations.quantize(kernels_, pool_, space_.expert_in.data(), dim_, n, dim_);
+    space_.observe(MatrixInput::kExpert, space_.expert_activations, e);
     run_ffn_up(kernels_, pool_, config_.arch->activation, ffn, space_.expert_activations,
                space_.hidden.data());
-    down(ffn, n);
+    down(ffn, n, MatrixInput::kExpertDown, e);
     size_t i = 0;
     for (size_t t = 0; t < rows; ++t) {
       if (const Route* r = find(t, e); r != nullptr)
@@ -88,9 +90,10 @@ class ExpertPass {
   }
 
   void run_shared(size_t rows, float* out) {
+    space_.observe(MatrixInput::kSharedExpert, space_.activations);
     run_ffn_up(kernels_, pool_, config_.arch->activation, weights_.shared, space_.activations,
                space_.hidden.data());
-    down(weights_.shared, rows);
+    down(weights_.shared, rows, MatrixInput::kSharedExpertDown, 0);
     for (size_t t = 0; t < rows; ++t) {
       float weight = 1.0F;
       if (!weights_.shared_gate.empty()) {

@@ -43,13 +43,14 @@ class ForwardPass {
     WEIR_TRY(place_tokens());
     for (size_t i = 0; i < weights_.layers.size(); ++i) {
       const LayerWeights& layer = weights_.layers[i];
+      w_.layer = static_cast<int32_t>(i);
       project_qkv(layer, static_cast<int32_t>(i));
       if (parallel()) ffn_up(layer);
       attend(layer, static_cast<int32_t>(i));
       const size_t rows = i + 1 == weights_.layers.size() ? keep_wanted_rows() : tokens_;
       if (rows == 0) return {};
-      project(layer.o, layer.o_bias, layer.attn_post_norm, w_.attention.data(), attention_dim_,
-              rows);
+      project(MatrixInput::kAttentionOutput, layer.o, layer.o_bias, layer.attn_post_norm,
+              w_.attention.data(), attention_dim_, rows);
       feed_forward(layer, rows);
       wanted_ = rows;
     }
@@ -151,6 +152,7 @@ class ForwardPass {
   // With latent attention v is part of k.
   void project_qkv(const LayerWeights& layer, int32_t index) {
     normalize(layer.attn_norm, tokens_);
+    w_.observe(MatrixInput::kAttention, w_.activations);
     if (latent()) return project_latent(kernels_, pool_, config_, layer.latent, w_, tokens_);
     matmul({{&layer.q, w_.q.data(), q_dim_, data_or_null(layer.q_bias)},
             {&layer.k, w_.k.data(), kv_dim_, data_or_null(layer.k_bias)},
@@ -239,9 +241,10 @@ class ForwardPass {
 
   // x += [norm of] w·input [times the residual scale], or the norm of that sum. input: [rows,
   // cols].
-  void project(const kernels::PackedMatrix& w, const std::vector<float>& bias,
+  void project(MatrixInput reader, const kernels::PackedMatrix& w, const std::vector<float>& bias,
                const NormWeights& post_norm, const float* input, size_t cols, size_t rows) {
     w_.activations.quantize(kernels_, pool_, input, cols, rows, cols);
+    w_.observe(reader, w_.activations);
     const bool direct = (post_norm.empty() || norm_after()) && config_.residual_scale == 1.0F;
     matmul({{&w, direct ? w_.x.data() : w_.branch.data(), dim_, data_or_null(bias), direct}});
     if (!direct) return add_branch(post_norm, rows);
@@ -258,6 +261,7 @@ class ForwardPass {
   }
 
   void ffn_up(const LayerWeights& layer) {
+    w_.observe(MatrixInput::kFeedForward, w_.activations);
     run_ffn_up(kernels_, pool_, config_.arch->activation, layer.ffn, w_.activations,
                w_.hidden.data());
   }
@@ -270,8 +274,8 @@ class ForwardPass {
       return;
     }
     if (!parallel()) ffn_up(layer);
-    project(layer.ffn.down, layer.ffn.down_bias, layer.ffn_post_norm, w_.hidden.data(), ffn_dim_,
-            rows);
+    project(MatrixInput::kDown, layer.ffn.down, layer.ffn.down_bias, layer.ffn_post_norm,
+            w_.hidden.data(), ffn_dim_, rows);
   }
 
   const Config& config_;

@@ -52,6 +52,7 @@ void project_latent(const kernels::Kernels& kernels, kernels::ThreadPool& pool,
     kernels::matmul(kernels, pool, space.activations, jobs);
     own.low.quantize_rms_norm(kernels, pool, own.q_low.data(), rank, tokens, rank,
                               weights.q_a_norm.data(), config.norm_epsilon);
+    space.observe(MatrixInput::kLatentQuery, own.low);
     const kernels::MatmulJob up{&weights.q, own.q.data(), w.heads * w.query()};
     kernels::matmul(kernels, pool, own.low, {&up, 1});
   }

@@ -122,6 +122,10 @@ int32_t Model::max_step_tokens() const { return state_->max_step_tokens; }
 
 void Model::set_kv_types(kernels::KvTypes types) { state_->kv_types = types; }
 
+void Model::observe_inputs(InputObserver observer) {
+  state_->space->observer = std::move(observer);
+}
+
 kernels::KvLayout Model::kv_layout(size_t page_tokens) const {
   return {page_tokens, static_cast<size_t>(config().kv_heads),
           static_cast<size_t>(config().head_dim), static_cast<size_t>(config().value_dim),

@@ -13,6 +13,7 @@
 #include "kernels/thread_pool.h"
 #include "model/batch.h"
 #include "model/config.h"
+#include "model/input_observer.h"
 
 namespace weir::model {
 
@@ -45,6 +46,8 @@ class Model {
   int32_t max_step_tokens() const;
   // What was stored with other types must not be read any more. Precondition: check_kv_types().
   void set_kv_types(kernels::KvTypes types);
+  // Shows it what matrices read in every forward() from now on; empty: to nobody.
+  void observe_inputs(InputObserver observer);
   // Of the KV pages that forward() reads and writes.
   kernels::KvLayout kv_layout(size_t page_tokens) const;
 

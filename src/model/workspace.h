@@ -11,6 +11,7 @@
 #include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "model/config.h"
+#include "model/input_observer.h"
 #include "model/router.h"
 
 namespace weir::model {
@@ -79,6 +80,15 @@ struct Workspace {
     window_cos.resize(cos.size());
     window_sin.resize(cos.size());
   }
+
+  // Shows the rows of `a` to the observer, if there is one.
+  void observe(MatrixInput reader, const kernels::Activations& a, int32_t expert = 0) const {
+    if (!observer) return;
+    observer({reader, layer, expert, a.x(), a.ldx(), a.tokens(), a.cols()});
+  }
+
+  InputObserver observer;  // or empty
+  int32_t layer = 0;       // that runs
 
   LazyFloats x;          // [tokens, dim] residual stream
   LazyFloats q;          // [tokens, heads, head_dim]

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -83,6 +84,14 @@ Result<std::string> read_file(const std::string& path, uint64_t max_bytes) {
   }
   ::close(fd);
   return text;
+}
+
+Result<uint64_t> free_disk_bytes(const std::string& path) {
+  const std::string directory = directory_of(path);
+  struct statvfs info {};
+  if (::statvfs(directory.c_str(), &info) != 0)
+    return system_error("look for free space in", directory, errno);
+  return uint64_t{info.f_bavail} * info.f_frsize;
 }
 
 Result<AtomicFile> AtomicFile::create(const std::string& path, uint32_t mode) {

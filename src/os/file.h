@@ -19,6 +19,9 @@ namespace weir::os {
 // max_bytes.
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes);
 
+// Bytes that may still be written where `path` lies or is to lie. Errors: kNotFound, kIo.
+Result<uint64_t> free_disk_bytes(const std::string& path);
+
 // Makes `path` hold exactly `bytes`: a reader sees the old or the new contents, never a part, and
 // after success the new contents survive a power cut (data and directory are synced). On an error
 // the old file is untouched.

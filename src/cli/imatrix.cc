@@ -1,0 +1,161 @@
+// weir imatrix: which columns of a model's matrices matter, from a calibration text.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/load.h"
+#include "cli/terminal.h"
+#include "ops/imatrix/collect.h"
+#include "text/json.h"
+
+namespace weir::cli {
+namespace {
+
+constexpr uint64_t kMaxTextBytes = uint64_t{1} << 30;
+// Below this the columns that a text happens to use decide too much: on SmolLM2-135M the sums of
+// two halves of a text still differ visibly.
+constexpr uint32_t kFewChunks = 50;
+
+struct Options {
+  std::string model;
+  std::string load_type;
+  std::string data;
+  std::string out;
+  std::string add;
+  int32_t context_tokens = 512;
+  int64_t chunks = 0;
+  int threads = 0;
+  bool json = false;
+};
+
+struct Coverage {
+  size_t experts = 0;
+  size_t unseen = 0;
+  std::string worst;  // the matrix with the most experts unseen
+};
+
+Coverage coverage(const ops::ImportanceMatrix& m) {
+  Coverage c;
+  size_t most = 0;
+  for (const ops::ImportanceEntry& e : m.entries) {
+    if (e.counts.size() < 2) continue;
+    c.experts += e.counts.size();
+    c.unseen += e.unseen();
+    if (e.unseen() <= most) continue;
+    most = e.unseen();
+    c.worst = e.name;
+  }
+  return c;
+}
+
+std::vector<std::string> warnings(const ops::ImportanceMatrix& m, const Coverage& c) {
+  std::vector<std::string> out;
+  if (m.chunks < kFewChunks) {
+    out.push_back(
+        fmt::format("the text has {} chunks of {} tokens; {} or more, of the kind that the "
+                    "model will see, give steadier importance",
+                    m.chunks, m.chunk_tokens, kFewChunks));
+  }
+  if (c.unseen > 0) {
+    out.push_back(
+        fmt::format("{} of {} experts' matrices never met a token, most of them in {}; "
+                    "take more, or more varied, text",
+                    c.unseen, c.experts, c.worst));
+  }
+  return out;
+}
+
+Result<ops::ImportanceMatrix> collect(const Options& o) {
+  WEIR_ASSIGN(const std::string text, read_input(o.data, kMaxTextBytes));
+  LoadRequest request;
+  request.model = o.model;
+  request.load_type = o.load_type;
+  request.threads = o.threads;
+  request.kv_tokens = o.context_tokens;
+  WEIR_ASSIGN(const auto model, load_model(request));
+  const std::vector<int32_t> tokens =
+      model->tokenizer().encode(text, {.add_bos_eos = true, .parse_special = false});
+  const SystemClock clock;
+  ProgressBar bar("imatrix", 1000, clock);
+  ops::CollectOptions options;
+  options.context_tokens = o.context_tokens;
+  options.max_chunks = o.chunks;
+  return ops::collect_importance(*model, tokens, options, [&](int64_t done, int64_t all) {
+    bar.update(static_cast<uint64_t>(done * 1000 / all), fmt::format("chunk {} of {}", done, all));
+  });
+}
+
+void print_json(const Options& o, const ops::ImportanceMatrix& m, const Coverage& c,
+                const std::vector<std::string>& notes, double seconds) {
+  text::Json root = text::Json::object();
+  root.set("out", o.out);
+  root.set("matrices", static_cast<int64_t>(m.entries.size()));
+  root.set("chunks", static_cast<int64_t>(m.chunks));
+  root.set("chunk_tokens", static_cast<int64_t>(m.chunk_tokens));
+  root.set("experts", static_cast<int64_t>(c.experts));
+  root.set("experts_unseen", static_cast<int64_t>(c.unseen));
+  root.set("seconds", seconds);
+  text::Json list = text::Json::array();
+  for (const std::string& note : notes) list.push_back(note);
+  root.set("warnings", std::move(list));
+  fmt::print("{}\n", root.dump());
+}
+
+Result<int> imatrix(const Options& o) {
+  const SystemClock clock;
+  const int64_t start = clock.now_ns();
+  std::optional<ops::ImportanceMatrix> before;
+  if (!o.add.empty()) {
+    WEIR_ASSIGN(before, ops::read_imatrix(o.add));
+  }
+  WEIR_ASSIGN(ops::ImportanceMatrix matrix, collect(o));
+  matrix.datasets = {std::filesystem::path(o.data).filename().string()};
+  if (before) {
+    WEIR_TRY(ops::add_importance(*before, matrix));
+    before->chunk_tokens = matrix.chunk_tokens;
+    matrix = std::move(*before);
+  }
+  WEIR_TRY(ops::write_imatrix(matrix, o.out));
+  const double seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
+  const Coverage c = coverage(matrix);
+  const std::vector<std::string> notes = warnings(matrix, c);
+  for (const std::string& note : notes) fmt::print(stderr, "weir: warning: {}\n", note);
+  if (o.json) {
+    print_json(o, matrix, c, notes, seconds);
+  } else {
+    fmt::print("{}: {} matrices over {} chunks of {} tokens, {:.1f} s\n", o.out,
+               matrix.entries.size(), matrix.chunks, matrix.chunk_tokens, seconds);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_imatrix(CLI::App& root, Selected& selected) {
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
+                                         // this call
+  CLI::App* c = add_command(
+      root, "imatrix", "Measure which columns matter, for weir quantize --imatrix",
+      "  weir imatrix model-f16.gguf --data calibration.txt -o model.imatrix.gguf\n"
+      "  weir imatrix model-f16.gguf --data more.txt --add model.imatrix.gguf -o both.gguf\n");
+  add_model_argument(c, o->model);
+  add_load_type(c, o->load_type);
+  c->add_option("--data", o->data, "the calibration text; - is standard input")->required();
+  c->add_option("-o,--out", o->out, "the file to write, GGUF as llama.cpp reads it")->required();
+  c->add_option("--add", o->add, "sums of an earlier run, to go on from");
+  c->add_option("--ctx", o->context_tokens, "tokens of a chunk")
+      ->check(CLI::Range(4, 1 << 20))
+      ->capture_default_str();
+  c->add_option("--chunks", o->chunks, "use only the first chunks")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
+      ->check(CLI::Range(1, 256));
+  c->add_flag("--json", o->json, "one JSON document");
+  c->callback([o, &selected] { selected.action = [o] { return imatrix(*o); }; });
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,266 @@
+// weir quantize: a smaller model file from a larger one.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include "base/clock.h"
+#include "checkpoint/open.h"
+#include "cli/command.h"
+#include "cli/model_path.h"
+#include "cli/terminal.h"
+#include "engine/model_identity.h"
+#include "ops/quantize/quantize.h"
+#include "os/cpu.h"
+#include "text/json.h"
+
+namespace weir::cli {
+namespace {
+
+struct Options {
+  std::string in;
+  std::string out;
+  std::string type;
+  std::string imatrix;
+  std::string output_type;
+  std::string embedding_type;
+  std::vector<std::string> tensors;
+  int threads = 0;
+  bool pure = false;
+  bool keep_output = false;
+  bool dry_run = false;
+  bool json = false;
+};
+
+// "q6_k" or "Q6_K". Error: kUsage with the types that can be written.
+Result<gguf::TensorType> parse_type(std::string name, std::string_view flag) {
+  for (char& c : name) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  const auto type = gguf::type_by_name(name);
+  if (!type) {
+    return make_error(ErrorCode::kUsage, "{}: there is no type '{}'; there are {}", flag, name,
+                      gguf::known_type_names());
+  }
+  return *type;
+}
+
+Result<ops::MixOptions> mix_options(const Options& o) {
+  ops::MixOptions m;
+  m.pure = o.pure;
+  m.keep_output = o.keep_output;
+  m.importance = !o.imatrix.empty();
+  if (!o.output_type.empty()) {
+    WEIR_ASSIGN(m.output_type, parse_type(o.output_type, "--output-type"));
+  }
+  if (!o.embedding_type.empty()) {
+    WEIR_ASSIGN(m.embedding_type, parse_type(o.embedding_type, "--embedding-type"));
+  }
+  for (const std::string& text : o.tensors) {
+    const size_t equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0) {
+      return make_error(ErrorCode::kUsage,
+                        "--tensor '{}' is not EXPRESSION=TYPE, such as 'attn_v=q6_k'", text);
+    }
+    WEIR_ASSIGN(const gguf::TensorType type, parse_type(text.substr(equals + 1), "--tensor"));
+    m.overrides.emplace_back(text.substr(0, equals), type);
+  }
+  return m;
+}
+
+struct TypeTotals {
+  size_t tensors = 0;
+  uint64_t bytes = 0;
+};
+
+struct Outcome {
+  const Options* options = nullptr;
+  const ops::QuantizePlan* plan = nullptr;
+  std::map<std::string, TypeTotals> types;
+  std::vector<std::string> warnings;
+  double seconds = 0;
+};
+
+Outcome describe(const Options& o, const ops::QuantizePlan& plan,
+                 const ops::ImportanceMatrix* importance) {
+  Outcome out{&o, &plan, {}, {}, 0};
+  size_t fallbacks = 0;
+  size_t without = 0;
+  for (const ops::PlannedTensor& p : plan.tensors) {
+    TypeTotals& sum = out.types[gguf::type_name(p.type)];
+    ++sum.tensors;
+    sum.bytes += p.bytes;
+    fallbacks += p.wanted ? 1U : 0U;
+    without += importance != nullptr && !p.copied && !p.important && p.source->rows() > 1 ? 1U : 0U;
+  }
+  if (plan.requantized > 0) {
+    out.warnings.push_back(fmt::format(
+        "{} tensors of the source are quantized already; what that cost stays, so quantize the "
+        "original where you can (weir.quantize.requantized in the file says so)",
+        plan.requantized));
+  }
+  if (fallbacks > 0) {
+    out.warnings.push_back(fmt::format(
+        "rows of {} tensors are no multiple of the type's blocks; they get a type that fits "
+        "(--dry-run --json lists them)",
+        fallbacks));
+  }
+  if (without > 0) {
+    out.warnings.push_back(fmt::format(
+        "the importance matrix has nothing of {} tensors; their columns count alike", without));
+  }
+  if (importance != nullptr) {
+    size_t unseen = 0;
+    for (const ops::ImportanceEntry& e : importance->entries) unseen += e.unseen();
+    if (unseen > 0) {
+      out.warnings.push_back(fmt::format(
+          "{} experts never met a token of the calibration text; their columns count alike",
+          unseen));
+    }
+  }
+  return out;
+}
+
+text::Json tensor_json(const ops::PlannedTensor& p) {
+  text::Json j = text::Json::object();
+  j.set("name", p.source->name);
+  j.set("from", gguf::type_name(p.source->type));
+  j.set("type", gguf::type_name(p.type));
+  if (p.wanted) j.set("wanted", gguf::type_name(*p.wanted));
+  j.set("bytes", static_cast<int64_t>(p.bytes));
+  j.set("importance", p.important);
+  return j;
+}
+
+void print_json(const Outcome& r) {
+  const ops::QuantizePlan& plan = *r.plan;
+  text::Json root = text::Json::object();
+  root.set("out", r.options->out);
+  root.set("type", std::string(plan.mix.name));
+  root.set("dry_run", r.options->dry_run);
+  root.set("source_bytes", static_cast<int64_t>(plan.source_bytes));
+  root.set("bytes", static_cast<int64_t>(plan.bytes));
+  root.set("weights", static_cast<int64_t>(plan.weights));
+  root.set("bits_per_weight", plan.bits_per_weight());
+  root.set("requantized", static_cast<int64_t>(plan.requantized));
+  root.set("seconds", r.seconds);
+  text::Json types = text::Json::object();
+  for (const auto& [name, sum] : r.types) {
+    text::Json row = text::Json::object();
+    row.set("tensors", static_cast<int64_t>(sum.tensors));
+    row.set("bytes", static_cast<int64_t>(sum.bytes));
+    types.set(name, std::move(row));
+  }
+  root.set("types", std::move(types));
+  text::Json warnings = text::Json::array();
+  for (const std::string& w : r.warnings) warnings.push_back(w);
+  root.set("warnings", std::move(warnings));
+  if (r.options->dry_run) {
+    text::Json tensors = text::Json::array();
+    for (const ops::PlannedTensor& p : plan.tensors) tensors.push_back(tensor_json(p));
+    root.set("tensors", std::move(tensors));
+  }
+  fmt::print("{}\n", root.dump());
+}
+
+void print_text(const Outcome& r) {
+  const ops::QuantizePlan& plan = *r.plan;
+  fmt::print("{}: {}, {} to {} ({:.2f} bits per weight)", r.options->out, plan.mix.name,
+             format_bytes(plan.source_bytes), format_bytes(plan.bytes), plan.bits_per_weight());
+  if (r.options->dry_run) {
+    fmt::print("; nothing was written\n");
+  } else {
+    fmt::print(", {:.1f} s\n", r.seconds);
+  }
+  for (const auto& [name, sum] : r.types)
+    fmt::print("  {:<8} {:>5} tensors {:>12}\n", name, sum.tensors, format_bytes(sum.bytes));
+}
+
+Status write(const Options& o, checkpoint::OpenedModel& model, const ops::QuantizePlan& plan,
+             const ops::ImportanceMatrix* importance) {
+  const int threads = o.threads > 0 ? o.threads : os::usable_cores();
+  kernels::ThreadPool pool(threads);
+  if (model.fill) WEIR_TRY(model.fill(pool));
+  ops::Provenance from;
+  from.version = WEIR_VERSION;
+  from.source = std::filesystem::path(model.file.path()).filename().string();
+  from.source_identity = engine::model_identity(model.file);
+  from.importance_file = std::filesystem::path(o.imatrix).filename().string();
+  const SystemClock clock;
+  ProgressBar bar("quantize", plan.source_bytes, clock);
+  return ops::write_quantized(
+      model.file, plan, importance, from, pool, o.out,
+      [&](const ops::QuantizeProgress& p) { bar.update(p.done_bytes, std::string(p.tensor)); });
+}
+
+// The source must not be what is written: it is read while the new file grows, and lost at the end.
+Status check_out(const std::string& in, const std::string& out) {
+  std::error_code ec;
+  if (std::filesystem::exists(out, ec) && std::filesystem::equivalent(in, out, ec)) {
+    return make_error(ErrorCode::kUsage, "{} is the source itself; write to another file", out);
+  }
+  if (std::filesystem::is_directory(out, ec)) {
+    return make_error(ErrorCode::kUsage, "{} is a folder; name the file to write", out);
+  }
+  return {};
+}
+
+Result<int> quantize(const Options& o) {
+  const SystemClock clock;
+  const int64_t start = clock.now_ns();
+  WEIR_ASSIGN(const ops::Mix mix, ops::find_mix(o.type));
+  WEIR_ASSIGN(const ops::MixOptions options, mix_options(o));
+  WEIR_ASSIGN(const std::string path, resolve_model(o.in));
+  WEIR_TRY(check_out(path, o.out));
+  std::optional<ops::ImportanceMatrix> importance;
+  if (!o.imatrix.empty()) {
+    WEIR_ASSIGN(importance, ops::read_imatrix(o.imatrix));
+  }
+  const ops::ImportanceMatrix* matrix = importance ? &*importance : nullptr;
+  WEIR_ASSIGN(checkpoint::OpenedModel model, checkpoint::open_model(path));
+  WEIR_ASSIGN(const ops::QuantizePlan plan, ops::plan_quantize(model.file, mix, options, matrix));
+  Outcome outcome = describe(o, plan, matrix);
+  for (const std::string& w : outcome.warnings) fmt::print(stderr, "weir: warning: {}\n", w);
+  if (!o.dry_run) WEIR_TRY(write(o, model, plan, matrix));
+  outcome.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
+  if (o.json) {
+    print_json(outcome);
+  } else {
+    print_text(outcome);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& root, Selected& selected) {
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
+                                         // this call
+  CLI::App* c = add_command(
+      root, "quantize", "Write a model in a smaller type, as GGUF",
+      "  weir quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M --imatrix model.imatrix\n"
+      "  weir quantize folder/ model.gguf --type Q5_K_M --tensor 'attn_v=q6_k'\n"
+      "  weir quantize model.gguf out.gguf --type Q4_0 --dry-run\n");
+  c->add_option("IN", o->in, "a GGUF file, a Hugging Face folder, or a name")->required();
+  c->add_option("OUT", o->out, "the GGUF file to write")->required();
+  c->add_option("--type", o->type, "Q4_K_M, Q8_0, IQ4_XS ...: a type, or a mix of types")
+      ->required();
+  c->add_option("--imatrix", o->imatrix, "importance of columns, as weir imatrix writes it");
+  c->add_option("--tensor", o->tensors,
+                "EXPRESSION=TYPE: for tensors whose name the regular expression finds; repeatable, "
+                "the first that matches wins");
+  c->add_option("--output-type", o->output_type, "type of the output matrix");
+  c->add_option("--embedding-type", o->embedding_type, "type of the token embedding");
+  c->add_flag("--keep-output", o->keep_output,
+              "leave the output matrix (or the embedding that serves as it) as it is");
+  c->add_flag("--pure", o->pure, "one type for all, without the mix's exceptions");
+  c->add_flag("--dry-run", o->dry_run, "only say what would be written");
+  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
+      ->check(CLI::Range(1, 256));
+  c->add_flag("--json", o->json, "one JSON document");
+  c->callback([o, &selected] { selected.action = [o] { return quantize(*o); }; });
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,36 @@
+// Collecting the importance of a model's columns from a text.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/result.h"
+#include "engine/loaded_model.h"
+#include "ops/imatrix/importance.h"
+
+namespace weir::ops {
+
+struct CollectOptions {
+  int32_t context_tokens = 512;  // of a chunk, each evaluated from nothing
+  int64_t max_chunks = 0;        // 0: all whole ones
+};
+
+// progress(chunks done, all chunks), once per chunk, on the calling thread.
+using CollectProgress = std::function<void(int64_t, int64_t)>;
+
+// Sums over the whole chunks of `tokens`, as llama-imatrix does (it leaves out the output matrix as
+// well); the first token of a chunk becomes BOS where the vocabulary says so. `datasets` of the
+// result is left to the caller. Uses the model's KV memory. Errors: kInvalidValue when the text has
+// no whole chunk or the context is out of range; kUnsupported for an encoder; kInternal when an
+// activation is not finite, naming the matrix; what the model returns.
+Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
+                                            std::span<const int32_t> tokens,
+                                            const CollectOptions& options,
+                                            const CollectProgress& progress);
+
+// Adds the sums of `more`. Error: kCorrupt when an entry has another shape: the file is of another
+// model.
+Status add_importance(ImportanceMatrix& sum, const ImportanceMatrix& more);
+
+}  // namespace weir::ops

@@ -1,0 +1,223 @@
+#include "ops/imatrix/importance.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "gguf/file.h"
+#include "gguf/writer.h"
+#include "os/file.h"
+
+namespace weir::ops {
+namespace {
+
+// The largest models' matrices have some 100 million columns in all.
+constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
+constexpr std::string_view kSums = ".in_sum2";
+constexpr std::string_view kCounts = ".counts";
+constexpr HashKey kFileKey{0x77656972, 0x696d6174};  // any; the hash names a file's contents
+
+bool good(float value) { return std::isfinite(value) && value >= 0; }
+
+std::string_view shown(std::string_view name) { return name.substr(0, 100); }
+
+// Checks the entries and puts them in order.
+Status finish(ImportanceMatrix& m, const std::string& file) {
+  std::sort(m.entries.begin(), m.entries.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  for (size_t i = 0; i < m.entries.size(); ++i) {
+    const ImportanceEntry& e = m.entries[i];
+    if (i > 0 && m.entries[i - 1].name == e.name)
+      return make_error(ErrorCode::kCorrupt, "{}: '{}' stands twice", file, shown(e.name));
+    if (e.counts.empty() || e.sum_squares.empty() || e.sum_squares.size() % e.counts.size() != 0) {
+      return make_error(ErrorCode::kCorrupt, "{}: '{}' has {} values for {} counts", file,
+                        shown(e.name), e.sum_squares.size(), e.counts.size());
+    }
+    for (const auto* values : {&e.sum_squares, &e.counts}) {
+      const auto bad = std::find_if_not(values->begin(), values->end(), good);
+      if (bad == values->end()) continue;
+      return make_error(ErrorCode::kCorrupt,
+                        "{}: '{}' holds {}, which is no sum of squares; collect it again", file,
+                        shown(e.name), *bad);
+    }
+  }
+  if (m.entries.empty()) {
+    return make_error(ErrorCode::kCorrupt, "{}: no importance of any matrix is in it", file);
+  }
+  return {};
+}
+
+Result<std::vector<float>> floats_of(const gguf::Tensor& t, const std::string& file) {
+  if (t.type != gguf::TensorType::kF32) {
+    return make_error(ErrorCode::kCorrupt, "{}: '{}' is {}; sums are F32", file, shown(t.name),
+                      gguf::type_name(t.type));
+  }
+  std::vector<float> values(t.data.size() / sizeof(float));
+  std::memcpy(values.data(), t.data.data(), values.size() * sizeof(float));
+  return values;
+}
+
+Result<ImportanceMatrix> read_gguf(std::span<const std::byte> bytes, const std::string& path) {
+  WEIR_ASSIGN(const gguf::File file, gguf::File::parse(bytes, path));
+  WEIR_ASSIGN(const std::string_view type, file.string_or("general.type", "nothing"));
+  if (type != "imatrix") {
+    return make_error(ErrorCode::kCorrupt,
+                      "{}: general.type is '{}'; that of an importance matrix is 'imatrix'", path,
+                      shown(type));
+  }
+  ImportanceMatrix m;
+  WEIR_ASSIGN(const uint64_t chunks, file.uint_or("imatrix.chunk_count", 0));
+  WEIR_ASSIGN(const uint64_t chunk_tokens, file.uint_or("imatrix.chunk_size", 0));
+  m.chunks = static_cast<uint32_t>(chunks);
+  m.chunk_tokens = static_cast<uint32_t>(chunk_tokens);
+  if (file.find("imatrix.datasets") != nullptr) {
+    WEIR_ASSIGN(const std::vector<std::string_view> names, file.get_strings("imatrix.datasets"));
+    m.datasets.assign(names.begin(), names.end());
+  }
+  for (const gguf::Tensor& t : file.tensors()) {
+    if (!t.name.ends_with(kSums)) continue;
+    ImportanceEntry entry;
+    entry.name = t.name.substr(0, t.name.size() - kSums.size());
+    const gguf::Tensor* counts = file.find_tensor(entry.name + std::string(kCounts));
+    if (counts == nullptr) {
+      return make_error(ErrorCode::kCorrupt, "{}: '{}' has no counts", path, shown(entry.name));
+    }
+    WEIR_ASSIGN(entry.sum_squares, floats_of(t, path));
+    WEIR_ASSIGN(entry.counts, floats_of(*counts, path));
+    m.entries.push_back(std::move(entry));
+  }
+  WEIR_TRY(finish(m, path));
+  return m;
+}
+
+// Takes a .dat apart from front to back.
+class DatReader {
+ public:
+  DatReader(std::span<const std::byte> bytes, const std::string& name)
+      : bytes_(bytes), name_(name) {}
+
+  Result<int32_t> number(const char* what) {
+    if (bytes_.size() - at_ < sizeof(int32_t)) return cut(what);
+    int32_t value = 0;
+    std::memcpy(&value, bytes_.data() + at_, sizeof value);
+    at_ += sizeof value;
+    if (value < 0)
+      return make_error(ErrorCode::kCorrupt, "{}: {} at byte {} is {}", name_, what, at_ - 4,
+                        value);
+    return value;
+  }
+  Result<std::span<const std::byte>> take(size_t size, const char* what) {
+    if (bytes_.size() - at_ < size) return cut(what);
+    const auto piece = bytes_.subspan(at_, size);
+    at_ += size;
+    return piece;
+  }
+  bool at_end() const { return at_ == bytes_.size(); }
+
+ private:
+  Error cut(const char* what) const {
+    return make_error(ErrorCode::kCorrupt, "{}: ends at byte {} within {}", name_, bytes_.size(),
+                      what);
+  }
+  std::span<const std::byte> bytes_;
+  const std::string& name_;
+  size_t at_ = 0;
+};
+
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+Result<ImportanceEntry> read_entry(DatReader& reader) {
+  ImportanceEntry entry;
+  WEIR_ASSIGN(const int32_t length, reader.number("the length of a name"));
+  WEIR_ASSIGN(const auto name, reader.take(static_cast<size_t>(length), "a name"));
+  entry.name = text_of(name);
+  WEIR_ASSIGN(const int32_t calls, reader.number("the calls of an entry"));
+  WEIR_ASSIGN(const int32_t count, reader.number("the values of an entry"));
+  WEIR_ASSIGN(const auto values, reader.take(static_cast<size_t>(count) * sizeof(float), "values"));
+  entry.sum_squares.resize(static_cast<size_t>(count));
+  if (count > 0) std::memcpy(entry.sum_squares.data(), values.data(), values.size());
+  // 0 calls: the values are means.
+  entry.counts = {calls > 0 ? static_cast<float>(calls) : 1.0F};
+  return entry;
+}
+
+}  // namespace
+
+size_t ImportanceEntry::unseen() const {
+  return static_cast<size_t>(std::count(counts.begin(), counts.end(), 0.0F));
+}
+
+const ImportanceEntry* ImportanceMatrix::find(std::string_view name) const {
+  const auto at = std::lower_bound(entries.begin(), entries.end(), name,
+                                   [](const auto& e, std::string_view n) { return e.name < n; });
+  return at != entries.end() && at->name == name ? &*at : nullptr;
+}
+
+Status mean_squares(const ImportanceEntry& entry, size_t cols, size_t matrices,
+                    std::vector<float>& out) {
+  if (entry.sum_squares.size() != cols * matrices || matrices % entry.counts.size() != 0) {
+    return make_error(ErrorCode::kCorrupt,
+                      "the importance of '{}' has {} values in {} matrices, the tensor {} columns "
+                      "in {}: it is of another model",
+                      shown(entry.name), entry.sum_squares.size(), entry.counts.size(), cols,
+                      matrices);
+  }
+  out.resize(entry.sum_squares.size());
+  const size_t span = out.size() / entry.counts.size();
+  for (size_t i = 0; i < out.size(); ++i) {
+    const float count = entry.counts[i / span];
+    out[i] = count > 0 ? entry.sum_squares[i] / count : 1.0F;
+  }
+  return {};
+}
+
+Result<ImportanceMatrix> parse_imatrix_dat(std::span<const std::byte> bytes,
+                                           const std::string& name) {
+  DatReader reader(bytes, name);
+  ImportanceMatrix m;
+  WEIR_ASSIGN(const int32_t entries, reader.number("the number of entries"));
+  for (int32_t i = 0; i < entries; ++i) {
+    WEIR_ASSIGN(ImportanceEntry entry, read_entry(reader));
+    m.entries.push_back(std::move(entry));
+  }
+  WEIR_TRY(finish(m, name));
+  if (reader.at_end()) return m;
+  WEIR_ASSIGN(const int32_t chunks, reader.number("the number of chunks"));
+  m.chunks = static_cast<uint32_t>(chunks);
+  if (reader.at_end()) return m;
+  WEIR_ASSIGN(const int32_t length, reader.number("the length of the data set's name"));
+  WEIR_ASSIGN(const auto text, reader.take(static_cast<size_t>(length), "the data set's name"));
+  m.datasets.push_back(text_of(text));
+  return m;
+}
+
+Result<ImportanceMatrix> read_imatrix(const std::string& path) {
+  WEIR_ASSIGN(const std::string text, os::read_file(path, kMaxFileBytes));
+  const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+  auto matrix = text.starts_with("GGUF") ? read_gguf(bytes, path) : parse_imatrix_dat(bytes, path);
+  if (matrix.ok()) matrix->hash = keyed_hash(kFileKey, bytes);
+  return matrix;
+}
+
+Status write_imatrix(const ImportanceMatrix& matrix, const std::string& path) {
+  gguf::Writer writer;
+  writer.set_string("general.type", "imatrix");
+  writer.set_strings("imatrix.datasets", std::span<const std::string>(matrix.datasets));
+  writer.set_uint("imatrix.chunk_count", matrix.chunks);
+  writer.set_uint("imatrix.chunk_size", matrix.chunk_tokens);
+  for (const ImportanceEntry& e : matrix.entries) {
+    const uint64_t matrices = e.counts.size();
+    const uint64_t sums_shape[] = {e.sum_squares.size() / matrices, matrices};
+    const uint64_t counts_shape[] = {1, matrices};
+    writer.add_tensor(e.name + std::string(kSums), gguf::TensorType::kF32, sums_shape,
+                      std::as_bytes(std::span(e.sum_squares)));
+    writer.add_tensor(e.name + std::string(kCounts), gguf::TensorType::kF32, counts_shape,
+                      std::as_bytes(std::span(e.counts)));
+  }
+  return writer.write_file(path);
+}
+
+}  // namespace weir::ops

@@ -1,0 +1,53 @@
+// Importance matrices: for each matrix of a model the sum of squares of the activations that met
+// each of its columns. Files: GGUF as llama.cpp's llama-imatrix writes it since 2025 (tensors
+// NAME.in_sum2 [cols, matrices] and NAME.counts [1, matrices]), read and written; its older .dat
+// (little endian: entries, then length, name, calls, values, floats), read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+
+namespace weir::ops {
+
+struct ImportanceEntry {
+  std::string name;                // of the matrix: "blk.0.attn_q.weight"
+  std::vector<float> sum_squares;  // [matrices, cols]; experts are matrices
+  std::vector<float> counts;       // [matrices]: rows of activations summed; one for a .dat
+
+  // Matrices (experts) that no row of activations met.
+  size_t unseen() const;
+};
+
+struct ImportanceMatrix {
+  std::vector<ImportanceEntry> entries;  // by name, ascending
+  std::vector<std::string> datasets;     // where the text came from
+  uint32_t chunks = 0;
+  uint32_t chunk_tokens = 0;
+  Hash128 hash;  // of the file that it was read from
+
+  const ImportanceEntry* find(std::string_view name) const;
+};
+
+// Mean squares of a matrix's inputs: [matrices, cols], into out, whose size is that of the tensor.
+// Where nothing was seen all columns count the same. Error: kCorrupt when the sizes differ: the
+// file is of another model.
+Status mean_squares(const ImportanceEntry& entry, size_t cols, size_t matrices,
+                    std::vector<float>& out);
+
+// Errors: those of os::read_file; kCorrupt naming file, entry and what is wrong with it: sizes, a
+// value that is negative, infinite or NaN.
+Result<ImportanceMatrix> read_imatrix(const std::string& path);
+// The same from the bytes of a .dat; `name` stands for the file in errors.
+Result<ImportanceMatrix> parse_imatrix_dat(std::span<const std::byte> bytes,
+                                           const std::string& name);
+// As GGUF. Errors: those of gguf::Writer::write_file.
+Status write_imatrix(const ImportanceMatrix& matrix, const std::string& path);
+
+}  // namespace weir::ops

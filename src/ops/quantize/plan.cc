@@ -1,0 +1,95 @@
+#include <algorithm>
+
+#include "ops/quantize/quantize.h"
+#include "quant/codec.h"
+#include "quant/quantize.h"
+
+namespace weir::ops {
+namespace {
+
+using gguf::TensorType;
+
+bool is_float(TensorType type) {
+  return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16 ||
+         type == TensorType::kF64;
+}
+
+bool is_integer(TensorType type) {
+  return type == TensorType::kI8 || type == TensorType::kI16 || type == TensorType::kI32 ||
+         type == TensorType::kI64;
+}
+
+uint64_t bytes_as(const gguf::Tensor& t, TensorType type) {
+  const gguf::TypeInfo& info = *gguf::type_info(type);
+  return t.elements() / info.block_elements * info.block_bytes;
+}
+
+// Checkpoints of other formats keep everything in one 16-bit type; readers of GGUF want vectors,
+// norms and routers in F32.
+TensorType kept_type(const gguf::File& file, const gguf::Tensor& t) {
+  const bool small = t.rows() == 1 || t.name.ends_with("_norm.weight") ||
+                     t.name.find("ffn_gate_inp.weight") != std::string::npos ||
+                     t.name.find("shexp_gate") != std::string::npos;
+  const bool half = t.type == TensorType::kF16 || t.type == TensorType::kBF16;
+  return file.assembled() && small && half ? TensorType::kF32 : t.type;
+}
+
+Status check_importance(const PlannedTensor& p, const Mix& mix,
+                        const ImportanceMatrix* importance) {
+  if (p.copied || p.important || !requires_importance(p.source->name, p.type, mix)) return {};
+  if (importance == nullptr) {
+    return make_error(ErrorCode::kUsage,
+                      "{} is to become {}, which is too coarse without an importance matrix: give "
+                      "one with --imatrix (weir imatrix makes it)",
+                      p.source->name, gguf::type_name(p.type));
+  }
+  return make_error(ErrorCode::kUsage,
+                    "{} is to become {}, which is too coarse without importance, and the matrix "
+                    "has none of it; name another type with --tensor",
+                    p.source->name, gguf::type_name(p.type));
+}
+
+}  // namespace
+
+Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
+                                   const MixOptions& options, const ImportanceMatrix* importance) {
+  WEIR_ASSIGN(const ModelFacts facts, model_facts(file));
+  WEIR_ASSIGN(const std::vector<TensorChoice> choices, choose_types(file, facts, mix, options));
+  QuantizePlan plan;
+  plan.mix = mix;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const gguf::Tensor& t = file.tensors()[i];
+    PlannedTensor p;
+    p.source = &t;
+    p.wanted = choices[i].wanted;
+    p.type = choices[i].quantizable ? choices[i].type : kept_type(file, t);
+    // Tables of integers (a token's experts) are no weights.
+    if (is_integer(t.type)) p.type = t.type;
+    p.copied = p.type == t.type;
+    p.bytes = bytes_as(t, p.type);
+    if (!p.copied && (!quant::can_decode(t.type) || !quant::can_quantize(p.type))) {
+      return make_error(
+          ErrorCode::kUnsupported, "{}: cannot make {} of {}; types that can be written are {}",
+          t.name, gguf::type_name(p.type), gguf::type_name(t.type), quant::quantizable_types());
+    }
+    const ImportanceEntry* entry = importance == nullptr ? nullptr : importance->find(t.name);
+    p.important = !p.copied && entry != nullptr && !is_float(p.type);
+    if (p.important) {
+      // The embedding's rows are looked up, not multiplied: what a matrix says of it is its use as
+      // output, and may be missing or of another shape.
+      std::vector<float> means;
+      const Status fits =
+          mean_squares(*entry, t.shape[0], t.shape.size() > 2 ? t.shape[2] : 1, means);
+      if (!fits.ok()) return fits.error();
+    }
+    WEIR_TRY(check_importance(p, mix, importance));
+    if (!p.copied && !is_float(t.type)) ++plan.requantized;
+    plan.source_bytes += t.data.size();
+    plan.bytes += p.bytes;
+    plan.weights += t.elements();
+    plan.tensors.push_back(std::move(p));
+  }
+  return plan;
+}
+
+}  // namespace weir::ops

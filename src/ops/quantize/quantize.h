@@ -1,0 +1,71 @@
+// Quantizing a model file: a plan of types and sizes, then tensor by tensor through memory for a
+// few rows at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "gguf/file.h"
+#include "kernels/thread_pool.h"
+#include "ops/imatrix/importance.h"
+#include "ops/quantize/mix.h"
+
+namespace weir::ops {
+
+struct PlannedTensor {
+  const gguf::Tensor* source = nullptr;
+  gguf::TensorType type = gguf::TensorType::kF32;
+  uint64_t bytes = 0;
+  bool copied = false;                     // as it stands in the source
+  bool important = false;                  // the importance matrix has it
+  std::optional<gguf::TensorType> wanted;  // as TensorChoice has it
+};
+
+struct QuantizePlan {
+  Mix mix;
+  std::vector<PlannedTensor> tensors;    // in the file's order
+  uint64_t source_bytes = 0, bytes = 0;  // of tensor data
+  uint64_t weights = 0;
+  // Source tensors that were quantized before and are to be quantized again: their first loss
+  // stays, whatever the new type.
+  size_t requantized = 0;
+
+  double bits_per_weight() const {
+    return weights == 0 ? 0 : static_cast<double>(bytes) * 8 / static_cast<double>(weights);
+  }
+};
+
+// `file` and `importance` (or nullptr) must outlive the plan. Errors: those of model_facts and
+// choose_types; kUnsupported for a type that cannot be read or written, naming the tensor; kUsage
+// when a type asks for an importance matrix and there is none (of that tensor).
+Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
+                                   const MixOptions& options, const ImportanceMatrix* importance);
+
+// What the new file says of its making.
+struct Provenance {
+  std::string version;          // of weir
+  std::string source;           // file name, without directories
+  Hash128 source_identity;      // engine::model_identity
+  std::string importance_file;  // name, or empty
+};
+
+struct QuantizeProgress {
+  uint64_t done_bytes = 0, all_bytes = 0;  // of source data
+  std::string_view tensor;
+};
+
+// Writes the plan's file. It appears under its name whole and synced, or not at all; the bytes are
+// the same for any number of threads. Memory: some 40 MiB beyond the importance matrix; pages of
+// the source are given back as it goes. Errors: kIo (a full disk: also before anything is written),
+// kInvalidValue naming the tensor, row and column of a value that is none; nothing is left behind
+// then.
+Status write_quantized(const gguf::File& file, const QuantizePlan& plan,
+                       const ImportanceMatrix* importance, const Provenance& provenance,
+                       kernels::ThreadPool& pool, const std::string& path,
+                       const std::function<void(const QuantizeProgress&)>& progress);
+
+}  // namespace weir::ops

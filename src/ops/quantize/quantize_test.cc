@@ -1,0 +1,230 @@
+#include "ops/quantize/quantize.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include "base/rng.h"
+#include "gguf/writer.h"
+#include "os/file.h"
+#include "os/temp_dir.h"
+#include "quant/codec.h"
+
+namespace weir::ops {
+namespace {
+
+using gguf::TensorType;
+using ::testing::HasSubstr;
+
+struct Shape {
+  std::string name;
+  std::vector<uint64_t> shape;
+};
+
+struct Facts {
+  uint32_t layers = 8, heads = 8, key_heads = 4, experts = 0;
+  std::string architecture = "llama";
+};
+
+// The shapes of a small model; every layer has the matrices that the mixes tell apart.
+std::vector<Shape> shapes(uint64_t cols, uint32_t layers, bool tied) {
+  std::vector<Shape> out{{"token_embd.weight", {cols, 8}}, {"output_norm.weight", {cols}}};
+  if (!tied) out.push_back({"output.weight", {cols, 8}});
+  for (uint32_t i = 0; i < layers; ++i) {
+    for (const char* name : {"attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate",
+                             "ffn_up", "ffn_down", "ffn_gate_inp"}) {
+      const bool norm = std::string(name).ends_with("norm");
+      out.push_back({fmt::format("blk.{}.{}.weight", i, name),
+                     norm ? std::vector<uint64_t>{cols} : std::vector<uint64_t>{cols, 4}});
+    }
+  }
+  return out;
+}
+
+// A file in memory; `change` may spoil the values of a tensor.
+struct Model {
+  std::vector<std::byte> bytes;
+  gguf::File file;
+};
+
+std::unique_ptr<Model> model(const std::vector<Shape>& tensors, const Facts& facts = {},
+                             const std::string& spoiled = "") {
+  gguf::Writer w;
+  w.set_string("general.architecture", facts.architecture);
+  w.set_uint("general.file_type", 0);
+  w.set_uint(facts.architecture + ".block_count", facts.layers);
+  w.set_uint(facts.architecture + ".attention.head_count", facts.heads);
+  w.set_uint(facts.architecture + ".attention.head_count_kv", facts.key_heads);
+  w.set_uint(facts.architecture + ".expert_count", facts.experts);
+  std::vector<std::vector<float>> data;
+  for (const Shape& s : tensors) {
+    uint64_t n = 1;
+    for (const uint64_t d : s.shape) n *= d;
+    std::vector<float>& values = data.emplace_back(n);
+    for (size_t i = 0; i < n; ++i)
+      values[i] = static_cast<float>(random_unit(data.size(), 0, i)) - 0.5F;
+    if (s.name == spoiled) values[n / 2 + 3] = std::nanf("");
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    w.add_tensor(tensors[i].name, TensorType::kF32, tensors[i].shape,
+                 std::as_bytes(std::span(data[i])));
+  }
+  auto bytes = w.to_bytes();
+  EXPECT_TRUE(bytes.ok());
+  auto file = gguf::File::parse(*bytes);
+  EXPECT_TRUE(file.ok()) << file.error().message;
+  return std::make_unique<Model>(Model{std::move(*bytes), std::move(*file)});
+}
+
+// The type of each tensor, by name.
+std::map<std::string, std::string> types(const Model& m, const std::string& name,
+                                         const MixOptions& options = {}) {
+  const auto plan = plan_quantize(m.file, *find_mix(name), options, nullptr);
+  EXPECT_TRUE(plan.ok()) << plan.error().message;
+  std::map<std::string, std::string> out;
+  if (!plan.ok()) return out;
+  for (const PlannedTensor& p : plan->tensors) out[p.source->name] = gguf::type_name(p.type);
+  return out;
+}
+
+TEST(Mix, NamesAreFoundInAnyCase) {
+  EXPECT_EQ(find_mix("q4_k_m")->file_type, 15U);
+  EXPECT_EQ(find_mix("Q4_K")->file_type, 15U);
+  EXPECT_EQ(find_mix("nvfp4")->type, TensorType::kNVFP4);
+  const auto none = find_mix("Q4");
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().code, ErrorCode::kUsage);
+  EXPECT_THAT(none.error().message, HasSubstr("Q3_K_M"));
+}
+
+TEST(Mix, WhatIsSmallOrSensitiveStays) {
+  const auto m = model(shapes(256, 8, false));
+  const auto t = types(*m, "Q4_K_M");
+  EXPECT_EQ(t.at("output_norm.weight"), "F32");
+  EXPECT_EQ(t.at("blk.0.attn_norm.weight"), "F32");
+  EXPECT_EQ(t.at("blk.0.ffn_gate_inp.weight"), "F32");
+  EXPECT_EQ(t.at("blk.0.attn_q.weight"), "Q4_K");
+}
+
+TEST(Mix, Q4KmGivesMoreBitsWhereTheyCount) {
+  const auto m = model(shapes(256, 8, false));
+  const auto t = types(*m, "Q4_K_M");
+  EXPECT_EQ(t.at("output.weight"), "Q6_K");
+  EXPECT_EQ(t.at("token_embd.weight"), "Q4_K");
+  // Of 8 layers: the first, the last, and every third between.
+  for (const int i : {0, 3, 6, 7})
+    EXPECT_EQ(t.at(fmt::format("blk.{}.ffn_down.weight", i)), "Q6_K");
+  for (const int i : {1, 2, 4, 5}) EXPECT_EQ(t.at(fmt::format("blk.{}.attn_v.weight", i)), "Q4_K");
+}
+
+TEST(Mix, DependsOnTheModel) {
+  EXPECT_EQ(types(*model(shapes(256, 8, true)), "Q4_K_S").at("token_embd.weight"), "Q6_K");
+  EXPECT_EQ(types(*model(shapes(256, 8, false)), "Q2_K").at("blk.5.attn_v.weight"), "Q3_K");
+  EXPECT_EQ(
+      types(*model(shapes(256, 8, false), {.key_heads = 2}), "Q2_K").at("blk.5.attn_v.weight"),
+      "Q4_K");
+  EXPECT_EQ(
+      types(*model(shapes(256, 8, false), {.experts = 8}), "Q4_K_S").at("blk.5.attn_v.weight"),
+      "Q8_0");
+  EXPECT_EQ(
+      types(*model(shapes(256, 8, false), {.experts = 8}), "Q4_K_S").at("blk.5.attn_output.weight"),
+      "Q5_K");
+  EXPECT_EQ(types(*model(shapes(256, 8, false), {.architecture = "falcon"}), "Q4_K_M")
+                .at("output.weight"),
+            "Q8_0");
+  const MixOptions importance{.importance = true};
+  EXPECT_EQ(types(*model(shapes(256, 8, false)), "Q4_0", importance).at("blk.0.ffn_down.weight"),
+            "Q4_1");
+  EXPECT_EQ(types(*model(shapes(256, 8, false)), "Q4_0").at("blk.0.ffn_down.weight"), "Q4_0");
+}
+
+TEST(Mix, RowsThatDoNotFitGetAnotherType) {
+  const auto m = model(shapes(96, 8, false));
+  auto t = types(*m, "Q4_K_M");
+  EXPECT_EQ(t.at("blk.1.attn_q.weight"), "Q5_0");
+  EXPECT_EQ(t.at("blk.0.ffn_down.weight"), "Q8_0");
+  EXPECT_EQ(t.at("output.weight"), "Q8_0");
+  EXPECT_EQ(types(*model(shapes(40, 8, false)), "Q4_0").at("blk.1.attn_q.weight"), "F16");
+}
+
+TEST(Mix, ChoicesByHandComeFirst) {
+  const auto m = model(shapes(256, 8, false));
+  MixOptions o;
+  o.overrides = {{"blk\\.1\\.", TensorType::kQ8_0}, {"attn_q", TensorType::kQ5_K}};
+  o.output_type = TensorType::kQ5_0;
+  o.embedding_type = TensorType::kF16;
+  const auto t = types(*m, "Q4_K_M", o);
+  EXPECT_EQ(t.at("blk.1.attn_q.weight"), "Q8_0");
+  EXPECT_EQ(t.at("blk.2.attn_q.weight"), "Q5_K");
+  EXPECT_EQ(t.at("output.weight"), "Q5_0");
+  EXPECT_EQ(t.at("token_embd.weight"), "F16");
+  EXPECT_EQ(t.at("blk.1.attn_norm.weight"), "F32");
+  EXPECT_EQ(types(*m, "Q4_K_M", {.pure = true}).at("output.weight"), "Q4_K");
+  EXPECT_EQ(types(*m, "Q4_K_M", {.keep_output = true}).at("output.weight"), "F32");
+  for (const char* bad : {"(", "nowhere"}) {
+    const auto plan = plan_quantize(m->file, *find_mix("Q4_0"),
+                                    {.overrides = {{bad, TensorType::kQ8_0}}}, nullptr);
+    EXPECT_EQ(plan.error().code, ErrorCode::kUsage) << bad;
+  }
+}
+
+TEST(Quantize, CoarseTypesAskForImportance) {
+  const auto m = model(shapes(256, 8, false));
+  const auto plan = plan_quantize(m->file, *find_mix("Q2_K_S"), {}, nullptr);
+  ASSERT_FALSE(plan.ok());
+  EXPECT_THAT(plan.error().message, HasSubstr("--imatrix"));
+}
+
+TEST(Quantize, WritesWhatItPlanned) {
+  const auto m = model(shapes(256, 2, false), {.layers = 2});
+  const os::TempDir folder;
+  ImportanceMatrix importance;
+  importance.entries = {{"blk.0.attn_q.weight", std::vector<float>(256, 3), {1}}};
+  importance.datasets = {"text"};
+  MixOptions options;
+  options.importance = true;
+  const auto plan = plan_quantize(m->file, *find_mix("Q4_K_M"), options, &importance);
+  ASSERT_TRUE(plan.ok());
+  kernels::ThreadPool pool(2);
+  uint64_t done = 0;
+  const Status status =
+      write_quantized(m->file, *plan, &importance, {"1.2", "m.gguf", {1, 2}, "m.imatrix"}, pool,
+                      folder.file("out"), [&](const QuantizeProgress& p) { done = p.done_bytes; });
+  ASSERT_TRUE(status.ok()) << status.error().message;
+  EXPECT_EQ(done, plan->source_bytes);
+  const auto out = gguf::File::open(folder.file("out"));
+  ASSERT_TRUE(out.ok()) << out.error().message;
+  EXPECT_EQ(*out->get_uint("general.file_type"), 15U);
+  EXPECT_EQ(*out->get_string("weir.quantize.source_identity"), "00000000000000020000000000000001");
+  EXPECT_EQ(*out->get_string("quantize.imatrix.dataset"), "text");
+  EXPECT_EQ(*out->get_uint("llama.block_count"), 2U);
+  for (const PlannedTensor& p : plan->tensors) {
+    const gguf::Tensor* t = out->find_tensor(p.source->name);
+    ASSERT_NE(t, nullptr);
+    EXPECT_EQ(t->type, p.type);
+    std::vector<float> before(t->elements()), after(t->elements());
+    ASSERT_TRUE(quant::decode(p.source->type, p.source->data, before).ok());
+    ASSERT_TRUE(quant::decode(t->type, t->data, after).ok());
+    for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(after[i], before[i], 0.06) << t->name;
+  }
+}
+
+TEST(Quantize, NamesTheTensorThatHoldsNoWeight) {
+  const auto m = model(shapes(256, 2, false), {.layers = 2}, "blk.1.ffn_up.weight");
+  const os::TempDir folder;
+  const auto plan = plan_quantize(m->file, *find_mix("Q4_0"), {}, nullptr);
+  ASSERT_TRUE(plan.ok());
+  kernels::ThreadPool pool(2);
+  const Status status = write_quantized(m->file, *plan, nullptr, {}, pool, folder.file("out"), {});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kInvalidValue);
+  EXPECT_THAT(status.error().message, HasSubstr("blk.1.ffn_up.weight"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace weir::ops

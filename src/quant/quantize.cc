@@ -1,0 +1,228 @@
+#include "quant/quantize.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "quant/codec.h"
+#include "quant/encoders.h"
+#include "quant/half.h"
+
+namespace weir::quant {
+
+namespace {
+
+using gguf::TensorType;
+
+constexpr float kMaxHalf = 65504.0F;
+
+// How the weight of a value grows with the value itself.
+enum class Weighting : uint8_t {
+  kNone,        // not at all
+  kRootSquare,  // by sqrt(2·mean(x²) + x²), the mean over up to 256 values
+};
+
+struct Quantizer {
+  TensorType type;
+  BlocksEncoder encode;  // nullptr: quant::encode()
+  Weighting weighting;
+};
+
+// On SmolLM2-135M (its dequantized file as base) Q4_0 without importance has a mean KL divergence
+// of 1.09 of llama-quantize's with kNone, 1.11 with x² and 0.97 with kRootSquare: large weights
+// carry more of the output, but not all of it.
+constexpr Quantizer kQuantizers[] = {
+    {TensorType::kF32, nullptr, {}},
+    {TensorType::kF16, nullptr, {}},
+    {TensorType::kBF16, nullptr, {}},
+    {TensorType::kQ8_0, nullptr, {}},
+    {TensorType::kQ4_0, search_q4_0, Weighting::kRootSquare},
+    {TensorType::kQ4_1, search_q4_1, Weighting::kRootSquare},
+    {TensorType::kQ5_0, search_q5_0, Weighting::kRootSquare},
+    {TensorType::kQ5_1, search_q5_1, Weighting::kRootSquare},
+    {TensorType::kQ2_K, search_q2_k, Weighting::kRootSquare},
+    {TensorType::kQ3_K, search_q3_k, Weighting::kRootSquare},
+    {TensorType::kQ4_K, search_q4_k, Weighting::kRootSquare},
+    {TensorType::kQ5_K, search_q5_k, Weighting::kRootSquare},
+    {TensorType::kQ6_K, search_q6_k, Weighting::kNone},
+    {TensorType::kIQ4_NL, search_iq4_nl, Weighting::kRootSquare},
+    {TensorType::kIQ4_XS, search_iq4_xs, Weighting::kRootSquare},
+    {TensorType::kMXFP4, search_mxfp4, Weighting::kNone},
+    {TensorType::kNVFP4, search_nvfp4, Weighting::kNone},
+    {TensorType::kTQ1_0, search_tq1_0, Weighting::kNone},
+    {TensorType::kTQ2_0, search_tq2_0, Weighting::kNone},
+};
+
+const Quantizer* find_quantizer(TensorType type) {
+  for (const Quantizer& q : kQuantizers) {
+    if (q.type == type) return &q;
+  }
+  return nullptr;
+}
+
+float mean_square(const float* x, size_t n) {
+  float sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += x[i] * x[i];
+  return sum / static_cast<float>(n);
+}
+
+// importance: [cols] or nullptr; w: [cols]
+void weigh_row(Weighting weighting, const float* x, size_t cols, const float* importance,
+               float* w) {
+  constexpr size_t kSpan = 256;
+  for (size_t first = 0; first < cols; first += kSpan) {
+    const size_t last = std::min(first + kSpan, cols);
+    const float mean = mean_square(x + first, last - first);
+    switch (weighting) {
+      case Weighting::kNone:
+        std::fill(w + first, w + last, 1.0F);
+        break;
+      case Weighting::kRootSquare:
+        for (size_t i = first; i < last; ++i) w[i] = std::sqrt(2.0F * mean + x[i] * x[i]);
+        break;
+    }
+  }
+  if (importance == nullptr) return;
+  for (size_t i = 0; i < cols; ++i) w[i] *= importance[i];
+}
+
+// Scales the weights to a mean of 1, which keeps sums of their products in range. Where a piece of
+// a block has no weight at all, its values get a small one: their scale is free, not arbitrary.
+void normalize(float* w, size_t cols) {
+  constexpr size_t kPiece = 16;  // divides every block and so every row
+  constexpr float kSmall = 1e-6F;
+  float sums[kPiece] = {};
+  for (size_t first = 0; first < cols; first += kPiece) {
+    for (size_t i = 0; i < kPiece; ++i) sums[i] += w[first + i];
+  }
+  double sum = 0;
+  for (const float s : sums) sum += s;
+  const auto factor = static_cast<float>(sum > 0 ? static_cast<double>(cols) / sum : 0.0);
+  for (size_t first = 0; first < cols; first += kPiece) {
+    int positive = 0;
+    for (size_t i = first; i < first + kPiece; ++i) {
+      w[i] *= factor;
+      positive |= w[i] > 0 ? 1 : 0;
+    }
+    if (positive == 0) std::fill_n(w + first, kPiece, kSmall);
+  }
+}
+
+// What the type can hold; with an f16 scale, what is certain to fit.
+float largest_value(TensorType type) {
+  switch (type) {
+    case TensorType::kF32:
+    case TensorType::kBF16:
+      return std::numeric_limits<float>::max();
+    case TensorType::kNVFP4:
+      return 448.0F * 6.0F;  // the largest E4M3 times the largest E2M1
+    default:
+      return kMaxHalf;
+  }
+}
+
+Status check_values(TensorType type, std::span<const float> values, size_t cols) {
+  const float most = largest_value(type);
+  // Without their sign floats compare as integers, and infinities and NaNs are the largest.
+  const auto magnitude = [](float v) {
+    return std::bit_cast<int32_t>(std::bit_cast<uint32_t>(v) & 0x7fffffffU);
+  };
+  const int32_t limit = magnitude(most);
+  int32_t above = 0;
+  for (const float v : values) above |= magnitude(v) > limit ? 1 : 0;
+  if (above == 0) return {};
+  size_t at = 0;
+  while (magnitude(values[at]) <= limit) ++at;
+  if (magnitude(values[at]) >= 0x7f800000) {
+    return make_error(ErrorCode::kInvalidValue,
+                      "row {}, column {} is {}, which is no weight: the source is damaged",
+                      at / cols, at % cols, values[at]);
+  }
+  return make_error(ErrorCode::kInvalidValue,
+                    "row {}, column {} is {}, past the {} that {} is sure to hold; BF16 holds it",
+                    at / cols, at % cols, values[at], most, gguf::type_name(type));
+}
+
+}  // namespace
+
+SearchIsa best_search_isa(const os::CpuFeatures& f) {
+  if (f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl) return SearchIsa::kAvx512;
+  return f.avx2 ? SearchIsa::kAvx2 : SearchIsa::kScalar;
+}
+
+const SearchTable& search_for(SearchIsa isa) {
+  switch (isa) {
+    case SearchIsa::kAvx512:
+      return kAvx512Search;
+    case SearchIsa::kAvx2:
+      return kAvx2Search;
+    case SearchIsa::kScalar:
+      break;
+  }
+  return kScalarSearch;
+}
+
+bool can_quantize(TensorType type) { return find_quantizer(type) != nullptr; }
+
+std::string quantizable_types() {
+  std::string names;
+  for (const Quantizer& q : kQuantizers) {
+    if (!names.empty()) names += ", ";
+    names += gguf::type_name(q.type);
+  }
+  return names;
+}
+
+Half to_half(float value) {
+  const uint16_t bits = f32_to_f16(std::clamp(value, -kMaxHalf, kMaxHalf));
+  return {bits, f16_to_f32(bits)};
+}
+
+void load_batch(const float* x, const float* w, size_t n, size_t count, Batch& batch) {
+  batch.n = n;
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t b = 0; b < count; ++b) {
+      batch.x[i * kLanes + b] = x[b * n + i];
+      batch.w[i * kLanes + b] = w[b * n + i];
+    }
+    for (size_t b = count; b < kLanes; ++b) batch.x[i * kLanes + b] = batch.w[i * kLanes + b] = 0;
+  }
+}
+
+Status quantize_rows(TensorType type, std::span<const float> values, size_t cols,
+                     std::span<const float> importance, std::span<std::byte> out, SearchIsa isa) {
+  const Quantizer* quantizer = find_quantizer(type);
+  if (quantizer == nullptr) {
+    return make_error(ErrorCode::kUnsupported, "cannot quantize to {}; the types are {}",
+                      gguf::type_name(type), quantizable_types());
+  }
+  const gguf::TypeInfo& info = *gguf::type_info(type);
+  const size_t blocks = values.size() / info.block_elements;
+  if (cols == 0 || values.size() % cols != 0 || cols % info.block_elements != 0 ||
+      out.size() != blocks * info.block_bytes ||
+      (!importance.empty() && importance.size() != cols)) {
+    return make_error(ErrorCode::kInvalidValue,
+                      "{} values in rows of {}, importance of {} columns and {} bytes do not fit "
+                      "{}: rows are blocks of {} values, {} bytes each",
+                      values.size(), cols, importance.size(), out.size(), info.name,
+                      info.block_elements, info.block_bytes);
+  }
+  WEIR_TRY(check_values(type, values, cols));
+  if (quantizer->encode == nullptr) return encode(type, values, out);
+  const Weighting weighting = quantizer->weighting;
+  std::vector<float> weights(values.size());
+  const bool all_one = importance.empty() && weighting == Weighting::kNone;
+  if (all_one) std::fill(weights.begin(), weights.end(), 1.0F);
+  for (size_t first = 0; first < values.size() && !all_one; first += cols) {
+    weigh_row(weighting, values.data() + first, cols,
+              importance.empty() ? nullptr : importance.data(), weights.data() + first);
+    normalize(weights.data() + first, cols);
+  }
+  quantizer->encode(search_for(isa), values.data(), weights.data(), blocks, out.data());
+  return {};
+}
+
+}  // namespace weir::quant

@@ -1,0 +1,85 @@
+// What encoders search with: for a batch of blocks the scale (and min) that keep the weighted
+// squared error small, and the codes nearest to given ones. One table of functions for each
+// instruction set, all with the same bits: a lane is a block, and the operations of a block do not
+// depend on the width. Internal to quant/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "quant/quantize.h"
+
+namespace weir::quant {
+
+inline constexpr size_t kLanes = 16;      // blocks of a batch
+inline constexpr size_t kMaxBlock = 32;   // values of a block
+inline constexpr size_t kTableSize = 16;  // values of a table
+
+// Blocks side by side: value i of block b at [i * kLanes + b]. Unused blocks have weight 0.
+struct Batch {
+  size_t n = 0;  // values of a block
+  alignas(64) float x[kMaxBlock * kLanes];
+  alignas(64) float w[kMaxBlock * kLanes];  // >= 0
+};
+
+// One number for each block of a batch.
+struct PerBlock {
+  alignas(64) float at[kLanes];
+};
+
+// Codes 0 to max; a value is scale * code + min.
+struct AffineCodes {
+  float max = 15;
+  bool min_at_most_zero = false;
+};
+// Codes min to max; a value is scale * code.
+struct SymmetricCodes {
+  float min = -8;
+  float max = 7;
+};
+// A value is scale * value[code]; ascending.
+struct TableCodes {
+  float value[kTableSize];
+  size_t size = kTableSize;
+};
+
+// Of the nearest codes: the weighted squared error, and the sums that least squares take.
+struct BlockSums {
+  PerBlock error;
+  PerBlock q, qq, xq;  // Σ w·q, Σ w·q², Σ w·x·q
+};
+
+// The scale factors that a search tries first, relative to the one that spans the block: code
+// number `max + step` falls on its largest value.
+struct SearchSteps {
+  float first = -0.9F;
+  float step = 0.1F;
+  int count = 19;
+  int refinements = 2;  // rounds of: codes nearest to the best so far, then least squares
+};
+
+struct SearchTable {
+  void (*fit_affine)(const Batch&, const AffineCodes&, const SearchSteps&, PerBlock& scale,
+                     PerBlock& min);
+  void (*fit_symmetric)(const Batch&, const SymmetricCodes&, const SearchSteps&, PerBlock& scale);
+  void (*fit_table)(const Batch&, const TableCodes&, const SearchSteps&, PerBlock& scale);
+
+  void (*sum_affine)(const Batch&, const AffineCodes&, const PerBlock& scale, const PerBlock& min,
+                     BlockSums& out);
+  void (*sum_symmetric)(const Batch&, const SymmetricCodes&, const PerBlock& scale, BlockSums& out);
+  void (*sum_table)(const Batch&, const TableCodes&, const PerBlock& scale, BlockSums& out);
+
+  // codes: [n][kLanes]; of symmetric codes less their min, of tables the index.
+  void (*codes_affine)(const Batch&, const AffineCodes&, const PerBlock& scale, const PerBlock& min,
+                       int32_t* codes);
+  void (*codes_symmetric)(const Batch&, const SymmetricCodes&, const PerBlock& scale,
+                          int32_t* codes);
+  void (*codes_table)(const Batch&, const TableCodes&, const PerBlock& scale, int32_t* codes);
+};
+
+extern const SearchTable kScalarSearch;
+extern const SearchTable kAvx2Search;
+extern const SearchTable kAvx512Search;
+const SearchTable& search_for(SearchIsa isa);
+
+}  // namespace weir::quant
