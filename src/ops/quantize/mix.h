@@ -42,9 +42,9 @@ struct MixOptions {
   bool pure = false;         // `mix.type` for all that may be quantized
   bool keep_output = false;  // the output matrix (or the embedding that serves as it) stays
   bool importance = false;   // an importance matrix is at hand
-  std::optional<gguf::TensorType> output_type, embedding_type;
+  std::optional<gguf::TensorType> output_type = std::nullopt, embedding_type = std::nullopt;
   // By regular expressions (ECMAScript, found anywhere in the name); the first that matches wins.
-  std::vector<std::pair<std::string, gguf::TensorType>> overrides;
+  std::vector<std::pair<std::string, gguf::TensorType>> overrides = {};
 };
 
 struct TensorChoice {
