@@ -41,10 +41,9 @@ Status prepare_prefix(ServeOptions& o, engine::LoadedModel& model, telemetry::Lo
   // Block types were not transformed once (KvLayout): pages from then mean something else. And
   // another build may compute other bits; what a snapshot holds must be those of this one.
   const bool transformed = kernels::is_block_type(types.k) || kernels::is_block_type(types.v);
-  o.prefix.traits =
-      fmt::format("{} {}{} {} {}", kernels::isa_name(model.isa()), kernels::kv_types_name(types),
-                  transformed ? " hadamard" : "", o.load_type,
-                  os::build_id().substr(0, kBuildIdDigits));
+  o.prefix.traits = fmt::format("{} {}{} {} {}", kernels::isa_name(model.isa()),
+                                kernels::kv_types_name(types), transformed ? " hadamard" : "",
+                                o.load_type, os::build_id().substr(0, kBuildIdDigits));
   o.prefix.on_snapshot = [&log](const engine::SnapshotReport& r) { log_snapshot(log, r); };
   o.prefix.events = &parts.events;
   if (o.tier_bytes > 0) {
