@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -154,7 +156,7 @@ class Tls(unittest.TestCase):
 
 
 class Farewell(unittest.TestCase):
-    """A stream that the drain timeout cuts is told so."""
+    """What the drain timeout cuts is told so."""
 
     def test_the_drain_timeout_ends_streams_with_an_error_event(self):
         with weir.Server("--drain-timeout", 1) as own:
@@ -168,6 +170,62 @@ class Farewell(unittest.TestCase):
             self.assertNotIn("[DONE]", text)
             self.assertEqual(own.process.wait(30 * weir.SLOWDOWN), 0)
             own.process = weir.FinishedWell()
+
+    def test_the_drain_timeout_answers_what_is_half_sent_and_a_websocket(self):
+        body = json.dumps({"messages": REQUEST["messages"], "max_tokens": 7000, "ignore_eos": True}).encode()
+        stream = json.dumps({**json.loads(body), "stream": True}).encode()
+
+        def begin(port, sent, length=None):
+            s = socket.create_connection(("127.0.0.1", port), timeout=60 * weir.SLOWDOWN)
+            s.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length or len(sent)}\r\n\r\n"
+                      .encode() + sent)
+            return s
+
+        def rest(s):
+            with s:
+                data = b""
+                try:
+                    while piece := s.recv(65536):
+                        data += piece
+                except ConnectionResetError:
+                    pass
+            return data
+
+        async def talk(url, started):
+            async with websockets.connect(url.replace("http", "ws") + "/v1/stream") as ws:
+                await ws.send(json.dumps({**REQUEST, "max_tokens": 7000}))
+                started.set()
+                return await answer(ws)
+
+        with weir.Server("--drain-timeout", 1) as own:
+            asked = {"runs, streamed": begin(own.port, stream)}
+            asked["runs, streamed"].recv(1)  # it has begun
+            started, messages = threading.Event(), []
+            socket_thread = threading.Thread(target=lambda: messages.extend(asyncio.run(talk(own.url, started))))
+            socket_thread.start()
+            self.assertTrue(started.wait(30 * weir.SLOWDOWN))
+            self.wait_for(own, "vllm:num_requests_running", 2)
+            asked["half sent"] = begin(own.port, body[:20], len(body))
+            own.process.send_signal(signal.SIGTERM)
+            answers = {name: rest(s) for name, s in asked.items()}
+            socket_thread.join()
+            self.assertEqual(own.process.wait(30 * weir.SLOWDOWN), 0)
+            own.process = weir.FinishedWell()
+        for name, got in answers.items():
+            with self.subTest(name):
+                self.assertIn(b'"code":"server_overloaded"', got)
+                self.assertNotIn(b"[DONE]", got)
+                if name == "runs, streamed":
+                    self.assertIn(b'data: {"error":', got)
+                else:
+                    self.assertRegex(got, rb"^HTTP/1.1 503 (?s:.*)\r\n[Rr]etry-[Aa]fter: ")
+        self.assertEqual(messages[-1]["error"]["code"], "server_overloaded")
+
+    def wait_for(self, own, name, value):
+        end = time.monotonic() + 30 * weir.SLOWDOWN
+        while weir.metric(httpx.get(own.url + "/metrics", timeout=60).text, name) != value:
+            self.assertLess(time.monotonic(), end, name)
+            time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start_rejected();
   // Closes if no request has begun, else after the current one.
   void drain();
+  // Answers 503 and closes if a request has begun and is not whole.
+  void refuse_unread();
   // Closes now; a pending writer sees the reason.
   void close(CloseReason reason);
 

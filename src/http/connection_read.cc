@@ -90,6 +90,14 @@ void Connection::drain() {
   }
 }
 
+void Connection::refuse_unread() {
+  if (state_ != State::kReading || parser_.phase() == RequestParser::Phase::kIdle) return;
+  Error error = make_error(ErrorCode::kServerOverloaded,
+                           "the server is shutting down, and the request was not whole in time");
+  error.retry_after_s = context_.options.overload_retry_after_s;
+  fail_request(503, error, {});
+}
+
 void Connection::read() {
   if (reading_ || state_ == State::kClosed) return;
   // While an answer is pending reading goes on, so that a vanished client is noticed, but only so

@@ -74,6 +74,7 @@ struct Server::Impl {
   void update_open();
   void stop_accepting();
   void drain();
+  void refuse_unread();
   void run();
 };
 
@@ -182,6 +183,11 @@ void Server::Impl::drain() {
   for (const auto& [key, connection] : all) connection->drain();
 }
 
+void Server::Impl::refuse_unread() {
+  const auto all = connections;  // a write that fails at once closes, which changes the map
+  for (const auto& [key, connection] : all) connection->refuse_unread();
+}
+
 void Server::Impl::run() {
   while (!io.stopped()) {
     try {
@@ -241,6 +247,10 @@ void Server::stop_accepting() {
 
 void Server::drain() {
   post([impl = impl_.get()] { impl->drain(); });
+}
+
+void Server::refuse_unread() {
+  post([impl = impl_.get()] { impl->refuse_unread(); });
 }
 
 bool Server::wait_drained(std::chrono::milliseconds timeout) {

@@ -144,6 +144,9 @@ class Server {
   // stop_accepting, closes idle connections, and lets the others finish the request they have
   // begun. Returns at once.
   void drain();
+  // For when drain() has taken long enough: 503 with Retry-After for requests that have begun and
+  // are not whole, which no handler knows of. Returns at once.
+  void refuse_unread();
   // Waits until no connection is left; false if that took longer than timeout. Not from the I/O
   // thread.
   bool wait_drained(std::chrono::milliseconds timeout);

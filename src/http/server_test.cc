@@ -340,6 +340,32 @@ TEST_F(ServerTest, DrainFinishesWhatHasBegun) {
   for (auto& thread : threads) thread.join();
 }
 
+TEST_F(ServerTest, WhatIsStillReadWhenTheDrainEndsIsToldSo) {
+  start_echo();
+  TestClient body = client();
+  body.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe");
+  TestClient head = client();
+  head.send("GET / HT");
+  TestClient second = client();
+  ASSERT_TRUE(second.exchange(get("/")).has_value());
+  second.send("GET / HTTP/1.1\r\n");
+  ASSERT_TRUE(eventually([&] { return server_->connections() == 3; }));
+  std::this_thread::sleep_for(20ms);
+  server_->drain();
+  EXPECT_FALSE(server_->wait_drained(30ms));
+  server_->refuse_unread();
+  for (TestClient* c : {&body, &head, &second}) {
+    const auto response = c->read_response();
+    ASSERT_TRUE(response.has_value());
+    EXPECT_EQ(response->status, 503);
+    EXPECT_EQ(response->headers.find("retry-after"), "1");
+    EXPECT_EQ(response->headers.find("connection"), "close");
+    EXPECT_TRUE(c->wait_closed());
+    c->close();
+  }
+  EXPECT_TRUE(server_->wait_drained(5000ms));
+}
+
 TEST_F(ServerTest, RequestIdIsEchoedOrMade) {
   start_echo();
   TestClient c = client();
