@@ -78,7 +78,10 @@ Result<int> wait_and_drain(const ServeOptions& o, os::Signals& signals, engine::
   server.drain();
   engine.drain();
   WEIR_ASSIGN(const bool in_time, drained(o, signals, server));
-  if (!in_time) log.warn("drain_cut_short", {{"drain_timeout_s", o.drain_timeout_s}});
+  if (!in_time) {
+    log.warn("drain_cut_short", {{"drain_timeout_s", o.drain_timeout_s}});
+    server.refuse_unread();
+  }
   // What is unfinished is told so: the engine's last delivery is an error event, or a 503.
   engine.stop();
   server.wait_drained(kFarewell);

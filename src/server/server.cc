@@ -341,6 +341,8 @@ bool Server::wait_drained(std::chrono::milliseconds timeout) {
   return impl_->http().wait_drained(timeout);
 }
 
+void Server::refuse_unread() { impl_->http().refuse_unread(); }
+
 void Server::stop() { impl_->stop(); }
 
 }  // namespace weir::server

@@ -64,6 +64,9 @@ class Server {
   void drain();
   // Waits until every connection has its answer, at most `timeout`; whether it was enough.
   bool wait_drained(std::chrono::milliseconds timeout);
+  // When that was not enough: 503 for requests that are still being read. What the engine has is
+  // ended by stopping it.
+  void refuse_unread();
   // Closes what is left, and lets go of the model. Requests in flight deliver to the server: stop
   // the engine first. By the thread that called listen(); a second call does nothing.
   void stop();
