@@ -186,7 +186,7 @@ class BadInput(unittest.TestCase):
                     (USAGE, ("--otlp-endpoint", "localhost:4318"), ("otlp.endpoint (--otlp-endpoint)", "http://host:port")),
                     (USAGE, ("--kv-tier-file", self.folder / "tier"), ("kv.tier_file", "--kv-tier-bytes")),
                     (USAGE, ("--kv-snapshot", "/no/such/folder/s"), ("kv.snapshot", "/no/such/folder/s")),
-                    (USAGE, ("--kv-events-zmq-replay", "tcp://127.0.0.1:1"), ("--kv-events-zmq as well",))):
+                    (USAGE, ("--kv-events-zmq-replay", "tcp://127.0.0.1:1"), ("kv.events_zmq_replay", "--kv-events-zmq"))):
                 with self.subTest(arguments=arguments):
                     error = self.refused(code, "serve", weir.MODEL, *arguments, names=names)
                     self.assertNotIn("loaded", error)
@@ -215,7 +215,7 @@ class BadInput(unittest.TestCase):
 
     def test_cache_events_want_an_address(self):
         self.needs("serve")
-        self.refused(BAD_INPUT, "serve", weir.MODEL, "--port", 0, "--kv-events-zmq", "foo", names=("foo", "tcp://ADDRESS:PORT"))
+        self.refused(USAGE, "serve", weir.MODEL, "--port", 0, "--kv-events-zmq", "foo", names=("foo", "tcp://HOST:PORT"))
 
     def test_serving_others_without_keys(self):
         self.needs("serve")

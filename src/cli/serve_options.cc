@@ -321,11 +321,6 @@ Status check_options(const ServeOptions& o) {
         "be kept there; give --kv-tier-bytes N as well",
         o.tier_file);
   }
-  if (!o.kv_events.replay.empty() && o.kv_events.publish.empty()) {
-    return make_error(ErrorCode::kUsage,
-                      "kv.events_zmq_replay (--kv-events-zmq-replay) repeats events that are not "
-                      "published; give --kv-events-zmq as well");
-  }
   WEIR_TRY(check_folder("kv.snapshot (--kv-snapshot)", o.prefix.snapshot_path));
   WEIR_TRY(check_folder("kv.tier_file (--kv-tier-file)", o.tier_file));
   return server::check_config(o.server);
