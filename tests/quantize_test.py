@@ -138,7 +138,9 @@ class RealModel(Folder):
                 with self.subTest(type=name, tensor=n):
                     weights = np.tile(means[n].ravel(), base[n].size // means[n].size)
                     error = [float((weights * (values(side[n]) - base[n]) ** 2).sum()) for side in (ours, theirs)]
-                    self.assertLessEqual(error[0], error[1] * 1.0001)
+                    # Levels of the 4-bit source are found again by theirs to the last bit where 5 bits are many.
+                    rounding = 1e-6 * float((weights * base[n] ** 2).sum())
+                    self.assertLessEqual(error[0], error[1] * 1.0001 + rounding)
 
     def test_llama_cpp_runs_it(self):
         self.quantize(self.base, "run.gguf", "Q4_K_M", "--imatrix", self.imatrix)
