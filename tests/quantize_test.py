@@ -31,6 +31,10 @@ QUIET = llama_cpp.llama_log_callback(lambda *_: None)
 llama_cpp.llama_log_set(QUIET, None)
 
 
+# What is written, not how: a sanitizer would find nothing in it that the other tests do not run.
+compares = unittest.skipIf(weir.SLOWDOWN > 1, "compares with llama.cpp; takes half an hour under a sanitizer")
+
+
 class ImatrixData(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("data", ctypes.POINTER(ctypes.c_float)), ("size", ctypes.c_size_t)]
 
@@ -106,6 +110,7 @@ class RealModel(Folder):
         for name in ["token_embd.weight", "blk.3.ffn_down.weight", "blk.7.attn_norm.weight"]:
             np.testing.assert_array_equal(values(source[name]), values(base[name]))
 
+    @compares
     def test_types_are_those_of_llama_quantize(self):
         for name in ["Q2_K", "Q3_K_M", "Q3_K_L", "Q4_0", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_XS", "MXFP4_MOE"]:
             with self.subTest(name):
@@ -113,6 +118,7 @@ class RealModel(Folder):
                 llama_quantize(self.base, self.folder / "theirs.gguf", name)
                 self.assertEqual(types(self.folder / "ours.gguf"), types(self.folder / "theirs.gguf"))
 
+    @compares
     def test_importance_is_that_of_llama_cpp(self):
         """The rows of a matrix that every token meets: counts, and columns that are the same for all readers of an input."""
         data = mean_squares(self.imatrix)
@@ -125,6 +131,7 @@ class RealModel(Folder):
         chunks = int(gguf.GGUFReader(self.imatrix).fields["imatrix.chunk_count"].contents())
         self.assertEqual(counts.ravel().tolist(), [chunks * 256])
 
+    @compares
     def test_error_is_at_most_that_of_llama_quantize(self):
         """Weighted by importance, over each whole matrix."""
         means = mean_squares(self.imatrix)
@@ -142,6 +149,7 @@ class RealModel(Folder):
                     rounding = 1e-6 * float((weights * base[n] ** 2).sum())
                     self.assertLessEqual(error[0], error[1] * 1.0001 + rounding)
 
+    @compares
     def test_llama_cpp_runs_it(self):
         self.quantize(self.base, "run.gguf", "Q4_K_M", "--imatrix", self.imatrix)
         path = self.folder / "run.gguf"

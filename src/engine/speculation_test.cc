@@ -271,8 +271,8 @@ TEST_F(SpeculationTest, ADraftModelIsNotAskedInStepsWithPrompts) {
     EngineLimits limits;
     limits.speculation.depth = depth;
     limits.prefill_chunk_tokens = 4;
+    Received first, second;  // outlive the engine
     Engine engine(runner, *tokenizer_, clock_, limits, {}, {}, &draft);
-    Received first, second;
     ASSERT_TRUE(engine.submit(request(3, 60), std::make_unique<RecordingSink>(first)).ok());
     for (int i = 0; i < 5; ++i) engine.step();
     const uint64_t before = draft.calls;
