@@ -137,7 +137,7 @@ class RealModel(Folder):
         means = mean_squares(self.imatrix)
         names = ["blk.2.attn_q.weight", "blk.9.ffn_down.weight", "blk.20.ffn_up.weight"]
         base = {n: values(tensors(self.base)[n]) for n in names}
-        for name in ["Q4_0", "Q5_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q3_K_M", "Q2_K", "IQ4_NL", "IQ4_XS"]:
+        for name in ["Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q3_K_M", "IQ4_XS"]:
             self.quantize(self.base, "ours.gguf", name, "--imatrix", self.imatrix)
             llama_quantize(self.base, self.folder / "theirs.gguf", name, self.imatrix)
             ours, theirs = tensors(self.folder / "ours.gguf"), tensors(self.folder / "theirs.gguf")
