@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "checkpoint/families.h"
 
 #include <array>
@@ -211,11 +213,13 @@ std::optional<Target> map_expert_stack(const std::string& prefix, std::string_vi
        {"_scales", Stack::kScales}}};
   for (const auto& [suffix, stack] : kStacks) {
     if (name != suffix) continue;
-    const std::string kind = stack == Stack::kBiases ? ".bias" : ".weight";
-    if (!both) return Target{.name = prefix + "ffn_down_exps" + kind, .stack = stack};
-    return Target{.name = prefix + "ffn_gate_exps" + kind,
-                  .odd_name = prefix + "ffn_up_exps" + kind,
-                  .stack = stack};
+    const char* kind = stack == Stack::kBiases ? "bias" : "weight";
+    const auto tensor = [&](const char* what) {
+      return fmt::format("{}{}.{}", prefix, what, kind);
+    };
+    if (!both) return Target{.name = tensor("ffn_down_exps"), .stack = stack};
+    return Target{
+        .name = tensor("ffn_gate_exps"), .odd_name = tensor("ffn_up_exps"), .stack = stack};
   }
   return std::nullopt;
 }

@@ -26,7 +26,7 @@ TEST(EmbeddingsAnswerTest, NoStepWritesTheAnswer) {
   engine::Engine engine(runner, *tokenizer, clock, {});
   Instruments instruments("tiny");
   Tenants tenants(clock, instruments.registry, "a secret of this process");
-  tenants.load({}, {});
+  tenants.load({}, {}, false);
   auto access = tenants.check({}, Right::kInference);
   ASSERT_TRUE(access.ok() && access->has_value());
   Executor executor(1, 1);

@@ -101,7 +101,12 @@ class Server::Impl {
   void take_keys(KeysFile file, const ServerConfig& config) {
     log_.info("keys", {{"keys", file.keys.size() + config.api_keys.size()},
                        {"tenants", file.tenants.size()}});
-    tenants_.load(std::move(file), config.api_keys);
+    const bool guarded = !config.keys_file.empty() || !config.api_keys.empty();
+    if (guarded && file.keys.empty() && config.api_keys.empty()) {
+      log_.warn("no_keys", {{"keys_file", config.keys_file},
+                            {"reason", "the file holds none: every request is refused"}});
+    }
+    tenants_.load(std::move(file), config.api_keys, guarded);
   }
 
   // Certificates, when there are any.

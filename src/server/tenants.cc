@@ -161,14 +161,15 @@ ActiveRequest Ticket::describe(int64_t now_ns) const {
 
 Tenants::Tenants(const Clock& clock, telemetry::Registry& registry, std::string secret)
     : clock_(clock), secret_(std::move(secret)), metrics_(registry) {
-  load({}, {});
+  load({}, {}, false);
 }
 
-void Tenants::load(KeysFile file, const std::vector<std::string>& api_keys) {
+void Tenants::load(KeysFile file, const std::vector<std::string>& api_keys, bool guarded) {
   TenantSpec anonymous;  // --api-key, and everybody when there are no keys
   std::vector<TenantSpec> specs = file.tenants;
   specs.push_back(std::move(anonymous));
   auto keyring = std::make_shared<const Keyring>(std::move(file), api_keys, secret_);
+  if (guarded || !keyring->empty()) guarded_ = true;
   MutexLock lock(mutex_);
   std::unordered_map<std::string, std::shared_ptr<TenantState>> states;
   for (TenantSpec& spec : specs) {
@@ -190,9 +191,8 @@ std::shared_ptr<const Keyring> Tenants::keyring() const {
   return keyring_;
 }
 
-Result<Access> Tenants::access_of(const Keyring& keyring, const Keyring::Found& found,
-                                  Right right) const {
-  const bool open = keyring.empty() && right != Right::kAdmin;
+Result<Access> Tenants::access_of(const Keyring::Found& found, Right right) const {
+  const bool open = !guarded_ && right != Right::kAdmin;
   if (!open && found.entry == nullptr) {
     metrics_.auth_failures.with("key").add();
     return make_error(ErrorCode::kInvalidApiKey,
@@ -215,14 +215,14 @@ Result<std::optional<Access>> Tenants::check(const http::Headers& headers, Right
   Keyring::Found found;
   if (!ring->empty()) found = ring->find(presented_key(headers));
   if (found.verdict == Keyring::Verdict::kSlow) return std::optional<Access>();
-  WEIR_ASSIGN(Access access, access_of(*ring, found, right));
+  WEIR_ASSIGN(Access access, access_of(found, right));
   return std::optional<Access>(std::move(access));
 }
 
 Result<Access> Tenants::check_slow(const http::Headers& headers, Right right) const {
   const std::shared_ptr<const Keyring> ring = keyring();
   WEIR_ASSIGN(const Keyring::Found found, ring->verify(presented_key(headers), clock_.now_ns()));
-  return access_of(*ring, found, right);
+  return access_of(found, right);
 }
 
 bool Tenants::has_right(std::string_view key, Right right) const {

@@ -103,9 +103,12 @@ class Tenants {
   // secret: random bytes, for keyed hashes.
   Tenants(const Clock& clock, telemetry::Registry& registry, std::string secret);
 
-  // Keys and limits from now on; with no key at all everybody may do everything but admin. What
-  // tenants have taken stays counted. Tickets keep the spec they began with.
-  void load(KeysFile file, const std::vector<std::string>& api_keys) WEIR_EXCLUDES(mutex_);
+  // Keys and limits from now on. What tenants have taken stays counted. Tickets keep the spec they
+  // began with. guarded: somebody asked for keys, so that one is needed even when the file has none
+  // (any more). Without, and as long as there never was a key, everybody may do everything but
+  // admin; once guarded, always guarded: no reload opens a server.
+  void load(KeysFile file, const std::vector<std::string>& api_keys, bool guarded)
+      WEIR_EXCLUDES(mutex_);
 
   // Error kInvalidApiKey or kPermissionDenied; nothing: only check_slow can tell.
   Result<std::optional<Access>> check(const http::Headers& headers, Right right) const
@@ -127,8 +130,7 @@ class Tenants {
  private:
   friend class Ticket;
   std::shared_ptr<const Keyring> keyring() const WEIR_EXCLUDES(mutex_);
-  Result<Access> access_of(const Keyring& keyring, const Keyring::Found& found, Right right) const
-      WEIR_EXCLUDES(mutex_);
+  Result<Access> access_of(const Keyring::Found& found, Right right) const WEIR_EXCLUDES(mutex_);
 
   const Clock& clock_;
   const std::string secret_;
@@ -136,6 +138,7 @@ class Tenants {
   mutable Mutex mutex_;
   // shared: a check goes on with the keyring it began with while a reload brings another.
   std::shared_ptr<const Keyring> keyring_ WEIR_GUARDED_BY(mutex_);
+  std::atomic<bool> guarded_{false};
   std::unordered_map<std::string, std::shared_ptr<TenantState>> states_ WEIR_GUARDED_BY(mutex_);
   mutable Mutex active_mutex_;
   std::set<const Ticket*> active_ WEIR_GUARDED_BY(active_mutex_);

@@ -214,7 +214,7 @@ class TenantsTest : public testing::Test {
     KeysFile file;
     file.tenants.push_back(std::move(spec));
     file.keys.push_back(k->entry);
-    tenants_.load(std::move(file), {});
+    tenants_.load(std::move(file), {}, true);
     return k->key;
   }
   static TenantSpec spec(const std::string& name) {
@@ -364,6 +364,18 @@ TEST_F(TenantsTest, AReloadKeepsWhatWasTaken) {
   const std::string key = load(s);
   EXPECT_EQ(*tenants_.rate_headers(access(key)).find("x-ratelimit-remaining-requests"), "6");
   EXPECT_EQ(*tenants_.rate_headers(access(key)).find("x-ratelimit-reset-requests"), "1m1s");
+}
+
+// A file that lost its keys, or was taken out of the configuration, does not open the server.
+TEST_F(TenantsTest, NoReloadOpensAServerThatAskedForKeys) {
+  EXPECT_TRUE(tenants_.check({}, Right::kInference).ok()) << "nobody has asked for keys";
+  const std::string key = load(spec("acme"));
+  EXPECT_FALSE(tenants_.check({}, Right::kInference).ok());
+  tenants_.load({}, {}, true);
+  EXPECT_FALSE(tenants_.check({}, Right::kInference).ok());
+  EXPECT_FALSE(tenants_.check(with(key), Right::kInference).ok()) << "the key was revoked";
+  tenants_.load({}, {}, false);
+  EXPECT_FALSE(tenants_.check({}, Right::kInference).ok());
 }
 
 }  // namespace
