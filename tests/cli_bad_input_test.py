@@ -183,6 +183,7 @@ class BadInput(unittest.TestCase):
                     (BAD_INPUT, ("--tls-cert", "no.crt", "--tls-key", "no.key"), ("--tls-cert", "no.crt")),
                     (USAGE, ("--tls-cert", "no.crt"), ("--tls-key is missing",)),
                     (USAGE, ("--admin-port", 0), ("--admin-token-file",)),
+                    (USAGE, ("--host", "0.0.0.0", "--api-key", ""), ("--api-key", "empty")),
                     (USAGE, ("--otlp-endpoint", "localhost:4318"), ("otlp.endpoint (--otlp-endpoint)", "http://host:port")),
                     (USAGE, ("--kv-tier-file", self.folder / "tier"), ("kv.tier_file", "--kv-tier-bytes")),
                     (USAGE, ("--kv-snapshot", "/no/such/folder/s"), ("kv.snapshot", "/no/such/folder/s")),

@@ -308,6 +308,12 @@ Result<ServeOptions> make_options(const config::Table<ServeOptions>& table,
   apply_slo(o.slo, o.limits.interactive);
   apply_slo(o.slo, o.limits.batch);
   WEIR_TRY(server::check_addresses(o.kv_events));
+  if (std::find(o.server.api_keys.begin(), o.server.api_keys.end(), "") !=
+      o.server.api_keys.end()) {
+    return make_error(ErrorCode::kUsage,
+                      "api_keys (--api-key) has an empty key, which no request can present; is a "
+                      "variable of the shell not set?");
+  }
   WEIR_TRY(read_admin_token(o));
   WEIR_ASSIGN(o.limits.speculation.depth, parse_speculate(o.speculate));
   return o;

@@ -372,6 +372,8 @@ std::vector<Row> access_rows() {
        head("Content-Type: \xff\xfe" + std::string(500, '\xfe') + "\r\nContent-Length: 2\r\n",
             "{}"),
        415, "unsupported_media_type"},
+      {"a compressed body", head("Content-Encoding: gzip\r\nContent-Length: 2\r\n", "{}"), 415,
+       "unsupported_media_type"},
       {"plain text", head("Content-Type: text/plain\r\nContent-Length: 2\r\n", "{}"), 415,
        "unsupported_media_type"},
   };

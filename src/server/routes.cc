@@ -24,6 +24,12 @@ constexpr int64_t kMaxDeadlineMs = 86'400'000;  // a day
 
 // Missing counts as JSON: minimal clients leave it out.
 Status check_json(const http::Request& request) {
+  const std::string_view encoding = request.headers.find("content-encoding").value_or("identity");
+  if (!http::iequals(encoding, "identity")) {
+    return make_error(ErrorCode::kUnsupportedMediaType,
+                      "the body is encoded ({}); send it without Content-Encoding",
+                      text::json_quote(encoding.substr(0, 80)));
+  }
   const std::string_view type = request.headers.find("content-type").value_or("application/json");
   const std::string_view media = type.substr(0, type.find(';'));
   if (http::iequals(media.substr(0, media.find_last_not_of(' ') + 1), "application/json"))
