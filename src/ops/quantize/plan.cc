@@ -87,7 +87,7 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
     plan.source_bytes += t.data.size();
     plan.bytes += p.bytes;
     plan.weights += t.elements();
-    plan.tensors.push_back(std::move(p));
+    plan.tensors.push_back(p);
   }
   return plan;
 }

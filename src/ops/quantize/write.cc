@@ -14,8 +14,6 @@
 namespace weir::ops {
 namespace {
 
-using gguf::TensorType;
-
 // Values of a slice that goes through memory at once, and of a piece of it that a worker takes:
 // pieces of 256 KiB in F32 stay in a core's L2 cache, and a slice has many for each core.
 constexpr size_t kSliceValues = 4 << 20;
@@ -63,7 +61,8 @@ gguf::Writer header(const gguf::File& file, const QuantizePlan& plan,
 // Rows of a tensor on their way from one type to another, in pieces that workers take.
 class Slices {
  public:
-  Slices(kernels::ThreadPool& pool) : pool_(pool), isa_(quant::best_search_isa(os::detect_cpu())) {
+  explicit Slices(kernels::ThreadPool& pool)
+      : pool_(pool), isa_(quant::best_search_isa(os::detect_cpu())) {
     values_.resize(pool.threads());
   }
 
