@@ -173,7 +173,6 @@ class Superblocks {
   float best_error_[2] = {};
 };
 
-std::byte to_byte(uint32_t value) { return static_cast<std::byte>(value); }
 uint32_t level_bits(float level) { return static_cast<uint32_t>(level); }
 
 // The 12 bytes of blocks256.cc (ScaleMin).

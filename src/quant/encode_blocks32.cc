@@ -41,11 +41,7 @@ void search_symmetric(const SearchTable& search, const float* x, const float* w,
     PerBlock scale;
     search.fit_symmetric(batch, codes, kSymmetricSteps, scale);
     uint16_t bits[kLanes];
-    for (size_t b = 0; b < kLanes; ++b) {
-      const Half d = to_half(scale.at[b]);
-      bits[b] = d.bits;
-      scale.at[b] = d.value;
-    }
+    round_to_half(scale, bits);
     int32_t out[kBlock * kLanes];
     search.codes_symmetric(batch, codes, scale, out);
     for (size_t b = 0; b < count; ++b) {

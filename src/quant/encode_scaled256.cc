@@ -136,8 +136,6 @@ class Superblocks {
   float best_error_[2] = {};
 };
 
-std::byte to_byte(uint32_t value) { return static_cast<std::byte>(value); }
-
 }  // namespace
 
 void search_q3_k(const SearchTable& search, const float* x, const float* w, size_t blocks,

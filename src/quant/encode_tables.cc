@@ -24,8 +24,6 @@ constexpr SearchSteps kIq4Steps{-9, 1.5F, 16, 2};
 constexpr TableCodes kE2m1Table{{-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12}, 15};
 constexpr uint8_t kE2m1Codes[15] = {15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7};
 
-std::byte to_byte(uint32_t value) { return static_cast<std::byte>(value); }
-
 // Half of 2^(code - 127): table values are doubled.
 float e8m0_half(int code) {
   return code < 2 ? std::ldexp(1.0F, code - 128)
@@ -84,11 +82,7 @@ void search_iq4_nl(const SearchTable& search, const float* x, const float* w, si
     PerBlock scale;
     search.fit_table(batch, kIq4Table, kIq4Steps, scale);
     uint16_t bits[kLanes];
-    for (size_t b = 0; b < kLanes; ++b) {
-      const Half d = to_half(scale.at[b]);
-      bits[b] = d.bits;
-      scale.at[b] = d.value;
-    }
+    round_to_half(scale, bits);
     int32_t codes[kMaxBlock * kLanes];
     search.codes_table(batch, kIq4Table, scale, codes);
     for (size_t b = 0; b < count; ++b) {

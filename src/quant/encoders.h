@@ -43,5 +43,9 @@ struct Half {
   float value = 0;
 };
 Half to_half(float value);
+// Every scale becomes the nearest f16, whose bits are those of its block.
+void round_to_half(PerBlock& scale, uint16_t (&bits)[kLanes]);
+
+inline std::byte to_byte(uint32_t value) { return static_cast<std::byte>(value); }
 
 }  // namespace weir::quant

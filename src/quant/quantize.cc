@@ -181,6 +181,14 @@ Half to_half(float value) {
   return {bits, f16_to_f32(bits)};
 }
 
+void round_to_half(PerBlock& scale, uint16_t (&bits)[kLanes]) {
+  for (size_t b = 0; b < kLanes; ++b) {
+    const Half d = to_half(scale.at[b]);
+    bits[b] = d.bits;
+    scale.at[b] = d.value;
+  }
+}
+
 void load_batch(const float* x, const float* w, size_t n, size_t count, Batch& batch) {
   batch.n = n;
   for (size_t i = 0; i < n; ++i) {

@@ -256,21 +256,19 @@ void fit_symmetric(const Batch& b, const SymmetricCodes& codes, const SearchStep
   }
 }
 
-template <size_t W>
-void sum_symmetric(const Batch& b, const SymmetricCodes& codes, const PerBlock& scale,
-                   BlockSums& out) {
+// The sums of a scale alone; nearest(F) is the code's value for a value in steps of the scale.
+template <size_t W, typename Nearest>
+void sum_scaled(const Batch& b, const PerBlock& scale, BlockSums& out, Nearest nearest) {
   using L = Lanes<W>;
   using F = typename L::F;
   for (size_t lane = 0; lane < kLanes; lane += W) {
     const F s = L::load(scale.at + lane);
     const F inverse = L::reciprocal(s);
-    const F min = L::set(codes.min);
-    const F max = L::set(codes.max);
     F error{}, sqq{}, sxq{};
     for (size_t i = 0; i < b.n; ++i) {
       const F x = L::load(b.x + i * kLanes + lane);
       const F w = L::load(b.w + i * kLanes + lane);
-      const F q = L::round(L::max(L::min(x * inverse, max), min));
+      const F q = nearest(x * inverse);
       const F rest = x - s * q;
       const F wq = w * q;
       error += w * rest * rest;
@@ -281,6 +279,16 @@ void sum_symmetric(const Batch& b, const SymmetricCodes& codes, const PerBlock& 
     L::store(sqq, out.qq.at + lane);
     L::store(sxq, out.xq.at + lane);
   }
+}
+
+template <size_t W>
+void sum_symmetric(const Batch& b, const SymmetricCodes& codes, const PerBlock& scale,
+                   BlockSums& out) {
+  using L = Lanes<W>;
+  using F = typename L::F;
+  const F min = L::set(codes.min);
+  const F max = L::set(codes.max);
+  sum_scaled<W>(b, scale, out, [&](F steps) { return L::round(L::max(L::min(steps, max), min)); });
 }
 
 template <size_t W>

@@ -42,27 +42,8 @@ void fit_table(const Batch& b, const TableCodes& codes, const SearchSteps& steps
 
 template <size_t W>
 void sum_table(const Batch& b, const TableCodes& codes, const PerBlock& scale, BlockSums& out) {
-  using L = Lanes<W>;
-  using F = typename L::F;
   const Steps<W> table(codes);
-  for (size_t lane = 0; lane < kLanes; lane += W) {
-    const F s = L::load(scale.at + lane);
-    const F inverse = L::reciprocal(s);
-    F error{}, sqq{}, sxq{};
-    for (size_t i = 0; i < b.n; ++i) {
-      const F x = L::load(b.x + i * kLanes + lane);
-      const F w = L::load(b.w + i * kLanes + lane);
-      const F q = table.nearest(x * inverse);
-      const F rest = x - s * q;
-      const F wq = w * q;
-      error += w * rest * rest;
-      sqq += wq * q;
-      sxq += wq * x;
-    }
-    L::store(error, out.error.at + lane);
-    L::store(sqq, out.qq.at + lane);
-    L::store(sxq, out.xq.at + lane);
-  }
+  sum_scaled<W>(b, scale, out, [&](typename Lanes<W>::F steps) { return table.nearest(steps); });
 }
 
 template <size_t W>
