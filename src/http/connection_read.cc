@@ -8,6 +8,9 @@ namespace weir::http {
 namespace {
 
 constexpr size_t kReadBytes = 16 * 1024;
+
+// How long an idle connection stays when the server drains: a request may be on its way.
+constexpr std::chrono::milliseconds kDrainGrace{50};
 constexpr size_t kMaxRequestIdBytes = 128;
 
 ParserLimits parser_limits(const ServerLimits& limits) {
@@ -84,10 +87,7 @@ void Connection::start_rejected() {
 void Connection::drain() {
   if (state_ == State::kWebSocket && !exchange_)
     return close_websocket(WebSocketClose::kGoingAway, "the server is shutting down");
-  if (state_ == State::kReading && parser_.phase() == RequestParser::Phase::kIdle &&
-      unsent() == 0) {
-    close(CloseReason::kServerStopped);
-  }
+  if (state_ == State::kReading) update_read_timer(RequestParser::Phase::kDone);
 }
 
 void Connection::refuse_unread() {
@@ -179,6 +179,10 @@ void Connection::update_read_timer(RequestParser::Phase before) {
     case RequestParser::Phase::kIdle:
       if (before == RequestParser::Phase::kHead)
         return;  // an empty line before the request buys no time
+      if (context_.draining) {
+        read_timeout_ = "drain_grace";
+        return arm_read_timer(kDrainGrace);
+      }
       read_timeout_ = "idle_timeout";
       // A new connection that says nothing gets no longer than one that says too little.
       arm_read_timer(first_request_ ? std::min(limits.header_timeout, limits.idle_timeout)
@@ -212,6 +216,7 @@ void Connection::on_read_timeout() {
   if (state_ == State::kClosing) return close(CloseReason::kPeerClosed);  // lingered long enough
   if (state_ == State::kWebSocket) return on_websocket_tick();
   if (state_ != State::kReading) return;
+  if (read_timeout_ == "drain_grace") return close(CloseReason::kServerStopped);
   if (read_timeout_ == "idle_timeout") {
     context_.observer->on_limit(read_timeout_);
     return close(CloseReason::kPeerClosed);

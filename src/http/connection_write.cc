@@ -191,7 +191,7 @@ void Connection::finish_response() {
   }
   keep_alive_timer_.cancel();
   release_body();
-  if (state_ == State::kClosing || !keep_connection_ || context_.draining) return begin_closing();
+  if (state_ == State::kClosing || !keep_connection_) return begin_closing();
 
   state_ = State::kReading;
   parser_ = RequestParser(parser_.limits());

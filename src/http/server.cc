@@ -94,6 +94,7 @@ struct Server::Impl {
   Status listen();
   void accept();
   void on_accept(const error_code& error, tcp::socket socket);
+  void accept_waiting();
   void add(tcp::socket socket);
   void remove(Connection& connection);
   void update_open();
@@ -117,11 +118,11 @@ void Server::Impl::accept() {
 }
 
 void Server::Impl::on_accept(const error_code& error, tcp::socket socket) {
-  if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
   if (!error) {
-    add(std::move(socket));
+    add(std::move(socket));  // also when the acceptor was closed meanwhile
     return accept();
   }
+  if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
   if (!out_of_descriptors(error))
     return accept();  // the peer gave up between SYN and accept, and the like
   context.observer->on_limit("accept_fds");
@@ -176,6 +177,17 @@ void Server::Impl::update_open() {
   if (open == 0) changed.notify_all();
 }
 
+// Takes what the kernel has accepted for us: closing the acceptor would reset it, requests and all.
+void Server::Impl::accept_waiting() {
+  error_code error;
+  acceptor.non_blocking(true, error);
+  while (!error) {
+    tcp::socket socket(io);
+    acceptor.accept(socket, error);
+    if (!error) add(std::move(socket));
+  }
+}
+
 void Server::Impl::stop_accepting() {
   error_code ignored;
   acceptor.close(ignored);
@@ -183,6 +195,7 @@ void Server::Impl::stop_accepting() {
 }
 
 void Server::Impl::drain() {
+  if (acceptor.is_open()) accept_waiting();
   stop_accepting();
   context.draining = true;
   const auto all = connections;  // closing changes the map

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <future>
 #include <stdexcept>
 
 #include "http/metrics_observer.h"
@@ -338,6 +339,31 @@ TEST_F(ServerTest, DrainFinishesWhatHasBegun) {
   busy.close();
   EXPECT_TRUE(server_->wait_drained(5000ms));
   for (auto& thread : threads) thread.join();
+}
+
+// A request sent before the drain is answered, even when the server has not accepted its connection
+// yet: the I/O thread is busy while both happen.
+TEST_F(ServerTest, DrainAnswersWhatWasSentBeforeIt) {
+  start_echo();
+  TestClient kept = client();
+  ASSERT_TRUE(kept.exchange(get("/")).has_value());
+  std::promise<void> go;
+  server_->post([waits = go.get_future().share()] { waits.wait(); });
+  std::vector<TestClient> late;
+  for (int i = 0; i < 20; ++i) late.push_back(client());
+  for (TestClient& c : late) c.send(get("/"));
+  kept.send(get("/"));
+  server_->drain();
+  go.set_value();
+  late.push_back(std::move(kept));
+  for (size_t i = 0; i < late.size(); ++i) {
+    TestClient& c = late[i];
+    const auto response = c.read_response();
+    ASSERT_TRUE(response.has_value()) << "client " << i;
+    EXPECT_EQ(response->status, 200);
+    c.close();
+  }
+  EXPECT_TRUE(server_->wait_drained(5000ms));
 }
 
 TEST_F(ServerTest, WhatIsStillReadWhenTheDrainEndsIsToldSo) {
