@@ -140,24 +140,28 @@ size_t group_of(const QuantizedMatrix& m, size_t col) {
 
 bool is_float(Codes codes) { return codes == Codes::kE4m3 || codes == Codes::kE2m1; }
 
-// A block of Q4_0, Q4_1, Q8_0 or MXFP4 with the codes as they stand.
-void write_block(const QuantizedMatrix& m, size_t row, size_t first, TensorType type,
+// A block of Q4_0, Q4_1, Q8_0 or MXFP4 with the codes as they stand. False when its scale is no
+// f16.
+bool write_block(const QuantizedMatrix& m, size_t row, size_t first, TensorType type,
                  std::span<const int> codes, std::byte* to) {
   const size_t group = first / m.group;
   const auto byte = [](int v) { return static_cast<std::byte>(v); };
   if (type == TensorType::kMXFP4) {
     *to++ = m.scale_bytes[row * m.row_stride + group * m.group_stride];
     for (size_t i = 0; i < 16; ++i) to[i] = byte(codes[i] | codes[i + 16] << 4);
-    return;
+    return true;
   }
   const float scale = scale_at(m, row, group);
   const int zero = zero_at(m, row, group);
+  constexpr float kMaxHalf = 65504.0F;
+  if (!(std::fabs(scale) * static_cast<float>(std::max(1, std::abs(zero))) <= kMaxHalf))
+    return false;
   const uint16_t d = quant::f32_to_f16(scale);
   std::memcpy(to, &d, 2);
   to += 2;
   if (type == TensorType::kQ8_0) {
     for (size_t i = 0; i < kBlock; ++i) to[i] = byte(codes[i] - zero);
-    return;
+    return true;
   }
   if (type == TensorType::kQ4_1) {
     const uint16_t least = quant::f32_to_f16(-static_cast<float>(zero) * scale);
@@ -165,6 +169,7 @@ void write_block(const QuantizedMatrix& m, size_t row, size_t first, TensorType 
     to += 2;
   }
   for (size_t i = 0; i < 16; ++i) to[i] = byte(codes[i] | codes[i + 16] << 4);
+  return true;
 }
 
 // Every zero point is the middle of the codes.
@@ -223,8 +228,12 @@ Status QuantizedMatrix::write_row(size_t row, TensorType type, std::span<std::by
   read_codes(*this, row, row_codes);
   const size_t bytes = gguf::type_info(type)->block_bytes;
   for (size_t b = 0; b < cols / kBlock; ++b) {
-    write_block(*this, row, b * kBlock, type, std::span(row_codes).subspan(b * kBlock, kBlock),
-                to.data() + b * bytes);
+    if (write_block(*this, row, b * kBlock, type, std::span(row_codes).subspan(b * kBlock, kBlock),
+                    to.data() + b * bytes))
+      continue;
+    return make_error(ErrorCode::kInvalidValue,
+                      "row {}, column {}: the scale {} is past what f16 holds; the file is damaged",
+                      row, b * kBlock, scale_at(*this, row, b * kBlock / group));
   }
   return {};
 }

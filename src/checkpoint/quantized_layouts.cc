@@ -88,7 +88,7 @@ class Joiner {
 
  private:
   Status matrix_of(const SafeTensor& t, Dtype dtype) const {
-    if (t.dtype == dtype && t.shape.size() == 2) return {};
+    if (t.dtype == dtype && t.shape.size() == 2 && !t.data.empty()) return {};
     return unfit(t, fmt::format("a matrix of {}", dtype_name(dtype)));
   }
 
