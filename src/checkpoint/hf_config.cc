@@ -133,13 +133,7 @@ class Converter {
       const Json* method = q->find("quant_method");
       // Only experts are quantized so, and their tensors say it themselves (families.h).
       if (is("gpt_oss") && method != nullptr && *method == Json("mxfp4")) continue;
-      return make_error(ErrorCode::kUnsupported,
-                        "{}: weights quantized by {} are not supported; take the model in bfloat16 "
-                        "or float16, or as GGUF",
-                        name,
-                        method != nullptr && method->is_string()
-                            ? text::json_quote(std::string_view(method->as_string()).substr(0, 40))
-                            : "an unnamed method");
+      WEIR_ASSIGN(c_.quantization, read_quantization_config(*q));
     }
     return {};
   }

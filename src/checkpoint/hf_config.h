@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "checkpoint/families.h"
+#include "checkpoint/quantized.h"
 #include "gguf/writer.h"
 #include "text/json.h"
 
@@ -22,6 +23,7 @@ struct HfConfig {
   std::optional<bool> tied;  // the output matrix is the embedding; nothing: config.json is silent
   // Divisors of the RoPE frequencies as tensors, by GGUF name; from llama3 and longrope scalings.
   std::vector<std::pair<std::string, std::vector<float>>> rope_factors;
+  QuantizationConfig quantization;
 };
 
 // Sets ENCODER.pooling_type from 1_Pooling/config.json of sentence-transformers; null: the folder

@@ -152,7 +152,9 @@ Result<OpenedModel> open_folder(const Folder& folder, const OpenOptions& options
       return status.error().with_context(folder.file(kPooling));
   }
   WEIR_ASSIGN(Shards shards, open_shards(folder));
-  auto converted = convert_tensors(*config, shards.tensors, options.load_type);
+  auto joined = join_quantized(config->quantization, std::move(shards.tensors));
+  if (!joined.ok()) return joined.error().with_context(folder.path());
+  auto converted = convert_tensors(*config, *joined, options.load_type);
   if (!converted.ok()) return converted.error().with_context(folder.path());
   uint64_t rows = 0;
   for (const gguf::Tensor& t : converted->tensors) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,11 +43,14 @@ enum class Dtype {
 std::string_view dtype_name(Dtype dtype);
 uint64_t dtype_bytes(Dtype dtype);
 
+struct QuantizedMatrix;
+
 struct SafeTensor {
   std::string name;
   Dtype dtype = Dtype::kF32;
   std::vector<uint64_t> shape;      // row-major: the last is contiguous; empty for a scalar
   std::span<const std::byte> data;  // exactly the product of shape values; any alignment
+  std::shared_ptr<const QuantizedMatrix> quantized = nullptr;  // instead of data; see quantized.h
 };
 
 // The tensors of one file in order of their data, views into `bytes`. They lie one after the other

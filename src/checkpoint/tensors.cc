@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "checkpoint/quantized.h"
 #include "quant/codec.h"
 
 namespace weir::checkpoint {
@@ -124,14 +125,16 @@ class TensorConverter {
       if (s == nullptr) {
         return make_error(ErrorCode::kCorrupt, "expert {} of {} is missing", i, name);
       }
-      if (s->shape != first.shape || s->dtype != first.dtype) {
+      if (s->shape != first.shape || s->dtype != first.dtype ||
+          (s->quantized == nullptr) != (first.quantized == nullptr)) {
         return make_error(ErrorCode::kCorrupt, "tensors {} and {} differ in shape or type",
                           first.name, s->name);
       }
     }
     if (!type_of(first.dtype)) return wrong_type(first, "F64, F32, F16, BF16");
     const bool dims = first.shape.size() == 1 || first.shape.size() == 2;
-    if (!dims || (p.stacked && first.shape.size() != 2) || first.data.empty()) {
+    const bool empty = first.data.empty() && first.quantized == nullptr;
+    if (!dims || (p.stacked && first.shape.size() != 2) || empty) {
       return make_error(ErrorCode::kCorrupt, "tensor {} has shape [{}], no vector or matrix",
                         first.name, fmt::join(first.shape, ", "));
     }
@@ -212,6 +215,15 @@ class TensorConverter {
     return t.data.subspan(i * (t.data.size() / parts), t.data.size() / parts);
   }
 
+  // That of the quantized slices, or F16 where they differ.
+  static TensorType natural_type(const Plan& p) {
+    const TensorType type = p.slices.front()->quantized->natural;
+    for (const SafeTensor* s : p.slices) {
+      if (s->quantized->natural != type) return TensorType::kF16;
+    }
+    return type;
+  }
+
   Status make(const std::string& name, const Plan& p) {
     if (p.stack != Stack::kNone || p.scales != nullptr) return make_stack(name, p);
     WEIR_TRY(check_slices(name, p));
@@ -219,7 +231,7 @@ class TensorConverter {
     const bool vector = first.shape.size() == 1;
     gguf::Tensor t;
     t.name = name;
-    t.type = *type_of(first.dtype);
+    t.type = first.quantized ? natural_type(p) : *type_of(first.dtype);
     t.shape.assign(first.shape.rbegin(), first.shape.rend());
     const bool transposed =
         config_.family->transposed && !vector && name.starts_with("blk.");  // layers' matrices
@@ -233,7 +245,12 @@ class TensorConverter {
       t.type = *load_type_;
     }
     const bool permuted = p.qk && config_.family->permute_qk;
-    const bool aligned = reinterpret_cast<uintptr_t>(first.data.data()) % kAlignment == 0;
+    if (first.quantized && (transposed || shifted)) {
+      return make_error(ErrorCode::kUnsupported, "quantized matrices of {} models are not read",
+                        config_.family->model_type);
+    }
+    const bool aligned = reinterpret_cast<uintptr_t>(first.data.data()) % kAlignment == 0 &&
+                         first.quantized == nullptr;
     if (!permuted && !shifted && !p.stacked && !transposed && t.type == source_type && aligned) {
       t.data = first.data;
       out_.tensors.push_back(std::move(t));
@@ -241,7 +258,10 @@ class TensorConverter {
     }
     Conversion c;
     c.name = name;
-    for (const SafeTensor* slice : p.slices) c.slices.push_back(slice->data);
+    for (const SafeTensor* slice : p.slices) {
+      c.slices.push_back(slice->data);
+      if (slice->quantized) c.quantized.push_back(slice->quantized);
+    }
     c.from = source_type;
     c.to = t.type;
     c.rows = vector ? first.shape[0] : t.shape[1];
@@ -346,13 +366,17 @@ Status convert_rows(const Conversion& c, size_t begin, size_t end) {
   for (size_t i = begin; i < end; ++i) {
     const std::span<const std::byte> slice = c.slices[i / c.rows];
     const size_t row = source_row(c, i % c.rows);
+    const auto to = c.data.subspan(i * to_bytes, to_bytes);
+    if (!c.quantized.empty()) {
+      WEIR_TRY(c.quantized[i / c.rows]->write_row(row, c.to, to));
+      continue;
+    }
     std::span<const std::byte> from = gathered;
     if (c.transposed) {
       gather_row(c, slice, row, gathered);
     } else {
       from = slice.subspan(row * from_bytes, from_bytes);
     }
-    const auto to = c.data.subspan(i * to_bytes, to_bytes);
     if (!c.scales.empty()) {
       const size_t blocks = c.cols / kMxfp4Values;
       join_mxfp4(from, c.scales[i / c.rows].subspan(row * blocks, blocks), to);

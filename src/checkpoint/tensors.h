@@ -31,7 +31,8 @@ struct Conversion {
   size_t row_step = 1;
   std::vector<std::span<const std::byte>> scales;  // MXFP4 as Stack::kScales has it, one a slice
   bool shifted = false;                            // the values grow by 1
-  std::span<std::byte> data;                       // [slices, rows, cols], in a buffer
+  std::vector<std::shared_ptr<const QuantizedMatrix>> quantized;  // instead of slices
+  std::span<std::byte> data;  // [slices, rows, cols], in a buffer
 };
 
 struct ConvertedTensors {

@@ -32,6 +32,14 @@ void search_nvfp4(const SearchTable&, const float*, const float*, size_t, std::b
 // encode_ternary.cc
 void search_tq1_0(const SearchTable&, const float*, const float*, size_t, std::byte*);
 void search_tq2_0(const SearchTable&, const float*, const float*, size_t, std::byte*);
+// encode_grid.cc
+void search_iq1_s(const SearchTable&, const float*, const float*, size_t, std::byte*);
+void search_iq1_m(const SearchTable&, const float*, const float*, size_t, std::byte*);
+void search_iq2_xxs(const SearchTable&, const float*, const float*, size_t, std::byte*);
+void search_iq2_xs(const SearchTable&, const float*, const float*, size_t, std::byte*);
+void search_iq2_s(const SearchTable&, const float*, const float*, size_t, std::byte*);
+void search_iq3_xxs(const SearchTable&, const float*, const float*, size_t, std::byte*);
+void search_iq3_s(const SearchTable&, const float*, const float*, size_t, std::byte*);
 
 // Blocks `first` to `first + count` (at most kLanes) of n values each, side by side; the other
 // lanes are empty.

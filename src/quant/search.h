@@ -58,6 +58,36 @@ struct SearchSteps {
   int refinements = 2;  // rounds of: codes nearest to the best so far, then least squares
 };
 
+// Rows of magnitudes of which one code stands for a whole row: value i of row r at
+// [i * rows + r].
+struct GridBook {
+  const float* values = nullptr;
+  size_t n = 8;     // values of a row: 4 or 8
+  size_t rows = 0;  // a multiple of kLanes, at most kMaxGridRows
+};
+inline constexpr size_t kMaxGridRows = 4096;
+inline constexpr size_t kMaxGridGroups = 8;
+
+// Values that share a scale, in groups of one code each; group g at [g * n].
+struct GridUnit {
+  size_t groups = 0;
+  float x[kMaxBlock];
+  float w[kMaxBlock];  // >= 0
+};
+
+// What least squares take, for every group and row: Σ w·x·q and Σ w·q², group g at [g * rows].
+struct GridSums {
+  alignas(64) float xq[kMaxGridRows * 2];  // groups * rows is at most that
+  alignas(64) float qq[kMaxGridRows * 2];
+};
+
+// The rows with the least error at a scale. error: without the constant Σ w·x².
+struct GridChoice {
+  float error = 0;
+  float xq = 0, qq = 0;  // of the chosen rows, over all groups
+  int32_t row[kMaxGridGroups] = {};
+};
+
 struct SearchTable {
   void (*fit_affine)(const Batch&, const AffineCodes&, const SearchSteps&, PerBlock& scale,
                      PerBlock& min);
@@ -75,6 +105,11 @@ struct SearchTable {
   void (*codes_symmetric)(const Batch&, const SymmetricCodes&, const PerBlock& scale,
                           int32_t* codes);
   void (*codes_table)(const Batch&, const TableCodes&, const PerBlock& scale, int32_t* codes);
+
+  void (*sum_grid)(const GridBook&, const GridUnit&, GridSums& out);
+  // Of equally good rows the first.
+  void (*choose_rows)(const GridBook&, size_t groups, const GridSums&, float scale,
+                      GridChoice& out);
 };
 
 extern const SearchTable kScalarSearch;

@@ -1,6 +1,5 @@
 // The searches of encoders, 8 blocks at a time.
-#include "quant/generic/linear.h"
-#include "quant/generic/table.h"
+#include "quant/generic/searches.h"
 
 namespace weir::quant {
 

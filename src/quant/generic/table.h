@@ -62,10 +62,4 @@ void codes_table(const Batch& b, const TableCodes& codes, const PerBlock& scale,
   }
 }
 
-template <size_t W>
-constexpr SearchTable make_search() {
-  return {fit_affine<W>, fit_symmetric<W>, fit_table<W>,       sum_affine<W>, sum_symmetric<W>,
-          sum_table<W>,  codes_affine<W>,  codes_symmetric<W>, codes_table<W>};
-}
-
 }  // namespace weir::quant::generic
