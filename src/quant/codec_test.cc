@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "quant/half.h"
+
 namespace weir::quant {
 namespace {
 
@@ -198,6 +200,20 @@ TEST(Codec, EncodeThenDecodeIsClose) {
   EXPECT_LT(error(TensorType::kF16), 0.1f / 2048);
   EXPECT_LT(error(TensorType::kBF16), 0.1f / 256);
   EXPECT_EQ(error(TensorType::kF32), 0.0f);
+}
+
+// decode() has its own loops for these; one value at a time is the reference.
+TEST(Codec, DecodesEveryHalfAsOneAtATimeDoes) {
+  std::vector<uint16_t> halves(0x10000);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  std::vector<float> values(halves.size());
+  for (const auto type : {gguf::TensorType::kF16, gguf::TensorType::kBF16}) {
+    ASSERT_TRUE(decode(type, std::as_bytes(std::span(halves)), values).ok());
+    for (const uint16_t half : halves) {
+      const float expected = type == gguf::TensorType::kF16 ? f16_to_f32(half) : bf16_to_f32(half);
+      ASSERT_EQ(std::bit_cast<uint32_t>(values[half]), std::bit_cast<uint32_t>(expected)) << half;
+    }
+  }
 }
 
 }  // namespace
