@@ -58,6 +58,11 @@ uint8_t byte_at(std::span<const std::byte> bytes, size_t i) {
   return std::to_integer<uint8_t>(bytes[i]);
 }
 
+int signed_at(std::span<const std::byte> bytes, size_t i) {
+  const int code = byte_at(bytes, i);
+  return code < 128 ? code : code - 256;
+}
+
 float scale_at(const QuantizedMatrix& m, size_t row, size_t group) {
   const size_t i = row / m.scale_rows * m.row_stride + group * m.group_stride;
   float scale = 0;
@@ -96,7 +101,7 @@ int zero_at(const QuantizedMatrix& m, size_t row, size_t group) {
       return static_cast<int>(
           word_at(m.zero_bytes, group * (m.rows / 8) + row / 8) >> kAwqShift[row % 8] & 15U);
     case Zeros::kInt8:
-      return m.offset + static_cast<int8_t>(byte_at(m.zero_bytes, row * groups + group));
+      return m.offset + signed_at(m.zero_bytes, row * groups + group);
   }
   return 0;
 }
@@ -121,8 +126,7 @@ void read_codes(const QuantizedMatrix& m, size_t row, std::span<int> to) {
             word_at(m.code_bytes, i * (m.rows / 8) + row / 8) >> kAwqShift[row % 8] & 15U);
       return;
     case Codes::kInt8:
-      for (size_t i = 0; i < m.cols; ++i)
-        to[i] = static_cast<int8_t>(byte_at(m.code_bytes, row * m.cols + i));
+      for (size_t i = 0; i < m.cols; ++i) to[i] = signed_at(m.code_bytes, row * m.cols + i);
       return;
     case Codes::kE4m3:
       for (size_t i = 0; i < m.cols; ++i) to[i] = byte_at(m.code_bytes, row * m.cols + i);

@@ -10,7 +10,6 @@
 namespace weir::checkpoint {
 namespace {
 
-using gguf::TensorType;
 using text::Json;
 using Codes = QuantizedMatrix::Codes;
 using Zeros = QuantizedMatrix::Zeros;
