@@ -137,7 +137,7 @@ class GptOssFolder(unittest.TestCase):
         for change, word in (({"swiglu_limit": 5.0}, "swiglu_limit"), ({"swiglu_alpha": 1.5}, "swiglu_alpha"), ({"num_local_experts": None}, "num_local_experts"),
                              ({"layer_types": ["full_attention", "sliding_attention"]}, "layer_types[0]"), ({"rope_parameters": None}, "rope_scaling"),
                              ({"rope_parameters": {**rope, "truncate": True}}, "truncate"), ({"num_local_experts": 4}, "does not fit 4 experts"),
-                             ({"quantization_config": {"quant_method": "awq"}}, '"awq"')):
+                             ({"quantization_config": {"quant_method": "bitsandbytes"}}, '"bitsandbytes"')):
             with self.subTest(change):
                 self.save(**change)
                 self.refused(word)

@@ -366,7 +366,7 @@ class Folders(unittest.TestCase):
         folder, _ = self.tiny("llama")
         good = json.loads((folder / "config.json").read_text())
         for change, words in (({"model_type": "mamba"}, ('"mamba"', "llama, mistral")),
-                              ({"quantization_config": {"quant_method": "awq"}}, ('"awq"', "not supported")),
+                              ({"quantization_config": {"quant_method": "bitsandbytes"}}, ('"bitsandbytes"', "not supported")),
                               ({"num_hidden_layers": "3"}, ("num_hidden_layers must be an integer",)),
                               ({"rms_norm_eps": None}, ("rms_norm_eps is missing",)),
                               ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, ('"dynamic"',)),
