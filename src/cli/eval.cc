@@ -201,6 +201,8 @@ void add_eval(CLI::App& root, Selected& selected) {
   logits->add_option("-o,--out", o->out, "the file to write")->required();
   ppl->callback([o, &selected] { selected.action = [o] { return eval_perplexity(*o); }; });
   logits->callback([o, &selected] { selected.action = [o] { return eval_logits(*o); }; });
+  add_eval_kl(*eval, selected);
+  add_eval_compare(*eval, selected);
 }
 
 }  // namespace weir::cli
