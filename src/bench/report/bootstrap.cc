@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "bench/report/student.h"
+#include "base/student.h"
 
 namespace weir::bench {
 namespace {

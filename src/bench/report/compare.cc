@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bench/report/student.h"
+#include "base/student.h"
 
 namespace weir::bench {
 namespace {

@@ -1,7 +1,7 @@
-// The normal and Student's t distribution, as far as intervals need them. Internal to bench/.
+// The normal and Student's t distribution, as far as intervals need them.
 #pragma once
 
-namespace weir::bench {
+namespace weir {
 
 double normal_cdf(double z);
 // P(T <= t) of Student's t with df > 0 degrees of freedom (not only whole ones), by the continued
@@ -12,4 +12,4 @@ double student_p(double t, double df);
 // The t for which P(|T| <= t) is 0.95.
 double student_95(double df);
 
-}  // namespace weir::bench
+}  // namespace weir

@@ -1,9 +1,9 @@
-#include "bench/report/student.h"
+#include "base/student.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace weir::bench {
+namespace weir {
 namespace {
 
 // Keeps a term of the fraction away from 0 (modified Lentz).
@@ -62,4 +62,4 @@ double student_95(double df) {
   return high;
 }
 
-}  // namespace weir::bench
+}  // namespace weir

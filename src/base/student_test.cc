@@ -1,11 +1,11 @@
-#include "bench/report/student.h"
+#include "base/student.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-namespace weir::bench {
+namespace weir {
 namespace {
 
 // From tables of the distributions.
@@ -24,4 +24,4 @@ TEST(Student, AgreesWithTables) {
 }
 
 }  // namespace
-}  // namespace weir::bench
+}  // namespace weir
