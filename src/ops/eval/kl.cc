@@ -97,7 +97,7 @@ Result<KlToken> compare_row(const KlBaseRow& base, std::span<const float> logits
   }
   const auto at = static_cast<size_t>(target);
   t.loss = log_total - static_cast<double>(logits[at]);
-  t.base_loss = -static_cast<double>(base.log_p(at));
+  t.base_loss = -static_cast<double>(base.target_log_p);
   t.delta_p = std::exp(-t.loss) - std::exp(-t.base_loss);
   return t;
 }
@@ -171,13 +171,15 @@ Status save_kl_base(engine::Runner& base, const KlBaseHeader& header, const std:
   WEIR_ASSIGN(KlBaseWriter writer, KlBaseWriter::create(path, header));
   ScoredRows rows(base, header.context_tokens, header.bos);
   KlBaseRow row;
-  const auto write = [&](int32_t, std::span<const float> logits) -> Status {
-    WEIR_TRY(quantize_row(logits, row));
+  std::span<const int32_t> chunk;
+  const auto write = [&](int32_t position, std::span<const float> logits) -> Status {
+    WEIR_TRY(quantize_row(logits, chunk[static_cast<size_t>(position) + 1], row));
     writer.write(row);
     return {};
   };
   for (int64_t i = 0; i < header.chunks; ++i) {
-    WEIR_TRY(rows.run(chunk_of(header, i), write));
+    chunk = chunk_of(header, i);
+    WEIR_TRY(rows.run(chunk, write));
     WEIR_TRY(writer.end_chunk());
     if (progress) progress(i + 1, header.chunks, 0);
   }
@@ -205,8 +207,9 @@ Result<KlResult> measure_kl(engine::Runner& candidate, engine::Runner& base,
   const auto source = [&](int64_t chunk, int32_t row) -> Result<const KlBaseRow*> {
     if (chunk != current) {
       size_t at = 0;
-      WEIR_TRY(rows.run(chunk_of(header, chunk), [&](int32_t, std::span<const float> logits) {
-        return quantize_row(logits, chunk_rows[at++]);
+      const auto ids = chunk_of(header, chunk);
+      WEIR_TRY(rows.run(ids, [&](int32_t position, std::span<const float> logits) {
+        return quantize_row(logits, ids[static_cast<size_t>(position) + 1], chunk_rows[at++]);
       }));
       current = chunk;
     }

@@ -91,14 +91,14 @@ Result<KlBaseHeader> read_fixed(const std::string& path, std::span<const std::by
 }  // namespace
 
 size_t kl_row_bytes(int32_t vocab) {
-  return 2 * sizeof(float) + static_cast<size_t>(vocab) * sizeof(uint16_t);
+  return 3 * sizeof(float) + static_cast<size_t>(vocab) * sizeof(uint16_t);
 }
 
 size_t kl_chunk_bytes(int32_t vocab, int32_t context_tokens) {
   return static_cast<size_t>(scored_rows(context_tokens)) * kl_row_bytes(vocab) + kHashBytes;
 }
 
-Status quantize_row(std::span<const float> logits, KlBaseRow& row) {
+Status quantize_row(std::span<const float> logits, int32_t target, KlBaseRow& row) {
   float max = logits[0];
   float min = logits[0];
   for (const float l : logits) {
@@ -112,6 +112,7 @@ Status quantize_row(std::span<const float> logits, KlBaseRow& row) {
   const auto log_sum = static_cast<float>(std::log(sum));
   row.scale = (max - min) / 65535.0F;
   row.lowest = min - max - log_sum;
+  row.target_log_p = logits[static_cast<size_t>(target)] - max - log_sum;
   const float inverse = row.scale > 0 ? 1 / row.scale : 0;
   row.values.resize(logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -154,6 +155,7 @@ Result<KlBaseWriter> KlBaseWriter::create(const std::string& path, const KlBaseH
 void KlBaseWriter::write(const KlBaseRow& row) {
   put(chunk_, row.scale);
   put(chunk_, row.lowest);
+  put(chunk_, row.target_log_p);
   const auto bytes = std::as_bytes(std::span(row.values));
   chunk_.insert(chunk_.end(), bytes.begin(), bytes.end());
 }
@@ -218,9 +220,11 @@ Status KlBaseFile::read(int32_t row, KlBaseRow& out) const {
   std::span<const std::byte> from = chunk_.subspan(static_cast<size_t>(row) * bytes, bytes);
   out.scale = take<float>(from);
   out.lowest = take<float>(from);
+  out.target_log_p = take<float>(from);
   // A log-probability is at most 0, up to rounding; the lowest is at most 16 + log(vocab) below.
   if (!(out.scale >= 0 && out.scale <= kDepth / 65535 * 1.01F) ||
-      !(out.lowest >= -64 && out.lowest + out.scale * 65535 <= 0.01F)) {
+      !(out.lowest >= -64 && out.lowest + out.scale * 65535 <= 0.01F) ||
+      !(std::isfinite(out.target_log_p) && out.target_log_p <= 0.01F)) {
     return corrupt(path_, fmt::format("row {} holds no log-probabilities (scale {}, lowest {})",
                                       row, out.scale, out.lowest));
   }

@@ -1,6 +1,7 @@
 // The log-probabilities of a base model on a text, kept so that the base runs once and candidates
-// are held against it. A row is a scored position (scored_rows.h): f32 scale, f32 lowest, then
-// [vocab] u16 values q, for log p = lowest + scale × q. Quantized as llama-perplexity's
+// are held against it. A row is a scored position (scored_rows.h): f32 scale, f32 lowest, f32
+// log p of the text's next token, then [vocab] u16 values q, for log p = lowest + scale × q.
+// Quantized as llama-perplexity's
 // --kl-divergence-base files (examples of llama.cpp, tools/perplexity), so that figures compare:
 // what lies more than 16 nats below the likeliest token counts as 16 below.
 //
@@ -47,13 +48,15 @@ struct KlBaseHeader {
 struct KlBaseRow {
   float scale = 0;
   float lowest = 0;
+  float target_log_p = 0;        // of the text's next token, not quantized
   std::vector<uint16_t> values;  // [vocab]
 
   float log_p(size_t token) const { return lowest + scale * static_cast<float>(values[token]); }
 };
 
-// log softmax of logits [vocab], quantized. Error: kInternal for logits that are not finite.
-Status quantize_row(std::span<const float> logits, KlBaseRow& row);
+// log softmax of logits [vocab], quantized; target: the text's next token. Error: kInternal for
+// logits that are not finite.
+Status quantize_row(std::span<const float> logits, int32_t target, KlBaseRow& row);
 
 // Writes row by row; the file appears whole or not at all. One thread.
 class KlBaseWriter {
