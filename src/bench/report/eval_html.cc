@@ -120,27 +120,44 @@ std::string histograms(const ops::EvalRun& base, const ops::EvalRun& candidate) 
   return out.empty() ? "" : "<h2>Histogram</h2>\n" + out;
 }
 
-std::string worst(const ops::Comparison& c) {
+// A text to read: from the left, line ends as a sign.
+std::string reading(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += "\u21b5 ";
+    } else {
+      line += c == '\t' ? ' ' : c;
+    }
+  }
+  return fmt::format("<span class=\"said\" style=\"text-align:left\">{}</span>", escaped(line));
+}
+
+// The end of a prompt is what the answer follows.
+std::string ending(const std::string& text) {
+  constexpr size_t kBytes = 360;
+  if (text.size() <= kBytes) return reading(text);
+  size_t from = text.size() - kBytes;
+  while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xC0) == 0x80) ++from;
+  return reading("\u2026 " + text.substr(from));
+}
+
+std::string worst(const ops::Comparison& c, const ops::EvalRun& base) {
   if (c.worst.empty()) return "";
   std::vector<std::vector<std::string>> rows = {
-      {"item", "prompt", "expected", "base", "candidate"}};
+      {"item", reading("prompt"), reading("expected"), reading("base"), reading("candidate")}};
   const auto said = [](const std::string& text, double score) {
-    return fmt::format("<small>{}</small><span class=\"said\">{}</span>", figure(score),
-                       escaped(text));
-  };
-  // The end of a prompt is what the answer follows.
-  const auto ending = [](const std::string& text) {
-    constexpr size_t kBytes = 360;
-    if (text.size() <= kBytes) return escaped(text);
-    size_t from = text.size() - kBytes;
-    while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xC0) == 0x80) ++from;
-    return "… " + escaped(std::string_view(text).substr(from));
+    return reading(text) +
+           fmt::format("<small style=\"text-align:left\">{}</small>", figure(score));
   };
   for (const ops::WorstItem& w : c.worst) {
-    rows.push_back({fmt::format("{}<small>{}</small>", escaped(w.base->id), escaped(w.task)),
-                    fmt::format("<span class=\"said\">{}</span>", ending(w.candidate->prompt)),
-                    fmt::format("<span class=\"said\">{}</span>", escaped(w.candidate->expected)),
-                    said(w.base->answer, w.base_score),
+    // Of a chunk of KL the result names its worst position, which is the candidate's own: what the
+    // base says there is what was expected.
+    const bool kl = base.task(w.task)->kind == "kl";
+    rows.push_back({fmt::format("{}<small>{} {}</small>", escaped(w.base->id), escaped(w.task),
+                                escaped(w.metric)),
+                    ending(w.candidate->prompt), kl ? "" : reading(w.candidate->expected),
+                    said(kl ? w.candidate->expected : w.base->answer, w.base_score),
                     said(w.candidate->answer, w.candidate_score)});
   }
   return "<h2>Worst prompts</h2>\n" + html_table(rows);
@@ -158,8 +175,8 @@ std::string eval_comparison_html(const ops::Comparison& c, const ops::EvalRun& b
                                  const ops::EvalRun& candidate, const ops::Gate& gate) {
   std::string body = fmt::format("<h1>{} against {}</h1>\n", escaped(candidate.model.name),
                                  escaped(base.model.name));
-  body += head(c, gate) + rules_table(c) + losses_svg(c);
-  body += histograms(base, candidate) + worst(c);
+  body += head(c, gate) + rules_table(c);
+  body += "<h2>Losses</h2>\n" + losses_svg(c) + histograms(base, candidate) + worst(c, base);
   body +=
       "<h2>What was compared</h2>\n<dl>\n" + about(base, "base") + about(candidate, "candidate");
   body += fmt::format("<dt>suite</dt><dd>{} <span class=\"soft\">{}</span></dd>\n",

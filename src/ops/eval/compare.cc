@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "config/key.h"
 
@@ -137,7 +138,7 @@ Result<Measured> measure(const EvalRun& base, const EvalRun& candidate, const Ga
     r.only_base += x > y ? 1 : 0;
     r.only_candidate += y > x ? 1 : 0;
     losses.push_back(loss);
-    if (loss > 0) worst.push_back({rule.task, a, b, x, y, loss});
+    if (loss > 0) worst.push_back({rule.task, rule.metric, a, b, x, y, loss / rule.margin});
   }
   r.items_needed = rule.min_items;
   if (pairs.empty()) return m;
@@ -227,6 +228,8 @@ Result<Comparison> compare_runs(const EvalRun& base, const EvalRun& candidate, c
   c.verdict = any_fails ? Verdict::kFail : all_pass ? Verdict::kPass : Verdict::kInconclusive;
   std::stable_sort(c.worst.begin(), c.worst.end(),
                    [](const WorstItem& a, const WorstItem& b) { return a.loss > b.loss; });
+  std::unordered_set<const EvalItem*> seen;
+  std::erase_if(c.worst, [&](const WorstItem& w) { return !seen.insert(w.base).second; });
   if (c.worst.size() > kWorst) c.worst.resize(kWorst);
   return c;
 }

@@ -43,16 +43,18 @@ struct RuleResult {
 
 struct WorstItem {
   std::string task;
+  std::string metric;
   const EvalItem* base = nullptr;
   const EvalItem* candidate = nullptr;
   double base_score = 0, candidate_score = 0;
-  double loss = 0;
+  double loss = 0;  // in margins of its rule
 };
 
 struct Comparison {
   Verdict verdict = Verdict::kInconclusive;
   std::vector<RuleResult> rules;  // in the gate's order
-  std::vector<WorstItem> worst;   // largest loss first, at most 20; point into the runs
+  std::vector<WorstItem>
+      worst;  // largest loss first, an item once, at most 20; point into the runs
 };
 
 // base and candidate are borrowed for as long as the result lives. Errors kInvalidValue: another
