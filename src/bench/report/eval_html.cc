@@ -124,13 +124,14 @@ std::string histograms(const ops::EvalRun& base, const ops::EvalRun& candidate) 
 std::string reading(std::string_view text) {
   std::string line;
   for (const char c : text) {
+    if (c == '\r') continue;
     if (c == '\n') {
       line += "\u21b5 ";
     } else {
       line += c == '\t' ? ' ' : c;
     }
   }
-  return fmt::format("<span class=\"said\" style=\"text-align:left\">{}</span>", escaped(line));
+  return fmt::format("<div class=\"said\" style=\"text-align:left\">{}</div>", escaped(line));
 }
 
 // The end of a prompt is what the answer follows.
