@@ -40,6 +40,7 @@ void add_bench_report(CLI::App& bench, Selected& selected);
 void add_eval(CLI::App& root, Selected& selected);
 void add_eval_kl(CLI::App& eval, Selected& selected);
 void add_eval_compare(CLI::App& eval, Selected& selected);
+void add_eval_task(CLI::App& eval, Selected& selected);
 void add_quantize(CLI::App& root, Selected& selected);
 void add_imatrix(CLI::App& root, Selected& selected);
 void add_config(CLI::App& root, Selected& selected);

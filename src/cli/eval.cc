@@ -202,6 +202,7 @@ void add_eval(CLI::App& root, Selected& selected) {
   ppl->callback([o, &selected] { selected.action = [o] { return eval_perplexity(*o); }; });
   logits->callback([o, &selected] { selected.action = [o] { return eval_logits(*o); }; });
   add_eval_kl(*eval, selected);
+  add_eval_task(*eval, selected);
   add_eval_compare(*eval, selected);
 }
 

@@ -1,10 +1,8 @@
 #include "ops/eval/gate.h"
 
-#include <charconv>
-#include <cmath>
+#include <algorithm>
 
-#include "config/key.h"
-#include "config/yaml.h"
+#include "ops/eval/yaml_reader.h"
 #include "os/file.h"
 
 namespace weir::ops {
@@ -19,84 +17,7 @@ const std::vector<std::string> kKeys = {"confidence", "power", "correction",
                                         "resamples",  "seed",  "rules"};
 const std::vector<std::string> kRuleKeys = {"task", "metric", "margin", "better", "min_items"};
 
-class Reader {
- public:
-  explicit Reader(std::string_view name) : name_(name) {}
-
-  Error at(int line, std::string_view what) const {
-    return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, line, what);
-  }
-
-  Status known(const Node& map, const std::vector<std::string>& keys) const {
-    for (const config::Member& m : map.members) {
-      bool found = false;
-      for (const std::string& key : keys) found = found || key == m.key;
-      if (!found) {
-        return at(m.line, fmt::format("unknown key \"{}\"; the nearest is \"{}\"", m.key,
-                                      config::nearest(m.key, keys)));
-      }
-    }
-    return {};
-  }
-
-  // Leaves `out` where the key is absent.
-  Status number(const Node& map, std::string_view key, double min, double max, double& out) const {
-    const Node* node = map.find(key);
-    if (node == nullptr) return {};
-    const char* end = node->text.data() + node->text.size();
-    double value = 0;
-    const auto [stop, error] = std::from_chars(node->text.data(), end, value);
-    if (node->kind != Node::Kind::kScalar || error != std::errc() || stop != end ||
-        !(value >= min && value <= max)) {
-      return at(node->line, fmt::format("{} must be a number from {} to {}, not \"{}\"", key, min,
-                                        max, shown(*node)));
-    }
-    out = value;
-    return {};
-  }
-
-  template <typename T>
-  Status integer(const Node& map, std::string_view key, double min, double max, T& out) const {
-    auto value = static_cast<double>(out);
-    WEIR_TRY(number(map, key, min, max, value));
-    if (value != std::floor(value)) {
-      return at(map.find(key)->line, fmt::format("{} must be an integer", key));
-    }
-    out = static_cast<T>(value);
-    return {};
-  }
-
-  Status text(const Node& map, std::string_view key, std::string& out) const {
-    const Node* node = map.find(key);
-    if (node == nullptr) return {};
-    if (node->kind != Node::Kind::kScalar || node->text.empty()) {
-      return at(node->line, fmt::format("{} must be a text, not {}", key, node->kind_name()));
-    }
-    out = node->text;
-    return {};
-  }
-
-  // One of two words; unset where the key is absent.
-  Result<std::optional<bool>> choice(const Node& map, std::string_view key, std::string_view yes,
-                                     std::string_view no) const {
-    std::string word;
-    WEIR_TRY(text(map, key, word));
-    if (word.empty()) return std::optional<bool>();
-    if (word != yes && word != no) {
-      return at(map.find(key)->line,
-                fmt::format("{} must be {} or {}, not \"{}\"", key, yes, no, word));
-    }
-    return std::optional<bool>(word == yes);
-  }
-
- private:
-  static std::string shown(const Node& node) {
-    return node.kind == Node::Kind::kScalar ? node.text : std::string(node.kind_name());
-  }
-  std::string name_;
-};
-
-Result<GateRule> read_rule(const Reader& reader, const Node& node) {
+Result<GateRule> read_rule(const YamlReader& reader, const Node& node) {
   if (node.kind != Node::Kind::kMap) {
     return reader.at(node.line, fmt::format("a rule must be a map with task and margin, not {}",
                                             node.kind_name()));
@@ -122,7 +43,7 @@ Result<GateRule> read_rule(const Reader& reader, const Node& node) {
 
 Result<Gate> parse_gate(std::string_view text, std::string_view name) {
   WEIR_ASSIGN(const Node root, config::parse_yaml(text, name));
-  const Reader reader(name);
+  const YamlReader reader(name);
   if (root.kind != Node::Kind::kMap) {
     return reader.at(std::max(root.line, 1),
                      fmt::format("a gate must be a map with rules, not {}", root.kind_name()));

@@ -1,0 +1,289 @@
+#include "ops/eval/choice.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/eval/perplexity.h"
+
+namespace weir::ops {
+namespace {
+
+constexpr size_t kMaxRows = 256;  // of logits in one forward call: 50 MB at 49,152 words
+
+// An item in tokens, and where it lies in the cache.
+struct Encoded {
+  const ChoiceItem* item = nullptr;
+  std::vector<int32_t> prompt;
+  std::vector<std::vector<int32_t>> choices;
+  std::vector<int32_t> pages;          // of the prompt
+  std::vector<double> log_likelihood;  // of each choice, so far
+};
+
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+class Scorer {
+ public:
+  Scorer(engine::Runner& runner, const text::Tokenizer& tokenizer, int64_t& tokens)
+      : runner_(runner),
+        tokenizer_(tokenizer),
+        tokens_(tokens),
+        page_tokens_(static_cast<size_t>(runner.page_tokens())),
+        step_tokens_(static_cast<size_t>(runner.max_step_tokens())),
+        vocab_(static_cast<size_t>(runner.vocab_size())) {}
+
+  Result<std::vector<EvalItem>> run(std::span<const ChoiceItem> items,
+                                    const ChoiceProgress& progress) {
+    std::vector<Encoded> batch;
+    size_t pages = 0, prompt_tokens = 0;
+    for (const ChoiceItem& item : items) {
+      WEIR_ASSIGN(Encoded e, encode(item));
+      const size_t more = pages_of(e);
+      const bool full = pages + more > static_cast<size_t>(runner_.pages()) ||
+                        prompt_tokens + e.prompt.size() > step_tokens_;
+      if (full && !batch.empty()) {
+        WEIR_TRY(score(batch));
+        if (progress)
+          progress(static_cast<int64_t>(out_.size()), static_cast<int64_t>(items.size()));
+        batch.clear();
+        pages = prompt_tokens = 0;
+      }
+      if (more > static_cast<size_t>(runner_.pages())) {
+        return make_error(ErrorCode::kInvalidValue,
+                          "item {} needs {} pages of {} tokens and the cache has {}: give a larger "
+                          "--ctx",
+                          item.id, more, page_tokens_, runner_.pages());
+      }
+      pages += more;
+      prompt_tokens += e.prompt.size();
+      batch.push_back(std::move(e));
+    }
+    WEIR_TRY(score(batch));
+    if (progress) progress(static_cast<int64_t>(out_.size()), static_cast<int64_t>(items.size()));
+    return std::move(out_);
+  }
+
+ private:
+  // Blanks at the end of the prompt belong to what follows it.
+  Result<Encoded> encode(const ChoiceItem& item) const {
+    const size_t last = item.prompt.find_last_not_of(" \t\n\r\f\v");
+    const size_t kept = last == std::string::npos ? 0 : last + 1;
+    const std::string prompt = item.prompt.substr(0, kept);
+    const text::EncodeOptions options{.add_bos_eos = true, .parse_special = false};
+    Encoded e;
+    e.item = &item;
+    e.prompt = tokenizer_.encode(prompt, options);
+    size_t longest = 0;
+    for (const std::string& choice : item.choices) {
+      std::vector<int32_t> whole =
+          tokenizer_.encode(fmt::format("{} {}", item.prompt, choice), options);
+      whole.erase(whole.begin(),
+                  whole.begin() + static_cast<ptrdiff_t>(std::min(whole.size(), e.prompt.size())));
+      longest = std::max(longest, whole.size());
+      e.choices.push_back(std::move(whole));
+    }
+    const bool empty = std::any_of(e.choices.begin(), e.choices.end(),
+                                   [](const auto& choice) { return choice.empty(); });
+    const auto window = static_cast<size_t>(runner_.max_context_tokens());
+    if (e.prompt.empty() || empty || longest >= std::min(window, step_tokens_)) {
+      return make_error(ErrorCode::kInvalidValue,
+                        "item {}: prompt and choices must have a token each, and a choice fewer "
+                        "than {}; they have {} and up to {}",
+                        item.id, std::min(window, step_tokens_), e.prompt.size(), longest);
+    }
+    if (e.prompt.size() + longest > window) {
+      e.prompt.erase(e.prompt.begin(), e.prompt.end() - static_cast<ptrdiff_t>(window - longest));
+    }
+    e.log_likelihood.assign(e.choices.size(), 0.0);
+    return e;
+  }
+
+  size_t pages_for(size_t tokens) const { return (tokens + page_tokens_ - 1) / page_tokens_; }
+
+  // A choice shares the whole pages of its prompt.
+  size_t pages_of(const Encoded& e) const {
+    size_t pages = pages_for(e.prompt.size());
+    for (const auto& choice : e.choices) {
+      pages += pages_for(e.prompt.size() + choice.size() - 1) - e.prompt.size() / page_tokens_;
+    }
+    return pages;
+  }
+
+  std::vector<int32_t> take_pages(size_t count) {
+    std::vector<int32_t> pages(count);
+    for (int32_t& page : pages) page = next_page_++;
+    return pages;
+  }
+
+  Status score(std::vector<Encoded>& batch) {
+    next_page_ = 0;
+    WEIR_TRY(read_prompts(batch));
+    WEIR_TRY(read_choices(batch));
+    for (const Encoded& e : batch) out_.push_back(result_of(e));
+    return {};
+  }
+
+  // The last position of a prompt has the first token of every choice.
+  Status read_prompts(std::vector<Encoded>& batch) {
+    for (Encoded& e : batch) e.pages = take_pages(pages_for(e.prompt.size()));
+    if (batch.size() == 1) WEIR_TRY(read_beginning(batch.front()));
+    std::vector<model::Chunk> chunks;
+    for (const Encoded& e : batch) {
+      const size_t read = batch.size() == 1 ? begun_ : 0;
+      chunks.push_back({std::span<const int32_t>(e.prompt).subspan(read),
+                        static_cast<int32_t>(read), e.pages, 1, 0});
+    }
+    WEIR_TRY(forward(chunks, batch.size()));
+    for (size_t i = 0; i < batch.size(); ++i) {
+      Encoded& e = batch[i];
+      for (size_t c = 0; c < e.choices.size(); ++c) WEIR_TRY(add(e, c, i, e.choices[c].front()));
+    }
+    return {};
+  }
+
+  // What of a long prompt does not go into the last step.
+  Status read_beginning(const Encoded& e) {
+    begun_ = 0;
+    while (e.prompt.size() - begun_ > step_tokens_) {
+      const model::Chunk chunk{std::span<const int32_t>(e.prompt).subspan(begun_, step_tokens_),
+                               static_cast<int32_t>(begun_), e.pages, 0, 0};
+      WEIR_TRY(forward({&chunk, 1}, 0));
+      begun_ += step_tokens_;
+    }
+    return {};
+  }
+
+  struct Part {
+    Encoded* item;
+    size_t choice;
+    std::vector<int32_t> pages;
+  };
+
+  Status read_choices(std::vector<Encoded>& batch) {
+    std::vector<Part> parts;
+    size_t rows = 0;
+    for (Encoded& e : batch) {
+      for (size_t c = 0; c < e.choices.size(); ++c) {
+        const size_t more = e.choices[c].size() - 1;
+        if (more == 0) continue;
+        if (!parts.empty() && rows + more > std::min(kMaxRows, step_tokens_)) {
+          WEIR_TRY(run(parts, rows));
+          parts.clear();
+          rows = 0;
+        }
+        parts.push_back({&e, c, pages_after(e, more)});
+        rows += more;
+      }
+    }
+    return run(parts, rows);
+  }
+
+  std::vector<int32_t> pages_after(const Encoded& e, size_t more) {
+    const size_t shared = e.prompt.size() / page_tokens_;
+    std::vector<int32_t> pages(e.pages.begin(), e.pages.begin() + static_cast<ptrdiff_t>(shared));
+    for (const int32_t page : take_pages(pages_for(e.prompt.size() + more) - shared))
+      pages.push_back(page);
+    if (e.prompt.size() % page_tokens_ != 0) runner_.copy_page(e.pages[shared], pages[shared]);
+    return pages;
+  }
+
+  Status run(const std::vector<Part>& parts, size_t rows) {
+    if (parts.empty()) return {};
+    std::vector<model::Chunk> chunks;
+    for (const Part& part : parts) {
+      const std::vector<int32_t>& choice = part.item->choices[part.choice];
+      chunks.push_back({std::span<const int32_t>(choice).first(choice.size() - 1),
+                        static_cast<int32_t>(part.item->prompt.size()), part.pages,
+                        static_cast<int32_t>(choice.size() - 1), 0});
+    }
+    WEIR_TRY(forward(chunks, rows));
+    size_t row = 0;
+    for (const Part& part : parts) {
+      const std::vector<int32_t>& choice = part.item->choices[part.choice];
+      for (size_t i = 1; i < choice.size(); ++i)
+        WEIR_TRY(add(*part.item, part.choice, row++, choice[i]));
+    }
+    return {};
+  }
+
+  Status forward(std::span<const model::Chunk> chunks, size_t rows) {
+    for (const model::Chunk& chunk : chunks) tokens_ += static_cast<int64_t>(chunk.tokens.size());
+    logits_.resize(rows * vocab_);
+    return runner_.forward(chunks, logits_, {});
+  }
+
+  Status add(Encoded& e, size_t choice, size_t row, int32_t token) {
+    const double loss =
+        token_loss(std::span<const float>(logits_).subspan(row * vocab_, vocab_), token);
+    if (!std::isfinite(loss)) {
+      return make_error(ErrorCode::kInternal, "item {}: a logit of choice {} is not finite",
+                        e.item->id, choice);
+    }
+    e.log_likelihood[choice] -= loss;
+    return {};
+  }
+
+  static EvalItem result_of(const Encoded& e) {
+    const auto& ll = e.log_likelihood;
+    std::vector<double> normalized(ll.size());
+    for (size_t c = 0; c < ll.size(); ++c)
+      normalized[c] = ll[c] / static_cast<double>(characters(e.item->choices[c]));
+    const auto best = [](const std::vector<double>& values) {
+      return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+    };
+    EvalItem item;
+    item.id = e.item->id;
+    item.scores = {{"acc", best(ll) == e.item->answer ? 1 : 0},
+                   {"acc_norm", best(normalized) == e.item->answer ? 1 : 0},
+                   {"ll", ll[e.item->answer]}};
+    item.prompt = e.item->prompt;
+    item.expected = e.item->choices[e.item->answer];
+    item.answer = e.item->choices[best(normalized)];
+    return item;
+  }
+
+  engine::Runner& runner_;
+  const text::Tokenizer& tokenizer_;
+  int64_t& tokens_;
+  size_t page_tokens_;
+  size_t step_tokens_;
+  size_t vocab_;
+  int32_t next_page_ = 0;
+  size_t begun_ = 0;  // tokens of a single long prompt that are read
+  std::vector<float> logits_;
+  std::vector<EvalItem> out_;
+};
+
+}  // namespace
+
+Result<std::vector<EvalItem>> score_choices(engine::Runner& runner,
+                                            const text::Tokenizer& tokenizer,
+                                            std::span<const ChoiceItem> items, int64_t& tokens,
+                                            const ChoiceProgress& progress) {
+  return Scorer(runner, tokenizer, tokens).run(items, progress);
+}
+
+EvalTask choice_task(const SuiteTask& task, std::vector<EvalItem> items) {
+  EvalTask out;
+  out.name = task.name;
+  out.kind = "multiple_choice";
+  out.metric = task.metric;
+  const auto mean = [&items](std::string_view metric) {
+    double sum = 0;
+    for (const EvalItem& item : items) sum += *item.score(metric);
+    return sum / static_cast<double>(items.size());
+  };
+  out.value = mean(task.metric);
+  const auto n = static_cast<double>(items.size());
+  if (n > 1) out.error = std::sqrt(out.value * (1 - out.value) / (n - 1));
+  out.summary = {{"acc", mean("acc")}, {"acc_norm", mean("acc_norm")}, {"ll", mean("ll")}};
+  out.items = std::move(items);
+  return out;
+}
+
+}  // namespace weir::ops

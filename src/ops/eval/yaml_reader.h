@@ -1,0 +1,96 @@
+// Typed access to a YAML file's tree; every error names file and line. Internal to ops/.
+#pragma once
+
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/key.h"
+#include "config/yaml.h"
+
+namespace weir::ops {
+
+class YamlReader {
+ public:
+  explicit YamlReader(std::string_view name) : name_(name) {}
+
+  Error at(int line, std::string_view what) const {
+    return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, line, what);
+  }
+
+  Status known(const config::Node& map, const std::vector<std::string>& keys) const {
+    for (const config::Member& m : map.members) {
+      bool found = false;
+      for (const std::string& key : keys) found = found || key == m.key;
+      if (!found) {
+        return at(m.line, fmt::format("unknown key \"{}\"; the nearest is \"{}\"", m.key,
+                                      config::nearest(m.key, keys)));
+      }
+    }
+    return {};
+  }
+
+  // Leaves `out` where the key is absent.
+  Status number(const config::Node& map, std::string_view key, double min, double max,
+                double& out) const {
+    const config::Node* node = map.find(key);
+    if (node == nullptr) return {};
+    const char* end = node->text.data() + node->text.size();
+    double value = 0;
+    const auto [stop, error] = std::from_chars(node->text.data(), end, value);
+    if (node->kind != config::Node::Kind::kScalar || error != std::errc() || stop != end ||
+        !(value >= min && value <= max)) {
+      return at(node->line, fmt::format("{} must be a number from {} to {}, not \"{}\"", key, min,
+                                        max, shown(*node)));
+    }
+    out = value;
+    return {};
+  }
+
+  template <typename T>
+  Status integer(const config::Node& map, std::string_view key, double min, double max,
+                 T& out) const {
+    auto value = static_cast<double>(out);
+    WEIR_TRY(number(map, key, min, max, value));
+    if (value != std::floor(value)) {
+      return at(map.find(key)->line, fmt::format("{} must be an integer", key));
+    }
+    out = static_cast<T>(value);
+    return {};
+  }
+
+  Status text(const config::Node& map, std::string_view key, std::string& out) const {
+    const config::Node* node = map.find(key);
+    if (node == nullptr) return {};
+    if (node->kind != config::Node::Kind::kScalar || node->text.empty()) {
+      return at(node->line, fmt::format("{} must be a text, not {}", key, node->kind_name()));
+    }
+    out = node->text;
+    return {};
+  }
+
+  // One of two words; unset where the key is absent.
+  Result<std::optional<bool>> choice(const config::Node& map, std::string_view key,
+                                     std::string_view yes, std::string_view no) const {
+    std::string word;
+    WEIR_TRY(text(map, key, word));
+    if (word.empty()) return std::optional<bool>();
+    if (word != yes && word != no) {
+      return at(map.find(key)->line,
+                fmt::format("{} must be {} or {}, not \"{}\"", key, yes, no, word));
+    }
+    return std::optional<bool>(word == yes);
+  }
+
+ private:
+  static std::string shown(const config::Node& node) {
+    return node.kind == config::Node::Kind::kScalar ? node.text : std::string(node.kind_name());
+  }
+  std::string name_;
+};
+
+}  // namespace weir::ops
