@@ -3,7 +3,6 @@ float32. The layouts are packed here, by their own short code; that they are tho
 
 import json
 import pathlib
-import struct
 import tempfile
 import unittest
 
@@ -17,12 +16,6 @@ import safetensors_test as folders  # noqa: E402
 GROUP = 32
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
-NAMES = {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16", np.dtype(np.uint16): "BF16", np.dtype(np.int32): "I32", np.dtype(np.int64): "I64",
-         np.dtype(np.int8): "I8", np.dtype(np.uint8): "U8"}
-
-
-class E4m3(np.ndarray):
-    """Bytes that are F8_E4M3 numbers."""
 
 
 def e4m3_table():
@@ -38,18 +31,6 @@ E4M3 = e4m3_table()
 def to_e4m3(values):
     good = np.array([c for c in range(256) if c & 127 != 127], np.uint8)
     return good[np.abs(values[..., None] - E4M3[good]).argmin(-1)]
-
-
-def write_safetensors(path, tensors):
-    header, blobs, at = {}, [], 0
-    for name, data in tensors.items():
-        kind = "F8_E4M3" if isinstance(data, E4m3) else NAMES[data.dtype]
-        blob = np.ascontiguousarray(data).tobytes()
-        header[name] = {"dtype": kind, "shape": list(data.shape), "data_offsets": [at, at + len(blob)]}
-        blobs.append(blob)
-        at += len(blob)
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
 def pack(values, bits):
@@ -129,17 +110,17 @@ def fp8(w, shape):
 
 def fp8_tensor(w):
     codes, scale, real = fp8(w, w.shape)
-    return {"weight": codes.view(E4m3), "weight_scale": scale.reshape(1)}, real
+    return {"weight": codes.view(folders.E4m3), "weight_scale": scale.reshape(1)}, real
 
 
 def fp8_channel(w):
     codes, scale, real = fp8(w, (1, w.shape[1]))
-    return {"weight": codes.view(E4m3), "weight_scale": scale}, real
+    return {"weight": codes.view(folders.E4m3), "weight_scale": scale}, real
 
 
 def fp8_block(w):
     codes, scale, real = fp8(w, (128, 128))
-    return {"weight": codes.view(E4m3), "weight_scale_inv": scale}, real
+    return {"weight": codes.view(folders.E4m3), "weight_scale_inv": scale}, real
 
 
 def nearest_e2m1(x):
@@ -152,7 +133,7 @@ def nvfp4(w):
     scale = to_e4m3(np.abs(x).max(-1) / 6 * divisor)
     spread = (E4M3[scale] * (np.float32(1) / divisor))[..., None]
     codes = nearest_e2m1(x / np.maximum(spread, 1e-30)).reshape(w.shape)
-    return {"weight_packed": codes[:, 0::2] | codes[:, 1::2] << 4, "weight_scale": scale.view(E4m3),
+    return {"weight_packed": codes[:, 0::2] | codes[:, 1::2] << 4, "weight_scale": scale.view(folders.E4m3),
             "weight_global_scale": divisor.reshape(1)}, (E2M1[codes].reshape(x.shape) * spread).reshape(w.shape)
 
 
@@ -208,7 +189,7 @@ class QuantizedFolders(unittest.TestCase):
                     self.source[name] = np.pad(w, more, mode="reflect")
 
     def save(self, tensors, quantization=None):
-        write_safetensors(self.folder / "model.safetensors", tensors)
+        folders.write_safetensors(self.folder / "model.safetensors", tensors)
         config = dict(self.config)
         if quantization is not None:
             config["quantization_config"] = quantization

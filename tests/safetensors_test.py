@@ -152,16 +152,23 @@ def hf_tensors(model_type, fields, tensors):
     return out
 
 
+class E4m3(np.ndarray):
+    """Bytes that are F8_E4M3 numbers."""
+
+
+# uint16 is how bfloat16 is carried here.
+DTYPES = {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16", np.dtype(np.uint16): "BF16", np.dtype(np.int32): "I32", np.dtype(np.int64): "I64",
+          np.dtype(np.int8): "I8", np.dtype(np.uint8): "U8"}
+
+
 def dtype_and_bytes(data):
-    if data.dtype == np.uint16:  # how bfloat16 is carried here
-        return "BF16", data.tobytes()
-    return {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16"}[data.dtype], data.tobytes()
+    return "F8_E4M3" if isinstance(data, E4m3) else DTYPES[data.dtype], np.ascontiguousarray(data).tobytes()
 
 
 def write_safetensors(path, tensors):
     header, blobs, at = {"__metadata__": {"format": "pt"}}, [], 0
     for name, data in tensors.items():
-        dtype, blob = dtype_and_bytes(np.ascontiguousarray(data))
+        dtype, blob = dtype_and_bytes(data)
         header[name] = {"dtype": dtype, "shape": list(data.shape), "data_offsets": [at, at + len(blob)]}
         blobs.append(blob)
         at += len(blob)

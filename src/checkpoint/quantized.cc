@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -74,8 +73,7 @@ float scale_at(const QuantizedMatrix& m, size_t row, size_t group) {
     case Dtype::kF16:
     case Dtype::kBF16:
       std::memcpy(&half, m.scale_bytes.data() + i * 2, 2);
-      scale = m.scale_type == Dtype::kF16 ? quant::f16_to_f32(half)
-                                          : std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
+      scale = m.scale_type == Dtype::kF16 ? quant::f16_to_f32(half) : quant::bf16_to_f32(half);
       break;
     case Dtype::kF8E4M3:
       scale = e4m3_values()[byte_at(m.scale_bytes, i)];

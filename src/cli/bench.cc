@@ -239,8 +239,7 @@ void add_engine(CLI::App& bench, Selected& selected) {
   c->add_option("--reps", o->bench.reps, "counted repetitions")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
+  add_threads_option(c, o->threads);
   add_kv_type_options(c, o->kv);
   c->add_flag("--calibrate", o->calibrate,
               "measure the machine first, say how much of its limit each row reaches, and what "

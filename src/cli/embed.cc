@@ -223,8 +223,7 @@ void add_embed(CLI::App& root, Selected& selected) {
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
   add_kv_type_options(c, o->kv);
-  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
+  add_threads_option(c, o->threads);
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return embed(*o); }; });
 }

@@ -176,9 +176,7 @@ void add_eval(CLI::App& root, Selected& selected) {
     add_model_argument(c, o->model);
     add_load_type(c, o->load_type);
     c->add_option("-f,--file", o->file, "the text; - is standard input")->required();
-    c->add_option("--threads", o->threads,
-                  "worker threads (default: the cores this process may use)")
-        ->check(CLI::Range(1, 256));
+    add_threads_option(c, o->threads);
   }
   ppl->add_option("--ctx", o->context_tokens, "tokens of a chunk")
       ->check(CLI::Range(4, 1 << 20))

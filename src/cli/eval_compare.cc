@@ -44,7 +44,7 @@ Result<ops::EvalRun> read_side(const std::string& name, const char* side) {
   if (url || name.ends_with(".gguf")) {
     return make_error(ErrorCode::kUnsupported,
                       "{} {} is a {}, and compare takes result files: write one with weir eval kl "
-                      "… -o RESULT.json first",
+                      "or task … -o RESULT.json first",
                       side, name, url ? "URL" : "model");
   }
   return ops::read_eval_run(name);

@@ -284,9 +284,7 @@ void add_eval_kl(CLI::App& eval, Selected& selected) {
       ->capture_default_str();
   kl->add_option("--chunks", o->chunks, "score only the first chunks")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
-  kl->add_option("--threads", o->threads,
-                 "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
+  add_threads_option(kl, o->threads);
   add_kv_type_options(kl, o->kv);
   kl->add_option("-o,--out", o->out, "write the result, chunk by chunk, for weir eval compare");
   kl->add_flag("--json", o->json, "one JSON document");

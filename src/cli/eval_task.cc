@@ -142,9 +142,7 @@ void add_eval_task(CLI::App& eval, Selected& selected) {
   task->add_option("--ctx", o->context_tokens, "tokens of the cache: what a batch of items takes")
       ->check(CLI::Range(64, 1 << 20))
       ->capture_default_str();
-  task->add_option("--threads", o->threads,
-                   "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
+  add_threads_option(task, o->threads);
   task->add_option("-o,--out", o->out, "the result file to write");
   task->add_flag("--json", o->json, "the result as JSON on standard output");
   task->callback([o, &selected] { selected.action = [o] { return eval_task(*o); }; });

@@ -152,8 +152,7 @@ void add_imatrix(CLI::App& root, Selected& selected) {
       ->capture_default_str();
   c->add_option("--chunks", o->chunks, "use only the first chunks")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
+  add_threads_option(c, o->threads);
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return imatrix(*o); }; });
 }

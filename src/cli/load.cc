@@ -71,6 +71,12 @@ void add_load_type(CLI::App* command, std::string& load_type) {
       ->check(CLI::IsMember({"bf16", "f16", "q8_0", "q4_1", "q4_0"}));
 }
 
+void add_threads_option(CLI::App* command, int& threads) {
+  command
+      ->add_option("--threads", threads, "worker threads (default: the cores this process may use)")
+      ->check(CLI::Range(1, 256));
+}
+
 void add_pooling_option(CLI::App* command, std::string& pooling) {
   command
       ->add_option("--pooling", pooling,

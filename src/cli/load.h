@@ -52,6 +52,8 @@ Result<kernels::Isa> chosen_isa();
 // The argument MODEL, and --load-type, for commands that run a model.
 void add_model_argument(CLI::App* command, std::string& model);
 void add_load_type(CLI::App* command, std::string& load_type);
+// --threads; 0 stands for the default.
+void add_threads_option(CLI::App* command, int& threads);
 
 // --pooling, as parse_pooling takes it.
 void add_pooling_option(CLI::App* command, std::string& pooling);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "checkpoint/open.h"
 #include "cli/command.h"
+#include "cli/load.h"
 #include "cli/model_path.h"
 #include "cli/terminal.h"
 #include "engine/model_identity.h"
@@ -257,8 +258,7 @@ void add_quantize(CLI::App& root, Selected& selected) {
               "leave the output matrix (or the embedding that serves as it) as it is");
   c->add_flag("--pure", o->pure, "one type for all, without the mix's exceptions");
   c->add_flag("--dry-run", o->dry_run, "only say what would be written");
-  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
+  add_threads_option(c, o->threads);
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return quantize(*o); }; });
 }

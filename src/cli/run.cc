@@ -313,8 +313,7 @@ void add_run(CLI::App& root, Selected& selected) {
        "tokens of KV cache (default: the model's window, within a quarter of the free memory)")
       ->check(CLI::Range(int64_t{32}, int64_t{1} << 27));
   add_kv_type_options(c, o->kv);
-  c->add_option("--threads", o->threads, "worker threads (default: the cores this process may use)")
-      ->check(CLI::Range(1, 256));
+  add_threads_option(c, o->threads);
   c->add_option("--speculate", o->speculate,
                 "tokens guessed from the text itself and verified in one step: off, auto (as many "
                 "as pay) or a number; the answer is the same")

@@ -3,21 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quantile.h"
 #include "base/rng.h"
 #include "base/student.h"
 
 namespace weir::bench {
 namespace {
-
-template <typename T>
-double quantile_of(std::span<const T> sorted, double q) {
-  if (sorted.empty()) return kUnknown;
-  const double at = std::clamp(q, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  const auto a = static_cast<double>(sorted[low]);
-  return a + (at - static_cast<double>(low)) * (static_cast<double>(sorted[high]) - a);
-}
 
 // The stream of random numbers that replicates of requests draw from, and that of bins.
 constexpr uint64_t kRequestStream = uint64_t{1} << 32;
@@ -27,9 +18,6 @@ constexpr int32_t kUnitsForBound = 4;
 constexpr double kNormal95 = 1.959964;
 
 }  // namespace
-
-double sorted_quantile(std::span<const float> sorted, double q) { return quantile_of(sorted, q); }
-double sorted_quantile(std::span<const double> sorted, double q) { return quantile_of(sorted, q); }
 
 Resampler::Resampler(size_t units, int32_t block, uint64_t seed)
     : units_(units),

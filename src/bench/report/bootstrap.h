@@ -10,10 +10,6 @@
 
 namespace weir::bench {
 
-// Type 7 quantile (numpy's default) of ascending values; NaN when empty.
-double sorted_quantile(std::span<const float> sorted, double q);
-double sorted_quantile(std::span<const double> sorted, double q);
-
 // Draws replicates of n units: how often each takes part. Circular blocks; replicate r of a seed is
 // always the same.
 class Resampler {

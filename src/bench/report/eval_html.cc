@@ -25,8 +25,7 @@ std::string head(const ops::Comparison& c, const ops::Gate& gate) {
   for (const ops::RuleResult& r : c.rules) passed += r.verdict == ops::Verdict::kPass ? 1 : 0;
   return fmt::format(
       "<div class=\"verdict {}\"><b>{}</b>{} of {} rules pass. Intervals at {} %, items for a "
-      "power "
-      "of {} %, {}.</div>\n",
+      "power of {} %, {}.</div>\n",
       verdict_class(c.verdict), ops::verdict_name(c.verdict), passed, c.rules.size(),
       figure(100 * gate.confidence), figure(100 * gate.power),
       gate.holm ? "failures corrected by Holm" : "no correction for several rules");

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "bench/report/bootstrap.h"
+#include "base/quantile.h"
 
 namespace weir::bench {
 namespace {

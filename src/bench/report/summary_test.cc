@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 
+#include "base/quantile.h"
 #include "bench/report/bootstrap.h"
 #include "bench/report/testing.h"
 #include "text/utf8.h"

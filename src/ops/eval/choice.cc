@@ -130,11 +130,15 @@ class Scorer {
 
   // The last position of a prompt has the first token of every choice.
   Status read_prompts(std::vector<Encoded>& batch) {
-    for (Encoded& e : batch) e.pages = take_pages(pages_for(e.prompt.size()));
-    if (batch.size() == 1) WEIR_TRY(read_beginning(batch.front()));
     std::vector<model::Chunk> chunks;
-    for (const Encoded& e : batch) {
-      const size_t read = batch.size() == 1 ? begun_ : 0;
+    for (Encoded& e : batch) {
+      e.pages = take_pages(pages_for(e.prompt.size()));
+      size_t read = 0;
+      for (; e.prompt.size() - read > step_tokens_; read += step_tokens_) {
+        const model::Chunk chunk{std::span<const int32_t>(e.prompt).subspan(read, step_tokens_),
+                                 static_cast<int32_t>(read), e.pages, 0, 0};
+        WEIR_TRY(forward({&chunk, 1}, 0));
+      }
       chunks.push_back({std::span<const int32_t>(e.prompt).subspan(read),
                         static_cast<int32_t>(read), e.pages, 1, 0});
     }
@@ -142,18 +146,6 @@ class Scorer {
     for (size_t i = 0; i < batch.size(); ++i) {
       Encoded& e = batch[i];
       for (size_t c = 0; c < e.choices.size(); ++c) WEIR_TRY(add(e, c, i, e.choices[c].front()));
-    }
-    return {};
-  }
-
-  // What of a long prompt does not go into the last step.
-  Status read_beginning(const Encoded& e) {
-    begun_ = 0;
-    while (e.prompt.size() - begun_ > step_tokens_) {
-      const model::Chunk chunk{std::span<const int32_t>(e.prompt).subspan(begun_, step_tokens_),
-                               static_cast<int32_t>(begun_), e.pages, 0, 0};
-      WEIR_TRY(forward({&chunk, 1}, 0));
-      begun_ += step_tokens_;
     }
     return {};
   }
@@ -214,12 +206,16 @@ class Scorer {
   Status forward(std::span<const model::Chunk> chunks, size_t rows) {
     for (const model::Chunk& chunk : chunks) tokens_ += static_cast<int64_t>(chunk.tokens.size());
     logits_.resize(rows * vocab_);
-    return runner_.forward(chunks, logits_, {});
+    WEIR_TRY(runner_.forward(chunks, logits_, {}));
+    log_totals_.resize(rows);
+    for (size_t row = 0; row < rows; ++row)
+      log_totals_[row] = log_sum_exp(std::span<const float>(logits_).subspan(row * vocab_, vocab_));
+    return {};
   }
 
   Status add(Encoded& e, size_t choice, size_t row, int32_t token) {
     const double loss =
-        token_loss(std::span<const float>(logits_).subspan(row * vocab_, vocab_), token);
+        log_totals_[row] - static_cast<double>(logits_[row * vocab_ + static_cast<size_t>(token)]);
     if (!std::isfinite(loss)) {
       return make_error(ErrorCode::kInternal, "item {}: a logit of choice {} is not finite",
                         e.item->id, choice);
@@ -254,8 +250,8 @@ class Scorer {
   size_t step_tokens_;
   size_t vocab_;
   int32_t next_page_ = 0;
-  size_t begun_ = 0;  // tokens of a single long prompt that are read
-  std::vector<float> logits_;
+  std::vector<float> logits_;       // of the last forward call
+  std::vector<double> log_totals_;  // log_sum_exp of each of its rows
   std::vector<EvalItem> out_;
 };
 

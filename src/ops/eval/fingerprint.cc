@@ -4,11 +4,7 @@
 
 namespace weir::ops {
 
-std::string hex(const Hash128& hash) {
-  std::string out;
-  for (const std::byte b : hash.bytes()) out += fmt::format("{:02x}", static_cast<unsigned>(b));
-  return out;
-}
+std::string hex(const Hash128& hash) { return fmt::format("{:016x}{:016x}", hash.high, hash.low); }
 
 Hash128 bytes_hash(std::span<const std::byte> bytes) { return keyed_hash(HashKey{}, bytes); }
 

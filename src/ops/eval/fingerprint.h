@@ -12,7 +12,7 @@
 
 namespace weir::ops {
 
-// 32 hexadecimal digits.
+// 32 hexadecimal digits, as files and reports show a hash.
 std::string hex(const Hash128& hash);
 
 // Of all token strings in order, with their lengths.

@@ -1,7 +1,5 @@
 #include "ops/eval/gate.h"
 
-#include <algorithm>
-
 #include "ops/eval/yaml_reader.h"
 #include "os/file.h"
 
@@ -18,10 +16,7 @@ const std::vector<std::string> kKeys = {"confidence", "power", "correction",
 const std::vector<std::string> kRuleKeys = {"task", "metric", "margin", "better", "min_items"};
 
 Result<GateRule> read_rule(const YamlReader& reader, const Node& node) {
-  if (node.kind != Node::Kind::kMap) {
-    return reader.at(node.line, fmt::format("a rule must be a map with task and margin, not {}",
-                                            node.kind_name()));
-  }
+  WEIR_TRY(reader.is_map(node, "a rule", "task and margin"));
   WEIR_TRY(reader.known(node, kRuleKeys));
   GateRule rule;
   rule.line = node.line;
@@ -44,10 +39,7 @@ Result<GateRule> read_rule(const YamlReader& reader, const Node& node) {
 Result<Gate> parse_gate(std::string_view text, std::string_view name) {
   WEIR_ASSIGN(const Node root, config::parse_yaml(text, name));
   const YamlReader reader(name);
-  if (root.kind != Node::Kind::kMap) {
-    return reader.at(std::max(root.line, 1),
-                     fmt::format("a gate must be a map with rules, not {}", root.kind_name()));
-  }
+  WEIR_TRY(reader.is_map(root, "a gate", "rules"));
   WEIR_TRY(reader.known(root, kKeys));
   Gate gate;
   gate.name = name;
@@ -57,16 +49,8 @@ Result<Gate> parse_gate(std::string_view text, std::string_view name) {
   WEIR_TRY(reader.integer(root, "seed", 0, 9e15, gate.seed));
   WEIR_ASSIGN(const std::optional<bool> holm, reader.choice(root, "correction", "holm", "none"));
   gate.holm = holm.value_or(true);
-  const Node* rules = root.find("rules");
-  if (rules == nullptr || rules->kind != Node::Kind::kList || rules->items.empty()) {
-    return reader.at(rules == nullptr ? root.line : rules->line,
-                     "rules must be a list of at least one rule");
-  }
-  if (rules->items.size() > kMaxRules) {
-    return reader.at(rules->line, fmt::format("{} rules are over the limit of {}",
-                                              rules->items.size(), kMaxRules));
-  }
-  for (const Node& item : rules->items) {
+  WEIR_ASSIGN(const auto rules, reader.list(root, "rules", "rule", kMaxRules));
+  for (const Node& item : rules) {
     WEIR_ASSIGN(GateRule rule, read_rule(reader, item));
     for (const GateRule& other : gate.rules) {
       if (other.task == rule.task && other.metric == rule.metric) {

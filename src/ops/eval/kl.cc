@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/quantile.h"
 #include "ops/eval/fingerprint.h"
 #include "ops/eval/scored_rows.h"
 
@@ -35,14 +36,6 @@ Result<KlResult> measure(engine::Runner& candidate, const KlBaseHeader& header,
     if (progress) progress(i + 1, header.chunks, collector.mean_kl());
   }
   return collector.result();
-}
-
-double quantile(const std::vector<float>& sorted, double q) {
-  const double at = q * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  const auto a = static_cast<double>(sorted[low]);
-  return a + (at - static_cast<double>(low)) * (static_cast<double>(sorted[high]) - a);
 }
 
 Mean mean_of(double sum, double squares, double n) {
@@ -154,10 +147,10 @@ KlResult KlCollector::result() const {
   r.top1 = mean_of(sums_[4], squares_[4], n);
   std::vector<float> sorted = kl_;
   std::sort(sorted.begin(), sorted.end());
-  r.median = quantile(sorted, 0.5);
-  r.p90 = quantile(sorted, 0.9);
-  r.p99 = quantile(sorted, 0.99);
-  r.p999 = quantile(sorted, 0.999);
+  r.median = sorted_quantile(sorted, 0.5);
+  r.p90 = sorted_quantile(sorted, 0.9);
+  r.p99 = sorted_quantile(sorted, 0.99);
+  r.p999 = sorted_quantile(sorted, 0.999);
   r.min = static_cast<double>(sorted.front());
   r.max = static_cast<double>(sorted.back());
   r.tokens = static_cast<int64_t>(kl_.size());

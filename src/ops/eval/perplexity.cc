@@ -17,11 +17,15 @@ struct Losses {
 
 }  // namespace
 
-double token_loss(std::span<const float> logits, int32_t target) {
+double log_sum_exp(std::span<const float> logits) {
   const double max = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - max);
-  return max + std::log(sum) - static_cast<double>(logits[static_cast<size_t>(target)]);
+  return max + std::log(sum);
+}
+
+double token_loss(std::span<const float> logits, int32_t target) {
+  return log_sum_exp(logits) - static_cast<double>(logits[static_cast<size_t>(target)]);
 }
 
 Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const int32_t> tokens,

@@ -35,6 +35,8 @@ Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const in
                                       const PerplexityOptions& options,
                                       const PerplexityProgress& progress);
 
+// What log softmax takes off every logit, in double precision; logits: [vocab].
+double log_sum_exp(std::span<const float> logits);
 // -log softmax(logits)[target] in double precision; logits: [vocab].
 double token_loss(std::span<const float> logits, int32_t target);
 

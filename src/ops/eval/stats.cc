@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/quantile.h"
 #include "base/rng.h"
 #include "base/student.h"
 
@@ -14,13 +15,6 @@ namespace {
 constexpr size_t kNormalItems = 20'000;
 constexpr uint64_t kStream = 0x6576616c;  // of random numbers: "eval"
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-double quantile(const std::vector<double>& sorted, double q) {
-  const double at = std::clamp(q, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
 
 // The t for which P(T <= t) is p, for p above 0.5.
 double student_quantile(double p, double df) {
@@ -62,8 +56,8 @@ PairedInterval paired_bootstrap(std::span<const double> d, const BootstrapOption
   }
   std::sort(r.means.begin(), r.means.end());
   const double tail = normal_cdf(-t * std::sqrt(n / (n - 1)));
-  r.low = std::min(r.mean, quantile(r.means, tail));
-  r.high = std::max(r.mean, quantile(r.means, 1 - tail));
+  r.low = std::min(r.mean, sorted_quantile(r.means, tail));
+  r.high = std::max(r.mean, sorted_quantile(r.means, 1 - tail));
   return r;
 }
 

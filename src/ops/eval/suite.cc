@@ -31,10 +31,7 @@ Status one_of(const YamlReader& reader, const Node& map, std::string_view key,
 }
 
 Result<SuiteTask> read_task(const YamlReader& reader, const Node& node) {
-  if (node.kind != Node::Kind::kMap) {
-    return reader.at(node.line, fmt::format("a task must be a map with name and file, not {}",
-                                            node.kind_name()));
-  }
+  WEIR_TRY(reader.is_map(node, "a task", "name and file"));
   WEIR_TRY(reader.known(node, kTaskKeys));
   SuiteTask task;
   task.line = node.line;
@@ -153,25 +150,14 @@ class ItemReader {
 Result<Suite> parse_suite(std::string_view text, std::string_view name) {
   WEIR_ASSIGN(const Node root, config::parse_yaml(text, name));
   const YamlReader reader(name);
-  if (root.kind != Node::Kind::kMap) {
-    return reader.at(std::max(root.line, 1),
-                     fmt::format("a suite must be a map with tasks, not {}", root.kind_name()));
-  }
+  WEIR_TRY(reader.is_map(root, "a suite", "tasks"));
   WEIR_TRY(reader.known(root, kKeys));
   Suite suite;
   suite.hash = hex(text_hash(text));
   WEIR_TRY(reader.text(root, "name", suite.name));
-  const Node* tasks = root.find("tasks");
   if (suite.name.empty()) return reader.at(root.line, "the suite has no name");
-  if (tasks == nullptr || tasks->kind != Node::Kind::kList || tasks->items.empty()) {
-    return reader.at(tasks == nullptr ? root.line : tasks->line,
-                     "tasks must be a list of at least one task");
-  }
-  if (tasks->items.size() > SuiteLimits::kTasks) {
-    return reader.at(tasks->line, fmt::format("{} tasks are over the limit of {}",
-                                              tasks->items.size(), SuiteLimits::kTasks));
-  }
-  for (const Node& node : tasks->items) {
+  WEIR_ASSIGN(const auto tasks, reader.list(root, "tasks", "task", SuiteLimits::kTasks));
+  for (const Node& node : tasks) {
     WEIR_ASSIGN(SuiteTask task, read_task(reader, node));
     for (const SuiteTask& other : suite.tasks) {
       if (other.name == task.name) {

@@ -1,9 +1,11 @@
 // Typed access to a YAML file's tree; every error names file and line. Internal to ops/.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +34,28 @@ class YamlReader {
       }
     }
     return {};
+  }
+
+  // what: "a gate"; with: "rules".
+  Status is_map(const config::Node& node, std::string_view what, std::string_view with) const {
+    if (node.kind == config::Node::Kind::kMap) return {};
+    return at(std::max(node.line, 1),
+              fmt::format("{} must be a map with {}, not {}", what, with, node.kind_name()));
+  }
+
+  // The items of map's `key`, a list of one to `most` of `singular`.
+  Result<std::span<const config::Node>> list(const config::Node& map, std::string_view key,
+                                             std::string_view singular, size_t most) const {
+    const config::Node* node = map.find(key);
+    if (node == nullptr || node->kind != config::Node::Kind::kList || node->items.empty()) {
+      return at(node == nullptr ? map.line : node->line,
+                fmt::format("{} must be a list of at least one {}", key, singular));
+    }
+    if (node->items.size() > most) {
+      return at(node->line,
+                fmt::format("{} {} are over the limit of {}", node->items.size(), key, most));
+    }
+    return std::span<const config::Node>(node->items);
   }
 
   // Leaves `out` where the key is absent.

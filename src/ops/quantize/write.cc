@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "gguf/writer.h"
+#include "ops/eval/fingerprint.h"
 #include "ops/quantize/quantize.h"
 #include "os/cpu.h"
 #include "os/file.h"
@@ -20,8 +21,6 @@ constexpr size_t kSliceValues = 4 << 20;
 constexpr size_t kPieceValues = 64 << 10;
 // Left free on the disk, for the directory and for others.
 constexpr uint64_t kSpareBytes = 1 << 20;
-
-std::string hex(const Hash128& hash) { return fmt::format("{:016x}{:016x}", hash.high, hash.low); }
 
 // Keys of the source that its quantized file does not take over.
 bool replaced(std::string_view key) {
