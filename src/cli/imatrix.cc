@@ -10,6 +10,7 @@
 #include "cli/load.h"
 #include "cli/terminal.h"
 #include "ops/imatrix/collect.h"
+#include "os/cpu.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -26,6 +27,7 @@ struct Options {
   std::string data;
   std::string out;
   std::string add;
+  std::string moments;
   int32_t context_tokens = 512;
   int64_t chunks = 0;
   int threads = 0;
@@ -69,7 +71,7 @@ std::vector<std::string> warnings(const ops::ImportanceMatrix& m, const Coverage
   return out;
 }
 
-Result<ops::ImportanceMatrix> collect(const Options& o) {
+Result<ops::ImportanceMatrix> collect(const Options& o, std::vector<ops::InputMoments>* moments) {
   WEIR_ASSIGN(const std::string text, read_input(o.data, kMaxTextBytes));
   LoadRequest request;
   request.model = o.model;
@@ -84,7 +86,8 @@ Result<ops::ImportanceMatrix> collect(const Options& o) {
   ops::CollectOptions options;
   options.context_tokens = o.context_tokens;
   options.max_chunks = o.chunks;
-  return ops::collect_importance(*model, tokens, options, [&](int64_t done, int64_t all) {
+  options.threads = o.threads > 0 ? o.threads : os::usable_cores();
+  return ops::collect_importance(*model, tokens, options, moments, [&](int64_t done, int64_t all) {
     bar.update(static_cast<uint64_t>(done * 1000 / all), fmt::format("chunk {} of {}", done, all));
   });
 }
@@ -112,7 +115,9 @@ Result<int> imatrix(const Options& o) {
   if (!o.add.empty()) {
     WEIR_ASSIGN(before, ops::read_imatrix(o.add));
   }
-  WEIR_ASSIGN(ops::ImportanceMatrix matrix, collect(o));
+  std::vector<ops::InputMoments> moments;
+  WEIR_ASSIGN(ops::ImportanceMatrix matrix, collect(o, o.moments.empty() ? nullptr : &moments));
+  if (!o.moments.empty()) WEIR_TRY(ops::write_moments(moments, o.moments));
   matrix.datasets = {std::filesystem::path(o.data).filename().string()};
   if (before) {
     WEIR_TRY(ops::add_importance(*before, matrix));
@@ -147,6 +152,11 @@ void add_imatrix(CLI::App& root, Selected& selected) {
   c->add_option("--data", o->data, "the calibration text; - is standard input")->required();
   c->add_option("-o,--out", o->out, "the file to write, GGUF as llama.cpp reads it")->required();
   c->add_option("--add", o->add, "sums of an earlier run, to go on from");
+  c->add_option(
+       "--moments", o->moments,
+       "also write the second moments of every input here, for weir quantize --method gptq; "
+       "takes 4 bytes of memory for each pair of columns of each input")
+      ->excludes("--add");
   c->add_option("--ctx", o->context_tokens, "tokens of a chunk")
       ->check(CLI::Range(4, 1 << 20))
       ->capture_default_str();

@@ -130,4 +130,16 @@ Result<std::unique_ptr<engine::LoadedModel>> load_draft(const std::string& name,
   return draft;
 }
 
+Result<gguf::TensorType> parse_type(std::string name, std::string_view flag) {
+  for (char& c : name) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  const auto type = gguf::type_by_name(name);
+  if (!type) {
+    return make_error(ErrorCode::kUsage, "{}: there is no type '{}'; there are {}", flag, name,
+                      gguf::known_type_names());
+  }
+  return *type;
+}
+
 }  // namespace weir::cli

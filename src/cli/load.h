@@ -63,4 +63,7 @@ void add_pooling_option(CLI::App* command, std::string& pooling);
 // encoder where the request generates.
 Result<std::unique_ptr<engine::LoadedModel>> load_model(const LoadRequest& request);
 
+// "q6_k" or "Q6_K". Error: kUsage with the types there are, beginning with the flag.
+Result<gguf::TensorType> parse_type(std::string name, std::string_view flag);
+
 }  // namespace weir::cli

@@ -1,6 +1,7 @@
 // weir quantize: a smaller model file from a larger one.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -11,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
+#include "cli/quantize_mixed.h"
 #include "cli/terminal.h"
 #include "engine/model_identity.h"
 #include "ops/quantize/quantize.h"
@@ -25,28 +27,18 @@ struct Options {
   std::string out;
   std::string type;
   std::string imatrix;
+  std::string method = "search";
+  std::string moments;
   std::string output_type;
   std::string embedding_type;
   std::vector<std::string> tensors;
+  MixedFlags mixed;
   int threads = 0;
   bool pure = false;
   bool keep_output = false;
   bool dry_run = false;
   bool json = false;
 };
-
-// "q6_k" or "Q6_K". Error: kUsage with the types that can be written.
-Result<gguf::TensorType> parse_type(std::string name, std::string_view flag) {
-  for (char& c : name) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  const auto type = gguf::type_by_name(name);
-  if (!type) {
-    return make_error(ErrorCode::kUsage, "{}: there is no type '{}'; there are {}", flag, name,
-                      gguf::known_type_names());
-  }
-  return *type;
-}
 
 Result<ops::MixOptions> mix_options(const Options& o) {
   ops::MixOptions m;
@@ -79,14 +71,16 @@ struct TypeTotals {
 struct Outcome {
   const Options* options = nullptr;
   const ops::QuantizePlan* plan = nullptr;
+  const ops::MixedPlan* mixed = nullptr;
   std::map<std::string, TypeTotals> types;
   std::vector<std::string> warnings;
   double seconds = 0;
 };
 
 Outcome describe(const Options& o, const ops::QuantizePlan& plan,
-                 const ops::ImportanceMatrix* importance) {
-  Outcome out{&o, &plan, {}, {}, 0};
+                 const ops::Calibration& calibration) {
+  const ops::ImportanceMatrix* importance = calibration.importance;
+  Outcome out{&o, &plan, nullptr, {}, {}, 0};
   size_t fallbacks = 0;
   size_t without = 0;
   for (const ops::PlannedTensor& p : plan.tensors) {
@@ -112,6 +106,18 @@ Outcome describe(const Options& o, const ops::QuantizePlan& plan,
     out.warnings.push_back(fmt::format(
         "the importance matrix has nothing of {} tensors; their columns count alike", without));
   }
+  if (calibration.moments != nullptr) {
+    const auto plain =
+        std::count_if(plan.tensors.begin(), plan.tensors.end(), [](const ops::PlannedTensor& p) {
+          return !p.copied && !p.compensated && p.source->rows() > 1;
+        });
+    if (plain > 0) {
+      out.warnings.push_back(
+          fmt::format("{} tensors have no second moments, or a type whose codes stand for several "
+                      "values; GPTQ leaves them to the search",
+                      plain));
+    }
+  }
   if (importance != nullptr) {
     size_t unseen = 0;
     for (const ops::ImportanceEntry& e : importance->entries) unseen += e.unseen();
@@ -132,6 +138,7 @@ text::Json tensor_json(const ops::PlannedTensor& p) {
   if (p.wanted) j.set("wanted", gguf::type_name(*p.wanted));
   j.set("bytes", static_cast<int64_t>(p.bytes));
   j.set("importance", p.important);
+  j.set("gptq", p.compensated);
   return j;
 }
 
@@ -155,6 +162,7 @@ void print_json(const Outcome& r) {
     types.set(name, std::move(row));
   }
   root.set("types", std::move(types));
+  if (r.mixed != nullptr) root.set("mixed", mixed_json(*r.mixed));
   text::Json warnings = text::Json::array();
   for (const std::string& w : r.warnings) warnings.push_back(w);
   root.set("warnings", std::move(warnings));
@@ -177,22 +185,21 @@ void print_text(const Outcome& r) {
   }
   for (const auto& [name, sum] : r.types)
     fmt::print("  {:<8} {:>5} tensors {:>12}\n", name, sum.tensors, format_bytes(sum.bytes));
+  if (r.mixed != nullptr) print_mixed(*r.mixed);
 }
 
-Status write(const Options& o, checkpoint::OpenedModel& model, const ops::QuantizePlan& plan,
-             const ops::ImportanceMatrix* importance) {
-  const int threads = o.threads > 0 ? o.threads : os::usable_cores();
-  kernels::ThreadPool pool(threads);
-  if (model.fill) WEIR_TRY(model.fill(pool));
+Status write(const Options& o, const checkpoint::OpenedModel& model, const ops::QuantizePlan& plan,
+             const ops::Calibration& calibration, kernels::ThreadPool& pool) {
   ops::Provenance from;
   from.version = WEIR_VERSION;
   from.source = std::filesystem::path(model.file.path()).filename().string();
   from.source_identity = engine::model_identity(model.file);
   from.importance_file = std::filesystem::path(o.imatrix).filename().string();
+  from.moments_file = std::filesystem::path(o.moments).filename().string();
   const SystemClock clock;
   ProgressBar bar("quantize", plan.source_bytes, clock);
   return ops::write_quantized(
-      model.file, plan, importance, from, pool, o.out,
+      model.file, plan, calibration, from, pool, o.out,
       [&](const ops::QuantizeProgress& p) { bar.update(p.done_bytes, std::string(p.tensor)); });
 }
 
@@ -208,23 +215,57 @@ Status check_out(const std::string& in, const std::string& out) {
   return {};
 }
 
+// Without --type what is not chosen otherwise is Q8_0, which is safe anywhere.
+Result<ops::Mix> mix_of(const Options& o) {
+  if (o.mixed.wanted() == !o.type.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "give one of --type, --target-bpw and --max-kl: what is to be written");
+  }
+  WEIR_ASSIGN(ops::Mix mix, ops::find_mix(o.type.empty() ? "Q8_0" : o.type));
+  if (o.type.empty()) mix.name = "mixed";
+  return mix;
+}
+
+Result<ops::Moments> open_moments(const Options& o) {
+  if (o.moments.empty()) {
+    return make_error(
+        ErrorCode::kUsage,
+        "--method gptq takes the second moments of the model's inputs: give them with "
+        "--moments (weir imatrix --moments makes them)");
+  }
+  return ops::Moments::open(o.moments);
+}
+
 Result<int> quantize(const Options& o) {
   const SystemClock clock;
   const int64_t start = clock.now_ns();
-  WEIR_ASSIGN(const ops::Mix mix, ops::find_mix(o.type));
-  WEIR_ASSIGN(const ops::MixOptions options, mix_options(o));
+  WEIR_ASSIGN(const ops::Mix mix, mix_of(o));
+  WEIR_ASSIGN(ops::MixOptions options, mix_options(o));
   WEIR_ASSIGN(const std::string path, resolve_model(o.in));
   WEIR_TRY(check_out(path, o.out));
   std::optional<ops::ImportanceMatrix> importance;
   if (!o.imatrix.empty()) {
     WEIR_ASSIGN(importance, ops::read_imatrix(o.imatrix));
   }
-  const ops::ImportanceMatrix* matrix = importance ? &*importance : nullptr;
+  std::optional<ops::Moments> moments;
+  if (o.method == "gptq") {
+    WEIR_ASSIGN(moments, open_moments(o));
+  }
+  const ops::Calibration calibration{importance ? &*importance : nullptr,
+                                     moments ? &*moments : nullptr};
   WEIR_ASSIGN(checkpoint::OpenedModel model, checkpoint::open_model(path));
-  WEIR_ASSIGN(const ops::QuantizePlan plan, ops::plan_quantize(model.file, mix, options, matrix));
-  Outcome outcome = describe(o, plan, matrix);
+  kernels::ThreadPool pool(o.threads > 0 ? o.threads : os::usable_cores());
+  WEIR_ASSIGN(ops::QuantizePlan plan, ops::plan_quantize(model.file, mix, options, calibration));
+  if (model.fill && (!o.dry_run || o.mixed.wanted())) WEIR_TRY(model.fill(pool));
+  std::optional<ops::MixedPlan> mixed;
+  if (o.mixed.wanted()) {
+    WEIR_ASSIGN(mixed, choose_mixed(o.mixed, model.file, plan, calibration, pool, options));
+    WEIR_ASSIGN(plan, ops::plan_quantize(model.file, mix, options, calibration));
+  }
+  Outcome outcome = describe(o, plan, calibration);
+  outcome.mixed = mixed ? &*mixed : nullptr;
   for (const std::string& w : outcome.warnings) fmt::print(stderr, "weir: warning: {}\n", w);
-  if (!o.dry_run) WEIR_TRY(write(o, model, plan, matrix));
+  if (!o.dry_run) WEIR_TRY(write(o, model, plan, calibration, pool));
   outcome.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
   if (o.json) {
     print_json(outcome);
@@ -243,12 +284,21 @@ void add_quantize(CLI::App& root, Selected& selected) {
       root, "quantize", "Write a model in a smaller type, as GGUF",
       "  weir quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M --imatrix model.imatrix\n"
       "  weir quantize folder/ model.gguf --type Q5_K_M --tensor 'attn_v=q6_k'\n"
-      "  weir quantize model.gguf out.gguf --type Q4_0 --dry-run\n");
+      "  weir quantize model.gguf out.gguf --type Q4_0 --dry-run\n"
+      "  weir quantize model.gguf out.gguf --target-bpw 4.5 --imatrix model.imatrix --data "
+      "text.txt\n");
   c->add_option("IN", o->in, "a GGUF file, a Hugging Face folder, or a name")->required();
   c->add_option("OUT", o->out, "the GGUF file to write")->required();
-  c->add_option("--type", o->type, "Q4_K_M, Q8_0, IQ4_XS ...: a type, or a mix of types")
-      ->required();
+  c->add_option("--type", o->type, "Q4_K_M, Q8_0, IQ4_XS ...: a type, or a mix of types");
+  add_mixed_options(c, o->mixed);
   c->add_option("--imatrix", o->imatrix, "importance of columns, as weir imatrix writes it");
+  c->add_option(
+       "--method", o->method,
+       "search: scales and codes with the least weighted error; gptq: then codes anew, each "
+       "column making good the errors of those before it")
+      ->check(CLI::IsMember({"search", "gptq"}))
+      ->capture_default_str();
+  c->add_option("--moments", o->moments, "second moments, as weir imatrix --moments writes them");
   c->add_option("--tensor", o->tensors,
                 "EXPRESSION=TYPE: for tensors whose name the regular expression finds; repeatable, "
                 "the first that matches wins");

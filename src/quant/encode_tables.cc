@@ -20,9 +20,7 @@ constexpr TableCodes iq4_table() {
 constexpr TableCodes kIq4Table = iq4_table();
 constexpr SearchSteps kIq4Steps{-9, 1.5F, 16, 2};
 
-// E2M1 in ascending order; code 8, the negative zero, is not used.
 constexpr TableCodes kE2m1Table{{-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12}, 15};
-constexpr uint8_t kE2m1Codes[15] = {15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7};
 
 // Half of 2^(code - 127): table values are doubled.
 float e8m0_half(int code) {

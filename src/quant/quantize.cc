@@ -10,6 +10,7 @@
 #include "quant/codec.h"
 #include "quant/encoders.h"
 #include "quant/half.h"
+#include "quant/outer.h"
 
 namespace weir::quant {
 
@@ -170,6 +171,11 @@ const SearchTable& search_for(SearchIsa isa) {
       break;
   }
   return kScalarSearch;
+}
+
+void add_outer(SearchIsa isa, const float* a, size_t lda, const float* b, size_t ldb, size_t count,
+               float* sums) {
+  search_for(isa).add_outer(a, lda, b, ldb, count, sums);
 }
 
 bool can_quantize(TensorType type) { return find_quantizer(type) != nullptr; }

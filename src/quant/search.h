@@ -110,6 +110,10 @@ struct SearchTable {
   // Of equally good rows the first.
   void (*choose_rows)(const GridBook&, size_t groups, const GridSums&, float scale,
                       GridChoice& out);
+
+  // quant/outer.h
+  void (*add_outer)(const float* a, size_t lda, const float* b, size_t ldb, size_t count,
+                    float* sums);
 };
 
 extern const SearchTable kScalarSearch;

@@ -18,26 +18,6 @@ std::span<const int32_t> chunk_of(const KlBaseHeader& header, int64_t chunk) {
       .subspan(static_cast<size_t>(chunk) * context, context);
 }
 
-Result<KlResult> measure(engine::Runner& candidate, const KlBaseHeader& header,
-                         const KlBaseSource& base, const KlProgress& progress) {
-  ScoredRows rows(candidate, header.context_tokens, header.bos);
-  KlCollector collector;
-  for (int64_t i = 0; i < header.chunks; ++i) {
-    const auto chunk = chunk_of(header, i);
-    const int32_t first = header.context_tokens / 2;
-    WEIR_TRY(rows.run(chunk, [&](int32_t position, std::span<const float> logits) -> Status {
-      WEIR_ASSIGN(const KlBaseRow* row, base(i, position - first));
-      WEIR_ASSIGN(const KlToken token,
-                  compare_row(*row, logits, chunk[static_cast<size_t>(position) + 1]));
-      collector.add(position, token);
-      return {};
-    }));
-    collector.end_chunk();
-    if (progress) progress(i + 1, header.chunks, collector.mean_kl());
-  }
-  return collector.result();
-}
-
 Mean mean_of(double sum, double squares, double n) {
   Mean m;
   m.value = sum / n;
@@ -179,6 +159,26 @@ Status save_kl_base(engine::Runner& base, const KlBaseHeader& header, const std:
   return writer.commit();
 }
 
+Result<KlResult> measure_kl(engine::Runner& candidate, const KlBaseHeader& header,
+                            const KlBaseSource& base, const KlProgress& progress) {
+  ScoredRows rows(candidate, header.context_tokens, header.bos);
+  KlCollector collector;
+  for (int64_t i = 0; i < header.chunks; ++i) {
+    const auto chunk = chunk_of(header, i);
+    const int32_t first = header.context_tokens / 2;
+    WEIR_TRY(rows.run(chunk, [&](int32_t position, std::span<const float> logits) -> Status {
+      WEIR_ASSIGN(const KlBaseRow* row, base(i, position - first));
+      WEIR_ASSIGN(const KlToken token,
+                  compare_row(*row, logits, chunk[static_cast<size_t>(position) + 1]));
+      collector.add(position, token);
+      return {};
+    }));
+    collector.end_chunk();
+    if (progress) progress(i + 1, header.chunks, collector.mean_kl());
+  }
+  return collector.result();
+}
+
 Result<KlResult> measure_kl(engine::Runner& candidate, KlBaseFile& base,
                             const KlProgress& progress) {
   KlBaseRow buffer;
@@ -189,7 +189,7 @@ Result<KlResult> measure_kl(engine::Runner& candidate, KlBaseFile& base,
     WEIR_TRY(base.read(row, buffer));
     return &buffer;
   };
-  return measure(candidate, base.header(), source, progress);
+  return measure_kl(candidate, base.header(), source, progress);
 }
 
 Result<KlResult> measure_kl(engine::Runner& candidate, engine::Runner& base,
@@ -208,7 +208,7 @@ Result<KlResult> measure_kl(engine::Runner& candidate, engine::Runner& base,
     }
     return &chunk_rows[static_cast<size_t>(row)];
   };
-  return measure(candidate, header, source, progress);
+  return measure_kl(candidate, header, source, progress);
 }
 
 Status check_kl_candidate(const KlBaseHeader& base, int32_t vocab, const Hash128& vocabulary,

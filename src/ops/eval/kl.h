@@ -80,6 +80,10 @@ using KlProgress = std::function<void(int64_t, int64_t, double)>;
 Status save_kl_base(engine::Runner& base, const KlBaseHeader& header, const std::string& path,
                     const KlProgress& progress);
 
+// The candidate against rows from anywhere. Errors: those of the runner and of `base`.
+Result<KlResult> measure_kl(engine::Runner& candidate, const KlBaseHeader& header,
+                            const KlBaseSource& base, const KlProgress& progress);
+
 // The candidate against a stored base, or against one that runs chunk by chunk beside it (its
 // quantized rows of one chunk are in memory). Errors: those of the runners and of the file.
 Result<KlResult> measure_kl(engine::Runner& candidate, KlBaseFile& base,

@@ -40,7 +40,8 @@ struct Sums {
 
 class Collector {
  public:
-  explicit Collector(const gguf::File& file) : file_(file) {}
+  // pool: nullptr, or what computes second moments.
+  Collector(const gguf::File& file, kernels::ThreadPool* pool) : file_(file), pool_(pool) {}
 
   void add(const model::ObservedInput& in) {
     Sums& sums = of(in);
@@ -54,6 +55,20 @@ class Collector {
       }
     }
     sums.counts[matrix] += static_cast<double>(in.rows);
+    if (pool_ == nullptr || is_expert(in.reader)) return;
+    moments_.try_emplace({in.layer, in.reader}, in.cols)
+        .first->second.add(in.x, in.ldx, in.rows, *pool_);
+  }
+
+  std::vector<InputMoments> take_moments() {
+    std::vector<InputMoments> all;
+    for (auto& [key, sums] : moments_) {
+      InputMoments input{{}, std::move(sums)};
+      for (const gguf::Tensor* t : tensors(key.first, key.second))
+        input.matrices.push_back(t->name);
+      if (!input.matrices.empty()) all.push_back(std::move(input));
+    }
+    return all;
   }
 
   Result<ImportanceMatrix> finish() const {
@@ -82,6 +97,10 @@ class Collector {
  private:
   using Key = std::pair<int32_t, MatrixInput>;
 
+  static bool is_expert(MatrixInput input) {
+    return input == MatrixInput::kExpert || input == MatrixInput::kExpertDown;
+  }
+
   std::vector<const gguf::Tensor*> tensors(int32_t layer, MatrixInput input) const {
     std::vector<const gguf::Tensor*> found;
     for (const Readers& r : kReaders) {
@@ -108,7 +127,9 @@ class Collector {
   }
 
   const gguf::File& file_;
+  kernels::ThreadPool* pool_;
   std::map<Key, Sums> sums_;
+  std::map<Key, MomentSums> moments_;
 };
 
 // Evaluates a chunk for its inner states alone.
@@ -157,6 +178,7 @@ Result<int64_t> count_chunks(const engine::LoadedModel& model, size_t tokens, in
 Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
                                             std::span<const int32_t> tokens,
                                             const CollectOptions& options,
+                                            std::vector<InputMoments>* moments,
                                             const CollectProgress& progress) {
   const int32_t context = options.context_tokens;
   engine::Runner& runner = model.runner();
@@ -168,7 +190,9 @@ Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
   const std::optional<int32_t> bos =
       model.tokenizer().adds_bos() ? model.tokenizer().bos() : std::nullopt;
 
-  Collector collector(model.file());
+  std::optional<kernels::ThreadPool> pool;
+  if (moments != nullptr) pool.emplace(options.threads);
+  Collector collector(model.file(), pool ? &*pool : nullptr);
   model.observe_inputs([&](const model::ObservedInput& in) { collector.add(in); });
   Status status;
   for (int64_t i = 0; i < chunks && status.ok(); ++i) {
@@ -184,6 +208,7 @@ Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
   WEIR_ASSIGN(ImportanceMatrix matrix, collector.finish());
   matrix.chunks = static_cast<uint32_t>(chunks);
   matrix.chunk_tokens = static_cast<uint32_t>(context);
+  if (moments != nullptr) *moments = collector.take_moments();
   return matrix;
 }
 

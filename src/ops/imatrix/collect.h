@@ -8,12 +8,14 @@
 #include "base/result.h"
 #include "engine/loaded_model.h"
 #include "ops/imatrix/importance.h"
+#include "ops/imatrix/moments.h"
 
 namespace weir::ops {
 
 struct CollectOptions {
   int32_t context_tokens = 512;  // of a chunk, each evaluated from nothing
   int64_t max_chunks = 0;        // 0: all whole ones
+  int threads = 1;               // for the second moments
 };
 
 // progress(chunks done, all chunks), once per chunk, on the calling thread.
@@ -21,12 +23,15 @@ using CollectProgress = std::function<void(int64_t, int64_t)>;
 
 // Sums over the whole chunks of `tokens`, as llama-imatrix does (it leaves out the output matrix as
 // well); the first token of a chunk becomes BOS where the vocabulary says so. `datasets` of the
-// result is left to the caller. Uses the model's KV memory. Errors: kInvalidValue when the text has
-// no whole chunk or the context is out of range; kUnsupported for an encoder; kInternal when an
-// activation is not finite, naming the matrix; what the model returns.
+// result is left to the caller. moments: nullptr, or where the second moments of all inputs go but
+// those of experts, whose matrices have an input each. Uses the model's KV memory. Errors:
+// kInvalidValue when the text has no whole chunk or the context is out of range; kUnsupported for
+// an encoder; kInternal when an activation is not finite, naming the matrix; what the model
+// returns.
 Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
                                             std::span<const int32_t> tokens,
                                             const CollectOptions& options,
+                                            std::vector<InputMoments>* moments,
                                             const CollectProgress& progress);
 
 // Adds the sums of `more`. Error: kCorrupt when an entry has another shape: the file is of another

@@ -460,9 +460,12 @@ Result<std::vector<TensorChoice>> choose_types(const gguf::File& file, const Mod
     if (found != overrides.end()) {
       found->used = true;
       choice.type = found->type;
+      choice.by_hand = true;
     } else {
       choice.type = floats ? mix.type : chooser.choose(t);
     }
+    const auto exact = options.exact.find(t.name);
+    if (!choice.by_hand && exact != options.exact.end()) choice.type = exact->second;
     if (fits(choice.type, t.shape[0])) continue;
     choice.wanted = choice.type;
     choice.type = fallback(choice.type);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,11 +46,14 @@ struct MixOptions {
   std::optional<gguf::TensorType> output_type = std::nullopt, embedding_type = std::nullopt;
   // By regular expressions (ECMAScript, found anywhere in the name); the first that matches wins.
   std::vector<std::pair<std::string, gguf::TensorType>> overrides = {};
+  // Of tensors by name, instead of the mix's choice; overrides come before it.
+  std::map<std::string, gguf::TensorType> exact = {};
 };
 
 struct TensorChoice {
   gguf::TensorType type;  // the tensor's own when it is kept
   bool quantizable = false;
+  bool by_hand = false;  // an override says so
   // The type wanted, where its blocks do not fit the rows and `type` stands in.
   std::optional<gguf::TensorType> wanted;
 };

@@ -2,6 +2,7 @@
 
 #include "ops/quantize/quantize.h"
 #include "quant/codec.h"
+#include "quant/levels.h"
 #include "quant/quantize.h"
 
 namespace weir::ops {
@@ -52,7 +53,8 @@ Status check_importance(const PlannedTensor& p, const Mix& mix,
 }  // namespace
 
 Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
-                                   const MixOptions& options, const ImportanceMatrix* importance) {
+                                   const MixOptions& options, const Calibration& calibration) {
+  const ImportanceMatrix* importance = calibration.importance;
   WEIR_ASSIGN(const ModelFacts facts, model_facts(file));
   WEIR_ASSIGN(const std::vector<TensorChoice> choices, choose_types(file, facts, mix, options));
   QuantizePlan plan;
@@ -65,6 +67,7 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
     p.type = choices[i].quantizable ? choices[i].type : kept_type(file, t);
     // Tables of integers (a token's experts) are no weights.
     if (is_integer(t.type)) p.type = t.type;
+    p.quantizable = choices[i].quantizable && !choices[i].by_hand && !is_integer(t.type);
     p.copied = p.type == t.type;
     p.bytes = bytes_as(t, p.type);
     if (!p.copied && (!quant::can_decode(t.type) || !quant::can_quantize(p.type))) {
@@ -83,6 +86,10 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
       if (!fits.ok()) return fits.error();
     }
     WEIR_TRY(check_importance(p, mix, importance));
+    if (calibration.moments != nullptr && !p.copied && quant::has_levels(p.type)) {
+      WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, t.shape[0]));
+      p.compensated = moments.has_value();
+    }
     if (!p.copied && !is_float(t.type)) ++plan.requantized;
     plan.source_bytes += t.data.size();
     plan.bytes += p.bytes;

@@ -12,6 +12,7 @@
 #include "gguf/file.h"
 #include "kernels/thread_pool.h"
 #include "ops/imatrix/importance.h"
+#include "ops/imatrix/moments.h"
 #include "ops/quantize/mix.h"
 
 namespace weir::ops {
@@ -21,7 +22,9 @@ struct PlannedTensor {
   gguf::TensorType type = gguf::TensorType::kF32;
   uint64_t bytes = 0;
   bool copied = false;                     // as it stands in the source
+  bool quantizable = false;                // and no override has chosen its type
   bool important = false;                  // the importance matrix has it
+  bool compensated = false;                // its codes are chosen by GPTQ
   std::optional<gguf::TensorType> wanted;  // as TensorChoice has it
 };
 
@@ -39,11 +42,17 @@ struct QuantizePlan {
   }
 };
 
-// `file` and `importance` (or nullptr) must outlive the plan. Errors: those of model_facts and
+// What was measured on a text beforehand. Borrowed; each may be nullptr.
+struct Calibration {
+  const ImportanceMatrix* importance = nullptr;
+  const Moments* moments = nullptr;  // given: GPTQ chooses the codes of every matrix that it has
+};
+
+// `file` and what `calibration` names must outlive the plan. Errors: those of model_facts and
 // choose_types; kUnsupported for a type that cannot be read or written, naming the tensor; kUsage
 // when a type asks for an importance matrix and there is none (of that tensor).
 Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
-                                   const MixOptions& options, const ImportanceMatrix* importance);
+                                   const MixOptions& options, const Calibration& calibration);
 
 // What the new file says of its making.
 struct Provenance {
@@ -51,6 +60,7 @@ struct Provenance {
   std::string source;           // file name, without directories
   Hash128 source_identity;      // engine::model_identity
   std::string importance_file;  // name, or empty
+  std::string moments_file;     // name, or empty
 };
 
 struct QuantizeProgress {
@@ -59,12 +69,12 @@ struct QuantizeProgress {
 };
 
 // Writes the plan's file. It appears under its name whole and synced, or not at all; the bytes are
-// the same for any number of threads. Memory: some 40 MiB beyond the importance matrix; pages of
-// the source are given back as it goes. Errors: kIo (a full disk: also before anything is written),
-// kInvalidValue naming the tensor, row and column of a value that is none; nothing is left behind
-// then.
+// the same for any number of threads. Memory: some 40 MiB beyond the importance matrix, and with
+// GPTQ 12 bytes for each pair of a matrix's columns; pages of the source are given back as it goes.
+// Errors: kIo (a full disk: also before anything is written), kInvalidValue naming the tensor, row
+// and column of a value that is none; nothing is left behind then.
 Status write_quantized(const gguf::File& file, const QuantizePlan& plan,
-                       const ImportanceMatrix* importance, const Provenance& provenance,
+                       const Calibration& calibration, const Provenance& provenance,
                        kernels::ThreadPool& pool, const std::string& path,
                        const std::function<void(const QuantizeProgress&)>& progress);
 

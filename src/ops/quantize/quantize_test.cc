@@ -1,4 +1,5 @@
 #include "ops/quantize/quantize.h"
+#include "ops/quantize/mixed.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -83,7 +84,7 @@ std::unique_ptr<Model> model(const std::vector<Shape>& tensors, const Facts& fac
 // The type of each tensor, by name.
 std::map<std::string, std::string> types(const Model& m, const std::string& name,
                                          const MixOptions& options = {}) {
-  const auto plan = plan_quantize(m.file, *find_mix(name), options, nullptr);
+  const auto plan = plan_quantize(m.file, *find_mix(name), options, {});
   EXPECT_TRUE(plan.ok()) << plan.error().message;
   std::map<std::string, std::string> out;
   if (!plan.ok()) return out;
@@ -166,15 +167,15 @@ TEST(Mix, ChoicesByHandComeFirst) {
   EXPECT_EQ(types(*m, "Q4_K_M", {.pure = true}).at("output.weight"), "Q4_K");
   EXPECT_EQ(types(*m, "Q4_K_M", {.keep_output = true}).at("output.weight"), "F32");
   for (const char* bad : {"(", "nowhere"}) {
-    const auto plan = plan_quantize(m->file, *find_mix("Q4_0"),
-                                    {.overrides = {{bad, TensorType::kQ8_0}}}, nullptr);
+    const auto plan =
+        plan_quantize(m->file, *find_mix("Q4_0"), {.overrides = {{bad, TensorType::kQ8_0}}}, {});
     EXPECT_EQ(plan.error().code, ErrorCode::kUsage) << bad;
   }
 }
 
 TEST(Quantize, CoarseTypesAskForImportance) {
   const auto m = model(shapes(256, 8, false));
-  const auto plan = plan_quantize(m->file, *find_mix("Q2_K_S"), {}, nullptr);
+  const auto plan = plan_quantize(m->file, *find_mix("Q2_K_S"), {}, {});
   ASSERT_FALSE(plan.ok());
   EXPECT_THAT(plan.error().message, HasSubstr("--imatrix"));
 }
@@ -187,13 +188,14 @@ TEST(Quantize, WritesWhatItPlanned) {
   importance.datasets = {"text"};
   MixOptions options;
   options.importance = true;
-  const auto plan = plan_quantize(m->file, *find_mix("Q4_K_M"), options, &importance);
+  const auto plan =
+      plan_quantize(m->file, *find_mix("Q4_K_M"), options, {.importance = &importance});
   ASSERT_TRUE(plan.ok());
   kernels::ThreadPool pool(2);
   uint64_t done = 0;
-  const Status status =
-      write_quantized(m->file, *plan, &importance, {"1.2", "m.gguf", {1, 2}, "m.imatrix"}, pool,
-                      folder.file("out"), [&](const QuantizeProgress& p) { done = p.done_bytes; });
+  const Status status = write_quantized(
+      m->file, *plan, {.importance = &importance}, {"1.2", "m.gguf", {1, 2}, "m.imatrix", ""}, pool,
+      folder.file("out"), [&](const QuantizeProgress& p) { done = p.done_bytes; });
   ASSERT_TRUE(status.ok()) << status.error().message;
   EXPECT_EQ(done, plan->source_bytes);
   const auto out = gguf::File::open(folder.file("out"));
@@ -216,14 +218,72 @@ TEST(Quantize, WritesWhatItPlanned) {
 TEST(Quantize, NamesTheTensorThatHoldsNoWeight) {
   const auto m = model(shapes(256, 2, false), {.layers = 2}, "blk.1.ffn_up.weight");
   const os::TempDir folder;
-  const auto plan = plan_quantize(m->file, *find_mix("Q4_0"), {}, nullptr);
+  const auto plan = plan_quantize(m->file, *find_mix("Q4_0"), {}, {});
   ASSERT_TRUE(plan.ok());
   kernels::ThreadPool pool(2);
-  const Status status = write_quantized(m->file, *plan, nullptr, {}, pool, folder.file("out"), {});
+  const Status status = write_quantized(m->file, *plan, {}, {}, pool, folder.file("out"), {});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kInvalidValue);
   EXPECT_THAT(status.error().message, HasSubstr("blk.1.ffn_up.weight"));
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+// The plan of all tensors, and sensitivities in which one tensor matters more than all others.
+struct Mixing {
+  std::unique_ptr<Model> m = model(shapes(256, 4, false), {.layers = 4});
+  QuantizePlan plan = *plan_quantize(m->file, *find_mix("Q8_0"), {}, {});
+  Sensitivity sensitivity;
+  kernels::ThreadPool pool{2};
+  Mixing() {
+    for (const PlannedTensor& p : plan.tensors) {
+      if (p.quantizable) sensitivity.kl[p.source->name] = 0.001;
+    }
+    sensitivity.kl["blk.1.attn_v.weight"] = 1;
+  }
+  Result<MixedPlan> choose(const MixedOptions& o) {
+    return plan_mixed(plan, sensitivity, {}, o, pool, {});
+  }
+};
+
+TEST(Mixed, BitsGoWhereTheyMatterAndTheSizeIsKept) {
+  Mixing mixing;
+  for (const double bits : {4.0, 5.0, 6.0}) {
+    const auto mixed = mixing.choose({.bits_per_weight = bits});
+    ASSERT_TRUE(mixed.ok()) << mixed.error().message;
+    MixOptions options;
+    for (const MixedChoice& c : mixed->choices) {
+      options.exact[c.tensor->name] = c.options[c.chosen].type;
+      if (c.tensor->name == "blk.1.attn_v.weight") {
+        EXPECT_EQ(c.options[c.chosen].type, TensorType::kQ8_0);
+      }
+    }
+    const auto plan = plan_quantize(mixing.m->file, *find_mix("Q8_0"), options, {});
+    ASSERT_TRUE(plan.ok());
+    EXPECT_LE(plan->bits_per_weight(), bits);
+    EXPECT_GT(plan->bits_per_weight(), bits - 0.3);
+  }
+}
+
+TEST(Mixed, ALossIsKept) {
+  Mixing mixing;
+  const auto best = mixing.choose({.bits_per_weight = 9.0});
+  ASSERT_TRUE(best.ok());
+  const auto mixed = mixing.choose({.most_kl = 10 * best->predicted_kl});
+  ASSERT_TRUE(mixed.ok());
+  EXPECT_LE(mixed->predicted_kl, 10 * best->predicted_kl);
+  EXPECT_GT(mixed->predicted_kl, 2 * best->predicted_kl);
+  EXPECT_FALSE(mixing.choose({.most_kl = 0.1 * best->predicted_kl}).ok());
+}
+
+TEST(Mixed, WhatCannotBeIsRefused) {
+  Mixing mixing;
+  EXPECT_EQ(mixing.choose({.bits_per_weight = 1.0}).error().code, ErrorCode::kInvalidValue);
+  EXPECT_EQ(mixing.choose({.bits_per_weight = 2.0, .types = {TensorType::kQ8_0}}).error().code,
+            ErrorCode::kInvalidValue);
+  mixing.sensitivity.kl.erase("blk.0.attn_q.weight");
+  const auto missing = mixing.choose({.bits_per_weight = 5.0});
+  ASSERT_FALSE(missing.ok());
+  EXPECT_THAT(missing.error().message, HasSubstr("blk.0.attn_q.weight"));
 }
 
 }  // namespace

@@ -1,0 +1,203 @@
+#include "ops/quantize/sensitivity.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/model_identity.h"
+#include "engine/model_runner.h"
+#include "gguf/writer.h"
+#include "kv/kv_storage.h"
+#include "model/model.h"
+#include "ops/eval/fingerprint.h"
+#include "ops/eval/kl.h"
+#include "ops/eval/scored_rows.h"
+#include "ops/quantize/convert.h"
+#include "os/file.h"
+#include "text/json.h"
+
+namespace weir::ops {
+namespace {
+
+using text::Json;
+
+constexpr std::string_view kKind = "weir.sensitivity";
+constexpr uint64_t kMaxFileBytes = 64 << 20;
+
+// A model of a file in which one tensor is replaced, or none, for as long as it takes to run it.
+class Variants {
+ public:
+  Variants(const gguf::File& file, const KlBaseHeader& header, kernels::Isa isa,
+           kernels::ThreadPool& pool)
+      : file_(file), header_(header), isa_(isa), pool_(pool) {}
+
+  Status prepare() {
+    gguf::Writer writer;
+    for (const gguf::Metadata& m : file_.metadata()) {
+      if (!m.key.starts_with("split.")) writer.set(m.key, m.value);
+    }
+    WEIR_ASSIGN(metadata_, writer.to_bytes());
+    return with(nullptr, {}, [this](engine::Runner& runner) { return keep_base(runner); });
+  }
+
+  Result<double> kl(const gguf::Tensor& replaced, std::span<const std::byte> q4_0) {
+    double mean = 0;
+    WEIR_TRY(with(&replaced, q4_0, [&](engine::Runner& runner) -> Status {
+      WEIR_ASSIGN(const KlResult result, measure_kl(runner, header_, source(), {}));
+      mean = result.kl.value;
+      return {};
+    }));
+    return mean;
+  }
+
+ private:
+  template <typename Use>
+  Status with(const gguf::Tensor* replaced, std::span<const std::byte> q4_0, const Use& use) {
+    gguf::File::Parts parts;
+    parts.path = file_.path();
+    parts.metadata = metadata_;
+    parts.tensors = file_.tensors();
+    parts.total_bytes = file_.total_bytes();
+    if (replaced != nullptr) {
+      gguf::Tensor& t = parts.tensors[static_cast<size_t>(replaced - file_.tensors().data())];
+      t.type = gguf::TensorType::kQ4_0;
+      t.data = q4_0;
+    }
+    WEIR_ASSIGN(gguf::File file, gguf::File::assemble(std::move(parts)));
+    model::LoadOptions options;
+    options.isa = isa_;
+    options.context_tokens = header_.context_tokens;
+    WEIR_ASSIGN(const auto model, model::Model::load(std::move(file), pool_, options));
+    const int32_t pages = (header_.context_tokens + engine::kPageTokens - 1) / engine::kPageTokens;
+    WEIR_ASSIGN(const auto storage, kv::KvStorage::allocate(model->kv_layout(engine::kPageTokens),
+                                                            model->config().layers, pages));
+    engine::ModelRunner runner(*model, *storage, std::nullopt);
+    return use(runner);
+  }
+
+  Status keep_base(engine::Runner& runner) {
+    ScoredRows rows(runner, header_.context_tokens, header_.bos);
+    const auto context = static_cast<size_t>(header_.context_tokens);
+    for (int64_t i = 0; i < header_.chunks; ++i) {
+      const auto chunk = std::span<const int32_t>(header_.tokens)
+                             .subspan(static_cast<size_t>(i) * context, context);
+      WEIR_TRY(rows.run(chunk, [&](int32_t position, std::span<const float> logits) {
+        return quantize_row(logits, chunk[static_cast<size_t>(position) + 1], base_.emplace_back());
+      }));
+    }
+    return {};
+  }
+
+  KlBaseSource source() const {
+    return [this](int64_t chunk, int32_t row) -> Result<const KlBaseRow*> {
+      return &base_[static_cast<size_t>(chunk * scored_rows(header_.context_tokens) + row)];
+    };
+  }
+
+  const gguf::File& file_;
+  const KlBaseHeader& header_;
+  kernels::Isa isa_;
+  kernels::ThreadPool& pool_;
+  std::vector<std::byte> metadata_;
+  std::vector<KlBaseRow> base_;
+};
+
+Result<double> sensitivity_of(const gguf::Tensor& t, const ImportanceMatrix* importance,
+                              Converter& converter, Variants& variants) {
+  std::vector<float> means;
+  const ImportanceEntry* entry = importance == nullptr ? nullptr : importance->find(t.name);
+  if (entry != nullptr)
+    WEIR_TRY(mean_squares(*entry, t.shape[0], t.shape.size() > 2 ? t.shape[2] : 1, means));
+  WEIR_ASSIGN(const auto bytes,
+              converter.convert(t, gguf::TensorType::kQ4_0, 0, t.rows(), means, nullptr));
+  auto kl = variants.kl(t, bytes);
+  if (!kl.ok()) return kl.error().with_context(t.name);
+  return kl;
+}
+
+Error wrong(std::string_view field, std::string_view wanted) {
+  return make_error(ErrorCode::kCorrupt, "no file of sensitivities: '{}' is not {}", field, wanted);
+}
+
+Result<std::string> text_of(const Json& root, std::string_view field) {
+  const Json* j = root.find(field);
+  if (j == nullptr || !j->is_string()) return wrong(field, "a string");
+  return j->as_string();
+}
+
+Result<int32_t> count_of(const Json& root, std::string_view field) {
+  const Json* j = root.find(field);
+  if (j == nullptr || !j->is_int() || j->as_int() < 0 || j->as_int() > INT32_MAX)
+    return wrong(field, "a count");
+  return static_cast<int32_t>(j->as_int());
+}
+
+}  // namespace
+
+Result<Sensitivity> measure_sensitivity(const gguf::File& file,
+                                        std::span<const gguf::Tensor* const> tensors,
+                                        const KlBaseHeader& header,
+                                        const ImportanceMatrix* importance, kernels::Isa isa,
+                                        kernels::ThreadPool& pool,
+                                        const SensitivityProgress& progress) {
+  Sensitivity s;
+  s.model = hex(engine::model_identity(file));
+  s.text = hex(header.text);
+  s.context_tokens = header.context_tokens;
+  s.chunks = header.chunks;
+  Variants variants(file, header, isa, pool);
+  WEIR_TRY(variants.prepare());
+  Converter converter(pool);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (progress) progress(i, tensors.size(), tensors[i]->name);
+    WEIR_ASSIGN(s.kl[tensors[i]->name],
+                sensitivity_of(*tensors[i], importance, converter, variants));
+  }
+  return s;
+}
+
+Status write_sensitivity(const Sensitivity& s, const std::string& path) {
+  Json root = Json::object();
+  root.set("kind", kKind);
+  root.set("type", gguf::type_name(s.type));
+  root.set("model", s.model);
+  root.set("text", s.text);
+  root.set("context", int64_t{s.context_tokens});
+  root.set("chunks", int64_t{s.chunks});
+  Json tensors = Json::object();
+  for (const auto& [name, kl] : s.kl) tensors.members().emplace_back(name, kl);
+  root.set("tensors", std::move(tensors));
+  return os::write_file_atomic(path, root.dump({.indent = 1}) + "\n");
+}
+
+Result<Sensitivity> parse_sensitivity(std::string_view json) {
+  WEIR_ASSIGN(const Json root, Json::parse(json, {.max_depth = 8}));
+  WEIR_ASSIGN(const std::string kind, text_of(root, "kind"));
+  if (kind != kKind) return wrong("kind", kKind);
+  Sensitivity s;
+  WEIR_ASSIGN(const std::string type, text_of(root, "type"));
+  const auto parsed = gguf::type_by_name(type);
+  if (!parsed) return wrong("type", "a type of tensors");
+  s.type = *parsed;
+  WEIR_ASSIGN(s.model, text_of(root, "model"));
+  WEIR_ASSIGN(s.text, text_of(root, "text"));
+  WEIR_ASSIGN(s.context_tokens, count_of(root, "context"));
+  WEIR_ASSIGN(s.chunks, count_of(root, "chunks"));
+  const Json* tensors = root.find("tensors");
+  if (tensors == nullptr || !tensors->is_object() || tensors->size() == 0)
+    return wrong("tensors", "an object of tensors");
+  for (const auto& [name, kl] : tensors->members()) {
+    if (!kl.is_number() || !(kl.as_double() >= -1 && kl.as_double() < 1e6))
+      return wrong("tensors." + name.substr(0, 100), "a KL divergence");
+    s.kl[name] = kl.as_double();
+  }
+  return s;
+}
+
+Result<Sensitivity> read_sensitivity(const std::string& path) {
+  WEIR_ASSIGN(const std::string text, os::read_file(path, kMaxFileBytes));
+  auto s = parse_sensitivity(text);
+  if (!s.ok()) return s.error().with_context(path);
+  return s;
+}
+
+}  // namespace weir::ops

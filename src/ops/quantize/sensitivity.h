@@ -1,0 +1,49 @@
+// How much each tensor of a model matters: the KL divergence that a coarse type of it alone causes.
+// Kept as JSON: {"kind": "weir.sensitivity", "type": "Q4_0", "model": <identity>, "text": <hash>,
+// "context": 512, "chunks": 2, "tensors": {"blk.0.attn_q.weight": 0.0012, …}}.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "gguf/file.h"
+#include "kernels/isa.h"
+#include "kernels/thread_pool.h"
+#include "ops/eval/kl_base.h"
+#include "ops/imatrix/importance.h"
+
+namespace weir::ops {
+
+struct Sensitivity {
+  gguf::TensorType type = gguf::TensorType::kQ4_0;  // that a tensor had while it was measured
+  std::string model;                                // engine::model_identity, in hexadecimal
+  std::string text;                                 // hash of the text
+  int32_t context_tokens = 0, chunks = 0;
+  std::map<std::string, double> kl;  // mean KL divergence in nats, of each tensor
+};
+
+// progress(tensors done, all tensors, name of the next), on the calling thread.
+using SensitivityProgress = std::function<void(size_t, size_t, std::string_view)>;
+
+// Loads the model once for each of `tensors` (of `file`, rows of multiples of 32), with that one in
+// Q4_0, and compares it with the model as it is on header.chunks chunks of header.tokens. Memory:
+// the packed model, its KV cache for one chunk, and 2 bytes × vocabulary a scored token. Errors:
+// those of Model::load, of the conversion and of the comparison.
+Result<Sensitivity> measure_sensitivity(const gguf::File& file,
+                                        std::span<const gguf::Tensor* const> tensors,
+                                        const KlBaseHeader& header,
+                                        const ImportanceMatrix* importance, kernels::Isa isa,
+                                        kernels::ThreadPool& pool,
+                                        const SensitivityProgress& progress);
+
+// Errors: kIo; kCorrupt naming the field.
+Status write_sensitivity(const Sensitivity& s, const std::string& path);
+Result<Sensitivity> read_sensitivity(const std::string& path);
+Result<Sensitivity> parse_sensitivity(std::string_view json);
+
+}  // namespace weir::ops

@@ -1,0 +1,59 @@
+#include "ops/quantize/sensitivity.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "os/file.h"
+#include "os/temp_dir.h"
+
+namespace weir::ops {
+namespace {
+
+using testing::HasSubstr;
+
+Sensitivity some() {
+  Sensitivity s;
+  s.model = "00ff";
+  s.text = "0a";
+  s.context_tokens = 512;
+  s.chunks = 2;
+  s.kl = {{"blk.0.attn_q.weight", 0.00125}, {"output.weight", 3e-7}};
+  return s;
+}
+
+TEST(Sensitivity, AFileGivesItBack) {
+  const os::TempDir folder;
+  ASSERT_TRUE(write_sensitivity(some(), folder.file("s.json")).ok());
+  const auto s = read_sensitivity(folder.file("s.json"));
+  ASSERT_TRUE(s.ok()) << s.error().message;
+  EXPECT_EQ(s->type, gguf::TensorType::kQ4_0);
+  EXPECT_EQ(s->model, "00ff");
+  EXPECT_EQ(s->text, "0a");
+  EXPECT_EQ(s->context_tokens, 512);
+  EXPECT_EQ(s->chunks, 2);
+  EXPECT_EQ(s->kl, some().kl);
+}
+
+TEST(Sensitivity, AFileCutAnywhereIsRefused) {
+  const os::TempDir folder;
+  ASSERT_TRUE(write_sensitivity(some(), folder.file("s.json")).ok());
+  const auto text = os::read_file(folder.file("s.json"), 1 << 20);
+  ASSERT_TRUE(text.ok());
+  for (size_t n = 0; n + 2 < text->size(); ++n)
+    EXPECT_FALSE(parse_sensitivity(std::string_view(*text).substr(0, n)).ok()) << n;
+}
+
+TEST(Sensitivity, ABadFieldIsNamed) {
+  const auto error = [](std::string_view json) { return parse_sensitivity(json).error().message; };
+  EXPECT_THAT(error(R"({"kind": "weir.moments"})"), HasSubstr("'kind'"));
+  EXPECT_THAT(error(R"({"kind": "weir.sensitivity", "type": "Q9"})"), HasSubstr("'type'"));
+  EXPECT_THAT(error(R"({"kind": "weir.sensitivity", "type": "Q4_0", "model": "a", "text": "b",
+                        "context": -1})"),
+              HasSubstr("'context'"));
+  EXPECT_THAT(error(R"({"kind": "weir.sensitivity", "type": "Q4_0", "model": "a", "text": "b",
+                        "context": 512, "chunks": 2, "tensors": {"t": "much"}})"),
+              HasSubstr("'tensors.t'"));
+}
+
+}  // namespace
+}  // namespace weir::ops
