@@ -217,7 +217,10 @@ Result<ErrorFeedback> ErrorFeedback::create(std::span<const float> moments, size
   }
   f.stride_ = (cols + kOuterCols - 1) / kOuterCols * kOuterCols;
   f.feedback_.resize(cols * f.stride_);
+  f.variance_.resize(cols);
   pool.parallel_for(cols, [&](size_t k, size_t) {
+    const double root = factor[(cols - 1 - k) * (cols + 1)];
+    f.variance_[k] = static_cast<float>(root * root);
     for (size_t c = k + 1; c < cols; ++c) {
       const size_t i = cols - 1 - k, j = cols - 1 - c;
       f.feedback_[k * f.stride_ + c] =
@@ -241,17 +244,31 @@ Status ErrorFeedback::apply(gguf::TensorType type, std::span<const float> values
   return {};
 }
 
-double output_error(std::span<const float> moments, size_t cols, std::span<const float> values,
-                    std::span<const float> quantized) {
+// With H = (U + I) D (U + I)ᵀ the error of a row is Σ_k D_k (e_k + Σ_{j<k} e_j U_jk)².
+double ErrorFeedback::output_error(std::span<const float> values, std::span<const float> quantized,
+                                   quant::SearchIsa isa) const {
+  const size_t n = cols();
+  std::vector<float> errors(n * kOuterRows);  // [cols in order, kOuterRows]
   double sum = 0;
-  std::vector<double> e(cols);
-  for (size_t first = 0; first < values.size(); first += cols) {
-    for (size_t i = 0; i < cols; ++i)
-      e[i] = static_cast<double>(values[first + i]) - quantized[first + i];
-    for (size_t i = 0; i < cols; ++i) {
-      double of_row = 0.5 * e[i] * moments[packed(i, i)];
-      for (size_t j = 0; j < i; ++j) of_row += e[j] * moments[packed(i, j)];
-      sum += 2 * e[i] * of_row;
+  for (size_t first = 0; first < values.size(); first += n * kOuterRows) {
+    const size_t rows = std::min(kOuterRows, (values.size() - first) / n);
+    for (size_t k = 0; k < n; ++k) {
+      for (size_t r = 0; r < rows; ++r) {
+        const size_t at = first + r * n + order_[k];
+        errors[k * kOuterRows + r] = values[at] - quantized[at];
+      }
+    }
+    for (size_t block = 0; block < n; block += kOuterCols) {
+      const size_t last = std::min(n, block + kOuterCols);
+      float owed[kOuterRows * kOuterCols] = {};
+      quant::add_outer(isa, errors.data(), kOuterRows, feedback_.data() + block, stride_, last,
+                       owed);
+      for (size_t k = block; k < last; ++k) {
+        for (size_t r = 0; r < rows; ++r) {
+          const double e = errors[k * kOuterRows + r] + owed[r * kOuterCols + k - block];
+          sum += e * e * variance_[k];
+        }
+      }
     }
   }
   return sum;

@@ -34,6 +34,11 @@ class ErrorFeedback {
   Status apply(gguf::TensorType type, std::span<const float> values, quant::SearchIsa isa,
                std::span<std::byte> encoded) const;
 
+  // The squared error of the output, Σ (w − ŵ) H (w − ŵ)ᵀ, with the damped H: over rows of values
+  // and of what was made of them, both [rows, cols]. Any thread.
+  double output_error(std::span<const float> values, std::span<const float> quantized,
+                      quant::SearchIsa isa) const;
+
   size_t cols() const { return order_.size(); }
 
  private:
@@ -42,10 +47,7 @@ class ErrorFeedback {
   std::vector<uint32_t> order_;  // column k of the feedback is column order_[k] of the matrix
   size_t stride_ = 0;            // cols, up to a multiple of quant::kOuterCols
   std::vector<float> feedback_;  // U, [cols, stride]
+  std::vector<float> variance_;  // D, [cols]
 };
-
-// Σ (w − ŵ) H (w − ŵ)ᵀ over rows of values and of what was made of them, both [rows, cols].
-double output_error(std::span<const float> moments, size_t cols, std::span<const float> values,
-                    std::span<const float> quantized);
 
 }  // namespace weir::ops

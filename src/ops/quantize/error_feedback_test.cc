@@ -46,6 +46,22 @@ std::vector<float> moments_of(const std::vector<float>& x, kernels::ThreadPool& 
   return means;
 }
 
+// Σ (w − ŵ) H (w − ŵ)ᵀ, as it stands.
+double output_error(std::span<const float> moments, std::span<const float> w,
+                    std::span<const float> quantized) {
+  double sum = 0;
+  for (size_t first = 0; first < w.size(); first += kCols) {
+    for (size_t i = 0; i < kCols; ++i) {
+      for (size_t j = 0; j < kCols; ++j) {
+        const size_t high = std::max(i, j), low = std::min(i, j);
+        sum += (w[first + i] - quantized[first + i]) * (w[first + j] - quantized[first + j]) *
+               moments[high * (high + 1) / 2 + low];
+      }
+    }
+  }
+  return sum;
+}
+
 struct Encoded {
   std::vector<std::byte> bytes;
   double error = 0;  // of the output
@@ -63,7 +79,7 @@ Encoded encode(TensorType type, std::span<const float> w, std::span<const float>
   }
   std::vector<float> back(w.size());
   EXPECT_TRUE(quant::decode(type, e.bytes, back).ok());
-  e.error = output_error(moments, kCols, w, back);
+  e.error = output_error(moments, w, back);
   return e;
 }
 
@@ -118,6 +134,19 @@ TEST(ErrorFeedback, MakesTheOutputBetter) {
     const double chosen = encode(type, w, moments, &*feedback).error;
     EXPECT_LT(chosen, 0.6 * plain) << gguf::type_name(type);
   }
+}
+
+TEST(ErrorFeedback, SaysWhatTheOutputLoses) {
+  kernels::ThreadPool pool(2);
+  const std::vector<float> moments = moments_of(inputs(600), pool);
+  const auto feedback = ErrorFeedback::create(moments, kCols, 1e-7, pool);
+  ASSERT_TRUE(feedback.ok());
+  const std::vector<float> w = weights();
+  std::vector<float> other = w;
+  for (size_t i = 0; i < other.size(); ++i) other[i] += 0.001F * normal(5, i);
+  const double expected = output_error(moments, w, other);
+  const quant::SearchIsa isa = quant::best_search_isa(os::detect_cpu());
+  EXPECT_NEAR(feedback->output_error(w, other, isa), expected, 1e-3 * expected);
 }
 
 // With inputs that have nothing to do with each other there is nothing to make good: the nearest

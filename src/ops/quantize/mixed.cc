@@ -28,8 +28,7 @@ struct Sample {
   std::vector<float> values;  // [rows, cols]
   // [rows, cols], or empty: all alike
   std::vector<float> importance;
-  std::optional<std::span<const float>> moments;
-  std::optional<ErrorFeedback> feedback;
+  std::optional<ErrorFeedback> feedback;  // where there are second moments
 };
 
 Result<Sample> sample_of(const PlannedTensor& p, const Calibration& calibration,
@@ -55,16 +54,16 @@ Result<Sample> sample_of(const PlannedTensor& p, const Calibration& calibration,
                         means.begin() + static_cast<ptrdiff_t>((matrix + 1) * s.cols));
   }
   if (calibration.moments == nullptr) return s;
-  WEIR_ASSIGN(s.moments, calibration.moments->find(t.name, s.cols));
-  if (!s.moments) return s;
-  auto feedback = ErrorFeedback::create(*s.moments, s.cols, kGptqDamping, pool);
+  WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, s.cols));
+  if (!moments) return s;
+  auto feedback = ErrorFeedback::create(*moments, s.cols, kGptqDamping, pool);
   if (!feedback.ok()) return feedback.error().with_context(t.name);
   s.feedback = std::move(*feedback);
   return s;
 }
 
-double weighted_error(const Sample& s, std::span<const float> quantized) {
-  if (s.moments) return output_error(*s.moments, s.cols, s.values, quantized);
+double weighted_error(const Sample& s, std::span<const float> quantized, quant::SearchIsa isa) {
+  if (s.feedback) return s.feedback->output_error(s.values, quantized, isa);
   double sum = 0;
   for (size_t i = 0; i < quantized.size(); ++i) {
     const double e = static_cast<double>(s.values[i]) - quantized[i];
@@ -92,7 +91,7 @@ Result<double> error_as(const Sample& s, TensorType type, bool feedback) {
     WEIR_TRY(s.feedback->apply(type, s.values, isa, bytes));
   std::vector<float> back(s.values.size());
   WEIR_TRY(quant::decode(type, bytes, back));
-  return weighted_error(s, back);
+  return weighted_error(s, back, isa);
 }
 
 uint64_t bytes_as(const gguf::Tensor& t, TensorType type) {

@@ -20,9 +20,9 @@
 namespace weir::ops {
 
 struct MixedOptions {
-  std::optional<double> bits_per_weight;     // of the file's tensor data, or
-  std::optional<double> most_kl;             // predicted, in nats
-  std::vector<gguf::TensorType> types = {};  // to choose from; empty: mixed_types()
+  std::optional<double> bits_per_weight = {};  // of the file's tensor data, or
+  std::optional<double> most_kl = {};          // predicted, in nats
+  std::vector<gguf::TensorType> types = {};    // to choose from; empty: mixed_types()
 };
 
 struct MixedChoice {

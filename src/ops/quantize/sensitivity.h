@@ -30,10 +30,11 @@ struct Sensitivity {
 // progress(tensors done, all tensors, name of the next), on the calling thread.
 using SensitivityProgress = std::function<void(size_t, size_t, std::string_view)>;
 
-// Loads the model once for each of `tensors` (of `file`, rows of multiples of 32), with that one in
-// Q4_0, and compares it with the model as it is on header.chunks chunks of header.tokens. Memory:
-// the packed model, its KV cache for one chunk, and 2 bytes × vocabulary a scored token. Errors:
-// those of Model::load, of the conversion and of the comparison.
+// Loads the model once for each of `tensors` (of `file`, rows of multiples of 32), with the error
+// of Q4_0 in that one and Q8_0 otherwise, and compares it with all in Q8_0 on header.chunks chunks
+// of header.tokens. Memory: the model in Q8_0 and once more packed, its KV cache for one chunk, and
+// 2 bytes × vocabulary a scored token. Errors: those of Model::load, of the conversion and of the
+// comparison.
 Result<Sensitivity> measure_sensitivity(const gguf::File& file,
                                         std::span<const gguf::Tensor* const> tensors,
                                         const KlBaseHeader& header,
