@@ -43,6 +43,7 @@ void add_eval_compare(CLI::App& eval, Selected& selected);
 void add_eval_task(CLI::App& eval, Selected& selected);
 void add_quantize(CLI::App& root, Selected& selected);
 void add_imatrix(CLI::App& root, Selected& selected);
+void add_recipe(CLI::App& root, Selected& selected);
 void add_config(CLI::App& root, Selected& selected);
 void add_keys(CLI::App& root, Selected& selected);
 

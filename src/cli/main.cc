@@ -77,6 +77,7 @@ int run(int argc, char** argv) {
   weir::cli::add_eval(app, selected);
   weir::cli::add_quantize(app, selected);
   weir::cli::add_imatrix(app, selected);
+  weir::cli::add_recipe(app, selected);
   weir::cli::add_config(app, selected);
   weir::cli::add_keys(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it
