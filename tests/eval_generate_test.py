@@ -35,9 +35,9 @@ tasks:
     file: facts.jsonl
     max_tokens: 16
 """
-FACTS = [{"id": "france", "prompt": "What is the capital of France?", "answer": r"\bParis\b"},
-         {"id": "italy", "messages": [{"role": "user", "content": "What is the capital of Italy?"}], "answer": r"\bRome\b"},
-         {"id": "no", "prompt": "What is the capital of France?", "answer": "(?!)"}]
+FACTS = [{"id": "france", "prompt": "What is the capital of France? Answer in one sentence.", "answer": r"\bParis\b"},
+         {"id": "italy", "messages": [{"role": "user", "content": "What is the capital of Italy? Answer in one sentence."}], "answer": r"\bRome\b"},
+         {"id": "no", "prompt": "What is the capital of France? Answer in one sentence.", "answer": "(?!)"}]
 SUMS = [{"id": "count", "prompt": "1, 2, 3, 4, 5, 6, 7,", "answer": 8}]
 
 
@@ -97,8 +97,8 @@ class EvalGenerate(unittest.TestCase):
         self.assertTrue(all(r["p_mcnemar"] == 1 for r in rules))
 
     def test_a_killed_run_goes_on(self):
-        self.write("facts", [{"id": str(i), "prompt": f"Tell me about the number {i}.", "answer": "."} for i in range(24)])
-        self.suite.write_text(SUITE.split("  - name: sums")[0].replace("24", "48"))
+        self.write("facts", [{"id": str(i), "prompt": f"Tell me about the number {i}.", "answer": "."} for i in range(12)])
+        self.suite.write_text(SUITE.split("  - name: sums")[0])
         run = subprocess.Popen([str(a) for a in [weir.WEIR, *self.arguments("--cache", self.cache, "--at-once", 2)]],
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 60 * weir.SLOWDOWN
@@ -115,7 +115,7 @@ class EvalGenerate(unittest.TestCase):
         self.assertIn("12 bytes are cut off", err)
         resumed = json.loads(text)
         self.assertGreaterEqual(resumed["cached_items"], 3)
-        self.assertLess(resumed["cached_items"], 24)
+        self.assertLess(resumed["cached_items"], 12)
         code, text, err = self.task("--json")
         self.assertEqual(code, 0, err)
         self.assertEqual(json.loads(text)["tasks"], resumed["tasks"])
@@ -138,7 +138,7 @@ class EvalGenerate(unittest.TestCase):
         self.write("facts", FACTS)
         code, _, err = self.task()
         self.assertEqual(code, 3)
-        self.assertIn("suite.yaml:16: the items of needle", err)
+        self.assertIn("suite.yaml:15: the items of needle", err)
         self.cache.write_text("not a cache\n")
         (self.dir / "hay.txt").write_text("short")
         code, _, err = self.task("--cache", self.cache)
