@@ -79,6 +79,7 @@ TEST(MemoryHere, IsPlausible) {
   EXPECT_GT(*available, 1U << 20);
   EXPECT_LE(*available, *total);
   EXPECT_GT(resident_bytes(), 100U << 10);
+  EXPECT_GE(peak_resident_bytes() + (1U << 20), resident_bytes());
 }
 
 TEST_F(Cores, QuotaCutsTheMask) {

@@ -1,5 +1,6 @@
 #include "os/memory.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,6 +66,12 @@ uint64_t resident_bytes() {
   const char* end = text->data() + text->size();
   if (std::from_chars(text->data() + space + 1, end, pages).ec != std::errc()) return 0;
   return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+uint64_t peak_resident_bytes() {
+  rusage usage{};
+  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux: in KiB
 }
 
 }  // namespace weir::os

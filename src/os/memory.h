@@ -18,5 +18,7 @@ Result<uint64_t> total_memory_bytes(const std::string& root = "");
 
 // Resident memory of this process now, 0 when /proc does not tell.
 uint64_t resident_bytes();
+// The most it ever had, 0 when the system does not tell.
+uint64_t peak_resident_bytes();
 
 }  // namespace weir::os

@@ -53,6 +53,10 @@ uint16_t classify(uint32_t c) {
 
 uint16_t char_class(uint32_t codepoint) { return classify(codepoint); }
 
+uint32_t lower_case(uint32_t codepoint) {
+  return static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(codepoint)));
+}
+
 void Chars::assign(std::string_view text) {
   codepoint.clear();
   classes.clear();

@@ -23,6 +23,8 @@ enum CharClass : uint16_t {
 };
 
 uint16_t char_class(uint32_t codepoint);
+// The simple lower-case mapping; characters without one stay.
+uint32_t lower_case(uint32_t codepoint);
 
 struct Chars {
   std::vector<uint32_t> codepoint;

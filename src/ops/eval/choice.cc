@@ -27,12 +27,14 @@ size_t characters(std::string_view text) {
   }));
 }
 
-class Scorer {
+class ChoiceScorer {
  public:
-  Scorer(engine::Runner& runner, const text::Tokenizer& tokenizer, int64_t& tokens)
+  ChoiceScorer(engine::Runner& runner, const text::Tokenizer& tokenizer, int64_t& tokens,
+               const ChoiceDone& done)
       : runner_(runner),
         tokenizer_(tokenizer),
         tokens_(tokens),
+        done_(done),
         page_tokens_(static_cast<size_t>(runner.page_tokens())),
         step_tokens_(static_cast<size_t>(runner.max_step_tokens())),
         vocab_(static_cast<size_t>(runner.vocab_size())) {}
@@ -124,7 +126,10 @@ class Scorer {
     next_page_ = 0;
     WEIR_TRY(read_prompts(batch));
     WEIR_TRY(read_choices(batch));
-    for (const Encoded& e : batch) out_.push_back(result_of(e));
+    for (const Encoded& e : batch) {
+      out_.push_back(result_of(e));
+      if (done_) WEIR_TRY(done_(out_.size() - 1, out_.back()));
+    }
     return {};
   }
 
@@ -246,6 +251,7 @@ class Scorer {
   engine::Runner& runner_;
   const text::Tokenizer& tokenizer_;
   int64_t& tokens_;
+  const ChoiceDone& done_;
   size_t page_tokens_;
   size_t step_tokens_;
   size_t vocab_;
@@ -260,26 +266,9 @@ class Scorer {
 Result<std::vector<EvalItem>> score_choices(engine::Runner& runner,
                                             const text::Tokenizer& tokenizer,
                                             std::span<const ChoiceItem> items, int64_t& tokens,
-                                            const ChoiceProgress& progress) {
-  return Scorer(runner, tokenizer, tokens).run(items, progress);
-}
-
-EvalTask choice_task(const SuiteTask& task, std::vector<EvalItem> items) {
-  EvalTask out;
-  out.name = task.name;
-  out.kind = "multiple_choice";
-  out.metric = task.metric;
-  const auto mean = [&items](std::string_view metric) {
-    double sum = 0;
-    for (const EvalItem& item : items) sum += *item.score(metric);
-    return sum / static_cast<double>(items.size());
-  };
-  out.value = mean(task.metric);
-  const auto n = static_cast<double>(items.size());
-  if (n > 1) out.error = std::sqrt(out.value * (1 - out.value) / (n - 1));
-  out.summary = {{"acc", mean("acc")}, {"acc_norm", mean("acc_norm")}, {"ll", mean("ll")}};
-  out.items = std::move(items);
-  return out;
+                                            const ChoiceProgress& progress,
+                                            const ChoiceDone& done) {
+  return ChoiceScorer(runner, tokenizer, tokens, done).run(items, progress);
 }
 
 }  // namespace weir::ops

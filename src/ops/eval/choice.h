@@ -20,6 +20,9 @@ namespace weir::ops {
 // progress(items done, all items), on the calling thread.
 using ChoiceProgress = std::function<void(int64_t, int64_t)>;
 
+// items[i] is scored, on the calling thread; an error ends the run.
+using ChoiceDone = std::function<Status(size_t i, const EvalItem&)>;
+
 // Scores "acc" and "acc_norm" (0 or 1) and "ll" (log-likelihood of the right choice, nats) of each
 // item. Several items and all their choices are one forward call each, over shared pages of the
 // prompt; a prompt too long for the window loses its beginning. Uses the runner's pages. Errors:
@@ -28,9 +31,7 @@ using ChoiceProgress = std::function<void(int64_t, int64_t)>;
 Result<std::vector<EvalItem>> score_choices(engine::Runner& runner,
                                             const text::Tokenizer& tokenizer,
                                             std::span<const ChoiceItem> items, int64_t& tokens,
-                                            const ChoiceProgress& progress);
-
-// A task of items: value and standard error of the metric.
-EvalTask choice_task(const SuiteTask& task, std::vector<EvalItem> items);
+                                            const ChoiceProgress& progress,
+                                            const ChoiceDone& done = {});
 
 }  // namespace weir::ops

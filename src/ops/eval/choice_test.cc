@@ -119,17 +119,26 @@ TEST(ChoiceTest, WhatDoesNotFitIsNamed) {
   EXPECT_THAT(failed.error().message, HasSubstr("--ctx"));
 }
 
-TEST(ChoiceTest, ATaskHasMeanAndError) {
-  std::vector<EvalItem> items(4);
-  for (size_t i = 0; i < 4; ++i)
-    items[i].scores = {{"acc", i == 0 ? 1 : 0}, {"acc_norm", i < 3 ? 1 : 0}, {"ll", -2}};
-  SuiteTask task;
-  task.name = "t";
-  task.metric = "acc_norm";
-  const EvalTask out = choice_task(task, items);
-  EXPECT_DOUBLE_EQ(out.value, 0.75);
-  EXPECT_DOUBLE_EQ(out.error, 0.25);  // sqrt(0.75 * 0.25 / 3)
-  EXPECT_EQ(out.summary[0].second, 0.25);
+TEST(ChoiceTest, EachItemIsToldWhenItIsScored) {
+  const auto t = tokenizer();
+  const auto items = some_items(20);
+  engine::FakeRunner runner({.pages = 30});
+  int64_t tokens = 0;
+  std::vector<std::string> told;
+  const auto done = [&](size_t i, const EvalItem& item) -> Status {
+    EXPECT_EQ(items[i].id, item.id);
+    told.push_back(item.id);
+    return {};
+  };
+  ASSERT_TRUE(score_choices(runner, *t, items, tokens, nullptr, done).ok());
+  EXPECT_EQ(told.size(), items.size());
+  const auto refuse = [&](size_t i, const EvalItem&) -> Status {
+    if (i < 3) return {};
+    return make_error(ErrorCode::kIo, "disk full");
+  };
+  const auto failed = score_choices(runner, *t, items, tokens, nullptr, refuse);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().message, "disk full");
 }
 
 }  // namespace

@@ -243,6 +243,9 @@ Status read_cost(const At& root, EvalRun& run) {
     WEIR_ASSIGN(const int64_t bytes, memory["peak_rss_bytes"].count());
     run.peak_rss_bytes = static_cast<uint64_t>(bytes);
   }
+  if (root["cached_items"].present()) {
+    WEIR_ASSIGN(run.cached_items, root["cached_items"].count());
+  }
   return {};
 }
 
@@ -292,6 +295,7 @@ std::string to_json(const EvalRun& run) {
   speed.set("tok_s", run.speed.tokens_per_s);
   Json& memory = root.set("memory", Json::object());
   memory.set("peak_rss_bytes", static_cast<int64_t>(run.peak_rss_bytes));
+  if (run.cached_items > 0) root.set("cached_items", run.cached_items);
   return root.dump();
 }
 

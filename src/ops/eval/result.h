@@ -78,6 +78,7 @@ struct EvalRun {
   std::vector<EvalTask> tasks;
   EvalSpeed speed;
   uint64_t peak_rss_bytes = 0;
+  int64_t cached_items = 0;  // of an earlier run; the speed is that of the others
 
   // nullptr when absent.
   const EvalTask* task(std::string_view name) const;

@@ -9,6 +9,27 @@
 //       format: hellaswag                       # or jsonl
 //       metric: acc_norm                        # or acc
 //       limit: 200
+//     - name: gsm8k
+//       kind: generate              # the model's own words, greedily chosen
+//       file: eval/gsm8k.test.jsonl
+//       format: gsm8k               # jsonl (generate_items.h), gsm8k, bfcl
+//       scorer: numeric             # scorer.h; ignore, tolerance, pattern, patterns are its
+//       options instruction: Think step by step.   # before each prompt chat: true # false: the
+//       prompt goes on as it stands, without a template max_tokens: 256 stop: ["Question:"]
+//     - name: calls
+//       kind: generate
+//       file: tools/BFCL_v4_simple_python.json
+//       answers: tools/possible_answer/BFCL_v4_simple_python.json   # none: no call is right
+//       format: bfcl
+//       scorer: tool_call
+//     - name: needle
+//       kind: retrieval             # needle.h
+//       file: eval/tinyshakespeare.txt
+//       lengths: [1024, 4096]       # tokens
+//       depths: [0, 0.5, 1]         # shares of the text that stand before the needle
+//     - name: same-bits
+//       kind: determinism           # each prompt alone, then all at once: the same bytes
+//       file: prompts.jsonl
 #pragma once
 
 #include <cstdint>
@@ -17,6 +38,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ops/eval/scorer.h"
 
 namespace weir::ops {
 
@@ -25,15 +47,40 @@ struct SuiteLimits {
   static constexpr size_t kTasks = 256;
   static constexpr size_t kItems = 1'000'000;
   static constexpr size_t kChoices = 64;
+  static constexpr size_t kStops = 16;
+  static constexpr size_t kPatterns = 64;
+  static constexpr size_t kLengths = 32;  // of a retrieval task; depths too
+  static constexpr double kContextTokens = 1 << 24;
+};
+
+// A haystack of each length with the needle at each depth. "{n}" in needle, question and answer is
+// a number of seven digits, another one in each item.
+struct RetrievalSpec {
+  std::vector<int32_t> lengths;  // tokens of the prompt, without what the chat template adds
+  std::vector<double> depths;    // 0: the needle stands first, 1: last
+  std::string needle = "The secret number of the lighthouse is {n}.";
+  std::string question = "What is the secret number of the lighthouse? Answer with the number.";
+  std::string answer = "{n}";  // what the model's words must hold
 };
 
 struct SuiteTask {
   std::string name;
-  std::string file;    // as the suite has it
-  std::string format;  // "hellaswag" or "jsonl"
-  std::string metric;  // "acc" or "acc_norm"
-  int64_t limit = 0;   // 0: all items
+  std::string kind;     // "multiple_choice", "generate", "retrieval", "determinism"
+  std::string file;     // as the suite has it
+  std::string answers;  // of bfcl: the file with the right calls; may be empty
+  std::string format;   // "hellaswag", "jsonl", "gsm8k", "bfcl"; "" of retrieval
+  std::string metric;   // "acc", "acc_norm"; "same" of determinism
+  int64_t limit = 0;    // 0: all items
   int line = 0;
+  // Kinds that generate.
+  int32_t max_tokens = 256;
+  std::vector<std::string> stop;
+  bool chat = true;
+  std::string instruction;
+  ScorerOptions scorer;
+  RetrievalSpec retrieval;
+
+  bool generates() const { return kind != "multiple_choice"; }
 };
 
 struct Suite {

@@ -97,6 +97,39 @@ class YamlReader {
     return {};
   }
 
+  // A list of texts, none of them empty; leaves `out` where the key is absent.
+  Status texts(const config::Node& map, std::string_view key, size_t most,
+               std::vector<std::string>& out) const {
+    if (map.find(key) == nullptr) return {};
+    WEIR_ASSIGN(const auto nodes, list(map, key, "text", most));
+    out.clear();
+    for (const config::Node& node : nodes) {
+      if (node.kind != config::Node::Kind::kScalar || node.text.empty()) {
+        return at(node.line, fmt::format("{} must be a list of texts, not of {}", key,
+                                         node.text.empty() ? "empty ones" : node.kind_name()));
+      }
+      out.push_back(node.text);
+    }
+    return {};
+  }
+
+  // A list of numbers of a range.
+  Status numbers(const config::Node& map, std::string_view key, size_t most, double min, double max,
+                 std::vector<double>& out) const {
+    WEIR_ASSIGN(const auto nodes, list(map, key, "number", most));
+    for (const config::Node& node : nodes) {
+      const char* end = node.text.data() + node.text.size();
+      double value = 0;
+      const auto [stop, error] = std::from_chars(node.text.data(), end, value);
+      if (error != std::errc() || stop != end || !(value >= min && value <= max)) {
+        return at(node.line, fmt::format("{} must be numbers from {} to {}, not \"{}\"", key, min,
+                                         max, shown(node)));
+      }
+      out.push_back(value);
+    }
+    return {};
+  }
+
   // One of two words; unset where the key is absent.
   Result<std::optional<bool>> choice(const config::Node& map, std::string_view key,
                                      std::string_view yes, std::string_view no) const {

@@ -1,0 +1,91 @@
+#include "ops/eval/pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace weir::ops {
+namespace {
+
+// Enough for any sane pattern on an answer of some thousand tokens; one that explodes ends in a few
+// tenths of a second.
+constexpr uint32_t kMatchLimit = 1'000'000;
+constexpr uint32_t kDepthLimit = 10'000;
+
+struct CodeFree {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+};
+struct ContextFree {
+  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+};
+struct DataFree {
+  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+};
+
+}  // namespace
+
+struct Pattern::Compiled {
+  std::unique_ptr<pcre2_code, CodeFree> code;
+  std::unique_ptr<pcre2_match_context, ContextFree> context;
+};
+
+Pattern::Pattern(std::unique_ptr<Compiled> compiled) : compiled_(std::move(compiled)) {}
+Pattern::Pattern(Pattern&&) noexcept = default;
+Pattern& Pattern::operator=(Pattern&&) noexcept = default;
+Pattern::~Pattern() = default;
+
+Result<Pattern> Pattern::make(std::string_view pattern, bool ignore_case) {
+  if (pattern.empty() || pattern.size() > kMaxBytes) {
+    return make_error(ErrorCode::kInvalidValue, "a pattern of {} bytes; 1 to {} are taken",
+                      pattern.size(), kMaxBytes);
+  }
+  const uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
+                           (ignore_case ? PCRE2_CASELESS : 0U);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  auto compiled = std::make_unique<Compiled>();
+  compiled->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                     options, &error, &offset, nullptr));
+  if (!compiled->code) {
+    std::array<unsigned char, 256> reason{};
+    pcre2_get_error_message(error, reason.data(), reason.size());
+    return make_error(ErrorCode::kInvalidValue, "the pattern \"{}\" is wrong at byte {}: {}",
+                      pattern, offset, reinterpret_cast<const char*>(reason.data()));
+  }
+  compiled->context.reset(pcre2_match_context_create(nullptr));
+  pcre2_set_match_limit(compiled->context.get(), kMatchLimit);
+  pcre2_set_depth_limit(compiled->context.get(), kDepthLimit);
+  return Pattern(std::move(compiled));
+}
+
+Pattern::Found Pattern::first_in(std::string_view text) const { return search(text, false); }
+Pattern::Found Pattern::last_in(std::string_view text) const { return search(text, true); }
+
+Pattern::Found Pattern::search(std::string_view text, bool last) const {
+  Found found;
+  const std::unique_ptr<pcre2_match_data, DataFree> data(
+      pcre2_match_data_create_from_pattern(compiled_->code.get(), nullptr));
+  for (size_t at = 0; at <= text.size();) {
+    const int groups = pcre2_match(compiled_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                   text.size(), at, 0, data.get(), compiled_->context.get());
+    if (groups == PCRE2_ERROR_NOMATCH) break;
+    if (groups < 0) {
+      found.gave_up = true;
+      break;
+    }
+    const PCRE2_SIZE* spans = pcre2_get_ovector_pointer(data.get());
+    const bool group = groups > 1 && spans[2] != PCRE2_UNSET;
+    const size_t begin = group ? spans[2] : spans[0];
+    const size_t end = group ? spans[3] : spans[1];
+    found.matches = true;
+    found.text = std::string(text.substr(begin, end - begin));
+    if (!last) break;
+    at = spans[1] > at ? spans[1] : at + 1;
+  }
+  return found;
+}
+
+}  // namespace weir::ops

@@ -1,0 +1,92 @@
+#include "ops/eval/schema_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "os/file.h"
+
+namespace weir::ops {
+namespace {
+
+using ::testing::HasSubstr;
+using text::Json;
+
+Json json(std::string_view text) {
+  auto parsed = Json::parse(text);
+  EXPECT_TRUE(parsed.ok()) << text;
+  return *parsed;
+}
+
+TEST(SchemaCheckTest, AViolationNamesItsPlace) {
+  const Json schema = json(
+      R"({"type":"object","required":["a"],"properties":{"a":{"type":"array","items":{"$ref":"#/$defs/p"}}},)"
+      R"("additionalProperties":false,"$defs":{"p":{"type":"integer","minimum":1}}})");
+  ASSERT_TRUE(check_schema(schema).ok());
+  EXPECT_EQ(schema_violation(schema, json(R"({"a":[1,2]})")), "");
+  EXPECT_EQ(schema_violation(schema, json(R"({"a":[1,"2"]})")), "/a/1 must be of type \"integer\"");
+  EXPECT_EQ(schema_violation(schema, json(R"({"a":[0]})")), "/a/0 is below minimum 1");
+  EXPECT_EQ(schema_violation(schema, json("{}")), "the value lacks \"a\"");
+  EXPECT_EQ(schema_violation(schema, json(R"({"a":[],"b":1})")), "/b is not allowed");
+}
+
+TEST(SchemaCheckTest, ASchemaThatIsNotUnderstoodIsAnError) {
+  for (const auto& [schema, part] : std::vector<std::pair<std::string, std::string>>{
+           {"3", "must be an object, true or false"},
+           {R"({"type":"text"})", "schema /type must be one of"},
+           {R"({"properties":{"a":{"minimum":"1"}}})", "schema /properties/a/minimum"},
+           {R"({"dependentSchemas":{}})", "the keyword dependentSchemas is not supported"},
+           {R"({"$ref":"http://x"})", "must name a place in the schema itself"},
+           {R"({"$ref":"#/$defs/no"})", "must name a place in the schema itself"},
+           {R"({"$ref":"#/default","default":{"minimum":"x"}})", "must be a number"},
+           {R"({"$schema":"http://x/y"})", "must be one of json-schema.org"},
+           {R"({"not":{"$id":"http://x/y"}})", "$id below the root is not read"},
+           {R"({"pattern":"("})", "schema /pattern breaks"},
+           {R"({"anyOf":[]})", "must be a list of schemas"},
+           {R"({"required":"a"})", "must be a list of texts"}}) {
+    const Status checked = check_schema(json(schema));
+    ASSERT_FALSE(checked.ok()) << schema;
+    EXPECT_THAT(checked.error().message, HasSubstr(part)) << schema;
+  }
+}
+
+TEST(SchemaCheckTest, EndlessSchemasEnd) {
+  const Json schema = json(R"({"oneOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]})");
+  ASSERT_TRUE(check_schema(schema).ok());
+  EXPECT_NE(schema_violation(schema, json("1")), "");
+}
+
+// Groups of JSON-Schema-Test-Suite whose schemas are of the part that is supported.
+TEST(SchemaCheckTest, AgreesWithThePublishedTests) {
+  const char* root = std::getenv("WEIR_SHARED");
+  const std::string folder =
+      (root != nullptr ? std::string(root) : std::string(WEIR_SOURCE_DIR "/../shared")) +
+      "/data/json-schema/tests/draft2020-12";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
+  int cases = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    const auto text = os::read_file(entry.path().string(), 8 << 20);
+    ASSERT_TRUE(text.ok());
+    const auto groups = Json::parse(*text);
+    if (!groups.ok()) continue;  // numbers beyond 64 bits
+    for (const Json& group : groups->items()) {
+      const Json& schema = *group.find("schema");
+      if (!check_schema(schema).ok()) continue;
+      for (const Json& one : group.find("tests")->items()) {
+        ++cases;
+        const bool valid = schema_violation(schema, *one.find("data")).empty();
+        EXPECT_EQ(valid, one.find("valid")->as_bool())
+            << entry.path() << ": " << group.find("description")->as_string() << ": "
+            << one.find("description")->as_string() << "\n"
+            << schema.dump();
+      }
+    }
+  }
+  EXPECT_GT(cases, 600);
+}
+
+}  // namespace
+}  // namespace weir::ops
