@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
+#include "cli/quantize_folder.h"
 #include "cli/terminal.h"
 #include "engine/model_identity.h"
 #include "ops/quantize/quantize.h"
@@ -33,6 +34,12 @@ struct Options {
   bool keep_output = false;
   bool dry_run = false;
   bool json = false;
+  // Of other formats than GGUF.
+  std::string format = "gguf";
+  std::string scheme;
+  int group_size = 0;
+  bool symmetric = false;
+  bool asymmetric = false;
 };
 
 // "q6_k" or "Q6_K". Error: kUsage with the types that can be written.
@@ -234,20 +241,56 @@ Result<int> quantize(const Options& o) {
   return kExitOk;
 }
 
+// The options of one kind of output only, and with the other, an error.
+Result<int> quantize_any(const Options& o) {
+  const bool gguf = o.format == "gguf";
+  const std::pair<const char*, bool> given[] = {
+      {"--scheme", gguf && !o.scheme.empty()},
+      {"--group-size", gguf && o.group_size != 0},
+      {"--symmetric", gguf && o.symmetric},
+      {"--asymmetric", gguf && o.asymmetric},
+      {"--type", !gguf && !o.type.empty()},
+      {"--imatrix", !gguf && !o.imatrix.empty()},
+      {"--tensor", !gguf && !o.tensors.empty()},
+      {"--output-type", !gguf && !o.output_type.empty()},
+      {"--embedding-type", !gguf && !o.embedding_type.empty()},
+      {"--keep-output", !gguf && o.keep_output},
+      {"--pure", !gguf && o.pure},
+  };
+  for (const auto& [flag, is_given] : given) {
+    if (is_given) return make_error(ErrorCode::kUsage, "{} is not for --format {}", flag, o.format);
+  }
+  if (gguf && o.type.empty()) return make_error(ErrorCode::kUsage, "--type is required");
+  if (gguf) return quantize(o);
+  FolderOptions folder{o.in, o.out, {o.format, o.scheme, {}, {}}, o.threads, o.dry_run, o.json};
+  if (o.group_size != 0) folder.scheme.group_size = o.group_size;
+  if (o.symmetric || o.asymmetric) folder.scheme.symmetric = o.symmetric;
+  return quantize_folder(folder);
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& root, Selected& selected) {
   auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
                                          // this call
   CLI::App* c = add_command(
-      root, "quantize", "Write a model in a smaller type, as GGUF",
+      root, "quantize", "Write a model in a smaller type: as GGUF, or as a folder for GPU engines",
       "  weir quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M --imatrix model.imatrix\n"
       "  weir quantize folder/ model.gguf --type Q5_K_M --tensor 'attn_v=q6_k'\n"
-      "  weir quantize model.gguf out.gguf --type Q4_0 --dry-run\n");
+      "  weir quantize model.gguf out.gguf --type Q4_0 --dry-run\n"
+      "  weir quantize folder/ out/ --format compressed-tensors --scheme FP8_DYNAMIC\n"
+      "  weir quantize folder/ out/ --format awq --group-size 64\n");
   c->add_option("IN", o->in, "a GGUF file, a Hugging Face folder, or a name")->required();
-  c->add_option("OUT", o->out, "the GGUF file to write")->required();
-  c->add_option("--type", o->type, "Q4_K_M, Q8_0, IQ4_XS ...: a type, or a mix of types")
-      ->required();
+  c->add_option("OUT", o->out, "the GGUF file or the folder to write")->required();
+  c->add_option("--type", o->type, "of GGUF: Q4_K_M, Q8_0, IQ4_XS ...: a type, or a mix of types");
+  c->add_option("--format", o->format, "gguf (default), compressed-tensors, gptq or awq");
+  c->add_option("--scheme", o->scheme,
+                "of the other formats: W4A16, W4A16_ASYM, W8A16, W8A8, FP8_DYNAMIC, FP8_BLOCK, "
+                "NVFP4A16, MXFP4, MXFP4A16");
+  c->add_option("--group-size", o->group_size,
+                "weights that share a scale in W4A16 and W8A16: 32, 64 or 128 (default)");
+  CLI::Option* symmetric = c->add_flag("--symmetric", o->symmetric, "no zero points");
+  c->add_flag("--asymmetric", o->asymmetric, "a zero point for each group")->excludes(symmetric);
   c->add_option("--imatrix", o->imatrix, "importance of columns, as weir imatrix writes it");
   c->add_option("--tensor", o->tensors,
                 "EXPRESSION=TYPE: for tensors whose name the regular expression finds; repeatable, "
@@ -260,7 +303,7 @@ void add_quantize(CLI::App& root, Selected& selected) {
   c->add_flag("--dry-run", o->dry_run, "only say what would be written");
   add_threads_option(c, o->threads);
   c->add_flag("--json", o->json, "one JSON document");
-  c->callback([o, &selected] { selected.action = [o] { return quantize(*o); }; });
+  c->callback([o, &selected] { selected.action = [o] { return quantize_any(*o); }; });
 }
 
 }  // namespace weir::cli
