@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <set>
 #include <utility>
 #include <vector>
 
+#include "checkpoint/folder.h"
 #include "checkpoint/hf_config.h"
 #include "checkpoint/hf_tokenizer.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/tensors.h"
 #include "gguf/writer.h"
-#include "os/file.h"
 #include "os/mapped_file.h"
 #include "text/json.h"
 
@@ -22,97 +21,21 @@ namespace {
 namespace fs = std::filesystem;
 using text::Json;
 
-// The largest tokenizer.json in the field has 35 MB, the largest index 10.
-constexpr uint64_t kMaxJsonBytes = 256 << 20;
-// Among these, the most values: 2 million, where each of 500,000 merges is a list of two.
-constexpr size_t kMaxJsonValues = 8 << 20;
-constexpr uint64_t kMaxShards = 1024;
-constexpr std::string_view kIndex = "model.safetensors.index.json";
-constexpr std::string_view kSingle = "model.safetensors";
-
-class Folder {
- public:
-  explicit Folder(std::string path) : path_(std::move(path)) {
-    while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
-  }
-
-  const std::string& path() const { return path_; }
-  std::string file(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
-  bool has(std::string_view name) const {
-    std::error_code ec;
-    return fs::exists(file(name), ec);
-  }
-  Result<std::string> text(std::string_view name) const {
-    return os::read_file(file(name), kMaxJsonBytes);
-  }
-  Result<Json> json(std::string_view name) const {
-    WEIR_ASSIGN(const std::string source, text(name));
-    Result<Json> parsed = Json::parse(source, {.max_values = kMaxJsonValues});
-    if (parsed.ok()) return parsed;
-    return make_error(ErrorCode::kCorrupt, "{}: {}", file(name), parsed.error().message);
-  }
-  Result<Json> json_if(std::string_view name) const {
-    return has(name) ? json(name) : Result<Json>(Json());
-  }
-
- private:
-  std::string path_;
-};
-
-// The names of the files that hold tensors. An index may only name files of its own folder.
-Result<std::vector<std::string>> shard_names(const Folder& folder) {
-  if (!folder.has(kIndex)) {
-    if (folder.has(kSingle)) return std::vector<std::string>{std::string(kSingle)};
-    return make_error(ErrorCode::kNotFound, "{}: neither {} nor {} is there", folder.path(),
-                      kSingle, kIndex);
-  }
-  WEIR_ASSIGN(const Json index, folder.json(kIndex));
-  const Json* map = index.find("weight_map");
-  if (map == nullptr || !map->is_object()) {
-    return make_error(ErrorCode::kCorrupt, "{}: weight_map must be an object", folder.file(kIndex));
-  }
-  std::set<std::string> names;
-  for (const auto& [tensor, file] : map->members()) {
-    const bool good = file.is_string() && file.as_string().ends_with(".safetensors") &&
-                      file.as_string().find('/') == std::string::npos &&
-                      file.as_string().find('\0') == std::string::npos;
-    if (!good) {
-      return make_error(ErrorCode::kCorrupt,
-                        "{}: weight_map: the file of {} must be a *.safetensors of the same folder",
-                        folder.file(kIndex),
-                        text::json_quote(std::string_view(tensor).substr(0, 80), true));
-    }
-    names.insert(file.as_string());
-  }
-  if (names.empty() || names.size() > kMaxShards) {
-    return make_error(ErrorCode::kLimit, "{}: weight_map names {} files; 1 to {} are read",
-                      folder.file(kIndex), names.size(), kMaxShards);
-  }
-  return std::vector<std::string>(names.begin(), names.end());
-}
-
 struct Shards {
   std::vector<os::MappedFile> mappings;
   std::vector<SafeTensor> tensors;
   uint64_t bytes = 0;
 };
 
-Result<Shards> open_shards(const Folder& folder) {
-  WEIR_ASSIGN(const std::vector<std::string> names, shard_names(folder));
-  Shards s;
-  for (const std::string& name : names) {
-    WEIR_ASSIGN(os::MappedFile mapping, os::MappedFile::open(folder.file(name)));
-    WEIR_ASSIGN(std::vector<SafeTensor> tensors,
-                parse_safetensors(mapping.bytes(), folder.file(name)));
-    s.bytes += mapping.bytes().size();
-    s.mappings.push_back(std::move(mapping));
-    std::move(tensors.begin(), tensors.end(), std::back_inserter(s.tensors));
-    if (s.tensors.size() > gguf::kMaxTensors) {
-      return make_error(ErrorCode::kLimit, "{}: more than {} tensors", folder.path(),
-                        gguf::kMaxTensors);
-    }
+Result<Shards> join_shards(const Folder& folder) {
+  WEIR_ASSIGN(std::vector<Shard> shards, open_shards(folder));
+  Shards all;
+  for (Shard& s : shards) {
+    all.bytes += s.mapping.bytes().size();
+    all.mappings.push_back(std::move(s.mapping));
+    std::move(s.tensors.begin(), s.tensors.end(), std::back_inserter(all.tensors));
   }
-  return s;
+  return all;
 }
 
 Result<TokenizerFiles> read_text_files(const Folder& folder, Json config) {
@@ -151,7 +74,7 @@ Result<OpenedModel> open_folder(const Folder& folder, const OpenOptions& options
     if (auto status = read_pooling_config(pooling, *config->family, writer); !status.ok())
       return status.error().with_context(folder.file(kPooling));
   }
-  WEIR_ASSIGN(Shards shards, open_shards(folder));
+  WEIR_ASSIGN(Shards shards, join_shards(folder));
   auto joined = join_quantized(config->quantization, std::move(shards.tensors));
   if (!joined.ok()) return joined.error().with_context(folder.path());
   auto converted = convert_tensors(*config, *joined, options.load_type);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "quant/codec.h"
+#include "quant/e4m3.h"
 #include "quant/half.h"
 
 namespace weir::checkpoint {
@@ -32,19 +33,10 @@ uint32_t packed_at(std::span<const std::byte> bytes, size_t word, size_t i, int 
   return word_at(bytes, word) >> (i % a_word * static_cast<size_t>(bits)) & ((1U << bits) - 1);
 }
 
-float e4m3(uint8_t code) {
-  const int exponent = code >> 3 & 15, mantissa = code & 7;
-  if (exponent == 15 && mantissa == 7) return std::nanf("");
-  const float value = exponent == 0
-                          ? static_cast<float>(mantissa) * 0x1p-9F
-                          : std::ldexp(1.0F + static_cast<float>(mantissa) / 8.0F, exponent - 7);
-  return (code & 128) != 0 ? -value : value;
-}
-
 const std::array<float, 256>& e4m3_values() {
   static const auto table = [] {
     std::array<float, 256> t{};
-    for (size_t i = 0; i < t.size(); ++i) t[i] = e4m3(static_cast<uint8_t>(i));
+    for (size_t i = 0; i < t.size(); ++i) t[i] = quant::e4m3_to_f32(static_cast<uint8_t>(i));
     return t;
   }();
   return table;

@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
+#include "cli/quantize_folder.h"
 #include "cli/quantize_mixed.h"
 #include "cli/terminal.h"
 #include "engine/model_identity.h"
@@ -38,6 +39,12 @@ struct Options {
   bool keep_output = false;
   bool dry_run = false;
   bool json = false;
+  // Of other formats than GGUF.
+  std::string format = "gguf";
+  std::string scheme;
+  int group_size = 0;
+  bool symmetric = false;
+  bool asymmetric = false;
 };
 
 Result<ops::MixOptions> mix_options(const Options& o) {
@@ -275,22 +282,62 @@ Result<int> quantize(const Options& o) {
   return kExitOk;
 }
 
+// The options of one kind of output only, and with the other, an error.
+Result<int> quantize_any(const Options& o) {
+  const bool gguf = o.format == "gguf";
+  const std::pair<const char*, bool> given[] = {
+      {"--scheme", gguf && !o.scheme.empty()},
+      {"--group-size", gguf && o.group_size != 0},
+      {"--symmetric", gguf && o.symmetric},
+      {"--asymmetric", gguf && o.asymmetric},
+      {"--type", !gguf && !o.type.empty()},
+      {"--target-bpw", !gguf && o.mixed.target_bpw > 0},
+      {"--max-kl", !gguf && o.mixed.max_kl > 0},
+      {"--imatrix", !gguf && !o.imatrix.empty()},
+      {"--moments", !gguf && !o.moments.empty()},
+      {"--method", !gguf && o.method != "search"},
+      {"--tensor", !gguf && !o.tensors.empty()},
+      {"--output-type", !gguf && !o.output_type.empty()},
+      {"--embedding-type", !gguf && !o.embedding_type.empty()},
+      {"--keep-output", !gguf && o.keep_output},
+      {"--pure", !gguf && o.pure},
+  };
+  for (const auto& [flag, is_given] : given) {
+    if (is_given) return make_error(ErrorCode::kUsage, "{} is not for --format {}", flag, o.format);
+  }
+  if (gguf) return quantize(o);
+  FolderOptions folder{o.in, o.out, {o.format, o.scheme, {}, {}}, o.threads, o.dry_run, o.json};
+  if (o.group_size != 0) folder.scheme.group_size = o.group_size;
+  if (o.symmetric || o.asymmetric) folder.scheme.symmetric = o.symmetric;
+  return quantize_folder(folder);
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& root, Selected& selected) {
   auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
                                          // this call
   CLI::App* c = add_command(
-      root, "quantize", "Write a model in a smaller type, as GGUF",
+      root, "quantize", "Write a model in a smaller type: as GGUF, or as a folder for GPU engines",
       "  weir quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M --imatrix model.imatrix\n"
       "  weir quantize folder/ model.gguf --type Q5_K_M --tensor 'attn_v=q6_k'\n"
       "  weir quantize model.gguf out.gguf --type Q4_0 --dry-run\n"
+      "  weir quantize folder/ out/ --format compressed-tensors --scheme FP8_DYNAMIC\n"
+      "  weir quantize folder/ out/ --format awq --group-size 64\n"
       "  weir quantize model.gguf out.gguf --target-bpw 4.5 --imatrix model.imatrix --data "
       "text.txt\n");
   c->add_option("IN", o->in, "a GGUF file, a Hugging Face folder, or a name")->required();
-  c->add_option("OUT", o->out, "the GGUF file to write")->required();
-  c->add_option("--type", o->type, "Q4_K_M, Q8_0, IQ4_XS ...: a type, or a mix of types");
+  c->add_option("OUT", o->out, "the GGUF file or the folder to write")->required();
+  c->add_option("--type", o->type, "of GGUF: Q4_K_M, Q8_0, IQ4_XS ...: a type, or a mix of types");
   add_mixed_options(c, o->mixed);
+  c->add_option("--format", o->format, "gguf (default), compressed-tensors, gptq or awq");
+  c->add_option("--scheme", o->scheme,
+                "of the other formats: W4A16, W4A16_ASYM, W8A16, W8A8, FP8_DYNAMIC, FP8_BLOCK, "
+                "NVFP4A16, MXFP4, MXFP4A16");
+  c->add_option("--group-size", o->group_size,
+                "weights that share a scale in W4A16 and W8A16: 32, 64 or 128 (default)");
+  CLI::Option* symmetric = c->add_flag("--symmetric", o->symmetric, "no zero points");
+  c->add_flag("--asymmetric", o->asymmetric, "a zero point for each group")->excludes(symmetric);
   c->add_option("--imatrix", o->imatrix, "importance of columns, as weir imatrix writes it");
   c->add_option(
        "--method", o->method,
@@ -310,7 +357,7 @@ void add_quantize(CLI::App& root, Selected& selected) {
   c->add_flag("--dry-run", o->dry_run, "only say what would be written");
   add_threads_option(c, o->threads);
   c->add_flag("--json", o->json, "one JSON document");
-  c->callback([o, &selected] { selected.action = [o] { return quantize(*o); }; });
+  c->callback([o, &selected] { selected.action = [o] { return quantize_any(*o); }; });
 }
 
 }  // namespace weir::cli

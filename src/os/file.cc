@@ -35,19 +35,6 @@ Status write_all(int fd, std::span<const std::byte> bytes, const std::string& pa
   return {};
 }
 
-// After a rename the directory entry itself has to reach the disk. File systems that cannot sync a
-// directory say EINVAL.
-Status sync_directory(const std::string& path) {
-  const std::string directory = directory_of(path);
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return system_error("open", directory, errno);
-  const int rc = ::fsync(fd);
-  const int reason = errno;
-  ::close(fd);
-  if (rc != 0 && reason != EINVAL) return system_error("sync", directory, reason);
-  return {};
-}
-
 }  // namespace
 
 Error system_error(std::string_view what, std::string_view path, int errno_value) {
@@ -84,6 +71,18 @@ Result<std::string> read_file(const std::string& path, uint64_t max_bytes) {
   }
   ::close(fd);
   return text;
+}
+
+// File systems that cannot sync a directory say EINVAL.
+Status sync_directory_of(const std::string& path) {
+  const std::string directory = directory_of(path);
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return system_error("open", directory, errno);
+  const int rc = ::fsync(fd);
+  const int reason = errno;
+  ::close(fd);
+  if (rc != 0 && reason != EINVAL) return system_error("sync", directory, reason);
+  return {};
 }
 
 Result<uint64_t> free_disk_bytes(const std::string& path) {
@@ -141,6 +140,17 @@ Status AtomicFile::write(std::span<const std::byte> bytes) {
   return {};
 }
 
+Status AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error("write", path_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
 Status AtomicFile::commit() {
   if (::fsync(fd_) != 0) {
     const int reason = errno;
@@ -153,7 +163,7 @@ Status AtomicFile::commit() {
     return system_error("replace", path_, reason);
   }
   ::close(std::exchange(fd_, -1));
-  return sync_directory(path_);
+  return sync_directory_of(path_);
 }
 
 Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes) {

@@ -22,6 +22,10 @@ Result<std::string> read_file(const std::string& path, uint64_t max_bytes);
 // Bytes that may still be written where `path` lies or is to lie. Errors: kNotFound, kIo.
 Result<uint64_t> free_disk_bytes(const std::string& path);
 
+// Syncs the directory that `path` lies in, so that a rename in it survives a power cut. Errors:
+// kNotFound, kIo; none where the file system cannot do it.
+Status sync_directory_of(const std::string& path);
+
 // Makes `path` hold exactly `bytes`: a reader sees the old or the new contents, never a part, and
 // after success the new contents survive a power cut (data and directory are synced). On an error
 // the old file is untouched.
@@ -39,7 +43,9 @@ class AtomicFile {
   ~AtomicFile();
 
   Status write(std::span<const std::byte> bytes);
-  uint64_t written_bytes() const { return written_; }
+  // Bytes at a place of their own, in any order; write() goes on where it was.
+  Status write_at(uint64_t offset, std::span<const std::byte> bytes);
+  uint64_t written_bytes() const { return written_; }  // by write()
   // Syncs, renames over the target, syncs the directory. Nothing may be called after it.
   Status commit();
 

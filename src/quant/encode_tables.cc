@@ -100,13 +100,14 @@ void search_mxfp4(const SearchTable& search, const float* x, const float* w, siz
     const size_t count = std::min(kLanes, blocks - first);
     Batch batch;
     load_batch(x + first * 32, w + first * 32, 32, count, batch);
-    int base[kLanes] = {};
-    for (size_t b = 0; b < count; ++b) {
+    // At least 2: the inverse of half of 2^-127 is infinite, and makes no code of 0.
+    int base[kLanes];
+    for (size_t b = 0; b < kLanes; ++b) {
       float largest = 0;
       for (size_t i = 0; i < 32; ++i)
         largest = std::max(largest, std::fabs(batch.x[i * kLanes + b]));
       // The largest value falls on 4 to 8.
-      if (largest > 0) base[b] = std::max(0, std::ilogb(largest) - 2 + 127);
+      base[b] = largest > 0 ? std::max(2, std::ilogb(largest) - 2 + 127) : 2;
     }
     int chosen[kLanes] = {};
     PerBlock scale{};

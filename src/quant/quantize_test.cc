@@ -217,6 +217,18 @@ TEST(Quantize, FindsTheGridThatValuesCameFrom) {
     EXPECT_EQ(relative_error(type, values, quantized(type, values, kCols, {}), {}), 0.0);
 }
 
+TEST(Quantize, ZerosStayZeros) {
+  const std::vector<float> zeros(256);
+  for (const TensorType type : {TensorType::kMXFP4, TensorType::kNVFP4, TensorType::kQ4_0}) {
+    const gguf::TypeInfo& info = *gguf::type_info(type);
+    std::vector<std::byte> bytes(256 / info.block_elements * info.block_bytes);
+    ASSERT_TRUE(quantize_rows(type, zeros, 256, {}, bytes, SearchIsa::kScalar).ok());
+    std::vector<float> back(256, 1);
+    ASSERT_TRUE(decode(type, bytes, back).ok());
+    EXPECT_EQ(back, zeros) << gguf::type_name(type);
+  }
+}
+
 TEST(Quantize, RefusesWhatDoesNotFit) {
   std::vector<float> values(512), importance(256);
   std::vector<std::byte> bytes(288);
