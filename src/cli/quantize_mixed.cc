@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "cli/load.h"
 #include "cli/terminal.h"
 #include "engine/model_identity.h"
+#include "model/config.h"
 #include "ops/eval/fingerprint.h"
 #include "text/tokenizer.h"
 
@@ -25,13 +27,14 @@ Result<ops::KlBaseHeader> header_of(const MixedFlags& flags, const gguf::File& f
   WEIR_ASSIGN(const auto tokenizer, text::Tokenizer::load(file));
   ops::KlBaseHeader h;
   h.tokens = tokenizer->encode(text, {.add_bos_eos = true, .parse_special = false});
-  const auto wanted = static_cast<size_t>(kContextTokens) * kChunks;
+  WEIR_ASSIGN(const model::Config config, model::read_config(file));
+  h.context_tokens = std::min(kContextTokens, config.context_tokens);
+  const auto wanted = static_cast<size_t>(h.context_tokens) * kChunks;
   if (h.tokens.size() < wanted) {
     return make_error(ErrorCode::kInvalidValue, "--data has {} tokens; sensitivities take {}",
                       h.tokens.size(), wanted);
   }
   h.tokens.resize(wanted);
-  h.context_tokens = kContextTokens;
   h.chunks = kChunks;
   h.bos = tokenizer->adds_bos() ? tokenizer->bos().value_or(-1) : -1;
   h.text = ops::text_hash(text);
@@ -63,11 +66,12 @@ Result<ops::Sensitivity> sensitivity_of(const MixedFlags& flags, const gguf::Fil
   std::error_code ec;
   if (!flags.sensitivity.empty() && std::filesystem::exists(flags.sensitivity, ec)) {
     WEIR_ASSIGN(ops::Sensitivity s, ops::read_sensitivity(flags.sensitivity));
-    if (s.model != ops::hex(engine::model_identity(file))) {
+    const std::string model = ops::hex(engine::model_identity(file));
+    if (s.model != model) {
       return make_error(ErrorCode::kInvalidValue,
-                        "{} is of another model ({}); remove it, or name another file with "
-                        "--sensitivity",
-                        flags.sensitivity, s.model);
+                        "{} is of another model ({}; this one is {}); remove it, or name another "
+                        "file with --sensitivity",
+                        flags.sensitivity, s.model, model);
     }
     return s;
   }

@@ -43,6 +43,34 @@ TEST(Sensitivity, AFileCutAnywhereIsRefused) {
     EXPECT_FALSE(parse_sensitivity(std::string_view(*text).substr(0, n)).ok()) << n;
 }
 
+// On a tiny model with random weights: every matrix matters, and threads do not.
+TEST(Sensitivity, IsMeasuredForEveryMatrix) {
+  const auto file = gguf::File::open(WEIR_SOURCE_DIR "/tests/golden/architectures/llama.gguf");
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  std::vector<const gguf::Tensor*> matrices;
+  for (const gguf::Tensor& t : file->tensors()) {
+    if (t.shape.size() > 1 && t.shape[0] % 32 == 0) matrices.push_back(&t);
+  }
+  ASSERT_GT(matrices.size(), 7U);
+  KlBaseHeader header;
+  header.context_tokens = 16;
+  header.chunks = 2;
+  for (int32_t i = 0; i < 32; ++i) header.tokens.push_back(i * 7 % 32);
+  Sensitivity found[2];
+  for (const int threads : {1, 2}) {
+    kernels::ThreadPool pool(threads);
+    size_t calls = 0;
+    const auto s = measure_sensitivity(*file, matrices, header, nullptr, kernels::Isa::kScalar,
+                                       pool, [&](size_t, size_t, std::string_view) { ++calls; });
+    ASSERT_TRUE(s.ok()) << s.error().message;
+    EXPECT_EQ(calls, matrices.size());
+    EXPECT_EQ(s->kl.size(), matrices.size());
+    for (const auto& [name, kl] : s->kl) EXPECT_GT(kl, 0) << name;
+    found[threads - 1] = *s;
+  }
+  EXPECT_EQ(found[0].kl, found[1].kl);
+}
+
 TEST(Sensitivity, ABadFieldIsNamed) {
   const auto error = [](std::string_view json) { return parse_sensitivity(json).error().message; };
   EXPECT_THAT(error(R"({"kind": "weir.moments"})"), HasSubstr("'kind'"));

@@ -1,0 +1,110 @@
+"""weir quantize beyond rounding, on the real model: GPTQ on second moments, types chosen for a size or a loss; bad input is named."""
+
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import weir_process as weir
+
+TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
+weir.skip_unless(weir.WEIR, weir.MODEL, TEXT)
+
+
+class Methods(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.temporary.cleanup)
+        cls.folder = pathlib.Path(cls.temporary.name)
+        text = TEXT.read_text()
+        (cls.folder / "calibration.txt").write_text(text[600_000:612_000])
+        (cls.folder / "test.txt").write_text(text[:8_000])
+        cls.imatrix, cls.moments = cls.folder / "imatrix.gguf", cls.folder / "moments.gguf"
+        cls.calibrated = ("--imatrix", cls.imatrix)
+        cls.gptq = ("--method", "gptq", "--moments", cls.moments)
+        code, _, err = weir.run("imatrix", weir.MODEL, "--data", cls.folder / "calibration.txt", "-o", cls.imatrix, "--ctx", 256,
+                                "--moments", cls.moments, timeout_s=600)
+        assert code == 0, err
+
+    def weir(self, *arguments, code=0):
+        got, out, err = weir.run(*arguments, timeout_s=600)
+        self.assertEqual(got, code, err)
+        return out if code == 0 else err
+
+    def quantize(self, target, *options):
+        return json.loads(self.weir("quantize", weir.MODEL, self.folder / target, "--json", *self.calibrated, *options))
+
+    def fails(self, code, *options):
+        err = self.weir("quantize", weir.MODEL, self.folder / "none.gguf", *options, code=code)
+        self.assertFalse((self.folder / "none.gguf").exists())
+        return err
+
+    def kl(self, target):
+        return json.loads(self.weir("eval", "kl", self.folder / target, "--base-model", weir.MODEL, "-f", self.folder / "test.txt",
+                                    "--chunks", 3, "--json"))["kl_mean"]
+
+    def test_gptq_comes_closer_than_the_search_on_other_text(self):
+        self.quantize("search.gguf", "--type", "Q4_0")
+        self.quantize("gptq.gguf", "--type", "Q4_0", *self.gptq)
+        self.assertEqual((self.folder / "search.gguf").stat().st_size // 4096, (self.folder / "gptq.gguf").stat().st_size // 4096)
+        self.assertLess(self.kl("gptq.gguf"), 0.9 * self.kl("search.gguf"))
+
+    def test_threads_do_not_change_it(self):
+        only = ("--type", "Q8_0", "--tensor", r"blk\.[3-4]\.=q4_0", *self.gptq)
+        self.quantize("one.gguf", *only, "--threads", 1)
+        self.quantize("three.gguf", *only, "--threads", 3)
+        self.assertEqual((self.folder / "one.gguf").read_bytes(), (self.folder / "three.gguf").read_bytes())
+
+    def test_moments_that_are_none(self):
+        self.assertIn("--moments", self.fails(2, "--type", "Q4_0", "--method", "gptq"))
+        self.assertIn("weir.moments", self.fails(3, "--type", "Q4_0", "--method", "gptq", "--moments", self.imatrix))
+        whole = self.moments.read_bytes()
+        cut = self.folder / "cut.gguf"
+        for size in [0, 3, 40, 2_000, 30_000, len(whole) // 2, len(whole) - 1]:
+            cut.write_bytes(whole[:size])
+            self.assertIn("cut.gguf", self.fails(3, "--type", "Q4_0", "--method", "gptq", "--moments", cut))
+
+    def sensitivity(self, model):
+        names = [t["name"] for t in self.quantize("x.gguf", "--type", "Q8_0", "--dry-run")["tensors"] if not t["name"].endswith("norm.weight")]
+        path = self.folder / "sensitivity.json"
+        path.write_text(json.dumps({"kind": "weir.sensitivity", "type": "Q4_0", "model": model, "text": "0", "context": 512, "chunks": 1,
+                                    "tensors": {n: 1.0 if n == "blk.7.attn_v.weight" else 0.001 for n in names}}))
+        return path
+
+    def test_types_for_a_size_and_for_a_loss(self):
+        path = self.sensitivity("0")
+        err = self.fails(3, "--target-bpw", 6, "--sensitivity", path)
+        self.assertIn("another model", err)
+        path = self.sensitivity(re.search(r"this one is ([0-9a-f]{32})", err).group(1))
+        narrow = ("--types", "Q4_0,Q5_0,Q8_0")
+        for bits in [5.5, 7]:
+            result = self.quantize("mixed.gguf", "--target-bpw", bits, "--sensitivity", path, *narrow)
+            self.assertLessEqual(result["bits_per_weight"], bits)
+            self.assertGreater(result["bits_per_weight"], bits - 0.1)
+            chosen = {t["name"]: t["type"] for t in result["mixed"]["tensors"]}
+            self.assertEqual(chosen["blk.7.attn_v.weight"], "Q8_0")
+            self.assertEqual(set(chosen.values()), {"Q4_0", "Q5_0", "Q8_0"} if bits < 6 else {"Q5_0", "Q8_0"})
+        predicted = result["mixed"]["predicted_kl"]
+        result = self.quantize("mixed.gguf", "--max-kl", 2 * predicted, "--sensitivity", path, *narrow)
+        self.assertLessEqual(result["mixed"]["predicted_kl"], 2 * predicted)
+        self.assertLess(result["bits_per_weight"], 7)
+        self.assertIn("take", self.fails(3, "--target-bpw", 4, "--sensitivity", path, *narrow))
+        self.assertIn("Q99", self.fails(2, "--target-bpw", 6, "--sensitivity", path, "--types", "Q99"))
+        self.assertIn("one of --type", self.fails(2, "--target-bpw", 6, "--type", "Q4_0", "--sensitivity", path))
+        self.assertIn("--data", self.fails(2, "--target-bpw", 6))
+        path.write_text("{}")
+        self.assertIn("sensitivity.json", self.fails(3, "--target-bpw", 6, "--sensitivity", path))
+
+    def test_a_full_disk_while_moments_are_written(self):
+        done = subprocess.run(["bash", "-c", f"ulimit -f 2048; trap '' XFSZ; exec {weir.WEIR} imatrix {weir.MODEL} --data {self.folder}/test.txt "
+                               f"--ctx 64 --chunks 1 -o {self.folder}/small.gguf --moments {self.folder}/full.gguf"], capture_output=True)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(b"full.gguf", done.stderr)
+        self.assertEqual([p.name for p in self.folder.iterdir() if p.name in ("full.gguf", "small.gguf") or ".tmp-" in p.name], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
