@@ -18,7 +18,7 @@ namespace {
 
 using text::Json;
 
-constexpr int kMaxDepth = 64;             // of schemas within schemas and $refs behind $refs
+constexpr int kMaxDepth = 64;           // of schemas within schemas and $refs behind $refs
 constexpr int64_t kMaxSteps = 200'000;  // of schemas held against one answer
 
 const std::set<std::string_view> kAnnotations = {
