@@ -150,7 +150,7 @@ class EvalGenerate(unittest.TestCase):
         if not (data / "tools").exists():
             self.skipTest(f"{data / 'tools'} is not there")
         code, text, err = weir.run("eval", "task", weir.MODEL, "--suite", weir.ROOT / "suites" / "release.yaml", "--data", data,
-                                   "--limit", 1, "--json")
+                                   "--limit", 1, "--json", timeout_s=240)
         self.assertEqual(code, 0, err)
         tasks = {t["name"]: t for t in json.loads(text)["tasks"]}
         self.assertEqual(len(tasks), 11)

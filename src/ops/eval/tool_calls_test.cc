@@ -67,6 +67,9 @@ TEST(ToolCallsTest, SeveralCallsMatchInAnyOrder) {
   EXPECT_FALSE(calls_match(right, {one, one}));
   EXPECT_FALSE(calls_match(right, {one}));
   EXPECT_FALSE(calls_match(right, {one, two, two}));
+  const Json twice = json(R"([{"f":{"x":[1]}},{"f":{"x":[1]}}])");
+  EXPECT_TRUE(calls_match(twice, {one, one}));
+  EXPECT_FALSE(calls_match(twice, {one, two}));
   EXPECT_TRUE(calls_match(Json::array(), {}));
   EXPECT_FALSE(calls_match(Json::array(), {one}));
 }
