@@ -1,10 +1,13 @@
 """weir eval kl and weir eval compare: a base of F32 weights, a Q6_K file that its gate lets through, a Q2_K file that it stops, too few
-chunks to decide, and bad input. The base is the model's file dequantized."""
+chunks to decide, kill -9 and a full disk while a base is saved, and bad input. The base is the model's file dequantized."""
 
 import json
 import pathlib
+import signal
 import struct
+import subprocess
 import tempfile
+import time
 import unittest
 
 import weir_process as weir
@@ -85,6 +88,33 @@ class EvalCompare(unittest.TestCase):
         code, out, err = self.compare("few-Q6_K", "--gate", GATE, base="few-base")
         self.assertEqual(code, 4, out + err)
         self.assertIn("too few items: 3 items", out)
+
+    def save(self, folder):
+        """A folder with a base from before, and the arguments that write another in its place."""
+        target = self.dir / folder / "base.klb"
+        target.parent.mkdir()
+        target.write_text("old")
+        return target, [str(a) for a in (weir.WEIR, "eval", "kl", self.dir / "base.gguf", "-f", self.text, "--ctx", 128, "--save-base", target)]
+
+    def test_killed_while_it_saves_the_old_base_stays(self):
+        target, arguments = self.save("killed")
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60 * weir.SLOWDOWN
+        while time.monotonic() < deadline and not any(".tmp-" in p.name and p.stat().st_size > 1 << 20 for p in target.parent.iterdir()):
+            self.assertIsNone(process.poll(), "it ended before it was killed")
+            time.sleep(0.01)
+        process.kill()
+        self.assertEqual(process.wait(), -signal.SIGKILL)
+        self.assertEqual(target.read_text(), "old")
+
+    def test_on_a_full_disk_the_old_base_stays(self):
+        """A file size limit stands in for a disk that fills while it is written; 10 MB are two chunks."""
+        target, arguments = self.save("full")
+        done = subprocess.run(["bash", "-c", "ulimit -f 10000; trap '' XFSZ; exec \"$@\"", "bash", *arguments], capture_output=True,
+                              timeout=60 * weir.SLOWDOWN)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(b"cannot write", done.stderr)
+        self.assertEqual([(p.name, p.read_text()) for p in target.parent.iterdir()], [("base.klb", "old")])
 
     def test_bad_input_is_named(self):
         def fails(code, part, result):

@@ -1,0 +1,44 @@
+// A suite of `weir eval task` from outside, and items in both formats.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <set>
+#include <string_view>
+
+#include "ops/eval/suite.h"
+
+namespace {
+
+using namespace weir::ops;
+
+void read_items(std::string_view text, std::string_view format) {
+  const auto items = parse_choice_items(text, format, "i");
+  if (!items.ok()) {
+    if (items.error().message.empty()) std::abort();
+    return;
+  }
+  std::set<std::string_view> ids;
+  for (const ChoiceItem& item : *items) {
+    if (item.choices.size() < 2 || item.choices.size() > SuiteLimits::kChoices) std::abort();
+    if (item.answer >= item.choices.size() || !ids.insert(item.id).second) std::abort();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto suite = parse_suite(text, "s");
+  if (suite.ok()) {
+    if (suite->name.empty() || suite->tasks.empty()) std::abort();
+    for (const SuiteTask& task : suite->tasks) {
+      if (task.name.empty() || task.file.empty() || task.limit < 0) std::abort();
+      if (task.format != "hellaswag" && task.format != "jsonl") std::abort();
+    }
+  } else if (suite.error().message.empty()) {
+    std::abort();
+  }
+  read_items(text, "hellaswag");
+  read_items(text, "jsonl");
+  return 0;
+}
