@@ -56,6 +56,7 @@ class Run {
                                           with_.progress, keep));
     }
     std::vector<EvalItem> items;
+    items.reserve(known.size());
     auto next = computed.begin();
     for (std::optional<EvalItem>& item : known)
       items.push_back(item ? std::move(*item) : std::move(*next++));

@@ -6,6 +6,8 @@
 #include <map>
 #include <numeric>
 
+#include "os/memory.h"
+
 namespace weir::ops {
 namespace {
 
@@ -58,6 +60,19 @@ class Collector {
     if (pool_ == nullptr || is_expert(in.reader)) return;
     moments_.try_emplace({in.layer, in.reader}, in.cols)
         .first->second.add(in.x, in.ldx, in.rows, *pool_);
+  }
+
+  // What the second moments of all inputs of so many layers take.
+  uint64_t moments_bytes(int32_t layers) const {
+    uint64_t bytes = 0;
+    for (int32_t layer = 0; layer < layers; ++layer) {
+      for (const Readers& r : kReaders) {
+        const auto readers = tensors(layer, r.input);
+        if (!readers.empty() && !is_expert(r.input))
+          bytes += MomentSums::bytes(readers.front()->shape[0]);
+      }
+    }
+    return bytes;
   }
 
   std::vector<InputMoments> take_moments() {
@@ -151,6 +166,15 @@ Status run_chunk(engine::LoadedModel& loaded, std::span<const int32_t> chunk,
   return {};
 }
 
+Status check_memory(uint64_t bytes) {
+  WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());
+  if (bytes <= available) return {};
+  return make_error(ErrorCode::kOutOfMemory,
+                    "the second moments take {} MiB, and {} MiB of memory are free; leave "
+                    "--moments out, or take a machine with more",
+                    bytes >> 20, available >> 20);
+}
+
 Result<int64_t> count_chunks(const engine::LoadedModel& model, size_t tokens, int32_t context,
                              int32_t window, int64_t most) {
   if (model.config().arch->encoder) {
@@ -193,6 +217,7 @@ Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
   std::optional<kernels::ThreadPool> pool;
   if (moments != nullptr) pool.emplace(options.threads);
   Collector collector(model.file(), pool ? &*pool : nullptr);
+  if (moments != nullptr) WEIR_TRY(check_memory(collector.moments_bytes(model.config().layers)));
   model.observe_inputs([&](const model::ObservedInput& in) { collector.add(in); });
   Status status;
   for (int64_t i = 0; i < chunks && status.ok(); ++i) {

@@ -207,9 +207,10 @@ Result<ErrorFeedback> ErrorFeedback::create(std::span<const float> moments, size
   std::vector<double> factor;
   bool positive = false;
   // Few tokens, or columns that are sums of others, leave H without a factor.
-  for (int attempt = 0; attempt < 4 && !positive; ++attempt, damping *= 10) {
+  for (int attempt = 0; attempt < 4 && !positive; ++attempt) {
     fill_reversed(moments, f.order_, damping * mean, factor);
     positive = Cholesky(factor, cols, pool).run();
+    damping *= 10;
   }
   if (!positive) {
     return make_error(ErrorCode::kInvalidValue,
