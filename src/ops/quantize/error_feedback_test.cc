@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "ops/imatrix/moments.h"
 #include "os/cpu.h"
+#include "os/file.h"
 #include "os/temp_dir.h"
 #include "quant/codec.h"
 
@@ -120,6 +121,30 @@ TEST(Moments, AFileGivesThemBack) {
   const auto other = file->find("blk.0.attn_k.weight", kCols + 1);
   ASSERT_FALSE(other.ok());
   EXPECT_THAT(other.error().message, HasSubstr("another model"));
+}
+
+TEST(Moments, AFileCutAnywhereIsRefused) {
+  kernels::ThreadPool pool(1);
+  const std::vector<float> x = {1, 2, 3, 4, 5, 6};
+  std::vector<InputMoments> all;
+  all.push_back({{"blk.0.attn_q.weight"}, MomentSums(3)});
+  all[0].sums.add(x.data(), 3, 2, pool);
+  const os::TempDir folder;
+  ASSERT_TRUE(write_moments(all, folder.file("m")).ok());
+  const auto whole = os::read_file(folder.file("m"), 1 << 20);
+  ASSERT_TRUE(whole.ok());
+  for (size_t n = 0; n < whole->size(); ++n) {
+    ASSERT_TRUE(
+        os::write_file_atomic(folder.file("cut"), std::string_view(*whole).substr(0, n)).ok());
+    const auto cut = Moments::open(folder.file("cut"));
+    // What is missing at the end may be padding alone.
+    if (cut.ok()) {
+      EXPECT_GT(n + 32, whole->size()) << n;
+      const auto found = cut->find("blk.0.attn_q.weight", 3);
+      ASSERT_TRUE(found.ok() && found->has_value());
+      EXPECT_EQ((*found)->back(), (3.0F * 3 + 6.0F * 6) / 2);
+    }
+  }
 }
 
 TEST(ErrorFeedback, MakesTheOutputBetter) {
