@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "quant/blocks.h"
+#include "quant/e4m3.h"
 #include "quant/encoders.h"
 #include "quant/four_bit_values.h"
 
@@ -29,11 +30,7 @@ float e8m0_half(int code) {
 }
 
 // Half of an unsigned E4M3 number; codes 0 to 126.
-float ue4m3_half(int code) {
-  const int exponent = code >> 3;
-  const auto mantissa = static_cast<float>(code & 7);
-  return exponent == 0 ? mantissa * 0x1p-10F : std::ldexp(1.0F + mantissa / 8.0F, exponent - 8);
-}
+float ue4m3_half(int code) { return 0.5F * e4m3_to_f32(static_cast<uint8_t>(code)); }
 
 // The largest code with a value at most x (of one sign), or 0.
 int ue4m3_floor(float x) {

@@ -1,14 +1,13 @@
 #include "telemetry/scrubber.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstdint>
 #include <utility>
 #include <vector>
+
+#include "base/pcre2_handles.h"
 
 namespace weir::telemetry {
 namespace {
@@ -260,27 +259,16 @@ std::string replaced(std::string_view text, std::vector<Finding> found) {
   return out;
 }
 
-struct CodeFree {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-};
-struct ContextFree {
-  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-};
-struct DataFree {
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-};
-
 }  // namespace
 
 struct Scrubber::Patterns {
-  std::vector<std::unique_ptr<pcre2_code, CodeFree>> codes;
-  std::unique_ptr<pcre2_match_context, ContextFree> context;
+  std::vector<Pcre2Code> codes;
+  Pcre2MatchContext context;
 
   // False: one passed its bound.
   bool find(std::string_view text, std::vector<Finding>& found) const {
     for (const auto& code : codes) {
-      const std::unique_ptr<pcre2_match_data, DataFree> data(
-          pcre2_match_data_create_from_pattern(code.get(), nullptr));
+      const Pcre2MatchData data(pcre2_match_data_create_from_pattern(code.get(), nullptr));
       if (!data) return false;
       size_t at = 0;
       while (at <= text.size()) {

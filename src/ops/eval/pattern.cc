@@ -1,11 +1,10 @@
 #include "ops/eval/pattern.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include "base/pcre2_handles.h"
 
 namespace weir::ops {
 namespace {
@@ -15,21 +14,11 @@ namespace {
 constexpr uint32_t kMatchLimit = 1'000'000;
 constexpr uint32_t kDepthLimit = 10'000;
 
-struct CodeFree {
-  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-};
-struct ContextFree {
-  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
-};
-struct DataFree {
-  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
-};
-
 }  // namespace
 
 struct Pattern::Compiled {
-  std::unique_ptr<pcre2_code, CodeFree> code;
-  std::unique_ptr<pcre2_match_context, ContextFree> context;
+  Pcre2Code code;
+  Pcre2MatchContext context;
 };
 
 Pattern::Pattern(std::unique_ptr<Compiled> compiled) : compiled_(std::move(compiled)) {}
@@ -66,8 +55,7 @@ Pattern::Found Pattern::last_in(std::string_view text) const { return search(tex
 
 Pattern::Found Pattern::search(std::string_view text, bool last) const {
   Found found;
-  const std::unique_ptr<pcre2_match_data, DataFree> data(
-      pcre2_match_data_create_from_pattern(compiled_->code.get(), nullptr));
+  const Pcre2MatchData data(pcre2_match_data_create_from_pattern(compiled_->code.get(), nullptr));
   for (size_t at = 0; at <= text.size();) {
     const int groups = pcre2_match(compiled_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
                                    text.size(), at, 0, data.get(), compiled_->context.get());

@@ -13,6 +13,11 @@ constexpr size_t kPieceValues = 64 << 10;
 
 }  // namespace
 
+uint64_t bytes_as(gguf::TensorType type, uint64_t values) {
+  const gguf::TypeInfo& info = *gguf::type_info(type);
+  return values / info.block_elements * info.block_bytes;
+}
+
 Converter::Converter(kernels::ThreadPool& pool)
     : pool_(pool), isa_(quant::best_search_isa(os::detect_cpu())), values_(pool.threads()) {}
 
@@ -22,8 +27,7 @@ Result<std::span<const std::byte>> Converter::convert(const gguf::Tensor& t, ggu
                                                       const ErrorFeedback* feedback) {
   const size_t cols = t.shape[0];
   const size_t from_bytes = t.data.size() / t.rows();
-  const gguf::TypeInfo& to = *gguf::type_info(type);
-  const size_t to_bytes = cols / to.block_elements * to.block_bytes;
+  const size_t to_bytes = bytes_as(type, cols);
   const size_t rows_of_matrix = t.shape.size() > 1 ? t.shape[1] : 1;
   const size_t step = std::max<size_t>(1, kPieceValues / cols);
   out_.resize(rows * to_bytes);

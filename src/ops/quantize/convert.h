@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <span>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "quant/quantize.h"
 
 namespace weir::ops {
+
+// Bytes that so many values, whole blocks of them, take.
+uint64_t bytes_as(gguf::TensorType type, uint64_t values);
 
 class Converter {
  public:

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/quantize/error_feedback.h"
+#include "ops/quantize/convert.h"
 #include "os/cpu.h"
 #include "quant/codec.h"
 #include "quant/levels.h"
@@ -28,18 +28,17 @@ struct Sample {
   std::vector<float> values;  // [rows, cols]
   // [rows, cols], or empty: all alike
   std::vector<float> importance;
-  std::optional<ErrorFeedback> feedback;  // where there are second moments
+  const ErrorFeedback* feedback = nullptr;  // where there are second moments
 };
 
 Result<Sample> sample_of(const PlannedTensor& p, const Calibration& calibration,
-                         kernels::ThreadPool& pool) {
+                         Feedbacks& feedbacks) {
   const gguf::Tensor& t = *p.source;
   Sample s;
   s.cols = t.shape[0];
   std::vector<float> means;
   const size_t matrices = t.shape.size() > 2 ? t.shape[2] : 1;
-  if (p.important)
-    WEIR_TRY(mean_squares(*calibration.importance->find(t.name), s.cols, matrices, means));
+  WEIR_TRY(importance_of(t, p.important ? calibration.importance : nullptr, means));
   const size_t rows = t.rows();
   const size_t count = std::min(rows, kSampleRows);
   const size_t row_bytes = t.data.size() / rows;
@@ -53,17 +52,12 @@ Result<Sample> sample_of(const PlannedTensor& p, const Calibration& calibration,
     s.importance.insert(s.importance.end(), means.begin() + static_cast<ptrdiff_t>(matrix * s.cols),
                         means.begin() + static_cast<ptrdiff_t>((matrix + 1) * s.cols));
   }
-  if (calibration.moments == nullptr) return s;
-  WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, s.cols));
-  if (!moments) return s;
-  auto feedback = ErrorFeedback::create(*moments, s.cols, kGptqDamping, pool);
-  if (!feedback.ok()) return feedback.error().with_context(t.name);
-  s.feedback = std::move(*feedback);
+  WEIR_ASSIGN(s.feedback, feedbacks.of(t));
   return s;
 }
 
 double weighted_error(const Sample& s, std::span<const float> quantized, quant::SearchIsa isa) {
-  if (s.feedback) return s.feedback->output_error(s.values, quantized, isa);
+  if (s.feedback != nullptr) return s.feedback->output_error(s.values, quantized, isa);
   double sum = 0;
   for (size_t i = 0; i < quantized.size(); ++i) {
     const double e = static_cast<double>(s.values[i]) - quantized[i];
@@ -74,9 +68,8 @@ double weighted_error(const Sample& s, std::span<const float> quantized, quant::
 
 // feedback: whether codes are chosen by it where the type allows.
 Result<double> error_as(const Sample& s, TensorType type, bool feedback) {
-  const gguf::TypeInfo& info = *gguf::type_info(type);
   const size_t rows = s.values.size() / s.cols;
-  const size_t row_bytes = s.cols / info.block_elements * info.block_bytes;
+  const size_t row_bytes = bytes_as(type, s.cols);
   std::vector<std::byte> bytes(rows * row_bytes);
   const quant::SearchIsa isa = quant::best_search_isa(os::detect_cpu());
   for (size_t r = 0; r < rows; ++r) {
@@ -87,16 +80,11 @@ Result<double> error_as(const Sample& s, TensorType type, bool feedback) {
                                   importance, std::span(bytes).subspan(r * row_bytes, row_bytes),
                                   isa));
   }
-  if (feedback && s.feedback && quant::has_levels(type))
+  if (feedback && s.feedback != nullptr && quant::has_levels(type))
     WEIR_TRY(s.feedback->apply(type, s.values, isa, bytes));
   std::vector<float> back(s.values.size());
   WEIR_TRY(quant::decode(type, bytes, back));
   return weighted_error(s, back, isa);
-}
-
-uint64_t bytes_as(const gguf::Tensor& t, TensorType type) {
-  const gguf::TypeInfo& info = *gguf::type_info(type);
-  return t.elements() / info.block_elements * info.block_bytes;
 }
 
 Result<std::vector<TypeOption>> options_of(const gguf::Tensor& t, const Sample& sample,
@@ -107,7 +95,7 @@ Result<std::vector<TypeOption>> options_of(const gguf::Tensor& t, const Sample& 
   std::vector<TypeOption> options;
   for (const TensorType type : types) {
     if (t.shape[0] % gguf::type_info(type)->block_elements == 0)
-      options.push_back({type, bytes_as(t, type), 0});
+      options.push_back({type, bytes_as(type, t.elements()), 0});
   }
   std::vector<Status> status(options.size());
   pool.parallel_for(options.size(), [&](size_t i, size_t) {
@@ -138,6 +126,7 @@ Result<MixedPlan> plan_mixed(const QuantizePlan& plan, const Sensitivity& sensit
                              kernels::ThreadPool& pool,
                              const std::function<void(size_t, size_t)>& progress) {
   const auto types = options.types.empty() ? mixed_types() : std::span(options.types);
+  Feedbacks feedbacks(calibration.moments, pool);
   MixedPlan mixed;
   uint64_t kept = 0;
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
@@ -153,7 +142,7 @@ Result<MixedPlan> plan_mixed(const QuantizePlan& plan, const Sensitivity& sensit
                         "the sensitivity of '{}' is not in the file: it is of another model",
                         p.source->name);
     }
-    WEIR_ASSIGN(const Sample sample, sample_of(p, calibration, pool));
+    WEIR_ASSIGN(const Sample sample, sample_of(p, calibration, feedbacks));
     MixedChoice choice{p.source, found->second, {}, 0};
     WEIR_ASSIGN(choice.options,
                 options_of(*p.source, sample, sensitivity, found->second, types, pool));

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "ops/quantize/convert.h"
 #include "ops/quantize/quantize.h"
 #include "quant/codec.h"
 #include "quant/levels.h"
@@ -18,11 +19,6 @@ bool is_float(TensorType type) {
 bool is_integer(TensorType type) {
   return type == TensorType::kI8 || type == TensorType::kI16 || type == TensorType::kI32 ||
          type == TensorType::kI64;
-}
-
-uint64_t bytes_as(const gguf::Tensor& t, TensorType type) {
-  const gguf::TypeInfo& info = *gguf::type_info(type);
-  return t.elements() / info.block_elements * info.block_bytes;
 }
 
 // Checkpoints of other formats keep everything in one 16-bit type; readers of GGUF want vectors,
@@ -69,7 +65,7 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
     if (is_integer(t.type)) p.type = t.type;
     p.quantizable = choices[i].quantizable && !choices[i].by_hand && !is_integer(t.type);
     p.copied = p.type == t.type;
-    p.bytes = bytes_as(t, p.type);
+    p.bytes = bytes_as(p.type, t.elements());
     if (!p.copied && (!quant::can_decode(t.type) || !quant::can_quantize(p.type))) {
       return make_error(
           ErrorCode::kUnsupported, "{}: cannot make {} of {}; types that can be written are {}",
@@ -81,9 +77,7 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
       // The embedding's rows are looked up, not multiplied: what a matrix says of it is its use as
       // output, and may be missing or of another shape.
       std::vector<float> means;
-      const Status fits =
-          mean_squares(*entry, t.shape[0], t.shape.size() > 2 ? t.shape[2] : 1, means);
-      if (!fits.ok()) return fits.error();
+      WEIR_TRY(importance_of(t, importance, means));
     }
     WEIR_TRY(check_importance(p, mix, importance));
     if (calibration.moments != nullptr && !p.copied && quant::has_levels(p.type)) {

@@ -11,8 +11,7 @@
 #include "base/result.h"
 #include "gguf/file.h"
 #include "kernels/thread_pool.h"
-#include "ops/imatrix/importance.h"
-#include "ops/imatrix/moments.h"
+#include "ops/quantize/calibration.h"
 #include "ops/quantize/mix.h"
 
 namespace weir::ops {
@@ -42,12 +41,6 @@ struct QuantizePlan {
   }
 };
 
-// What was measured on a text beforehand. Borrowed; each may be nullptr.
-struct Calibration {
-  const ImportanceMatrix* importance = nullptr;
-  const Moments* moments = nullptr;  // given: GPTQ chooses the codes of every matrix that it has
-};
-
 // `file` and what `calibration` names must outlive the plan. Errors: those of model_facts and
 // choose_types; kUnsupported for a type that cannot be read or written, naming the tensor; kUsage
 // when a type asks for an importance matrix and there is none (of that tensor).
@@ -70,7 +63,7 @@ struct QuantizeProgress {
 
 // Writes the plan's file. It appears under its name whole and synced, or not at all; the bytes are
 // the same for any number of threads. Memory: some 40 MiB beyond the importance matrix, and with
-// GPTQ 12 bytes for each pair of a matrix's columns; pages of the source are given back as it goes.
+// GPTQ 16 bytes for each pair of a matrix's columns; pages of the source are given back as it goes.
 // Errors: kIo (a full disk: also before anything is written), kInvalidValue naming the tensor, row
 // and column of a value that is none; nothing is left behind then.
 Status write_quantized(const gguf::File& file, const QuantizePlan& plan,

@@ -11,6 +11,7 @@
 #include "ops/eval/fingerprint.h"
 #include "ops/eval/kl.h"
 #include "ops/eval/scored_rows.h"
+#include "ops/quantize/calibration.h"
 #include "ops/quantize/convert.h"
 #include "os/file.h"
 #include "quant/codec.h"
@@ -127,9 +128,7 @@ class Replacement {
 
   Status prepare(const ImportanceMatrix* importance, Converter& converter) {
     std::vector<float> means;
-    const ImportanceEntry* entry = importance == nullptr ? nullptr : importance->find(t_.name);
-    if (entry != nullptr)
-      WEIR_TRY(mean_squares(*entry, t_.shape[0], t_.shape.size() > 2 ? t_.shape[2] : 1, means));
+    WEIR_TRY(importance_of(t_, importance, means));
     WEIR_ASSIGN(const auto bytes,
                 converter.convert(t_, gguf::TensorType::kQ4_0, 0, t_.rows(), means, nullptr));
     q4_0_.assign(bytes.begin(), bytes.end());
@@ -139,7 +138,7 @@ class Replacement {
   // Q8_0 of the tensor with `times` the error of Q4_0.
   Result<std::span<const std::byte>> with_error(float times) {
     const size_t rows = t_.rows(), cols = t_.shape[0];
-    const size_t row_bytes = bytes_of(gguf::TensorType::kQ8_0, cols);
+    const size_t row_bytes = bytes_as(gguf::TensorType::kQ8_0, cols);
     q8_0_.resize(rows * row_bytes);
     std::vector<Status> status(pool_.threads());
     pool_.parallel_for(rows, [&](size_t row, size_t worker) {
@@ -153,11 +152,6 @@ class Replacement {
   }
 
  private:
-  static size_t bytes_of(gguf::TensorType type, size_t cols) {
-    const gguf::TypeInfo& info = *gguf::type_info(type);
-    return cols / info.block_elements * info.block_bytes;
-  }
-
   Status one(size_t row, float times, std::span<std::byte> target) const {
     const size_t cols = t_.shape[0];
     const size_t from = t_.data.size() / t_.rows(), coarse = q4_0_.size() / t_.rows();

@@ -55,14 +55,6 @@ gguf::Writer header(const gguf::File& file, const QuantizePlan& plan,
   return writer;
 }
 
-Result<ErrorFeedback> feedback_of(const gguf::Tensor& t, const Moments& moments,
-                                  kernels::ThreadPool& pool) {
-  WEIR_ASSIGN(const auto found, moments.find(t.name, t.shape[0]));
-  auto feedback = ErrorFeedback::create(*found, t.shape[0], kGptqDamping, pool);
-  if (!feedback.ok()) return feedback.error().with_context(t.name);
-  return feedback;
-}
-
 Status check_disk(const std::string& path, uint64_t bytes) {
   WEIR_ASSIGN(const uint64_t free, os::free_disk_bytes(path));
   if (free >= bytes + kSpareBytes) return {};
@@ -81,20 +73,17 @@ Status write_quantized(const gguf::File& file, const QuantizePlan& plan,
   WEIR_TRY(check_disk(path, writer.file_bytes()));
   WEIR_ASSIGN(gguf::TensorStream stream, writer.begin_file(path));
   Converter converter(pool);
+  Feedbacks feedbacks(calibration.moments, pool);
   std::vector<float> means;
   QuantizeProgress state;
   state.all_bytes = plan.source_bytes;
   for (const PlannedTensor& p : plan.tensors) {
     const gguf::Tensor& t = *p.source;
     state.tensor = t.name;
-    means.clear();
-    if (p.important) {
-      WEIR_TRY(mean_squares(*calibration.importance->find(t.name), t.shape[0],
-                            t.shape.size() > 2 ? t.shape[2] : 1, means));
-    }
-    std::optional<ErrorFeedback> feedback;
+    WEIR_TRY(importance_of(t, p.important ? calibration.importance : nullptr, means));
+    const ErrorFeedback* feedback = nullptr;
     if (p.compensated) {
-      WEIR_ASSIGN(feedback, feedback_of(t, *calibration.moments, pool));
+      WEIR_ASSIGN(feedback, feedbacks.of(t));
     }
     const size_t rows = t.rows();
     const size_t step = std::max<size_t>(1, kSliceValues / t.shape[0]);
@@ -104,8 +93,7 @@ Status write_quantized(const gguf::File& file, const QuantizePlan& plan,
       if (p.copied) {
         WEIR_TRY(stream.write(t.data.subspan(first * row_bytes, count * row_bytes)));
       } else {
-        WEIR_ASSIGN(const auto bytes, converter.convert(t, p.type, first, count, means,
-                                                        feedback ? &*feedback : nullptr));
+        WEIR_ASSIGN(const auto bytes, converter.convert(t, p.type, first, count, means, feedback));
         WEIR_TRY(stream.write(bytes));
       }
       state.done_bytes += count * row_bytes;

@@ -1,0 +1,51 @@
+// What was measured on a text before a model is quantized, tensor by tensor.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "gguf/file.h"
+#include "kernels/thread_pool.h"
+#include "ops/imatrix/importance.h"
+#include "ops/imatrix/moments.h"
+#include "ops/quantize/error_feedback.h"
+
+namespace weir::ops {
+
+// Borrowed; each may be nullptr.
+struct Calibration {
+  const ImportanceMatrix* importance = nullptr;
+  const Moments* moments = nullptr;  // given: GPTQ chooses the codes of every matrix that it has
+};
+
+// Mean squares of what meets a tensor's columns: [matrices, cols]; empty where `importance` is
+// nullptr or has nothing of it. Error: that of mean_squares.
+Status importance_of(const gguf::Tensor& t, const ImportanceMatrix* importance,
+                     std::vector<float>& means);
+
+// GPTQ's factors of one matrix after another. Matrices that read one input, which stand close to
+// each other in a file, share its factor: the last two are kept. One thread.
+class Feedbacks {
+ public:
+  // moments: nullptr, or borrowed.
+  Feedbacks(const Moments* moments, kernels::ThreadPool& pool) : moments_(moments), pool_(pool) {}
+
+  // Valid until the second call after this one; nullptr where there are no moments of `t`. Errors:
+  // those of Moments::find and ErrorFeedback::create, naming the tensor.
+  Result<const ErrorFeedback*> of(const gguf::Tensor& t);
+
+ private:
+  struct Kept {
+    const float* moments = nullptr;
+    std::optional<ErrorFeedback> feedback;
+  };
+
+  const Moments* moments_;
+  kernels::ThreadPool& pool_;
+  std::array<Kept, 2> kept_;
+  size_t oldest_ = 0;
+};
+
+}  // namespace weir::ops
