@@ -2,7 +2,8 @@
 """Runs clang-tidy over src/ in parallel and skips files whose contents were clean before.
 
 A file is named by the hash of what can change the verdict: .clang-tidy, its compile command, its own text and the text
-of every header of ours that it includes, directly or not. The names of clean files are kept under build/tidy.
+of every header of ours that it includes, directly or not. The names of clean files are kept for a month in the user's
+cache folder, so that they serve every checkout, as the compiler's cache does.
 
 usage: script/tidy.py BUILD_FOLDER JOBS
 """
@@ -10,6 +11,7 @@ usage: script/tidy.py BUILD_FOLDER JOBS
 import concurrent.futures
 import hashlib
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -17,6 +19,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+KEPT_SECONDS = 30 * 24 * 3600
 INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
@@ -32,7 +35,7 @@ def reach(path, seen):
 
 def content_name(entry):
     digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
-    digest.update(re.sub(r"\S*/build/\S*|-o \S+", "", entry["command"]).encode())
+    digest.update(re.sub(r"\S*/build/\S*|-o \S+", "", entry["command"]).replace(str(ROOT), "").encode())
     for path in sorted(reach(pathlib.Path(entry["file"]), set())):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -41,6 +44,7 @@ def content_name(entry):
 def tidy(build, entry, clean):
     mark = clean / content_name(entry)
     if mark.exists():
+        mark.touch()
         return entry["file"], "", 0.0
     start = time.monotonic()
     done = subprocess.run(["clang-tidy", "--quiet", "-p", str(build), entry["file"]], capture_output=True, text=True)
@@ -52,8 +56,11 @@ def tidy(build, entry, clean):
 
 def main():
     build, jobs = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-    clean = ROOT / "build" / "tidy"
+    clean = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "weir" / "tidy"
     clean.mkdir(parents=True, exist_ok=True)
+    for mark in clean.iterdir():
+        if time.time() - mark.stat().st_mtime > KEPT_SECONDS:
+            mark.unlink(missing_ok=True)
     entries = [e for e in json.loads((build / "compile_commands.json").read_text())
                if e["file"].startswith(f"{ROOT}/src/") and not e["file"].endswith("_test.cc")]
     problems, slowest = 0, []

@@ -1,4 +1,5 @@
 #include "gguf/file.h"
+#include "base/paths_testing.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -311,9 +312,7 @@ TEST(Writer, AFailedWriteLeavesTheOldFile) {
 }
 
 TEST(SharedData, AllVocabulariesOpen) {
-  const char* shared = std::getenv("WEIR_SHARED");
-  const std::filesystem::path root = shared != nullptr ? shared : WEIR_SOURCE_DIR "/../shared";
-  const std::filesystem::path directory = root / "data" / "tokenizers";
+  const std::filesystem::path directory = weir::testing::shared_path("data/tokenizers");
   if (!std::filesystem::exists(directory)) GTEST_SKIP() << directory << " is not there";
   int opened = 0;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {

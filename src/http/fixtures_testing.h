@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/paths_testing.h"
+
 namespace weir::http {
 
 struct Fixture {
@@ -20,9 +22,7 @@ struct Fixture {
 
 // The folder of the shared data with the fixtures of one type, "request" or "response".
 inline std::string fixtures_folder(const std::string& type) {
-  const char* shared = std::getenv("WEIR_SHARED");
-  return std::string(shared != nullptr ? shared : WEIR_SOURCE_DIR "/../shared") + "/data/http/" +
-         type;
+  return weir::testing::shared_path("data/http/" + type);
 }
 
 // The README of the shared data says how a block becomes bytes.

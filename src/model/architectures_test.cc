@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/paths_testing.h"
 #include "model/model.h"
 #include "os/cpu.h"
 #include "os/file.h"
@@ -19,7 +20,7 @@ namespace {
 constexpr size_t kPageTokens = 16;
 constexpr int32_t kPages = 8;
 
-std::string folder() { return std::string(WEIR_SOURCE_DIR) + "/tests/golden/architectures/"; }
+std::string folder() { return weir::testing::repository_path("tests/golden/architectures/"); }
 
 std::vector<std::string> fixtures() {
   std::vector<std::string> names;

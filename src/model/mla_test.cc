@@ -1,6 +1,7 @@
 // Latent attention: files as they were before keys and values were split, what the cache takes, and
 // what is refused. The logits themselves: architectures_test.cc.
 #include "model/mla.h"
+#include "base/paths_testing.h"
 
 #include <gtest/gtest.h>
 
@@ -17,8 +18,8 @@ namespace {
 constexpr kernels::Isa kIsa = kernels::Isa::kScalar;
 
 gguf::File fixture(const std::string& name) {
-  return gguf::File::open(std::string(WEIR_SOURCE_DIR) + "/tests/golden/architectures/" + name +
-                          ".gguf")
+  return gguf::File::open(
+             weir::testing::repository_path("tests/golden/architectures/" + name + ".gguf"))
       .value();
 }
 

@@ -1,4 +1,5 @@
 #include "quant/codec.h"
+#include "base/paths_testing.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,7 +22,7 @@ using gguf::TensorType;
 using ::testing::HasSubstr;
 
 std::string golden(const std::string& name) {
-  std::ifstream file(std::string(WEIR_SOURCE_DIR) + "/tests/golden/quant/" + name,
+  std::ifstream file(weir::testing::repository_path("tests/golden/quant/" + name),
                      std::ios::binary);
   EXPECT_TRUE(file.good()) << name;
   std::ostringstream text;

@@ -8,15 +8,13 @@
 #include <iterator>
 #include <map>
 
+#include "base/paths_testing.h"
 #include "server/server_testing.h"
 
 namespace weir::server {
 namespace {
 
-std::filesystem::path shared_data() {
-  const char* shared = std::getenv("WEIR_SHARED");
-  return std::filesystem::path(shared != nullptr ? shared : WEIR_SOURCE_DIR "/../shared") / "data";
-}
+std::filesystem::path shared_data() { return weir::testing::shared_path("data"); }
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/paths_testing.h"
 #include "text/detokenizer.h"
 #include "text/tokenizer_testing.h"
 
@@ -12,7 +13,8 @@ namespace {
 
 std::string model_path() {
   const char* given = std::getenv("WEIR_TEST_MODEL");
-  return given != nullptr ? given : WEIR_SOURCE_DIR "/models/smollm2-135m-instruct.gguf";
+  return given != nullptr ? given
+                          : weir::testing::repository_path("models/smollm2-135m-instruct.gguf");
 }
 
 class Smollm : public ::testing::Test {

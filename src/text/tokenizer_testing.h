@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/paths_testing.h"
 #include "gguf/file.h"
 #include "gguf/writer.h"
 #include "text/tokenizer.h"
@@ -18,9 +19,7 @@
 namespace weir::text::testing {
 
 inline std::string shared_path(const std::string& name) {
-  const char* root = std::getenv("WEIR_SHARED");
-  return (root != nullptr ? std::string(root) : std::string(WEIR_SOURCE_DIR "/../shared")) +
-         "/data/" + name;
+  return weir::testing::shared_path("data/" + name);
 }
 
 inline bool exists(const std::string& path) { return std::ifstream(path).good(); }
@@ -55,7 +54,7 @@ inline std::string from_hex(const std::string& hex) {
 
 // Every case of tests/golden/tokenizer/`name` (make_tokenizer.py), and how many there were.
 inline size_t expect_golden(const Tokenizer& tokenizer, const std::string& name) {
-  std::ifstream in(WEIR_SOURCE_DIR "/tests/golden/tokenizer/" + name);
+  std::ifstream in(weir::testing::repository_path("tests/golden/tokenizer/" + name));
   size_t cases = 0;
   for (std::string flags, hex, line; std::getline(in, flags) && std::getline(in, hex); ++cases) {
     if (!std::getline(in, line)) {

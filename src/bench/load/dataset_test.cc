@@ -1,4 +1,5 @@
 #include "bench/load/dataset.h"
+#include "base/paths_testing.h"
 
 #include <gtest/gtest.h>
 
@@ -127,9 +128,7 @@ TEST(Dataset, RefusedWithTheLine) {
 }
 
 TEST(Dataset, ThePublishedTraces) {
-  const char* shared = std::getenv("WEIR_SHARED");
-  const std::string folder =
-      std::string(shared != nullptr ? shared : WEIR_SOURCE_DIR "/../shared") + "/data/traces/";
+  const std::string folder = weir::testing::shared_path("data/traces/");
   const auto rows = [&](const std::string& name) -> size_t {
     const auto bytes = os::read_file(folder + name, 1 << 30);
     if (!bytes.ok()) return 0;

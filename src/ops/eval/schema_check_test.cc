@@ -1,4 +1,5 @@
 #include "ops/eval/schema_check.h"
+#include "base/paths_testing.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -60,10 +61,7 @@ TEST(SchemaCheckTest, EndlessSchemasEnd) {
 
 // Groups of JSON-Schema-Test-Suite whose schemas are of the part that is supported.
 TEST(SchemaCheckTest, AgreesWithThePublishedTests) {
-  const char* root = std::getenv("WEIR_SHARED");
-  const std::string folder =
-      (root != nullptr ? std::string(root) : std::string(WEIR_SOURCE_DIR "/../shared")) +
-      "/data/json-schema/tests/draft2020-12";
+  const std::string folder = weir::testing::shared_path("data/json-schema/tests/draft2020-12");
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
   int cases = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {

@@ -1,4 +1,5 @@
 #include "ops/quantize/sensitivity.h"
+#include "base/paths_testing.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -45,7 +46,8 @@ TEST(Sensitivity, AFileCutAnywhereIsRefused) {
 
 // On a tiny model with random weights: every matrix matters, and threads do not.
 TEST(Sensitivity, IsMeasuredForEveryMatrix) {
-  const auto file = gguf::File::open(WEIR_SOURCE_DIR "/tests/golden/architectures/llama.gguf");
+  const auto file =
+      gguf::File::open(weir::testing::repository_path("tests/golden/architectures/llama.gguf"));
   ASSERT_TRUE(file.ok()) << file.error().message;
   std::vector<const gguf::Tensor*> matrices;
   for (const gguf::Tensor& t : file->tensors()) {
