@@ -2,13 +2,13 @@
 
 #include <cstdlib>
 
-namespace weir::testing {
+namespace weir::paths {
 
-std::string repository_path(const std::string& name) { return WEIR_SOURCE_DIR "/" + name; }
+std::string repository(const std::string& name) { return WEIR_SOURCE_DIR "/" + name; }
 
-std::string shared_path(const std::string& name) {
+std::string shared(const std::string& name) {
   const char* root = std::getenv("WEIR_SHARED");
-  return (root != nullptr ? std::string(root) : repository_path("../shared")) + "/" + name;
+  return (root != nullptr ? std::string(root) : repository("../shared")) + "/" + name;
 }
 
-}  // namespace weir::testing
+}  // namespace weir::paths

@@ -5,13 +5,13 @@
 
 #include <string>
 
-namespace weir::testing {
+namespace weir::paths {
 
 // The path of `name`, relative to the root of the checkout ("tests/golden/...").
-std::string repository_path(const std::string& name);
+std::string repository(const std::string& name);
 
 // The path of `name` under the shared data ("data/..."): in $WEIR_SHARED, else in shared/ beside
 // the checkout. It need not exist: tests skip what is absent, saying so.
-std::string shared_path(const std::string& name);
+std::string shared(const std::string& name);
 
-}  // namespace weir::testing
+}  // namespace weir::paths

@@ -24,6 +24,7 @@ class ModelRunner final : public Runner {
     const model::Config& c = model_.config();
     return {c.dim, pooling_.has_value() ? pooling_ : c.pooling, c.arch->encoder};
   }
+  kernels::Isa isa() const override { return model_.isa(); }
   void clear_pages() override { storage_.clear(); }
   void copy_page(int32_t from, int32_t to) override { storage_.copy_page(from, to); }
   std::span<std::byte> page_bytes(int32_t page) override { return storage_.page(page); }

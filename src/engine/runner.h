@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "kernels/isa.h"
 #include "model/batch.h"
 #include "model/pooling.h"
 
@@ -30,6 +31,8 @@ class Runner {
   virtual int32_t page_tokens() const = 0;
   virtual int32_t pages() const = 0;  // in the KV cache behind it
   virtual EmbeddingTraits embedding() const { return {}; }
+  // Of the arithmetic behind the logits: what reduces them may use the same.
+  virtual kernels::Isa isa() const { return kernels::Isa::kScalar; }
   // Makes page `to` hold what page `from` holds: keys and values of all layers. Between forwards.
   virtual void copy_page(int32_t from, int32_t to) = 0;
   // The bytes of a page of all layers, to be kept elsewhere and put back: they mean the same to

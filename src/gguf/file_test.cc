@@ -312,7 +312,7 @@ TEST(Writer, AFailedWriteLeavesTheOldFile) {
 }
 
 TEST(SharedData, AllVocabulariesOpen) {
-  const std::filesystem::path directory = weir::testing::shared_path("data/tokenizers");
+  const std::filesystem::path directory = weir::paths::shared("data/tokenizers");
   if (!std::filesystem::exists(directory)) GTEST_SKIP() << directory << " is not there";
   int opened = 0;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {

@@ -22,7 +22,7 @@ struct Fixture {
 
 // The folder of the shared data with the fixtures of one type, "request" or "response".
 inline std::string fixtures_folder(const std::string& type) {
-  return weir::testing::shared_path("data/http/" + type);
+  return weir::paths::shared("data/http/" + type);
 }
 
 // The README of the shared data says how a block becomes bytes.

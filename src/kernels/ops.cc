@@ -1,6 +1,7 @@
 #include "kernels/ops.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/function_ref.h"
 #include "kernels/table.h"
@@ -80,6 +81,20 @@ void add_bias(const Kernels& kernels, const float* bias, size_t rows, size_t col
 }
 
 void softmax(const Kernels& kernels, float* x, size_t n) { kernels.softmax(x, n); }
+
+double exp_sum(const Kernels& kernels, const float* x, size_t n, float max) {
+  return kernels.exp_sum(x, n, max);
+}
+
+double log_sum_exp(const Kernels& kernels, const float* x, size_t n) {
+  const float max = x[kernels.argmax(x, n)];
+  return static_cast<double>(max) + std::log(kernels.exp_sum(x, n, max));
+}
+
+MassAndGap mass_and_gap(const Kernels& kernels, const float* log_p, float floor, const float* y,
+                        float shift, size_t n) {
+  return kernels.mass_and_gap(log_p, floor, y, shift, n);
+}
 
 size_t argmax(const Kernels& kernels, const float* x, size_t n) { return kernels.argmax(x, n); }
 

@@ -68,6 +68,23 @@ void add_bias(const Kernels& kernels, const float* bias, size_t rows, size_t col
 // kExpMaxRelativeError.
 void softmax(const Kernels& kernels, float* x, size_t n);
 
+// sum(exp(x - max)), n >= 1, blocks of 1,024 values summed in double precision: relative error
+// below 1e-6 beside that of exp. NaN when a value is NaN or above max without end.
+double exp_sum(const Kernels& kernels, const float* x, size_t n, float max);
+// log(sum(exp(x))), n >= 1: what log softmax takes off every value. Not finite when a value is NaN
+// or +infinity, or all are -infinity.
+double log_sum_exp(const Kernels& kernels, const float* x, size_t n);
+
+// Of the distribution whose log-probabilities are log_p [n], what is above `floor`: its mass,
+// sum(exp(log_p)), and its gap to another row y [n], sum(exp(log_p) * (log_p - (y - shift))). Not
+// finite when a y is not.
+struct MassAndGap {
+  double mass = 0;
+  double gap = 0;
+};
+MassAndGap mass_and_gap(const Kernels& kernels, const float* log_p, float floor, const float* y,
+                        float shift, size_t n);
+
 // The exp polynomial of every ISA: relative error below this for results that are normal floats;
 // smaller results are 0.
 inline constexpr float kExpMaxRelativeError = 2e-7F;

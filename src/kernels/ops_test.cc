@@ -42,6 +42,53 @@ TEST(Ops, SoftmaxFollowsFloat64) {
   }
 }
 
+TEST(Ops, LogSumExpFollowsFloat64) {
+  for (const Isa isa : test::isas()) {
+    const Kernels& k = kernels_for(isa);
+    for (const size_t n : {size_t{1}, size_t{5}, size_t{1023}, size_t{1025}, size_t{49152}}) {
+      const auto x = random_floats(n, 4, 12.0F);
+      const double max = *std::max_element(x.begin(), x.end());
+      double sum = 0;
+      for (const float v : x) sum += std::exp(static_cast<double>(v) - max);
+      EXPECT_NEAR(exp_sum(k, x.data(), n, static_cast<float>(max)), sum, 2e-6 * sum) << n;
+      EXPECT_NEAR(log_sum_exp(k, x.data(), n), max + std::log(sum), 2e-6) << isa_name(isa) << n;
+    }
+    for (const float bad : {kNan, kInf}) {
+      std::vector<float> x(40, 1.0F);
+      x[37] = bad;
+      EXPECT_FALSE(std::isfinite(log_sum_exp(k, x.data(), x.size()))) << isa_name(isa) << bad;
+    }
+  }
+}
+
+TEST(Ops, MassAndGapFollowFloat64AboveTheFloor) {
+  for (const Isa isa : test::isas()) {
+    const Kernels& k = kernels_for(isa);
+    for (const size_t n : {size_t{1}, size_t{17}, size_t{1025}, size_t{5000}}) {
+      auto log_p = random_floats(n, 5, 20.0F);
+      for (float& v : log_p) v = -std::fabs(v) - 0.1F;
+      if (n > 3) log_p[3] = -16;  // at the floor: counts as nothing
+      const auto y = random_floats(n, 6, 12.0F);
+      double mass = 0, gap = 0;
+      for (size_t i = 0; i < n; ++i) {
+        if (log_p[i] <= -16) continue;
+        const double p = std::exp(static_cast<double>(log_p[i]));
+        mass += p;
+        gap += p * (static_cast<double>(log_p[i]) - (static_cast<double>(y[i]) - 2.5));
+      }
+      const MassAndGap got = mass_and_gap(k, log_p.data(), -16, y.data(), 2.5F, n);
+      EXPECT_NEAR(got.mass, mass, 2e-6 * mass) << isa_name(isa) << n;
+      EXPECT_NEAR(got.gap, gap, 4e-5 * mass) << isa_name(isa) << n;
+    }
+    std::vector<float> log_p(20, -3.0F), y(20, 0.0F);
+    log_p[19] = -50;
+    for (const float bad : {kNan, kInf, -kInf}) {
+      y[19] = bad;  // refused where it would weigh nothing too
+      EXPECT_FALSE(std::isfinite(mass_and_gap(k, log_p.data(), -16, y.data(), 0, 20).gap)) << bad;
+    }
+  }
+}
+
 // exp through softmax of {0, x}: p1 / p0 = exp(x) up to the rounding of the division.
 TEST(Ops, ExpStaysWithinItsBound) {
   for (const Isa isa : test::isas()) {

@@ -90,6 +90,9 @@ struct Kernels {
   void (*softcap)(float cap, float* x, size_t n) = nullptr;
   void (*add)(const float* x, size_t n, float* y) = nullptr;
   void (*softmax)(float* x, size_t n) = nullptr;
+  double (*exp_sum)(const float* x, size_t n, float max) = nullptr;
+  MassAndGap (*mass_and_gap)(const float* log_p, float floor, const float* y, float shift,
+                             size_t n) = nullptr;
   size_t (*argmax)(const float* x, size_t n) = nullptr;
   float (*dot)(const float* a, const float* b, size_t n) = nullptr;
   // n floats to f16; values at y + i * stride.

@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kPageTokens = 16;
 constexpr int32_t kPages = 8;
 
-std::string folder() { return weir::testing::repository_path("tests/golden/architectures/"); }
+std::string folder() { return weir::paths::repository("tests/golden/architectures/"); }
 
 std::vector<std::string> fixtures() {
   std::vector<std::string> names;

@@ -18,8 +18,7 @@ namespace {
 constexpr kernels::Isa kIsa = kernels::Isa::kScalar;
 
 gguf::File fixture(const std::string& name) {
-  return gguf::File::open(
-             weir::testing::repository_path("tests/golden/architectures/" + name + ".gguf"))
+  return gguf::File::open(weir::paths::repository("tests/golden/architectures/" + name + ".gguf"))
       .value();
 }
 

@@ -22,8 +22,7 @@ using gguf::TensorType;
 using ::testing::HasSubstr;
 
 std::string golden(const std::string& name) {
-  std::ifstream file(weir::testing::repository_path("tests/golden/quant/" + name),
-                     std::ios::binary);
+  std::ifstream file(weir::paths::repository("tests/golden/quant/" + name), std::ios::binary);
   EXPECT_TRUE(file.good()) << name;
   std::ostringstream text;
   text << file.rdbuf();

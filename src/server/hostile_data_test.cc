@@ -14,7 +14,7 @@
 namespace weir::server {
 namespace {
 
-std::filesystem::path shared_data() { return weir::testing::shared_path("data"); }
+std::filesystem::path shared_data() { return weir::paths::shared("data"); }
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

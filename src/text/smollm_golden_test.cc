@@ -13,8 +13,7 @@ namespace {
 
 std::string model_path() {
   const char* given = std::getenv("WEIR_TEST_MODEL");
-  return given != nullptr ? given
-                          : weir::testing::repository_path("models/smollm2-135m-instruct.gguf");
+  return given != nullptr ? given : weir::paths::repository("models/smollm2-135m-instruct.gguf");
 }
 
 class Smollm : public ::testing::Test {

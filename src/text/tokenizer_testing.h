@@ -19,7 +19,7 @@
 namespace weir::text::testing {
 
 inline std::string shared_path(const std::string& name) {
-  return weir::testing::shared_path("data/" + name);
+  return weir::paths::shared("data/" + name);
 }
 
 inline bool exists(const std::string& path) { return std::ifstream(path).good(); }
@@ -54,7 +54,7 @@ inline std::string from_hex(const std::string& hex) {
 
 // Every case of tests/golden/tokenizer/`name` (make_tokenizer.py), and how many there were.
 inline size_t expect_golden(const Tokenizer& tokenizer, const std::string& name) {
-  std::ifstream in(weir::testing::repository_path("tests/golden/tokenizer/" + name));
+  std::ifstream in(weir::paths::repository("tests/golden/tokenizer/" + name));
   size_t cases = 0;
   for (std::string flags, hex, line; std::getline(in, flags) && std::getline(in, hex); ++cases) {
     if (!std::getline(in, line)) {

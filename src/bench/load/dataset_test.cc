@@ -128,7 +128,7 @@ TEST(Dataset, RefusedWithTheLine) {
 }
 
 TEST(Dataset, ThePublishedTraces) {
-  const std::string folder = weir::testing::shared_path("data/traces/");
+  const std::string folder = weir::paths::shared("data/traces/");
   const auto rows = [&](const std::string& name) -> size_t {
     const auto bytes = os::read_file(folder + name, 1 << 30);
     if (!bytes.ok()) return 0;

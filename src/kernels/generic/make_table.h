@@ -44,6 +44,8 @@ constexpr Kernels make_table(Isa isa, bool biased_q8) {
   k.softcap = softcap<V>;
   k.add = add<V>;
   k.softmax = softmax<V>;
+  k.exp_sum = exp_sum<V>;
+  k.mass_and_gap = mass_and_gap<V>;
   k.argmax = argmax<V>;
   k.dot = dot<V>;
   k.to_f16 = to_f16<V>;

@@ -137,6 +137,45 @@ void softmax(float* x, size_t count) {
                  [&](size_t i, size_t n) { (V::load_n(x + i, n) * scale).store_n(x + i, n); });
 }
 
+constexpr size_t kSumBlock = 1024;  // values whose sum stays in single precision
+
+template <typename V>
+double exp_sum(const float* x, size_t count, float max) {
+  double sum = 0;
+  for (size_t at = 0; at < count; at += kSumBlock) {
+    const size_t block = count - at < kSumBlock ? count - at : kSumBlock;
+    V part = V::zero();
+    for_vectors<V>(block, [&](size_t i, size_t n) {
+      part = part + exp(keep_lanes(V::load_n(x + at + i, n), 0, n) - V::set(max));
+    });
+    sum += static_cast<double>(reduce_add(part));
+  }
+  return sum;
+}
+
+template <typename V>
+MassAndGap mass_and_gap(const float* log_p, float floor, const float* y, float shift,
+                        size_t count) {
+  MassAndGap sum;
+  // The lanes at or below the floor weigh nothing; their log p is raised so that no infinity is
+  // multiplied by that.
+  const V lowest = V::set(-100.0F);
+  for (size_t at = 0; at < count; at += kSumBlock) {
+    const size_t block = count - at < kSumBlock ? count - at : kSumBlock;
+    V mass = V::zero();
+    V gap = V::zero();
+    for_vectors<V>(block, [&](size_t i, size_t n) {
+      const V p = max(lowest, keep_lanes(V::load_n(log_p + at + i, n), 0, n));
+      const V weight = exp(p) - zero_if_less(V::set(floor), p, exp(p));
+      mass = mass + weight;
+      gap = fma(weight, p - (V::load_n(y + at + i, n) - V::set(shift)), gap);
+    });
+    sum.mass += static_cast<double>(reduce_add(mass));
+    sum.gap += static_cast<double>(reduce_add(gap));
+  }
+  return sum;
+}
+
 template <typename V>
 size_t argmax(const float* x, size_t count) {
   V top = V::set(-__builtin_inff());

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/eval/perplexity.h"
+#include "kernels/ops.h"
 
 namespace weir::ops {
 namespace {
@@ -35,6 +35,7 @@ class ChoiceScorer {
         tokenizer_(tokenizer),
         tokens_(tokens),
         done_(done),
+        kernels_(kernels::kernels_for(runner.isa())),
         page_tokens_(static_cast<size_t>(runner.page_tokens())),
         step_tokens_(static_cast<size_t>(runner.max_step_tokens())),
         vocab_(static_cast<size_t>(runner.vocab_size())) {}
@@ -214,7 +215,7 @@ class ChoiceScorer {
     WEIR_TRY(runner_.forward(chunks, logits_, {}));
     log_totals_.resize(rows);
     for (size_t row = 0; row < rows; ++row)
-      log_totals_[row] = log_sum_exp(std::span<const float>(logits_).subspan(row * vocab_, vocab_));
+      log_totals_[row] = kernels::log_sum_exp(kernels_, logits_.data() + row * vocab_, vocab_);
     return {};
   }
 
@@ -252,6 +253,7 @@ class ChoiceScorer {
   const text::Tokenizer& tokenizer_;
   int64_t& tokens_;
   const ChoiceDone& done_;
+  const kernels::Kernels& kernels_;
   size_t page_tokens_;
   size_t step_tokens_;
   size_t vocab_;

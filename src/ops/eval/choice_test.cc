@@ -49,7 +49,8 @@ double log_likelihood(const text::Tokenizer& t, const std::string& prompt,
   EXPECT_TRUE(runner.forward({&chunk, 1}, logits, {}).ok());
   double sum = 0;
   for (size_t i = first; i < ids.size(); ++i)
-    sum -= token_loss(std::span<const float>(logits).subspan((i - 1) * 262, 262), ids[i]);
+    sum -= token_loss(kernels::kernels_for(kernels::Isa::kScalar),
+                      std::span<const float>(logits).subspan((i - 1) * 262, 262), ids[i]);
   return sum;
 }
 

@@ -1,9 +1,11 @@
 #include "ops/eval/kl.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "base/quantile.h"
+#include "kernels/ops.h"
 #include "ops/eval/fingerprint.h"
 #include "ops/eval/scored_rows.h"
 
@@ -42,31 +44,43 @@ EvalHistogram histogram_of(const std::vector<float>& sorted) {
   return h;
 }
 
+int32_t first_greatest(const std::vector<uint16_t>& values) {
+  uint16_t greatest = 0;
+  for (const uint16_t v : values) greatest = std::max(greatest, v);
+  return static_cast<int32_t>(std::find(values.begin(), values.end(), greatest) - values.begin());
+}
+
+// Sum of p (log p - log q) over what the base holds to be likely; log q = logit - log_total.
+double divergence(const kernels::Kernels& kernels, const KlBaseRow& base,
+                  std::span<const float> logits, double log_total) {
+  constexpr size_t kBlock = 1024;
+  std::array<float, kBlock> log_p;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  const auto shift = static_cast<float>(log_total);
+  double mass = 0, gap = 0;
+  for (size_t from = 0; from < logits.size(); from += kBlock) {
+    const size_t n = std::min(kBlock, logits.size() - from);
+    for (size_t i = 0; i < n; ++i) log_p[i] = base.log_p(from + i);
+    const kernels::MassAndGap part =
+        kernels::mass_and_gap(kernels, log_p.data(), kIgnoredLogP, logits.data() + from, shift, n);
+    mass += part.mass;
+    gap += part.gap;
+  }
+  return gap + mass * (log_total - static_cast<double>(shift));
+}
+
 }  // namespace
 
-Result<KlToken> compare_row(const KlBaseRow& base, std::span<const float> logits, int32_t target) {
+Result<KlToken> compare_row(const kernels::Kernels& kernels, const KlBaseRow& base,
+                            std::span<const float> logits, int32_t target) {
   KlToken t;
-  float max = logits[0];
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isfinite(logits[i])) {
-      return make_error(ErrorCode::kInternal, "a logit of the candidate is not finite");
-    }
-    if (logits[i] > max) {
-      max = logits[i];
-      t.top = static_cast<int32_t>(i);
-    }
-    if (base.values[i] > base.values[static_cast<size_t>(t.base_top)]) {
-      t.base_top = static_cast<int32_t>(i);
-    }
-  }
-  double sum = 0;
-  for (const float l : logits) sum += static_cast<double>(std::exp(l - max));
-  const double log_total = static_cast<double>(max) + std::log(sum);
-  for (size_t i = 0; i < logits.size(); ++i) {
-    const float log_base = base.log_p(i);
-    if (log_base <= kIgnoredLogP) continue;
-    t.kl += static_cast<double>(std::exp(log_base)) *
-            (static_cast<double>(log_base) - (static_cast<double>(logits[i]) - log_total));
+  t.top = static_cast<int32_t>(kernels::argmax(kernels, logits.data(), logits.size()));
+  t.base_top = first_greatest(base.values);
+  const float max = logits[static_cast<size_t>(t.top)];
+  const double log_total =
+      max + std::log(kernels::exp_sum(kernels, logits.data(), logits.size(), max));
+  t.kl = divergence(kernels, base, logits, log_total);
+  if (!std::isfinite(log_total) || !std::isfinite(t.kl)) {
+    return make_error(ErrorCode::kInternal, "a logit of the candidate is not finite");
   }
   const auto at = static_cast<size_t>(target);
   t.loss = log_total - static_cast<double>(logits[at]);
@@ -142,11 +156,12 @@ KlResult KlCollector::result() const {
 Status save_kl_base(engine::Runner& base, const KlBaseHeader& header, const std::string& path,
                     const KlProgress& progress) {
   WEIR_ASSIGN(KlBaseWriter writer, KlBaseWriter::create(path, header));
+  const kernels::Kernels& kernels = kernels::kernels_for(base.isa());
   ScoredRows rows(base, header.context_tokens, header.bos);
   KlBaseRow row;
   std::span<const int32_t> chunk;
   const auto write = [&](int32_t position, std::span<const float> logits) -> Status {
-    WEIR_TRY(quantize_row(logits, chunk[static_cast<size_t>(position) + 1], row));
+    WEIR_TRY(quantize_row(kernels, logits, chunk[static_cast<size_t>(position) + 1], row));
     writer.write(row);
     return {};
   };
@@ -161,6 +176,7 @@ Status save_kl_base(engine::Runner& base, const KlBaseHeader& header, const std:
 
 Result<KlResult> measure_kl(engine::Runner& candidate, const KlBaseHeader& header,
                             const KlBaseSource& base, const KlProgress& progress) {
+  const kernels::Kernels& kernels = kernels::kernels_for(candidate.isa());
   ScoredRows rows(candidate, header.context_tokens, header.bos);
   KlCollector collector;
   for (int64_t i = 0; i < header.chunks; ++i) {
@@ -169,7 +185,7 @@ Result<KlResult> measure_kl(engine::Runner& candidate, const KlBaseHeader& heade
     WEIR_TRY(rows.run(chunk, [&](int32_t position, std::span<const float> logits) -> Status {
       WEIR_ASSIGN(const KlBaseRow* row, base(i, position - first));
       WEIR_ASSIGN(const KlToken token,
-                  compare_row(*row, logits, chunk[static_cast<size_t>(position) + 1]));
+                  compare_row(kernels, *row, logits, chunk[static_cast<size_t>(position) + 1]));
       collector.add(position, token);
       return {};
     }));
@@ -194,6 +210,7 @@ Result<KlResult> measure_kl(engine::Runner& candidate, KlBaseFile& base,
 
 Result<KlResult> measure_kl(engine::Runner& candidate, engine::Runner& base,
                             const KlBaseHeader& header, const KlProgress& progress) {
+  const kernels::Kernels& kernels = kernels::kernels_for(base.isa());
   ScoredRows rows(base, header.context_tokens, header.bos);
   std::vector<KlBaseRow> chunk_rows(static_cast<size_t>(scored_rows(header.context_tokens)));
   int64_t current = -1;
@@ -202,7 +219,8 @@ Result<KlResult> measure_kl(engine::Runner& candidate, engine::Runner& base,
       size_t at = 0;
       const auto ids = chunk_of(header, chunk);
       WEIR_TRY(rows.run(ids, [&](int32_t position, std::span<const float> logits) {
-        return quantize_row(logits, ids[static_cast<size_t>(position) + 1], chunk_rows[at++]);
+        return quantize_row(kernels, logits, ids[static_cast<size_t>(position) + 1],
+                            chunk_rows[at++]);
       }));
       current = chunk;
     }

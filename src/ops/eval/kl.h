@@ -26,7 +26,8 @@ struct KlToken {
 };
 
 // logits: the candidate's [vocab]. Error: kInternal for logits that are not finite.
-Result<KlToken> compare_row(const KlBaseRow& base, std::span<const float> logits, int32_t target);
+Result<KlToken> compare_row(const kernels::Kernels& kernels, const KlBaseRow& base,
+                            std::span<const float> logits, int32_t target);
 
 struct KlChunk {
   int32_t tokens = 0;                                             // scored

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/ops.h"
 #include "ops/eval/fingerprint.h"
 #include "ops/eval/scored_rows.h"
 
@@ -98,17 +99,16 @@ size_t kl_chunk_bytes(int32_t vocab, int32_t context_tokens) {
   return static_cast<size_t>(scored_rows(context_tokens)) * kl_row_bytes(vocab) + kHashBytes;
 }
 
-Status quantize_row(std::span<const float> logits, int32_t target, KlBaseRow& row) {
-  float max = logits[0];
+Status quantize_row(const kernels::Kernels& kernels, std::span<const float> logits, int32_t target,
+                    KlBaseRow& row) {
+  const float max = logits[kernels::argmax(kernels, logits.data(), logits.size())];
   float min = logits[0];
-  for (const float l : logits) {
-    if (!std::isfinite(l)) return make_error(ErrorCode::kInternal, "a logit is not finite");
-    max = std::max(max, l);
-    min = std::min(min, l);
+  for (const float l : logits) min = std::min(min, l);
+  const double sum = kernels::exp_sum(kernels, logits.data(), logits.size(), max);
+  if (!std::isfinite(sum) || !std::isfinite(min)) {
+    return make_error(ErrorCode::kInternal, "a logit is not finite");
   }
   min = std::max(min, max - kDepth);
-  double sum = 0;
-  for (const float l : logits) sum += static_cast<double>(std::exp(l - max));
   const auto log_sum = static_cast<float>(std::log(sum));
   row.scale = (max - min) / 65535.0F;
   row.lowest = min - max - log_sum;

@@ -20,6 +20,7 @@
 
 #include "base/hash.h"
 #include "base/result.h"
+#include "kernels/kernels.h"
 #include "os/file.h"
 #include "os/mapped_file.h"
 
@@ -56,7 +57,8 @@ struct KlBaseRow {
 
 // log softmax of logits [vocab], quantized; target: the text's next token. Error: kInternal for
 // logits that are not finite.
-Status quantize_row(std::span<const float> logits, int32_t target, KlBaseRow& row);
+Status quantize_row(const kernels::Kernels& kernels, std::span<const float> logits, int32_t target,
+                    KlBaseRow& row);
 
 // Writes row by row; the file appears whole or not at all. One thread.
 class KlBaseWriter {

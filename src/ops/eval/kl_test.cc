@@ -57,16 +57,18 @@ KlBaseHeader header() {
   return h;
 }
 
+const kernels::Kernels& kScalar = kernels::kernels_for(kernels::Isa::kScalar);
+
 TEST(KlTest, OneRowIsTheTextbookFormula) {
   const std::vector<float> p = {0.5F, 0.3F, 0.2F};
   const std::vector<float> q = {0.2F, 0.3F, 0.5F};
   std::vector<float> logits;
   for (const float v : p) logits.push_back(std::log(v) + 3);  // softmax takes the shift off
   KlBaseRow row;
-  ASSERT_TRUE(quantize_row(logits, 2, row).ok());
+  ASSERT_TRUE(quantize_row(kScalar, logits, 2, row).ok());
   logits.clear();
   for (const float v : q) logits.push_back(std::log(v) - 1);
-  const auto t = compare_row(row, logits, 2);
+  const auto t = compare_row(kScalar, row, logits, 2);
   ASSERT_TRUE(t.ok());
   // 0.5 ln(0.5/0.2) + 0.2 ln(0.2/0.5) = 0.3 ln 2.5
   EXPECT_NEAR(t->kl, 0.3 * std::log(2.5), 1e-4);
@@ -79,13 +81,13 @@ TEST(KlTest, OneRowIsTheTextbookFormula) {
 
 TEST(KlTest, QuantizesFromSixteenNatsBelowTheTop) {
   KlBaseRow row;
-  ASSERT_TRUE(quantize_row(std::vector<float>{0, -8, -40}, 1, row).ok());
+  ASSERT_TRUE(quantize_row(kScalar, std::vector<float>{0, -8, -40}, 1, row).ok());
   EXPECT_EQ(row.values[0], 65535);
   EXPECT_EQ(row.values[2], 0);
   EXPECT_NEAR(row.log_p(1), -8 - std::log(1 + std::exp(-8.0)), 2e-4);
-  ASSERT_TRUE(quantize_row(std::vector<float>{2, 2}, 0, row).ok());
+  ASSERT_TRUE(quantize_row(kScalar, std::vector<float>{2, 2}, 0, row).ok());
   EXPECT_NEAR(row.log_p(0), std::log(0.5), 1e-6);
-  EXPECT_FALSE(quantize_row(std::vector<float>{0, NAN}, 0, row).ok());
+  EXPECT_FALSE(quantize_row(kScalar, std::vector<float>{0, NAN}, 0, row).ok());
 }
 
 TEST(KlTest, AFileGivesWhatTheBaseBesideGives) {

@@ -1,8 +1,8 @@
 #include "ops/eval/perplexity.h"
 
-#include <algorithm>
 #include <cmath>
 
+#include "kernels/ops.h"
 #include "ops/eval/scored_rows.h"
 
 namespace weir::ops {
@@ -17,15 +17,9 @@ struct Losses {
 
 }  // namespace
 
-double log_sum_exp(std::span<const float> logits) {
-  const double max = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - max);
-  return max + std::log(sum);
-}
-
-double token_loss(std::span<const float> logits, int32_t target) {
-  return log_sum_exp(logits) - static_cast<double>(logits[static_cast<size_t>(target)]);
+double token_loss(const kernels::Kernels& kernels, std::span<const float> logits, int32_t target) {
+  return kernels::log_sum_exp(kernels, logits.data(), logits.size()) -
+         static_cast<double>(logits[static_cast<size_t>(target)]);
 }
 
 Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const int32_t> tokens,
@@ -34,13 +28,14 @@ Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const in
   const int32_t context = options.context_tokens;
   WEIR_ASSIGN(const int64_t chunks, count_chunks(tokens.size(), context,
                                                  runner.max_context_tokens(), options.max_chunks));
+  const kernels::Kernels& kernels = kernels::kernels_for(runner.isa());
   ScoredRows rows(runner, context, options.bos);
   Losses losses;
   for (int64_t i = 0; i < chunks; ++i) {
     const auto chunk =
         tokens.subspan(static_cast<size_t>(i * context), static_cast<size_t>(context));
     WEIR_TRY(rows.run(chunk, [&](int32_t position, std::span<const float> logits) -> Status {
-      const double loss = token_loss(logits, chunk[static_cast<size_t>(position) + 1]);
+      const double loss = token_loss(kernels, logits, chunk[static_cast<size_t>(position) + 1]);
       if (!std::isfinite(loss)) {
         return make_error(ErrorCode::kInternal,
                           "the logits at position {} of a chunk are not finite", position);

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "engine/runner.h"
+#include "kernels/kernels.h"
 
 namespace weir::ops {
 
@@ -35,9 +36,7 @@ Result<Perplexity> measure_perplexity(engine::Runner& runner, std::span<const in
                                       const PerplexityOptions& options,
                                       const PerplexityProgress& progress);
 
-// What log softmax takes off every logit, in double precision; logits: [vocab].
-double log_sum_exp(std::span<const float> logits);
-// -log softmax(logits)[target] in double precision; logits: [vocab].
-double token_loss(std::span<const float> logits, int32_t target);
+// -log softmax(logits)[target]; logits: [vocab]. Not finite when a logit is not.
+double token_loss(const kernels::Kernels& kernels, std::span<const float> logits, int32_t target);
 
 }  // namespace weir::ops

@@ -61,7 +61,7 @@ TEST(SchemaCheckTest, EndlessSchemasEnd) {
 
 // Groups of JSON-Schema-Test-Suite whose schemas are of the part that is supported.
 TEST(SchemaCheckTest, AgreesWithThePublishedTests) {
-  const std::string folder = weir::testing::shared_path("data/json-schema/tests/draft2020-12");
+  const std::string folder = weir::paths::shared("data/json-schema/tests/draft2020-12");
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not there";
   int cases = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {

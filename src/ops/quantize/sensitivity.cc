@@ -93,13 +93,15 @@ class Variants {
   }
 
   Status keep_base(engine::Runner& runner) {
+    const kernels::Kernels& kernels = kernels::kernels_for(runner.isa());
     ScoredRows rows(runner, header_.context_tokens, header_.bos);
     const auto context = static_cast<size_t>(header_.context_tokens);
     for (int64_t i = 0; i < header_.chunks; ++i) {
       const auto chunk = std::span<const int32_t>(header_.tokens)
                              .subspan(static_cast<size_t>(i) * context, context);
       WEIR_TRY(rows.run(chunk, [&](int32_t position, std::span<const float> logits) {
-        return quantize_row(logits, chunk[static_cast<size_t>(position) + 1], base_.emplace_back());
+        return quantize_row(kernels, logits, chunk[static_cast<size_t>(position) + 1],
+                            base_.emplace_back());
       }));
     }
     return {};

@@ -47,7 +47,7 @@ TEST(Sensitivity, AFileCutAnywhereIsRefused) {
 // On a tiny model with random weights: every matrix matters, and threads do not.
 TEST(Sensitivity, IsMeasuredForEveryMatrix) {
   const auto file =
-      gguf::File::open(weir::testing::repository_path("tests/golden/architectures/llama.gguf"));
+      gguf::File::open(weir::paths::repository("tests/golden/architectures/llama.gguf"));
   ASSERT_TRUE(file.ok()) << file.error().message;
   std::vector<const gguf::Tensor*> matrices;
   for (const gguf::Tensor& t : file->tensors()) {
