@@ -26,7 +26,8 @@ TEST(RemoteRetry, WhoIsTriedAgainAndWhen) {
   EXPECT_EQ(retry_wait_s(policy, 1, {.status = 429, .retry_after_s = 11}), std::nullopt);
   EXPECT_EQ(retry_wait_s(policy, 1, {.status = 400, .retry_after_s = {}}), std::nullopt);
   EXPECT_EQ(retry_wait_s(policy, 1, {.status = 500, .retry_after_s = {}}), std::nullopt);
-  EXPECT_EQ(retry_wait_s(policy, 1, {.status = 0, .retry_after_s = {}, .hopeless = true}), std::nullopt);
+  EXPECT_EQ(retry_wait_s(policy, 1, {.status = 0, .retry_after_s = {}, .hopeless = true}),
+            std::nullopt);
   EXPECT_EQ(retry_wait_s({.retries = 1000}, 900, {.status = 503, .retry_after_s = {}}), 60.0);
   EXPECT_EQ(parse_retry_after("2"), 2.0);
   EXPECT_EQ(parse_retry_after("0.25"), 0.25);
