@@ -145,7 +145,7 @@ class EvalCompare(unittest.TestCase):
         other.write_text("another text " * 500)
         fails(3, "is not the one that the base", weir.run("eval", "kl", self.dir / "Q6_K.gguf", "--base", self.dir / "base.klb", "-f", other))
         fails(2, "give one of --base", weir.run("eval", "kl", self.dir / "Q6_K.gguf", "-f", other))
-        fails(3, "is a model", weir.run("eval", "compare", self.dir / "base.gguf", self.dir / "Q6_K.json"))
+        fails(2, "base.gguf is a model: give --suite", weir.run("eval", "compare", self.dir / "base.gguf", self.dir / "Q6_K.json"))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-// weir eval compare: may the candidate take the base's place? Two results and a gate.
+// weir eval compare: may the candidate take the base's place? Two results, or what gives them, and
+// a gate.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "bench/report/eval_html.h"
 #include "cli/command.h"
+#include "cli/eval_run.h"
+#include "cli/eval_side.h"
 #include "ops/eval/compare.h"
 #include "ops/eval/gate.h"
 #include "ops/eval/result.h"
@@ -20,8 +25,12 @@ constexpr int kExitInconclusive = 4;  // shares its number with "unavailable": a
 struct Options {
   std::string base;
   std::string candidate;
+  std::string base_key_env;
+  std::string candidate_key_env;
+  SuiteOptions suite;
+  std::string save_base;
+  std::string save_candidate;
   std::string gate;
-  std::string suite;
   std::string out;
   bool json = false;
 };
@@ -38,16 +47,52 @@ int exit_of(ops::Verdict verdict) {
   return kExitInconclusive;
 }
 
-// A result file. Error kUnsupported for what would have to be run first.
-Result<ops::EvalRun> read_side(const std::string& name, const char* side) {
-  const bool url = name.starts_with("http://") || name.starts_with("https://");
-  if (url || name.ends_with(".gguf")) {
-    return make_error(ErrorCode::kUnsupported,
-                      "{} {} is a {}, and compare takes result files: write one with weir eval kl "
-                      "or task … -o RESULT.json first",
-                      side, name, url ? "URL" : "model");
+// What the two sides share; the suite is read before anything runs.
+class Sides {
+ public:
+  explicit Sides(const SuiteOptions& options) : options_(options) {}
+
+  // label: "base". Errors begin with it.
+  Result<ops::EvalRun> run(const std::string& label, Side side, const std::string& key_env,
+                           const std::string& save) {
+    side.subject.api_key_env = key_env;
+    Result<ops::EvalRun> run = result_of(label, side);
+    if (!run.ok()) return run.error().with_context(label);
+    if (!save.empty()) WEIR_TRY(ops::write_eval_run(save, *run));
+    return run;
   }
-  return ops::read_eval_run(name);
+
+  Status load() {
+    auto suite = load_suite(options_);
+    if (!suite.ok()) return suite.error();
+    suite_.emplace(std::move(*suite));
+    return {};
+  }
+
+ private:
+  Result<ops::EvalRun> result_of(const std::string& label, const Side& side) {
+    if (side.kind == Side::Kind::kResult) return ops::read_eval_run(side.result);
+    WEIR_ASSIGN(SuiteRun done, run_suite(*suite_, options_, side.subject, label));
+    return std::move(done.run);
+  }
+
+  const SuiteOptions& options_;
+  std::optional<LoadedSuite> suite_;  // where a side is run
+};
+
+Status check(const Options& o, const Side& base, const Side& candidate) {
+  using Kind = Side::Kind;
+  const bool runs = base.kind != Kind::kResult || candidate.kind != Kind::kResult;
+  if (runs == !o.suite.suite.empty()) return {};
+  if (!runs) {
+    return make_error(ErrorCode::kUsage,
+                      "--suite is run on models and URLs, and these are two result files");
+  }
+  const bool first = base.kind != Kind::kResult;
+  return make_error(ErrorCode::kUsage,
+                    "{} {} is a {}: give --suite FILE, which is run on it, or a result file",
+                    first ? "BASE" : "CANDIDATE", first ? o.base : o.candidate,
+                    (first ? base : candidate).kind == Kind::kUrl ? "URL" : "model");
 }
 
 void print_table(const ops::Comparison& c) {
@@ -75,17 +120,19 @@ void print_table(const ops::Comparison& c) {
 }
 
 Result<int> eval_compare(const Options& o) {
-  if (!o.suite.empty()) {
-    return make_error(ErrorCode::kUnsupported,
-                      "--suite runs models, which this command does not do yet: give two result "
-                      "files");
-  }
-  WEIR_ASSIGN(const ops::EvalRun base, read_side(o.base, "BASE"));
-  WEIR_ASSIGN(const ops::EvalRun candidate, read_side(o.candidate, "CANDIDATE"));
-  ops::Gate gate = ops::default_gate(base);
+  WEIR_ASSIGN(const Side base_side, parse_side(o.base));
+  WEIR_ASSIGN(const Side candidate_side, parse_side(o.candidate));
+  WEIR_TRY(check(o, base_side, candidate_side));
+  ops::Gate given;
   if (!o.gate.empty()) {
-    WEIR_ASSIGN(gate, ops::read_gate(o.gate));
+    WEIR_ASSIGN(given, ops::read_gate(o.gate));  // before anything runs
   }
+  Sides sides(o.suite);
+  if (!o.suite.suite.empty()) WEIR_TRY(sides.load());
+  WEIR_ASSIGN(const ops::EvalRun base, sides.run("base", base_side, o.base_key_env, o.save_base));
+  WEIR_ASSIGN(const ops::EvalRun candidate,
+              sides.run("candidate", candidate_side, o.candidate_key_env, o.save_candidate));
+  const ops::Gate gate = o.gate.empty() ? ops::default_gate(base) : std::move(given);
   WEIR_ASSIGN(const ops::Comparison c, ops::compare_runs(base, candidate, gate));
   if (!o.out.empty()) {
     WEIR_TRY(os::write_file_atomic(o.out, bench::eval_comparison_html(c, base, candidate, gate)));
@@ -103,16 +150,30 @@ Result<int> eval_compare(const Options& o) {
 void add_eval_compare(CLI::App& eval, Selected& selected) {
   auto o =
       std::make_shared<Options>();  // shared: the parser's callbacks and actions outlive this call
-  CLI::App* compare =
-      add_command(eval, "compare",
-                  "Hold a candidate's result against its base's: pass 0, fail 1, inconclusive 4",
-                  "  weir eval compare base.json candidate.json\n"
-                  "  weir eval compare base.json candidate.json --gate gate.yaml -o report.html\n");
-  compare->add_option("base", o->base, "result of the base")->required();
-  compare->add_option("candidate", o->candidate, "result of the candidate")->required();
+  CLI::App* compare = add_command(
+      eval, "compare",
+      "Hold a candidate's result against its base's: pass 0, fail 1, inconclusive 4",
+      "  weir eval compare base.json candidate.json\n"
+      "  weir eval compare base.json candidate.json --gate gate.yaml -o report.html\n"
+      "  weir eval compare base.gguf small.gguf --suite suites/release.yaml --data DATA "
+      "--gate suites/gates/release.yaml --cache eval.jsonl\n"
+      "  weir eval compare base.gguf http://127.0.0.1:8000#model=NAME --suite "
+      "suites/release.yaml --data DATA\n"
+      "Each side is a result file, a model (GGUF file, folder, or name under models/), "
+      "or a URL with the server's model behind #model=\n(without it the only one that "
+      "the server lists). The suite is run on models and URLs; a result file must be of "
+      "the same suite.\n");
+  compare->add_option("base", o->base, "the base")->required();
+  compare->add_option("candidate", o->candidate, "the candidate")->required();
   compare->add_option("--gate", o->gate,
                       "margins a task (default: 0.01, and 0.02 nats of KL or loss)");
-  compare->add_option("--suite", o->suite, "a suite to run on both");
+  compare->add_option("--suite", o->suite.suite, "the suite to run, a YAML file");
+  add_suite_options(compare, o->suite);
+  compare->add_option("--base-api-key-env", o->base_key_env,
+                      "the variable of the environment that holds the key of the base's URL");
+  compare->add_option("--candidate-api-key-env", o->candidate_key_env, "likewise the candidate's");
+  compare->add_option("--save-base", o->save_base, "write the base's result to a file");
+  compare->add_option("--save-candidate", o->save_candidate, "write the candidate's");
   compare->add_option("-o,--out", o->out, "write a report in HTML");
   compare->add_flag("--json", o->json, "one JSON document");
   compare->callback([o, &selected] { selected.action = [o] { return eval_compare(*o); }; });

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/ops.h"
+#include "ops/eval/choice_score.h"
 
 namespace weir::ops {
 namespace {
@@ -20,12 +21,6 @@ struct Encoded {
   std::vector<int32_t> pages;          // of the prompt
   std::vector<double> log_likelihood;  // of each choice, so far
 };
-
-size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
 
 class ChoiceScorer {
  public:
@@ -72,19 +67,14 @@ class ChoiceScorer {
   }
 
  private:
-  // Blanks at the end of the prompt belong to what follows it.
   Result<Encoded> encode(const ChoiceItem& item) const {
-    const size_t last = item.prompt.find_last_not_of(" \t\n\r\f\v");
-    const size_t kept = last == std::string::npos ? 0 : last + 1;
-    const std::string prompt = item.prompt.substr(0, kept);
     const text::EncodeOptions options{.add_bos_eos = true, .parse_special = false};
     Encoded e;
     e.item = &item;
-    e.prompt = tokenizer_.encode(prompt, options);
+    e.prompt = tokenizer_.encode(choice_context(item), options);
     size_t longest = 0;
-    for (const std::string& choice : item.choices) {
-      std::vector<int32_t> whole =
-          tokenizer_.encode(fmt::format("{} {}", item.prompt, choice), options);
+    for (size_t c = 0; c < item.choices.size(); ++c) {
+      std::vector<int32_t> whole = tokenizer_.encode(choice_text(item, c), options);
       whole.erase(whole.begin(),
                   whole.begin() + static_cast<ptrdiff_t>(std::min(whole.size(), e.prompt.size())));
       longest = std::max(longest, whole.size());
@@ -128,7 +118,7 @@ class ChoiceScorer {
     WEIR_TRY(read_prompts(batch));
     WEIR_TRY(read_choices(batch));
     for (const Encoded& e : batch) {
-      out_.push_back(result_of(e));
+      out_.push_back(scored_choice(*e.item, e.log_likelihood));
       if (done_) WEIR_TRY(done_(out_.size() - 1, out_.back()));
     }
     return {};
@@ -228,25 +218,6 @@ class ChoiceScorer {
     }
     e.log_likelihood[choice] -= loss;
     return {};
-  }
-
-  static EvalItem result_of(const Encoded& e) {
-    const auto& ll = e.log_likelihood;
-    std::vector<double> normalized(ll.size());
-    for (size_t c = 0; c < ll.size(); ++c)
-      normalized[c] = ll[c] / static_cast<double>(characters(e.item->choices[c]));
-    const auto best = [](const std::vector<double>& values) {
-      return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
-    };
-    EvalItem item;
-    item.id = e.item->id;
-    item.scores = {{"acc", best(ll) == e.item->answer ? 1 : 0},
-                   {"acc_norm", best(normalized) == e.item->answer ? 1 : 0},
-                   {"ll", ll[e.item->answer]}};
-    item.prompt = e.item->prompt;
-    item.expected = e.item->choices[e.item->answer];
-    item.answer = e.item->choices[best(normalized)];
-    return item;
   }
 
   engine::Runner& runner_;

@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/paths_testing.h"
+#include "ops/eval/stats.h"
+#include "ops/eval/suite.h"
+
 namespace weir::ops {
 namespace {
 
@@ -73,6 +79,27 @@ TEST(GateTest, TheDefaultHasARuleForEachTask) {
   ASSERT_EQ(gate.rules.size(), 2U);
   EXPECT_EQ(gate.rules[0].margin, 0.02);
   EXPECT_EQ(gate.rules[1].margin, 0.01);
+}
+
+// Every task of the release suite has a rule, and a candidate that changes no item passes it.
+TEST(GateTest, TheReleaseGateFitsItsSuite) {
+  const auto gate = read_gate(paths::repository_path("suites/gates/release.yaml"));
+  const auto suite = read_suite(paths::repository_path("suites/release.yaml"));
+  ASSERT_TRUE(gate.ok()) << gate.error().message;
+  ASSERT_TRUE(suite.ok()) << suite.error().message;
+  ASSERT_EQ(gate->rules.size(), suite->tasks.size());
+  for (const GateRule& rule : gate->rules) {
+    const auto task = std::find_if(suite->tasks.begin(), suite->tasks.end(),
+                                   [&](const SuiteTask& t) { return t.name == rule.task; });
+    ASSERT_NE(task, suite->tasks.end()) << rule.task;
+    if (task->limit > 0) {
+      EXPECT_EQ(rule.min_items, task->limit) << rule.task;
+    }
+    EXPECT_LE(items_for_margin(careful_binary_sd(0, rule.min_items), rule.margin, gate->confidence,
+                               gate->power),
+              rule.min_items)
+        << rule.task;
+  }
 }
 
 }  // namespace

@@ -18,21 +18,23 @@ Json message(const char* role, const std::string& content) {
   return m;
 }
 
-std::string instructed(const SuiteTask& task, const std::string& prompt) {
+}  // namespace
+
+std::string instructed_prompt(const SuiteTask& task, const std::string& prompt) {
   return task.instruction.empty() ? prompt : fmt::format("{}\n\n{}", task.instruction, prompt);
 }
 
-Json messages_of(const SuiteTask& task, const GenerateItem& item) {
+Json item_messages(const SuiteTask& task, const GenerateItem& item) {
   Json messages = Json::array();
   if (item.messages.is_null()) {
-    messages.push_back(message("user", instructed(task, item.prompt)));
+    messages.push_back(message("user", instructed_prompt(task, item.prompt)));
     return messages;
   }
   bool waiting = true;  // for the first user message
   for (const Json& m : item.messages.items()) {
     Json copy = m;
     if (waiting && *m.find("role") == Json("user")) {
-      copy.set("content", instructed(task, m.find("content")->as_string()));
+      copy.set("content", instructed_prompt(task, m.find("content")->as_string()));
       waiting = false;
     }
     messages.push_back(std::move(copy));
@@ -40,7 +42,6 @@ Json messages_of(const SuiteTask& task, const GenerateItem& item) {
   return messages;
 }
 
-// Before what the system says already.
 void tell_tools(const Json& tools, Json& messages) {
   const std::string told = tool_instruction(tools);
   auto& list = messages.items();
@@ -52,14 +53,13 @@ void tell_tools(const Json& tools, Json& messages) {
   }
 }
 
-}  // namespace
-
 Result<std::vector<int32_t>> item_prompt(const text::Tokenizer& tokenizer,
                                          const text::ChatTemplate& chat, const Clock& clock,
                                          const SuiteTask& task, const GenerateItem& item) {
-  if (!task.chat) return tokenizer.encode(instructed(task, item.prompt), {.add_bos_eos = true});
+  if (!task.chat)
+    return tokenizer.encode(instructed_prompt(task, item.prompt), {.add_bos_eos = true});
   text::ChatInput input;
-  input.messages = messages_of(task, item);
+  input.messages = item_messages(task, item);
   input.clock = &clock;
   if (!item.tools.is_null()) {
     if (chat.mentions_tools()) {

@@ -6,11 +6,12 @@
 
 #include "engine/engine.h"
 #include "ops/eval/accuracy.h"
+#include "ops/eval/answer_score.h"
 #include "ops/eval/choice.h"
+#include "ops/eval/choice_score.h"
 #include "ops/eval/generate.h"
 #include "ops/eval/item_prompt.h"
 #include "ops/eval/needle.h"
-#include "ops/eval/scorer.h"
 
 namespace weir::ops {
 namespace {
@@ -41,14 +42,12 @@ class Run {
     std::vector<std::optional<EvalItem>> known;
     std::vector<ChoiceItem> open;
     for (const ChoiceItem& item : loaded_.choices) {
-      known.push_back(cached_choice(item));
+      known.push_back(cached_choice(with_.cache, with_.fingerprint, item));
       if (!known.back()) open.push_back(item);
     }
     count(loaded_.choices.size(), open.size());
-    const auto keep = [&](size_t i, const EvalItem& scored) -> Status {
-      if (with_.cache == nullptr) return {};
-      return with_.cache->put(choice_key(open[i]), task_.name, scored.id,
-                              {scored.answer, 0, false, scored.scores});
+    const auto keep = [&](size_t i, const EvalItem& scored) {
+      return keep_choice(with_.cache, with_.fingerprint, task_.name, open[i], scored);
     };
     std::vector<EvalItem> computed;
     if (!open.empty()) {
@@ -64,32 +63,16 @@ class Run {
   }
 
   Result<EvalTask> generate() {
-    WEIR_ASSIGN(const Scorer scorer, Scorer::make(task_.scorer));
     WEIR_ASSIGN(const Prompted prompted, prompt(loaded_.items));
     WEIR_ASSIGN(const std::vector<Generated> answers, answer(prompted));
-    std::vector<EvalItem> items;
-    for (size_t i = 0; i < answers.size(); ++i) {
-      const GenerateItem& item = prompted.items[i];
-      items.push_back(record(item, answers[i], scorer.score(item.expected, answers[i].text)));
-      items.back().expected = scorer.shown(item.expected);
-    }
-    return accuracy_task(task_, std::move(items));
+    return score_answers(task_, prompted.items, answers);
   }
 
   Result<EvalTask> retrieval() {
     WEIR_ASSIGN(std::vector<GenerateItem> made, needles());
     WEIR_ASSIGN(const Prompted prompted, prompt(std::move(made)));
     WEIR_ASSIGN(const std::vector<Generated> answers, answer(prompted));
-    std::vector<EvalItem> items;
-    for (size_t i = 0; i < answers.size(); ++i) {
-      const GenerateItem& item = prompted.items[i];
-      EvalScores scores = score_needle(item, answers[i].text);
-      // By length, beside all of them.
-      scores.emplace_back("acc@" + item.id.substr(0, item.id.find('@')), scores.front().second);
-      items.push_back(record(item, answers[i], std::move(scores)));
-      items.back().expected = item.expected.as_string();
-    }
-    return accuracy_task(task_, std::move(items));
+    return score_needles(task_, prompted.items, answers);
   }
 
   // Alone, and then in a crowd of all, whose cache knows nothing of the first time.
@@ -110,13 +93,7 @@ class Run {
       };
       WEIR_TRY(generate_all(engine, prompted.requests, at_once, keep));
     }
-    std::vector<EvalItem> items;
-    for (size_t i = 0; i < alone.size(); ++i) {
-      const double same = alone[i].text == crowd[i].text ? 1 : 0;
-      items.push_back(record(prompted.items[i], crowd[i], {{"same", same}}));
-      items.back().expected = alone[i].text;
-    }
-    return accuracy_task(task_, std::move(items));
+    return score_same(task_, prompted.items, alone, crowd);
   }
 
  private:
@@ -127,26 +104,6 @@ class Run {
   void spend(const Generated& answer) {
     cost_.prompt_tokens += answer.prompt_tokens;
     cost_.generated_tokens += answer.tokens;
-  }
-
-  std::string choice_key(const ChoiceItem& item) const {
-    std::vector<std::string> parts = {with_.fingerprint, "choice", item.prompt,
-                                      std::to_string(item.answer)};
-    parts.insert(parts.end(), item.choices.begin(), item.choices.end());
-    return cache_key(parts);
-  }
-
-  std::optional<EvalItem> cached_choice(const ChoiceItem& item) const {
-    if (with_.cache == nullptr) return std::nullopt;
-    const CachedAnswer* found = with_.cache->find(choice_key(item));
-    if (found == nullptr) return std::nullopt;
-    EvalItem out;
-    out.id = item.id;
-    out.scores = found->scores;
-    out.prompt = item.prompt;
-    out.expected = item.choices[item.answer];
-    out.answer = found->text;
-    return out;
   }
 
   std::string answer_key(const GenerateRequest& r) const {
@@ -225,17 +182,6 @@ class Run {
     if (task_.limit > 0 && items->size() > static_cast<size_t>(task_.limit))
       items->resize(static_cast<size_t>(task_.limit));
     return items;
-  }
-
-  static EvalItem record(const GenerateItem& item, const Generated& answer, EvalScores scores) {
-    EvalItem out;
-    out.id = item.id;
-    out.scores = std::move(scores);
-    out.scores.emplace_back("tokens", answer.tokens);
-    out.scores.emplace_back("cut", answer.cut ? 1 : 0);
-    out.prompt = item.shown();
-    out.answer = answer.text;
-    return out;
   }
 
   const TaskRunner& with_;

@@ -1,0 +1,65 @@
+// A suite run on a model of this machine or at a server, as weir eval task and weir eval compare do
+// it, with a progress bar and notices on stderr.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/command.h"
+#include "ops/eval/cache.h"
+#include "ops/eval/result.h"
+#include "ops/eval/suite.h"
+#include "ops/eval/task_run.h"
+
+namespace weir::cli {
+
+struct SuiteOptions {
+  std::string suite;
+  std::string data;
+  std::string cache;
+  int64_t limit = 0;           // 0: all items
+  int32_t context_tokens = 0;  // 0: 8192, or what the server says of its model
+  // Of a model.
+  std::string load_type;
+  int32_t at_once = 32;
+  int threads = 0;
+  // Of a server.
+  int32_t parallel = 8;
+  double timeout_s = 600;
+  int retries = 5;
+  std::string extra_body;
+  bool tools_in_prompt = false;
+};
+// All of them but --suite.
+void add_suite_options(CLI::App* command, SuiteOptions& options);
+
+// What is evaluated: a model, or one at a URL.
+struct Subject {
+  std::string model;         // as resolve_model takes it; "" at a URL
+  std::string url;           // "" of a model
+  std::string served_model;  // at the URL; "": the only one it lists
+  std::string api_key_env;   // variable of the environment that holds its key; "": no key
+};
+
+struct LoadedSuite {
+  ops::Suite suite;
+  std::vector<ops::LoadedTask> tasks;
+  std::optional<ops::ResultCache> cache;
+};
+// Errors: those of ops::read_suite, ops::load_tasks and ops::ResultCache::open.
+Result<LoadedSuite> load_suite(const SuiteOptions& options);
+
+struct SuiteRun {
+  ops::EvalRun run;
+  ops::RunCost cost;
+};
+// label: of the progress bar. Errors: those of load_model and ops::run_task; of
+// ops::remote_server, ops::find_remote_model and ops::run_remote_task; kUsage for a variable that
+// is not set or an --extra-body that is no object.
+Result<SuiteRun> run_suite(LoadedSuite& suite, const SuiteOptions& options, const Subject& subject,
+                           const std::string& label);
+
+}  // namespace weir::cli

@@ -1,0 +1,74 @@
+#include "ops/eval/choice_score.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace weir::ops {
+namespace {
+
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+}  // namespace
+
+std::string_view choice_context(const ChoiceItem& item) {
+  const size_t last = item.prompt.find_last_not_of(" \t\n\r\f\v");
+  return std::string_view(item.prompt).substr(0, last == std::string::npos ? 0 : last + 1);
+}
+
+std::string choice_text(const ChoiceItem& item, size_t choice) {
+  return fmt::format("{} {}", item.prompt, item.choices[choice]);
+}
+
+EvalItem scored_choice(const ChoiceItem& item, std::span<const double> log_likelihoods) {
+  std::vector<double> normalized(log_likelihoods.size());
+  for (size_t c = 0; c < normalized.size(); ++c)
+    normalized[c] = log_likelihoods[c] / static_cast<double>(characters(item.choices[c]));
+  const auto best = [](std::span<const double> values) {
+    return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+  };
+  EvalItem out;
+  out.id = item.id;
+  out.scores = {{"acc", best(log_likelihoods) == item.answer ? 1 : 0},
+                {"acc_norm", best(normalized) == item.answer ? 1 : 0},
+                {"ll", log_likelihoods[item.answer]}};
+  out.prompt = item.prompt;
+  out.expected = item.choices[item.answer];
+  out.answer = item.choices[best(normalized)];
+  return out;
+}
+
+std::string choice_key(std::string_view fingerprint, const ChoiceItem& item) {
+  std::vector<std::string> parts = {std::string(fingerprint), "choice", item.prompt,
+                                    std::to_string(item.answer)};
+  parts.insert(parts.end(), item.choices.begin(), item.choices.end());
+  return cache_key(parts);
+}
+
+std::optional<EvalItem> cached_choice(const ResultCache* cache, std::string_view fingerprint,
+                                      const ChoiceItem& item) {
+  const CachedAnswer* found =
+      cache == nullptr ? nullptr : cache->find(choice_key(fingerprint, item));
+  if (found == nullptr) return std::nullopt;
+  EvalItem out;
+  out.id = item.id;
+  out.scores = found->scores;
+  out.prompt = item.prompt;
+  out.expected = item.choices[item.answer];
+  out.answer = found->text;
+  return out;
+}
+
+Status keep_choice(ResultCache* cache, std::string_view fingerprint, std::string_view task,
+                   const ChoiceItem& item, const EvalItem& scored) {
+  if (cache == nullptr) return {};
+  return cache->put(choice_key(fingerprint, item), task, scored.id,
+                    {scored.answer, 0, false, scored.scores});
+}
+
+}  // namespace weir::ops

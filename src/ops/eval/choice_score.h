@@ -1,0 +1,32 @@
+// What the log-likelihoods of an item's choices make of it, wherever they come from, and its place
+// in the cache. Any thread.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ops/eval/cache.h"
+#include "ops/eval/result.h"
+#include "ops/eval/suite.h"
+
+namespace weir::ops {
+
+// The prompt without the blanks at its end, which belong to what follows it.
+std::string_view choice_context(const ChoiceItem& item);
+// What the model reads of a choice: prompt, a space, choice.
+std::string choice_text(const ChoiceItem& item, size_t choice);
+
+// "acc", "acc_norm" (choice.h) and "ll" of an item; log_likelihoods: nats, one a choice.
+EvalItem scored_choice(const ChoiceItem& item, std::span<const double> log_likelihoods);
+
+// fingerprint: of all that scores depend on beside the item.
+std::string choice_key(std::string_view fingerprint, const ChoiceItem& item);
+// cache: nullptr for none.
+std::optional<EvalItem> cached_choice(const ResultCache* cache, std::string_view fingerprint,
+                                      const ChoiceItem& item);
+Status keep_choice(ResultCache* cache, std::string_view fingerprint, std::string_view task,
+                   const ChoiceItem& item, const EvalItem& scored);
+
+}  // namespace weir::ops
