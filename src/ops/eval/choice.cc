@@ -17,6 +17,8 @@ constexpr size_t kMaxRows = 256;  // of logits in one forward call: 50 MB at 49,
 struct Encoded {
   const ChoiceItem* item = nullptr;
   std::vector<int32_t> prompt;
+  bool cut = false;   // the prompt lost its beginning
+  size_t shared = 0;  // tokens of the prompt that are the common prefix
   std::vector<std::vector<int32_t>> choices;
   std::vector<int32_t> pages;          // of the prompt
   std::vector<double> log_likelihood;  // of each choice, so far
@@ -37,13 +39,19 @@ class ChoiceScorer {
 
   Result<std::vector<EvalItem>> run(std::span<const ChoiceItem> items,
                                     const ChoiceProgress& progress) {
-    std::vector<Encoded> batch;
-    size_t pages = 0, prompt_tokens = 0;
+    std::vector<Encoded> all;
     for (const ChoiceItem& item : items) {
       WEIR_ASSIGN(Encoded e, encode(item));
+      all.push_back(std::move(e));
+    }
+    WEIR_TRY(read_prefix(all));
+    const auto free_pages = static_cast<size_t>(runner_.pages()) - prefix_pages_.size();
+    std::vector<Encoded> batch;
+    size_t pages = 0, prompt_tokens = 0;
+    for (Encoded& e : all) {
       const size_t more = pages_of(e);
-      const bool full = pages + more > static_cast<size_t>(runner_.pages()) ||
-                        prompt_tokens + e.prompt.size() > step_tokens_;
+      const size_t own = e.prompt.size() - e.shared;
+      const bool full = pages + more > free_pages || prompt_tokens + own > step_tokens_;
       if (full && !batch.empty()) {
         WEIR_TRY(score(batch));
         if (progress)
@@ -51,14 +59,14 @@ class ChoiceScorer {
         batch.clear();
         pages = prompt_tokens = 0;
       }
-      if (more > static_cast<size_t>(runner_.pages())) {
+      if (more > free_pages) {
         return make_error(ErrorCode::kInvalidValue,
                           "item {} needs {} pages of {} tokens and the cache has {}: give a larger "
                           "--ctx",
-                          item.id, more, page_tokens_, runner_.pages());
+                          e.item->id, more + prefix_pages_.size(), page_tokens_, runner_.pages());
       }
       pages += more;
-      prompt_tokens += e.prompt.size();
+      prompt_tokens += own;
       batch.push_back(std::move(e));
     }
     WEIR_TRY(score(batch));
@@ -67,6 +75,41 @@ class ChoiceScorer {
   }
 
  private:
+  // Whole pages that all prompts begin with, as few-shot prompts do, are computed once. Prompts
+  // that lost their beginning share nothing.
+  Status read_prefix(std::vector<Encoded>& all) {
+    std::span<const int32_t> prefix;
+    size_t sharing = 0;
+    for (const Encoded& e : all) {
+      if (e.cut) continue;
+      if (sharing++ == 0) prefix = std::span<const int32_t>(e.prompt).first(e.prompt.size() - 1);
+      const size_t most = std::min(prefix.size(), e.prompt.size() - 1);
+      const auto same = std::mismatch(prefix.begin(), prefix.begin() + static_cast<ptrdiff_t>(most),
+                                      e.prompt.begin());
+      prefix = prefix.first(static_cast<size_t>(same.first - prefix.begin()));
+    }
+    const size_t pages =
+        std::min(prefix.size() / page_tokens_, static_cast<size_t>(runner_.pages()) / 2);
+    if (sharing < 2 || pages == 0) return {};
+    prefix = prefix.first(pages * page_tokens_);
+    prefix_pages_ = take_pages(pages);
+    WEIR_TRY(read(prefix, 0, prefix.size(), prefix_pages_));
+    for (Encoded& e : all) e.shared = e.cut ? 0 : prefix.size();
+    return {};
+  }
+
+  // Computes the tokens [from, to), in steps.
+  Status read(std::span<const int32_t> tokens, size_t from, size_t to,
+              std::span<const int32_t> pages) {
+    while (from < to) {
+      const size_t n = std::min(step_tokens_, to - from);
+      const model::Chunk chunk{tokens.subspan(from, n), static_cast<int32_t>(from), pages, 0, 0};
+      WEIR_TRY(forward({&chunk, 1}, 0));
+      from += n;
+    }
+    return {};
+  }
+
   Result<Encoded> encode(const ChoiceItem& item) const {
     const text::EncodeOptions options{.add_bos_eos = true, .parse_special = false};
     Encoded e;
@@ -91,6 +134,7 @@ class ChoiceScorer {
     }
     if (e.prompt.size() + longest > window) {
       e.prompt.erase(e.prompt.begin(), e.prompt.end() - static_cast<ptrdiff_t>(window - longest));
+      e.cut = true;
     }
     e.log_likelihood.assign(e.choices.size(), 0.0);
     return e;
@@ -98,9 +142,9 @@ class ChoiceScorer {
 
   size_t pages_for(size_t tokens) const { return (tokens + page_tokens_ - 1) / page_tokens_; }
 
-  // A choice shares the whole pages of its prompt.
+  // Beside the common prefix. A choice shares the whole pages of its prompt.
   size_t pages_of(const Encoded& e) const {
-    size_t pages = pages_for(e.prompt.size());
+    size_t pages = pages_for(e.prompt.size()) - e.shared / page_tokens_;
     for (const auto& choice : e.choices) {
       pages += pages_for(e.prompt.size() + choice.size() - 1) - e.prompt.size() / page_tokens_;
     }
@@ -114,7 +158,7 @@ class ChoiceScorer {
   }
 
   Status score(std::vector<Encoded>& batch) {
-    next_page_ = 0;
+    next_page_ = static_cast<int32_t>(prefix_pages_.size());
     WEIR_TRY(read_prompts(batch));
     WEIR_TRY(read_choices(batch));
     for (const Encoded& e : batch) {
@@ -128,15 +172,14 @@ class ChoiceScorer {
   Status read_prompts(std::vector<Encoded>& batch) {
     std::vector<model::Chunk> chunks;
     for (Encoded& e : batch) {
-      e.pages = take_pages(pages_for(e.prompt.size()));
-      size_t read = 0;
-      for (; e.prompt.size() - read > step_tokens_; read += step_tokens_) {
-        const model::Chunk chunk{std::span<const int32_t>(e.prompt).subspan(read, step_tokens_),
-                                 static_cast<int32_t>(read), e.pages, 0, 0};
-        WEIR_TRY(forward({&chunk, 1}, 0));
-      }
-      chunks.push_back({std::span<const int32_t>(e.prompt).subspan(read),
-                        static_cast<int32_t>(read), e.pages, 1, 0});
+      if (e.shared > 0) e.pages = prefix_pages_;
+      const auto own = take_pages(pages_for(e.prompt.size()) - e.pages.size());
+      e.pages.insert(e.pages.end(), own.begin(), own.end());
+      const size_t steps = (e.prompt.size() - e.shared - 1) / step_tokens_;
+      const size_t last = e.shared + steps * step_tokens_;  // where the step with logits begins
+      WEIR_TRY(read(e.prompt, e.shared, last, e.pages));
+      chunks.push_back({std::span<const int32_t>(e.prompt).subspan(last),
+                        static_cast<int32_t>(last), e.pages, 1, 0});
     }
     WEIR_TRY(forward(chunks, batch.size()));
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -228,6 +271,7 @@ class ChoiceScorer {
   size_t page_tokens_;
   size_t step_tokens_;
   size_t vocab_;
+  std::vector<int32_t> prefix_pages_;  // of what all prompts begin with
   int32_t next_page_ = 0;
   std::vector<float> logits_;       // of the last forward call
   std::vector<double> log_totals_;  // log_sum_exp of each of its rows

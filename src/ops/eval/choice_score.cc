@@ -16,13 +16,14 @@ size_t characters(std::string_view text) {
 
 }  // namespace
 
-std::string_view choice_context(const ChoiceItem& item) {
-  const size_t last = item.prompt.find_last_not_of(" \t\n\r\f\v");
-  return std::string_view(item.prompt).substr(0, last == std::string::npos ? 0 : last + 1);
+std::string choice_context(const ChoiceItem& item) {
+  std::string whole = item.shots + item.prompt;
+  whole.resize(whole.find_last_not_of(" \t\n\r\f\v") + 1);
+  return whole;
 }
 
 std::string choice_text(const ChoiceItem& item, size_t choice) {
-  return fmt::format("{} {}", item.prompt, item.choices[choice]);
+  return fmt::format("{}{} {}", item.shots, item.prompt, item.choices[choice]);
 }
 
 EvalItem scored_choice(const ChoiceItem& item, std::span<const double> log_likelihoods) {
@@ -44,7 +45,7 @@ EvalItem scored_choice(const ChoiceItem& item, std::span<const double> log_likel
 }
 
 std::string choice_key(std::string_view fingerprint, const ChoiceItem& item) {
-  std::vector<std::string> parts = {std::string(fingerprint), "choice", item.prompt,
+  std::vector<std::string> parts = {std::string(fingerprint), "choice", item.shots + item.prompt,
                                     std::to_string(item.answer)};
   parts.insert(parts.end(), item.choices.begin(), item.choices.end());
   return cache_key(parts);

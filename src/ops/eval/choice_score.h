@@ -13,9 +13,9 @@
 
 namespace weir::ops {
 
-// The prompt without the blanks at its end, which belong to what follows it.
-std::string_view choice_context(const ChoiceItem& item);
-// What the model reads of a choice: prompt, a space, choice.
+// Shots and prompt without the blanks at their end, which belong to what follows.
+std::string choice_context(const ChoiceItem& item);
+// What the model reads of a choice: shots, prompt, a space, choice.
 std::string choice_text(const ChoiceItem& item, size_t choice);
 
 // "acc", "acc_norm" (choice.h) and "ll" of an item; log_likelihoods: nats, one a choice.

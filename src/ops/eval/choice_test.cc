@@ -92,6 +92,35 @@ TEST(ChoiceTest, ScoresInBatchesAreThoseOfOneAtATime) {
   }
 }
 
+TEST(ChoiceTest, WhatAllPromptsBeginWithIsComputedOnce) {
+  const auto t = tokenizer();
+  auto items = some_items(30);
+  engine::FakeRunner plain({.pages = 400}), few({.pages = 60});
+  std::vector<ChoiceItem> whole = items;
+  const std::string shots = std::string(53, 's') + "\n\n";  // 55 tokens: six pages and a rest
+  for (ChoiceItem& item : items) item.shots = shots;
+  for (ChoiceItem& item : whole) item.prompt = shots + item.prompt;
+  whole.push_back({"other", "zzz", {"a", "bc"}, 0});  // has no prefix with the others
+  int64_t tokens = 0, all_tokens = 0;
+  const auto shared = score_choices(few, *t, items, tokens, nullptr);
+  const auto alone = score_choices(plain, *t, whole, all_tokens, nullptr);
+  ASSERT_TRUE(shared.ok()) << shared.error().message;
+  ASSERT_TRUE(alone.ok()) << alone.error().message;
+  for (size_t i = 0; i < items.size(); ++i) {
+    for (size_t s = 0; s < 3; ++s)
+      EXPECT_EQ((*shared)[i].scores[s].second, (*alone)[i].scores[s].second) << i;
+  }
+  const int64_t saved = all_tokens - tokens;
+  EXPECT_GE(saved, 29 * 48);
+  EXPECT_LT(saved, 29 * 48 + 16);  // what "other" took
+  // One past the window, which shares nothing, changes nothing for the others.
+  items.push_back({"long", std::string(400, 'q'), {"a", "bcd"}, 1, shots});
+  engine::FakeRunner again({.pages = 100});
+  const auto more = score_choices(again, *t, items, tokens, nullptr);
+  ASSERT_TRUE(more.ok()) << more.error().message;
+  EXPECT_EQ(*(*more)[7].score("ll"), *(*shared)[7].score("ll"));
+}
+
 TEST(ChoiceTest, PromptsPastTheWindowLoseTheirBeginning) {
   const auto t = tokenizer();
   ChoiceItem item{"long", std::string(400, 'q') + "xyz", {"a", "bcd"}, 1};

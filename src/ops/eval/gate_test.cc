@@ -83,8 +83,8 @@ TEST(GateTest, TheDefaultHasARuleForEachTask) {
 
 // Every task of the release suite has a rule, and a candidate that changes no item passes it.
 TEST(GateTest, TheReleaseGateFitsItsSuite) {
-  const auto gate = read_gate(paths::repository_path("suites/gates/release.yaml"));
-  const auto suite = read_suite(paths::repository_path("suites/release.yaml"));
+  const auto gate = read_gate(paths::repository("suites/gates/release.yaml"));
+  const auto suite = read_suite(paths::repository("suites/release.yaml"));
   ASSERT_TRUE(gate.ok()) << gate.error().message;
   ASSERT_TRUE(suite.ok()) << suite.error().message;
   ASSERT_EQ(gate->rules.size(), suite->tasks.size());

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <utility>
 
 #include "ops/eval/task_run.h"
@@ -20,6 +21,7 @@ class Loader {
     WEIR_ASSIGN(NamedText file, read(task, task.file));
     if (task.kind == "multiple_choice") {
       WEIR_ASSIGN(out.choices, parse_choice_items(file.text, task.format, file.name));
+      if (task.few_shot > 0) WEIR_TRY(put_shots(task, out.choices));
     } else if (task.kind == "retrieval") {
       out.haystack = std::move(file.text);
     } else {
@@ -33,6 +35,33 @@ class Loader {
   }
 
  private:
+  // As lm-evaluation-harness puts them: prompt, a space, the right choice, a blank line.
+  Status put_shots(const SuiteTask& task, std::vector<ChoiceItem>& items) const {
+    const auto count = static_cast<size_t>(task.few_shot);
+    std::vector<ChoiceItem> shots;
+    if (!task.examples.empty()) {
+      WEIR_ASSIGN(const NamedText file, read(task, task.examples));
+      WEIR_ASSIGN(shots, parse_choice_items(file.text, task.format, file.name));
+      shots.erase(shots.begin() + static_cast<ptrdiff_t>(std::min(count, shots.size())),
+                  shots.end());
+    } else if (items.size() > count) {
+      const auto first = items.end() - static_cast<ptrdiff_t>(count);
+      shots.assign(std::make_move_iterator(first), std::make_move_iterator(items.end()));
+      items.erase(first, items.end());
+    }
+    if (shots.size() < count) {
+      return make_error(
+          ErrorCode::kCorrupt, "{}:{}: few_shot of {} is {}, more items than {} has to show{}",
+          suite_, task.line, task.name, count, task.examples.empty() ? task.file : task.examples,
+          task.examples.empty() ? " beside those to ask" : "");
+    }
+    std::string before;
+    for (const ChoiceItem& shot : shots)
+      before += fmt::format("{} {}\n\n", shot.prompt, shot.choices[shot.answer]);
+    for (ChoiceItem& item : items) item.shots = before;
+    return {};
+  }
+
   Result<NamedText> read(const SuiteTask& task, const std::string& file) const {
     const std::string path = path_of(file);
     Result<std::string> text = os::read_file(path, SuiteLimits::kFileBytes);

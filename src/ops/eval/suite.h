@@ -48,6 +48,7 @@ struct SuiteLimits {
   static constexpr size_t kItems = 1'000'000;
   static constexpr size_t kChoices = 64;
   static constexpr size_t kStops = 16;
+  static constexpr int32_t kShots = 64;
   static constexpr size_t kPatterns = 64;
   static constexpr size_t kLengths = 32;  // of a retrieval task; depths too
   static constexpr double kContextTokens = 1 << 24;
@@ -72,6 +73,10 @@ struct SuiteTask {
   std::string metric;   // "acc", "acc_norm"; "same" of determinism
   int64_t limit = 0;    // 0: all items
   int line = 0;
+  // Of multiple choice: answered items before each prompt, the first of the file `examples`, or,
+  // without one, the last of `file`, which are then not asked.
+  int32_t few_shot = 0;
+  std::string examples;
   // Kinds that generate.
   int32_t max_tokens = 256;
   std::vector<std::string> stop;
@@ -99,6 +104,8 @@ struct ChoiceItem {
   std::string prompt;
   std::vector<std::string> choices;  // as they follow the prompt and a space
   size_t answer = 0;                 // the right one
+  // What stands before the prompt: answered items, a blank line behind each.
+  std::string shots = {};
 };
 
 // "hellaswag": six lines an item: context, number of the right ending, four endings. "jsonl": an

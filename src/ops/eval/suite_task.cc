@@ -13,7 +13,7 @@ using config::Node;
 
 const std::vector<std::string> kKinds = {"multiple_choice", "generate", "retrieval", "determinism"};
 const std::vector<std::string> kCommon = {"name", "kind", "file", "limit"};
-const std::vector<std::string> kChoice = {"format", "metric"};
+const std::vector<std::string> kChoice = {"format", "metric", "few_shot", "examples"};
 const std::vector<std::string> kGenerating = {"max_tokens", "stop", "chat", "instruction"};
 const std::vector<std::string> kScored = {"format",    "answers", "scorer",  "ignore",
                                           "tolerance", "pattern", "patterns"};
@@ -38,6 +38,12 @@ Status one_of(const YamlReader& reader, const Node& map, std::string_view key,
 Status read_choice(const YamlReader& reader, const Node& node, SuiteTask& task) {
   WEIR_TRY(reader.known(node, joined({&kCommon, &kChoice})));
   WEIR_TRY(one_of(reader, node, "format", {"jsonl", "hellaswag"}, task.format));
+  WEIR_TRY(reader.integer(node, "few_shot", 0, SuiteLimits::kShots, task.few_shot));
+  WEIR_TRY(reader.text(node, "examples", task.examples));
+  if (!task.examples.empty() && task.few_shot == 0) {
+    return reader.at(node.find("examples")->line,
+                     "examples are of few_shot: say how many stand before each prompt");
+  }
   return one_of(reader, node, "metric", {"acc_norm", "acc"}, task.metric);
 }
 

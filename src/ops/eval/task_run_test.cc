@@ -1,5 +1,6 @@
 #include "ops/eval/task_run.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -254,6 +255,35 @@ TEST(LoadTasksTest, FilesLieBelowTheDataFolderOrBesideTheSuite) {
   const auto gone = load_tasks(*suite, "/nowhere/s.yaml", "", 0);
   ASSERT_FALSE(gone.ok());
   EXPECT_THAT(gone.error().message, HasSubstr("/nowhere/s.yaml:3: the items of a"));
+}
+
+TEST(LoadTasksTest, ShotsComeFromExamplesOrFromTheEndOfTheItems) {
+  const os::TempDir dir;
+  std::string items;
+  for (const char c : std::string("abcd")) {
+    items += fmt::format(R"({{"id":"{0}","prompt":"{0}?","choices":["no","{0}!"],"answer":1}})", c);
+    items += '\n';
+  }
+  ASSERT_TRUE(os::write_file_atomic(dir.file("i.jsonl"), items).ok());
+  const auto load = [&](const std::string& keys) {
+    const auto suite = parse_suite("name: s\ntasks:\n  - name: t\n    file: i.jsonl\n" + keys, "s");
+    EXPECT_TRUE(suite.ok()) << suite.error().message;
+    return load_tasks(*suite, dir.file("s.yaml"), "", 0);
+  };
+  const auto last = load("    few_shot: 2\n");
+  ASSERT_TRUE(last.ok()) << last.error().message;
+  ASSERT_EQ((*last)[0].choices.size(), 2U);
+  EXPECT_EQ((*last)[0].choices[0].id, "a");
+  EXPECT_EQ((*last)[0].choices[0].shots, "c? c!\n\nd? d!\n\n");
+  const auto file = load("    few_shot: 1\n    examples: i.jsonl\n");
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  ASSERT_EQ((*file)[0].choices.size(), 4U);
+  EXPECT_EQ((*file)[0].choices[3].shots, "a? a!\n\n");
+  const auto many = load("    few_shot: 4\n");
+  ASSERT_FALSE(many.ok());
+  EXPECT_THAT(many.error().message, HasSubstr("s.yaml:3: few_shot of t is 4, more items than"));
+  EXPECT_FALSE(load("    few_shot: 5\n    examples: i.jsonl\n").ok());
+  EXPECT_FALSE(parse_suite("name: s\ntasks:\n  - {name: t, file: f, examples: e}\n", "s").ok());
 }
 
 TEST(AccuracyTest, ATaskHasMeansAndAnError) {
