@@ -71,6 +71,9 @@ class Mock:
             daemon_threads = True
             request_queue_size = 64
 
+            def handle_error(self, *_):
+                """A client that goes away is none of the test's business."""
+
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)

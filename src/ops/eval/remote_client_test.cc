@@ -50,6 +50,7 @@ class RemoteClientTest : public ::testing::Test {
             const MutexLock lock(mutex_);
             tries = ++tries_[request.body];
             most_ = std::max(most_, ++now_);
+            ++answering_;
           }
           // Not on the I/O thread: requests are to overlap.
           threads_.emplace_back(
@@ -61,6 +62,8 @@ class RemoteClientTest : public ::testing::Test {
                   --now_;
                 }
                 writer.send(std::move(response));
+                const MutexLock lock(mutex_);
+                --answering_;
               });
         },
         {}, clock_);
@@ -75,8 +78,14 @@ class RemoteClientTest : public ::testing::Test {
     return std::move(*made);
   }
   ~RemoteClientTest() override {
+    while (answering() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     server_.reset();
     for (std::thread& t : threads_) t.join();
+  }
+
+  int answering() {
+    const MutexLock lock(mutex_);
+    return answering_;
   }
 
   static std::vector<RemoteRequest> requests(size_t count) {
@@ -89,7 +98,8 @@ class RemoteClientTest : public ::testing::Test {
   SystemClock clock_;
   Mutex mutex_;
   std::map<std::string, int> tries_;  // by body
-  int now_ = 0;
+  int now_ = 0;        // requests that are not answered
+  int answering_ = 0;  // threads that use the server
   int most_ = 0;
   std::vector<std::thread> threads_;
   std::unique_ptr<http::Server> server_;
