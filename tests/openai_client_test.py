@@ -145,6 +145,25 @@ class Completions(ClientTest):
         self.assertEqual(len(logprobs.token_logprobs), 8)
         self.assertTrue(all(len(top) >= 2 for top in logprobs.top_logprobs))
 
+    def test_echo_with_logprobs(self):
+        prompt = "The capital of France is"
+        ids = httpx.post(server.url + "/tokenize", json={"prompt": prompt}).json()["tokens"]
+        choice = self.complete(prompt=ids, echo=True, logprobs=2, max_tokens=2).choices[0]
+        lp = choice.logprobs
+        self.assertEqual({len(lp.tokens), len(lp.token_logprobs), len(lp.top_logprobs), len(lp.text_offset)}, {len(ids) + 2})
+        self.assertIsNone(lp.token_logprobs[0])
+        self.assertTrue(choice.text.startswith(prompt))
+        for token, offset in zip(lp.tokens, lp.text_offset):
+            self.assertEqual(choice.text[offset:offset + len(token)], token)
+        for own, top in zip(lp.token_logprobs[1:], lp.top_logprobs[1:]):
+            self.assertIn(own, top.values())
+            self.assertTrue(2 <= len(top) <= 3)
+        alone = self.complete(prompt=prompt, echo=True, logprobs=2, max_tokens=0, extra_body={"cache_salt": "another"}).choices[0]
+        self.assertEqual(alone.text, prompt)
+        self.assertEqual(alone.logprobs.token_logprobs, lp.token_logprobs[:len(ids)])
+        chunks = [c.choices[0] for c in self.complete(prompt=ids, echo=True, logprobs=2, max_tokens=2, stream=True)]
+        self.assertEqual([v for c in chunks if c.logprobs for v in c.logprobs.token_logprobs], lp.token_logprobs)
+
     def test_several_prompts(self):
         reply = self.complete(prompt=["The capital of France is", "The capital of Italy is"])
         self.assertEqual([c.index for c in reply.choices], [0, 1])

@@ -37,10 +37,29 @@ Result<std::vector<Prompt>> parse_prompts(const Json& v, const std::string& name
   return prompts;
 }
 
+namespace {
+
+Status check_echo(const CompletionRequest& r) {
+  const GenerationParams& g = r.generation;
+  if (g.max_tokens == 0 && !r.echo) {
+    return param_error(ErrorCode::kInvalidValue, "max_tokens",
+                       "max_tokens is 0; it must be at least 1, or echo must be true");
+  }
+  if (r.echo && g.logprobs >= 0 && g.stream && g.n > 1) {
+    return param_error(ErrorCode::kInvalidValue, "n",
+                       "n is {}; a stream with echo and logprobs has one choice a prompt: leave "
+                       "stream out, or send one request a choice",
+                       g.n);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<CompletionRequest> parse_completion_request(const Json& body, const Limits& limits) {
   WEIR_ASSIGN(Fields f, Fields::of(body));
   CompletionRequest r;
-  WEIR_ASSIGN(r.generation, parse_generation(f, limits));
+  WEIR_ASSIGN(r.generation, parse_generation(f, limits, /*least_tokens=*/0));
   if (!r.generation.max_tokens.has_value())
     r.generation.max_tokens = 16;  // OpenAI's default for this route
   WEIR_ASSIGN(const Json* prompt, f.require("prompt"));
@@ -49,16 +68,31 @@ Result<CompletionRequest> parse_completion_request(const Json& body, const Limit
   if (logprobs.has_value()) r.generation.logprobs = static_cast<int32_t>(*logprobs);
   WEIR_ASSIGN(const auto echo, f.boolean("echo"));
   r.echo = echo.value_or(false);
-  if (r.echo && r.generation.logprobs >= 0) {
-    return param_error(ErrorCode::kInvalidValue, "echo",
-                       "echo together with logprobs is not supported yet");
-  }
+  WEIR_TRY(check_echo(r));
+  r.generation.prompt_logprobs = r.echo && r.generation.logprobs >= 0;
   WEIR_ASSIGN(const auto suffix, f.string("suffix"));
   if (!suffix.value_or("").empty()) {
     return param_error(ErrorCode::kInvalidValue, "suffix", "suffix is not supported");
   }
   WEIR_TRY(f.finish(limits.strict));
   return r;
+}
+
+Status check_prompt_logprobs(const CompletionRequest& r,
+                             std::span<const std::vector<int32_t>> prompts, const Limits& limits) {
+  const GenerationParams& g = r.generation;
+  if (!g.prompt_logprobs) return {};
+  int64_t tokens = 0;
+  for (const std::vector<int32_t>& prompt : prompts) tokens += static_cast<int64_t>(prompt.size());
+  const int64_t entries = tokens * g.n * (1 + g.logprobs);
+  const int64_t most = g.stream ? limits.max_streamed_prompt_logprobs : limits.max_prompt_logprobs;
+  if (entries <= most) return {};
+  return param_error(ErrorCode::kInvalidValue, "logprobs",
+                     "echo with logprobs {} asks for {} log probabilities of {} prompt tokens; an "
+                     "answer{} has at most {}: send fewer prompts a request, or ask for fewer "
+                     "alternatives{}",
+                     g.logprobs, entries, tokens, g.stream ? " that is streamed" : "", most,
+                     g.stream ? ", or leave stream out" : "");
 }
 
 }  // namespace weir::api

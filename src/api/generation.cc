@@ -70,9 +70,10 @@ Status parse_sampling(Fields& f, GenerationParams& p) {
   return {};
 }
 
-Status parse_lengths(Fields& f, const Limits& limits, GenerationParams& p) {
-  WEIR_ASSIGN(const auto max_tokens, f.integer("max_tokens", 1, kMaxTokens));
-  WEIR_ASSIGN(const auto max_completion_tokens, f.integer("max_completion_tokens", 1, kMaxTokens));
+Status parse_lengths(Fields& f, const Limits& limits, int32_t least_tokens, GenerationParams& p) {
+  WEIR_ASSIGN(const auto max_tokens, f.integer("max_tokens", least_tokens, kMaxTokens));
+  WEIR_ASSIGN(const auto max_completion_tokens,
+              f.integer("max_completion_tokens", least_tokens, kMaxTokens));
   const auto& chosen = max_completion_tokens.has_value() ? max_completion_tokens : max_tokens;
   if (chosen.has_value()) p.max_tokens = static_cast<int32_t>(*chosen);
   WEIR_ASSIGN(const auto min_tokens, f.integer("min_tokens", 0, kMaxTokens));
@@ -154,16 +155,21 @@ Status parse_treatment(Fields& f, bool strict, GenerationParams& p) {
 
 }  // namespace
 
-Result<GenerationParams> parse_generation(Fields& f, const Limits& limits) {
+Result<GenerationParams> parse_generation(Fields& f, const Limits& limits, int32_t least_tokens) {
   GenerationParams p;
   WEIR_ASSIGN(const auto model, f.string("model"));
   p.model = model.value_or("");
   WEIR_TRY(parse_sampling(f, p));
-  WEIR_TRY(parse_lengths(f, limits, p));
+  WEIR_TRY(parse_lengths(f, limits, least_tokens, p));
   WEIR_TRY(parse_stream(f, limits.strict, p));
   WEIR_ASSIGN(const auto ids, f.boolean("return_token_ids"));
   assign(p.return_token_ids, ids);
   WEIR_TRY(parse_treatment(f, limits.strict, p));
+  if (f.find("prompt_logprobs") != nullptr) {
+    return param_error(ErrorCode::kInvalidValue, f.path("prompt_logprobs"),
+                       "prompt_logprobs is not supported; POST /v1/completions with echo: true and "
+                       "logprobs: N gives the log probabilities of a prompt");
+  }
   // Accepted without effect here.
   for (const char* name : {"user", "metadata", "store", "prompt_cache_key", "safety_identifier"})
     f.find(name);

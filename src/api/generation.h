@@ -21,12 +21,16 @@ struct Limits {
   int64_t max_embeddings_bytes = 64 << 20;
   int32_t max_prompt_tokens = 1 << 20;  // ids of one prompt, before the engine's own limit
   int32_t max_top_logprobs = 20;
+  // Of prompts in one answer, with alternatives, over all choices; about 40 bytes each. An event of
+  // a stream is made between two steps, so it has fewer.
+  int64_t max_prompt_logprobs = 262'144;
+  int64_t max_streamed_prompt_logprobs = 16'384;
   bool strict = false;  // unknown parameters are errors
 };
 
 struct GenerationParams {
   std::string model;
-  std::optional<int32_t> max_tokens;
+  std::optional<int32_t> max_tokens;  // 0: the prompt alone
   double temperature = 1.0;
   double top_p = 1.0;
   int32_t top_k = 0;
@@ -49,9 +53,12 @@ struct GenerationParams {
   bool batch = false;      // service_tier "flex" or "batch": may wait behind interactive requests
   std::string prediction;  // text that the output may resemble
   int32_t logprobs = -1;   // top entries beside the chosen token; -1: none
+  bool prompt_logprobs = false;  // of the prompt's tokens too (echo with logprobs)
 };
 
-// Reads all but logprobs, whose shape differs between the two routes. Errors name the field.
-Result<GenerationParams> parse_generation(Fields& fields, const Limits& limits);
+// Reads all but logprobs, whose shape differs between the two routes. least_tokens: of max_tokens.
+// Errors name the field.
+Result<GenerationParams> parse_generation(Fields& fields, const Limits& limits,
+                                          int32_t least_tokens = 1);
 
 }  // namespace weir::api

@@ -123,6 +123,8 @@ TEST(ChatRequest, EachBoundIsNamed) {
       {R"("top_logprobs":3)", "top_logprobs: "},
       {R"("logprobs":true,"top_logprobs":21)", "top_logprobs: "},
       {R"("logprobs":5)", "logprobs: logprobs must be true or false, not an integer"},
+      {R"("prompt_logprobs":0)", "prompt_logprobs: prompt_logprobs is not supported"},
+      {R"("max_tokens":0)", "max_tokens: "},
       {R"("stream_options":7)", "stream_options: "},
       {R"("chat_template_kwargs":[])", "chat_template_kwargs: "},
       {R"("tools":{})", "tools: "},
@@ -187,6 +189,37 @@ TEST(CompletionRequest, PromptsOfEachShape) {
   EXPECT_EQ(completion(R"({"prompt":"a","logprobs":2})")->generation.logprobs, 2);
 }
 
+TEST(CompletionRequest, EchoWithLogprobsAsksForThoseOfThePrompt) {
+  const auto r = completion(R"({"prompt":"a","echo":true,"logprobs":1,"max_tokens":0})");
+  ASSERT_TRUE(r.ok()) << r.error().message;
+  EXPECT_TRUE(r->generation.prompt_logprobs);
+  EXPECT_EQ(r->generation.max_tokens, 0);
+  EXPECT_FALSE(completion(R"({"prompt":"a","echo":true})")->generation.prompt_logprobs);
+  EXPECT_FALSE(completion(R"({"prompt":"a","logprobs":1})")->generation.prompt_logprobs);
+  EXPECT_TRUE(completion(R"({"prompt":"a","echo":true,"logprobs":1,"stream":true})").ok());
+}
+
+TEST(CompletionRequest, HowManyLogprobsOfPromptsAnAnswerHolds) {
+  Limits limits;
+  limits.max_prompt_logprobs = 36;
+  limits.max_streamed_prompt_logprobs = 18;
+  const std::vector<std::vector<int32_t>> prompts{{1, 2}, {3, 4, 5, 6}};
+  const auto said = [&](const char* body) {
+    const auto r = completion(body);
+    EXPECT_TRUE(r.ok());
+    const Status ok = check_prompt_logprobs(*r, prompts, limits);
+    return ok.ok() ? "" : ok.error().param + ": " + ok.error().message;
+  };
+  EXPECT_EQ(said(R"({"prompt":"a","echo":true,"logprobs":2,"n":2})"), "");
+  EXPECT_EQ(said(R"({"prompt":"a","echo":true,"n":16})"), "");
+  EXPECT_EQ(said(R"({"prompt":"a","echo":true,"logprobs":3,"n":2})"),
+            "logprobs: echo with logprobs 3 asks for 48 log probabilities of 6 prompt tokens; an "
+            "answer has at most 36: send fewer prompts a request, or ask for fewer alternatives");
+  EXPECT_EQ(said(R"({"prompt":"a","echo":true,"logprobs":2,"stream":true})"), "");
+  EXPECT_NE(said(R"({"prompt":"a","echo":true,"logprobs":3,"stream":true})").find("leave stream"),
+            std::string::npos);
+}
+
 TEST(CompletionRequest, BadPromptsAreNamedByPath) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({})", "prompt: "},
@@ -199,6 +232,10 @@ TEST(CompletionRequest, BadPromptsAreNamedByPath) {
       {R"({"prompt":"a","logprobs":true})", "logprobs: "},
       {R"({"prompt":"a","best_of":2})", "best_of: "},
       {R"({"prompt":"a","suffix":"x"})", "suffix: "},
+      {R"({"prompt":"a","max_tokens":0})", "max_tokens: "},
+      {R"({"prompt":"a","max_tokens":-1,"echo":true})", "max_tokens: "},
+      {R"({"prompt":"a","prompt_logprobs":1})", "prompt_logprobs: "},
+      {R"({"prompt":"a","echo":true,"logprobs":1,"stream":true,"n":2})", "n: "},
   };
   for (const auto& [body, start] : cases) {
     const std::string said = refusal(completion(body));

@@ -36,6 +36,20 @@ Json chat_logprobs(const AnswerChoice& c) {
   return o;
 }
 
+// The most likely tokens, with the chosen one among them or behind them: up to logprobs + 1, as
+// OpenAI has it. Of tokens that read alike the likeliest stands for all.
+Json text_top(const TokenLogprob& t) {
+  if (!t.scored) return {};
+  Json top = Json::object();
+  for (const TokenLogprob& other : t.top) {
+    const std::string name = text::replace_invalid_utf8(other.bytes);
+    if (top.find(name) == nullptr) top.set(name, other.logprob);
+  }
+  const std::string name = text::replace_invalid_utf8(t.bytes);
+  if (top.find(name) == nullptr) top.set(name, t.logprob);
+  return top;
+}
+
 Json text_logprobs(const AnswerChoice& c) {
   if (!c.with_logprobs) return {};
   Json tokens = Json::array(), values = Json::array(), tops = Json::array(),
@@ -43,13 +57,10 @@ Json text_logprobs(const AnswerChoice& c) {
   int64_t offset = c.text_offset;
   for (const TokenLogprob& t : c.logprobs) {
     tokens.push_back(text::replace_invalid_utf8(t.bytes));
-    values.push_back(t.logprob);
+    values.push_back(t.scored ? Json(t.logprob) : Json());
     offsets.push_back(offset);
-    offset += static_cast<int64_t>(t.bytes.size());
-    Json top = Json::object();
-    for (const TokenLogprob& other : t.top)
-      top.set(text::replace_invalid_utf8(other.bytes), other.logprob);
-    tops.push_back(std::move(top));
+    offset += t.shown_bytes.value_or(static_cast<int64_t>(t.bytes.size()));
+    tops.push_back(text_top(t));
   }
   Json o = Json::object();
   o.set("tokens", std::move(tokens));

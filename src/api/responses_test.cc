@@ -72,6 +72,32 @@ TEST(Responses, CompletionLogprobsHaveOffsets) {
   EXPECT_EQ(lp.find("text_offset")->dump(), "[0,1]");
 }
 
+TEST(Responses, ATokenOfThePromptMayHaveNoLogprobAndShowNothing) {
+  AnswerChoice c = choice("ab", "length");
+  c.with_logprobs = true;
+  c.logprobs = {{"<s>", 0, {}}, {" a", -0.5, {{"b", -0.25, {}}}}, {"b", -2.0, {}}};
+  c.logprobs[0].scored = false;
+  c.logprobs[0].shown_bytes = 0;
+  c.logprobs[1].shown_bytes = 1;
+  const auto json = text::Json::parse(text_completion(kMeta, {&c, 1}, kUsage));
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const text::Json& lp = *json->find("choices")->items()[0].find("logprobs");
+  EXPECT_EQ(lp.find("tokens")->dump(), R"(["<s>"," a","b"])");
+  EXPECT_EQ(lp.find("token_logprobs")->dump(), "[null,-0.5,-2.0]");
+  EXPECT_EQ(lp.find("top_logprobs")->dump(), R"([null,{"b":-0.25," a":-0.5},{"b":-2.0}])");
+  EXPECT_EQ(lp.find("text_offset")->dump(), "[0,0,1]");
+}
+
+TEST(Responses, OfTokensThatReadAlikeTheLikeliestStandsInTheTop) {
+  AnswerChoice c = choice("x", "length");
+  c.with_logprobs = true;
+  c.logprobs = {{"\xc3", -2.0, {{"\xa9", -0.5, {}}, {"\xc3", -2.0, {}}}}};
+  const auto json = text::Json::parse(text_completion(kMeta, {&c, 1}, kUsage));
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const text::Json& lp = *json->find("choices")->items()[0].find("logprobs");
+  EXPECT_EQ(lp.find("top_logprobs")->items()[0].find("\xef\xbf\xbd")->as_double(), -0.5);
+}
+
 TEST(Responses, NoByteOfATokenBreaksTheJson) {
   for (int b = 0; b < 256; ++b) {
     AnswerChoice c = choice("x", std::nullopt);

@@ -33,6 +33,11 @@ void notice(const std::string& what) { fmt::print(stderr, "weir: {}\n", what); }
 template <typename Runner, typename RunOne>
 Status run_tasks(Runner& with, const LoadedSuite& suite, const std::string& label, RunOne run_one,
                  SuiteRun& out) {
+  if (suite.sandbox.has_value()) {
+    with.run_code = [&suite](const ops::SuiteTask& task, const std::string& program) {
+      return suite.sandbox->run(task, program);
+    };
+  }
   const SystemClock clock;
   const int64_t start = clock.now_ns();
   ProgressBar bar(label, 1000, clock);
@@ -130,12 +135,33 @@ Result<SuiteRun> run_at_url(LoadedSuite& suite, const SuiteOptions& o, const Sub
   return out;
 }
 
+// For tasks of kind code, before the model is asked anything: consent, and a sandbox that works.
+Status open_sandbox(const SuiteOptions& o, LoadedSuite& suite) {
+  const std::vector<ops::SuiteTask>& tasks = suite.suite.tasks;
+  const auto code = std::find_if(tasks.begin(), tasks.end(),
+                                 [](const ops::SuiteTask& t) { return t.kind == "code"; });
+  if (code == tasks.end()) return {};
+  if (!o.allow_code) return ops::code_not_allowed(*code);
+  WEIR_ASSIGN(ops::CodeSandbox sandbox, ops::CodeSandbox::make(o.python));
+  if (!sandbox.lacks().empty()) {
+    notice(
+        fmt::format("{}: code runs without namespaces of its own, under limits, seccomp and "
+                    "Landlock alone",
+                    sandbox.lacks()));
+  }
+  suite.sandbox.emplace(std::move(sandbox));
+  return {};
+}
+
 }  // namespace
 
 void add_suite_options(CLI::App* c, SuiteOptions& o) {
   c->add_option("--data", o.data, "folder of the suite's files (default: the suite's)");
   c->add_option("--limit", o.limit, "only the first items of each task")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  c->add_flag("--allow-code-execution", o.allow_code,
+              "tasks of kind code may run what the model writes, in a sandbox");
+  c->add_option("--python", o.python, "the interpreter of such tasks")->capture_default_str();
   c->add_option("--cache", o.cache,
                 "a file of answers: those in it are not computed again, new ones are added");
   c->add_option("--ctx", o.context_tokens,
@@ -168,6 +194,7 @@ Result<LoadedSuite> load_suite(const SuiteOptions& o) {
   LoadedSuite out;
   WEIR_ASSIGN(out.suite, ops::read_suite(o.suite));
   WEIR_ASSIGN(out.tasks, ops::load_tasks(out.suite, o.suite, o.data, o.limit));
+  WEIR_TRY(open_sandbox(o, out));
   if (o.cache.empty()) return out;
   WEIR_ASSIGN(ops::ResultCache cache, ops::ResultCache::open(o.cache));
   if (cache.cut_bytes() > 0) {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "cli/command.h"
 #include "ops/eval/cache.h"
+#include "ops/eval/code_sandbox.h"
 #include "ops/eval/result.h"
 #include "ops/eval/suite.h"
 #include "ops/eval/task_run.h"
@@ -20,7 +21,9 @@ struct SuiteOptions {
   std::string suite;
   std::string data;
   std::string cache;
-  int64_t limit = 0;           // 0: all items
+  int64_t limit = 0;        // 0: all items
+  bool allow_code = false;  // tasks of kind code may run what the model writes
+  std::string python = "python3";
   int32_t context_tokens = 0;  // 0: 8192, or what the server says of its model
   // Of a model.
   std::string load_type;
@@ -48,8 +51,10 @@ struct LoadedSuite {
   ops::Suite suite;
   std::vector<ops::LoadedTask> tasks;
   std::optional<ops::ResultCache> cache;
+  std::optional<ops::CodeSandbox> sandbox;  // where a task is of kind code
 };
-// Errors: those of ops::read_suite, ops::load_tasks and ops::ResultCache::open.
+// Errors: those of ops::read_suite, ops::load_tasks, ops::ResultCache::open and
+// ops::CodeSandbox::make; kUsage for a task of kind code without allow_code.
 Result<LoadedSuite> load_suite(const SuiteOptions& options);
 
 struct SuiteRun {

@@ -71,7 +71,7 @@ void add_eval_task(CLI::App& eval, Selected& selected) {
       std::make_shared<Options>();  // shared: the parser's callbacks and actions outlive this call
   CLI::App* task = add_command(
       eval, "task",
-      "Run the tasks of a suite: multiple choice, generated answers, retrieval, determinism",
+      "Run the tasks of a suite: multiple choice, generated answers, retrieval, determinism, code",
       "  weir eval task smollm2-135m-instruct --suite suites/quick.yaml --data DATA\n"
       "  weir eval task base.gguf --suite suites/release.yaml --data DATA -o base.json\n"
       "  weir eval task base.gguf --suite suites/release.yaml --data DATA --cache eval.jsonl\n"

@@ -58,8 +58,12 @@ bool Core::step() {
     int32_t tokens = 0;
     for (const PlannedChunk& c : plan.chunks) tokens += c.tokens + c.drafts;
     counters_.last_step_sequences = static_cast<int32_t>(plan.chunks.size());
+    // What rows of logits for prompts cost is not in the model of costs.
+    const bool scores = std::any_of(plan.chunks.begin(), plan.chunks.end(), [this](const auto& c) {
+      return prompt_rows(*lineup_[c.sequence], c) > 0;
+    });
     const bool as_planned = execute(plan);
-    measure(start_ns, tokens, work, as_planned);
+    measure(start_ns, tokens, work, as_planned && !scores);
     load_.decodes = work;
     load_.decodes.prefill_tokens = load_.decodes.prefill_kv_pairs = 0;
   }
@@ -86,6 +90,7 @@ void Core::take_in() {
       if (q.embeds())
         s.pooler.emplace(*embedding_.pooling, static_cast<size_t>(embedding_.dim),
                          static_cast<int32_t>(s.prompt_tokens));
+      if (i == 0 && q.prompt_logprobs >= 0) s.scorer.emplace(q.prompt, q.prompt_logprobs);
       s.backlog_tokens = i == 0 || q.embeds() ? static_cast<int64_t>(s.prompt_tokens) : 0;
       settle(s);
       report_of(s);
@@ -158,7 +163,7 @@ Status Core::run_chunks(std::span<const PlannedChunk> chunks) {
     if (s.pooler.has_value()) {
       chunk.hidden_rows = s.pooler->wanted_rows(s.computed, c.tokens);
     } else {
-      chunk.logit_rows = c.samples ? 1 + c.drafts : 0;
+      chunk.logit_rows = prompt_rows(s, c) + sample_rows(s, c);
     }
     if (c.drafts > 0) {  // the newest token and what may follow it
       drafted_.push_back(s.tokens.back());
@@ -214,153 +219,6 @@ void Core::execute_one_by_one(const StepPlan& plan, const Error& first) {
       fail(*lineup_[chunk.sequence], status.error());
     }
   }
-}
-
-void Core::commit(std::span<const PlannedChunk> chunks) {
-  const auto vocab = static_cast<size_t>(runner_.vocab_size());
-  const auto dim = static_cast<size_t>(embedding_.dim);
-  size_t row = 0;
-  size_t hidden_row = 0;
-  for (const PlannedChunk& c : chunks) {
-    Sequence& s = *lineup_[c.sequence];
-    if (s.pooler.has_value()) {
-      const auto rows = static_cast<size_t>(s.pooler->wanted_rows(s.computed, c.tokens));
-      s.pooler->add(s.computed,
-                    std::span<const float>(hidden_).subspan(hidden_row * dim, rows * dim));
-      hidden_row += rows;
-    }
-    const bool decode = s.generated() > 0 && s.decodes();
-    s.computed += c.tokens;
-    charge(s, decode);
-    if (s.generated() == 0 || c.tokens > 1)
-      counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
-    prefix_.committed(s);
-    if (!c.samples) {
-      settle(s);
-      continue;
-    }
-    if (s.pooler.has_value()) {
-      take_embedding(s);
-    } else {
-      const auto rows = 1 + static_cast<size_t>(c.drafts);
-      take_drafted(s, std::span<float>(logits_).subspan(row * vocab, rows * vocab));
-      row += rows;
-    }
-    settle(s);
-  }
-  recorder_.mark(Phase::kSample);
-}
-
-// Samples after the newest token, then after each draft as long as it is the token that was
-// sampled. logits: [1 + drafts, vocab].
-void Core::take_drafted(Sequence& s, std::span<float> logits) {
-  const auto vocab = static_cast<size_t>(runner_.vocab_size());
-  const auto drafts = static_cast<int32_t>(logits.size() / vocab) - 1;
-  int32_t accepted = 0;
-  for (size_t row = 0; !s.finished; ++row) {
-    const size_t known = s.tokens.size();
-    take_token(s, logits.subspan(row * vocab, vocab));
-    if (accepted == drafts || s.tokens.size() == known || s.tokens.back() != s.draft[row]) break;
-    ++accepted;
-    if (s.finished) break;
-    ++s.computed;  // its keys and values are there
-    charge(s, true);
-  }
-  if (drafts == 0) return;
-  s.request->accepted_drafts += accepted;
-  s.request->rejected_drafts += drafts - accepted;
-  counters_.draft_tokens += static_cast<uint64_t>(drafts);
-  counters_.accepted_draft_tokens += static_cast<uint64_t>(accepted);
-  // Pages that only rejected drafts needed.
-  const int32_t page_tokens = runner_.page_tokens();
-  const auto needed = static_cast<size_t>(kv::pages_for(s.computed, page_tokens));
-  while (s.pages.size() > needed) {
-    pool_.release(s.pages.back());
-    s.pages.pop_back();
-  }
-}
-
-// The text is computed: its embedding goes out.
-void Core::take_embedding(Sequence& s) {
-  auto embedding = s.pooler->finish();
-  if (!embedding.ok()) return fail(s, embedding.error());
-  ActiveRequest& r = *s.request;
-  r.first_token_ns = r.last_token_ns = std::max<int64_t>(clock_.now_ns(), 1);
-  event_for(s).embedding = std::move(*embedding);
-  finish(s, FinishReason::kStop);
-}
-
-void Core::take_token(Sequence& s, std::span<float> logits) {
-  const Request& q = s.request->request;
-  banned_.clear();
-  if (s.generated() < q.min_tokens) {
-    banned_ = tokenizer_.eog_tokens();
-    banned_.insert(banned_.end(), q.stop_token_ids.begin(), q.stop_token_ids.end());
-  }
-  const std::span<const int32_t> all(s.tokens);
-  auto token = sampler_.sample(logits, q.sampling,
-                               {all.first(s.prompt_tokens), all.subspan(s.prompt_tokens)}, banned_,
-                               s.choice, static_cast<int64_t>(s.tokens.size()));
-  if (token.ok()) {
-    accept(s, std::move(*token));
-  } else {
-    fail(s, token.error());
-  }
-}
-
-void Core::accept(Sequence& s, TokenInfo token) {
-  ActiveRequest& r = *s.request;
-  const Request& q = r.request;
-  const int64_t now = std::max<int64_t>(clock_.now_ns(), 1);
-  if (r.first_token_ns == 0) {
-    r.first_token_ns = now;
-    report_.first_tokens.push_back(
-        {r.raw_prediction_ms, static_cast<double>(now - r.submitted_ns) * 1e-6});
-  }
-  r.last_token_ns = now;
-  ++r.completion_tokens;
-  ++counters_.generated_tokens;
-  TenantTable::charge(*s.tenant, 0, 1);
-  const int32_t id = token.id;
-  s.tokens.push_back(id);
-  const bool ends =
-      (!q.ignore_eos && tokenizer_.is_eog(id)) ||
-      std::find(q.stop_token_ids.begin(), q.stop_token_ids.end(), id) != q.stop_token_ids.end();
-  if (ends) {
-    finish(s, FinishReason::kStop);
-    return;
-  }
-  event_for(s).tokens.push_back(std::move(token));
-  const bool stopped = add_text(s, id);
-  r.detokenize_ns += clock_.now_ns() - now;
-  if (stopped) {
-    s.detokenizer.flush();  // nothing follows a stop string
-    finish(s, FinishReason::kStop);
-  } else if (s.generated() >= q.max_tokens) {
-    finish(s, FinishReason::kLength);
-  }
-}
-
-// Adds a token's text to the event; whether a stop string ended it.
-bool Core::add_text(Sequence& s, int32_t id) {
-  const std::string piece = s.detokenizer.push(id);
-  if (s.generated() <= s.request->request.min_tokens) {
-    event_for(s).text += piece;
-    return false;
-  }
-  StopScanner::Output out = s.stops.push(piece);
-  event_for(s).text += out.text;
-  return out.stopped;
-}
-
-Event& Core::event_for(Sequence& s) {
-  for (Event& e : s.request->events) {
-    if (e.choice == s.choice) return e;
-  }
-  if (s.request->events.empty()) touched_.push_back(s.request);
-  Event& e = s.request->events.emplace_back();
-  e.choice = s.choice;
-  return e;
 }
 
 // Ends a choice: shows what was held back (unless a stop string was found, which leaves nothing),
@@ -464,7 +322,8 @@ StepWork Core::work_of(const StepPlan& plan) const {
   return work;
 }
 
-// as_planned: it ran as one step; what a failed one took says nothing of what its work costs.
+// as_planned: it ran as one step that computed nothing else; what another took says nothing of what
+// such work costs.
 void Core::measure(int64_t start_ns, int32_t tokens, const StepWork& work, bool as_planned) {
   const int64_t now_ns = clock_.now_ns();
   const double seconds = std::max(1e-6, static_cast<double>(now_ns - start_ns) * 1e-9);

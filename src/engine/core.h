@@ -69,7 +69,10 @@ class Core {
   void execute_one_by_one(const StepPlan& plan, const Error& first);
   Status run_chunks(std::span<const PlannedChunk> chunks);
   void commit(std::span<const PlannedChunk> chunks);
+  static int32_t prompt_rows(const Sequence& s, const PlannedChunk& c);
+  static int32_t sample_rows(const Sequence& s, const PlannedChunk& c);
   void take_embedding(Sequence& s);
+  void end_prompt(Sequence& s);
   void take_token(Sequence& s, std::span<float> logits);
   void take_drafted(Sequence& s, std::span<float> logits);
   void accept(Sequence& s, TokenInfo token);

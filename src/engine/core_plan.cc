@@ -15,6 +15,10 @@ constexpr double kLoadSmoothing = 0.05;  // of the newest sequence: about the la
 // for all drafts that pay, sixteen of the 135M on 2 cores for some 25.
 constexpr double kDraftStepMs = 25;
 
+// Of logits for tokens of prompts, which bounds what a step holds: 170 rows at 49,152 words, 32 at
+// 256,000.
+constexpr int32_t kScoredRowBytes = 32 << 20;
+
 bool is_older(const Sequence* a, const Sequence* b) { return a->seniority < b->seniority; }
 
 }  // namespace
@@ -44,6 +48,7 @@ SequenceView Core::view_of(const Sequence& s) const {
   v.pages = static_cast<int32_t>(s.pages.size());
   v.paused = s.request->paused || s.finished;
   v.whole = embedding_.encoder;
+  if (s.scorer.has_value()) v.scored_from = s.scorer->taken();
   v.service_class = s.request->request.service_class;
   v.shared_pages = shared_pages(s);
   v.seniority = s.seniority;
@@ -80,6 +85,7 @@ StepBudget Core::make_budget() const {
   StepBudget budget;
   budget.step_tokens = limits_.step_tokens;
   budget.prefill_chunk_tokens = limits_.prefill_chunk_tokens;
+  budget.scored_rows = std::max(1, kScoredRowBytes / (4 * runner_.vocab_size()));
   budget.max_running = limits_.max_running;
   budget.page_tokens = runner_.page_tokens();
   budget.free_pages = pool_.available_pages();

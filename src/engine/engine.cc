@@ -137,6 +137,32 @@ class Engine::Impl {
     return {};
   }
 
+  // Prompt and output fit the window together.
+  Status check_window(Request& q) const {
+    const auto prompt = static_cast<int64_t>(q.prompt.size());
+    if (q.prompt_only) {
+      q.max_tokens = q.min_tokens = 0;
+      if (prompt > max_context_tokens) {
+        return param_error(ErrorCode::kContextLengthExceeded, "prompt",
+                           "the prompt has {} tokens; the context holds {}", prompt,
+                           max_context_tokens);
+      }
+    } else if (prompt >= max_context_tokens) {
+      return param_error(
+          ErrorCode::kContextLengthExceeded, "prompt",
+          "the prompt has {} tokens; the context holds {}, and output needs at least "
+          "one of them",
+          prompt, max_context_tokens);
+    }
+    if (prompt + q.max_tokens > max_context_tokens) {
+      return param_error(
+          ErrorCode::kContextLengthExceeded, "prompt",
+          "the prompt has {} tokens and {} are asked for; together they must fit the context of {}",
+          prompt, q.max_tokens, max_context_tokens);
+    }
+    return {};
+  }
+
   Status check(Request& q) const {
     if (q.embeds()) return check_texts(q);
     if (embedding.encoder) {
@@ -150,19 +176,7 @@ class Engine::Impl {
                          "max_tokens is {}; max_output_tokens is {}", q.max_tokens,
                          limits.max_output_tokens);
     }
-    if (prompt >= max_context_tokens) {
-      return param_error(
-          ErrorCode::kContextLengthExceeded, "prompt",
-          "the prompt has {} tokens; the context holds {}, and output needs at least "
-          "one of them",
-          prompt, max_context_tokens);
-    }
-    if (prompt + q.max_tokens > max_context_tokens) {
-      return param_error(
-          ErrorCode::kContextLengthExceeded, "prompt",
-          "the prompt has {} tokens and {} are asked for; together they must fit the context of {}",
-          prompt, q.max_tokens, max_context_tokens);
-    }
+    WEIR_TRY(check_window(q));
     if (q.n < 1 || q.n > limits.max_choices) {
       return param_error(ErrorCode::kInvalidValue, "n", "n is {}; it must be between 1 and {}", q.n,
                          limits.max_choices);
@@ -183,7 +197,11 @@ class Engine::Impl {
       }
     }
     WEIR_TRY(check_sampling(q.sampling, vocab));
-    if (q.max_tokens == 0) {
+    if (q.prompt_logprobs > vocab || q.prompt_logprobs > 1024) {
+      return param_error(ErrorCode::kInvalidValue, "logprobs",
+                         "logprobs must be at most 1024 and the size of the vocabulary");
+    }
+    if (q.max_tokens == 0 && !q.prompt_only) {
       q.max_tokens = static_cast<int32_t>(max_context_tokens - prompt);
       if (limits.max_output_tokens > 0)
         q.max_tokens = std::min(q.max_tokens, limits.max_output_tokens);

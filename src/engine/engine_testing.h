@@ -20,6 +20,8 @@ struct Received {
   struct Choice {
     std::vector<int32_t> tokens;
     std::vector<float> logprobs;
+    std::vector<TokenInfo> prompt;
+    std::optional<TokenInfo> end_token;
     std::string text;
     std::vector<float> embedding;
     std::optional<FinishReason> finish;
@@ -47,6 +49,10 @@ class RecordingSink final : public EventSink {
         c.tokens.push_back(t.id);
         c.logprobs.push_back(t.logprob);
       }
+      EXPECT_TRUE(e.prompt.empty() || (c.prompt.empty() && c.tokens.size() == e.tokens.size()))
+          << "the prompt comes once and first";
+      if (!e.prompt.empty()) c.prompt = e.prompt;
+      if (e.end_token.has_value()) c.end_token = e.end_token;
       c.text += e.text;
       if (!e.embedding.empty()) c.embedding = e.embedding;
       if (e.finish.has_value()) c.finish = e.finish;

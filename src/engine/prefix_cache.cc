@@ -62,7 +62,7 @@ void PrefixCache::admit(Sequence& s) const {
 }
 
 kv::PrefixMatch PrefixCache::find(const Sequence& s) const {
-  return tree_.find(s.prefix_root, std::span<const int32_t>(s.tokens).first(s.tokens.size() - 1));
+  return tree_.find(s.prefix_root, std::span<const int32_t>(s.tokens).first(s.findable()));
 }
 
 void PrefixCache::describe_start(const Sequence& s, SequenceView& view) const {
@@ -104,7 +104,7 @@ void PrefixCache::promote(Sequence& s) {
   if (options_.tier == nullptr || s.tier_asked) return;
   s.tier_asked = true;
   const auto size = static_cast<size_t>(tree_.page_tokens());
-  const auto wanted = std::span<const int32_t>(s.tokens).first(s.tokens.size() - 1);
+  const auto wanted = std::span<const int32_t>(s.tokens).first(s.findable());
   const kv::PrefixMatch match = tree_.find(s.prefix_root, wanted);
   std::vector<kv::PageId> pinned;  // or making room for a page could evict those before it
   for (const kv::NodeId node : match.nodes) {
@@ -136,7 +136,7 @@ bool gains(const Sequence& s, const PrefixLeader& leader, int32_t page_tokens) {
   const Sequence& l = *leader.sequence;
   if (l.prefix_root != s.prefix_root || !not_behind(l.request->request, s.request->request))
     return false;
-  const auto n = static_cast<ptrdiff_t>(std::min(s.tokens.size() - 1, l.tokens.size()));
+  const auto n = static_cast<ptrdiff_t>(std::min(s.findable(), l.tokens.size()));
   // The cheap way to tell what most pairs are: different from the first page on.
   const auto shared = static_cast<int32_t>(
       std::mismatch(s.tokens.begin(), s.tokens.begin() + n, l.tokens.begin()).first -

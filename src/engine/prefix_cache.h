@@ -4,7 +4,8 @@
 // what is found has the bits that computing it would give (invariant "same bits").
 //
 // Prefixes are apart by tenant and cache_salt. Texts to embed take no part: their pooling needs the
-// hidden states of every token. For the engine thread.
+// hidden states of every token. A prompt whose log probabilities are wanted finds only what lies
+// before those that it still lacks (Sequence::findable). For the engine thread.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +60,7 @@ class PrefixCache final : private kv::PrefixTreeObserver {
   bool takes_part(const Sequence& s) const {
     return options_.enabled && !s.request->request.embeds();
   }
-  // What a sequence that starts may look for: all but the last token, which gives logits.
+  // What a sequence that starts finds of the tokens that it may look for.
   kv::PrefixMatch find(const Sequence& s) const;
   void on_stored(const kv::CachedPage& page) override;
   void on_evicted(const kv::CachedPage& page) override;

@@ -51,6 +51,10 @@ struct Request {
   int32_t max_tokens = 0;  // 0: what fits the window
   int32_t min_tokens = 0;  // end tokens and stops do not count before
   int32_t n = 1;           // choices; choice i draws from its own stream
+  // Log probabilities of the prompt's own tokens: -1 none, otherwise each with this many of the
+  // most likely beside it. Once for all choices, with choice 0.
+  int32_t prompt_logprobs = -1;
+  bool prompt_only = false;  // the prompt is computed, nothing is generated
   bool ignore_eos = false;
   std::vector<std::string> stop;        // the text ends before the first of them
   std::vector<int32_t> stop_token_ids;  // end generation like an end token
@@ -97,6 +101,10 @@ struct Timings {
 struct Event {
   int32_t choice = 0;
   std::vector<TokenInfo> tokens;
+  // All tokens of the prompt, with prompt_logprobs: once, before anything generated. The first has
+  // no log probability, for nothing comes before it.
+  std::vector<TokenInfo> prompt;
+  std::optional<TokenInfo> end_token;  // what was sampled and ended the text, without being shown
   std::string text;  // well-formed UTF-8; what may be the start of a stop string is held back
   std::vector<float> embedding;  // of a text: [dim], of unit length; with kStop
   std::optional<FinishReason> finish;

@@ -5,31 +5,12 @@
 #include <limits>
 
 #include "base/rng.h"
+#include "engine/logprobs.h"
 
 namespace weir::engine {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-
-// Finds the greatest logit and refuses what cannot be a logit.
-Result<float> checked_max(std::span<const float> logits) {
-  float max = kNever;
-  bool nan = false;
-  for (const float l : logits) {
-    nan |= l != l;
-    max = std::max(max, l);
-  }
-  if (nan || !std::isfinite(max))
-    return make_error(ErrorCode::kInternal, "the model's logits are not finite");
-  return max;
-}
-
-// log(sum(exp(logits))), in blocks so that the sum keeps its precision over a large vocabulary.
-double log_sum_exp(std::span<const float> logits, float max) {
-  double sum = 0;
-  for (const float l : logits) sum += static_cast<double>(std::exp(l - max));
-  return static_cast<double>(max) + std::log(sum);
-}
 
 }  // namespace
 
@@ -120,13 +101,7 @@ Result<TokenInfo> Sampler::sample(std::span<float> logits, const SamplingParams&
   if (p.logprobs >= 0) {
     log_sum = log_sum_exp(logits, raw_max);
     raw.assign(logits.begin(), logits.end());
-    SamplingParams most_likely;
-    most_likely.top_k = std::max(1, p.logprobs);
-    select_candidates(logits, most_likely);
-    for (int32_t i = 0; i < p.logprobs; ++i) {
-      const Candidate& c = candidates_[static_cast<size_t>(i)];
-      token.top.emplace_back(c.id, static_cast<float>(static_cast<double>(c.logit) - log_sum));
-    }
+    token.top = most_likely(raw, log_sum, p.logprobs);
   }
   apply_penalties(logits, p, history);
   for (const int32_t id : banned) logits[static_cast<size_t>(id)] = kNever;

@@ -18,6 +18,7 @@ class Planner {
         budget_(budget),
         free_(budget.free_pages),
         tokens_left_(budget.step_tokens),
+        scored_rows_left_(budget.scored_rows),
         planned_(sequences.size(), 0),
         taken_(sequences.size(), 0),
         preempted_(sequences.size(), false) {
@@ -133,6 +134,15 @@ class Planner {
     return count;
   }
 
+  // Of `count` tokens from `computed` on, those that want logits.
+  static int32_t scored(const SequenceView& s, int32_t computed, int32_t count) {
+    return std::max(0, computed + count - std::max(computed, s.scored_from));
+  }
+  // Of `count` tokens, those for whose logits the step has rows.
+  int32_t in_rows(const SequenceView& s, int32_t computed, int32_t count) const {
+    return count - std::max(0, scored(s, computed, count) - scored_rows_left_);
+  }
+
   void advance(size_t i) {
     const SequenceView& s = sequences_[i];
     if (s.paused || preempted_[i] || tokens_left_ == 0) return;
@@ -143,9 +153,10 @@ class Planner {
     const int32_t missing = s.tokens - computed;
     if (s.whole && missing > tokens_left_) return;
     const int32_t count =
-        s.whole
-            ? missing
-            : in_time(s, computed, std::min({missing, tokens_left_, budget_.prefill_chunk_tokens}));
+        s.whole ? missing
+                : in_time(s, computed,
+                          in_rows(s, computed,
+                                  std::min({missing, tokens_left_, budget_.prefill_chunk_tokens})));
     if (count == 0) return;
     const int32_t need = pages_for(computed + count) - pages;
     const int32_t found = starts ? s.cached_idle : 0;  // free pages that sharing takes
@@ -160,6 +171,7 @@ class Planner {
     free_ -= need + found;
     taken_[i] = need + found;
     tokens_left_ -= count;
+    scored_rows_left_ -= scored(s, computed, count);
     planned_[i] = count;
     if (!is_decode(s)) {
       prefill_ms_left_ -= budget_.costs.prefill_ms(computed, count);
@@ -227,6 +239,7 @@ class Planner {
   const StepBudget& budget_;
   int32_t free_;
   int32_t tokens_left_;
+  int32_t scored_rows_left_;  // what a preempted one was given is not given again
   int32_t running_ = 0;
   double prefill_ms_left_ = std::numeric_limits<double>::infinity();
   std::vector<size_t> short_ones_;

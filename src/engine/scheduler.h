@@ -12,6 +12,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct SequenceView {
   int32_t pages = 0;     // held
   bool paused = false;   // its reader is too slow: keeps its pages, is not advanced
   bool whole = false;    // computed in one step or not at all: its tokens see later ones
+  // Each token from this one on wants its logits, of which a step has few (scored_rows).
+  int32_t scored_from = std::numeric_limits<int32_t>::max();
   ServiceClass service_class = ServiceClass::kInteractive;
   uint64_t seniority = 0;  // lower is older; unique
   Standing standing = {};
@@ -52,6 +55,7 @@ struct SequenceView {
 struct StepBudget {
   int32_t step_tokens = 512;
   int32_t prefill_chunk_tokens = 512;  // of one sequence in a step
+  int32_t scored_rows = 128;           // rows of logits for tokens of prompts
   int32_t max_running = 64;            // sequences that hold pages
   int32_t page_tokens = 32;
   int32_t free_pages = 0;  // and those of the prefix tree that nobody uses

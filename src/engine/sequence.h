@@ -1,6 +1,7 @@
 // A request inside the engine, and each of its choices as a sequence of tokens.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "base/hash.h"
 #include "engine/drafter.h"
 #include "engine/fairness.h"
+#include "engine/prompt_scorer.h"
 #include "engine/request.h"
 #include "engine/stop_scanner.h"
 #include "kv/page_pool.h"
@@ -55,6 +57,12 @@ struct Sequence {
   bool decodes() const {
     return !pages.empty() && static_cast<int32_t>(tokens.size()) - computed == 1;
   }
+  // How many of its first tokens may be found computed when it starts: all but the last, which
+  // gives logits; a prompt whose log probabilities are wanted as far as they were taken.
+  size_t findable() const {
+    const size_t most = tokens.size() - 1;
+    return scorer.has_value() ? std::min(most, static_cast<size_t>(scorer->taken())) : most;
+  }
   int32_t generated() const { return static_cast<int32_t>(tokens.size() - prompt_tokens); }
 
   ActiveRequest* request;  // owned by the engine, outlives its sequences
@@ -79,6 +87,7 @@ struct Sequence {
   text::IncrementalDetokenizer detokenizer;
   StopScanner stops;
   std::optional<model::Pooler> pooler;  // of a text to embed
+  std::optional<PromptScorer> scorer;   // until the prompt's log probabilities went out
   std::unique_ptr<Drafter> drafter;     // once it runs, where speculation is on
   std::vector<int32_t> draft;           // of the running step: what may follow `tokens`
   DraftModelRecord drafted;             // what the draft model guessed last

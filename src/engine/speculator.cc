@@ -68,7 +68,7 @@ void Speculator::propose(StepPlan& plan, std::span<Sequence* const> lineup, cons
     Sequence& s = *lineup[c.sequence];
     s.draft.clear();
     step_tokens += c.tokens;
-    if (s.pooler.has_value()) continue;
+    if (s.pooler.has_value() || s.scorer.has_value()) continue;
     read(s, budget);
     const int32_t count = wanted(s);
     if (!c.samples || c.tokens != 1 || count < 1) continue;

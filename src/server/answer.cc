@@ -1,9 +1,12 @@
 #include "server/answer.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "api/error_table.h"
 #include "http/sse.h"
+#include "server/logprob_entries.h"
 #include "server/replies.h"
 
 namespace weir::server {
@@ -59,8 +62,11 @@ void Answer::submit(std::vector<engine::Request> requests,
     choices_[i].whole.index = static_cast<int32_t>(i);
     choices_[i].whole.with_logprobs = spec_.generation.logprobs >= 0;
     if (spec_.generation.return_token_ids) choices_[i].whole.token_ids.emplace();
-    if (!spec_.echo.empty()) choices_[i].whole.text = spec_.echo[i / n];
+    if (spec_.echo.empty()) continue;
+    choices_[i].whole.text = spec_.echo[i / n];
+    choices_[i].text_bytes = static_cast<int64_t>(spec_.echo[i / n].size());
   }
+  prompts_.resize(requests.size());
   open_prompts_ = requests.size();
   for (size_t prompt = 0; prompt < requests.size(); ++prompt) {
     auto id = context_.engine.submit(std::move(requests[prompt]),
@@ -109,12 +115,6 @@ void Answer::send_error(const Error& error) {
   withdraw();
 }
 
-api::TokenLogprob Answer::logprob(int32_t id, float value) const {
-  std::string bytes = context_.tokenizer.token_bytes(id);
-  if (bytes.empty()) bytes = std::string(context_.tokenizer.token_text(id));
-  return {std::move(bytes), static_cast<double>(value), {}};
-}
-
 api::AnswerChoice Answer::make_choice(size_t prompt, const engine::Event& event,
                                       const Choice& choice) const {
   api::AnswerChoice c;
@@ -126,10 +126,13 @@ api::AnswerChoice Answer::make_choice(size_t prompt, const engine::Event& event,
   if (spec_.generation.return_token_ids) c.token_ids.emplace();
   for (const engine::TokenInfo& t : event.tokens) {
     if (c.token_ids.has_value()) c.token_ids->push_back(t.id);
-    if (!c.with_logprobs) continue;
-    api::TokenLogprob entry = logprob(t.id, t.logprob);
-    for (const auto& [id, value] : t.top) entry.top.push_back(logprob(id, value));
-    c.logprobs.push_back(std::move(entry));
+    if (c.with_logprobs) c.logprobs.push_back(logprob_entry(context_.tokenizer, t));
+  }
+  // Whoever counts tokens from the end of an echoed prompt (lm-evaluation-harness does) counts this
+  // one too.
+  if (spec_.generation.prompt_logprobs && event.end_token.has_value()) {
+    c.logprobs.push_back(logprob_entry(context_.tokenizer, *event.end_token));
+    c.logprobs.back().shown_bytes = 0;
   }
   return c;
 }
@@ -166,6 +169,7 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
     report_.finish_reasons.emplace_back(*piece.finish_reason);
   }
   if (!spec_.generation.stream) {
+    if (!event.prompt.empty()) prompts_[prompt] = event.prompt;
     api::AnswerChoice& whole = choice.whole;
     whole.text += piece.text;
     if (piece.finish_reason.has_value()) whole.finish_reason = piece.finish_reason;
@@ -176,6 +180,13 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
     return;
   }
   if (!choice.started && !spec_.echo.empty()) piece.text = spec_.echo[prompt] + piece.text;
+  if (!event.prompt.empty()) {
+    std::vector<api::TokenLogprob> entries =
+        prompt_entries(context_.tokenizer, spec_.echo[prompt], event.prompt);
+    piece.logprobs.insert(piece.logprobs.begin(), std::make_move_iterator(entries.begin()),
+                          std::make_move_iterator(entries.end()));
+    piece.text_offset = 0;
+  }
   const bool first = !choice.started;
   choice.started = true;
   // Text held back for a stop string makes an empty piece; it is sent only when it says something
@@ -204,6 +215,11 @@ void Answer::finish_prompt(const engine::Delivery& d, std::string& sse) {
   observe_prediction(context_.reporting.metrics, d.timings);
   if (--open_prompts_ > 0) return;
   over_ = true;
+  if (!spec_.generation.stream && spec_.generation.prompt_logprobs &&
+      context_.executor != nullptr) {
+    context_.executor->run_first([self = shared_from_this()] { self->send_whole_later(); });
+    return;
+  }
   if (!spec_.generation.stream) return send_whole();
   if (spec_.generation.include_usage)
     http::append_sse_data(sse, api::usage_chunk(spec_.meta, spec_.chat, usage(), timings()));
@@ -226,7 +242,15 @@ api::AnswerTimings Answer::timings() const {
 void Answer::send_whole() {
   const int64_t begin_ns = context_.clock.now_ns();
   std::vector<api::AnswerChoice> choices;
-  for (Choice& c : choices_) choices.push_back(std::move(c.whole));
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const size_t prompt = i / static_cast<size_t>(spec_.generation.n);
+    api::AnswerChoice& c = choices.emplace_back(std::move(choices_[i].whole));
+    if (prompts_[prompt].empty()) continue;
+    std::vector<api::TokenLogprob> entries =
+        prompt_entries(context_.tokenizer, spec_.echo[prompt], prompts_[prompt]);
+    std::move(c.logprobs.begin(), c.logprobs.end(), std::back_inserter(entries));
+    c.logprobs = std::move(entries);
+  }
   http::Response r =
       http::json_response(200, spec_.chat ? api::chat_completion(spec_.meta, choices, usage())
                                           : api::text_completion(spec_.meta, choices, usage()));
@@ -238,6 +262,11 @@ void Answer::send_whole() {
   r.headers.set("traceparent", telemetry::format_traceparent(report_.trace.own));
   report_.finish(context_.reporting, context_.clock, nullptr, writer_);
   writer_.send(std::move(r));
+}
+
+void Answer::send_whole_later() {
+  MutexLock lock(mutex_);
+  send_whole();
 }
 
 void Answer::on_delivery(size_t prompt, const engine::Delivery& delivery) {

@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "http/response_writer.h"
 #include "server/content_log.h"
+#include "server/executor.h"
 #include "server/request_report.h"
 #include "server/tenants.h"
 #include "text/tokenizer.h"
@@ -47,6 +48,9 @@ struct AnswerContext {
   const Clock& clock;
   Reporting reporting;
   ContentLog* content = nullptr;  // null: content is not logged
+  // Writes answers with the log probabilities of prompts, which no step waits for; null: the
+  // engine's thread does. Outlives that.
+  Executor* executor = nullptr;
 };
 
 // Shared by the sinks of its requests and the writer's callbacks: its life ends with the last of
@@ -65,8 +69,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
   struct Choice {
     api::AnswerChoice whole;  // without streaming: the choice so far
     bool started = false;     // a chunk was sent
-    int64_t text_bytes = 0;
-    std::string logged;  // its text up to kMaxLoggedBytes, when content is logged
+    int64_t text_bytes = 0;   // what was echoed and generated
+    std::string logged;       // its text up to kMaxLoggedBytes, when content is logged
     int64_t last_token_ns = 0;
   };
 
@@ -78,11 +82,11 @@ class Answer : public std::enable_shared_from_this<Answer> {
   void begin_stream(const engine::Timings& timings) WEIR_REQUIRES(mutex_);
   void send_stream(const std::string& sse) WEIR_REQUIRES(mutex_);
   void send_whole() WEIR_REQUIRES(mutex_);
+  void send_whole_later() WEIR_EXCLUDES(mutex_);
   void send_error(const Error& error) WEIR_REQUIRES(mutex_);
   void withdraw() WEIR_REQUIRES(mutex_);
   api::AnswerChoice make_choice(size_t prompt, const engine::Event& event,
                                 const Choice& choice) const WEIR_REQUIRES(mutex_);
-  api::TokenLogprob logprob(int32_t id, float value) const;
   void observe(Choice& choice, const engine::Event& event) WEIR_REQUIRES(mutex_);
   api::AnswerUsage usage() const WEIR_REQUIRES(mutex_);
   api::AnswerTimings timings() const WEIR_REQUIRES(mutex_);
@@ -94,6 +98,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
   http::ResponseWriter writer_ WEIR_GUARDED_BY(mutex_);
   std::vector<engine::RequestId> ids_ WEIR_GUARDED_BY(mutex_);
   std::vector<Choice> choices_ WEIR_GUARDED_BY(mutex_);
+  // Without streaming: of each prompt, its tokens where their log probabilities are wanted.
+  std::vector<std::vector<engine::TokenInfo>> prompts_ WEIR_GUARDED_BY(mutex_);
   RequestReport report_ WEIR_GUARDED_BY(mutex_);
   size_t open_prompts_ WEIR_GUARDED_BY(mutex_) = 0;
   bool over_ WEIR_GUARDED_BY(mutex_) = false;  // answered, failed or the client is gone

@@ -295,6 +295,8 @@ Result<engine::Request> Routes::engine_request(const api::GenerationParams& p,
   q.request_id = request.request_id;
   q.prompt = std::move(prompt);
   q.max_tokens = p.max_tokens.value_or(0);
+  q.prompt_only = p.max_tokens == 0;
+  if (p.prompt_logprobs) q.prompt_logprobs = p.logprobs;
   q.min_tokens = p.min_tokens;
   q.n = p.n;
   q.ignore_eos = p.ignore_eos;
@@ -349,8 +351,12 @@ void Routes::generate(bool chat, const api::GenerationParams& p,
       content_.write(request.request_id, "prompt",
                      model_.tokenizer.decode(r.prompt, /*skip_special=*/false));
   }
-  const AnswerContext context{model_.engine, model_.tokenizer, clock_, instruments_.reporting(),
-                              content_.enabled() ? &content_ : nullptr};
+  const AnswerContext context{model_.engine,
+                              model_.tokenizer,
+                              clock_,
+                              instruments_.reporting(),
+                              content_.enabled() ? &content_ : nullptr,
+                              &executor_};
   // shared: the engine's sinks and the connection's callbacks end it together.
   std::make_shared<Answer>(context, std::move(spec), std::move(writer))
       ->submit(std::move(requests), config_.keep_alive_interval);
@@ -392,6 +398,8 @@ void Routes::completions(const Call& request, http::ResponseWriter writer) {
     }
     prompts.push_back(std::move(*ids));
   }
+  if (const Status ok = api::check_prompt_logprobs(*parsed, prompts, live()->api); !ok.ok())
+    return refuse(ok.error(), writer);
   generate(false, parsed->generation, std::move(prompts), std::move(echo), request,
            std::move(writer));
 }

@@ -94,7 +94,7 @@ Status Ticket::reserve(engine::Request& q, int64_t window) {
   q.tenant = s.engine_tenant();
   if (s.service_class == "batch") q.service_class = engine::ServiceClass::kBatch;
   int64_t output = 0;
-  if (!q.embeds()) {
+  if (!q.embeds() && !q.prompt_only) {
     const int64_t n = std::max(q.n, 1);
     if (q.max_tokens == 0) {
       int64_t most = window - prompt;

@@ -1,9 +1,11 @@
 #include "ops/eval/answer_score.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "ops/eval/accuracy.h"
+#include "ops/eval/code_items.h"
 #include "ops/eval/needle.h"
 #include "ops/eval/scorer.h"
 
@@ -30,6 +32,20 @@ Result<EvalTask> score_answers(const SuiteTask& task, std::span<const GenerateIt
   for (size_t i = 0; i < items.size(); ++i) {
     out.push_back(record(items[i], answers[i], scorer.score(items[i].expected, answers[i].text)));
     out.back().expected = scorer.shown(items[i].expected);
+  }
+  return accuracy_task(task, std::move(out));
+}
+
+Result<EvalTask> score_code_answers(
+    const SuiteTask& task, std::span<const GenerateItem> items, std::span<const Generated> answers,
+    const RunCode& run, const std::function<void(int64_t done, int64_t all)>& progress) {
+  std::vector<EvalItem> out;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const std::string program = code_program(items[i].expected, answers[i].text);
+    WEIR_ASSIGN(const os::SandboxResult ran, run(task, program));
+    out.push_back(record(items[i], answers[i], score_code(ran)));
+    out.back().expected = shown_outcome(items[i].expected, ran);
+    if (progress) progress(static_cast<int64_t>(i) + 1, static_cast<int64_t>(items.size()));
   }
   return accuracy_task(task, std::move(out));
 }

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "ops/eval/code_items.h"
 #include "ops/eval/task_run.h"
 #include "os/file.h"
 
@@ -24,6 +25,8 @@ class Loader {
       if (task.few_shot > 0) WEIR_TRY(put_shots(task, out.choices));
     } else if (task.kind == "retrieval") {
       out.haystack = std::move(file.text);
+    } else if (task.kind == "code") {
+      WEIR_ASSIGN(out.items, parse_code_items(task, file));
     } else {
       NamedText answers;
       if (!task.answers.empty()) {

@@ -57,6 +57,12 @@ class RemoteRun {
     return score_answers(task_, loaded_.items, answers);
   }
 
+  Result<EvalTask> code() {
+    if (!with_.run_code) return code_not_allowed(task_);
+    WEIR_ASSIGN(const std::vector<Generated> answers, answer(loaded_.items));
+    return score_code_answers(task_, loaded_.items, answers, with_.run_code, with_.progress);
+  }
+
   Result<EvalTask> retrieval() {
     WEIR_ASSIGN(const std::vector<GenerateItem> items, needles());
     WEIR_ASSIGN(const std::vector<Generated> answers, answer(items));
@@ -273,6 +279,7 @@ Result<EvalTask> run_remote_task(const RemoteRunner& with, const LoadedTask& tas
   if (task.task.kind == "multiple_choice") return run.choices();
   if (task.task.kind == "retrieval") return run.retrieval();
   if (task.task.kind == "determinism") return run.determinism();
+  if (task.task.kind == "code") return run.code();
   return run.generate();
 }
 

@@ -24,6 +24,7 @@ struct RemoteRunner {
   size_t parallel = 8;                        // requests at a time
   std::function<void(int64_t done, int64_t all)> progress = {};
   std::function<void(const std::string&)> notice = {};  // what the user should know
+  RunCode run_code = {};                                // as TaskRunner has it
 
   // Of all that answers depend on beside the request, as far as it can be known: the server's
   // address and the model's name. Another model behind the same two needs another cache.

@@ -268,7 +268,7 @@ const EvalTask* EvalRun::task(std::string_view name) const {
 const std::vector<std::string>& eval_task_kinds() {
   static const std::vector<std::string> kinds = {"multiple_choice", "generate",    "tool_calls",
                                                  "retrieval",       "determinism", "refusal",
-                                                 "perplexity",      "kl"};
+                                                 "perplexity",      "kl",          "code"};
   return kinds;
 }
 

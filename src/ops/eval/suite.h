@@ -30,6 +30,12 @@
 //     - name: same-bits
 //       kind: determinism           # each prompt alone, then all at once: the same bytes
 //       file: prompts.jsonl
+//     - name: humaneval
+//       kind: code                  # Python that must pass tests, run in a sandbox
+//       file: eval/HumanEval.jsonl
+//       format: humaneval           # or mbpp (code_items.h)
+//       timeout_s: 10               # of an answer's tests
+//       memory_mb: 1024
 #pragma once
 
 #include <cstdint>
@@ -66,12 +72,13 @@ struct RetrievalSpec {
 
 struct SuiteTask {
   std::string name;
-  std::string kind;     // "multiple_choice", "generate", "retrieval", "determinism"
+  std::string kind;     // "multiple_choice", "generate", "retrieval", "determinism", "code"
   std::string file;     // as the suite has it
   std::string answers;  // of bfcl: the file with the right calls; may be empty
-  std::string format;   // "hellaswag", "jsonl", "gsm8k", "bfcl"; "" of retrieval
-  std::string metric;   // "acc", "acc_norm"; "same" of determinism
-  int64_t limit = 0;    // 0: all items
+  std::string
+      format;  // "hellaswag", "jsonl", "gsm8k", "bfcl", "humaneval", "mbpp"; "" of retrieval
+  std::string metric;  // "acc", "acc_norm"; "same" of determinism
+  int64_t limit = 0;   // 0: all items
   int line = 0;
   // Of multiple choice: answered items before each prompt, the first of the file `examples`, or,
   // without one, the last of `file`, which are then not asked.
@@ -84,6 +91,8 @@ struct SuiteTask {
   std::string instruction;
   ScorerOptions scorer;
   RetrievalSpec retrieval;
+  int32_t timeout_s = 10;    // of code, for the tests of one answer
+  int32_t memory_mb = 1024;  // MiB of address space, likewise
 
   bool generates() const { return kind != "multiple_choice"; }
 };

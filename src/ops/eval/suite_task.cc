@@ -11,13 +11,16 @@ namespace {
 
 using config::Node;
 
-const std::vector<std::string> kKinds = {"multiple_choice", "generate", "retrieval", "determinism"};
+const std::vector<std::string> kKinds = {"multiple_choice", "generate", "retrieval", "determinism",
+                                         "code"};
 const std::vector<std::string> kCommon = {"name", "kind", "file", "limit"};
 const std::vector<std::string> kChoice = {"format", "metric", "few_shot", "examples"};
 const std::vector<std::string> kGenerating = {"max_tokens", "stop", "chat", "instruction"};
 const std::vector<std::string> kScored = {"format",    "answers", "scorer",  "ignore",
                                           "tolerance", "pattern", "patterns"};
 const std::vector<std::string> kRetrieval = {"lengths", "depths", "needle", "question", "answer"};
+
+const std::vector<std::string> kCode = {"format", "timeout_s", "memory_mb"};
 
 std::vector<std::string> joined(std::initializer_list<const std::vector<std::string>*> lists) {
   std::vector<std::string> all;
@@ -149,6 +152,19 @@ Status read_determinism(const YamlReader& reader, const Node& node, SuiteTask& t
   return read_generating(reader, node, task);
 }
 
+Status read_code(const YamlReader& reader, const Node& node, SuiteTask& task) {
+  WEIR_TRY(reader.known(node, joined({&kCommon, &kGenerating, &kCode})));
+  task.metric = "acc";
+  task.max_tokens = 512;
+  WEIR_TRY(read_generating(reader, node, task));
+  WEIR_TRY(one_of(reader, node, "format", {"humaneval", "mbpp"}, task.format));
+  // Without a template the prompt is the head of a function, and nothing may stand before that.
+  if (task.chat && node.find("instruction") == nullptr)
+    task.instruction = "Write this in Python. Answer with the code, in one ``` block.";
+  WEIR_TRY(reader.integer(node, "timeout_s", 1, 3600, task.timeout_s));
+  return reader.integer(node, "memory_mb", 64, 1 << 20, task.memory_mb);
+}
+
 }  // namespace
 
 Result<SuiteTask> read_suite_task(const YamlReader& reader, const Node& node) {
@@ -162,6 +178,8 @@ Result<SuiteTask> read_suite_task(const YamlReader& reader, const Node& node) {
     WEIR_TRY(read_generate(reader, node, task));
   } else if (task.kind == "retrieval") {
     WEIR_TRY(read_retrieval(reader, node, task));
+  } else if (task.kind == "code") {
+    WEIR_TRY(read_code(reader, node, task));
   } else {
     WEIR_TRY(read_determinism(reader, node, task));
   }

@@ -39,6 +39,14 @@ TEST(SuiteTaskTest, ReadsEachKind) {
   EXPECT_EQ(r.depths, (std::vector<double>{0, 0.5, 1}));
   EXPECT_EQ(r.needle, "Tom keeps {n} hats.");
 
+  const auto code = suite_of("    kind: code\n    format: mbpp\n    timeout_s: 3\n");
+  ASSERT_TRUE(code.ok()) << code.error().message;
+  EXPECT_EQ(code->tasks[0].format, "mbpp");
+  EXPECT_EQ(code->tasks[0].timeout_s, 3);
+  EXPECT_EQ(code->tasks[0].memory_mb, 1024);
+  EXPECT_FALSE(code->tasks[0].instruction.empty());
+  EXPECT_EQ(suite_of("    kind: code\n    chat: false\n")->tasks[0].instruction, "");
+
   const auto same = suite_of("    kind: determinism\n");
   ASSERT_TRUE(same.ok()) << same.error().message;
   EXPECT_EQ(same->tasks[0].metric, "same");
@@ -75,6 +83,9 @@ TEST(SuiteTaskTest, WhatIsWrongIsNamedWithItsLine) {
            {"    kind: retrieval\n    lengths: [512]\n    depths: [0]\n    answer: 7\n",
             "the needle must hold the answer"},
            {"    kind: determinism\n    scorer: exact\n", "s.yaml:6: unknown key \"scorer\""},
+           {"    kind: code\n    timeout_s: 0\n", "timeout_s"},
+           {"    kind: code\n    format: jsonl\n", "format must be one of humaneval, mbpp"},
+           {"    kind: code\n    scorer: exact\n", "unknown key \"scorer\""},
            {"    kind: multiple_choice\n    scorer: exact\n", "unknown key \"scorer\""}}) {
     const auto suite = suite_of(task);
     ASSERT_FALSE(suite.ok()) << task;

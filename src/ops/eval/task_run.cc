@@ -68,6 +68,13 @@ class Run {
     return score_answers(task_, prompted.items, answers);
   }
 
+  Result<EvalTask> code() {
+    if (!with_.run_code) return code_not_allowed(task_);
+    WEIR_ASSIGN(const Prompted prompted, prompt(loaded_.items));
+    WEIR_ASSIGN(const std::vector<Generated> answers, answer(prompted));
+    return score_code_answers(task_, prompted.items, answers, with_.run_code, with_.progress);
+  }
+
   Result<EvalTask> retrieval() {
     WEIR_ASSIGN(std::vector<GenerateItem> made, needles());
     WEIR_ASSIGN(const Prompted prompted, prompt(std::move(made)));
@@ -197,6 +204,7 @@ Result<EvalTask> run_task(const TaskRunner& with, const LoadedTask& task, RunCos
   if (task.task.kind == "multiple_choice") return run.choices();
   if (task.task.kind == "retrieval") return run.retrieval();
   if (task.task.kind == "determinism") return run.determinism();
+  if (task.task.kind == "code") return run.code();
   return run.generate();
 }
 

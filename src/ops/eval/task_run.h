@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "engine/runner.h"
 #include "ops/eval/cache.h"
+#include "ops/eval/code_sandbox.h"
 #include "ops/eval/generate_items.h"
 #include "ops/eval/result.h"
 #include "ops/eval/suite.h"
@@ -21,7 +22,7 @@ namespace weir::ops {
 struct LoadedTask {
   SuiteTask task;
   std::vector<ChoiceItem> choices;  // of multiple_choice
-  std::vector<GenerateItem> items;  // of generate and determinism
+  std::vector<GenerateItem> items;  // of generate, determinism and code
   std::string haystack;             // of retrieval; its items take a tokenizer to make
 };
 
@@ -42,6 +43,8 @@ struct TaskRunner {
   size_t at_once = 32;  // prompts that generate together
   std::function<void(int64_t done, int64_t all)> progress = {};
   std::function<void(const std::string&)> notice = {};  // what the user should know
+  // Runs a program of a task of kind code (code_sandbox.h). Empty: such tasks are an error.
+  RunCode run_code = {};
 };
 
 // What a run took, over all its tasks.

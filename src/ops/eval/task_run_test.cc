@@ -202,6 +202,40 @@ TEST_F(TaskRunTest, DeterminismFindsAnAnswerThatChanges) {
   EXPECT_LT(differs->value, 1);
 }
 
+TEST_F(TaskRunTest, CodeIsRunOnlyWhereThatIsAllowed) {
+  LoadedTask task = generating(3);
+  task.task.kind = "code";
+  task.task.line = 7;
+  for (GenerateItem& item : task.items) {
+    item.expected = text::Json::object();
+    for (const char* name : {"before", "prompt", "entry_point", "tests"})
+      item.expected.set(name, std::string(name) == "entry_point" ? "" : std::string("# ") + name);
+  }
+  engine::FakeRunner runner({});
+  RunCost cost;
+  const auto refused = run_task(with(runner), task, cost);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
+  EXPECT_THAT(refused.error().message, HasSubstr("--allow-code-execution"));
+  EXPECT_EQ(runner.calls, 0U);
+  TaskRunner allowed = with(runner);
+  std::vector<std::string> programs;
+  allowed.run_code = [&](const SuiteTask& t, const std::string& program) {
+    EXPECT_EQ(t.line, 7);
+    programs.push_back(program);
+    os::SandboxResult run;
+    run.code = programs.size() == 2 ? 87 : 1;
+    return Result<os::SandboxResult>(run);
+  };
+  const auto ran = run_task(allowed, task, cost);
+  ASSERT_TRUE(ran.ok()) << ran.error().message;
+  ASSERT_EQ(programs.size(), 3U);
+  EXPECT_THAT(programs[0], HasSubstr("# before"));
+  EXPECT_THAT(programs[0], HasSubstr(ran->items[0].answer));
+  EXPECT_NEAR(ran->value, 1.0 / 3, 1e-9);
+  EXPECT_EQ(*ran->items[1].score("acc"), 1);
+}
+
 TEST_F(TaskRunTest, RetrievalLeavesOutWhatDoesNotFit) {
   LoadedTask task;
   task.task.name = "r";
