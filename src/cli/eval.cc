@@ -1,6 +1,7 @@
 // weir eval: what a model knows: perplexity of a text, and raw logits for other tools.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -9,10 +10,13 @@
 
 #include "cli/command.h"
 #include "cli/load.h"
+#include "cli/overlap.h"
 #include "cli/terminal.h"
 #include "engine/loaded_model.h"
+#include "ops/eval/fingerprint.h"
 #include "ops/eval/logits_dump.h"
 #include "ops/eval/perplexity.h"
+#include "ops/eval/windows.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -32,6 +36,7 @@ struct Options {
   int threads = 0;
   std::vector<std::string> kv_types{"f16"};  // of ppl, a row each
   KvTypeFlags kv;
+  bool allow_overlap = false;
   bool json = false;
 };
 
@@ -58,10 +63,20 @@ Result<Loaded> load(const Options& o, int64_t kv_tokens, kernels::KvTypes kv_typ
   return loaded;
 }
 
+// Of the tokens that are scored.
+Result<std::optional<double>> overlap_of(const Options& o, const Loaded& loaded) {
+  const auto wanted = static_cast<size_t>(o.chunks) * static_cast<size_t>(o.context_tokens);
+  const size_t used = o.chunks > 0 ? std::min(wanted, loaded.tokens.size()) : loaded.tokens.size();
+  return ops::check_overlap(loaded.model->file(),
+                            ops::hex(ops::vocabulary_hash(loaded.model->tokenizer())),
+                            std::span(loaded.tokens).first(used), o.allow_overlap);
+}
+
 struct PerplexityRow {
   kernels::KvTypes kv_types;
   ops::Perplexity p;
   double seconds = 0;
+  std::optional<double> overlap = std::nullopt;  // as check_overlap has it
 };
 
 Result<PerplexityRow> measure(const Options& o, const Loaded& loaded, kernels::KvTypes types) {
@@ -95,6 +110,7 @@ text::Json row_json(const Options& o, const PerplexityRow& row, double ratio) {
   j.set("scored_tokens", row.p.scored_tokens);
   j.set("context", static_cast<int64_t>(o.context_tokens));
   j.set("seconds", row.seconds);
+  if (row.overlap) j.set(ops::kOverlapParam, *row.overlap);
   return j;
 }
 
@@ -107,6 +123,7 @@ void print_row(const Options& o, const PerplexityRow& row, double ratio) {
   fmt::print("ppl {:.4f} ± {:.4f}  ({} chunks of {} tokens, {} scored, {:.1f} s){}\n",
              row.p.perplexity, row.p.error, row.p.chunks, o.context_tokens, row.p.scored_tokens,
              row.seconds, several ? fmt::format("  {:.5f} of the first", ratio) : "");
+  if (row.overlap && *row.overlap > ops::kMaxOverlap) print_overlap(*row.overlap);
   std::fflush(stdout);
 }
 
@@ -121,8 +138,10 @@ Result<int> eval_perplexity(const Options& o) {
   double first = 0;
   text::Json rows = text::Json::array();
   WEIR_ASSIGN(const Loaded loaded, load(o, o.context_tokens, all.front()));
+  WEIR_ASSIGN(const std::optional<double> overlap, overlap_of(o, loaded));
   for (const kernels::KvTypes types : all) {
-    WEIR_ASSIGN(const PerplexityRow row, measure(o, loaded, types));
+    WEIR_ASSIGN(PerplexityRow row, measure(o, loaded, types));
+    row.overlap = overlap;
     if (first == 0) first = row.p.perplexity;
     const double ratio = row.p.perplexity / first;
     if (!o.json) print_row(o, row, ratio);
@@ -191,6 +210,7 @@ void add_eval(CLI::App& root, Selected& selected) {
       ->capture_default_str();
   ppl->add_option("--kv-type-k", o->kv.k, "type of cached keys (default: --kv-type)");
   ppl->add_option("--kv-type-v", o->kv.v, "type of cached values (default: --kv-type)");
+  add_allow_overlap(ppl, o->allow_overlap);
   ppl->add_flag("--json", o->json, "one JSON document");
   logits->add_option("--count", o->count, "positions")
       ->check(CLI::Range(1, 1 << 20))

@@ -12,9 +12,11 @@
 #include "cli/command.h"
 #include "cli/eval_run.h"
 #include "cli/eval_side.h"
+#include "cli/overlap.h"
 #include "ops/eval/compare.h"
 #include "ops/eval/gate.h"
 #include "ops/eval/result.h"
+#include "ops/eval/windows.h"
 #include "os/file.h"
 
 namespace weir::cli {
@@ -32,6 +34,7 @@ struct Options {
   std::string save_candidate;
   std::string gate;
   std::string out;
+  bool allow_overlap = false;
   bool json = false;
 };
 
@@ -95,6 +98,17 @@ Status check(const Options& o, const Side& base, const Side& candidate) {
                     (first ? base : candidate).kind == Kind::kUrl ? "URL" : "model");
 }
 
+// The share of the text that a side was calibrated on, where its result tells. Error: kInvalidValue
+// above the bound.
+Result<std::optional<double>> overlap_of(const Options& o, const std::string& name,
+                                         const ops::EvalRun& run) {
+  const auto share = ops::recorded_overlap(run);
+  if (!share.ok()) return share.error().with_context(name);
+  if (*share && **share > ops::kMaxOverlap && !o.allow_overlap)
+    return ops::overlap_error(fmt::format("{}: the model was calibrated on", name), **share);
+  return *share;
+}
+
 void print_table(const ops::Comparison& c) {
   size_t width = 4;
   for (const ops::RuleResult& r : c.rules) {
@@ -132,6 +146,9 @@ Result<int> eval_compare(const Options& o) {
   WEIR_ASSIGN(const ops::EvalRun base, sides.run("base", base_side, o.base_key_env, o.save_base));
   WEIR_ASSIGN(const ops::EvalRun candidate,
               sides.run("candidate", candidate_side, o.candidate_key_env, o.save_candidate));
+  WEIR_ASSIGN(const std::optional<double> of_base, overlap_of(o, o.base, base));
+  WEIR_ASSIGN(const std::optional<double> of_candidate, overlap_of(o, o.candidate, candidate));
+  const std::optional<double> overlap = std::max(of_base, of_candidate);
   const ops::Gate gate = o.gate.empty() ? ops::default_gate(base) : std::move(given);
   WEIR_ASSIGN(const ops::Comparison c, ops::compare_runs(base, candidate, gate));
   if (!o.out.empty()) {
@@ -141,6 +158,7 @@ Result<int> eval_compare(const Options& o) {
     fmt::print("{}\n", ops::comparison_json(c, base, candidate, gate));
   } else {
     print_table(c);
+    if (overlap && *overlap > ops::kMaxOverlap) print_overlap(*overlap);
   }
   return exit_of(c.verdict);
 }
@@ -175,6 +193,7 @@ void add_eval_compare(CLI::App& eval, Selected& selected) {
   compare->add_option("--save-base", o->save_base, "write the base's result to a file");
   compare->add_option("--save-candidate", o->save_candidate, "write the candidate's");
   compare->add_option("-o,--out", o->out, "write a report in HTML");
+  add_allow_overlap(compare, o->allow_overlap);
   compare->add_flag("--json", o->json, "one JSON document");
   compare->callback([o, &selected] { selected.action = [o] { return eval_compare(*o); }; });
 }

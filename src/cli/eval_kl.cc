@@ -10,12 +10,14 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/load.h"
+#include "cli/overlap.h"
 #include "cli/terminal.h"
 #include "engine/loaded_model.h"
 #include "ops/eval/fingerprint.h"
 #include "ops/eval/kl.h"
 #include "ops/eval/result.h"
 #include "ops/eval/scored_rows.h"
+#include "ops/eval/windows.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -36,6 +38,7 @@ struct Options {
   int64_t chunks = 0;
   int threads = 0;
   KvTypeFlags kv;
+  bool allow_overlap = false;
   bool json = false;
 };
 
@@ -80,6 +83,7 @@ struct Measured {
   ops::KlBaseHeader header;
   ops::KlResult result;
   double seconds = 0;
+  std::optional<double> overlap = std::nullopt;  // the larger one, of candidate and base
 };
 
 ops::KlProgress shown_by(ProgressBar& bar) {
@@ -95,6 +99,12 @@ Status check(const ops::KlBaseHeader& header, engine::LoadedModel& model, const 
                                  model.runner().max_context_tokens(), text);
 }
 
+Result<std::optional<double>> overlap_of(const Options& o, const ops::KlBaseHeader& header,
+                                         engine::LoadedModel& model) {
+  return ops::check_overlap(model.file(), ops::hex(header.vocabulary), header.tokens,
+                            o.allow_overlap);
+}
+
 Result<Measured> against_file(const Options& o, ops::KlBaseFile& base, engine::LoadedModel& model) {
   std::optional<Hash128> text;
   if (!o.file.empty()) {
@@ -106,6 +116,7 @@ Result<Measured> against_file(const Options& o, ops::KlBaseFile& base, engine::L
   const int64_t start = clock.now_ns();
   ProgressBar bar("KL divergence", 1000, clock);
   Measured m;
+  WEIR_ASSIGN(m.overlap, overlap_of(o, base.header(), model));
   WEIR_ASSIGN(m.result, ops::measure_kl(model.runner(), base, shown_by(bar)));
   m.header = base.header();
   m.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
@@ -117,6 +128,9 @@ Result<Measured> against_model(const Options& o, engine::LoadedModel& model) {
   Measured m;
   WEIR_ASSIGN(m.header, header_of(o, o.base_model, *base));
   WEIR_TRY(check(m.header, model, nullptr));
+  WEIR_ASSIGN(m.overlap, overlap_of(o, m.header, model));
+  WEIR_ASSIGN(const std::optional<double> of_base, overlap_of(o, m.header, *base));
+  m.overlap = std::max(m.overlap, of_base);
   const SystemClock clock;
   const int64_t start = clock.now_ns();
   ProgressBar bar("KL divergence", 1000, clock);
@@ -174,6 +188,7 @@ ops::EvalRun run_of(const Options& o, const Measured& m, engine::LoadedModel& mo
   run.params.set("base", h.name);
   run.params.set("context", int64_t{h.context_tokens});
   run.params.set("chunks", int64_t{h.chunks});
+  if (m.overlap) run.params.set(ops::kOverlapParam, *m.overlap);
   ops::EvalTask task;
   task.name = "kl";
   task.kind = "kl";
@@ -203,6 +218,7 @@ void print_json(const Options& o, const Measured& m) {
   j.set("chunks", int64_t{m.header.chunks});
   j.set("context", int64_t{m.header.context_tokens});
   j.set("seconds", m.seconds);
+  if (m.overlap) j.set(ops::kOverlapParam, *m.overlap);
   fmt::print("{}\n", j.dump());
 }
 
@@ -219,16 +235,19 @@ void print_text(const Options& o, const Measured& m) {
              r.base_perplexity.error, r.ratio.value, r.ratio.error);
   fmt::print("mean Δp        {:.4f} ± {:.4f} %, RMS {:.4f} %\n", 100 * r.delta_p.value,
              100 * r.delta_p.error, 100 * r.delta_p_rms);
+  if (m.overlap && *m.overlap > ops::kMaxOverlap) print_overlap(*m.overlap);
 }
 
 Result<int> save(const Options& o) {
   WEIR_ASSIGN(const auto model, load(o, o.model, o.context_tokens));
   WEIR_ASSIGN(const ops::KlBaseHeader header, header_of(o, o.model, *model));
+  WEIR_ASSIGN(const std::optional<double> overlap, overlap_of(o, header, *model));
   const SystemClock clock;
   ProgressBar bar("base", 1000, clock);
   WEIR_TRY(ops::save_kl_base(model->runner(), header, o.save_base, shown_by(bar)));
   fmt::print("{}: {} chunks of {} tokens of {}\n", o.save_base, header.chunks,
              header.context_tokens, o.model);
+  if (overlap && *overlap > ops::kMaxOverlap) print_overlap(*overlap);
   return kExitOk;
 }
 
@@ -287,6 +306,7 @@ void add_eval_kl(CLI::App& eval, Selected& selected) {
   add_threads_option(kl, o->threads);
   add_kv_type_options(kl, o->kv);
   kl->add_option("-o,--out", o->out, "write the result, chunk by chunk, for weir eval compare");
+  add_allow_overlap(kl, o->allow_overlap);
   kl->add_flag("--json", o->json, "one JSON document");
   kl->callback([o, &selected] { selected.action = [o] { return eval_kl(*o); }; });
 }

@@ -117,7 +117,7 @@ Result<int> imatrix(const Options& o) {
   }
   std::vector<ops::InputMoments> moments;
   WEIR_ASSIGN(ops::ImportanceMatrix matrix, collect(o, o.moments.empty() ? nullptr : &moments));
-  if (!o.moments.empty()) WEIR_TRY(ops::write_moments(moments, o.moments));
+  if (!o.moments.empty()) WEIR_TRY(ops::write_moments(moments, matrix.windows, o.moments));
   matrix.datasets = {std::filesystem::path(o.data).filename().string()};
   if (before) {
     WEIR_TRY(ops::add_importance(*before, matrix));

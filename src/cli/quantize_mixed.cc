@@ -38,6 +38,7 @@ Result<ops::KlBaseHeader> header_of(const MixedFlags& flags, const gguf::File& f
   h.chunks = kChunks;
   h.bos = tokenizer->adds_bos() ? tokenizer->bos().value_or(-1) : -1;
   h.text = ops::text_hash(text);
+  h.vocabulary = ops::vocabulary_hash(*tokenizer);
   return h;
 }
 

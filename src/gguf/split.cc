@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "gguf/file.h"
+
 namespace weir::gguf {
 
 namespace {
@@ -32,6 +34,25 @@ std::optional<SplitName> parse_split_name(std::string_view path) {
   const auto count = five_digits(tail.substr(10, 5));
   if (!number || !count) return std::nullopt;
   return SplitName{std::string(path.substr(0, path.size() - kPattern.size())), *number, *count};
+}
+
+Result<std::vector<size_t>> divide(const SplitSizes& sizes, const SplitLimits& limits) {
+  std::vector<size_t> counts{0};
+  uint64_t bytes = sizes.first_bytes;
+  for (const SplitSizes::Tensor& t : sizes.tensors) {
+    const uint64_t more = t.info_bytes + t.data_bytes;
+    const bool full = counts.back() >= limits.max_tensors || bytes + more > limits.max_bytes;
+    if (counts.back() > 0 && full) {
+      counts.push_back(0);
+      bytes = sizes.other_bytes;
+    }
+    ++counts.back();
+    bytes += more;
+  }
+  if (counts.size() <= kMaxParts) return counts;
+  return make_error(ErrorCode::kLimit,
+                    "the model would fall into {} parts; at most {} are read: make them larger",
+                    counts.size(), kMaxParts);
 }
 
 }  // namespace weir::gguf

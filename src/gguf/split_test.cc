@@ -30,6 +30,27 @@ TEST(SplitName, IsParsed) {
   }
 }
 
+SplitSizes sizes(size_t tensors, uint64_t bytes) {
+  SplitSizes s{1'000, 100, {}};
+  s.tensors.assign(tensors, {50, bytes});
+  return s;
+}
+
+TEST(Divide, PartsStayWithinTheBounds) {
+  using Counts = std::vector<size_t>;
+  EXPECT_EQ(*divide(sizes(5, 400), {}), (Counts{5}));
+  EXPECT_EQ(*divide(sizes(5, 400), {.max_tensors = 2}), (Counts{2, 2, 1}));
+  // 1000 + 450 fit 1450; 100 + 3 × 450 do, too.
+  EXPECT_EQ(*divide(sizes(5, 400), {.max_bytes = 1'450}), (Counts{1, 3, 1}));
+  EXPECT_EQ(*divide(sizes(5, 400), {.max_bytes = 1'449}), (Counts{1, 2, 2}));
+  EXPECT_EQ(*divide(sizes(3, 400), {.max_bytes = 1'450, .max_tensors = 1}), (Counts{1, 1, 1}));
+  EXPECT_EQ(*divide(sizes(3, 9'000), {.max_bytes = 10}), (Counts{1, 1, 1}));
+  EXPECT_EQ(*divide(sizes(0, 0), {.max_bytes = 10}), (Counts{0}));
+  EXPECT_EQ(divide(sizes(kMaxParts, 1), {.max_tensors = 1})->size(), kMaxParts);
+  EXPECT_THAT(divide(sizes(kMaxParts + 1, 1), {.max_tensors = 1}).error().message,
+              HasSubstr("1025 parts"));
+}
+
 class Split : public ::testing::Test {
  protected:
   static constexpr int kParts = 3;

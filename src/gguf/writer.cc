@@ -111,6 +111,11 @@ void Writer::set_ints(std::string_view key, std::span<const int32_t> values) {
   put_bytes(metadata_, values.data(), values.size_bytes());
 }
 
+void Writer::set_int64s(std::string_view key, std::span<const int64_t> values) {
+  begin_array(key, ValueType::kInt64, values.size());
+  put_bytes(metadata_, values.data(), values.size_bytes());
+}
+
 void Writer::set_uints(std::string_view key, std::span<const uint32_t> values) {
   begin_array(key, ValueType::kUint32, values.size());
   put_bytes(metadata_, values.data(), values.size_bytes());
@@ -229,6 +234,21 @@ Status Writer::write_to(const Sink& sink) const {
     WEIR_TRY(sink(std::span(zeros).first(padding)));
   }
   return {};
+}
+
+Result<std::vector<std::byte>> Writer::to_header() const {
+  WEIR_TRY(check());
+  return header();
+}
+
+std::vector<TensorPlace> Writer::places() const {
+  std::vector<TensorPlace> places;
+  uint64_t offset = header().size();
+  for (const TensorEntry& t : tensors_) {
+    places.push_back({offset, t.bytes, align_up(t.bytes, alignment_)});
+    offset += places.back().padded_bytes;
+  }
+  return places;
 }
 
 uint64_t Writer::file_bytes() const {

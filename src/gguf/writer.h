@@ -40,6 +40,13 @@ class TensorStream {
   uint64_t done_ = 0;  // bytes of it
 };
 
+// Where the data of a tensor stand in the file.
+struct TensorPlace {
+  uint64_t offset = 0;        // from the file's beginning
+  uint64_t bytes = 0;         // of data
+  uint64_t padded_bytes = 0;  // with the zeros up to the next tensor
+};
+
 // Collects metadata and tensors, then writes them in the order given. Metadata is copied, tensor
 // data is borrowed until write_file() or to_bytes() returns. One thread. Bad calls (duplicate key
 // or name, wrong data size, more than the reader's limits) are remembered; the first is returned by
@@ -48,6 +55,9 @@ class Writer {
  public:
   void set_uint(std::string_view key, uint32_t value) {
     set_scalar(key, ValueType::kUint32, &value, 4);
+  }
+  void set_uint16(std::string_view key, uint16_t value) {
+    set_scalar(key, ValueType::kUint16, &value, 2);
   }
   void set_uint64(std::string_view key, uint64_t value) {
     set_scalar(key, ValueType::kUint64, &value, 8);
@@ -66,6 +76,7 @@ class Writer {
   void set_strings(std::string_view key, std::span<const std::string> values);
   void set_strings(std::string_view key, std::span<const std::string_view> values);
   void set_ints(std::string_view key, std::span<const int32_t> values);
+  void set_int64s(std::string_view key, std::span<const int64_t> values);
   void set_uints(std::string_view key, std::span<const uint32_t> values);
   void set_floats(std::string_view key, std::span<const float> values);
   // Any value, e.g. one read from another file.
@@ -85,6 +96,11 @@ class Writer {
   // Writes the header; the data of all tensors follow by the stream, in their order. Errors as
   // above.
   Result<TensorStream> begin_file(const std::string& path) const;
+  // The header alone, up to the first tensor's data, for callers that place the data themselves.
+  // Errors as above.
+  Result<std::vector<std::byte>> to_header() const;
+  // Of each tensor, in order.
+  std::vector<TensorPlace> places() const;
   // Bytes of the finished file.
   uint64_t file_bytes() const;
   // The same bytes in memory, for tests.

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "config/key.h"
+#include "ops/eval/windows.h"
 
 namespace weir::ops {
 namespace {
@@ -242,6 +243,12 @@ std::string comparison_json(const Comparison& c, const EvalRun& base, const Eval
   root.set("base", base.model.name);
   root.set("candidate", candidate.model.name);
   root.set("suite", base.suite_name);
+  // Of each side whose model says what it was calibrated on.
+  for (const auto& [name, run] :
+       {std::pair("base_overlap", &base), {"candidate_overlap", &candidate}}) {
+    const Json* share = run->params.find(kOverlapParam);
+    if (share != nullptr) root.set(name, *share);
+  }
   root.set("confidence", gate.confidence);
   root.set("power", gate.power);
   root.set("correction", gate.holm ? "holm" : "none");

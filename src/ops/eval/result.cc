@@ -6,6 +6,7 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "ops/eval/windows.h"
 #include "os/file.h"
 #include "text/utf8.h"
 
@@ -336,6 +337,15 @@ Result<EvalRun> read_eval_run(const std::string& path) {
   auto run = parse_eval_run(text);
   if (!run.ok()) return run.error().with_context(path);
   return run;
+}
+
+Result<std::optional<double>> recorded_overlap(const EvalRun& run) {
+  const Json* share = run.params.find(kOverlapParam);
+  if (share == nullptr) return std::optional<double>();
+  if (!share->is_number() || !(share->as_double() >= 0 && share->as_double() <= 1)) {
+    return make_error(ErrorCode::kCorrupt, "params.{} is no share from 0 to 1", kOverlapParam);
+  }
+  return std::optional(share->as_double());
 }
 
 }  // namespace weir::ops

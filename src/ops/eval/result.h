@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -83,6 +84,10 @@ struct EvalRun {
   // nullptr when absent.
   const EvalTask* task(std::string_view name) const;
 };
+
+// What the run says under kOverlapParam; nothing where it says nothing. Error: kCorrupt for what is
+// no share.
+Result<std::optional<double>> recorded_overlap(const EvalRun& run);
 
 // "multiple_choice", "generate", …: what EvalTask::kind may be.
 const std::vector<std::string>& eval_task_kinds();

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "ops/eval/fingerprint.h"
 #include "os/memory.h"
 
 namespace weir::ops {
@@ -233,6 +234,8 @@ Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
   WEIR_ASSIGN(ImportanceMatrix matrix, collector.finish());
   matrix.chunks = static_cast<uint32_t>(chunks);
   matrix.chunk_tokens = static_cast<uint32_t>(context);
+  matrix.windows = windows_of(tokens.first(static_cast<size_t>(chunks * context)),
+                              hex(vocabulary_hash(model.tokenizer())));
   if (moments != nullptr) *moments = collector.take_moments();
   return matrix;
 }
@@ -255,6 +258,12 @@ Status add_importance(ImportanceMatrix& sum, const ImportanceMatrix& more) {
     }
     for (size_t i = 0; i < e.sum_squares.size(); ++i) at->sum_squares[i] += e.sum_squares[i];
     for (size_t i = 0; i < e.counts.size(); ++i) at->counts[i] += e.counts[i];
+  }
+  // A text that a .dat or another tool does not tell of stays unknown.
+  if (sum.windows && more.windows) {
+    WEIR_ASSIGN(sum.windows, merge(*sum.windows, *more.windows));
+  } else if (more.windows) {
+    sum.windows = more.windows;
   }
   sum.chunks += more.chunks;
   sum.datasets.insert(sum.datasets.end(), more.datasets.begin(), more.datasets.end());

@@ -75,6 +75,7 @@ Result<ImportanceMatrix> read_gguf(std::span<const std::byte> bytes, const std::
     WEIR_ASSIGN(const std::vector<std::string_view> names, file.get_strings("imatrix.datasets"));
     m.datasets.assign(names.begin(), names.end());
   }
+  WEIR_ASSIGN(m.windows, read_windows(file));
   for (const gguf::Tensor& t : file.tensors()) {
     if (!t.name.ends_with(kSums)) continue;
     ImportanceEntry entry;
@@ -208,6 +209,7 @@ Status write_imatrix(const ImportanceMatrix& matrix, const std::string& path) {
   writer.set_strings("imatrix.datasets", std::span<const std::string>(matrix.datasets));
   writer.set_uint("imatrix.chunk_count", matrix.chunks);
   writer.set_uint("imatrix.chunk_size", matrix.chunk_tokens);
+  if (matrix.windows) write_windows(*matrix.windows, writer);
   for (const ImportanceEntry& e : matrix.entries) {
     const uint64_t matrices = e.counts.size();
     const uint64_t sums_shape[] = {e.sum_squares.size() / matrices, matrices};

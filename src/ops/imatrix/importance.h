@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 #include "base/hash.h"
 #include "base/result.h"
+#include "ops/eval/windows.h"
 
 namespace weir::ops {
 
@@ -30,7 +32,8 @@ struct ImportanceMatrix {
   std::vector<std::string> datasets;     // where the text came from
   uint32_t chunks = 0;
   uint32_t chunk_tokens = 0;
-  Hash128 hash;  // of the file that it was read from
+  Hash128 hash;                                       // of the file that it was read from
+  std::optional<TextWindows> windows = std::nullopt;  // of the text; other tools write none
 
   const ImportanceEntry* find(std::string_view name) const;
 };

@@ -22,6 +22,7 @@ ImportanceMatrix sample() {
   m.datasets = {"a.txt", "b.txt"};
   m.chunks = 7;
   m.chunk_tokens = 512;
+  m.windows = TextWindows{std::string(32, 'a'), 10, {1, 2}};
   return m;
 }
 
@@ -61,6 +62,8 @@ TEST(Importance, ReadsWhatItWrote) {
   EXPECT_EQ(back->chunk_tokens, 512U);
   EXPECT_THAT(back->datasets, ElementsAre("a.txt", "b.txt"));
   EXPECT_NE(back->hash, Hash128());
+  ASSERT_TRUE(back->windows);
+  EXPECT_THAT(back->windows->hashes, ElementsAre(1, 2));
   const ImportanceEntry* e = back->find("blk.0.ffn_up_exps.weight");
   ASSERT_NE(e, nullptr);
   EXPECT_EQ(e->unseen(), 1U);

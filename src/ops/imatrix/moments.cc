@@ -59,7 +59,8 @@ void MomentSums::means(std::vector<float>& out) const {
   }
 }
 
-Status write_moments(const std::vector<InputMoments>& inputs, const std::string& path) {
+Status write_moments(const std::vector<InputMoments>& inputs,
+                     const std::optional<TextWindows>& windows, const std::string& path) {
   gguf::Writer writer;
   writer.set_string("general.type", kType);
   std::vector<std::string> matrices, of;
@@ -74,6 +75,7 @@ Status write_moments(const std::vector<InputMoments>& inputs, const std::string&
   }
   writer.set_strings(kMatrices, std::span<const std::string>(matrices));
   writer.set_strings(kInputs, std::span<const std::string>(of));
+  if (windows) write_windows(*windows, writer);
   WEIR_ASSIGN(gguf::TensorStream stream, writer.begin_file(path));
   std::vector<float> means;
   for (const InputMoments& input : inputs) {
@@ -108,6 +110,7 @@ Result<Moments> Moments::open(const std::string& path) {
     }
     m.input_of_.emplace(matrices[i], inputs[i]);
   }
+  WEIR_ASSIGN(m.windows_, read_windows(m.file_));
   m.hash_ = engine::model_identity(m.file_);
   return m;
 }

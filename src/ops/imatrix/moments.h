@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "gguf/file.h"
 #include "kernels/thread_pool.h"
+#include "ops/eval/windows.h"
 
 namespace weir::ops {
 
@@ -45,8 +46,9 @@ struct InputMoments {
   MomentSums sums;
 };
 
-// Errors: those of gguf::Writer.
-Status write_moments(const std::vector<InputMoments>& inputs, const std::string& path);
+// windows: of the text. Errors: those of gguf::Writer.
+Status write_moments(const std::vector<InputMoments>& inputs,
+                     const std::optional<TextWindows>& windows, const std::string& path);
 
 // A file of moments, mapped: what is asked for is read. Any thread, once open.
 class Moments {
@@ -58,6 +60,7 @@ class Moments {
   // of columns: the file is of another model.
   Result<std::optional<std::span<const float>>> find(std::string_view matrix, size_t cols) const;
   size_t matrices() const { return input_of_.size(); }
+  const std::optional<TextWindows>& windows() const { return windows_; }
   Hash128 hash() const { return hash_; }  // of names, shapes and the diagonals
 
  private:
@@ -65,6 +68,7 @@ class Moments {
 
   gguf::File file_;
   std::unordered_map<std::string, std::string> input_of_;
+  std::optional<TextWindows> windows_;
   Hash128 hash_;
 };
 

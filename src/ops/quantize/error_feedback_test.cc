@@ -109,10 +109,13 @@ TEST(Moments, AFileGivesThemBack) {
   all.push_back({{"blk.0.attn_q.weight", "blk.0.attn_k.weight"}, MomentSums(kCols)});
   all[0].sums.add(x.data(), kCols, 40, pool);
   const os::TempDir folder;
-  ASSERT_TRUE(write_moments(all, folder.file("m")).ok());
+  const TextWindows windows{std::string(32, 'a'), 10, {1, 2}};
+  ASSERT_TRUE(write_moments(all, windows, folder.file("m")).ok());
   const auto file = Moments::open(folder.file("m"));
   ASSERT_TRUE(file.ok()) << file.error().message;
   EXPECT_EQ(file->matrices(), 2U);
+  ASSERT_TRUE(file->windows());
+  EXPECT_EQ(file->windows()->hashes, windows.hashes);
   const auto found = file->find("blk.0.attn_k.weight", kCols);
   ASSERT_TRUE(found.ok() && found->has_value());
   const std::vector<float> means = moments_of(x, pool);
@@ -130,7 +133,7 @@ TEST(Moments, AFileCutAnywhereIsRefused) {
   all.push_back({{"blk.0.attn_q.weight"}, MomentSums(3)});
   all[0].sums.add(x.data(), 3, 2, pool);
   const os::TempDir folder;
-  ASSERT_TRUE(write_moments(all, folder.file("m")).ok());
+  ASSERT_TRUE(write_moments(all, {}, folder.file("m")).ok());
   const auto whole = os::read_file(folder.file("m"), 1 << 20);
   ASSERT_TRUE(whole.ok());
   for (size_t n = 0; n < whole->size(); ++n) {

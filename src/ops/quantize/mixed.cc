@@ -170,6 +170,7 @@ Result<MixedPlan> plan_mixed(const QuantizePlan& plan, const Sensitivity& sensit
   }
   for (size_t i = 0; i < all.size(); ++i) mixed.choices[i].chosen = allocation.choice[i];
   mixed.predicted_kl = allocation.loss;
+  mixed.windows = sensitivity.windows;
   return mixed;
 }
 

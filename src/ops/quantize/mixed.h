@@ -35,6 +35,7 @@ struct MixedChoice {
 struct MixedPlan {
   std::vector<MixedChoice> choices;
   double predicted_kl = 0;
+  std::optional<TextWindows> windows = std::nullopt;  // as Sensitivity has them
 };
 
 // What is chosen from without a list.

@@ -4,13 +4,16 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/hash.h"
 #include "base/result.h"
 #include "gguf/file.h"
+#include "gguf/split.h"
 #include "kernels/thread_pool.h"
+#include "ops/eval/windows.h"
 #include "ops/quantize/calibration.h"
 #include "ops/quantize/mix.h"
 
@@ -54,6 +57,8 @@ struct Provenance {
   Hash128 source_identity;      // engine::model_identity
   std::string importance_file;  // name, or empty
   std::string moments_file;     // name, or empty
+  // Of all text that the weights depend on, that of the source's own calibration among it.
+  std::optional<TextWindows> windows = std::nullopt;
 };
 
 struct QuantizeProgress {
@@ -61,14 +66,32 @@ struct QuantizeProgress {
   std::string_view tensor;
 };
 
-// Writes the plan's file. It appears under its name whole and synced, or not at all; the bytes are
-// the same for any number of threads. Memory: some 40 MiB beyond the importance matrix, and with
-// GPTQ 16 bytes for each pair of a matrix's columns; pages of the source are given back as it goes.
-// Errors: kIo (a full disk: also before anything is written), kInvalidValue naming the tensor, row
-// and column of a value that is none; nothing is left behind then.
-Status write_quantized(const gguf::File& file, const QuantizePlan& plan,
-                       const Calibration& calibration, const Provenance& provenance,
-                       kernels::ThreadPool& pool, const std::string& path,
-                       const std::function<void(const QuantizeProgress&)>& progress);
+struct OutputOptions {
+  std::string path;
+  std::optional<gguf::SplitLimits> split = {};  // parts, named after `path`
+  // Refuse to begin anew where an unfinished run of something else is there, and keep what is
+  // written when a disk fills up.
+  bool resume = false;
+};
+
+struct Written {
+  std::vector<std::string> files;
+  size_t taken_over = 0;  // tensors of an unfinished run
+  std::string discarded;  // why an unfinished run that was there did not count
+};
+
+// Writes the plan's file, or its parts. They appear under their names whole and synced, or not at
+// all (os/output_set.h: of parts that a kill catches between two names the first is missing); the
+// bytes are the same for any number of threads, and for a run that was killed and goes on: one that
+// is called again with the same plan takes over the tensors that are there, after checking their
+// hashes. Memory: some 60 MiB beyond the importance matrix, and with GPTQ 16 bytes for each pair of
+// a matrix's columns; pages of the source are given back as it goes. Errors: kIo (a full disk: also
+// before anything is written), kInvalidValue naming the tensor, row and column of a value that is
+// none; those of make_parts and QuantizedOutput::open; nothing is left behind then, but for kIo
+// with output.resume.
+Result<Written> write_quantized(const gguf::File& file, const QuantizePlan& plan,
+                                const Calibration& calibration, const Provenance& provenance,
+                                kernels::ThreadPool& pool, const OutputOptions& output,
+                                const std::function<void(const QuantizeProgress&)>& progress);
 
 }  // namespace weir::ops

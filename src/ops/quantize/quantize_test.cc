@@ -193,9 +193,9 @@ TEST(Quantize, WritesWhatItPlanned) {
   ASSERT_TRUE(plan.ok());
   kernels::ThreadPool pool(2);
   uint64_t done = 0;
-  const Status status = write_quantized(
+  const auto status = write_quantized(
       m->file, *plan, {.importance = &importance}, {"1.2", "m.gguf", {1, 2}, "m.imatrix", ""}, pool,
-      folder.file("out"), [&](const QuantizeProgress& p) { done = p.done_bytes; });
+      {folder.file("out")}, [&](const QuantizeProgress& p) { done = p.done_bytes; });
   ASSERT_TRUE(status.ok()) << status.error().message;
   EXPECT_EQ(done, plan->source_bytes);
   const auto out = gguf::File::open(folder.file("out"));
@@ -221,7 +221,7 @@ TEST(Quantize, NamesTheTensorThatHoldsNoWeight) {
   const auto plan = plan_quantize(m->file, *find_mix("Q4_0"), {}, {});
   ASSERT_TRUE(plan.ok());
   kernels::ThreadPool pool(2);
-  const Status status = write_quantized(m->file, *plan, {}, {}, pool, folder.file("out"), {});
+  const auto status = write_quantized(m->file, *plan, {}, {}, pool, {folder.file("out")}, {});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kInvalidValue);
   EXPECT_THAT(status.error().message, HasSubstr("blk.1.ffn_up.weight"));

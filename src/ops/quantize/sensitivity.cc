@@ -205,6 +205,7 @@ Result<Sensitivity> measure_sensitivity(const gguf::File& file,
   s.text = hex(header.text);
   s.context_tokens = header.context_tokens;
   s.chunks = header.chunks;
+  s.windows = windows_of(header.tokens, hex(header.vocabulary));
   Variants variants(file, header, isa, pool);
   Converter converter(pool);
   WEIR_TRY(variants.prepare(tensors, converter));
@@ -240,6 +241,7 @@ Status write_sensitivity(const Sensitivity& s, const std::string& path) {
   root.set("text", s.text);
   root.set("context", int64_t{s.context_tokens});
   root.set("chunks", int64_t{s.chunks});
+  if (s.windows) root.set("windows", windows_json(*s.windows));
   Json tensors = Json::object();
   for (const auto& [name, kl] : s.kl) tensors.members().emplace_back(name, kl);
   root.set("tensors", std::move(tensors));
@@ -259,6 +261,9 @@ Result<Sensitivity> parse_sensitivity(std::string_view json) {
   WEIR_ASSIGN(s.text, text_of(root, "text"));
   WEIR_ASSIGN(s.context_tokens, count_of(root, "context"));
   WEIR_ASSIGN(s.chunks, count_of(root, "chunks"));
+  if (const Json* windows = root.find("windows"); windows != nullptr) {
+    WEIR_ASSIGN(s.windows, parse_windows(*windows));
+  }
   const Json* tensors = root.find("tensors");
   if (tensors == nullptr || !tensors->is_object() || tensors->size() == 0)
     return wrong("tensors", "an object of tensors");

@@ -1,11 +1,12 @@
 // How much each tensor of a model matters: the KL divergence that a coarse type of it alone causes.
 // Kept as JSON: {"kind": "weir.sensitivity", "type": "Q4_0", "model": <identity>, "text": <hash>,
-// "context": 512, "chunks": 2, "tensors": {"blk.0.attn_q.weight": 0.0012, …}}.
+// "context": 512, "chunks": 2, "windows": {…}, "tensors": {"blk.0.attn_q.weight": 0.0012, …}}.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "kernels/isa.h"
 #include "kernels/thread_pool.h"
 #include "ops/eval/kl_base.h"
+#include "ops/eval/windows.h"
 #include "ops/imatrix/importance.h"
 
 namespace weir::ops {
@@ -24,7 +26,8 @@ struct Sensitivity {
   std::string model;                                // engine::model_identity, in hexadecimal
   std::string text;                                 // hash of the text
   int32_t context_tokens = 0, chunks = 0;
-  std::map<std::string, double> kl;  // mean KL divergence in nats, of each tensor
+  std::optional<TextWindows> windows = std::nullopt;  // of it; older files have none
+  std::map<std::string, double> kl;                   // mean KL divergence in nats, of each tensor
 };
 
 // progress(tensors done, all tensors, name of the next), on the calling thread.

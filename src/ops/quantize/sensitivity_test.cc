@@ -18,6 +18,7 @@ Sensitivity some() {
   s.text = "0a";
   s.context_tokens = 512;
   s.chunks = 2;
+  s.windows = TextWindows{std::string(32, 'a'), 10, {1, 2}};
   s.kl = {{"blk.0.attn_q.weight", 0.00125}, {"output.weight", 3e-7}};
   return s;
 }
@@ -33,6 +34,8 @@ TEST(Sensitivity, AFileGivesItBack) {
   EXPECT_EQ(s->context_tokens, 512);
   EXPECT_EQ(s->chunks, 2);
   EXPECT_EQ(s->kl, some().kl);
+  ASSERT_TRUE(s->windows);
+  EXPECT_EQ(s->windows->hashes, some().windows->hashes);
 }
 
 TEST(Sensitivity, AFileCutAnywhereIsRefused) {

@@ -1,0 +1,226 @@
+// weir quantize to GGUF: from what the command line says to the file and the report.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "base/clock.h"
+#include "checkpoint/open.h"
+#include "cli/command.h"
+#include "cli/load.h"
+#include "cli/model_path.h"
+#include "cli/quantize_options.h"
+#include "cli/quantize_report.h"
+#include "cli/terminal.h"
+#include "engine/model_identity.h"
+#include "ops/quantize/parts.h"
+#include "ops/quantize/quantize.h"
+#include "os/cpu.h"
+
+namespace weir::cli {
+namespace {
+
+Result<ops::MixOptions> mix_options(const QuantizeOptions& o) {
+  ops::MixOptions m;
+  m.pure = o.pure;
+  m.keep_output = o.keep_output;
+  m.importance = !o.imatrix.empty();
+  if (!o.output_type.empty()) {
+    WEIR_ASSIGN(m.output_type, parse_type(o.output_type, "--output-type"));
+  }
+  if (!o.embedding_type.empty()) {
+    WEIR_ASSIGN(m.embedding_type, parse_type(o.embedding_type, "--embedding-type"));
+  }
+  for (const std::string& text : o.tensors) {
+    const size_t equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0) {
+      return make_error(ErrorCode::kUsage,
+                        "--tensor '{}' is not EXPRESSION=TYPE, such as 'attn_v=q6_k'", text);
+    }
+    WEIR_ASSIGN(const gguf::TensorType type, parse_type(text.substr(equals + 1), "--tensor"));
+    m.overrides.emplace_back(text.substr(0, equals), type);
+  }
+  return m;
+}
+
+// Without --type what is not chosen otherwise is Q8_0, which is safe anywhere.
+Result<ops::Mix> mix_of(const QuantizeOptions& o) {
+  if (o.mixed.wanted() == !o.type.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "give one of --type, --target-bpw and --max-kl: what is to be written");
+  }
+  WEIR_ASSIGN(ops::Mix mix, ops::find_mix(o.type.empty() ? "Q8_0" : o.type));
+  if (o.type.empty()) mix.name = "mixed";
+  return mix;
+}
+
+// Of a split model all parts.
+std::vector<std::string> files_of(const std::string& path) {
+  const auto name = gguf::parse_split_name(path);
+  if (!name) return {path};
+  std::vector<std::string> files;
+  for (uint64_t i = 1; i <= name->count; ++i) files.push_back(name->part(i));
+  return files;
+}
+
+// The source must not be what is written: it is read while the new file grows, and lost at the end.
+Status check_out(const std::string& in, const std::vector<std::string>& out) {
+  std::error_code ec;
+  const std::vector<std::string> sources = files_of(in);
+  for (const std::string& file : out) {
+    if (std::filesystem::is_directory(file, ec))
+      return make_error(ErrorCode::kUsage, "{} is a folder; name the file to write", file);
+    if (!std::filesystem::exists(file, ec)) continue;
+    for (const std::string& source : sources) {
+      if (std::filesystem::equivalent(source, file, ec)) {
+        return make_error(ErrorCode::kUsage, "{} is the source itself; write to another file",
+                          file);
+      }
+    }
+  }
+  return {};
+}
+
+// "500M", "2G": as llama.cpp's gguf-split has them, of 1000.
+Result<uint64_t> split_bytes(const std::string& text) {
+  uint64_t count = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, count);
+  const bool giga = stop + 1 == end && *stop == 'G';
+  const bool mega = stop + 1 == end && *stop == 'M';
+  constexpr uint64_t kMost = 1'000'000;  // a petabyte
+  if (error != std::errc() || (!giga && !mega) || count == 0 || count > kMost) {
+    return make_error(ErrorCode::kUsage, "--split-max-size '{}' is not N(M|G), such as 500M or 2G",
+                      text);
+  }
+  return count * (giga ? 1'000'000'000 : 1'000'000);
+}
+
+Result<ops::OutputOptions> output_options(const QuantizeOptions& o) {
+  ops::OutputOptions out;
+  out.path = o.out;
+  out.resume = o.resume;
+  if (o.split_max_size.empty() && o.split_max_tensors == 0) return out;
+  out.split.emplace();
+  if (!o.split_max_size.empty()) {
+    WEIR_ASSIGN(out.split->max_bytes, split_bytes(o.split_max_size));
+  }
+  if (o.split_max_tensors > 0) out.split->max_tensors = o.split_max_tensors;
+  return out;
+}
+
+// What the files of calibration hold; Calibration borrows it.
+struct CalibrationFiles {
+  std::optional<ops::ImportanceMatrix> importance;
+  std::optional<ops::Moments> moments;
+
+  ops::Calibration calibration() const {
+    return {importance ? &*importance : nullptr, moments ? &*moments : nullptr};
+  }
+};
+
+Result<CalibrationFiles> read_calibration(const QuantizeOptions& o) {
+  CalibrationFiles files;
+  if (!o.imatrix.empty()) {
+    WEIR_ASSIGN(files.importance, ops::read_imatrix(o.imatrix));
+  }
+  if (o.method != "gptq") return files;
+  if (o.moments.empty()) {
+    return make_error(
+        ErrorCode::kUsage,
+        "--method gptq takes the second moments of the model's inputs: give them with "
+        "--moments (weir imatrix --moments makes them)");
+  }
+  WEIR_ASSIGN(files.moments, ops::Moments::open(o.moments));
+  return files;
+}
+
+// What the source was calibrated on, and what the new types and codes are.
+Result<std::optional<ops::TextWindows>> windows_of(const gguf::File& source,
+                                                   const ops::Calibration& calibration,
+                                                   const ops::MixedPlan* mixed) {
+  WEIR_ASSIGN(std::optional<ops::TextWindows> all, ops::read_windows(source));
+  const std::optional<ops::TextWindows> none;
+  for (const auto* more :
+       {calibration.importance == nullptr ? &none : &calibration.importance->windows,
+        calibration.moments == nullptr ? &none : &calibration.moments->windows(),
+        mixed == nullptr ? &none : &mixed->windows}) {
+    if (!*more) continue;
+    if (!all) {
+      all = *more;
+    } else {
+      WEIR_ASSIGN(all, ops::merge(*all, **more));
+    }
+  }
+  return all;
+}
+
+// Writes the files, or for a dry run says what they would be.
+Status write_or_predict(const QuantizeOptions& o, const checkpoint::OpenedModel& model,
+                        const ops::Calibration& calibration, kernels::ThreadPool& pool,
+                        const ops::OutputOptions& output, QuantizeReport& report) {
+  ops::Provenance from;
+  from.version = WEIR_VERSION;
+  from.source = std::filesystem::path(model.file.path()).filename().string();
+  // Tensors of a folder need not be filled in for a dry run.
+  if (!o.dry_run) from.source_identity = engine::model_identity(model.file);
+  from.importance_file = std::filesystem::path(o.imatrix).filename().string();
+  from.moments_file = std::filesystem::path(o.moments).filename().string();
+  WEIR_ASSIGN(from.windows, windows_of(model.file, calibration, report.mixed));
+  WEIR_ASSIGN(
+      const std::vector<ops::QuantizedPart> parts,
+      ops::make_parts(model.file, report.plan, calibration, from, output.path, output.split));
+  for (const ops::QuantizedPart& part : parts) report.files.push_back(part.path);
+  WEIR_TRY(check_out(model.file.path(), report.files));
+  if (o.dry_run) {
+    report.predicted = predict_speed(model.file, report.plan, pool);
+    return {};
+  }
+  const SystemClock clock;
+  ProgressBar bar("quantize", report.plan.source_bytes, clock);
+  WEIR_ASSIGN(const ops::Written written,
+              ops::write_quantized(model.file, report.plan, calibration, from, pool, output,
+                                   [&](const ops::QuantizeProgress& p) {
+                                     bar.update(p.done_bytes, std::string(p.tensor));
+                                   }));
+  report.taken_over = written.taken_over;
+  if (!written.discarded.empty()) {
+    report.warnings.push_back(
+        fmt::format("an unfinished run was there and did not count: {}", written.discarded));
+    fmt::print(stderr, "weir: warning: {}\n", report.warnings.back());
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<int> quantize_gguf(const QuantizeOptions& o) {
+  const SystemClock clock;
+  const int64_t start = clock.now_ns();
+  WEIR_ASSIGN(const ops::Mix mix, mix_of(o));
+  WEIR_ASSIGN(ops::MixOptions options, mix_options(o));
+  WEIR_ASSIGN(const std::string path, resolve_model(o.in));
+  WEIR_ASSIGN(const ops::OutputOptions output, output_options(o));
+  if (!output.split) WEIR_TRY(check_out(path, {o.out}));
+  WEIR_ASSIGN(const CalibrationFiles files, read_calibration(o));
+  const ops::Calibration calibration = files.calibration();
+  WEIR_ASSIGN(checkpoint::OpenedModel model, checkpoint::open_model(path));
+  kernels::ThreadPool pool(o.threads > 0 ? o.threads : os::usable_cores());
+  WEIR_ASSIGN(ops::QuantizePlan plan, ops::plan_quantize(model.file, mix, options, calibration));
+  if (model.fill && (!o.dry_run || o.mixed.wanted())) WEIR_TRY(model.fill(pool));
+  std::optional<ops::MixedPlan> mixed;
+  if (o.mixed.wanted()) {
+    WEIR_ASSIGN(mixed, choose_mixed(o.mixed, model.file, plan, calibration, pool, options));
+    WEIR_ASSIGN(plan, ops::plan_quantize(model.file, mix, options, calibration));
+  }
+  QuantizeReport report = report_of(o, plan, calibration, mixed ? &*mixed : nullptr);
+  for (const std::string& w : report.warnings) fmt::print(stderr, "weir: warning: {}\n", w);
+  WEIR_TRY(write_or_predict(o, model, calibration, pool, output, report));
+  report.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
+  o.json ? print_json(report) : print_text(report);
+  return kExitOk;
+}
+
+}  // namespace weir::cli
