@@ -148,7 +148,7 @@ TEST_F(WriteQuantized, CalibrationTextIsKept) {
 }
 
 TEST_F(WriteQuantized, PartsAreNoLargerThanWanted) {
-  for (const uint64_t most : {7'000U, 9'000U, 20'000U}) {
+  for (const uint64_t most : {9'500U, 12'000U, 20'000U}) {
     const auto written = write({dir_.file("p"), gguf::SplitLimits{.max_bytes = most}, false});
     ASSERT_TRUE(written.ok());
     EXPECT_GT(written->files.size(), 1U);
@@ -249,8 +249,7 @@ TEST(Journal, IsReadAsWritten) {
   for (size_t size = 0; size < text.size(); ++size) {
     const auto cut = parse_journal(text.substr(0, size));
     ASSERT_TRUE(cut.ok()) << size;
-    EXPECT_EQ(*cut ? (*cut)->tensors.size() : 0,
-              size < text.size() - 1 && size >= (*journal)->ends[1]);
+    EXPECT_EQ(*cut ? (*cut)->tensors.size() : 0, size >= (*journal)->ends[1] ? 1U : 0U);
   }
 }
 
