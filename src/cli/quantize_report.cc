@@ -40,6 +40,9 @@ void warn_of_importance(QuantizeReport& r, const ops::ImportanceMatrix& importan
     r.warnings.push_back(fmt::format(
         "the importance matrix has nothing of {} tensors; their columns count alike", without));
   }
+  size_t unseen = 0;
+  for (const ops::ImportanceEntry& e : importance.entries) unseen += e.unseen();
+  add(r, unseen, "experts never met a token of the calibration text; their columns count alike");
 }
 
 void warn_of_moments(QuantizeReport& r) {
@@ -88,11 +91,6 @@ QuantizeReport report_of(const QuantizeOptions& options, const ops::QuantizePlan
   warn_of_types(r);
   if (calibration.importance != nullptr) warn_of_importance(r, *calibration.importance);
   if (calibration.moments != nullptr) warn_of_moments(r);
-  if (calibration.importance != nullptr) {
-    size_t unseen = 0;
-    for (const ops::ImportanceEntry& e : calibration.importance->entries) unseen += e.unseen();
-    add(r, unseen, "experts never met a token of the calibration text; their columns count alike");
-  }
   return r;
 }
 
