@@ -114,10 +114,9 @@ Error error_of(const RemoteServer& server, const Arrival& a, int tries) {
     const bool theirs = a.failure->kind == http::FailureKind::kProtocol ||
                         a.failure->kind == http::FailureKind::kLimit;
     const bool late = a.failure->kind == http::FailureKind::kTimeout;
-    return make_error(theirs ? ErrorCode::kCorrupt : ErrorCode::kServerOverloaded, "{}{}{}",
-                      a.failure->message,
-                      late ? fmt::format("; a request may take {} ms", server.timeout.count()) : "",
-                      after);
+    return make_error(
+        theirs ? ErrorCode::kCorrupt : ErrorCode::kServerOverloaded, "{}{}{}", a.failure->message,
+        late ? fmt::format("; a request may take {} ms", server.timeout.count()) : "", after);
   }
   const auto wait = a.response.headers.find("retry-after");
   return make_error(code_of(a.response.status), "{} answered {}{}{}: {}", server.url.authority(),

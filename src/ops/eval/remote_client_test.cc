@@ -98,8 +98,8 @@ class RemoteClientTest : public ::testing::Test {
   SystemClock clock_;
   Mutex mutex_;
   std::map<std::string, int> tries_;  // by body
-  int now_ = 0;        // requests that are not answered
-  int answering_ = 0;  // threads that use the server
+  int now_ = 0;                       // requests that are not answered
+  int answering_ = 0;                 // threads that use the server
   int most_ = 0;
   std::vector<std::thread> threads_;
   std::unique_ptr<http::Server> server_;
