@@ -81,7 +81,7 @@ void add_eval_task(CLI::App& eval, Selected& selected) {
       "acc and acc_norm of multiple choice are those of lm-evaluation-harness. A URL is that of "
       "any "
       "server with /v1/chat/completions and\n/v1/completions; multiple choice needs one that gives "
-      "log-probabilities of the prompt (echo with logprobs), as vLLM does.\n");
+      "log-probabilities of the prompt (echo with logprobs), as vLLM and weir serve do.\n");
   add_model_argument(task, o->subject.model);
   task->get_option("MODEL")->required(false);
   task->add_option("--url", o->subject.url, "a server in place of MODEL; http:// only");

@@ -16,8 +16,8 @@ using text::Json;
 constexpr std::string_view kNoPromptLogprobs =
     "multiple choice needs the log-probability of each token of the prompt from /v1/completions "
     "with "
-    "echo and logprobs: evaluate at a server that gives them (vLLM does), or run the suite without "
-    "its multiple_choice tasks";
+    "echo and logprobs: evaluate at a server that gives them (vLLM and weir do), or run the suite "
+    "without its multiple_choice tasks";
 
 Result<Json> parse(std::string_view body) {
   if (body.size() > ReplyLimits::kBodyBytes) {

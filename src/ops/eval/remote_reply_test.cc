@@ -97,7 +97,7 @@ TEST(RemoteReply, AServerWithoutLogprobsOfThePromptIsNamedWithTheRemedy) {
   for (const auto& c : cases) {
     const std::string error = error_of(parse_prompt_logprobs(c.body));
     EXPECT_THAT(error, HasSubstr(c.what)) << c.body;
-    EXPECT_THAT(error, HasSubstr("vLLM does")) << c.body;
+    EXPECT_THAT(error, HasSubstr("vLLM and weir do")) << c.body;
     EXPECT_THAT(error, HasSubstr("without its multiple_choice tasks")) << c.body;
   }
   EXPECT_THAT(error_of(parse_prompt_logprobs(replaced(kEcho, "prompt_tokens", "x"))),
