@@ -83,7 +83,7 @@ Status write_quantized(const gguf::File& file, const QuantizePlan& plan,
     WEIR_TRY(importance_of(t, p.important ? calibration.importance : nullptr, means));
     const ErrorFeedback* feedback = nullptr;
     if (p.compensated) {
-      WEIR_ASSIGN(feedback, feedbacks.of(t));
+      WEIR_ASSIGN(feedback, feedbacks.of(t.name, t.shape[0]));
     }
     const size_t rows = t.rows();
     const size_t step = std::max<size_t>(1, kSliceValues / t.shape[0]);
