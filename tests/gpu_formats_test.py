@@ -268,6 +268,33 @@ class GpuFormats(unittest.TestCase):
         self.assertEqual(divisor("mlp.gate_proj"), divisor("mlp.up_proj"))
         self.assertNotEqual(divisor("mlp.gate_proj"), divisor("mlp.down_proj"))
 
+    def test_inputs_with_fixed_scales(self):
+        text, imatrix = self.tmp / "text", self.tmp / "imatrix.gguf"
+        text.write_text(folders.TEXT)
+        code, _, err = weir.run("imatrix", self.source, "--data", text, "-o", imatrix, "--ctx", "32")
+        self.assertEqual(code, 0, err)
+        largest = {t.name: float(t.data.max()) for t in gguf.GGUFReader(imatrix).tensors if t.name.endswith(".in_largest")}
+        for scheme, decode, part, scale in (("FP8", plain, "input_scale", lambda x: x / 448), ("NVFP4", nvfp4, "input_global_scale", lambda x: 448 * 6 / x)):
+            out = self.tmp / scheme
+            flags = ["--format", "compressed-tensors", "--scheme", scheme]
+            self.assertIn("--imatrix", self.quantize(out, *flags, code=2))
+            self.quantize(out, *flags, "--imatrix", imatrix)
+            parts = read_safetensors(out / "model.safetensors")
+            for name, gguf_name in (("self_attn.q_proj", "attn_q"), ("self_attn.v_proj", "attn_v"), ("mlp.down_proj", "ffn_down")):
+                got = parts[f"model.layers.1.{name}.{part}"]
+                self.assertEqual(got.shape, (1,))
+                self.assertAlmostEqual(float(got[0]) / scale(largest[f"blk.1.{gguf_name}.weight.in_largest"]), 1, delta=0.004)
+            values, _ = self.decoded(out, decode)
+            for name in self.tensors:
+                want = from_bf16(self.tensors[name])
+                self.assertLessEqual(np.square(values[name] - want).sum(), (8e-4 if scheme == "FP8" else 0.01) * np.square(want).sum(), name)
+            self.same_as_read(out, values)
+            config = json.loads((out / "config.json").read_text())["quantization_config"]["config_groups"]["group_0"]
+            self.assertEqual(config["input_activations"]["dynamic"], False if scheme == "FP8" else "local")
+            if scheme == "FP8":
+                self.assertEqual((config["weights"]["strategy"], config["input_activations"]["strategy"]), ("tensor", "tensor"))
+                self.assertEqual(*(float(parts[f"model.layers.0.self_attn.{m}_proj.weight_scale"][0]) for m in "qk"))
+
     def test_dry_run_says_what_would_be(self):
         out = self.tmp / "out"
         flags = ["--format", "awq", "--json"]
@@ -281,7 +308,11 @@ class GpuFormats(unittest.TestCase):
     def test_what_is_refused(self):
         out = self.tmp / "out"
         ct = ["--format", "compressed-tensors", "--scheme"]
-        for flags, code, word in (([*ct, "FP8"], 2, "FP8_DYNAMIC"), ([*ct, "NVFP4"], 2, "NVFP4A16"), ([*ct, "W4A16", "--type", "Q4_0"], 2, "--type"),
+        for flags, code, word in (([*ct, "FP8"], 2, "FP8_DYNAMIC"), ([*ct, "NVFP4"], 2, "NVFP4A16"), ([*ct, "W4A16", "--method", "gptq"], 2, "--moments"),
+                                  ([*ct, "W4A16", "--method", "awq"], 2, "--imatrix"), ([*ct, "W4A16", "--method", "smoothquant"], 2, "W8A8"),
+                                  ([*ct, "W8A8", "--method", "smoothquant"], 2, "--imatrix"), ([*ct, "MXFP4", "--method", "awq"], 2, "floats"),
+                                  ([*ct, "W8A8", "--alpha", "0.5"], 2, "--alpha"), (["--type", "Q4_0", "--method", "awq"], 2, "--method"),
+                                  ([*ct, "W4A16", "--type", "Q4_0"], 2, "--type"),
                                   (["--format", "awq", "--symmetric"], 2, "zero points"), (["--type", "Q4_0", "--group-size", "64"], 2, "--group-size"),
                                   ([], 2, "one of --type"), (["--format", "gptq", "--symmetric", "--asymmetric"], 2, "excludes")):
             with self.subTest(flags):

@@ -496,6 +496,26 @@ class Vocabularies(unittest.TestCase):
                 self.check(name, make)
 
 
+def write_real_texts(folder, reader):
+    """All of the real model's folder but its tensors; returns config.json."""
+    def get(name):
+        return reader.fields[name].contents()
+
+    tokens, kinds = get("tokenizer.ggml.tokens"), get("tokenizer.ggml.token_type")
+    config = {"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
+              "num_key_value_heads": 3, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100000,
+              "tie_word_embeddings": True, "eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 2, "hidden_act": "silu", "torch_dtype": "bfloat16"}
+    (folder / "config.json").write_text(json.dumps(config))
+    tokenizer = tiny_tokenizer()
+    tokenizer["added_tokens"] = [{"id": i, "content": t, "special": True} for i, t in enumerate(tokens) if kinds[i] == 3]
+    tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, tokenizer["pre_tokenizer"]]}
+    tokenizer["model"] = {"type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "merges": get("tokenizer.ggml.merges")}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "tokenizer_config.json").write_text(json.dumps({
+        "bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}, "unk_token": "<|endoftext|>", "chat_template": get("tokenizer.chat_template")}))
+    return config
+
+
 class RealModel(Folders):
     test_logits_are_those_of_the_gguf_file = test_load_type_is_what_a_quantized_file_holds = None
     test_what_is_not_supported_is_refused_by_name = test_a_broken_folder_is_refused = None
@@ -506,22 +526,7 @@ class RealModel(Folders):
         reader = gguf.GGUFReader(weir.MODEL)
         folder = self.tmp / "smollm2"
         folder.mkdir()
-
-        def get(name):
-            return reader.fields[name].contents()
-
-        tokens, kinds = get("tokenizer.ggml.tokens"), get("tokenizer.ggml.token_type")
-        config = {"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
-                  "num_key_value_heads": 3, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100000,
-                  "tie_word_embeddings": True, "eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 2, "hidden_act": "silu", "torch_dtype": "bfloat16"}
-        (folder / "config.json").write_text(json.dumps(config))
-        tokenizer = tiny_tokenizer()
-        tokenizer["added_tokens"] = [{"id": i, "content": t, "special": True} for i, t in enumerate(tokens) if kinds[i] == 3]
-        tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, tokenizer["pre_tokenizer"]]}
-        tokenizer["model"] = {"type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "merges": get("tokenizer.ggml.merges")}
-        (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-        (folder / "tokenizer_config.json").write_text(json.dumps({
-            "bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}, "unk_token": "<|endoftext|>", "chat_template": get("tokenizer.chat_template")}))
+        config = write_real_texts(folder, reader)
         file = self.tmp / "bf16.gguf"
         writer = gguf.GGUFWriter(file, "llama")
         copy_fields(reader, writer, ("llama.", "tokenizer."))

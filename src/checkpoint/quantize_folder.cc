@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "checkpoint/families.h"
+#include "checkpoint/fold.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/quantize_matrix.h"
 #include "checkpoint/safetensors_writer.h"
@@ -66,7 +67,7 @@ std::string module_of(std::string_view tensor) {
   return std::string(tensor.substr(0, tensor.size() - kWeight.size()));
 }
 
-// Engines multiply the matrices of a set as one and want one scale of NVFP4 for it; "" for a
+// Engines multiply the matrices of a set as one and want one scale of the whole for it; "" for a
 // matrix that stands alone.
 std::string fused_set(const std::string& module) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kSets = {
@@ -133,6 +134,13 @@ struct Step {
   size_t first_part = 0;  // of its shard's parts
   size_t parts = 1;
   bool quantized = false;
+  std::string known_as = {};  // in a GGUF file; empty for one of many experts
+};
+
+// What is known of the matrices before they are written.
+struct Measured {
+  std::map<std::string, float> largest;      // of sets, see fused_set()
+  FolderCalibration* calibration = nullptr;  // or nullptr
 };
 
 struct ShardPlan {
@@ -155,15 +163,23 @@ struct FolderPlan::State {
   std::vector<Tensor> tensors;
   std::vector<std::string> unknown;
   uint64_t source_bytes = 0, bytes = 0, weights = 0;
+  bool shift_norms = false;
+  std::vector<FoldPlace> fold_places;
+  std::vector<Place> places;  // the same
+  std::map<const SafeTensor*, Fold> folds;
+  std::map<const SafeTensor*, std::vector<std::byte>> norms;  // those that folds changed
 
   Status read();
   Status plan(const Family& family);
-  Status add(ShardPlan& shard, const SafeTensor& t, Use use);
+  void find_places(const Family& family);
+  Status add(const Family& family, ShardPlan& shard, const SafeTensor& t, Use use);
   uint64_t all_bytes() const;
   Result<std::map<std::string, float>> largest_of_sets(kernels::ThreadPool& pool) const;
-  Status write_shard(const ShardPlan& shard, const os::AtomicFolder& out,
-                     const std::map<std::string, float>& largest, kernels::ThreadPool& pool,
+  Status write_shard(const ShardPlan& shard, const os::AtomicFolder& out, const Measured& measured,
+                     kernels::ThreadPool& pool,
                      const std::function<void(const SafeTensor&)>& done) const;
+  Result<PartBytes> encode(const Step& step, const Measured& measured,
+                           kernels::ThreadPool& pool) const;
   Status write_texts(const os::AtomicFolder& out) const;
   Json index() const;
 };
@@ -190,7 +206,7 @@ Status FolderPlan::State::plan(const Family& family) {
     shard.shard = &source;
     for (const SafeTensor& t : source.tensors) {
       WEIR_ASSIGN(const Use use, use_of(family, t));
-      WEIR_TRY(add(shard, t, use));
+      WEIR_TRY(add(family, shard, t, use));
       any = any || use == Use::kQuantize;
       if (use == Use::kLinear || use == Use::kUnknown) kept.insert(module_of(t.name));
       if (use == Use::kUnknown) unknown.push_back(module_of(t.name));
@@ -200,14 +216,24 @@ Status FolderPlan::State::plan(const Family& family) {
     return make_error(ErrorCode::kUnsupported, "none of its {} tensors is a matrix of a {} block",
                       tensors.size(), family.model_type);
   }
+  find_places(family);
   config.set("quantization_config",
              quantization_config(scheme, std::vector<std::string>(kept.begin(), kept.end())));
   return {};
 }
 
-Status FolderPlan::State::add(ShardPlan& shard, const SafeTensor& t, Use use) {
-  Step step{&t, shard.parts.size(), 1, use == Use::kQuantize};
+Status FolderPlan::State::add(const Family& family, ShardPlan& shard, const SafeTensor& t,
+                              Use use) {
+  Step step{&t, shard.parts.size(), 1, use == Use::kQuantize, {}};
   if (step.quantized) {
+    const std::optional<Target> target = map_tensor(family, t.name);
+    if (target && target->expert < 0) step.known_as = target->name;
+    if (scheme.fixed_inputs() && step.known_as.empty()) {
+      return make_error(ErrorCode::kUnsupported,
+                        "tensor {} is of an expert, for whose inputs no fixed scales are made; "
+                        "take FP8_DYNAMIC or NVFP4A16",
+                        t.name);
+    }
     WEIR_ASSIGN(std::vector<SafeTensorInfo> parts, parts_of(scheme, t));
     step.parts = parts.size();
     std::move(parts.begin(), parts.end(), std::back_inserter(shard.parts));
@@ -225,6 +251,22 @@ Status FolderPlan::State::add(ShardPlan& shard, const SafeTensor& t, Use use) {
   return {};
 }
 
+void FolderPlan::State::find_places(const Family& family) {
+  shift_norms = family.shift_norms;
+  std::map<std::string, const SafeTensor*> known;
+  for (const Shard& source : sources) {
+    for (const SafeTensor& t : source.tensors) {
+      const std::optional<Target> target = map_tensor(family, t.name);
+      if (target && target->expert < 0) known.emplace(target->name, &t);
+    }
+  }
+  fold_places = checkpoint::fold_places(known);
+  for (const FoldPlace& p : fold_places) {
+    Place& place = places.emplace_back(Place{p.known_as, 0, p.readers.front()->shape[1]});
+    for (const SafeTensor* reader : p.readers) place.rows += reader->shape[0];
+  }
+}
+
 uint64_t FolderPlan::State::all_bytes() const {
   uint64_t sum = 0;
   for (const ShardPlan& s : shards) sum += safetensors_bytes(s.parts);
@@ -239,7 +281,7 @@ uint64_t FolderPlan::State::all_bytes() const {
 Result<std::map<std::string, float>> FolderPlan::State::largest_of_sets(
     kernels::ThreadPool& pool) const {
   std::map<std::string, float> largest;
-  if (scheme.codes != QuantizeScheme::Codes::kNvfp4) return largest;
+  if (scheme.codes != QuantizeScheme::Codes::kNvfp4 && !scheme.whole) return largest;
   for (const ShardPlan& s : shards) {
     for (const Step& step : s.steps) {
       if (!step.quantized) continue;
@@ -252,21 +294,34 @@ Result<std::map<std::string, float>> FolderPlan::State::largest_of_sets(
   return largest;
 }
 
+Result<PartBytes> FolderPlan::State::encode(const Step& step, const Measured& measured,
+                                            kernels::ThreadPool& pool) const {
+  const SafeTensor& t = *step.source;
+  const auto set = measured.largest.find(fused_set(module_of(t.name)));
+  const float largest = set == measured.largest.end() ? 0 : set->second;
+  const auto folded = folds.find(&t);
+  const Fold* fold = folded == folds.end() ? nullptr : &folded->second;
+  MatrixCalibration found;
+  if (measured.calibration != nullptr && !step.known_as.empty()) {
+    const auto columns = fold == nullptr ? std::span<const float>() : fold->columns;
+    WEIR_ASSIGN(found, measured.calibration->of(step.known_as, t.shape[1], columns));
+  }
+  return encode_matrix(scheme, t, largest, pool, found, fold);
+}
+
 Status FolderPlan::State::write_shard(const ShardPlan& s, const os::AtomicFolder& out,
-                                      const std::map<std::string, float>& largest,
-                                      kernels::ThreadPool& pool,
+                                      const Measured& measured, kernels::ThreadPool& pool,
                                       const std::function<void(const SafeTensor&)>& done) const {
   WEIR_ASSIGN(auto writer, SafetensorsWriter::create(out.file(s.shard->file), s.parts));
   for (const Step& step : s.steps) {
     const SafeTensor& t = *step.source;
     if (step.quantized) {
-      const auto set = largest.find(fused_set(module_of(t.name)));
-      WEIR_ASSIGN(const PartBytes parts,
-                  encode_matrix(scheme, t, set == largest.end() ? 0 : set->second, pool));
+      WEIR_ASSIGN(const PartBytes parts, encode(step, measured, pool));
       for (size_t i = 0; i < parts.size(); ++i)
         WEIR_TRY(writer.write(step.first_part + i, parts[i]));
     } else {
-      WEIR_TRY(writer.write(step.first_part, t.data));
+      const auto norm = norms.find(&t);
+      WEIR_TRY(writer.write(step.first_part, norm == norms.end() ? t.data : norm->second));
     }
     s.shard->mapping.dont_need(t.data);
     done(t);
@@ -311,6 +366,40 @@ uint64_t FolderPlan::source_bytes() const { return state_->source_bytes; }
 uint64_t FolderPlan::bytes() const { return state_->bytes; }
 uint64_t FolderPlan::weights() const { return state_->weights; }
 const std::vector<std::string>& FolderPlan::unknown() const { return state_->unknown; }
+const std::vector<FolderPlan::Place>& FolderPlan::places() const { return state_->places; }
+
+Result<std::vector<float>> FolderPlan::sample(size_t place, size_t most_rows) const {
+  const size_t rows = places()[place].rows;
+  const size_t step = most_rows == 0 ? 1 : (rows + most_rows - 1) / most_rows;
+  std::vector<float> values, row;
+  size_t first = 0;  // row of the reader that is next
+  for (const SafeTensor* reader : state_->fold_places[place].readers) {
+    for (; first < reader->shape[0]; first += step) {
+      if (auto status = read_rows(*reader, first, 1, row); !status.ok())
+        return status.error().with_context(fmt::format("tensor {}", reader->name));
+      values.insert(values.end(), row.begin(), row.end());
+    }
+    first -= reader->shape[0];
+  }
+  return values;
+}
+
+void FolderPlan::round_trip(size_t place, std::span<const float> weights,
+                            std::span<float> values) const {
+  checkpoint::round_trip(state_->scheme, *state_->fold_places[place].readers.front(), weights,
+                         values);
+}
+
+void FolderPlan::fold(size_t place, std::vector<float> factors) {
+  const FoldPlace& p = state_->fold_places[place];
+  if (p.norm) {
+    state_->norms[p.maker] = divide_norm(*p.maker, state_->shift_norms, factors);
+  } else {
+    std::vector<float>& rows = state_->folds[p.maker].rows;
+    for (const float f : factors) rows.push_back(1 / f);
+  }
+  for (const SafeTensor* reader : p.readers) state_->folds[reader].columns = factors;
+}
 
 Result<FolderPlan> FolderPlan::make(const std::string& path, const QuantizeScheme& scheme) {
   std::error_code ec;
@@ -326,6 +415,7 @@ Result<FolderPlan> FolderPlan::make(const std::string& path, const QuantizeSchem
 }
 
 Status FolderPlan::write(const std::string& out, kernels::ThreadPool& pool,
+                         FolderCalibration* calibration,
                          const std::function<void(const Progress&)>& progress) const {
   WEIR_ASSIGN(os::AtomicFolder target, os::AtomicFolder::create(out));
   WEIR_ASSIGN(const uint64_t free, os::free_disk_bytes(target.file(kConfig)));
@@ -335,11 +425,12 @@ Status FolderPlan::write(const std::string& out, kernels::ThreadPool& pool,
                       "elsewhere",
                       out, needed, free);
   }
-  WEIR_ASSIGN(const auto largest, state_->largest_of_sets(pool));
+  Measured measured{{}, calibration};
+  WEIR_ASSIGN(measured.largest, state_->largest_of_sets(pool));
   Progress state;
   state.all_bytes = source_bytes();
   for (const ShardPlan& s : state_->shards) {
-    WEIR_TRY(state_->write_shard(s, target, largest, pool, [&](const SafeTensor& t) {
+    WEIR_TRY(state_->write_shard(s, target, measured, pool, [&](const SafeTensor& t) {
       state.done_bytes += t.data.size();
       state.tensor = t.name;
       if (progress) progress(state);

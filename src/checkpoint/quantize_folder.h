@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "checkpoint/quantize_calibration.h"
 #include "checkpoint/quantize_scheme.h"
 #include "kernels/thread_pool.h"
 
@@ -40,6 +42,24 @@ class FolderPlan {
   // Modules of matrices in the transformer blocks that are of no known use and stay as they are.
   const std::vector<std::string>& unknown() const;
 
+  // Places where factors of matrices' columns can move into what makes their input, so that the
+  // model stays the same function (fold.h): what AWQ and SmoothQuant change.
+  struct Place {
+    std::string known_as;  // a matrix that reads the input, by its name in GGUF files
+    size_t rows = 0;       // of all matrices that do
+    size_t cols = 0;
+  };
+  const std::vector<Place>& places() const;
+  // Values of a place's matrices: [any, cols], every nth row so that they are at most most_rows.
+  // Errors: kInvalidValue naming the tensor of a value that is none.
+  Result<std::vector<float>> sample(size_t place, size_t most_rows) const;
+  // Puts what the nearest codes stand for in the place of values [rows, cols] of a place. weights:
+  // as MatrixCalibration has them. Any thread.
+  void round_trip(size_t place, std::span<const float> weights, std::span<float> values) const;
+  // Multiplies the columns of a place's matrices by factors [cols], positive and finite, once for a
+  // place. A norm's new weights are rounded to its type, and the factors to what that makes them.
+  void fold(size_t place, std::vector<float> factors);
+
   struct Progress {
     uint64_t done_bytes = 0, all_bytes = 0;  // of source data
     std::string_view tensor;
@@ -47,9 +67,10 @@ class FolderPlan {
 
   // Writes the folder `out`, which must not be there: it appears whole and synced, or not at all.
   // The bytes are the same for any number of threads. Memory: a matrix in its new form, and a few
-  // MiB for each thread. Errors: kIo (a full disk: also before anything is written), kInvalidValue
-  // naming the tensor and row of a value that is none; nothing is left behind then.
-  Status write(const std::string& out, kernels::ThreadPool& pool,
+  // MiB for each thread. calibration: nullptr, or asked about every matrix but those of experts.
+  // Errors: kIo (a full disk: also before anything is written), kInvalidValue naming the tensor and
+  // row of a value that is none, and those of the calibration; nothing is left behind then.
+  Status write(const std::string& out, kernels::ThreadPool& pool, FolderCalibration* calibration,
                const std::function<void(const Progress&)>& progress) const;
 
  private:

@@ -125,6 +125,11 @@ void add_parts(const QuantizeScheme& s, const SafeTensor& t, PartList& list) {
       return;
     case Codes::kE4m3:
       list.add("weight", Dtype::kF8E4M3, {rows, cols});
+      if (s.whole) {
+        list.add("weight_scale", t.dtype, {1});
+        list.add("input_scale", t.dtype, {1});
+        return;
+      }
       list.add("weight_scale", t.dtype,
                {s.block > 0 ? (rows + s.block - 1) / s.block : rows, groups});
       return;
@@ -132,6 +137,7 @@ void add_parts(const QuantizeScheme& s, const SafeTensor& t, PartList& list) {
       list.add("weight_packed", Dtype::kU8, {rows, cols / 2});
       list.add("weight_scale", Dtype::kF8E4M3, {rows, groups});
       list.add("weight_global_scale", Dtype::kF32, {1});
+      if (s.fixed_inputs()) list.add("input_global_scale", Dtype::kF32, {1});
       return;
     case Codes::kMxfp4:
       list.add("weight_packed", Dtype::kU8, {rows, cols / 2});
@@ -150,7 +156,8 @@ void store_scale(Dtype dtype, std::span<std::byte> to, size_t i, float scale) {
   store(to, i, dtype == Dtype::kF16 ? quant::f32_to_f16(scale) : quant::f32_to_bf16(scale));
 }
 
-// Rows of a matrix as floats. Error: kInvalidValue for one that is none.
+}  // namespace
+
 Status read_rows(const SafeTensor& t, size_t first, size_t rows, std::vector<float>& to) {
   const auto [all_rows, cols] = shape_of(t);
   const size_t row_bytes = t.data.size() / all_rows;
@@ -163,6 +170,8 @@ Status read_rows(const SafeTensor& t, size_t first, size_t rows, std::vector<flo
   return make_error(ErrorCode::kInvalidValue, "row {}, column {} is {}; the file is damaged",
                     first + at / cols, at % cols, *bad);
 }
+
+namespace {
 
 // Runs fn(first row, rows, worker) -> Status over strips on all workers. Of several errors that of
 // the first strip counts, so that messages do not depend on threads.
@@ -180,24 +189,52 @@ Status for_strips(kernels::ThreadPool& pool, const SafeTensor& t, size_t strip, 
   return {};
 }
 
+// GPTQ stores zero points less 1.
+int least_zero(const QuantizeScheme& s) { return s.format == Format::kGptq ? 1 : 0; }
+
+// Of weights that may be empty.
+std::span<const float> part_of(std::span<const float> weights, size_t first, size_t count) {
+  return weights.empty() ? weights : weights.subspan(first, count);
+}
+
+quant::IntegerScale fit_integer_group(const QuantizeScheme& s, const SafeTensor& t,
+                                      std::span<const float> values,
+                                      std::span<const float> weights) {
+  return quant::fit_integers(values, {s.bits, s.symmetric, least_zero(s)},
+                             scale_type(scale_dtype(s, t)), weights);
+}
+
 class Encoder {
  public:
-  Encoder(const QuantizeScheme& s, const SafeTensor& t, float largest, size_t workers)
-      : s_(s), t_(t), isa_(quant::best_search_isa(os::detect_cpu())), scratch_(workers) {
+  Encoder(const QuantizeScheme& s, const SafeTensor& t, float largest,
+          const MatrixCalibration& calibration, const Fold* fold, size_t workers)
+      : s_(s),
+        t_(t),
+        calibration_(calibration),
+        fold_(fold),
+        isa_(quant::best_search_isa(os::detect_cpu())),
+        scratch_(workers) {
     cols_ = shape_of(t).cols;
     groups_ = groups_of(s, cols_);
     // As much as can be without subnormal scales; a matrix of zeros gets some.
     divisor_ = quant::kMaxE4m3 * kMaxE2m1 / std::max(largest, 0x1p-100F);
+    whole_scale_ = quant::round_scale(largest / quant::kMaxE4m3, quant_scale());
   }
 
   Result<PartBytes> run(kernels::ThreadPool& pool) {
     WEIR_ASSIGN(const auto parts, parts_of(s_, t_));
+    const float input = calibration_.largest_input;
+    if (s_.fixed_inputs() && !(input > 0 && std::isfinite(input))) {
+      return make_error(ErrorCode::kInvalidValue,
+                        "tensor {}: the largest value that it is multiplied with was not measured",
+                        t_.name);
+    }
     for (const SafeTensorInfo& p : parts) parts_.emplace_back(p.bytes());
     const size_t strip = s_.block > 0 ? s_.block : kStripRows;
     WEIR_TRY(for_strips(pool, t_, strip, [&](size_t first, size_t rows, size_t worker) {
       return encode(first, rows, scratch_[worker]);
     }));
-    add_constants();
+    WEIR_TRY(add_constants());
     return std::move(parts_);
   }
 
@@ -205,6 +242,7 @@ class Encoder {
   struct Scratch {
     std::vector<float> values;      // [rows, cols]
     std::vector<uint8_t> codes;     // [rows, cols]
+    std::vector<float> scales;      // [rows, groups]
     std::vector<uint8_t> zeros;     // [rows, groups]
     std::vector<float> square;      // [rows, block], of a square
     std::vector<std::byte> blocks;  // as quant/ has them
@@ -212,38 +250,55 @@ class Encoder {
 
   Status encode(size_t first, size_t rows, Scratch& x) {
     WEIR_TRY(read_rows(t_, first, rows, x.values));
+    if (fold_ != nullptr) multiply(*fold_, first, rows, x.values);
     if (s_.codes == Codes::kNvfp4 || s_.codes == Codes::kMxfp4) return four_bit_floats(first, x);
     x.codes.resize(rows * cols_);
+    x.scales.resize(rows * groups_);
     x.zeros.resize(rows * groups_);
     if (s_.block > 0) return squares(first, rows, x);
+    if (s_.whole) {
+      quant::encode_e4m3(x.values, whole_scale_, x.codes);
+      return pack(first, rows, x);
+    }
     for (size_t row = 0; row < rows; ++row) {
       for (size_t g = 0; g < groups_; ++g) {
-        const float scale = fit_group(x, row, g);
-        WEIR_TRY(keep_scale(first + row, scale_index(first + row, g), scale));
+        fit_group(x, row, g);
+        WEIR_TRY(keep_scale(first + row, scale_index(first + row, g), x.scales[row * groups_ + g]));
       }
+    }
+    if (calibration_.chooser != nullptr && s_.codes == Codes::kInteger) {
+      const GroupedRows grouped{rows, cols_, groups_, s_.bits, x.values, x.scales, x.zeros};
+      WEIR_TRY(calibration_.chooser->choose(grouped, x.codes));
     }
     return pack(first, rows, x);
   }
 
-  // The codes (and zero point) of a row's group; its scale is returned.
-  float fit_group(Scratch& x, size_t row, size_t g) const {
+  void multiply(const Fold& fold, size_t first, size_t rows, std::span<float> values) const {
+    for (size_t row = 0; row < rows; ++row) {
+      const auto of_row = values.subspan(row * cols_, cols_);
+      if (!fold.rows.empty()) {
+        for (float& v : of_row) v *= fold.rows[first + row];
+      }
+      for (size_t i = 0; i < fold.columns.size(); ++i) of_row[i] *= fold.columns[i];
+    }
+  }
+
+  // The scale (and zero point) of a row's group, and the nearest codes.
+  void fit_group(Scratch& x, size_t row, size_t g) const {
     const size_t width = s_.group == 0 ? cols_ : s_.group;
     const size_t at = row * cols_ + g * width;
     const auto values = std::span<const float>(x.values).subspan(at, width);
     const auto codes = std::span(x.codes).subspan(at, width);
-    const auto type = quant_scale();
+    float& scale = x.scales[row * groups_ + g];
     if (s_.codes == Codes::kE4m3) {
-      const float scale = quant::fit_e4m3(values, type);
-      quant::encode_e4m3(values, scale, codes);
-      return scale;
+      scale = quant::fit_e4m3(values, quant_scale());
+      return quant::encode_e4m3(values, scale, codes);
     }
-    // GPTQ stores zero points less 1.
-    const int least_zero = s_.format == Format::kGptq ? 1 : 0;
     const quant::IntegerScale fit =
-        quant::fit_integers(values, {s_.bits, s_.symmetric, least_zero}, type);
+        fit_integer_group(s_, t_, values, part_of(calibration_.weights, g * width, width));
+    scale = fit.scale;
+    x.zeros[row * groups_ + g] = static_cast<uint8_t>(fit.zero);
     quant::encode_integers(values, fit, s_.bits, codes);
-    x.zeros[row * groups_ + g] = static_cast<uint8_t>(fit.zero - least_zero);
-    return fit.scale;
   }
 
   quant::ScaleType quant_scale() const { return scale_type(scale_dtype(s_, t_)); }
@@ -300,6 +355,7 @@ class Encoder {
         break;
       case Format::kGptq:
         pack_columns_across(codes, parts_[0]);
+        for (uint8_t& zero : x.zeros) zero = static_cast<uint8_t>(zero - least_zero(s_));
         pack_rows_across(zeros, parts_[2]);
         break;
       case Format::kAwq:
@@ -342,22 +398,35 @@ class Encoder {
     return {};
   }
 
-  void add_constants() {
-    if (s_.codes == Codes::kNvfp4) store(parts_[2], 0, divisor_);
-    if (!s_.packed || s_.codes != Codes::kInteger) return;
+  Status add_constants() {
+    const float input = std::max(calibration_.largest_input, 0x1p-100F);
+    if (s_.whole) {
+      WEIR_TRY(keep_scale(0, 0, whole_scale_));
+      store_scale(t_.dtype, parts_[2], 0,
+                  quant::round_scale(input / quant::kMaxE4m3, quant_scale()));
+    }
+    if (s_.codes == Codes::kNvfp4) {
+      store(parts_[2], 0, divisor_);
+      if (s_.fixed_inputs()) store(parts_[3], 0, quant::kMaxE4m3 * kMaxE2m1 / input);
+    }
+    if (!s_.packed || s_.codes != Codes::kInteger) return {};
     if (s_.format == Format::kCompressedTensors) {
       for (size_t i = 0; i < 2; ++i) store(parts_.back(), i, static_cast<int64_t>(t_.shape[i]));
     } else if (s_.format == Format::kGptq) {
       for (size_t i = 0; i < cols_; ++i)
         store(parts_.back(), i, static_cast<int32_t>(i / s_.group));
     }
+    return {};
   }
 
   const QuantizeScheme& s_;
   const SafeTensor& t_;
+  MatrixCalibration calibration_;
+  const Fold* fold_;
   quant::SearchIsa isa_;
   size_t cols_ = 0, groups_ = 0;
-  float divisor_ = 1;
+  float divisor_ = 1;      // of NVFP4's values
+  float whole_scale_ = 1;  // where the matrix has one
   PartBytes parts_;
   std::vector<Scratch> scratch_;  // of each worker
 };
@@ -389,8 +458,24 @@ Result<float> largest_value(const SafeTensor& matrix, kernels::ThreadPool& pool)
 }
 
 Result<PartBytes> encode_matrix(const QuantizeScheme& scheme, const SafeTensor& matrix,
-                                float largest, kernels::ThreadPool& pool) {
-  return Encoder(scheme, matrix, largest, pool.threads()).run(pool);
+                                float largest, kernels::ThreadPool& pool,
+                                const MatrixCalibration& calibration, const Fold* fold) {
+  return Encoder(scheme, matrix, largest, calibration, fold, pool.threads()).run(pool);
+}
+
+void round_trip(const QuantizeScheme& scheme, const SafeTensor& matrix,
+                std::span<const float> weights, std::span<float> values) {
+  const size_t cols = shape_of(matrix).cols;
+  const size_t width = scheme.group == 0 ? cols : scheme.group;
+  std::vector<uint8_t> codes(width);
+  for (size_t at = 0; at < values.size(); at += width) {
+    const auto group = values.subspan(at, width);
+    const quant::IntegerScale fit =
+        fit_integer_group(scheme, matrix, group, part_of(weights, at % cols, width));
+    quant::encode_integers(group, fit, scheme.bits, codes);
+    for (size_t i = 0; i < width; ++i)
+      group[i] = static_cast<float>(codes[i] - fit.zero) * fit.scale;
+  }
 }
 
 }  // namespace weir::checkpoint

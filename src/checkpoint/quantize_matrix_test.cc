@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -107,8 +108,10 @@ const std::vector<SchemeRequest>& all_schemes() {
                                                  {"compressed-tensors", "W4A16_ASYM", 64, {}},
                                                  {"compressed-tensors", "W8A16", 128, false},
                                                  {"compressed-tensors", "W8A8", {}, {}},
+                                                 {"compressed-tensors", "FP8", {}, {}},
                                                  {"compressed-tensors", "FP8_DYNAMIC", {}, {}},
                                                  {"compressed-tensors", "FP8_BLOCK", {}, {}},
+                                                 {"compressed-tensors", "NVFP4", {}, {}},
                                                  {"compressed-tensors", "NVFP4A16", {}, {}},
                                                  {"compressed-tensors", "MXFP4", {}, {}},
                                                  {"gptq", "W4A16", 32, {}},
@@ -118,12 +121,17 @@ const std::vector<SchemeRequest>& all_schemes() {
   return all;
 }
 
+// As much as schemes with fixed inputs ask for.
+const MatrixCalibration kMeasured{{}, nullptr, 3};
+
 // Through the reader: [rows, cols]. Empty after a failure.
-std::vector<float> round_trip(const QuantizeScheme& s, const Matrix& m, float largest = 0) {
+std::vector<float> round_trip(const QuantizeScheme& s, const Matrix& m, float largest = 0,
+                              const MatrixCalibration& calibration = kMeasured,
+                              const Fold* fold = nullptr) {
   kernels::ThreadPool pool(3);
   const auto parts = parts_of(s, m.tensor);
   EXPECT_TRUE(parts.ok()) << parts.error().message;
-  const auto bytes = encode_matrix(s, m.tensor, largest, pool);
+  const auto bytes = encode_matrix(s, m.tensor, largest, pool, calibration, fold);
   EXPECT_TRUE(bytes.ok()) << bytes.error().message;
   if (!parts.ok() || !bytes.ok()) return {};
   std::vector<SafeTensor> tensors;
@@ -174,7 +182,8 @@ TEST(QuantizeMatrix, ValuesThatHaveCodesComeBackAsTheyWere) {
     for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16, Dtype::kF32}) {
       const Matrix m = matrix(40, 256, exact_values(s, 40, 256), dtype);
       // NVFP4: 448 * 6 / largest is a power of two, too.
-      EXPECT_EQ(round_trip(s, m, 448 * 6 * 0x1p-13F), m.values)
+      const float largest = s.whole ? 448 * 0x1p-5F : 448 * 6 * 0x1p-13F;
+      EXPECT_EQ(round_trip(s, m, largest), m.values)
           << request.format << ' ' << s.name << ' ' << dtype_name(dtype);
     }
   }
@@ -223,8 +232,8 @@ TEST(QuantizeMatrix, ThreadsDoNotChangeBytes) {
   const Matrix m = matrix(72, 128, values, Dtype::kBF16);
   for (const SchemeRequest& request : all_schemes()) {
     kernels::ThreadPool one(1), many(4);
-    EXPECT_EQ(*encode_matrix(scheme(request), m.tensor, 0.5F, one),
-              *encode_matrix(scheme(request), m.tensor, 0.5F, many));
+    EXPECT_EQ(*encode_matrix(scheme(request), m.tensor, 0.5F, one, kMeasured),
+              *encode_matrix(scheme(request), m.tensor, 0.5F, many, kMeasured));
   }
 }
 
@@ -254,7 +263,7 @@ TEST(QuantizeMatrix, ValuesThatAreNoneAreNamed) {
   m.values[33 * 128 + 5] = std::nanf("");
   kernels::ThreadPool pool(2);
   for (const SchemeRequest& request : all_schemes()) {
-    const auto got = encode_matrix(scheme(request), m.tensor, 1, pool);
+    const auto got = encode_matrix(scheme(request), m.tensor, 1, pool, kMeasured);
     ASSERT_FALSE(got.ok());
     EXPECT_EQ(got.error().code, ErrorCode::kInvalidValue);
     EXPECT_THAT(got.error().message,
@@ -266,15 +275,72 @@ TEST(QuantizeMatrix, ValuesThatAreNoneAreNamed) {
               AllOf(HasSubstr("row 33"), HasSubstr("scale in F16")));
 }
 
+// Takes the code above the nearest, where there is one.
+class OneMore final : public CodeChooser {
+ public:
+  Status choose(const GroupedRows& x, std::span<uint8_t> codes) const override {
+    const size_t width = x.cols / x.groups;
+    for (size_t i = 0; i < x.values.size(); ++i) {
+      const size_t group = i / x.cols * x.groups + i % x.cols / width;
+      const float code = std::nearbyint(x.values[i] / x.scales[group]) + x.zeros[group];
+      codes[i] = static_cast<uint8_t>(std::clamp<float>(code + 1, 0, (1 << x.bits) - 1));
+    }
+    return {};
+  }
+};
+
+TEST(QuantizeMatrix, CodesAreThoseThatAreChosen) {
+  const OneMore chooser;
+  for (const SchemeRequest& request : all_schemes()) {
+    const QuantizeScheme s = scheme(request);
+    if (s.codes != QuantizeScheme::Codes::kInteger) continue;
+    const Matrix m = matrix(40, 256, exact_values(s, 40, 256), Dtype::kBF16);
+    const std::vector<float> got = round_trip(s, m, 0, {{}, &chooser, 0});
+    for (size_t i = 0; i < got.size(); ++i) {
+      const float unit = std::ldexp(1.0F, static_cast<int>(i / 256 % 2) - 6);
+      const float most = unit * (s.bits == 8 ? 127 : 7);
+      ASSERT_EQ(got[i], std::min(m.values[i] + unit, most)) << request.format << s.name << i;
+    }
+  }
+}
+
+TEST(QuantizeMatrix, AFoldMultipliesRowsAndColumns) {
+  const QuantizeScheme s = scheme({"compressed-tensors", "W8A8", {}, {}});
+  const Matrix m = matrix(40, 256, exact_values(s, 40, 256), Dtype::kBF16);
+  Fold fold;
+  for (size_t r = 0; r < 40; ++r) fold.rows.push_back(std::ldexp(1.0F, static_cast<int>(r % 5)));
+  EXPECT_EQ(round_trip(s, m, 0, {}, &fold)[39 * 256], m.values[39 * 256] * 16);
+  fold.columns.assign(256, 0.5F);
+  fold.columns[3] = 0;
+  const std::vector<float> got = round_trip(s, m, 0, {}, &fold);
+  for (size_t i = 0; i < got.size(); ++i)
+    ASSERT_EQ(got[i], m.values[i] * fold.rows[i / 256] * fold.columns[i % 256]);
+}
+
+TEST(QuantizeMatrix, FixedInputsAreWrittenOrAskedFor) {
+  const Matrix m = matrix(16, 64, std::vector<float>(size_t{16} * 64, 1), Dtype::kF32);
+  kernels::ThreadPool pool(1);
+  const auto last = [&](const char* name, const char* part) {
+    const QuantizeScheme s = scheme({"compressed-tensors", name, {}, {}});
+    EXPECT_THAT(encode_matrix(s, m.tensor, 1, pool).error().message,
+                AllOf(HasSubstr("q_proj.weight"), HasSubstr("not measured")));
+    EXPECT_TRUE(parts_of(s, m.tensor)->back().name.ends_with(part));
+    const auto bytes = encode_matrix(s, m.tensor, 1, pool, {{}, nullptr, 896});
+    EXPECT_TRUE(bytes.ok());
+    float value = 0;
+    std::memcpy(&value, bytes->back().data(), sizeof value);
+    return value;
+  };
+  EXPECT_EQ(last("FP8", "q_proj.input_scale"), 2);
+  EXPECT_EQ(last("NVFP4", "q_proj.input_global_scale"), 3);
+}
+
 TEST(QuantizeScheme, WhatCannotBeWrittenIsNamed) {
   const auto refused = [](const SchemeRequest& r) {
     const auto s = find_scheme(r);
     EXPECT_FALSE(s.ok());
     return s.ok() ? "" : s.error().message;
   };
-  EXPECT_THAT(refused({"compressed-tensors", "FP8", {}, {}}),
-              AllOf(HasSubstr("calibration"), HasSubstr("FP8_DYNAMIC")));
-  EXPECT_THAT(refused({"compressed-tensors", "nvfp4", {}, {}}), HasSubstr("NVFP4A16"));
   EXPECT_THAT(refused({"compressed-tensors", "W3A16", {}, {}}), HasSubstr("there are W4A16"));
   EXPECT_THAT(refused({"compressed-tensors", "", {}, {}}), HasSubstr("--scheme is missing"));
   EXPECT_THAT(refused({"marlin", "W4A16", {}, {}}), HasSubstr("--format marlin"));

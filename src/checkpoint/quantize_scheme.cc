@@ -21,21 +21,19 @@ struct Row {
   Activations activations;
 };
 
-constexpr std::array<Row, 9> kSchemes = {{
+constexpr std::array<Row, 11> kSchemes = {{
     {"W4A16", Codes::kInteger, 4, true, true, 128, 0, Activations::kNone},
     {"W4A16_ASYM", Codes::kInteger, 4, false, true, 128, 0, Activations::kNone},
     {"W8A16", Codes::kInteger, 8, true, true, 128, 0, Activations::kNone},
     {"W8A8", Codes::kInteger, 8, true, false, 0, 0, Activations::kInt8},
+    {"FP8", Codes::kE4m3, 8, true, false, 0, 0, Activations::kE4m3Fixed},
     {"FP8_DYNAMIC", Codes::kE4m3, 8, true, false, 0, 0, Activations::kE4m3},
     {"FP8_BLOCK", Codes::kE4m3, 8, true, false, 128, 128, Activations::kE4m3Groups},
+    {"NVFP4", Codes::kNvfp4, 4, true, false, 16, 0, Activations::kNvfp4},
     {"NVFP4A16", Codes::kNvfp4, 4, true, false, 16, 0, Activations::kNone},
     {"MXFP4", Codes::kMxfp4, 4, true, false, 32, 0, Activations::kMxfp4},
     {"MXFP4A16", Codes::kMxfp4, 4, true, false, 32, 0, Activations::kNone},
 }};
-
-// Schemes that llm-compressor has and that need calibration, and what comes nearest without.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kCalibrated = {
-    {{"FP8", "FP8_DYNAMIC"}, {"NVFP4", "NVFP4A16"}}};
 
 std::string scheme_names() {
   std::string list;
@@ -57,13 +55,6 @@ Result<const Row*> find_row(std::string name) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   }
   if (name == "INT8") name = "W8A8";
-  for (const auto& [calibrated, instead] : kCalibrated) {
-    if (name != calibrated) continue;
-    return make_error(ErrorCode::kUsage,
-                      "--scheme {} has fixed scales of activations, which calibration finds, and "
-                      "that is not done here; {} needs none",
-                      name, instead);
-  }
   for (const Row& r : kSchemes) {
     if (r.name == name) return &r;
   }
@@ -126,7 +117,8 @@ Json numbers(int bits, const char* type, const char* strategy) {
 
 Json weights(const QuantizeScheme& s) {
   const char* type = s.codes == Codes::kInteger ? "int" : "float";
-  const char* strategy = s.block > 0                ? "block"
+  const char* strategy = s.whole                    ? "tensor"
+                         : s.block > 0              ? "block"
                          : s.group == 0             ? "channel"
                          : s.codes == Codes::kNvfp4 ? "tensor_group"
                                                     : "group";
@@ -165,6 +157,14 @@ Json activations(const QuantizeScheme& s) {
       j.set("group_size", 32);
       j.set("scale_dtype", "torch.uint8");
       break;
+    case Activations::kE4m3Fixed:
+      return numbers(8, "float", "tensor");
+    case Activations::kNvfp4:
+      j = numbers(4, "float", "tensor_group");
+      j.set("group_size", 16);
+      j.set("scale_dtype", "torch.float8_e4m3fn");
+      j.set("dynamic", "local");
+      return j;
   }
   j.set("dynamic", true);
   return j;
@@ -264,6 +264,7 @@ Result<QuantizeScheme> find_scheme(const SchemeRequest& request) {
   s.packed = row->packed;
   s.group = row->group;
   s.block = row->block;
+  s.whole = row->activations == Activations::kE4m3Fixed;
   s.activations = row->activations;
   if (request.group_size) WEIR_TRY(set_group(s, *request.group_size));
   if (request.symmetric && s.format != Format::kAwq)

@@ -18,8 +18,9 @@ namespace weir::checkpoint {
 struct QuantizeScheme {
   enum class Format : uint8_t { kCompressedTensors, kGptq, kAwq };
   enum class Codes : uint8_t { kInteger, kE4m3, kNvfp4, kMxfp4 };
-  // How an engine is told to quantize activations; it does so by itself, for each token.
-  enum class Activations : uint8_t { kNone, kInt8, kE4m3, kE4m3Groups, kMxfp4 };
+  // How an engine is told to quantize activations; it does so by itself, for each token, but for
+  // what is fixed: a scale of kE4m3Fixed, and that of the scales of kNvfp4.
+  enum class Activations : uint8_t { kNone, kInt8, kE4m3, kE4m3Groups, kMxfp4, kE4m3Fixed, kNvfp4 };
 
   Format format = Format::kCompressedTensors;
   std::string name;  // "W4A16"
@@ -29,7 +30,13 @@ struct QuantizeScheme {
   bool packed = true;  // integers in words of 32 bits; else in bytes
   size_t group = 0;    // columns of a scale; 0: a whole row's
   size_t block = 0;    // > 0: instead, a scale for each square of so many rows and columns
+  bool whole = false;  // instead, a scale for the matrix
   Activations activations = Activations::kNone;
+
+  // Activations have scales that a calibration finds (MatrixCalibration::largest_input).
+  bool fixed_inputs() const {
+    return activations == Activations::kE4m3Fixed || activations == Activations::kNvfp4;
+  }
 };
 
 struct SchemeRequest {
@@ -39,8 +46,7 @@ struct SchemeRequest {
   std::optional<bool> symmetric;  // nothing: as the scheme has it
 };
 
-// Error: kUsage with the field and what there is instead. Schemes whose activations need scales of
-// calibration (FP8, NVFP4) are refused: that is not done here.
+// Error: kUsage with the field and what there is instead.
 Result<QuantizeScheme> find_scheme(const SchemeRequest& request);
 
 // quantization_config of config.json. kept: modules of matrices that are not quantized, sorted.

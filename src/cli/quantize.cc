@@ -18,12 +18,11 @@ Result<int> quantize_any(const QuantizeOptions& o) {
       {"--group-size", gguf && o.group_size != 0},
       {"--symmetric", gguf && o.symmetric},
       {"--asymmetric", gguf && o.asymmetric},
+      {"--alpha", o.alpha && !o.method.starts_with("smoothquant")},
+      {"--method", gguf && o.method != "search" && o.method != "gptq"},
       {"--type", !gguf && !o.type.empty()},
       {"--target-bpw", !gguf && o.mixed.target_bpw > 0},
       {"--max-kl", !gguf && o.mixed.max_kl > 0},
-      {"--imatrix", !gguf && !o.imatrix.empty()},
-      {"--moments", !gguf && !o.moments.empty()},
-      {"--method", !gguf && o.method != "search"},
       {"--tensor", !gguf && !o.tensors.empty()},
       {"--output-type", !gguf && !o.output_type.empty()},
       {"--embedding-type", !gguf && !o.embedding_type.empty()},
@@ -34,10 +33,23 @@ Result<int> quantize_any(const QuantizeOptions& o) {
       {"--resume", !gguf && o.resume},
   };
   for (const auto& [flag, is_given] : given) {
-    if (is_given) return make_error(ErrorCode::kUsage, "{} is not for --format {}", flag, o.format);
+    if (is_given) {
+      return make_error(ErrorCode::kUsage, "{} is not for --format {} and --method {}", flag,
+                        o.format, o.method);
+    }
   }
   if (gguf) return quantize_gguf(o);
-  FolderOptions folder{o.in, o.out, {o.format, o.scheme, {}, {}}, o.threads, o.dry_run, o.json};
+  FolderOptions folder;
+  folder.in = o.in;
+  folder.out = o.out;
+  folder.scheme = {o.format, o.scheme, {}, {}};
+  folder.method = o.method;
+  folder.alpha = o.alpha.value_or(folder.alpha);
+  folder.imatrix = o.imatrix;
+  folder.moments = o.moments;
+  folder.threads = o.threads;
+  folder.dry_run = o.dry_run;
+  folder.json = o.json;
   if (o.group_size != 0) folder.scheme.group_size = o.group_size;
   if (o.symmetric || o.asymmetric) folder.scheme.symmetric = o.symmetric;
   return quantize_folder(folder);
@@ -49,9 +61,10 @@ namespace {
 
 void add_folder_options(CLI::App* c, QuantizeOptions& o) {
   c->add_option("--format", o.format, "gguf (default), compressed-tensors, gptq or awq");
-  c->add_option("--scheme", o.scheme,
-                "of the other formats: W4A16, W4A16_ASYM, W8A16, W8A8, FP8_DYNAMIC, FP8_BLOCK, "
-                "NVFP4A16, MXFP4, MXFP4A16");
+  c->add_option(
+      "--scheme", o.scheme,
+      "of the other formats: W4A16, W4A16_ASYM, W8A16, W8A8, FP8, FP8_DYNAMIC, FP8_BLOCK, NVFP4, "
+      "NVFP4A16, MXFP4, MXFP4A16");
   c->add_option("--group-size", o.group_size,
                 "weights that share a scale in W4A16 and W8A16: 32, 64 or 128 (default)");
   CLI::Option* symmetric = c->add_flag("--symmetric", o.symmetric, "no zero points");
@@ -60,12 +73,18 @@ void add_folder_options(CLI::App* c, QuantizeOptions& o) {
 
 void add_calibration_options(CLI::App* c, QuantizeOptions& o) {
   c->add_option("--imatrix", o.imatrix, "importance of columns, as weir imatrix writes it");
+  std::vector<std::string> methods(kFolderMethods.begin(), kFolderMethods.end());
+  methods.insert(methods.begin(), "search");
   c->add_option(
        "--method", o.method,
        "search: scales and codes with the least weighted error; gptq: then codes anew, each "
-       "column making good the errors of those before it")
-      ->check(CLI::IsMember({"search", "gptq"}))
+       "column making good the errors of those before it; of the other formats also awq, "
+       "smoothquant: scales of columns folded into norms before")
+      ->check(CLI::IsMember(methods))
       ->capture_default_str();
+  c->add_option("--alpha", o.alpha,
+                "of smoothquant: how much of the inputs' outliers goes to the weights (0.5)")
+      ->check(CLI::Range(0.0F, 1.0F));
   c->add_option("--moments", o.moments, "second moments, as weir imatrix --moments writes them");
 }
 

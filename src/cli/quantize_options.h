@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct QuantizeOptions {
   std::string imatrix;
   std::string method = "search";
   std::string moments;
+  std::optional<float> alpha;  // of smoothquant
   std::string output_type;
   std::string embedding_type;
   std::vector<std::string> tensors;

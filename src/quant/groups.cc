@@ -15,30 +15,35 @@ namespace {
 constexpr size_t kSums = 8;          // side by side, which the compiler makes a vector of
 constexpr float kRound = 0x1.8p23F;  // plus this, minus this: the nearest integer, below 2^22
 
-// What a scale is judged by, over a group: the squared error, and the sums of least squares over
-// the codes q that it gives.
+// What a scale is judged by, over a group: the weighted squared error, and the sums of least
+// squares over the codes q that it gives.
 struct Sums {
   float error = 0;
   float xq = 0, qq = 0;
 };
 
+// The weight of every value where none are given.
+struct Alike {
+  float operator[](size_t /*i*/) const { return 1; }
+};
+
 // round(x / scale) gives the code's value in steps of the scale.
-template <typename Round>
-Sums sum_up(std::span<const float> x, float scale, Round round) {
+template <typename Weights, typename Round>
+Sums sum_up(std::span<const float> x, Weights weights, float scale, Round round) {
   const float inverse = 1.0F / scale;
   std::array<float, kSums> error{}, xq{}, qq{};
-  const auto add = [&](size_t lane, float value) {
+  const auto add = [&](size_t lane, float value, float weight) {
     const float q = round(value * inverse);
     const float rest = value - q * scale;
-    error[lane] += rest * rest;
-    xq[lane] += value * q;
-    qq[lane] += q * q;
+    error[lane] += weight * rest * rest;
+    xq[lane] += weight * value * q;
+    qq[lane] += weight * q * q;
   };
   size_t i = 0;
   for (; i + kSums <= x.size(); i += kSums) {
-    for (size_t lane = 0; lane < kSums; ++lane) add(lane, x[i + lane]);
+    for (size_t lane = 0; lane < kSums; ++lane) add(lane, x[i + lane], weights[i + lane]);
   }
-  for (size_t lane = 0; i < x.size(); ++i, ++lane) add(lane, x[i]);
+  for (size_t lane = 0; i < x.size(); ++i, ++lane) add(lane, x[i], weights[i]);
   Sums sums;
   for (size_t lane = 0; lane < kSums; ++lane) {
     sums.error += error[lane];
@@ -93,8 +98,8 @@ float round_scale(float scale, ScaleType type) {
   return std::max(scale, std::numeric_limits<float>::min());
 }
 
-IntegerScale fit_integers(std::span<const float> values, const IntegerCodes& codes,
-                          ScaleType type) {
+IntegerScale fit_integers(std::span<const float> values, const IntegerCodes& codes, ScaleType type,
+                          std::span<const float> weights) {
   const int middle = 1 << (codes.bits - 1);
   const int top = 2 * middle - 1;
   float low = 0, high = 0;
@@ -106,9 +111,10 @@ IntegerScale fit_integers(std::span<const float> values, const IntegerCodes& cod
   Best best;
   const auto try_scale = [&](float scale, int zero) {
     const auto least = static_cast<float>(-zero), most = static_cast<float>(top - zero);
-    best.take(scale, zero, sum_up(values, scale, [&](float x) {
-                return (std::clamp(x, least, most) + kRound) - kRound;
-              }));
+    const auto round = [&](float x) { return (std::clamp(x, least, most) + kRound) - kRound; };
+    best.take(scale, zero,
+              weights.empty() ? sum_up(values, Alike(), scale, round)
+                              : sum_up(values, weights, scale, round));
   };
   const float whole = codes.symmetric ? std::max(high / static_cast<float>(middle - 1),
                                                  -low / static_cast<float>(middle))
@@ -153,7 +159,7 @@ float fit_e4m3(std::span<const float> values, ScaleType type) {
   if (largest == 0) return 1;
   Best best;
   const auto try_scale = [&](float scale, int zero) {
-    best.take(scale, zero, sum_up(values, scale, e4m3_nearest));
+    best.take(scale, zero, sum_up(values, Alike(), scale, e4m3_nearest));
   };
   if (std::isinf(round_scale(largest / kMaxE4m3 * 2, type))) return best.scale.scale;
   for (const float part : kParts) try_scale(round_scale(largest / kMaxE4m3 * part, type), 0);

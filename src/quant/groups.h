@@ -23,9 +23,11 @@ struct IntegerCodes {
   int least_zero = 0;     // else: the least that may be chosen
 };
 
-// values: finite. A group of zeros has scale 1; one whose scale is past what the type holds, an
-// infinite one.
-IntegerScale fit_integers(std::span<const float> values, const IntegerCodes& codes, ScaleType type);
+// values: finite. weights: of their squared errors, as many, not negative; or empty, all count
+// alike. A group of zeros has scale 1; one whose scale is past what the type holds, an infinite
+// one.
+IntegerScale fit_integers(std::span<const float> values, const IntegerCodes& codes, ScaleType type,
+                          std::span<const float> weights = {});
 // The nearest codes; to: as long as values.
 void encode_integers(std::span<const float> values, const IntegerScale& scale, int bits,
                      std::span<uint8_t> to);

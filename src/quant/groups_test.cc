@@ -90,6 +90,31 @@ TEST(Groups, TheLeastZeroPointIsKept) {
   EXPECT_EQ(fit_integers(zeros, {4, true, 0}, ScaleType::kF16).scale, 1);
 }
 
+TEST(Groups, ValuesThatWeighMoreAreCloser) {
+  double plain = 0, weighted = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const std::vector<float> x = weights(128, seed);
+    std::vector<float> weight(x.size());
+    for (size_t i = 0; i < x.size(); ++i) weight[i] = i % 16 == 0 ? 100 : 1;
+    const auto error = [&](const IntegerScale& s) {
+      std::vector<uint8_t> codes(x.size());
+      encode_integers(x, s, 4, codes);
+      double sum = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double rest = x[i] - static_cast<float>(codes[i] - s.zero) * s.scale;
+        sum += weight[i] * rest * rest;
+      }
+      return sum;
+    };
+    plain += error(fit_integers(x, {4, false, 0}, ScaleType::kF16));
+    weighted += error(fit_integers(x, {4, false, 0}, ScaleType::kF16, weight));
+    const std::vector<float> alike(x.size(), 2);
+    EXPECT_EQ(fit_integers(x, {4, true, 0}, ScaleType::kF16, alike).scale,
+              fit_integers(x, {4, true, 0}, ScaleType::kF16).scale);
+  }
+  EXPECT_LT(weighted, 0.8 * plain);
+}
+
 TEST(Groups, TinyValuesHaveAScale) {
   std::vector<float> x(32, 1e-9F);
   const IntegerScale s = fit_integers(x, {4, true, 0}, ScaleType::kF16);

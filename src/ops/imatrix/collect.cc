@@ -39,6 +39,7 @@ struct Sums {
   size_t cols = 0;
   std::vector<double> squares;  // [matrices, cols]
   std::vector<double> counts;   // [matrices]
+  std::vector<float> largest;   // [matrices, cols]
 };
 
 class Collector {
@@ -50,11 +51,13 @@ class Collector {
     Sums& sums = of(in);
     const auto matrix = static_cast<size_t>(in.expert);
     double* squares = sums.squares.data() + matrix * sums.cols;
+    float* largest = sums.largest.data() + matrix * sums.cols;
     for (size_t row = 0; row < in.rows; ++row) {
       const float* x = in.x + row * in.ldx;
       for (size_t i = 0; i < in.cols; ++i) {
         const double v = x[i];
         squares[i] += v * v;
+        largest[i] = std::max(largest[i], std::fabs(x[i]));
       }
     }
     sums.counts[matrix] += static_cast<double>(in.rows);
@@ -95,6 +98,7 @@ class Collector {
         e.name = t->name;
         e.sum_squares.assign(sums.squares.begin(), sums.squares.end());
         e.counts.assign(sums.counts.begin(), sums.counts.end());
+        e.largest = sums.largest;
         if (!std::all_of(e.sum_squares.begin(), e.sum_squares.end(),
                          [](float v) { return std::isfinite(v); })) {
           return make_error(ErrorCode::kInternal,
@@ -138,6 +142,7 @@ class Collector {
       matrices = std::max<size_t>(matrices, t->shape.size() > 2 ? t->shape[2] : 1);
     sums.cols = in.cols;
     sums.squares.resize(matrices * in.cols);
+    sums.largest.resize(matrices * in.cols);
     sums.counts.resize(matrices);
     return sums;
   }
@@ -258,6 +263,10 @@ Status add_importance(ImportanceMatrix& sum, const ImportanceMatrix& more) {
     }
     for (size_t i = 0; i < e.sum_squares.size(); ++i) at->sum_squares[i] += e.sum_squares[i];
     for (size_t i = 0; i < e.counts.size(); ++i) at->counts[i] += e.counts[i];
+    // What one file does not know, the sum does not.
+    if (at->largest.size() != e.largest.size()) at->largest.clear();
+    for (size_t i = 0; i < at->largest.size(); ++i)
+      at->largest[i] = std::max(at->largest[i], e.largest[i]);
   }
   // A text that a .dat or another tool does not tell of stays unknown.
   if (sum.windows && more.windows) {

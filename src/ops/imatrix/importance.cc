@@ -16,6 +16,7 @@ namespace {
 constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
 constexpr std::string_view kSums = ".in_sum2";
 constexpr std::string_view kCounts = ".counts";
+constexpr std::string_view kLargest = ".in_largest";
 constexpr HashKey kFileKey{0x77656972, 0x696d6174};  // any; the hash names a file's contents
 
 bool good(float value) { return std::isfinite(value) && value >= 0; }
@@ -34,12 +35,17 @@ Status finish(ImportanceMatrix& m, const std::string& file) {
       return make_error(ErrorCode::kCorrupt, "{}: '{}' has {} values for {} counts", file,
                         shown(e.name), e.sum_squares.size(), e.counts.size());
     }
-    for (const auto* values : {&e.sum_squares, &e.counts}) {
+    if (!e.largest.empty() && e.largest.size() != e.sum_squares.size()) {
+      return make_error(ErrorCode::kCorrupt, "{}: '{}' has {} largest values for {} sums", file,
+                        shown(e.name), e.largest.size(), e.sum_squares.size());
+    }
+    for (const auto* values : {&e.sum_squares, &e.counts, &e.largest}) {
       const auto bad = std::find_if_not(values->begin(), values->end(), good);
       if (bad == values->end()) continue;
-      return make_error(ErrorCode::kCorrupt,
-                        "{}: '{}' holds {}, which is no sum of squares; collect it again", file,
-                        shown(e.name), *bad);
+      return make_error(
+          ErrorCode::kCorrupt,
+          "{}: '{}' holds {}, which is no sum of squares or magnitude; collect it again", file,
+          shown(e.name), *bad);
     }
   }
   if (m.entries.empty()) {
@@ -86,6 +92,9 @@ Result<ImportanceMatrix> read_gguf(std::span<const std::byte> bytes, const std::
     }
     WEIR_ASSIGN(entry.sum_squares, floats_of(t, path));
     WEIR_ASSIGN(entry.counts, floats_of(*counts, path));
+    if (const auto* largest = file.find_tensor(entry.name + std::string(kLargest))) {
+      WEIR_ASSIGN(entry.largest, floats_of(*largest, path));
+    }
     m.entries.push_back(std::move(entry));
   }
   WEIR_TRY(finish(m, path));
@@ -175,6 +184,22 @@ Status mean_squares(const ImportanceEntry& entry, size_t cols, size_t matrices,
   return {};
 }
 
+Result<std::span<const float>> largest_inputs(const ImportanceEntry& entry, size_t cols) {
+  if (entry.largest.empty()) {
+    return make_error(ErrorCode::kUnsupported,
+                      "the importance matrix has no largest inputs of '{}'; collect it anew with "
+                      "weir imatrix",
+                      shown(entry.name));
+  }
+  if (entry.largest.size() != cols) {
+    return make_error(ErrorCode::kCorrupt,
+                      "'{}' has the largest inputs of {} columns, the tensor {}: they are of "
+                      "another model",
+                      shown(entry.name), entry.largest.size(), cols);
+  }
+  return std::span<const float>(entry.largest);
+}
+
 Result<ImportanceMatrix> parse_imatrix_dat(std::span<const std::byte> bytes,
                                            const std::string& name) {
   DatReader reader(bytes, name);
@@ -218,6 +243,9 @@ Status write_imatrix(const ImportanceMatrix& matrix, const std::string& path) {
                       std::as_bytes(std::span(e.sum_squares)));
     writer.add_tensor(e.name + std::string(kCounts), gguf::TensorType::kF32, counts_shape,
                       std::as_bytes(std::span(e.counts)));
+    if (e.largest.empty()) continue;
+    writer.add_tensor(e.name + std::string(kLargest), gguf::TensorType::kF32, sums_shape,
+                      std::as_bytes(std::span(e.largest)));
   }
   return writer.write_file(path);
 }

@@ -1,6 +1,7 @@
 // Importance matrices: for each matrix of a model the sum of squares of the activations that met
-// each of its columns. Files: GGUF as llama.cpp's llama-imatrix writes it since 2025 (tensors
-// NAME.in_sum2 [cols, matrices] and NAME.counts [1, matrices]), read and written; its older .dat
+// each of its columns, and the largest magnitude among them. Files: GGUF as llama.cpp's
+// llama-imatrix writes it since 2025 (tensors NAME.in_sum2 [cols, matrices] and NAME.counts [1,
+// matrices]; NAME.in_largest, of weir's own, is ignored there), read and written; its older .dat
 // (little endian: entries, then length, name, calls, values, floats), read.
 #pragma once
 
@@ -22,6 +23,7 @@ struct ImportanceEntry {
   std::string name;                // of the matrix: "blk.0.attn_q.weight"
   std::vector<float> sum_squares;  // [matrices, cols]; experts are matrices
   std::vector<float> counts;       // [matrices]: rows of activations summed; one for a .dat
+  std::vector<float> largest;      // [matrices, cols] magnitudes; empty where others made the file
 
   // Matrices (experts) that no row of activations met.
   size_t unseen() const;
@@ -43,6 +45,10 @@ struct ImportanceMatrix {
 // file is of another model.
 Status mean_squares(const ImportanceEntry& entry, size_t cols, size_t matrices,
                     std::vector<float>& out);
+
+// The largest magnitudes of a single matrix's inputs, [cols]. Errors: kUnsupported where the file
+// has none, kCorrupt when the sizes differ, naming the matrix.
+Result<std::span<const float>> largest_inputs(const ImportanceEntry& entry, size_t cols);
 
 // Errors: those of os::read_file; kCorrupt naming file, entry and what is wrong with it: sizes, a
 // value that is negative, infinite or NaN.

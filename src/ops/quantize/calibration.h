@@ -3,6 +3,8 @@
 
 #include <array>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -25,6 +27,12 @@ struct Calibration {
 Status importance_of(const gguf::Tensor& t, const ImportanceMatrix* importance,
                      std::vector<float>& means);
 
+// The mean squares of what meets the columns of the matrix `name`: of the importance or, where that
+// has nothing of it, of the moments; empty where neither has. Errors: those of mean_squares and
+// Moments::find.
+Status column_weights(const Calibration& calibration, const std::string& name, size_t cols,
+                      std::vector<float>& means);
+
 // GPTQ's factors of one matrix after another. Matrices that read one input, which stand close to
 // each other in a file, share its factor: the last two are kept. One thread.
 class Feedbacks {
@@ -32,9 +40,12 @@ class Feedbacks {
   // moments: nullptr, or borrowed.
   Feedbacks(const Moments* moments, kernels::ThreadPool& pool) : moments_(moments), pool_(pool) {}
 
-  // Valid until the second call after this one; nullptr where there are no moments of `t`. Errors:
-  // those of Moments::find and ErrorFeedback::create, naming the tensor.
-  Result<const ErrorFeedback*> of(const gguf::Tensor& t);
+  // Of the matrix `name` with `cols` columns. divided: [cols] what its inputs were divided by after
+  // the measurement, the same for all that read the input; or empty. Valid until the second call
+  // after this one; nullptr where there are no moments of it. Errors: those of Moments::find and
+  // ErrorFeedback::create, naming the tensor.
+  Result<const ErrorFeedback*> of(const std::string& name, size_t cols,
+                                  std::span<const float> divided = {});
 
  private:
   struct Kept {

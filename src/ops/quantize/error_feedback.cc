@@ -111,28 +111,21 @@ uint8_t nearest_code(std::span<const float> level, bool whole, float x, float un
 class Tile {
  public:
   Tile(const std::vector<uint32_t>& order, std::span<const float> feedback, size_t stride,
-       gguf::TensorType type, quant::SearchIsa isa)
-      : order_(order), feedback_(feedback), stride_(stride), type_(type), isa_(isa) {
+       quant::SearchIsa isa)
+      : order_(order), feedback_(feedback), stride_(stride), isa_(isa) {
     errors_.resize(order.size() * kOuterRows);
-    codes_.resize(order.size() * kOuterRows);
   }
 
-  // values: [rows, cols]; encoded: as many rows.
-  Status run(std::span<const float> values, size_t rows, std::span<std::byte> encoded) {
+  // levels: of each row; values, codes: [rows, cols].
+  void run(std::span<const quant::RowLevels> levels, std::span<const float> values,
+           std::span<uint8_t> codes) {
     const size_t cols = order_.size();
-    const size_t row_bytes = encoded.size() / rows;
+    levels_ = levels;
     values_ = values;
-    rows_ = rows;
-    for (size_t r = 0; r < rows; ++r)
-      WEIR_TRY(quant::read_levels(type_, encoded.subspan(r * row_bytes, row_bytes), levels_[r]));
+    codes_ = codes;
     std::fill(errors_.begin(), errors_.end(), 0.0F);
     for (size_t first = 0; first < cols; first += kOuterCols)
       columns(first, std::min(cols, first + kOuterCols));
-    for (size_t r = 0; r < rows; ++r) {
-      WEIR_TRY(quant::store_codes(type_, std::span(codes_).subspan(r * cols, cols),
-                                  encoded.subspan(r * row_bytes, row_bytes)));
-    }
-    return {};
   }
 
  private:
@@ -145,7 +138,7 @@ class Tile {
     for (size_t k = first; k < last; ++k) {
       const size_t column = order_[k];
       const float* onward = feedback_.data() + k * stride_ + first;
-      for (size_t r = 0; r < rows_; ++r) {
+      for (size_t r = 0; r < levels_.size(); ++r) {
         const quant::RowLevels& l = levels_[r];
         float* row_owed = owed + r * kOuterCols;
         const float value = values_[r * order_.size() + column];
@@ -163,13 +156,11 @@ class Tile {
   const std::vector<uint32_t>& order_;
   std::span<const float> feedback_;
   size_t stride_;
-  gguf::TensorType type_;
   quant::SearchIsa isa_;
+  std::span<const quant::RowLevels> levels_;
   std::span<const float> values_;
-  size_t rows_ = 0;
-  quant::RowLevels levels_[kOuterRows];
-  std::vector<float> errors_;   // w − ŵ: [cols in order, kOuterRows]
-  std::vector<uint8_t> codes_;  // [kOuterRows, cols]
+  std::span<uint8_t> codes_;
+  std::vector<float> errors_;  // w − ŵ: [cols in order, kOuterRows]
 };
 
 // H in reverse order of `order`, damped, its lower triangle.
@@ -236,13 +227,31 @@ Status ErrorFeedback::apply(gguf::TensorType type, std::span<const float> values
   const size_t rows = values.size() / cols();
   if (rows == 0) return {};
   const size_t row_bytes = encoded.size() / rows;
-  Tile tile(order_, feedback_, stride_, type, isa);
+  const auto row = [&](size_t r) { return encoded.subspan(r * row_bytes, row_bytes); };
+  Tile tile(order_, feedback_, stride_, isa);
+  quant::RowLevels levels[kOuterRows];
+  std::vector<uint8_t> codes(kOuterRows * cols());
   for (size_t first = 0; first < rows; first += kOuterRows) {
     const size_t count = std::min(kOuterRows, rows - first);
-    WEIR_TRY(tile.run(values.subspan(first * cols(), count * cols()), count,
-                      encoded.subspan(first * row_bytes, count * row_bytes)));
+    for (size_t r = 0; r < count; ++r)
+      WEIR_TRY(quant::read_levels(type, row(first + r), levels[r]));
+    tile.run(std::span(levels).first(count), values.subspan(first * cols(), count * cols()), codes);
+    for (size_t r = 0; r < count; ++r) {
+      const auto of_row = std::span(codes).subspan(r * cols(), cols());
+      WEIR_TRY(quant::store_codes(type, of_row, row(first + r)));
+    }
   }
   return {};
+}
+
+void ErrorFeedback::choose(std::span<const quant::RowLevels> levels, std::span<const float> values,
+                           quant::SearchIsa isa, std::span<uint8_t> codes) const {
+  Tile tile(order_, feedback_, stride_, isa);
+  for (size_t first = 0; first < levels.size(); first += kOuterRows) {
+    const size_t count = std::min(kOuterRows, levels.size() - first);
+    tile.run(levels.subspan(first, count), values.subspan(first * cols(), count * cols()),
+             codes.subspan(first * cols(), count * cols()));
+  }
 }
 
 // With H = (U + I) D (U + I)ᵀ the error of a row is Σ_k D_k (e_k + Σ_{j<k} e_j U_jk)².

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "gguf/tensor_type.h"
 #include "kernels/thread_pool.h"
+#include "quant/levels.h"
 #include "quant/quantize.h"
 
 namespace weir::ops {
@@ -33,6 +34,12 @@ class ErrorFeedback {
   // encoded. A row's result depends on it alone. Errors: those of quant::read_levels. Any thread.
   Status apply(gguf::TensorType type, std::span<const float> values, quant::SearchIsa isa,
                std::span<std::byte> encoded) const;
+
+  // Chooses the codes of rows whose values a code stands for are given: levels of each row, with
+  // the same RowLevels::level for all. values, codes: [rows, cols]. A row's result depends on it
+  // alone. Any thread.
+  void choose(std::span<const quant::RowLevels> levels, std::span<const float> values,
+              quant::SearchIsa isa, std::span<uint8_t> codes) const;
 
   // The squared error of the output, Σ (w − ŵ) H (w − ŵ)ᵀ, with the damped H: over rows of values
   // and of what was made of them, both [rows, cols]. Any thread.

@@ -52,7 +52,7 @@ Result<Sample> sample_of(const PlannedTensor& p, const Calibration& calibration,
     s.importance.insert(s.importance.end(), means.begin() + static_cast<ptrdiff_t>(matrix * s.cols),
                         means.begin() + static_cast<ptrdiff_t>((matrix + 1) * s.cols));
   }
-  WEIR_ASSIGN(s.feedback, feedbacks.of(t));
+  WEIR_ASSIGN(s.feedback, feedbacks.of(t.name, t.shape[0]));
   return s;
 }
 
