@@ -53,7 +53,7 @@ class TensorWriter {
     WEIR_TRY(importance_of(t, p.important ? calibration_.importance : nullptr, means_));
     const ErrorFeedback* feedback = nullptr;
     if (p.compensated) {
-      WEIR_ASSIGN(feedback, feedbacks_.of(t));
+      WEIR_ASSIGN(feedback, feedbacks_.of(t.name, t.shape[0]));
     }
     const size_t rows = t.rows();
     const size_t step = std::max<size_t>(1, kSliceValues / t.shape[0]);
