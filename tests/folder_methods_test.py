@@ -39,8 +39,8 @@ class Methods(unittest.TestCase):
         cls.source = cls.tmp / "source"
         write_folder(cls.source)
         text = TEXT.read_text()
-        (cls.tmp / "calibration.txt").write_text(text[600_000:640_000])
-        (cls.tmp / "test.txt").write_text(text[:8_000])
+        (cls.tmp / "calibration.txt").write_text(text[600_000:612_000])
+        (cls.tmp / "test.txt").write_text(text[:4_000])
         imatrix, moments = cls.tmp / "imatrix.gguf", cls.tmp / "moments.gguf"
         code, _, err = weir.run("imatrix", cls.source, "--data", cls.tmp / "calibration.txt", "-o", imatrix, "--ctx", 256, "--moments", moments, timeout_s=600)
         assert code == 0, err
@@ -63,14 +63,15 @@ class Methods(unittest.TestCase):
     def kl(self, *options):
         if options not in self.losses:
             out = self.quantize(*options)
-            said = self.weir("eval", "kl", out, "--base-model", self.source, "-f", self.tmp / "test.txt", "--chunks", 3, "--json")
+            said = self.weir("eval", "kl", out, "--base-model", self.source, "-f", self.tmp / "test.txt", "--ctx", 256, "--chunks", 3, "--json")
             self.losses[options] = json.loads(said)["kl_mean"]
         return self.losses[options]
 
-    def test_gptq_comes_closer_than_the_nearest_codes(self):
-        for scheme, part in ((("W4A16", *GROUP), 0.75), (("W4A16_ASYM", *GROUP), 0.75), (("W8A8",), 0.95)):
-            with self.subTest(scheme):
-                self.assertLess(self.kl(*PACKED, *scheme, *self.gptq), part * self.kl(*PACKED, *scheme))
+    def test_calibrated_codes_and_scales_come_closer_than_the_nearest_codes(self):
+        awq = ("--method", "awq", *self.imatrix)
+        for scheme, method, part in ((("W4A16", *GROUP), self.gptq, 0.75), (("W4A16", *GROUP), awq, 0.75), (("W8A8",), self.gptq, 0.95)):
+            with self.subTest(scheme=scheme, method=method):
+                self.assertLess(self.kl(*PACKED, *scheme, *method), part * self.kl(*PACKED, *scheme))
 
 
 class Folds(unittest.TestCase):
@@ -152,10 +153,10 @@ class Folds(unittest.TestCase):
                     after_new, after_old = pair("self_attn.o_proj" if reader == "v" else "mlp.down_proj")
                     rows = size(got, 1) / size(want, 1)
                     self.assertGreater(np.ptp(np.log(rows)), 0.5, reader)
-                    np.testing.assert_allclose(rows * size(after_new, 0) / size(after_old, 0), 1, rtol=0.1)
-                    self.assertLess(apart(after_new * rows, after_old), 0.03)
+                    np.testing.assert_allclose(rows * size(after_new, 0) / size(after_old, 0), 1, rtol=0.2)
+                    self.assertLess(apart(after_new * rows, after_old), 0.1)
                     got = got / rows[:, None]
-                self.assertLess(apart(got, want), 0.03, reader)
+                self.assertLess(apart(got, want), 0.1, reader)
 
 
 if __name__ == "__main__":

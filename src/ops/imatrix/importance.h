@@ -23,7 +23,8 @@ struct ImportanceEntry {
   std::string name;                // of the matrix: "blk.0.attn_q.weight"
   std::vector<float> sum_squares;  // [matrices, cols]; experts are matrices
   std::vector<float> counts;       // [matrices]: rows of activations summed; one for a .dat
-  std::vector<float> largest;      // [matrices, cols] magnitudes; empty where others made the file
+  // [matrices, cols] magnitudes; empty where others made the file
+  std::vector<float> largest = {};
 
   // Matrices (experts) that no row of activations met.
   size_t unseen() const;

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 
 ImportanceMatrix sample() {
   ImportanceMatrix m;
-  m.entries = {{"blk.0.attn_q.weight", {2, 4, 6}, {2}},
+  m.entries = {{"blk.0.attn_q.weight", {2, 4, 6}, {2}, {1, 2, 3}},
                {"blk.0.ffn_up_exps.weight", {1, 2, 0, 0, 9, 9}, {1, 0, 3}}};
   m.datasets = {"a.txt", "b.txt"};
   m.chunks = 7;
@@ -50,6 +50,24 @@ std::string dat(const std::vector<float>& values, int32_t calls) {
 
 Result<ImportanceMatrix> parse(const std::string& text) {
   return parse_imatrix_dat(std::as_bytes(std::span(text.data(), text.size())), "x.dat");
+}
+
+TEST(Importance, LargestInputsAreKeptAndMissed) {
+  const os::TempDir folder;
+  ASSERT_TRUE(write_imatrix(sample(), folder.file("m")).ok());
+  const auto back = read_imatrix(folder.file("m"));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  const auto largest = largest_inputs(*back->find("blk.0.attn_q.weight"), 3);
+  ASSERT_TRUE(largest.ok());
+  EXPECT_THAT(*largest, ElementsAre(1, 2, 3));
+  EXPECT_THAT(largest_inputs(*back->find("blk.0.attn_q.weight"), 4).error().message,
+              HasSubstr("another model"));
+  EXPECT_THAT(largest_inputs(*back->find("blk.0.ffn_up_exps.weight"), 2).error().message,
+              HasSubstr("collect it anew"));
+  ImportanceMatrix wrong = sample();
+  wrong.entries[0].largest[1] = -1;
+  ASSERT_TRUE(write_imatrix(wrong, folder.file("m")).ok());
+  EXPECT_THAT(read_imatrix(folder.file("m")).error().message, HasSubstr("magnitude"));
 }
 
 TEST(Importance, ReadsWhatItWrote) {
