@@ -123,7 +123,7 @@ TEST(MeasuredMatrices, MomentsChooseCodesAndAreDividedWhereColumnsWereFolded) {
   for (size_t i = 0; i < x.size(); ++i) x[i] = uniform(4, i) + uniform(5, i / kCols);
   sums.add(x.data(), kCols, 200, pool);
   inputs.push_back({{"blk.0.ffn_up.weight"}, std::move(sums)});
-  ASSERT_TRUE(write_moments(inputs, path).ok());
+  ASSERT_TRUE(write_moments(inputs, {}, path).ok());
   const auto file = Moments::open(path);
   ASSERT_TRUE(file.ok());
   MeasuredMatrices measured({nullptr, &*file}, pool);
