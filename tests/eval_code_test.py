@@ -17,7 +17,7 @@ ITEMS = [{"task_id": "right", "test": CHECK, **SUM},
          {"task_id": "leaves", "test": "import os\nos._exit(0)\n" + CHECK, **SUM},
          {"task_id": "hangs", "test": "import time\ntime.sleep(60)\n" + CHECK, **SUM},
          {"task_id": "calls", "test": "import socket\nsocket.socket()\n" + CHECK, **SUM},
-         {"task_id": "writes", "test": "open('/tmp/weir-code-test', 'w')\n" + CHECK, **SUM}]
+         {"task_id": "writes", "test": "open('../weir-code-test', 'w')\n" + CHECK, **SUM}]
 
 
 class EvalCode(unittest.TestCase):
@@ -56,7 +56,7 @@ class EvalCode(unittest.TestCase):
         self.assertTrue(got["wrong"]["expected"].startswith("failed: AssertionError"))
         self.assertTrue(got["leaves"]["expected"].startswith("ended before its tests did"))
         self.assertIn("PermissionError", got["calls"]["expected"])
-        self.assertFalse(pathlib.Path("/tmp/weir-code-test").exists())
+        self.assertFalse((self.dir / "weir-code-test").exists())
         self.assertEqual(list(self.dir.glob("weir-run-*")), [])
 
     def test_bad_input_is_named(self):

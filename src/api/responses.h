@@ -16,9 +16,9 @@ namespace weir::api {
 struct TokenLogprob {
   std::string bytes;
   double logprob = 0;
-  std::vector<TokenLogprob> top;       // most likely first; without their own top
-  bool scored = true;                  // false: the first of a prompt, which has no log probability
-  std::optional<int64_t> shown_bytes;  // of the choice's text; unset: as many as `bytes` has
+  std::vector<TokenLogprob> top;  // most likely first; without their own top
+  bool scored = true;             // false: the first of a prompt, which has no log probability
+  std::optional<int64_t> shown_bytes = {};  // of the choice's text; unset: as many as `bytes` has
 };
 
 struct AnswerMeta {

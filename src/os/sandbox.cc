@@ -152,7 +152,9 @@ class Watch {
       r.code = WEXITSTATUS(ended_->value);
     } else {
       r.code = WTERMSIG(ended_->value);
-      const bool cpu = r.code == SIGXCPU || (r.code == SIGKILL && ended_->cpu_s >= limits_.cpu_s);
+      // The kernel's clock for the limit and the one it reports differ by some ticks.
+      const bool used_up = ended_->cpu_s >= 0.9 * limits_.cpu_s;
+      const bool cpu = r.code == SIGXCPU || (r.code == SIGKILL && used_up);
       r.end = cpu ? SandboxEnd::kCpuTime : SandboxEnd::kSignal;
     }
     return attempt;

