@@ -46,8 +46,8 @@ TEST(SuiteTest, WhatIsWrongIsNamedWithItsLine) {
            {"name: x\ntasks:\n  - name: a\n    fil: f\n",
             "s.yaml:4: unknown key \"fil\"; the nearest is \"file\""},
            {"name: x\ntasks:\n  - name: a\n    file: f\n    kind: essay\n",
-            "s.yaml:5: kind must be one of multiple_choice, generate, retrieval, determinism, not "
-            "\"essay\""},
+            "s.yaml:5: kind must be one of multiple_choice, generate, retrieval, determinism, "
+            "code, not \"essay\""},
            {"name: x\ntasks:\n  - name: a\n    file: f\n    metric: f1\n", "acc_norm, acc"},
            {"name: x\ntasks:\n  - name: a\n    file: f\n    limit: 0\n", "limit must be a number"},
            {"name: x\ntasks:\n  - name: a\n    file: f\n  - name: a\n    file: g\n",
