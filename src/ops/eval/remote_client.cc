@@ -39,7 +39,7 @@ class Mailbox {
         continue;
       }
       const auto left = *until - steady_clock::now();
-      if (left <= left.zero()) return std::nullopt;
+      if (left <= steady_clock::duration::zero()) return std::nullopt;
       filled_.wait_for(mutex_, left);
     }
     Arrival first = std::move(arrived_.front());

@@ -48,6 +48,7 @@ class RemoteRun {
     count(items.size(), open.size());
     WEIR_TRY(ask_choices(open, items));
     std::vector<EvalItem> all;
+    all.reserve(items.size());
     for (std::optional<EvalItem>& item : items) all.push_back(std::move(*item));
     return accuracy_task(task_, std::move(all));
   }
