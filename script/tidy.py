@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over src/ in parallel and skips files whose contents were clean before.
 
-A file is named by the hash of what can change the verdict: .clang-tidy, its compile command, its own text and the text
+A file is named by the hash of what can change the verdict: .clang-tidy and the program's version, its compile command, its own text and the text
 of every header of ours that it includes, directly or not. The names of clean files are kept for a month in the user's
 cache folder, so that they serve every checkout, as the compiler's cache does.
 
@@ -9,6 +9,7 @@ usage: script/tidy.py BUILD_FOLDER JOBS
 """
 
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
@@ -33,8 +34,14 @@ def reach(path, seen):
     return seen
 
 
+@functools.cache
+def version():
+    return subprocess.check_output(["clang-tidy", "--version"])
+
+
 def content_name(entry):
     digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
+    digest.update(version())
     digest.update(re.sub(r"\S*/build/\S*|-o \S+", "", entry["command"]).replace(str(ROOT), "").encode())
     for path in sorted(reach(pathlib.Path(entry["file"]), set())):
         digest.update(path.read_bytes())

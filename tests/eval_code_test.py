@@ -9,7 +9,7 @@ import unittest
 import weir_process as weir
 
 weir.skip_unless(weir.WEIR, weir.MODEL)
-SUITE = "name: tiny\ntasks:\n  - name: code\n    kind: code\n    file: code.jsonl\n    chat: false\n    max_tokens: 4\n    stop: [\"\\n\"]\n    timeout_s: 2\n"
+SUITE = "name: tiny\ntasks:\n  - name: code\n    kind: code\n    file: code.jsonl\n    chat: false\n    max_tokens: 4\n    stop: [\"\\n\"]\n    timeout_s: 10\n"
 SUM = {"prompt": "def add(a, b):\n    # the sum of a and b\n    return a +", "entry_point": "add"}
 CHECK = "def check(candidate):\n    assert candidate(1, 2) == 3\n"
 ITEMS = [{"task_id": "right", "test": CHECK, **SUM},

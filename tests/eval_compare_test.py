@@ -121,6 +121,11 @@ class EvalCompare(unittest.TestCase):
             self.assertEqual(result[0], code, result)
             self.assertIn(part, result[2])
 
+        report = self.dir / "Q6_K.json"
+        before = report.read_bytes()
+        fails(2, "is read, or written by another option", self.compare("Q6_K", "-o", report))
+        self.assertEqual(report.read_bytes(), before)
+        fails(2, "its folder is not there", self.compare("Q6_K", "-o", self.dir / "none" / "r.html"))
         gate = self.dir / "gate.yaml"
         gate.write_text("rules:\n  - task: kl\n    margn: 1\n")
         fails(3, 'gate.yaml:3: unknown key "margn"; the nearest is "margin"', self.compare("Q6_K", "--gate", gate))

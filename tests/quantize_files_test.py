@@ -2,8 +2,10 @@
 speed, and calibration text that is found again in a test text."""
 
 import json
+import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -126,9 +128,11 @@ class Killed(Folder):
         new = [pathlib.Path(f).read_bytes() for f in new]
         self.assertTrue(all(a != b for a, b in zip(old[:1], new[:1], strict=True)))
         start = time.monotonic()
-        self.quantize("a.gguf", "Q4_0", *arguments)
+        self.quantize("c.gguf", "Q4_0", *arguments)
         seconds = time.monotonic() - start
         for step in range(12):
+            for name, content in zip(names, old, strict=True):
+                (self.folder / name).write_bytes(content)
             # Most often towards the end, where names are given.
             process = self.start(self.folder / "a.gguf", "--type", "Q4_0", *arguments)
             time.sleep(seconds * (0.3 + 0.7 * step / 11))
@@ -142,6 +146,19 @@ class Killed(Folder):
                 self.weir("inspect", files[-1], code=2)
         self.quantize("a.gguf", "Q4_0", *arguments)
         self.assertEqual([f.read_bytes() for f in files], new)
+
+    def test_a_source_that_changed_is_not_gone_on_with(self):
+        source = self.folder / "source.gguf"
+        shutil.copy(weir.MODEL, source)
+        arguments = ("quantize", source, self.folder / "t.gguf", "--type", "Q5_0")
+        process = subprocess.Popen([str(a) for a in (weir.WEIR, *arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        journal = self.folder / "t.gguf.partial" / "journal"
+        while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 30):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        os.utime(source, (1, 1))
+        self.assertIn("the times and sizes of the source's files", self.weir(*arguments, "--resume", code=3))
 
     def test_another_run_does_not_take_it(self):
         self.assertNotEqual(self.killed("o.gguf", 30, "--type", "Q5_0"), 0)

@@ -55,7 +55,13 @@ Result<std::vector<TypeWork>> work_of(std::span<const ModelTensor> tensors, int3
 Result<double> measure_matmul(const TypeWork& work, kernels::Isa isa, kernels::ThreadPool& pool,
                               const Clock& clock) {
   const uint64_t row_bytes = std::max<uint64_t>(1, file_bytes(work.type, 1, work.cols));
-  const uint64_t rows = std::clamp<uint64_t>(kMostBytes / row_bytes, 1, work.rows);
+  constexpr uint64_t kMostValues = kMostBytes / (sizeof(float) * kPredictionTokens);
+  if (work.cols > kMostValues) {
+    return make_error(ErrorCode::kLimit, "a matrix has {} columns; speed is measured up to {}",
+                      work.cols, kMostValues);
+  }
+  const uint64_t rows =
+      std::clamp<uint64_t>(std::min(kMostBytes / row_bytes, kMostValues), 1, work.rows);
   const std::vector<std::byte> zeros(file_bytes(work.type, rows, work.cols));
   WEIR_ASSIGN(const kernels::PackedMatrix matrix,
               kernels::PackedMatrix::pack(work.type, zeros, rows, work.cols, isa, pool));

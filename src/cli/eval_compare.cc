@@ -137,6 +137,9 @@ Result<int> eval_compare(const Options& o) {
   WEIR_ASSIGN(const Side base_side, parse_side(o.base));
   WEIR_ASSIGN(const Side candidate_side, parse_side(o.candidate));
   WEIR_TRY(check(o, base_side, candidate_side));
+  WEIR_TRY(check_outputs(
+      {{"--out", o.out}, {"--save-base", o.save_base}, {"--save-candidate", o.save_candidate}},
+      {o.base, o.candidate, o.gate, o.suite.suite, o.suite.cache}));
   ops::Gate given;
   if (!o.gate.empty()) {
     WEIR_ASSIGN(given, ops::read_gate(o.gate));  // before anything runs

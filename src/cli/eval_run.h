@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -46,6 +47,11 @@ struct Subject {
   std::string served_model;  // at the URL; "": the only one it lists
   std::string api_key_env;   // variable of the environment that holds its key; "": no key
 };
+
+// What is to be written after a long run: (flag, path), "" for none. Error kUsage for a path that
+// stands twice, is one of `inputs`, or lies in no folder.
+Status check_outputs(const std::vector<std::pair<std::string, std::string>>& outputs,
+                     const std::vector<std::string>& inputs);
 
 struct LoadedSuite {
   ops::Suite suite;

@@ -1,6 +1,9 @@
 // weir quantize to GGUF: from what the command line says to the file and the report.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -157,6 +160,33 @@ Result<std::optional<ops::TextWindows>> windows_of(const gguf::File& source,
   return all;
 }
 
+// Size, time and number of each file of the source: a GGUF file with its other parts, or a
+// folder's.
+std::string source_stamp(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ec;
+  const bool folder = fs::is_directory(path, ec);
+  const std::string name = fs::path(path).filename().string();
+  const auto part_of_it = [&](const std::string& other) {  // NAME-00001-of-00003.gguf
+    constexpr size_t kTail = std::string_view("00001-of-00003.gguf").size();
+    return other == name ||
+           (name.size() > kTail && other.size() == name.size() && name.ends_with(".gguf") &&
+            other.compare(0, name.size() - kTail, name, 0, name.size() - kTail) == 0 &&
+            other.ends_with(std::string_view(name).substr(name.size() - kTail + 5)));
+  };
+  std::vector<std::string> lines;
+  const fs::path at = folder ? fs::path(path) : fs::absolute(path, ec).parent_path();
+  for (const auto& entry : fs::directory_iterator(at, ec)) {
+    const std::string other = entry.path().filename().string();
+    struct stat info {};
+    if ((!folder && !part_of_it(other)) || ::stat(entry.path().c_str(), &info) != 0) continue;
+    lines.push_back(fmt::format("{} {} {}.{:09} {}\n", other, info.st_size, info.st_mtim.tv_sec,
+                                info.st_mtim.tv_nsec, info.st_ino));
+  }
+  std::sort(lines.begin(), lines.end());
+  return fmt::format("{}", fmt::join(lines, ""));
+}
+
 // Writes the files, or for a dry run says what they would be.
 Status write_or_predict(const QuantizeOptions& o, const checkpoint::OpenedModel& model,
                         const ops::Calibration& calibration, kernels::ThreadPool& pool,
@@ -166,6 +196,7 @@ Status write_or_predict(const QuantizeOptions& o, const checkpoint::OpenedModel&
   from.source = std::filesystem::path(model.file.path()).filename().string();
   // Tensors of a folder need not be filled in for a dry run.
   if (!o.dry_run) from.source_identity = engine::model_identity(model.file);
+  from.source_stamp = source_stamp(model.file.path());
   from.importance_file = std::filesystem::path(o.imatrix).filename().string();
   from.moments_file = std::filesystem::path(o.moments).filename().string();
   WEIR_ASSIGN(from.windows, windows_of(model.file, calibration, report.mixed));

@@ -96,7 +96,7 @@ class Core {
   const EmbeddingTraits embedding_;
   kv::PagePool pool_;
   PrefixCache prefix_;
-  Sampler sampler_;
+  Sampler sampler_{runner_.isa()};
   CostModel costs_;
   Speculator speculator_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;  // by id

@@ -31,7 +31,9 @@ void Core::commit(std::span<const PlannedChunk> chunks) {
       counters_.prompt_tokens += static_cast<uint64_t>(c.tokens);
     prefix_.committed(s);
     Status taken;
-    if (scored > 0) taken = s.scorer->add(s.tokens, logits.first(scored), vocab);
+    if (scored > 0)
+      taken =
+          s.scorer->add(kernels::kernels_for(runner_.isa()), s.tokens, logits.first(scored), vocab);
     if (!taken.ok()) {
       fail(s, taken.error());
     } else if (c.samples && s.pooler.has_value()) {

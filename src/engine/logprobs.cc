@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/ops.h"
+
 namespace weir::engine {
 
 Result<float> checked_max(std::span<const float> logits) {
@@ -18,10 +20,9 @@ Result<float> checked_max(std::span<const float> logits) {
   return max;
 }
 
-double log_sum_exp(std::span<const float> logits, float max) {
-  double sum = 0;
-  for (const float l : logits) sum += static_cast<double>(std::exp(l - max));
-  return static_cast<double>(max) + std::log(sum);
+double log_sum_exp(const kernels::Kernels& kernels, std::span<const float> logits, float max) {
+  return static_cast<double>(max) +
+         std::log(kernels::exp_sum(kernels, logits.data(), logits.size(), max));
 }
 
 std::vector<std::pair<int32_t, float>> most_likely(std::span<const float> logits, double log_sum,
@@ -44,9 +45,10 @@ std::vector<std::pair<int32_t, float>> most_likely(std::span<const float> logits
   return best;
 }
 
-Result<TokenInfo> describe_token(std::span<const float> logits, int32_t id, int32_t top) {
+Result<TokenInfo> describe_token(const kernels::Kernels& kernels, std::span<const float> logits,
+                                 int32_t id, int32_t top) {
   WEIR_ASSIGN(const float max, checked_max(logits));
-  const double log_sum = log_sum_exp(logits, max);
+  const double log_sum = log_sum_exp(kernels, logits, max);
   TokenInfo token;
   token.id = id;
   token.logprob =

@@ -175,7 +175,7 @@ TEST_F(PromptLogprobsTest, TheCacheHidesNoPosition) {
 TEST_F(PromptLogprobsTest, WhatWasTakenNeedNotBeComputedAgain) {
   // One step's rows, then the sequence loses its pages to an older one; only the rest is scored.
   FakeRunner::Shape shape;
-  shape.pages = 10;
+  shape.pages = 7;
   build(shape, {.step_tokens = 64, .prefill_chunk_tokens = 8});
   std::vector<int32_t> rows;  // of each chunk that wants more than one
   runner_->before = [&](std::span<const model::Chunk> batch) -> Status {
@@ -192,6 +192,7 @@ TEST_F(PromptLogprobsTest, WhatWasTakenNeedNotBeComputedAgain) {
   run();
   int32_t all = 0;
   for (const int32_t n : rows) all += n;
+  EXPECT_GT(engine_->stats().preemptions, 0U);
   EXPECT_LE(all, 40);
   expect_near(got.choices.at(0).prompt, by_definition(q.prompt, 2));
 }
@@ -264,20 +265,30 @@ TEST(Logprobs, OrdersEqualsByIdAndLeavesOutWhatCannotCome) {
   EXPECT_EQ(best[2].first, 4);
   EXPECT_EQ(best[3].first, 0);
   EXPECT_TRUE(most_likely(logits, 0, 0).empty());
-  EXPECT_FALSE(describe_token(std::vector<float>{0, NAN}, 0, 1).ok());
-  EXPECT_FALSE(describe_token(std::vector<float>{kNever, kNever}, 0, 1).ok());
+  EXPECT_FALSE(
+      describe_token(kernels::kernels_for(kernels::Isa::kScalar), std::vector<float>{0, NAN}, 0, 1)
+          .ok());
+  EXPECT_FALSE(describe_token(kernels::kernels_for(kernels::Isa::kScalar),
+                              std::vector<float>{kNever, kNever}, 0, 1)
+                   .ok());
 }
 
 TEST(PromptScorer, WantsEachRowOnceWhateverIsComputedAgain) {
   const std::vector<int32_t> prompt{5, 6, 7, 8};
   PromptScorer scorer(prompt, 0);
   EXPECT_EQ(scorer.wanted_rows(0, 2), 2);
-  ASSERT_TRUE(scorer.add(prompt, std::vector<float>(2 * 10, 0.0F), 10).ok());
+  ASSERT_TRUE(scorer
+                  .add(kernels::kernels_for(kernels::Isa::kScalar), prompt,
+                       std::vector<float>(2 * 10, 0.0F), 10)
+                  .ok());
   EXPECT_EQ(scorer.taken(), 2);
   EXPECT_EQ(scorer.wanted_rows(0, 2), 0);
   EXPECT_EQ(scorer.wanted_rows(0, 3), 1);
   EXPECT_EQ(scorer.wanted_rows(2, 2), 1) << "nothing of the prompt comes after its last token";
-  ASSERT_TRUE(scorer.add(prompt, std::vector<float>(10, 0.0F), 10).ok());
+  ASSERT_TRUE(scorer
+                  .add(kernels::kernels_for(kernels::Isa::kScalar), prompt,
+                       std::vector<float>(10, 0.0F), 10)
+                  .ok());
   const std::vector<TokenInfo> tokens = scorer.take();
   ASSERT_EQ(tokens.size(), 4U);
   EXPECT_EQ(tokens[3].id, 8);

@@ -17,11 +17,11 @@ int32_t PromptScorer::wanted_rows(int32_t position, int32_t count) const {
   return std::max(0, end - std::max(position, taken()));
 }
 
-Status PromptScorer::add(std::span<const int32_t> prompt, std::span<const float> rows,
-                         size_t vocab) {
+Status PromptScorer::add(const kernels::Kernels& kernels, std::span<const int32_t> prompt,
+                         std::span<const float> rows, size_t vocab) {
   for (size_t at = 0; at < rows.size(); at += vocab) {
     WEIR_ASSIGN(TokenInfo token,
-                describe_token(rows.subspan(at, vocab), prompt[tokens_.size()], top_));
+                describe_token(kernels, rows.subspan(at, vocab), prompt[tokens_.size()], top_));
     tokens_.push_back(std::move(token));
   }
   return {};

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "engine/request.h"
+#include "kernels/kernels.h"
 
 namespace weir::engine {
 
@@ -28,7 +29,8 @@ class PromptScorer {
   int32_t wanted_rows(int32_t position, int32_t count) const;
   // Those rows, [wanted, vocab], of a prompt whose tokens are `prompt`. Error: kInternal when the
   // logits are not finite.
-  Status add(std::span<const int32_t> prompt, std::span<const float> rows, size_t vocab);
+  Status add(const kernels::Kernels& kernels, std::span<const int32_t> prompt,
+             std::span<const float> rows, size_t vocab);
 
   // The prompt's tokens, the first without a log probability. Precondition: all rows were added.
   std::vector<TokenInfo> take() { return std::move(tokens_); }

@@ -99,7 +99,7 @@ Result<TokenInfo> Sampler::sample(std::span<float> logits, const SamplingParams&
   double log_sum = 0;
   std::vector<float> raw;
   if (p.logprobs >= 0) {
-    log_sum = log_sum_exp(logits, raw_max);
+    log_sum = log_sum_exp(kernels_, logits, raw_max);
     raw.assign(logits.begin(), logits.end());
     token.top = most_likely(raw, log_sum, p.logprobs);
   }

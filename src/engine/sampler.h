@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "engine/request.h"
+#include "kernels/kernels.h"
 
 namespace weir::engine {
 
@@ -24,6 +25,10 @@ struct SampleHistory {
 // Keeps scratch memory between calls; one thread at a time.
 class Sampler {
  public:
+  // isa: of the arithmetic behind the logits, which log probabilities use too.
+  explicit Sampler(kernels::Isa isa = kernels::Isa::kScalar)
+      : kernels_(kernels::kernels_for(isa)) {}
+
   // logits: [vocab], changed in place. banned: ids that may not be chosen (end tokens before
   // min_tokens). position: index of the token in the sequence. Error: kInternal when a logit is NaN
   // or +infinite, or every token is banned.
@@ -41,6 +46,7 @@ class Sampler {
   void select_candidates(std::span<const float> logits, const SamplingParams& params);
   int32_t draw(const SamplingParams& params, int32_t choice, int64_t position);
 
+  const kernels::Kernels& kernels_;
   std::vector<Candidate> candidates_;
   std::vector<double> weights_;
   std::vector<int32_t> seen_;

@@ -37,6 +37,13 @@ Status write_all_at(int fd, uint64_t offset, std::span<const std::byte> bytes,
   return {};
 }
 
+Error not_ours(const std::string& path, std::string_view what) {
+  return make_error(ErrorCode::kIo,
+                    "{} is {}, so it is of no unfinished run: move it away, or write to another "
+                    "name",
+                    path, what);
+}
+
 }  // namespace
 
 Result<OutputSet> OutputSet::open(const std::string& path, std::vector<std::string> targets) {
@@ -57,6 +64,11 @@ Result<OutputSet> OutputSet::open(const std::string& path, std::vector<std::stri
     return std::move(text).error();
   }
   set.journal_ = std::move(*text);
+  if (const Status ours = set.check_ours(); !ours.ok()) {
+    set.keep_ = true;
+    if (set.journal_.empty()) ::unlink((set.folder_ + "/" + kJournal).c_str());
+    return ours.error();
+  }
   return set;
 }
 
@@ -65,8 +77,13 @@ Status OutputSet::lock() {
   for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
     if (::mkdir(folder_.c_str(), 0777) != 0 && errno != EEXIST)
       return system_error("write", path_, errno);
-    const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    std::error_code ec;
+    if (std::filesystem::is_symlink(folder_, ec)) return not_ours(folder_, "a link");
+    // Neither a link to somewhere else nor a pipe that nobody reads.
+    const int fd = ::open(
+        name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (fd < 0 && errno == ENOENT) continue;
+    if (fd < 0 && (errno == ELOOP || errno == ENXIO)) return not_ours(name, "no file");
     if (fd < 0) return system_error("write", name, errno);
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
       const int reason = errno;
@@ -76,7 +93,12 @@ Status OutputSet::lock() {
                         path_, folder_);
     }
     struct stat info {};
-    if (::fstat(fd, &info) == 0 && info.st_nlink > 0) {
+    const bool known = ::fstat(fd, &info) == 0;
+    if (known && !S_ISREG(info.st_mode)) {
+      ::close(fd);
+      return not_ours(name, "no file");
+    }
+    if (known && info.st_nlink > 0) {
       journal_fd_ = fd;
       return {};
     }
@@ -116,12 +138,29 @@ std::string OutputSet::inside(size_t file) const {
 }
 
 Status OutputSet::open_file(size_t file, bool fresh) {
-  const int flags = O_RDWR | O_CREAT | O_CLOEXEC | (fresh ? O_EXCL : 0);
+  const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (fresh ? O_EXCL : 0);
   files_[file] = ::open(inside(file).c_str(), flags, 0666);
   if (files_[file] < 0) return system_error("write", targets_[file], errno);
   // A replaced file keeps its permissions; failing to set them is not worth failing the write.
   struct stat old {};
   if (::stat(targets_[file].c_str(), &old) == 0) (void)!::fchmod(files_[file], old.st_mode & 07777);
+  return {};
+}
+
+// Only what an unfinished run leaves may be removed.
+Status OutputSet::check_ours() const {
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, ec)) {
+    const std::string name = entry.path().filename().string();
+    const bool part = name.size() == 5 && name.find_first_not_of("0123456789") == std::string::npos;
+    if (name == kJournal ||
+        (part && entry.symlink_status(ec).type() == std::filesystem::file_type::regular))
+      continue;
+    return make_error(ErrorCode::kIo,
+                      "{} holds {}, which is of no unfinished run: move it away, or write to "
+                      "another name",
+                      folder_, name);
+  }
   return {};
 }
 

@@ -67,6 +67,7 @@ class OutputSet {
   OutputSet() = default;
   std::string inside(size_t file) const;
   Status lock();
+  Status check_ours() const;
   Status open_file(size_t file, bool fresh);
   Status give_names();
   void close_all();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,6 +145,40 @@ TEST_F(Outputs, ASecondWriterIsRefused) {
   const auto second = open();
   ASSERT_FALSE(second.ok());
   EXPECT_THAT(second.error().message, HasSubstr("another process"));
+}
+
+TEST_F(Outputs, AFolderOfSomebodyElseIsLeftAlone) {
+  const std::string folder = path() + ".partial";
+  ASSERT_TRUE(fs::create_directory(folder));
+  ASSERT_TRUE(write_file_atomic(folder + "/thesis.txt", "mine").ok());
+  const auto set = open();
+  ASSERT_FALSE(set.ok());
+  EXPECT_THAT(set.error().message, HasSubstr("holds thesis.txt, which is of no unfinished run"));
+  EXPECT_EQ(*read_file(folder + "/thesis.txt", 100), "mine");
+  EXPECT_FALSE(fs::exists(folder + "/journal"));
+}
+
+TEST_F(Outputs, LinksAndPipesInTheFolderAreRefused) {
+  const std::string folder = path() + ".partial";
+  const std::string victim = dir_.file("victim");
+  ASSERT_TRUE(write_file_atomic(victim, "mine").ok());
+  for (const char* name : {"/journal", "/00001"}) {
+    ASSERT_TRUE(fs::create_directory(folder));
+    fs::create_symlink(victim, folder + name);
+    const auto set = open();
+    ASSERT_FALSE(set.ok()) << name;
+    EXPECT_THAT(set.error().message, HasSubstr("of no unfinished run")) << name;
+    EXPECT_EQ(*read_file(victim, 100), "mine") << name;
+    fs::remove_all(folder);
+  }
+  ASSERT_TRUE(fs::create_directory(folder));
+  ASSERT_EQ(::mkfifo((folder + "/journal").c_str(), 0600), 0);
+  EXPECT_FALSE(open().ok());  // and does not wait for a reader
+  fs::remove_all(folder);
+  ASSERT_TRUE(fs::create_directory(dir_.file("elsewhere")));
+  fs::create_directory_symlink(dir_.file("elsewhere"), folder);
+  EXPECT_FALSE(open().ok());
+  EXPECT_TRUE(fs::is_empty(dir_.file("elsewhere")));
 }
 
 TEST_F(Outputs, WhatCannotBeWrittenIsSaid) {

@@ -1,16 +1,14 @@
 // Runs a program that nobody trusts, such as code that a model wrote, and waits for it. Linux only.
 //
 // Held back always, or nothing is run:
-//   - limits of CPU time, address space, sizes and numbers of files; the clock of the wall, at
-//   which
-//     the whole process group is killed; output beyond a bound is thrown away
+//   - limits of CPU time, address space, sizes and numbers of files; a limit of wall time, at which
+//     the process group is killed; output beyond a bound is thrown away
 //   - no new privileges, no capabilities
 //   - a seccomp filter (os/seccomp_filter.h): no other process, no signal to one, no sockets but
 //     pairs, no ptrace, no mounts, no change of modes and owners
-//   - files: it reads what lies in SandboxJob::readable, and writes into a folder of its own that
-//   is
-//     removed afterwards; by Landlock (os/landlock.h), or where the kernel has none by a read-only
-//     mount namespace, and then it reads whatever this user may read
+//   - files: it reads what lies in SandboxJob::readable, and writes into a folder of its own, which
+//     is removed afterwards; by Landlock (os/landlock.h), or where the kernel has none by a
+//     read-only mount namespace, and then it reads whatever this user may read
 // Beside that, where the kernel allows them: namespaces of its own for users, network, processes,
 // mounts, IPC and host name; then its folder is a file system in memory, of bounded size.
 //

@@ -36,10 +36,9 @@ struct CapabilityHalf {
   uint32_t effective, permitted, inheritable;
 };
 
-[[noreturn]] void fail(const SandboxPlan& plan, int fd, SandboxStep step) {
+[[noreturn]] void fail(int fd, SandboxStep step) {
   const SandboxReport report{SandboxReport::kFailed, step, errno, 0};
   static_cast<void>(::write(fd, &report, sizeof report) == static_cast<ssize_t>(sizeof report));
-  static_cast<void>(plan);
   ::_exit(1);
 }
 
@@ -65,7 +64,9 @@ bool write_file(const char* path, const char* text) {
 // The whole tree read-only, and a file system in memory on the folder.
 bool mount_all(const SandboxPlan& plan) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
-  const MountAttributes read_only{kReadOnly, 0, 0, 0};
+  // A read-only file system does not keep root from writing to devices; Landlock does.
+  constexpr uint64_t kNoDevices = 4;  // MOUNT_ATTR_NODEV
+  const MountAttributes read_only{kReadOnly | (plan.landlock > 0 ? 0 : kNoDevices), 0, 0, 0};
   if (::syscall(SYS_mount_setattr, AT_FDCWD, "/", kRecursive, &read_only, sizeof read_only) != 0)
     return false;
   return ::mount("tmpfs", plan.folder, "tmpfs", MS_NOSUID | MS_NODEV, plan.mount_options) == 0;
@@ -115,33 +116,33 @@ bool arrange_files(const SandboxPlan& plan) {
 
 [[noreturn]] void become_program(SandboxPlan& plan) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (!arrange_files(plan)) fail(plan, plan.report, SandboxStep::kFolder);
+  if (!arrange_files(plan)) fail(plan.report, SandboxStep::kFolder);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) ::signal(signal, SIG_DFL);
-  if (plan.namespaces && !mount_all(plan)) fail(plan, kReportFd, SandboxStep::kMounts);
+  if (plan.namespaces && !mount_all(plan)) fail(kReportFd, SandboxStep::kMounts);
   if (::chdir(plan.folder) != 0 || !write_file(plan.file_name, plan.file_text, O_CREAT | O_EXCL))
-    fail(plan, kReportFd, SandboxStep::kFolder);
-  if (!set_limits(plan)) fail(plan, kReportFd, SandboxStep::kLimits);
-  if (!drop_privileges()) fail(plan, kReportFd, SandboxStep::kPrivileges);
+    fail(kReportFd, SandboxStep::kFolder);
+  if (!set_limits(plan)) fail(kReportFd, SandboxStep::kLimits);
+  if (!drop_privileges()) fail(kReportFd, SandboxStep::kPrivileges);
   if (plan.landlock > 0 && !landlock_allow(plan.landlock, plan.readable, plan.folder))
-    fail(plan, kReportFd, SandboxStep::kFiles);
-  if (!filter_calls(plan)) fail(plan, kReportFd, SandboxStep::kCalls);
+    fail(kReportFd, SandboxStep::kFiles);
+  if (!filter_calls(plan)) fail(kReportFd, SandboxStep::kCalls);
   ::execve(plan.arguments[0], plan.arguments, plan.environment);
-  fail(plan, kReportFd, SandboxStep::kProgram);
+  fail(kReportFd, SandboxStep::kProgram);
 }
 
 void make_namespaces(const SandboxPlan& plan) {
   if (!plan.namespaces) return;
   constexpr int kAll =
       CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-  if (::unshare(kAll) != 0) fail(plan, plan.report, SandboxStep::kNamespaces);
+  if (::unshare(kAll) != 0) fail(plan.report, SandboxStep::kNamespaces);
   // Absent before Linux 3.19, where the map may be written without.
   write_file("/proc/self/setgroups", "deny");
   if (!write_file("/proc/self/uid_map", plan.user_map) ||
       !write_file("/proc/self/gid_map", plan.group_map))
-    fail(plan, plan.report, SandboxStep::kUsers);
+    fail(plan.report, SandboxStep::kUsers);
 }
 
 }  // namespace
@@ -152,7 +153,7 @@ void run_sandbox_keeper(SandboxPlan& plan) {
   if (::getppid() != plan.parent) ::_exit(1);
   make_namespaces(plan);
   const pid_t program = ::fork();
-  if (program < 0) fail(plan, plan.report, SandboxStep::kNamespaces);
+  if (program < 0) fail(plan.report, SandboxStep::kNamespaces);
   if (program == 0) become_program(plan);
   ::close(plan.output);
   int status = 0;

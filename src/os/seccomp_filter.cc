@@ -31,7 +31,7 @@ constexpr auto kRefused = std::to_array<int>({
       SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo,
       SYS_setpriority, SYS_sched_setattr, SYS_sched_setscheduler, SYS_sched_setparam,
       SYS_sched_setaffinity, SYS_ioprio_set, SYS_migrate_pages, SYS_move_pages,
-      // Sockets; pairs of them (asyncio has one) lead nowhere.
+      // Sockets; pairs of streams (asyncio has one) lead nowhere.
       SYS_socket, SYS_bind, SYS_connect, SYS_listen, SYS_accept, SYS_accept4,
       // Memory that no limit counts.
       SYS_memfd_create, SYS_memfd_secret, SYS_shmget, SYS_msgget, SYS_semget, SYS_mq_open,
@@ -75,6 +75,7 @@ class Builder {
     for (const int call : kAbsent) on(call, refusal(ENOSYS));
     // A thread is no process.
     only_if(SYS_clone, 0, BPF_JSET, CLONE_THREAD);
+    stream_pairs_only();
     only_own_pid(SYS_kill);
     only_own_pid(SYS_tgkill);
     only_if(SYS_prlimit64, 0, BPF_JEQ, 0);  // of itself
@@ -110,6 +111,17 @@ class Builder {
     add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(call), 0, 4);
     load_argument(argument);
     add(BPF_JMP | test | BPF_K, value, 0, 1);
+    give(SECCOMP_RET_ALLOW);
+    give(refusal(EPERM));
+  }
+  // A datagram socket of a pair sends to any other by its path; a stream of one does not.
+  void stream_pairs_only() {
+    constexpr uint32_t kType = 0xF;  // without SOCK_CLOEXEC and SOCK_NONBLOCK
+    constexpr uint32_t kStream = 1;
+    add(BPF_JMP | BPF_JEQ | BPF_K, SYS_socketpair, 0, 5);
+    load_argument(1);
+    add(BPF_ALU | BPF_AND | BPF_K, kType);
+    add(BPF_JMP | BPF_JEQ | BPF_K, kStream, 0, 1);
     give(SECCOMP_RET_ALLOW);
     give(refusal(EPERM));
   }

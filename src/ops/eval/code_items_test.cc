@@ -101,5 +101,15 @@ TEST(CodeItemsTest, OnlyPassingTheTestsCounts) {
             "failed: AssertionError: no");
 }
 
+TEST(CodeItemsTest, EveryCutIsItemsOrAnError) {
+  const std::string whole = kAdd;
+  for (size_t n = 0; n < whole.size(); ++n) {
+    for (const char* format : {"humaneval", "mbpp"}) {
+      const auto cut = items(whole.substr(0, n), format);
+      EXPECT_TRUE(cut.ok() || !cut.error().message.empty()) << n;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir::ops

@@ -15,8 +15,8 @@ using text::Json;
 
 constexpr std::string_view kNoPromptLogprobs =
     "multiple choice needs the log-probability of each token of the prompt from /v1/completions "
-    "with "
-    "echo and logprobs: evaluate at a server that gives them (vLLM and weir do), or run the suite "
+    "with echo and logprobs: evaluate at a server that gives them (vLLM and weir do), or run the "
+    "suite "
     "without its multiple_choice tasks";
 
 Result<Json> parse(std::string_view body) {
@@ -120,6 +120,14 @@ std::string one_line(std::string_view text) {
   return std::string(text::cut_utf8(out, ReplyLimits::kErrorBytes));
 }
 
+Status check_length(const std::string& answer) {
+  if (answer.size() <= ReplyLimits::kAnswerBytes) return {};
+  return make_error(ErrorCode::kLimit,
+                    "the reply's answer has {} bytes, and {} are read: ask for fewer with "
+                    "max_tokens",
+                    answer.size(), ReplyLimits::kAnswerBytes);
+}
+
 Error no_logprobs(std::string_view what) {
   return make_error(ErrorCode::kCorrupt, "the reply's choices[0].logprobs{}: {}", what,
                     kNoPromptLogprobs);
@@ -134,6 +142,7 @@ Result<Generated> parse_completion_reply(std::string_view body) {
   if (text == nullptr || !text->is_string()) return wrong("choices[0].text", "a string", text);
   Generated out;
   out.text = text->as_string();
+  WEIR_TRY(check_length(out.text));
   WEIR_TRY(read_rest(reply, *choice, out));
   return out;
 }
@@ -153,6 +162,7 @@ Result<Generated> parse_chat_reply(std::string_view body) {
   if (content != nullptr) out.text = content->as_string();
   const Json* calls = member(*message, "tool_calls");
   if (calls != nullptr) WEIR_TRY(add_calls(*calls, out.text));
+  WEIR_TRY(check_length(out.text));
   WEIR_TRY(read_rest(reply, *choice, out));
   return out;
 }

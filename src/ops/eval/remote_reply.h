@@ -18,7 +18,8 @@ namespace weir::ops {
 
 struct ReplyLimits {
   static constexpr size_t kBodyBytes = size_t{32} << 20;
-  static constexpr size_t kValues = 4'000'000;  // JSON values
+  static constexpr size_t kAnswerBytes = size_t{1} << 20;  // of an answer, which is kept
+  static constexpr size_t kValues = 4'000'000;             // JSON values
   static constexpr size_t kPromptTokens = 1 << 20;
   static constexpr size_t kToolCalls = 64;
   static constexpr size_t kModels = 4096;

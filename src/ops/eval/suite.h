@@ -13,9 +13,11 @@
 //       kind: generate              # the model's own words, greedily chosen
 //       file: eval/gsm8k.test.jsonl
 //       format: gsm8k               # jsonl (generate_items.h), gsm8k, bfcl
-//       scorer: numeric             # scorer.h; ignore, tolerance, pattern, patterns are its
-//       options instruction: Think step by step.   # before each prompt chat: true # false: the
-//       prompt goes on as it stands, without a template max_tokens: 256 stop: ["Question:"]
+//       scorer: numeric             # scorer.h, and its options
+//       instruction: Think step by step.   # before each prompt
+//       chat: true                  # false: the prompt goes on as it is, without a template
+//       max_tokens: 256
+//       stop: ["Question:"]
 //     - name: calls
 //       kind: generate
 //       file: tools/BFCL_v4_simple_python.json

@@ -59,6 +59,8 @@ struct Provenance {
   std::string moments_file;     // name, or empty
   // Of all text that the weights depend on, that of the source's own calibration among it.
   std::optional<TextWindows> windows = std::nullopt;
+  // What changes when the source's files do; not written, an unfinished run is told apart by it.
+  std::string source_stamp = {};
 };
 
 struct QuantizeProgress {
