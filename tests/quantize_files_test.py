@@ -148,11 +148,13 @@ class Killed(Folder):
         self.assertEqual([f.read_bytes() for f in files], new)
 
     def test_a_source_that_changed_is_not_gone_on_with(self):
-        source = self.folder / "source.gguf"
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        source, target = pathlib.Path(place.name) / "source.gguf", pathlib.Path(place.name) / "t.gguf"
         shutil.copy(weir.MODEL, source)
-        arguments = ("quantize", source, self.folder / "t.gguf", "--type", "Q5_0")
+        arguments = ("quantize", source, target, "--type", "Q5_0")
         process = subprocess.Popen([str(a) for a in (weir.WEIR, *arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        journal = self.folder / "t.gguf.partial" / "journal"
+        journal = pathlib.Path(f"{target}.partial") / "journal"
         while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 30):
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
