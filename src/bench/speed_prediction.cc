@@ -48,6 +48,7 @@ Result<std::vector<TypeWork>> work_of(std::span<const ModelTensor> tensors, int3
     work.cols = cols;
   }
   std::vector<TypeWork> all;
+  all.reserve(by_type.size());
   for (auto& [type, work] : by_type) all.push_back(work);
   return all;
 }

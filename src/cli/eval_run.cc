@@ -196,6 +196,7 @@ Status check_outputs(const std::vector<std::pair<std::string, std::string>>& out
   std::error_code ec;
   const auto place = [&](const std::string& path) { return fs::weakly_canonical(path, ec); };
   std::vector<fs::path> taken;
+  taken.reserve(inputs.size() + outputs.size());
   for (const std::string& input : inputs) taken.push_back(place(input));
   for (const auto& [flag, path] : outputs) {
     if (path.empty()) continue;

@@ -29,6 +29,7 @@ Result<QuantizedOutput> QuantizedOutput::open(const OutputOptions& options,
                                               const RunFingerprint& run,
                                               kernels::ThreadPool& pool) {
   std::vector<std::string> targets;
+  targets.reserve(parts.size());
   for (const QuantizedPart& part : parts) targets.push_back(part.path);
   WEIR_ASSIGN(os::OutputSet set, os::OutputSet::open(options.path, std::move(targets)));
   QuantizedOutput out(std::move(set), parts, pool);
