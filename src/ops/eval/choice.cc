@@ -91,6 +91,10 @@ class ChoiceScorer {
     const size_t pages =
         std::min(prefix.size() / page_tokens_, static_cast<size_t>(runner_.pages()) / 2);
     if (sharing < 2 || pages == 0) return {};
+    // Those that share nothing must fit beside it.
+    for (const Encoded& e : all) {
+      if (e.cut && pages + pages_of(e) > static_cast<size_t>(runner_.pages())) return {};
+    }
     prefix = prefix.first(pages * page_tokens_);
     prefix_pages_ = take_pages(pages);
     WEIR_TRY(read(prefix, 0, prefix.size(), prefix_pages_));

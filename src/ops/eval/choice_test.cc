@@ -119,6 +119,12 @@ TEST(ChoiceTest, WhatAllPromptsBeginWithIsComputedOnce) {
   const auto more = score_choices(again, *t, items, tokens, nullptr);
   ASSERT_TRUE(more.ok()) << more.error().message;
   EXPECT_EQ(*(*more)[7].score("ll"), *(*shared)[7].score("ll"));
+  // Where it would not fit beside the common beginning, that is computed for each.
+  engine::FakeRunner tight({.pages = 38});
+  const auto apart = score_choices(tight, *t, items, tokens, nullptr);
+  ASSERT_TRUE(apart.ok()) << apart.error().message;
+  EXPECT_EQ(*(*apart)[7].score("ll"), *(*shared)[7].score("ll"));
+  EXPECT_EQ(*(*apart)[30].score("ll"), *(*more)[30].score("ll"));
 }
 
 TEST(ChoiceTest, PromptsPastTheWindowLoseTheirBeginning) {
