@@ -20,11 +20,6 @@ Result<float> checked_max(std::span<const float> logits) {
   return max;
 }
 
-double log_sum_exp(const kernels::Kernels& kernels, std::span<const float> logits, float max) {
-  return static_cast<double>(max) +
-         std::log(kernels::exp_sum(kernels, logits.data(), logits.size(), max));
-}
-
 std::vector<std::pair<int32_t, float>> most_likely(std::span<const float> logits, double log_sum,
                                                    int32_t n) {
   std::vector<std::pair<int32_t, float>> best;  // greatest first; logits until the end
@@ -48,7 +43,7 @@ std::vector<std::pair<int32_t, float>> most_likely(std::span<const float> logits
 Result<TokenInfo> describe_token(const kernels::Kernels& kernels, std::span<const float> logits,
                                  int32_t id, int32_t top) {
   WEIR_ASSIGN(const float max, checked_max(logits));
-  const double log_sum = log_sum_exp(kernels, logits, max);
+  const double log_sum = kernels::log_sum_exp(kernels, logits.data(), logits.size(), max);
   TokenInfo token;
   token.id = id;
   token.logprob =

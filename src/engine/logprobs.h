@@ -17,16 +17,13 @@ namespace weir::engine {
 // -infinite.
 Result<float> checked_max(std::span<const float> logits);
 
-// log(sum(exp(logits))), what log softmax takes off every logit. max: the greatest. kernels: those
-// that made the logits.
-double log_sum_exp(const kernels::Kernels& kernels, std::span<const float> logits, float max);
-
 // The n most likely tokens and their log probabilities, most likely first, equal ones by id; tokens
 // that cannot come (a logit of -infinity) are left out.
 std::vector<std::pair<int32_t, float>> most_likely(std::span<const float> logits, double log_sum,
                                                    int32_t n);
 
-// Token `id` with its log probability and the `top` most likely. Errors: those of checked_max.
+// Token `id` with its log probability and the `top` most likely. kernels: those that made the
+// logits. Errors: those of checked_max.
 // Precondition: 0 <= id < vocab.
 Result<TokenInfo> describe_token(const kernels::Kernels& kernels, std::span<const float> logits,
                                  int32_t id, int32_t top);

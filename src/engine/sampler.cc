@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "engine/logprobs.h"
+#include "kernels/ops.h"
 
 namespace weir::engine {
 namespace {
@@ -99,7 +100,7 @@ Result<TokenInfo> Sampler::sample(std::span<float> logits, const SamplingParams&
   double log_sum = 0;
   std::vector<float> raw;
   if (p.logprobs >= 0) {
-    log_sum = log_sum_exp(kernels_, logits, raw_max);
+    log_sum = kernels::log_sum_exp(kernels_, logits.data(), logits.size(), raw_max);
     raw.assign(logits.begin(), logits.end());
     token.top = most_likely(raw, log_sum, p.logprobs);
   }

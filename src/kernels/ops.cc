@@ -87,7 +87,10 @@ double exp_sum(const Kernels& kernels, const float* x, size_t n, float max) {
 }
 
 double log_sum_exp(const Kernels& kernels, const float* x, size_t n) {
-  const float max = x[kernels.argmax(x, n)];
+  return log_sum_exp(kernels, x, n, x[kernels.argmax(x, n)]);
+}
+
+double log_sum_exp(const Kernels& kernels, const float* x, size_t n, float max) {
   return static_cast<double>(max) + std::log(kernels.exp_sum(x, n, max));
 }
 

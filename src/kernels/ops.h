@@ -74,6 +74,8 @@ double exp_sum(const Kernels& kernels, const float* x, size_t n, float max);
 // log(sum(exp(x))), n >= 1: what log softmax takes off every value. Not finite when a value is NaN
 // or +infinity, or all are -infinity.
 double log_sum_exp(const Kernels& kernels, const float* x, size_t n);
+// The same where the greatest value is known.
+double log_sum_exp(const Kernels& kernels, const float* x, size_t n, float max);
 
 // Of the distribution whose log-probabilities are log_p [n], what is above `floor`: its mass,
 // sum(exp(log_p)), and its gap to another row y [n], sum(exp(log_p) * (log_p - (y - shift))). Not

@@ -76,8 +76,7 @@ Result<KlToken> compare_row(const kernels::Kernels& kernels, const KlBaseRow& ba
   t.top = static_cast<int32_t>(kernels::argmax(kernels, logits.data(), logits.size()));
   t.base_top = first_greatest(base.values);
   const float max = logits[static_cast<size_t>(t.top)];
-  const double log_total =
-      max + std::log(kernels::exp_sum(kernels, logits.data(), logits.size(), max));
+  const double log_total = kernels::log_sum_exp(kernels, logits.data(), logits.size(), max);
   t.kl = divergence(kernels, base, logits, log_total);
   if (!std::isfinite(log_total) || !std::isfinite(t.kl)) {
     return make_error(ErrorCode::kInternal, "a logit of the candidate is not finite");
