@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "ops/eval/answer_json.h"
-#include "ops/eval/line_reader.h"
+#include "ops/eval/item_ids.h"
 #include "text/utf8.h"
 
 namespace weir::ops {
@@ -66,13 +65,7 @@ class Reader {
     if (id == nullptr || !((id->is_string() && !id->as_string().empty()) || id->is_int()))
       return lines_.wrong("task_id must be a text or a whole number");
     item.id = id->is_int() ? std::to_string(id->as_int()) : id->as_string();
-    if (items_.size() >= SuiteLimits::kItems) {
-      return make_error(ErrorCode::kLimit, "{}: more than {} items", lines_.name(),
-                        SuiteLimits::kItems);
-    }
-    if (!ids_.insert(item.id).second)
-      return lines_.wrong(fmt::format("the task_id {} stands twice", text::json_quote(item.id)));
-    return {};
+    return ids_.add(lines_, "task_id", item.id);
   }
 
   Status read_humaneval(const Json& object, GenerateItem& item) {
@@ -124,7 +117,7 @@ class Reader {
 
   const SuiteTask& task_;
   LineReader lines_;
-  std::set<std::string> ids_;
+  ItemIds ids_;
   std::vector<GenerateItem> items_;
 };
 

@@ -2,11 +2,10 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "ops/eval/answer_json.h"
-#include "ops/eval/line_reader.h"
+#include "ops/eval/item_ids.h"
 #include "ops/eval/tool_calls.h"
 
 namespace weir::ops {
@@ -69,13 +68,7 @@ class Reader {
     if (id != nullptr && (!id->is_string() || id->as_string().empty()))
       return lines_.wrong("id must be a text");
     item.id = id == nullptr ? std::to_string(items_.size()) : id->as_string();
-    if (items_.size() >= SuiteLimits::kItems) {
-      return make_error(ErrorCode::kLimit, "{}: more than {} items", lines_.name(),
-                        SuiteLimits::kItems);
-    }
-    if (!ids_.insert(item.id).second)
-      return lines_.wrong(fmt::format("the id {} stands twice", text::json_quote(item.id)));
-    return {};
+    return ids_.add(lines_, "id", item.id);
   }
 
   Status read_jsonl(const Json& object, GenerateItem& item) {
@@ -160,7 +153,7 @@ class Reader {
   LineReader lines_;
   std::optional<Scorer> scorer_;
   std::map<std::string, Json> answers_;  // by id
-  std::set<std::string> ids_;
+  ItemIds ids_;
   std::vector<GenerateItem> items_;
 };
 

@@ -98,6 +98,35 @@ Result<std::vector<GenerateItem>> needle_items(const RetrievalSpec& spec, std::s
   return items;
 }
 
+Result<std::vector<GenerateItem>> needles_in_window(
+    const SuiteTask& task, std::string_view haystack, std::optional<int64_t> window_tokens,
+    std::string_view remedy, const std::function<TokenCount()>& counter,
+    const std::function<void(const std::string&)>& notice) {
+  constexpr int64_t kTemplateTokens = 128;  // room for what a chat template adds
+  RetrievalSpec spec = task.retrieval;
+  if (window_tokens) {
+    const int64_t most = *window_tokens - task.max_tokens - kTemplateTokens;
+    std::erase_if(spec.lengths, [most](int32_t length) { return length > most; });
+    if (spec.lengths.empty()) {
+      return make_error(ErrorCode::kInvalidValue,
+                        "task {}: every length is over the {} tokens that the window leaves{}",
+                        task.name, most, remedy);
+    }
+    const size_t left_out = task.retrieval.lengths.size() - spec.lengths.size();
+    if (left_out > 0 && notice) {
+      notice(
+          fmt::format("task {}: {} of {} lengths are over the {} tokens that the window leaves and "
+                      "are left out",
+                      task.name, left_out, task.retrieval.lengths.size(), most));
+    }
+  }
+  auto items = needle_items(spec, haystack, counter());
+  if (!items.ok()) return items.error().with_context("task " + task.name);
+  if (task.limit > 0 && items->size() > static_cast<size_t>(task.limit))
+    items->resize(static_cast<size_t>(task.limit));
+  return items;
+}
+
 EvalScores score_needle(const GenerateItem& item, std::string_view answer) {
   const bool found = answer.find(item.expected.as_string()) != std::string_view::npos;
   return {{"acc", found ? 1 : 0}};

@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "ops/eval/accuracy.h"
+#include "ops/eval/answer_cache.h"
 #include "ops/eval/answer_score.h"
 #include "ops/eval/choice_score.h"
 #include "ops/eval/needle.h"
+#include "ops/eval/run_kind.h"
 
 namespace weir::ops {
 namespace {
@@ -15,7 +17,6 @@ namespace {
 // Where the server counts no tokens. English has some 4 bytes a token under vocabularies of 32k to
 // 256k words.
 constexpr size_t kBytesPerToken = 4;
-constexpr int64_t kTemplateTokens = 128;  // room for what a chat template adds
 
 // The requests of one item of multiple choice: its prompt alone, then each choice.
 struct Choices {
@@ -169,29 +170,22 @@ class RemoteRun {
 
   // Of the cache, and of the server for the others.
   Result<std::vector<Generated>> answer(const std::vector<GenerateItem>& items) {
-    std::vector<Generated> answers(items.size());
-    std::vector<RemoteRequest> open;
-    std::vector<size_t> places;
     const std::vector<RemoteRequest> requests = requests_of(items);
-    for (size_t i = 0; i < items.size(); ++i) {
-      const CachedAnswer* found =
-          with_.cache == nullptr ? nullptr : with_.cache->find(answer_key(requests[i]));
-      if (found != nullptr) {
-        answers[i] = {found->text, found->tokens, 0, found->cut};
-      } else {
-        places.push_back(i);
-        open.push_back(requests[i]);
-      }
-    }
+    std::vector<std::string> keys;
+    keys.reserve(requests.size());
+    for (const RemoteRequest& r : requests) keys.push_back(answer_key(r));
+    std::vector<Generated> answers(keys.size());
+    const std::vector<size_t> places = take_cached(with_.cache, keys, answers);
+    std::vector<RemoteRequest> open;
+    open.reserve(places.size());
+    for (const size_t i : places) open.push_back(requests[i]);
     count(items.size(), open.size());
     int64_t done = 0;
     const auto keep = [&](size_t i, const std::string& body) -> Status {
       WEIR_ASSIGN(const Generated got, read_answer(items[places[i]], body));
       answers[places[i]] = got;
       if (with_.progress) with_.progress(++done, static_cast<int64_t>(open.size()));
-      if (with_.cache == nullptr) return {};
-      return with_.cache->put(answer_key(open[i]), task_.name, open[i].id,
-                              {got.text, got.tokens, got.cut, {}});
+      return keep_answer(with_.cache, keys[places[i]], task_.name, open[i].id, got);
     };
     WEIR_TRY(with_.client.post_all(open, with_.parallel, keep));
     return answers;
@@ -203,28 +197,11 @@ class RemoteRun {
 
   // Those that fit the window, in the server's tokens.
   Result<std::vector<GenerateItem>> needles() const {
-    RetrievalSpec spec = task_.retrieval;
-    if (with_.window_tokens) {
-      const int64_t most = *with_.window_tokens - task_.max_tokens - kTemplateTokens;
-      std::erase_if(spec.lengths, [most](int32_t length) { return length > most; });
-      if (spec.lengths.empty()) {
-        return make_error(ErrorCode::kInvalidValue,
-                          "task {}: every length is over the {} tokens that the window leaves",
-                          task_.name, most);
-      }
-      const size_t left_out = task_.retrieval.lengths.size() - spec.lengths.size();
-      if (left_out > 0)
-        notice(
-            fmt::format("{} of {} lengths are over the {} tokens that the window leaves and "
-                        "are left out",
-                        left_out, task_.retrieval.lengths.size(), most));
-    }
     std::optional<Error> failed;
-    auto items = needle_items(spec, loaded_.haystack, token_count(failed));
+    auto items = needles_in_window(
+        task_, loaded_.haystack, with_.window_tokens, "", [&] { return token_count(failed); },
+        with_.notice);
     if (failed) return failed->with_context("task " + task_.name);
-    if (!items.ok()) return items.error().with_context("task " + task_.name);
-    if (task_.limit > 0 && items->size() > static_cast<size_t>(task_.limit))
-      items->resize(static_cast<size_t>(task_.limit));
     return items;
   }
 
@@ -277,11 +254,7 @@ Result<ServedModel> find_remote_model(RemoteClient& client, const std::string& w
 
 Result<EvalTask> run_remote_task(const RemoteRunner& with, const LoadedTask& task, RunCost& cost) {
   RemoteRun run(with, task, cost);
-  if (task.task.kind == "multiple_choice") return run.choices();
-  if (task.task.kind == "retrieval") return run.retrieval();
-  if (task.task.kind == "determinism") return run.determinism();
-  if (task.task.kind == "code") return run.code();
-  return run.generate();
+  return run_kind(run, task.task.kind);
 }
 
 }  // namespace weir::ops

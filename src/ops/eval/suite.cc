@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
-#include <set>
 
 #include "ops/eval/fingerprint.h"
-#include "ops/eval/line_reader.h"
+#include "ops/eval/item_ids.h"
 #include "ops/eval/suite_task.h"
 #include "ops/eval/yaml_reader.h"
 #include "os/file.h"
@@ -87,17 +86,13 @@ class ItemReader {
     if (std::find(item.choices.begin(), item.choices.end(), "") != item.choices.end())
       return lines_.wrong("a choice is empty");
     if (item.id.empty()) item.id = std::to_string(items_.size());
-    if (items_.size() >= SuiteLimits::kItems)
-      return make_error(ErrorCode::kLimit, "{}: more than {} items", lines_.name(),
-                        SuiteLimits::kItems);
-    if (!ids_.insert(item.id).second)
-      return lines_.wrong(fmt::format("the id {} stands twice", text::json_quote(item.id)));
+    WEIR_TRY(ids_.add(lines_, "id", item.id));
     items_.push_back(std::move(item));
     return {};
   }
 
   LineReader lines_;
-  std::set<std::string> ids_;
+  ItemIds ids_;
   std::vector<ChoiceItem> items_;
 };
 

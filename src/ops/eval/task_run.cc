@@ -6,12 +6,14 @@
 
 #include "engine/engine.h"
 #include "ops/eval/accuracy.h"
+#include "ops/eval/answer_cache.h"
 #include "ops/eval/answer_score.h"
 #include "ops/eval/choice.h"
 #include "ops/eval/choice_score.h"
 #include "ops/eval/generate.h"
 #include "ops/eval/item_prompt.h"
 #include "ops/eval/needle.h"
+#include "ops/eval/run_kind.h"
 
 namespace weir::ops {
 namespace {
@@ -133,28 +135,21 @@ class Run {
 
   // Of the cache, and of the model for the others.
   Result<std::vector<Generated>> answer(const Prompted& prompted) {
-    std::vector<Generated> answers(prompted.requests.size());
+    std::vector<std::string> keys;
+    keys.reserve(prompted.requests.size());
+    for (const GenerateRequest& r : prompted.requests) keys.push_back(answer_key(r));
+    std::vector<Generated> answers(keys.size());
+    const std::vector<size_t> places = take_cached(with_.cache, keys, answers);
     std::vector<GenerateRequest> open;
-    std::vector<size_t> places;
-    for (size_t i = 0; i < answers.size(); ++i) {
-      const CachedAnswer* found =
-          with_.cache == nullptr ? nullptr : with_.cache->find(answer_key(prompted.requests[i]));
-      if (found != nullptr) {
-        answers[i] = {found->text, found->tokens, 0, found->cut};
-      } else {
-        places.push_back(i);
-        open.push_back(prompted.requests[i]);
-      }
-    }
+    open.reserve(places.size());
+    for (const size_t i : places) open.push_back(prompted.requests[i]);
     count(answers.size(), open.size());
     int64_t done = 0;
     const auto keep = [&](size_t i, const Generated& answer) -> Status {
       answers[places[i]] = answer;
       spend(answer);
       if (with_.progress) with_.progress(++done, static_cast<int64_t>(open.size()));
-      if (with_.cache == nullptr) return {};
-      return with_.cache->put(answer_key(open[i]), task_.name, open[i].id,
-                              {answer.text, answer.tokens, answer.cut, {}});
+      return keep_answer(with_.cache, keys[places[i]], task_.name, open[i].id, answer);
     };
     engine::Engine engine(with_.runner, with_.tokenizer, with_.clock, limits());
     WEIR_TRY(generate_all(engine, open, with_.at_once, keep));
@@ -164,31 +159,12 @@ class Run {
   // Those that fit the window.
   Result<std::vector<GenerateItem>> needles() const {
     const engine::Engine engine(with_.runner, with_.tokenizer, with_.clock, limits());
-    RetrievalSpec spec = task_.retrieval;
-    constexpr int32_t kTemplateTokens = 128;  // room for what the chat template adds
-    const int32_t most = engine.max_context_tokens() - task_.max_tokens - kTemplateTokens;
-    std::erase_if(spec.lengths, [most](int32_t length) { return length > most; });
-    const size_t left_out = task_.retrieval.lengths.size() - spec.lengths.size();
-    if (spec.lengths.empty()) {
-      return make_error(ErrorCode::kInvalidValue,
-                        "task {}: every length is over the {} tokens that the window leaves: give "
-                        "a larger --ctx, as far as the model goes",
-                        task_.name, most);
-    }
-    if (left_out > 0 && with_.notice) {
-      with_.notice(
-          fmt::format("task {}: {} of {} lengths are over the {} tokens that the window "
-                      "leaves and are left out",
-                      task_.name, left_out, task_.retrieval.lengths.size(), most));
-    }
-    const auto tokens = [this](std::string_view text) {
-      return with_.tokenizer.encode(text).size();
+    const auto counter = [this]() -> TokenCount {
+      return [this](std::string_view text) { return with_.tokenizer.encode(text).size(); };
     };
-    auto items = needle_items(spec, loaded_.haystack, tokens);
-    if (!items.ok()) return items.error().with_context("task " + task_.name);
-    if (task_.limit > 0 && items->size() > static_cast<size_t>(task_.limit))
-      items->resize(static_cast<size_t>(task_.limit));
-    return items;
+    return needles_in_window(task_, loaded_.haystack, engine.max_context_tokens(),
+                             ": give a larger --ctx, as far as the model goes", counter,
+                             with_.notice);
   }
 
   const TaskRunner& with_;
@@ -201,11 +177,7 @@ class Run {
 
 Result<EvalTask> run_task(const TaskRunner& with, const LoadedTask& task, RunCost& cost) {
   Run run(with, task, cost);
-  if (task.task.kind == "multiple_choice") return run.choices();
-  if (task.task.kind == "retrieval") return run.retrieval();
-  if (task.task.kind == "determinism") return run.determinism();
-  if (task.task.kind == "code") return run.code();
-  return run.generate();
+  return run_kind(run, task.task.kind);
 }
 
 }  // namespace weir::ops
