@@ -297,16 +297,18 @@ TEST_F(ServerTest, AHalfClosedClientGetsAnAnswerThatIsReady) {
 TEST_F(ServerTest, StopTellsPendingWriters) {
   std::atomic<int> closed = 0;
   std::optional<ResponseWriter> held;
+  std::atomic<bool> holds = false;  // `held` is the server's thread's until then
   start([&](Request, ResponseWriter writer) {
     writer.on_closed([&](CloseReason reason) {
       EXPECT_EQ(reason, CloseReason::kServerStopped);
       ++closed;
     });
     held.emplace(std::move(writer));
+    holds = true;
   });
   TestClient c = client();
   c.send(get("/"));
-  ASSERT_TRUE(eventually([&] { return held.has_value() && server_->connections() == 1; }));
+  ASSERT_TRUE(eventually([&] { return holds && server_->connections() == 1; }));
   server_->stop();
   EXPECT_EQ(closed, 1);
   server_.reset();
