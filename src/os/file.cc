@@ -25,6 +25,14 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+}  // namespace
+
+Error system_error(std::string_view what, std::string_view path, int errno_value) {
+  const ErrorCode code = errno_value == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  return make_error(code, "cannot {} {}: {}", what, path,
+                    std::generic_category().message(errno_value));
+}
+
 Status write_all(int fd, std::span<const std::byte> bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
@@ -35,12 +43,16 @@ Status write_all(int fd, std::span<const std::byte> bytes, const std::string& pa
   return {};
 }
 
-}  // namespace
-
-Error system_error(std::string_view what, std::string_view path, int errno_value) {
-  const ErrorCode code = errno_value == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
-  return make_error(code, "cannot {} {}: {}", what, path,
-                    std::generic_category().message(errno_value));
+Status write_all_at(int fd, uint64_t offset, std::span<const std::byte> bytes,
+                    const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error("write", path, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<uint64_t>(n);
+  }
+  return {};
 }
 
 Result<std::string> read_file(const std::string& path, uint64_t max_bytes) {
@@ -141,14 +153,7 @@ Status AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 Status AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error("write", path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
-  return {};
+  return write_all_at(fd_, offset, bytes, path_);
 }
 
 Status AtomicFile::commit() {

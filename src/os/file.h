@@ -14,6 +14,12 @@ namespace weir::os {
 // kNotFound or kIo for a failed system call: "cannot <what> <path>: <reason>".
 [[nodiscard]] Error system_error(std::string_view what, std::string_view path, int errno_value);
 
+// All of `bytes` to an open file: behind what was written, or from `offset` on. path: for errors.
+// Errors: kIo.
+Status write_all(int fd, std::span<const std::byte> bytes, const std::string& path);
+Status write_all_at(int fd, uint64_t offset, std::span<const std::byte> bytes,
+                    const std::string& path);
+
 // The contents of a file (also of /proc and /sys files, whose size is not known beforehand), or of
 // a pipe until its writers have closed it. Errors: kNotFound, kIo, kLimit when it holds more than
 // max_bytes.

@@ -25,18 +25,6 @@ bool is_other_than_file(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
 }
 
-Status write_all_at(int fd, uint64_t offset, std::span<const std::byte> bytes,
-                    const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error("write", path, errno);
-    bytes = bytes.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
-  return {};
-}
-
 Error not_ours(const std::string& path, std::string_view what) {
   return make_error(ErrorCode::kIo,
                     "{} is {}, so it is of no unfinished run: move it away, or write to another "
@@ -209,13 +197,7 @@ Status OutputSet::truncate(size_t file, uint64_t bytes) {
 }
 
 Status OutputSet::append_journal(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(journal_fd_, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error("write", folder_ + "/" + kJournal, errno);
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
+  return write_all(journal_fd_, std::as_bytes(std::span(text)), folder_ + "/" + kJournal);
 }
 
 Status OutputSet::cut_journal(size_t bytes) {

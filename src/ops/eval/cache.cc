@@ -19,14 +19,8 @@ using text::Json;
 
 constexpr std::string_view kHeader = R"({"format":"weir-eval-cache/1"})";
 
-Status write_all(int fd, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return os::system_error("write", path, errno);
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
+Status write_text(int fd, std::string_view text, const std::string& path) {
+  return os::write_all(fd, std::as_bytes(std::span(text)), path);
 }
 
 std::string line_of(const std::string& key, std::string_view task, std::string_view item,
@@ -120,7 +114,7 @@ Status ResultCache::read(const std::string& text) {
     if (::ftruncate(fd_, static_cast<off_t>(end)) != 0)
       return os::system_error("truncate", path_, errno);
   }
-  return end > 0 ? Status() : write_all(fd_, fmt::format("{}\n", kHeader), path_);
+  return end > 0 ? Status() : write_text(fd_, fmt::format("{}\n", kHeader), path_);
 }
 
 ResultCache::ResultCache(ResultCache&& other) noexcept
@@ -140,7 +134,7 @@ const CachedAnswer* ResultCache::find(const std::string& key) const {
 
 Status ResultCache::put(const std::string& key, std::string_view task, std::string_view item,
                         CachedAnswer answer) {
-  WEIR_TRY(write_all(fd_, line_of(key, task, item, answer), path_));
+  WEIR_TRY(write_text(fd_, line_of(key, task, item, answer), path_));
   answers_.insert_or_assign(key, std::move(answer));
   return {};
 }
