@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import weir_process as weir
+from folder_case import FolderCase
 
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 weir.skip_unless(weir.WEIR, weir.MODEL, TEXT)
@@ -30,32 +31,25 @@ def write_folder(folder):
 
 
 @unittest.skipIf(weir.SLOWDOWN > 1, "takes ten minutes under a sanitizer; unit tests run the same code on small matrices")
-class Methods(unittest.TestCase):
+class Methods(FolderCase):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.tmp = pathlib.Path(cls.temporary.name)
-        cls.source = cls.tmp / "source"
+        super().setUpClass()
+        cls.source = cls.folder / "source"
         write_folder(cls.source)
         text = TEXT.read_text()
-        (cls.tmp / "calibration.txt").write_text(text[600_000:612_000])
-        (cls.tmp / "test.txt").write_text(text[:4_000])
-        imatrix, moments = cls.tmp / "imatrix.gguf", cls.tmp / "moments.gguf"
-        code, _, err = weir.run("imatrix", cls.source, "--data", cls.tmp / "calibration.txt", "-o", imatrix, "--ctx", 256, "--moments", moments, timeout_s=600)
+        (cls.folder / "calibration.txt").write_text(text[600_000:612_000])
+        (cls.folder / "test.txt").write_text(text[:4_000])
+        imatrix, moments = cls.folder / "imatrix.gguf", cls.folder / "moments.gguf"
+        code, _, err = weir.run("imatrix", cls.source, "--data", cls.folder / "calibration.txt", "-o", imatrix, "--ctx", 256, "--moments", moments, timeout_s=600)
         assert code == 0, err
         cls.imatrix, cls.moments = ("--imatrix", imatrix), ("--moments", moments)
         cls.gptq = ("--method", "gptq", *cls.moments)
         cls.losses = {}
 
-    def weir(self, *arguments, code=0):
-        got, out, err = weir.run(*arguments, timeout_s=600)
-        self.assertEqual(got, code, err)
-        return out if code == 0 else err
-
     def quantize(self, *options):
         """The folder that the options make, made once."""
-        out = self.tmp / "_".join(str(o).lstrip("-").rsplit("/", 1)[-1] for o in options)
+        out = self.folder / "_".join(str(o).lstrip("-").rsplit("/", 1)[-1] for o in options)
         if not out.exists():
             self.weir("quantize", self.source, out, *options)
         return out
@@ -63,7 +57,7 @@ class Methods(unittest.TestCase):
     def kl(self, *options):
         if options not in self.losses:
             out = self.quantize(*options)
-            said = self.weir("eval", "kl", out, "--base-model", self.source, "-f", self.tmp / "test.txt", "--ctx", 256, "--chunks", 3, "--json")
+            said = self.weir("eval", "kl", out, "--base-model", self.source, "-f", self.folder / "test.txt", "--ctx", 256, "--chunks", 3, "--json")
             self.losses[options] = json.loads(said)["kl_mean"]
         return self.losses[options]
 

@@ -13,6 +13,7 @@ import time
 import unittest
 
 import weir_process as weir
+from folder_case import FolderCase
 
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 weir.skip_unless(weir.WEIR, weir.MODEL)
@@ -27,18 +28,7 @@ QUIET = llama_cpp.llama_log_callback(lambda *_: None)
 llama_cpp.llama_log_set(QUIET, None)
 
 
-class Folder(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = pathlib.Path(cls.temporary.name)
-
-    def weir(self, *arguments, code=0):
-        got, out, err = weir.run(*arguments, timeout_s=600)
-        self.assertEqual(got, code, err)
-        return out if code == 0 else err
-
+class Folder(FolderCase):
     def quantize(self, target, name, *more):
         return json.loads(self.weir("quantize", weir.MODEL, self.folder / target, "--type", name, "--json", *more))
 

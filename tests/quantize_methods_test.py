@@ -1,25 +1,22 @@
 """weir quantize beyond rounding, on the real model: GPTQ on second moments, types chosen for a size or a loss; bad input is named."""
 
 import json
-import pathlib
 import re
 import subprocess
-import tempfile
 import unittest
 
 import weir_process as weir
+from folder_case import FolderCase
 
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 weir.skip_unless(weir.WEIR, weir.MODEL, TEXT)
 
 
 @unittest.skipIf(weir.SLOWDOWN > 1, "takes ten minutes under a sanitizer; ops' unit tests run the same code on small matrices")
-class Methods(unittest.TestCase):
+class Methods(FolderCase):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = pathlib.Path(cls.temporary.name)
+        super().setUpClass()
         text = TEXT.read_text()
         (cls.folder / "calibration.txt").write_text(text[600_000:612_000])
         (cls.folder / "test.txt").write_text(text[:8_000])
@@ -29,11 +26,6 @@ class Methods(unittest.TestCase):
         code, _, err = weir.run("imatrix", weir.MODEL, "--data", cls.folder / "calibration.txt", "-o", cls.imatrix, "--ctx", 256,
                                 "--moments", cls.moments, timeout_s=600)
         assert code == 0, err
-
-    def weir(self, *arguments, code=0):
-        got, out, err = weir.run(*arguments, timeout_s=600)
-        self.assertEqual(got, code, err)
-        return out if code == 0 else err
 
     def quantize(self, target, *options):
         return json.loads(self.weir("quantize", weir.MODEL, self.folder / target, "--json", *self.calibrated, *options))

@@ -4,15 +4,14 @@ from their source than llama.cpp's encoders do, survive kill -9, and bad input i
 import ctypes
 import json
 import os
-import pathlib
 import signal
 import struct
 import subprocess
-import tempfile
 import time
 import unittest
 
 import weir_process as weir
+from folder_case import FolderCase
 
 weir.skip_unless(weir.WEIR, weir.MODEL)
 try:
@@ -75,18 +74,7 @@ def llama_quantize(source, target, name, imatrix=None):
     assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(parameters)) == 0
 
 
-class Folder(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.temporary.cleanup)
-        cls.folder = pathlib.Path(cls.temporary.name)
-
-    def weir(self, *arguments, code=0):
-        got, out, err = weir.run(*arguments, timeout_s=600)
-        self.assertEqual(got, code, err)
-        return out if code == 0 else err
-
+class Folder(FolderCase):
     def quantize(self, source, target, name, *more):
         return json.loads(self.weir("quantize", source, self.folder / target, "--type", name, "--json", *more))
 
