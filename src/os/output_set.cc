@@ -19,6 +19,8 @@ namespace {
 constexpr const char* kJournal = "journal";
 // A folder can go between its opening and its lock when another run commits; so often is no chance.
 constexpr int kLockAttempts = 100;
+// So much is written before the disk is set to work on it.
+constexpr uint64_t kWritebackBytes = 8 << 20;
 
 bool is_other_than_file(const std::string& path) {
   struct stat info {};
@@ -45,6 +47,7 @@ Result<OutputSet> OutputSet::open(const std::string& path, std::vector<std::stri
   set.folder_ = path + ".partial";
   set.targets_ = std::move(targets);
   set.files_.assign(set.targets_.size(), -1);
+  set.unsynced_.resize(set.targets_.size());
   WEIR_TRY(set.lock());
   auto text = read_file(set.folder_ + "/" + kJournal, kMaxJournalBytes);
   if (!text.ok()) {
@@ -102,6 +105,7 @@ OutputSet::OutputSet(OutputSet&& other) noexcept
       journal_(std::move(other.journal_)),
       targets_(std::move(other.targets_)),
       files_(std::exchange(other.files_, {})),
+      unsynced_(std::exchange(other.unsynced_, {})),
       journal_fd_(std::exchange(other.journal_fd_, -1)),
       keep_(other.keep_) {}
 
@@ -176,7 +180,19 @@ Status OutputSet::resume() {
 }
 
 Status OutputSet::write_at(size_t file, uint64_t offset, std::span<const std::byte> bytes) {
-  return write_all_at(files_[file], offset, bytes, targets_[file]);
+  WEIR_TRY(write_all_at(files_[file], offset, bytes, targets_[file]));
+  // What is done goes to the disk while the rest is computed, so that commit() waits for little.
+  Unsynced& late = unsynced_[file];
+  const uint64_t end = offset + bytes.size();
+  late = late.bytes == 0 ? Unsynced{offset, end, bytes.size()}
+                         : Unsynced{std::min(late.first, offset), std::max(late.end, end),
+                                    late.bytes + bytes.size()};
+  if (late.bytes < kWritebackBytes) return {};
+  // Only begins the writing; what goes wrong is told by fsync.
+  (void)!::sync_file_range(files_[file], static_cast<off_t>(late.first),
+                           static_cast<off_t>(late.end - late.first), SYNC_FILE_RANGE_WRITE);
+  late.bytes = 0;
+  return {};
 }
 
 Result<bool> OutputSet::read_at(size_t file, uint64_t offset, std::span<std::byte> out) const {

@@ -75,6 +75,10 @@ class OutputSet {
   std::string path_, folder_, journal_;
   std::vector<std::string> targets_;
   std::vector<int> files_;  // of each target, or -1
+  struct Unsynced {
+    uint64_t first = 0, end = 0, bytes = 0;  // between the first two
+  };
+  std::vector<Unsynced> unsynced_;  // of each target
   int journal_fd_ = -1;
   bool keep_ = false;
 };

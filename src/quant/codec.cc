@@ -111,8 +111,10 @@ Status check_sizes(const gguf::TypeInfo& info, size_t values, size_t bytes) {
 float f16_value(uint16_t half) {
   const uint32_t shifted = static_cast<uint32_t>(half & 0x7fffU) << 13;
   const auto finite = std::bit_cast<uint32_t>(std::bit_cast<float>(shifted) * 0x1p112F);
-  const uint32_t quiet = shifted > 0x0f800000U ? 0x400000U : 0U;
-  const uint32_t bits = shifted < 0x0f800000U ? finite : shifted | 0x7f800000U | quiet;
+  // All bits of infinities and NaNs, of the latter quiet ones.
+  const uint32_t special = 0U - static_cast<uint32_t>(shifted >= 0x0f800000U);
+  const uint32_t quiet = (0U - static_cast<uint32_t>(shifted > 0x0f800000U)) & 0x400000U;
+  const uint32_t bits = (finite & ~special) | ((shifted | 0x7f800000U | quiet) & special);
   return std::bit_cast<float>(bits | static_cast<uint32_t>(half & 0x8000U) << 16);
 }
 

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
-#include <vector>
 
 #include "quant/codec.h"
 #include "quant/encoders.h"
@@ -19,12 +20,6 @@ namespace {
 using gguf::TensorType;
 
 constexpr float kMaxHalf = 65504.0F;
-
-// How the weight of a value grows with the value itself.
-enum class Weighting : uint8_t {
-  kNone,        // not at all
-  kRootSquare,  // by sqrt(2·mean(x²) + x²), the mean over up to 256 values
-};
 
 struct Quantizer {
   TensorType type;
@@ -69,54 +64,6 @@ const Quantizer* find_quantizer(TensorType type) {
     if (q.type == type) return &q;
   }
   return nullptr;
-}
-
-float mean_square(const float* x, size_t n) {
-  float sum = 0;
-  for (size_t i = 0; i < n; ++i) sum += x[i] * x[i];
-  return sum / static_cast<float>(n);
-}
-
-// importance: [cols] or nullptr; w: [cols]
-void weigh_row(Weighting weighting, const float* x, size_t cols, const float* importance,
-               float* w) {
-  constexpr size_t kSpan = 256;
-  for (size_t first = 0; first < cols; first += kSpan) {
-    const size_t last = std::min(first + kSpan, cols);
-    const float mean = mean_square(x + first, last - first);
-    switch (weighting) {
-      case Weighting::kNone:
-        std::fill(w + first, w + last, 1.0F);
-        break;
-      case Weighting::kRootSquare:
-        for (size_t i = first; i < last; ++i) w[i] = std::sqrt(2.0F * mean + x[i] * x[i]);
-        break;
-    }
-  }
-  if (importance == nullptr) return;
-  for (size_t i = 0; i < cols; ++i) w[i] *= importance[i];
-}
-
-// Scales the weights to a mean of 1, which keeps sums of their products in range. Where a piece of
-// a block has no weight at all, its values get a small one: their scale is free, not arbitrary.
-void normalize(float* w, size_t cols) {
-  constexpr size_t kPiece = 16;  // divides every block and so every row
-  constexpr float kSmall = 1e-6F;
-  float sums[kPiece] = {};
-  for (size_t first = 0; first < cols; first += kPiece) {
-    for (size_t i = 0; i < kPiece; ++i) sums[i] += w[first + i];
-  }
-  double sum = 0;
-  for (const float s : sums) sum += s;
-  const auto factor = static_cast<float>(sum > 0 ? static_cast<double>(cols) / sum : 0.0);
-  for (size_t first = 0; first < cols; first += kPiece) {
-    int positive = 0;
-    for (size_t i = first; i < first + kPiece; ++i) {
-      w[i] *= factor;
-      positive |= w[i] > 0 ? 1 : 0;
-    }
-    if (positive == 0) std::fill_n(w + first, kPiece, kSmall);
-  }
 }
 
 // What the type can hold; with an f16 scale, what is certain to fit.
@@ -202,8 +149,37 @@ void round_to_half(PerBlock& scale, uint16_t (&bits)[kLanes]) {
   }
 }
 
+namespace {
+
+// [16][n] to [n][16], n a multiple of 4.
+void transpose(const float* from, size_t n, float* to) {
+  typedef float F4 __attribute__((vector_size(16)));
+  for (size_t i = 0; i < n; i += 4) {
+    for (size_t b = 0; b < kLanes; b += 4) {
+      F4 r[4];
+      for (size_t k = 0; k < 4; ++k) std::memcpy(&r[k], from + (b + k) * n + i, sizeof r[k]);
+      const F4 low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+      const F4 low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+      const F4 high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+      const F4 high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+      r[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+      r[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+      r[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+      r[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+      for (size_t k = 0; k < 4; ++k) std::memcpy(to + (i + k) * kLanes + b, &r[k], sizeof r[k]);
+    }
+  }
+}
+
+}  // namespace
+
 void load_batch(const float* x, const float* w, size_t n, size_t count, Batch& batch) {
   batch.n = n;
+  if (count == kLanes) {
+    transpose(x, n, batch.x);
+    transpose(w, n, batch.w);
+    return;
+  }
   for (size_t i = 0; i < n; ++i) {
     for (size_t b = 0; b < count; ++b) {
       batch.x[i * kLanes + b] = x[b * n + i];
@@ -234,15 +210,15 @@ Status quantize_rows(TensorType type, std::span<const float> values, size_t cols
   WEIR_TRY(check_values(type, values, cols));
   if (quantizer->encode == nullptr) return encode(type, values, out);
   const Weighting weighting = quantizer->weighting;
-  std::vector<float> weights(values.size());
+  const SearchTable& search = search_for(isa);
+  const auto weights = std::make_unique_for_overwrite<float[]>(values.size());
   const bool all_one = importance.empty() && weighting == Weighting::kNone;
-  if (all_one) std::fill(weights.begin(), weights.end(), 1.0F);
+  if (all_one) std::fill_n(weights.get(), values.size(), 1.0F);
   for (size_t first = 0; first < values.size() && !all_one; first += cols) {
-    weigh_row(weighting, values.data() + first, cols,
-              importance.empty() ? nullptr : importance.data(), weights.data() + first);
-    normalize(weights.data() + first, cols);
+    search.weigh_row(weighting, values.data() + first, cols,
+                     importance.empty() ? nullptr : importance.data(), weights.get() + first);
   }
-  quantizer->encode(search_for(isa), values.data(), weights.data(), blocks, out.data());
+  quantizer->encode(search, values.data(), weights.get(), blocks, out.data());
   return {};
 }
 

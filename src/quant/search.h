@@ -88,6 +88,12 @@ struct GridChoice {
   int32_t row[kMaxGridGroups] = {};
 };
 
+// How the weight of a value grows with the value itself.
+enum class Weighting : uint8_t {
+  kNone,        // not at all
+  kRootSquare,  // by sqrt(2·mean(x²) + x²), the mean over up to 256 values
+};
+
 struct SearchTable {
   void (*fit_affine)(const Batch&, const AffineCodes&, const SearchSteps&, PerBlock& scale,
                      PerBlock& min);
@@ -110,6 +116,12 @@ struct SearchTable {
   // Of equally good rows the first.
   void (*choose_rows)(const GridBook&, size_t groups, const GridSums&, float scale,
                       GridChoice& out);
+
+  // The weights of the errors of a row's values: importance (or nullptr) and how they grow, with a
+  // mean of 1, which keeps sums of their products in range. Where a piece of 16 has no weight at
+  // all, its values get a small one: their scale is free, not arbitrary. x, importance, w: [cols],
+  // a multiple of 16.
+  void (*weigh_row)(Weighting, const float* x, size_t cols, const float* importance, float* w);
 
   // quant/outer.h
   void (*add_outer)(const float* a, size_t lda, const float* b, size_t ldb, size_t count,

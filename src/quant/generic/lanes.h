@@ -27,8 +27,25 @@ struct Lanes {
   static F abs(F a) { return a < F{} ? -a : a; }
   // To nearest even, for |a| < 2^22.
   static F round(F a) {
+#if defined(__AVX2__)
+    // The same numbers in one operation, but for the sign of zero.
+    if constexpr (W == 8) {
+      typedef float F8 __attribute__((vector_size(32)));
+      F8 whole;
+      __builtin_memcpy(&whole, &a, sizeof whole);
+      whole = __builtin_ia32_roundps256(whole, 0);
+      __builtin_memcpy(&a, &whole, sizeof whole);
+      return a;
+    }
+#endif
     const F magic = set(12582912.0F);  // 1.5 * 2^23: the sum has no bits after the point
     return (a + magic) - magic;
+  }
+  static F sqrt(F a) {
+    float at[W];
+    store(a, at);
+    for (size_t i = 0; i < W; ++i) at[i] = __builtin_sqrtf(at[i]);
+    return load(at);
   }
   // 0 for 0.
   static F reciprocal(F a) {
