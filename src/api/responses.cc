@@ -59,7 +59,7 @@ Json text_logprobs(const AnswerChoice& c) {
     tokens.push_back(text::replace_invalid_utf8(t.bytes));
     values.push_back(t.scored ? Json(t.logprob) : Json());
     offsets.push_back(offset);
-    offset += t.shown_bytes.value_or(static_cast<int64_t>(t.bytes.size()));
+    offset += t.shown_characters.value_or(static_cast<int64_t>(text::count_characters(t.bytes)));
     tops.push_back(text_top(t));
   }
   Json o = Json::object();

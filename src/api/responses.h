@@ -18,7 +18,8 @@ struct TokenLogprob {
   double logprob = 0;
   std::vector<TokenLogprob> top;  // most likely first; without their own top
   bool scored = true;             // false: the first of a prompt, which has no log probability
-  std::optional<int64_t> shown_bytes = {};  // of the choice's text; unset: as many as `bytes` has
+  // Of the choice's text, characters; unset: as many as begin in `bytes`.
+  std::optional<int64_t> shown_characters = {};
 };
 
 struct AnswerMeta {
@@ -53,7 +54,7 @@ struct AnswerChoice {
   bool with_logprobs = false;
   std::vector<TokenLogprob> logprobs;
   std::optional<std::vector<int32_t>> token_ids;  // return_token_ids
-  int64_t text_offset = 0;  // bytes of the choice's text before this piece (completions logprobs)
+  int64_t text_offset = 0;  // characters of the choice's text before this piece
 };
 
 text::Json usage_json(const AnswerUsage& usage);

@@ -72,13 +72,24 @@ TEST(Responses, CompletionLogprobsHaveOffsets) {
   EXPECT_EQ(lp.find("text_offset")->dump(), "[0,1]");
 }
 
+TEST(Responses, OffsetsCountCharacters) {
+  AnswerChoice c = choice("\u00e9\U0001F600b", "length");
+  c.with_logprobs = true;
+  c.text_offset = 3;
+  c.logprobs = {{"\u00e9", -1, {}}, {"\xF0\x9F", -1, {}}, {"\x98\x80", -1, {}}, {"b", -1, {}}};
+  const auto json = text::Json::parse(text_completion(kMeta, {&c, 1}, kUsage));
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const text::Json& lp = *json->find("choices")->items()[0].find("logprobs");
+  EXPECT_EQ(lp.find("text_offset")->dump(), "[3,4,5,5]");
+}
+
 TEST(Responses, ATokenOfThePromptMayHaveNoLogprobAndShowNothing) {
   AnswerChoice c = choice("ab", "length");
   c.with_logprobs = true;
   c.logprobs = {{"<s>", 0, {}}, {" a", -0.5, {{"b", -0.25, {}}}}, {"b", -2.0, {}}};
   c.logprobs[0].scored = false;
-  c.logprobs[0].shown_bytes = 0;
-  c.logprobs[1].shown_bytes = 1;
+  c.logprobs[0].shown_characters = 0;
+  c.logprobs[1].shown_characters = 1;
   const auto json = text::Json::parse(text_completion(kMeta, {&c, 1}, kUsage));
   ASSERT_TRUE(json.ok()) << json.error().message;
   const text::Json& lp = *json->find("choices")->items()[0].find("logprobs");

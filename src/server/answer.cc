@@ -8,6 +8,7 @@
 #include "http/sse.h"
 #include "server/logprob_entries.h"
 #include "server/replies.h"
+#include "text/utf8.h"
 
 namespace weir::server {
 namespace {
@@ -64,7 +65,7 @@ void Answer::submit(std::vector<engine::Request> requests,
     if (spec_.generation.return_token_ids) choices_[i].whole.token_ids.emplace();
     if (spec_.echo.empty()) continue;
     choices_[i].whole.text = spec_.echo[i / n];
-    choices_[i].text_bytes = static_cast<int64_t>(spec_.echo[i / n].size());
+    choices_[i].text_characters = static_cast<int64_t>(text::count_characters(spec_.echo[i / n]));
   }
   prompts_.resize(requests.size());
   open_prompts_ = requests.size();
@@ -120,7 +121,7 @@ api::AnswerChoice Answer::make_choice(size_t prompt, const engine::Event& event,
   api::AnswerChoice c;
   c.index = static_cast<int32_t>(prompt) * spec_.generation.n + event.choice;
   c.text = event.text;
-  c.text_offset = choice.text_bytes;
+  c.text_offset = choice.text_characters;
   if (event.finish.has_value()) c.finish_reason = finish_name(*event.finish);
   c.with_logprobs = spec_.generation.logprobs >= 0;
   if (spec_.generation.return_token_ids) c.token_ids.emplace();
@@ -132,7 +133,7 @@ api::AnswerChoice Answer::make_choice(size_t prompt, const engine::Event& event,
   // one too.
   if (spec_.generation.prompt_logprobs && event.end_token.has_value()) {
     c.logprobs.push_back(logprob_entry(context_.tokenizer, *event.end_token));
-    c.logprobs.back().shown_bytes = 0;
+    c.logprobs.back().shown_characters = 0;
   }
   return c;
 }
@@ -158,7 +159,7 @@ void Answer::take_event(size_t prompt, const engine::Event& event, std::string& 
   Choice& choice = choices_[index];
   observe(choice, event);
   api::AnswerChoice piece = make_choice(prompt, event, choice);
-  choice.text_bytes += static_cast<int64_t>(event.text.size());
+  choice.text_characters += static_cast<int64_t>(text::count_characters(event.text));
   if (context_.content != nullptr) {
     if (choice.logged.size() < kMaxLoggedBytes) choice.logged += event.text;
     if (event.finish.has_value())

@@ -67,10 +67,10 @@ class Answer : public std::enable_shared_from_this<Answer> {
   static constexpr size_t kMaxLoggedBytes = 4096;  // more than the log keeps of a scrubbed text
   class Sink;
   struct Choice {
-    api::AnswerChoice whole;  // without streaming: the choice so far
-    bool started = false;     // a chunk was sent
-    int64_t text_bytes = 0;   // what was echoed and generated
-    std::string logged;       // its text up to kMaxLoggedBytes, when content is logged
+    api::AnswerChoice whole;      // without streaming: the choice so far
+    bool started = false;         // a chunk was sent
+    int64_t text_characters = 0;  // what was echoed and generated
+    std::string logged;           // its text up to kMaxLoggedBytes, when content is logged
     int64_t last_token_ns = 0;
   };
 

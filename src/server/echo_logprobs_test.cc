@@ -120,7 +120,7 @@ TEST(PromptEntries, OffsetsFollowTheTextThatIsShown) {
     for (const int32_t id : ids) tokens.push_back({id, -1, {}});
     std::vector<int64_t> bytes;
     for (const api::TokenLogprob& e : prompt_entries(*tokenizer, shown, tokens))
-      bytes.push_back(*e.shown_bytes);
+      bytes.push_back(*e.shown_characters);
     return bytes;
   };
   const std::vector<int32_t> he{tokenizer->encode("h").at(0), tokenizer->encode("e").at(0)};

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "text/utf8.h"
+
 namespace weir::server {
 namespace {
 
@@ -13,6 +15,10 @@ api::TokenLogprob named(const text::Tokenizer& tokenizer, int32_t id, float logp
   if (entry.bytes.empty()) entry.bytes = std::string(tokenizer.token_text(id));
   entry.logprob = static_cast<double>(logprob);
   return entry;
+}
+
+int64_t characters(std::string_view text) {
+  return static_cast<int64_t>(text::count_characters(text));
 }
 
 // How much of `rest`, the text from here on, a token shows. special: it is no text by itself.
@@ -43,11 +49,11 @@ std::vector<api::TokenLogprob> prompt_entries(const text::Tokenizer& tokenizer,
     entry.scored = !entries.empty();
     const size_t bytes =
         shown_bytes(shown.substr(at), entry.bytes, tokenizer.token_bytes(token.id).empty());
-    entry.shown_bytes = static_cast<int64_t>(bytes);
+    entry.shown_characters = characters(shown.substr(at, bytes));
     at += bytes;
     entries.push_back(std::move(entry));
   }
-  if (!entries.empty()) *entries.back().shown_bytes += static_cast<int64_t>(shown.size() - at);
+  if (!entries.empty()) *entries.back().shown_characters += characters(shown.substr(at));
   return entries;
 }
 

@@ -1,7 +1,7 @@
 // JSON values that keep the order of their members: what requests hold and what templates read.
 //
 // parse() is strict RFC 8259 and more: UTF-8 is checked, lone surrogates and duplicate keys are
-// refused, nesting is bounded.
+// refused unless the limits say otherwise, nesting is bounded.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,8 @@ namespace weir::text {
 struct JsonLimits {
   size_t max_depth = 64;
   size_t max_values = SIZE_MAX;  // a value of two bytes of text takes some 32
+  // Half of a surrogate pair, escaped, becomes U+FFFD: Python's json writes such text.
+  bool replace_lone_surrogates = false;
 };
 
 struct JsonDump {

@@ -182,15 +182,16 @@ class Parser {
     std::optional<uint32_t> unit = hex4();
     if (!unit) return expected("four hexadecimal digits");
     uint32_t c = *unit;
+    const size_t behind = at_;
     if (c >= 0xD800 && c < 0xDC00 && take_word("\\u")) {
       const std::optional<uint32_t> low = hex4();
-      if (!low || *low < 0xDC00 || *low > 0xDFFF) {
-        at_ = start;
-        return expected("a surrogate pair");
+      if (low && *low >= 0xDC00 && *low <= 0xDFFF) {
+        c = 0x10000 + ((c - 0xD800) << 10) + (*low - 0xDC00);
+      } else {
+        at_ = behind;  // what follows is an escape of its own
       }
-      c = 0x10000 + ((c - 0xD800) << 10) + (*low - 0xDC00);
     }
-    if (c >= 0xD800 && c <= 0xDFFF) {
+    if (c >= 0xD800 && c <= 0xDFFF && !limits_.replace_lone_surrogates) {
       at_ = start;
       return expected("a surrogate pair, not half of one");
     }

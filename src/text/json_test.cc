@@ -38,6 +38,18 @@ TEST(Json, DumpsWithPythonsSeparatorsAndIndent) {
             "{\n  \"a\": \"\\u00e9\",\n  \"b\": [\n    1,\n    {}\n  ]\n}");
 }
 
+TEST(Json, HalfASurrogatePairIsReplacedWhereThatIsAskedFor) {
+  const auto read = [](std::string_view text) {
+    const auto parsed = Json::parse(text, {.replace_lone_surrogates = true});
+    return parsed.ok() ? parsed->dump() : parsed.error().message;
+  };
+  EXPECT_EQ(read(R"(["a\ud83dz"])"), "[\"a\uFFFDz\"]");
+  EXPECT_EQ(read(R"(["\ude00"])"), "[\"\uFFFD\"]");
+  EXPECT_EQ(read(R"(["\ud83d\ud83d\ude00"])"), "[\"\uFFFD\U0001F600\"]");
+  EXPECT_EQ(read(R"(["\ud83d\n"])"), "[\"\uFFFD\\n\"]");
+  EXPECT_FALSE(Json::parse(R"(["\ud83d\u00e9"])").ok());
+}
+
 TEST(Json, ErrorsNameTheOffset) {
   const auto message = [](std::string_view text) { return Json::parse(text).error().message; };
   EXPECT_NE(message("[1,]").find("offset 3"), std::string::npos);

@@ -1,5 +1,7 @@
 #include "text/utf8.h"
 
+#include <algorithm>
+
 namespace weir::text {
 namespace {
 
@@ -71,6 +73,12 @@ std::string replace_invalid_utf8(std::string_view text) {
     text.remove_prefix(decode_utf8(text, 0).length);
   }
   return out;
+}
+
+size_t count_characters(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
 }
 
 void append_utf8(std::string& out, uint32_t codepoint) {

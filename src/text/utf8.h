@@ -36,6 +36,10 @@ std::string replace_invalid_utf8(std::string_view text);
 // text is well formed.
 std::string_view cut_utf8(std::string_view text, size_t max_bytes);
 
+// The characters that begin in `text`: of valid UTF-8 its codepoints, of a piece cut out of it
+// those whose first byte is there.
+size_t count_characters(std::string_view text);
+
 // Appends one codepoint; surrogates and values above U+10FFFF append U+FFFD.
 void append_utf8(std::string& out, uint32_t codepoint);
 

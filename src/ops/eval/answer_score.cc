@@ -41,10 +41,11 @@ Result<EvalTask> score_code_answers(
     const RunCode& run, const std::function<void(int64_t done, int64_t all)>& progress) {
   std::vector<EvalItem> out;
   for (size_t i = 0; i < items.size(); ++i) {
-    const std::string program = code_program(items[i].expected, answers[i].text);
+    const int pass_code = draw_pass_code();
+    const std::string program = code_program(items[i].expected, answers[i].text, pass_code);
     WEIR_ASSIGN(const os::SandboxResult ran, run(task, program));
-    out.push_back(record(items[i], answers[i], score_code(ran)));
-    out.back().expected = shown_outcome(items[i].expected, ran);
+    out.push_back(record(items[i], answers[i], score_code(ran, pass_code)));
+    out.back().expected = shown_outcome(items[i].expected, ran, pass_code);
     if (progress) progress(static_cast<int64_t>(i) + 1, static_cast<int64_t>(items.size()));
   }
   return accuracy_task(task, std::move(out));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <random>
 #include <utility>
 
 #include "ops/eval/answer_json.h"
@@ -149,29 +150,35 @@ std::string code_of(std::string_view answer, std::string_view entry_point) {
   return std::string(first.value_or(answer));
 }
 
-std::string code_program(const Json& expected, std::string_view answer) {
+int draw_pass_code() {
+  // Neither 0, nor what Python, shells and signals use.
+  std::random_device source;
+  return std::uniform_int_distribution<int>(8, 119)(source);
+}
+
+std::string code_program(const Json& expected, std::string_view answer, int pass_code) {
   const std::string& entry = expected.find("entry_point")->as_string();
   const std::string code = code_of(answer, entry);
   const bool whole = entry.empty() || definition(code, entry) != std::string_view::npos;
   return fmt::format("{}{}\n\n{}\nimport os as weir_os\nweir_os._exit({})\n",
                      expected.find(whole ? "before" : "prompt")->as_string(), code,
-                     expected.find("tests")->as_string(), kPassedExitCode);
+                     expected.find("tests")->as_string(), pass_code);
 }
 
-EvalScores score_code(const os::SandboxResult& run) {
-  const bool passed = run.end == os::SandboxEnd::kExited && run.code == kPassedExitCode;
+EvalScores score_code(const os::SandboxResult& run, int pass_code) {
+  const bool passed = run.end == os::SandboxEnd::kExited && run.code == pass_code;
   const bool late = run.end == os::SandboxEnd::kCpuTime || run.end == os::SandboxEnd::kWallTime;
   return {{"acc", passed ? 1 : 0}, {"timed_out", late ? 1 : 0}};
 }
 
-std::string shown_outcome(const Json& expected, const os::SandboxResult& run) {
+std::string shown_outcome(const Json& expected, const os::SandboxResult& run, int pass_code) {
   const std::string last = text::replace_invalid_utf8(text::cut_utf8(last_line(run.output), 500));
   std::string how;
   switch (run.end) {
     case os::SandboxEnd::kExited:
-      how = run.code == kPassedExitCode ? "passed"
-            : run.code == 0             ? "ended before its tests did"
-                                        : "failed";
+      how = run.code == pass_code ? "passed"
+            : run.code == 0       ? "ended before its tests did"
+                                  : "failed";
       break;
     case os::SandboxEnd::kSignal:
       how = fmt::format("killed by signal {}", run.code);
@@ -183,7 +190,7 @@ std::string shown_outcome(const Json& expected, const os::SandboxResult& run) {
       how = "used up its time";
       break;
   }
-  if (run.code != kPassedExitCode && !last.empty()) how += ": " + last;
+  if (run.code != pass_code && !last.empty()) how += ": " + last;
   return fmt::format("{}\n{}", how, expected.find("tests")->as_string());
 }
 

@@ -25,21 +25,21 @@ namespace weir::ops {
 // Errors: kCorrupt naming file, line and member, ids that stand twice too; kLimit.
 Result<std::vector<GenerateItem>> parse_code_items(const SuiteTask& task, const NamedText& file);
 
-// How a program that has come through its tests ends: no answer that stops early is mistaken for
-// one that is right.
-inline constexpr int kPassedExitCode = 87;
+// The exit code of a program that has come through its tests, another for each: an answer that
+// stops early is not mistaken for one that is right, whichever code it stops with.
+int draw_pass_code();
 
 // The code of an answer: of its ``` blocks the first that defines `entry_point`, or the first, or
 // else the whole answer.
 std::string code_of(std::string_view answer, std::string_view entry_point);
 
-// The answer with its tests, which exits with kPassedExitCode. An answer that does not define the
+// The answer with its tests, which exits with pass_code then. An answer that does not define the
 // entry point goes on with the prompt's head.
-std::string code_program(const text::Json& expected, std::string_view answer);
+std::string code_program(const text::Json& expected, std::string_view answer, int pass_code);
 
 // "acc", and "timed_out" for what the clock of CPU or wall ended.
-EvalScores score_code(const os::SandboxResult& run);
+EvalScores score_code(const os::SandboxResult& run, int pass_code);
 // What a person reads in results of how the tests went.
-std::string shown_outcome(const text::Json& expected, const os::SandboxResult& run);
+std::string shown_outcome(const text::Json& expected, const os::SandboxResult& run, int pass_code);
 
 }  // namespace weir::ops

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace weir::ops {
 namespace {
 
@@ -28,14 +30,15 @@ TEST(CodeItemsTest, HumanEvalsProgramIsTheAnswerAndItsTests) {
   EXPECT_EQ(item.id, "T/0");
   EXPECT_THAT(item.prompt, HasSubstr("def add(a, b):"));
   // A completion goes on with the prompt.
-  EXPECT_EQ(code_program(item.expected, "    return a + b"),
+  EXPECT_EQ(code_program(item.expected, "    return a + b", 87),
             "import math\n\ndef one():\n    return 1\n\ndef add(a, b):\n    \"\"\"Adds.\"\"\"\n"
             "    return a + b\n\ndef check(candidate):\n    assert candidate(1, 2) == 3\n\n"
             "check(add)\n\nimport os as weir_os\nweir_os._exit(87)\n");
   // A whole function keeps what stands before it there.
-  EXPECT_EQ(code_program(item.expected, "Sure:\n```python\ndef add(a, b):\n    return a + b\n```\n")
-                .substr(0, 72),
-            "import math\n\ndef one():\n    return 1\n\ndef add(a, b):\n    return a + b\n\n\n");
+  EXPECT_EQ(
+      code_program(item.expected, "Sure:\n```python\ndef add(a, b):\n    return a + b\n```\n", 87)
+          .substr(0, 72),
+      "import math\n\ndef one():\n    return 1\n\ndef add(a, b):\n    return a + b\n\n\n");
 }
 
 TEST(CodeItemsTest, MbppsProgramHasSetupAndImportsFirst) {
@@ -43,7 +46,7 @@ TEST(CodeItemsTest, MbppsProgramHasSetupAndImportsFirst) {
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(read->at(0).id, "7");
   EXPECT_THAT(read->at(0).prompt, HasSubstr("assert sq(2) == 4"));
-  EXPECT_EQ(code_program(read->at(0).expected, "def sq(x): return x * x"),
+  EXPECT_EQ(code_program(read->at(0).expected, "def sq(x): return x * x", 87),
             "import math\nX = 1\ndef sq(x): return x * x\n\nassert sq(2) == 4\nassert sq(3) == 9\n"
             "\nimport os as weir_os\nweir_os._exit(87)\n");
 }
@@ -80,24 +83,32 @@ TEST(CodeItemsTest, WhatIsWrongIsNamedWithItsLine) {
   }
 }
 
+TEST(CodeItemsTest, NoExitCodeIsAlwaysThatOfSuccess) {
+  std::set<int> codes;
+  for (int i = 0; i < 100; ++i) codes.insert(draw_pass_code());
+  EXPECT_GT(codes.size(), 20U);
+  EXPECT_GE(*codes.begin(), 8);
+  EXPECT_LE(*codes.rbegin(), 119);
+}
+
 TEST(CodeItemsTest, OnlyPassingTheTestsCounts) {
   const auto acc = [](os::SandboxEnd end, int code) {
     os::SandboxResult run;
     run.end = end;
     run.code = code;
-    return score_code(run).front().second;
+    return score_code(run, 87).front().second;
   };
-  EXPECT_EQ(acc(os::SandboxEnd::kExited, kPassedExitCode), 1);
+  EXPECT_EQ(acc(os::SandboxEnd::kExited, 87), 1);
   EXPECT_EQ(acc(os::SandboxEnd::kExited, 0), 0);
   EXPECT_EQ(acc(os::SandboxEnd::kExited, 1), 0);
-  EXPECT_EQ(acc(os::SandboxEnd::kSignal, kPassedExitCode), 0);
+  EXPECT_EQ(acc(os::SandboxEnd::kSignal, 87), 0);
   os::SandboxResult late;
   late.end = os::SandboxEnd::kWallTime;
-  EXPECT_EQ(score_code(late), (EvalScores{{"acc", 0}, {"timed_out", 1}}));
+  EXPECT_EQ(score_code(late, 87), (EvalScores{{"acc", 0}, {"timed_out", 1}}));
   os::SandboxResult failed;
   failed.code = 1;
   failed.output = "Traceback\nAssertionError: no\n";
-  EXPECT_EQ(shown_outcome(items(kAdd, "humaneval")->at(0).expected, failed).substr(0, 26),
+  EXPECT_EQ(shown_outcome(items(kAdd, "humaneval")->at(0).expected, failed, 87).substr(0, 26),
             "failed: AssertionError: no");
 }
 

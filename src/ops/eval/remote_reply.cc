@@ -13,6 +13,9 @@ namespace {
 
 using text::Json;
 
+constexpr text::JsonLimits kLimits{
+    .max_depth = 64, .max_values = ReplyLimits::kValues, .replace_lone_surrogates = true};
+
 constexpr std::string_view kNoPromptLogprobs =
     "multiple choice needs the log-probability of each token of the prompt from /v1/completions "
     "with echo and logprobs: evaluate at a server that gives them (vLLM and weir do), or run the "
@@ -24,16 +27,29 @@ Result<Json> parse(std::string_view body) {
     return make_error(ErrorCode::kLimit, "the reply has {} bytes, more than {}", body.size(),
                       ReplyLimits::kBodyBytes);
   }
-  auto parsed = Json::parse(body, {.max_depth = 64, .max_values = ReplyLimits::kValues});
+  auto parsed = Json::parse(body, kLimits);
   if (!parsed.ok()) return parsed.error().with_context("the reply is no JSON");
+  // Some proxies and servers say 200 all the same.
+  const Json* error = parsed->find("error");
+  if (error != nullptr && !error->is_null())
+    return make_error(ErrorCode::kCorrupt, "the server answered with an error: {}",
+                      reply_error(body));
   return parsed;
+}
+
+// What stands there, in a few words: numbers and empty lists as they are.
+std::string shown(const Json* got) {
+  if (got == nullptr) return "absent";
+  if (got->is_number()) return got->dump();
+  if (got->is_array() && got->size() == 0) return "an empty list";
+  return std::string(got->type_name());
 }
 
 Error wrong(std::string_view path, std::string_view must, const Json* got) {
   return make_error(ErrorCode::kCorrupt,
                     "the reply's {} must be {}, not {}: is the URL that of an OpenAI-compatible "
                     "server?",
-                    path, must, got == nullptr ? "absent" : got->type_name());
+                    path, must, shown(got));
 }
 
 // Absent and null are the same.
@@ -204,7 +220,7 @@ Result<std::vector<double>> parse_prompt_logprobs(std::string_view body) {
       return no_logprobs(
           fmt::format(".token_logprobs[{}] must be a log-probability of at most 0 "
                       "or null, not {}",
-                      i, v.is_number() ? v.dump() : std::string(v.type_name())));
+                      i, shown(&v)));
     }
     out.push_back(v.as_double());
   }
@@ -270,7 +286,7 @@ Result<size_t> parse_token_count(std::string_view body) {
 }
 
 std::string reply_error(std::string_view body) {
-  const auto parsed = Json::parse(body, {.max_depth = 64, .max_values = ReplyLimits::kValues});
+  const auto parsed = Json::parse(body, kLimits);
   if (!parsed.ok()) return one_line(body);
   // OpenAI's {"error": {"message"}}, older vLLM's {"message"}, FastAPI's {"detail"}.
   const Json* error = parsed->find("error");

@@ -107,19 +107,29 @@ TEST(RemoteReply, AServerWithoutLogprobsOfThePromptIsNamedWithTheRemedy) {
 TEST(RemoteReply, WhatIsWrongIsNamed) {
   EXPECT_THAT(error_of(parse_chat_reply("<html>")), HasSubstr("the reply is no JSON"));
   EXPECT_THAT(error_of(parse_chat_reply("{}")), HasSubstr("choices must be a list"));
+  EXPECT_THAT(error_of(parse_chat_reply(R"({"choices":[]})")),
+              HasSubstr("choices must be a list of at least one, not an empty list"));
+  EXPECT_THAT(error_of(parse_chat_reply(R"({"error":{"message":"out of memory"},"choices":[]})")),
+              HasSubstr("the server answered with an error: out of memory"));
   EXPECT_THAT(error_of(parse_chat_reply(R"({"choices":[1]})")), HasSubstr("choices[0] must be"));
   EXPECT_THAT(error_of(parse_chat_reply(replaced(kChat, "\"f\"", "7"))),
               HasSubstr("tool_calls[0].function.name must be a string, not integer"));
   EXPECT_THAT(error_of(parse_chat_reply(replaced(kChat, "\"Paris é\"", "[]"))),
               HasSubstr("message.content must be a string or null, not array"));
   EXPECT_THAT(error_of(parse_chat_reply(replaced(kChat, ":7", ":-7"))),
-              HasSubstr("usage.prompt_tokens must be a count"));
+              HasSubstr("usage.prompt_tokens must be a count of at most 1048576, not -7"));
   EXPECT_THAT(error_of(parse_completion_reply(kChat)), HasSubstr("choices[0].text must be"));
   std::string calls;
   for (size_t i = 0; i <= ReplyLimits::kToolCalls; ++i) calls += "{},";
   EXPECT_THAT(
       error_of(parse_chat_reply(replaced(kChat, "\"tool_calls\":[", "\"tool_calls\":[" + calls))),
       HasSubstr("tool_calls has 66 entries, more than 64"));
+}
+
+TEST(RemoteReply, HalfOfASurrogatePairIsReplaced) {
+  const auto got = parse_chat_reply(R"({"choices":[{"message":{"content":"a\ud83d"}}]})");
+  ASSERT_TRUE(got.ok()) << got.error().message;
+  EXPECT_EQ(got->text, "a\uFFFD");
 }
 
 TEST(RemoteReply, ModelsAndCounts) {
