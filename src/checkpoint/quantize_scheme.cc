@@ -104,6 +104,19 @@ Status check_format(QuantizeScheme& s, const std::optional<bool>& symmetric) {
   return {};
 }
 
+Status set_cache(QuantizeScheme& s, const std::string& kv_cache) {
+  if (kv_cache.empty()) return {};
+  if (kv_cache != "fp8")
+    return make_error(ErrorCode::kUsage, "--kv-cache {} is not known; there is fp8", kv_cache);
+  if (s.format != Format::kCompressedTensors) {
+    return make_error(ErrorCode::kUsage,
+                      "--kv-cache is for --format compressed-tensors; the others have no place for "
+                      "its scales");
+  }
+  s.fp8_cache = true;
+  return {};
+}
+
 Json numbers(int bits, const char* type, const char* strategy) {
   Json j = Json::object();
   j.set("num_bits", bits);
@@ -208,7 +221,7 @@ Json compressed_tensors_config(const QuantizeScheme& s, std::span<const std::str
   j.set("quantization_status", "compressed");
   j.set("config_groups", std::move(groups));
   j.set("ignore", list(kept));
-  j.set("kv_cache_scheme", nullptr);
+  j.set("kv_cache_scheme", s.fp8_cache ? numbers(8, "float", "tensor") : Json());
   j.set("global_compression_ratio", nullptr);
   return j;
 }
@@ -270,6 +283,7 @@ Result<QuantizeScheme> find_scheme(const SchemeRequest& request) {
   if (request.symmetric && s.format != Format::kAwq)
     WEIR_TRY(set_symmetric(s, row->name, *request.symmetric));
   WEIR_TRY(check_format(s, request.symmetric));
+  WEIR_TRY(set_cache(s, request.kv_cache));
   return s;
 }
 

@@ -32,6 +32,7 @@ struct QuantizeScheme {
   size_t block = 0;    // > 0: instead, a scale for each square of so many rows and columns
   bool whole = false;  // instead, a scale for the matrix
   Activations activations = Activations::kNone;
+  bool fp8_cache = false;  // an FP8 KV cache with a fixed scale for a layer's keys, one for values
 
   // Activations have scales that a calibration finds (MatrixCalibration::largest_input).
   bool fixed_inputs() const {
@@ -44,6 +45,7 @@ struct SchemeRequest {
   std::string scheme;             // as above, in any case; empty: W4A16 for gptq and awq
   std::optional<int> group_size;  // nothing: as the scheme has it
   std::optional<bool> symmetric;  // nothing: as the scheme has it
+  std::string kv_cache = {};      // "fp8", of compressed-tensors alone; or empty
 };
 
 // Error: kUsage with the field and what there is instead.
