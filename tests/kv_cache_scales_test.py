@@ -172,6 +172,20 @@ class KvCacheScales(unittest.TestCase):
         said = json.loads(self.weir("quantize", self.source, self.tmp / "no", *FP8, *CACHE, "--imatrix", self.imatrix, "--dry-run", "--json"))
         self.assertEqual((said["kv_cache"], said["bytes"]), ("fp8", sum(self.sizes(with_cache))))
 
+    def test_without_a_scheme_all_else_stays(self):
+        out, parts = self.quantize("out", *FP8[:2], *CACHE, "--imatrix", self.imatrix)
+        self.assertEqual(len(parts), len(self.tensors) + 2 * LAYERS)
+        for name, values in self.tensors.items():
+            np.testing.assert_array_equal(parts[name], formats.from_bf16(values), name)
+        np.testing.assert_allclose(self.scales(parts)[..., 0] * 448, self.largest(folders.TEXT)[:, 1:], rtol=0.01)
+        config = json.loads((out / "config.json").read_text())["quantization_config"]
+        self.assertEqual((config["config_groups"], config["format"], config["ignore"], config["kv_cache_scheme"]["num_bits"]), ({}, "dense", [], 8))
+        ran = [self.weir("run", f, "--raw", "-p", "the cat", "-n", "4", "--temp", "0") for f in (out, self.source)]
+        self.assertEqual(*ran)
+        if importlib.util.find_spec("compressed_tensors") is not None:
+            from compressed_tensors.quantization import QuantizationConfig
+            self.assertEqual(QuantizationConfig.model_validate(config).kv_cache_scheme.model_dump(), config["kv_cache_scheme"])
+
     @staticmethod
     def sizes(folder):
         data = (folder / "model.safetensors").read_bytes()
@@ -203,6 +217,7 @@ class KvCacheScales(unittest.TestCase):
         writer.close()
         measured = ("--imatrix", self.imatrix)
         for options, code, word in (((*FP8, *CACHE), 2, "weir imatrix MODEL"), ((*FP8, *CACHE, "--imatrix", others), 3, "weir imatrix MODEL"),
+                                    ((*FP8[:2], *CACHE, *measured, "--method", "awq"), 2, "--scheme"), (FP8[:2], 2, "--scheme is missing"),
                                     ((*FP8, "--kv-cache", "int8", *measured), 2, "there is fp8"), ((*FP8, *measured), 2, "floats for codes"),
                                     (("--format", "gptq", *CACHE, *measured), 2, "compressed-tensors"), (("--type", "Q4_0", *CACHE), 2, "--kv-cache")):
             with self.subTest(options):

@@ -47,11 +47,12 @@ enum class Use : uint8_t {
   kOther,    // embeddings, norms, biases
 };
 
-Result<Use> use_of(const Family& family, const SafeTensor& t) {
+// quantizes: else no form is needed for matrices.
+Result<Use> use_of(const Family& family, const SafeTensor& t, bool quantizes) {
   const std::optional<Target> target = map_tensor(family, t.name);
   const bool matrix = t.shape.size() == 2 && t.name.ends_with(kWeight) && !t.data.empty();
   if (!target) return matrix ? Use::kUnknown : Use::kOther;
-  if (target->stack != Stack::kNone && t.shape.size() > 2) {
+  if (quantizes && target->stack != Stack::kNone && t.shape.size() > 2) {
     return make_error(ErrorCode::kUnsupported,
                       "tensor {} holds all experts of a layer, for which these formats have no "
                       "form; save one matrix for each expert",
@@ -212,15 +213,17 @@ Status FolderPlan::State::read() {
 }
 
 Status FolderPlan::State::plan(const Family& family) {
-  std::set<std::string> kept{"lm_head"};
+  std::set<std::string> kept;
+  if (scheme.quantizes()) kept.insert("lm_head");
   bool any = false;
   for (const Shard& source : sources) {
     ShardPlan& shard = shards.emplace_back();
     shard.shard = &source;
     for (const SafeTensor& t : source.tensors) {
-      WEIR_ASSIGN(const Use use, use_of(family, t));
-      WEIR_TRY(add(family, shard, t, use));
+      WEIR_ASSIGN(Use use, use_of(family, t, scheme.quantizes()));
       any = any || use == Use::kQuantize;
+      if (!scheme.quantizes()) use = Use::kOther;
+      WEIR_TRY(add(family, shard, t, use));
       if (use == Use::kLinear || use == Use::kUnknown) kept.insert(module_of(t.name));
       if (use == Use::kUnknown) unknown.push_back(module_of(t.name));
     }

@@ -72,7 +72,7 @@ void add_folder_options(CLI::App* c, QuantizeOptions& o) {
   c->add_flag("--asymmetric", o.asymmetric, "a zero point for each group")->excludes(symmetric);
   c->add_option("--kv-cache", o.kv_cache,
                 "fp8: of compressed-tensors, fixed scales for an engine's FP8 KV cache, from "
-                "--imatrix");
+                "--imatrix; without --scheme they alone");
 }
 
 void add_calibration_options(CLI::App* c, QuantizeOptions& o) {

@@ -115,6 +115,11 @@ Status check_method(const FolderOptions& o, const checkpoint::QuantizeScheme& sc
                       "--kv-cache fp8 takes the largest keys and values: measure them with weir "
                       "imatrix MODEL --data TEXT -o FILE, and give FILE with --imatrix");
   }
+  if (!scheme.quantizes() && (o.method != "search" || !o.moments.empty())) {
+    return make_error(ErrorCode::kUsage,
+                      "--method and --moments are for a --scheme; --kv-cache alone leaves weights "
+                      "as they are");
+  }
   const bool needed = scheme.fixed_inputs() || scheme.fp8_cache;
   const bool calibrated =
       o.method != "search" || !o.moments.empty() || (!o.imatrix.empty() && !needed);
