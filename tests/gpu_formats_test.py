@@ -181,9 +181,14 @@ class GpuFormats(unittest.TestCase):
     @staticmethod
     def decoded(folder, decode, shards=("model.safetensors",)):
         """{name: what the folder's tensors stand for}, and the names of those that were quantized"""
-        parts, out = {}, {}
+        parts = {}
         for shard in shards:
             parts |= read_safetensors(folder / shard)
+        return GpuFormats.decoded_parts(parts, decode)
+
+    @staticmethod
+    def decoded_parts(parts, decode):
+        out = {}
         matrices = {n.rsplit(".", 1)[0] for n in parts if n.endswith(("scale", "scales"))}
         for module in matrices:
             own = {n.rsplit(".", 1)[1]: t for n, t in parts.items() if n.rsplit(".", 1)[0] == module}

@@ -35,16 +35,28 @@ struct MatrixCalibration {
   float largest_input = 0;               // magnitude; 0 where it was not measured
 };
 
+// The largest magnitudes that a layer's KV cache was given, column by column, keys after rotation:
+// [kv_heads * head_dim]; empty where they were not measured.
+struct CacheCalibration {
+  std::span<const float> keys, values;
+};
+
+// A matrix by the name that GGUF files have for it.
+struct MatrixKey {
+  std::string name;  // "blk.0.attn_q.weight"
+  int expert = -1;   // >= 0: one of those that a GGUF file stacks under this name
+};
+
 // One thread.
 class FolderCalibration {
  public:
   virtual ~FolderCalibration() = default;
-  // Of a matrix by the name that GGUF files have for it ("blk.0.attn_q.weight"). What it points to
-  // is valid until the next call. folded: [cols] what its columns were multiplied by after the
-  // measurement, and its inputs divided by; or empty. Errors: those of what was measured, naming
-  // the matrix.
-  virtual Result<MatrixCalibration> of(const std::string& name, size_t cols,
+  // What it points to is valid until the next call. folded: [cols] what the matrix' columns were
+  // multiplied by after the measurement, and its inputs divided by; or empty. Errors: those of what
+  // was measured, naming the matrix.
+  virtual Result<MatrixCalibration> of(const MatrixKey& matrix, size_t cols,
                                        std::span<const float> folded) = 0;
+  virtual CacheCalibration cache_of(int32_t layer) = 0;
 };
 
 }  // namespace weir::checkpoint

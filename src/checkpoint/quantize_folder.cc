@@ -13,6 +13,7 @@
 #include "checkpoint/families.h"
 #include "checkpoint/fold.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/quantize_cache.h"
 #include "checkpoint/quantize_matrix.h"
 #include "checkpoint/safetensors_writer.h"
 #include "os/atomic_folder.h"
@@ -46,11 +47,12 @@ enum class Use : uint8_t {
   kOther,    // embeddings, norms, biases
 };
 
-Result<Use> use_of(const Family& family, const SafeTensor& t) {
+// quantizes: else no form is needed for matrices.
+Result<Use> use_of(const Family& family, const SafeTensor& t, bool quantizes) {
   const std::optional<Target> target = map_tensor(family, t.name);
   const bool matrix = t.shape.size() == 2 && t.name.ends_with(kWeight) && !t.data.empty();
   if (!target) return matrix ? Use::kUnknown : Use::kOther;
-  if (target->stack != Stack::kNone && t.shape.size() > 2) {
+  if (quantizes && target->stack != Stack::kNone && t.shape.size() > 2) {
     return make_error(ErrorCode::kUnsupported,
                       "tensor {} holds all experts of a layer, for which these formats have no "
                       "form; save one matrix for each expert",
@@ -134,7 +136,14 @@ struct Step {
   size_t first_part = 0;  // of its shard's parts
   size_t parts = 1;
   bool quantized = false;
-  std::string known_as = {};  // in a GGUF file; empty for one of many experts
+  MatrixKey known_as = {};
+};
+
+// A scale of the KV cache.
+struct CacheStep {
+  size_t part = 0;  // of its shard's parts
+  int32_t layer = 0;
+  bool values = false;  // else keys
 };
 
 // What is known of the matrices before they are written.
@@ -146,6 +155,7 @@ struct Measured {
 struct ShardPlan {
   const Shard* shard = nullptr;
   std::vector<Step> steps;
+  std::vector<CacheStep> cache;
   std::vector<SafeTensorInfo> parts;
 };
 
@@ -168,10 +178,12 @@ struct FolderPlan::State {
   std::vector<Place> places;  // the same
   std::map<const SafeTensor*, Fold> folds;
   std::map<const SafeTensor*, std::vector<std::byte>> norms;  // those that folds changed
+  std::map<std::string, const SafeTensor*> known;             // by names of GGUF files, no experts
 
   Status read();
   Status plan(const Family& family);
   void find_places(const Family& family);
+  Status add_cache_scales(const Family& family);
   Status add(const Family& family, ShardPlan& shard, const SafeTensor& t, Use use);
   uint64_t all_bytes() const;
   Result<std::map<std::string, float>> largest_of_sets(kernels::ThreadPool& pool) const;
@@ -180,6 +192,8 @@ struct FolderPlan::State {
                      const std::function<void(const SafeTensor&)>& done) const;
   Result<PartBytes> encode(const Step& step, const Measured& measured,
                            kernels::ThreadPool& pool) const;
+  Status write_cache_scale(const CacheStep& step, const Measured& measured,
+                           SafetensorsWriter& writer) const;
   Status write_texts(const os::AtomicFolder& out) const;
   Json index() const;
 };
@@ -199,15 +213,17 @@ Status FolderPlan::State::read() {
 }
 
 Status FolderPlan::State::plan(const Family& family) {
-  std::set<std::string> kept{"lm_head"};
+  std::set<std::string> kept;
+  if (scheme.quantizes()) kept.insert("lm_head");
   bool any = false;
   for (const Shard& source : sources) {
     ShardPlan& shard = shards.emplace_back();
     shard.shard = &source;
     for (const SafeTensor& t : source.tensors) {
-      WEIR_ASSIGN(const Use use, use_of(family, t));
-      WEIR_TRY(add(family, shard, t, use));
+      WEIR_ASSIGN(Use use, use_of(family, t, scheme.quantizes()));
       any = any || use == Use::kQuantize;
+      if (!scheme.quantizes()) use = Use::kOther;
+      WEIR_TRY(add(family, shard, t, use));
       if (use == Use::kLinear || use == Use::kUnknown) kept.insert(module_of(t.name));
       if (use == Use::kUnknown) unknown.push_back(module_of(t.name));
     }
@@ -217,6 +233,7 @@ Status FolderPlan::State::plan(const Family& family) {
                       tensors.size(), family.model_type);
   }
   find_places(family);
+  if (scheme.fp8_cache) WEIR_TRY(add_cache_scales(family));
   config.set("quantization_config",
              quantization_config(scheme, std::vector<std::string>(kept.begin(), kept.end())));
   return {};
@@ -227,13 +244,7 @@ Status FolderPlan::State::add(const Family& family, ShardPlan& shard, const Safe
   Step step{&t, shard.parts.size(), 1, use == Use::kQuantize, {}};
   if (step.quantized) {
     const std::optional<Target> target = map_tensor(family, t.name);
-    if (target && target->expert < 0) step.known_as = target->name;
-    if (scheme.fixed_inputs() && step.known_as.empty()) {
-      return make_error(ErrorCode::kUnsupported,
-                        "tensor {} is of an expert, for whose inputs no fixed scales are made; "
-                        "take FP8_DYNAMIC or NVFP4A16",
-                        t.name);
-    }
+    if (target) step.known_as = {target->name, target->expert};
     WEIR_ASSIGN(std::vector<SafeTensorInfo> parts, parts_of(scheme, t));
     step.parts = parts.size();
     std::move(parts.begin(), parts.end(), std::back_inserter(shard.parts));
@@ -253,7 +264,6 @@ Status FolderPlan::State::add(const Family& family, ShardPlan& shard, const Safe
 
 void FolderPlan::State::find_places(const Family& family) {
   shift_norms = family.shift_norms;
-  std::map<std::string, const SafeTensor*> known;
   for (const Shard& source : sources) {
     for (const SafeTensor& t : source.tensors) {
       const std::optional<Target> target = map_tensor(family, t.name);
@@ -265,6 +275,28 @@ void FolderPlan::State::find_places(const Family& family) {
     Place& place = places.emplace_back(Place{p.known_as, 0, p.readers.front()->shape[1]});
     for (const SafeTensor* reader : p.readers) place.rows += reader->shape[0];
   }
+}
+
+Status FolderPlan::State::add_cache_scales(const Family& family) {
+  if (family.latent) {
+    return make_error(ErrorCode::kUnsupported,
+                      "models of type {} keep latent vectors in their cache, for which no scales "
+                      "are made; leave --kv-cache out",
+                      family.model_type);
+  }
+  for (ShardPlan& shard : shards) {
+    for (const Step& step : shard.steps) {
+      const std::optional<CacheModule> module = cache_module(family, step.source->name);
+      if (!module) continue;
+      for (const bool values : {false, true}) {
+        shard.cache.push_back({shard.parts.size(), module->layer, values});
+        shard.parts.push_back(
+            {module->name + (values ? ".v_scale" : ".k_scale"), Dtype::kF32, {1}});
+        bytes += shard.parts.back().bytes();
+      }
+    }
+  }
+  return {};
 }
 
 uint64_t FolderPlan::State::all_bytes() const {
@@ -302,7 +334,7 @@ Result<PartBytes> FolderPlan::State::encode(const Step& step, const Measured& me
   const auto folded = folds.find(&t);
   const Fold* fold = folded == folds.end() ? nullptr : &folded->second;
   MatrixCalibration found;
-  if (measured.calibration != nullptr && !step.known_as.empty()) {
+  if (measured.calibration != nullptr && !step.known_as.name.empty()) {
     const auto columns = fold == nullptr ? std::span<const float>() : fold->columns;
     WEIR_ASSIGN(found, measured.calibration->of(step.known_as, t.shape[1], columns));
   }
@@ -326,7 +358,22 @@ Status FolderPlan::State::write_shard(const ShardPlan& s, const os::AtomicFolder
     s.shard->mapping.dont_need(t.data);
     done(t);
   }
+  for (const CacheStep& step : s.cache) WEIR_TRY(write_cache_scale(step, measured, writer));
   return writer.commit();
+}
+
+Status FolderPlan::State::write_cache_scale(const CacheStep& step, const Measured& measured,
+                                            SafetensorsWriter& writer) const {
+  CacheCalibration found;
+  if (measured.calibration != nullptr) found = measured.calibration->cache_of(step.layer);
+  // Of keys nothing is folded: the factors of their columns and of the norm before cancel out.
+  std::span<const float> factors;
+  const auto v = known.find(fmt::format("blk.{}.attn_v.weight", step.layer));
+  const auto folded = v == known.end() ? folds.end() : folds.find(v->second);
+  if (step.values && folded != folds.end()) factors = folded->second.rows;
+  const auto scale = cache_scale(step.values ? found.values : found.keys, factors);
+  if (!scale.ok()) return scale.error().with_context(fmt::format("layer {}", step.layer));
+  return writer.write(step.part, std::as_bytes(std::span(&*scale, 1)));
 }
 
 Json FolderPlan::State::index() const {

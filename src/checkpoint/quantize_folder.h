@@ -67,7 +67,8 @@ class FolderPlan {
 
   // Writes the folder `out`, which must not be there: it appears whole and synced, or not at all.
   // The bytes are the same for any number of threads. Memory: a matrix in its new form, and a few
-  // MiB for each thread. calibration: nullptr, or asked about every matrix but those of experts.
+  // MiB for each thread. calibration: nullptr, or asked about every matrix, and every layer's cache
+  // where the scheme has one. Its scales are no tensors() but count in bytes().
   // Errors: kIo (a full disk: also before anything is written), kInvalidValue naming the tensor and
   // row of a value that is none, and those of the calibration; nothing is left behind then.
   Status write(const std::string& out, kernels::ThreadPool& pool, FolderCalibration* calibration,

@@ -118,6 +118,8 @@ void add_parts(const QuantizeScheme& s, const SafeTensor& t, PartList& list) {
   const auto [rows, cols] = shape_of(t);
   const size_t groups = groups_of(s, cols);
   switch (s.codes) {
+    case Codes::kNone:
+      return;
     case Codes::kInteger:
       if (s.packed) return add_packed_parts(s, t, list);
       list.add("weight", Dtype::kI8, {rows, cols});

@@ -21,6 +21,7 @@ struct Row {
   Activations activations;
 };
 
+constexpr Row kNoScheme = {"none", Codes::kNone, 16, true, false, 0, 0, Activations::kNone};
 constexpr std::array<Row, 11> kSchemes = {{
     {"W4A16", Codes::kInteger, 4, true, true, 128, 0, Activations::kNone},
     {"W4A16_ASYM", Codes::kInteger, 4, false, true, 128, 0, Activations::kNone},
@@ -104,6 +105,19 @@ Status check_format(QuantizeScheme& s, const std::optional<bool>& symmetric) {
   return {};
 }
 
+Status set_cache(QuantizeScheme& s, const std::string& kv_cache) {
+  if (kv_cache.empty()) return {};
+  if (kv_cache != "fp8")
+    return make_error(ErrorCode::kUsage, "--kv-cache {} is not known; there is fp8", kv_cache);
+  if (s.format != Format::kCompressedTensors) {
+    return make_error(ErrorCode::kUsage,
+                      "--kv-cache is for --format compressed-tensors; the others have no place for "
+                      "its scales");
+  }
+  s.fp8_cache = true;
+  return {};
+}
+
 Json numbers(int bits, const char* type, const char* strategy) {
   Json j = Json::object();
   j.set("num_bits", bits);
@@ -172,6 +186,8 @@ Json activations(const QuantizeScheme& s) {
 
 const char* stored_format(const QuantizeScheme& s) {
   switch (s.codes) {
+    case Codes::kNone:
+      return "dense";
     case Codes::kInteger:
       return s.packed ? "pack-quantized" : "int-quantized";
     case Codes::kE4m3:
@@ -192,23 +208,25 @@ Json list(std::span<const std::string> names) {
 
 Json compressed_tensors_config(const QuantizeScheme& s, std::span<const std::string> kept) {
   const char* format = stored_format(s);
-  Json targets = Json::array();
-  targets.push_back("Linear");
-  Json group = Json::object();
-  group.set("targets", std::move(targets));
-  group.set("weights", weights(s));
-  group.set("input_activations", activations(s));
-  group.set("output_activations", nullptr);
-  group.set("format", format);
   Json groups = Json::object();
-  groups.set("group_0", std::move(group));
+  if (s.quantizes()) {
+    Json targets = Json::array();
+    targets.push_back("Linear");
+    Json group = Json::object();
+    group.set("targets", std::move(targets));
+    group.set("weights", weights(s));
+    group.set("input_activations", activations(s));
+    group.set("output_activations", nullptr);
+    group.set("format", format);
+    groups.set("group_0", std::move(group));
+  }
   Json j = Json::object();
   j.set("quant_method", "compressed-tensors");
   j.set("format", format);
-  j.set("quantization_status", "compressed");
+  j.set("quantization_status", s.quantizes() ? "compressed" : "frozen");
   j.set("config_groups", std::move(groups));
   j.set("ignore", list(kept));
-  j.set("kv_cache_scheme", nullptr);
+  j.set("kv_cache_scheme", s.fp8_cache ? numbers(8, "float", "tensor") : Json());
   j.set("global_compression_ratio", nullptr);
   return j;
 }
@@ -255,8 +273,10 @@ Result<QuantizeScheme> find_scheme(const SchemeRequest& request) {
   QuantizeScheme s;
   WEIR_ASSIGN(s.format, parse_format(request.format));
   const bool needed = s.format == Format::kCompressedTensors;
-  WEIR_ASSIGN(const Row* row,
-              find_row(request.scheme.empty() && !needed ? "W4A16" : request.scheme));
+  const Row* row = &kNoScheme;
+  if (!needed || !request.scheme.empty() || request.kv_cache.empty()) {
+    WEIR_ASSIGN(row, find_row(request.scheme.empty() && !needed ? "W4A16" : request.scheme));
+  }
   s.name = row->name;
   s.codes = row->codes;
   s.bits = row->bits;
@@ -270,6 +290,7 @@ Result<QuantizeScheme> find_scheme(const SchemeRequest& request) {
   if (request.symmetric && s.format != Format::kAwq)
     WEIR_TRY(set_symmetric(s, row->name, *request.symmetric));
   WEIR_TRY(check_format(s, request.symmetric));
+  WEIR_TRY(set_cache(s, request.kv_cache));
   return s;
 }
 

@@ -16,6 +16,7 @@ Result<int> quantize_any(const QuantizeOptions& o) {
   const std::pair<const char*, bool> given[] = {
       {"--scheme", gguf && !o.scheme.empty()},
       {"--group-size", gguf && o.group_size != 0},
+      {"--kv-cache", gguf && !o.kv_cache.empty()},
       {"--symmetric", gguf && o.symmetric},
       {"--asymmetric", gguf && o.asymmetric},
       {"--alpha", o.alpha && !o.method.starts_with("smoothquant")},
@@ -42,7 +43,7 @@ Result<int> quantize_any(const QuantizeOptions& o) {
   FolderOptions folder;
   folder.in = o.in;
   folder.out = o.out;
-  folder.scheme = {o.format, o.scheme, {}, {}};
+  folder.scheme = {o.format, o.scheme, {}, {}, o.kv_cache};
   folder.method = o.method;
   folder.alpha = o.alpha.value_or(folder.alpha);
   folder.imatrix = o.imatrix;
@@ -69,6 +70,9 @@ void add_folder_options(CLI::App* c, QuantizeOptions& o) {
                 "weights that share a scale in W4A16 and W8A16: 32, 64 or 128 (default)");
   CLI::Option* symmetric = c->add_flag("--symmetric", o.symmetric, "no zero points");
   c->add_flag("--asymmetric", o.asymmetric, "a zero point for each group")->excludes(symmetric);
+  c->add_option("--kv-cache", o.kv_cache,
+                "fp8: of compressed-tensors, fixed scales for an engine's FP8 KV cache, from "
+                "--imatrix; without --scheme they alone");
 }
 
 void add_calibration_options(CLI::App* c, QuantizeOptions& o) {
@@ -123,6 +127,8 @@ void add_quantize(CLI::App& root, Selected& selected) {
       "  weir quantize model.gguf out.gguf --type Q4_0 --dry-run\n"
       "  weir quantize model.gguf out.gguf --type Q8_0 --split-max-size 2G\n"
       "  weir quantize folder/ out/ --format compressed-tensors --scheme FP8_DYNAMIC\n"
+      "  weir quantize folder/ out/ --format compressed-tensors --scheme FP8 --kv-cache fp8 "
+      "--imatrix model.imatrix\n"
       "  weir quantize folder/ out/ --format awq --group-size 64\n"
       "  weir quantize model.gguf out.gguf --target-bpw 4.5 --imatrix model.imatrix --data "
       "text.txt\n");

@@ -51,6 +51,7 @@ void print_json(const FolderOptions& o, const FolderPlan& plan, double seconds) 
   j.set("format", o.scheme.format);
   j.set("scheme", plan.scheme().name);
   j.set("method", o.method);
+  j.set("kv_cache", plan.scheme().fp8_cache ? Json("fp8") : Json());
   j.set("dry_run", o.dry_run);
   j.set("source_bytes", static_cast<int64_t>(plan.source_bytes()));
   j.set("bytes", static_cast<int64_t>(plan.bytes()));
@@ -67,6 +68,7 @@ void print_text(const FolderOptions& o, const FolderPlan& plan, double seconds) 
              o.scheme.format, plan.scheme().name, format_bytes(plan.source_bytes()),
              format_bytes(plan.bytes()), bits_per_weight(plan), quantized_tensors(plan),
              plan.tensors().size());
+  if (plan.scheme().fp8_cache) fmt::print(", scales for an FP8 KV cache");
   if (o.dry_run) {
     fmt::print("; nothing was written\n");
   } else {
@@ -108,8 +110,19 @@ Status check_method(const FolderOptions& o, const checkpoint::QuantizeScheme& sc
         "with --imatrix; {} needs nothing",
         scheme.name, scheme.whole ? "FP8_DYNAMIC" : "NVFP4A16");
   }
+  if (scheme.fp8_cache && o.imatrix.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "--kv-cache fp8 takes the largest keys and values: measure them with weir "
+                      "imatrix MODEL --data TEXT -o FILE, and give FILE with --imatrix");
+  }
+  if (!scheme.quantizes() && (o.method != "search" || !o.moments.empty())) {
+    return make_error(ErrorCode::kUsage,
+                      "--method and --moments are for a --scheme; --kv-cache alone leaves weights "
+                      "as they are");
+  }
+  const bool needed = scheme.fixed_inputs() || scheme.fp8_cache;
   const bool calibrated =
-      o.method != "search" || !o.moments.empty() || (!o.imatrix.empty() && !scheme.fixed_inputs());
+      o.method != "search" || !o.moments.empty() || (!o.imatrix.empty() && !needed);
   if (calibrated && scheme.codes != Scheme::Codes::kInteger) {
     return make_error(ErrorCode::kUsage,
                       "{} has floats for codes, which are rounded to the nearest; --method, "
@@ -143,10 +156,16 @@ Status check_method(const FolderOptions& o, const checkpoint::QuantizeScheme& sc
   return {};
 }
 
-Result<Measurements> read_measurements(const FolderOptions& o) {
+Result<Measurements> read_measurements(const FolderOptions& o, bool cache) {
   Measurements m;
   if (!o.imatrix.empty()) {
     WEIR_ASSIGN(m.importance, ops::read_imatrix(o.imatrix));
+  }
+  if (cache && m.importance->cache.empty()) {
+    return make_error(ErrorCode::kUnsupported,
+                      "{} has no largest keys and values, which --kv-cache fp8 takes; collect it "
+                      "anew: weir imatrix MODEL --data TEXT -o FILE",
+                      o.imatrix);
   }
   if (!o.moments.empty()) {
     WEIR_ASSIGN(m.moments, ops::Moments::open(o.moments));
@@ -190,6 +209,12 @@ Status write(const FolderOptions& o, const Measurements& measured, FolderPlan& p
                "weir: warning: {} matrices were not measured; their codes are the nearest ones\n",
                matrices.unknown());
   }
+  if (matrices.unseen() > 0) {
+    fmt::print(stderr,
+               "weir: warning: {} experts' matrices met no token of the calibration text; what "
+               "their layer's other experts met stands for it; take more, or more varied, text\n",
+               matrices.unseen());
+  }
   return {};
 }
 
@@ -200,7 +225,7 @@ Result<int> quantize_folder(const FolderOptions& o) {
   const int64_t start = clock.now_ns();
   WEIR_ASSIGN(const checkpoint::QuantizeScheme scheme, checkpoint::find_scheme(o.scheme));
   WEIR_TRY(check_method(o, scheme));
-  WEIR_ASSIGN(const Measurements measured, read_measurements(o));
+  WEIR_ASSIGN(const Measurements measured, read_measurements(o, scheme.fp8_cache));
   WEIR_ASSIGN(const std::string path, resolve_model(o.in));
   WEIR_ASSIGN(FolderPlan plan, FolderPlan::make(path, scheme));
   if (!plan.unknown().empty()) {

@@ -37,6 +37,7 @@ struct QuantizeOptions {
   int group_size = 0;
   bool symmetric = false;
   bool asymmetric = false;
+  std::string kv_cache;
 };
 
 // Writes a GGUF file; the options of other formats are not looked at. Returns the exit code.

@@ -184,6 +184,10 @@ class ForwardPass {
     const kernels::KvPools& kv = kv_[static_cast<size_t>(index)];
     attention_.window = config_.windowed(index) ? static_cast<size_t>(config_.window) : 0;
     attention_.sinks = data_or_null(layer.sinks);
+    if (!latent()) {
+      w_.observe(MatrixInput::kCachedKeys, w_.k.data(), tokens_, kv_dim_);
+      w_.observe(MatrixInput::kCachedValues, w_.v.data(), tokens_, kv_dim_);
+    }
     kernels::store_kv(kernels_, pool_, attention_.layout, kv, w_.chunks, w_.k.data(), kv_dim_,
                       latent() ? w_.k.data() : w_.v.data(), kv_dim_);
     float* out = latent() ? w_.latent.mixed.data() : w_.attention.data();

@@ -1,5 +1,5 @@
-// Looking at what the matrices of a model read, for statistics over them. Costs a comparison per
-// operator when nobody looks.
+// Looking at what the matrices of a model read and what its KV cache is given, for statistics over
+// them. Costs a comparison per operator when nobody looks.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace weir::model {
 
-// The matrices that read the same input.
+// The matrices that read the same input; or the cache.
 enum class MatrixInput : uint8_t {
   kAttention,    // Q, K and V, or their first halves with latent attention
   kLatentQuery,  // the second half of Q
@@ -19,6 +19,8 @@ enum class MatrixInput : uint8_t {
   kExpertDown,
   kSharedExpert,
   kSharedExpertDown,
+  kCachedKeys,    // normed and rotated; not with latent attention
+  kCachedValues,  // the same
 };
 
 struct ObservedInput {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -110,6 +111,37 @@ TEST(Model, MatchesTheReferenceOnEveryArchitecture) {
       EXPECT_LT(worst, 0.02) << spec.arch << " scaling " << spec.rope_scaling << " isa "
                              << kernels::isa_name(isa);
     }
+  }
+}
+
+TEST(Model, ShowsWhatTheCacheIsGiven) {
+  for (const TinySpec& spec : tiny_specs()) {
+    const TinyModel tiny(spec);
+    const std::vector<int32_t> tokens = tokens_of(spec, 40, 3);
+    ReferenceCache expected;
+    tiny.reference_logits(tokens, &expected);
+    Fixture f(tiny.to_gguf(), kernels::Isa::kScalar, 1);
+    size_t begin = 0;                      // of the chunk that runs
+    std::array<size_t, 2> rows_seen = {};  // of keys, of values
+    f.model().observe_inputs([&](const ObservedInput& in) {
+      const bool keys = in.reader == MatrixInput::kCachedKeys;
+      if (!keys && in.reader != MatrixInput::kCachedValues) return;
+      const auto& rows = (keys ? expected.keys : expected.values)[static_cast<size_t>(in.layer)];
+      for (size_t t = 0; t < in.rows; ++t) {
+        ASSERT_EQ(in.cols, rows[begin + t].size());
+        for (size_t i = 0; i < in.cols; ++i)
+          ASSERT_NEAR(in.x[t * in.ldx + i], rows[begin + t][i], 0.02) << spec.arch;
+      }
+      rows_seen[keys ? 0 : 1] += in.rows;
+    });
+    const std::vector<int32_t> pages = f.pages(1);
+    for (const size_t end : {size_t{16}, tokens.size()}) {
+      const Chunk chunk = chunk_of(tokens, begin, end, pages, 1);
+      f.forward({&chunk, 1});
+      begin = end;
+    }
+    const size_t all = tokens.size() * static_cast<size_t>(spec.layers);
+    EXPECT_EQ(rows_seen, (std::array<size_t, 2>{all, all}));
   }
 }
 

@@ -25,6 +25,11 @@ struct TinySpec {
   uint64_t seed = 1;
 };
 
+// What a model's KV cache is given, by the reference: [layers][tokens][kv_heads * head_dim].
+struct ReferenceCache {
+  std::vector<std::vector<std::vector<double>>> keys, values;
+};
+
 // The tensors of a tiny model in f32, by GGUF name, [rows, cols] row-major.
 class TinyModel {
  public:
@@ -37,8 +42,9 @@ class TinyModel {
   // A GGUF file with all of it; `drop` leaves one tensor out.
   std::vector<std::byte> to_gguf(const std::string& drop = "") const;
 
-  // Logits of every position, [tokens, vocab], by the reference.
-  std::vector<std::vector<double>> reference_logits(const std::vector<int32_t>& tokens) const;
+  // Logits of every position, [tokens, vocab], by the reference. cache: nullptr, or filled in.
+  std::vector<std::vector<double>> reference_logits(const std::vector<int32_t>& tokens,
+                                                    ReferenceCache* cache = nullptr) const;
 
  private:
   void add(const std::string& name, size_t rows, size_t cols, double scale, double offset,

@@ -127,7 +127,8 @@ std::vector<std::byte> TinyModel::to_gguf(const std::string& drop) const {
   return w.to_bytes().value();
 }
 
-std::vector<Vec> TinyModel::reference_logits(const std::vector<int32_t>& tokens) const {
+std::vector<Vec> TinyModel::reference_logits(const std::vector<int32_t>& tokens,
+                                             ReferenceCache* cache) const {
   const TinySpec& s = spec_;
   const auto n = [](int32_t v) { return static_cast<size_t>(v); };
   const size_t dim = n(s.dim), hd = n(s.head_dim), heads = n(s.heads), kv_heads = n(s.kv_heads);
@@ -200,6 +201,9 @@ std::vector<Vec> TinyModel::reference_logits(const std::vector<int32_t>& tokens)
           multiply(tensor(p + "ffn_down.weight"), gate, dim, find(p + "ffn_down.bias"));
       for (size_t d = 0; d < dim; ++d) xs[t][d] += down[d];
     }
+    if (cache == nullptr) continue;
+    cache->keys.push_back(std::move(ks));
+    cache->values.push_back(std::move(vs));
   }
   std::vector<Vec> logits;
   for (Vec& x : xs) {

@@ -86,6 +86,10 @@ struct Workspace {
     if (!observer) return;
     observer({reader, layer, expert, a.x(), a.ldx(), a.tokens(), a.cols()});
   }
+  // The same of rows that stand close: x [rows, cols].
+  void observe(MatrixInput reader, const float* values, size_t rows, size_t cols) const {
+    if (observer) observer({reader, layer, 0, values, cols, rows, cols});
+  }
 
   InputObserver observer;  // or empty
   int32_t layer = 0;       // that runs

@@ -48,6 +48,8 @@ class Collector {
   Collector(const gguf::File& file, kernels::ThreadPool* pool) : file_(file), pool_(pool) {}
 
   void add(const model::ObservedInput& in) {
+    if (in.reader == MatrixInput::kCachedKeys || in.reader == MatrixInput::kCachedValues)
+      return add_cached(in);
     Sums& sums = of(in);
     const auto matrix = static_cast<size_t>(in.expert);
     double* squares = sums.squares.data() + matrix * sums.cols;
@@ -111,11 +113,23 @@ class Collector {
     }
     std::sort(m.entries.begin(), m.entries.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
+    for (const auto& [layer, cached] : cached_) m.cache.push_back(cached);
     return m;
   }
 
  private:
   using Key = std::pair<int32_t, MatrixInput>;
+
+  void add_cached(const model::ObservedInput& in) {
+    CachedLargest& cached = cached_[in.layer];
+    cached.layer = in.layer;
+    auto& largest = in.reader == MatrixInput::kCachedKeys ? cached.keys : cached.values;
+    largest.resize(in.cols);
+    for (size_t row = 0; row < in.rows; ++row) {
+      for (size_t i = 0; i < in.cols; ++i)
+        largest[i] = std::max(largest[i], std::fabs(in.x[row * in.ldx + i]));
+    }
+  }
 
   static bool is_expert(MatrixInput input) {
     return input == MatrixInput::kExpert || input == MatrixInput::kExpertDown;
@@ -151,6 +165,7 @@ class Collector {
   kernels::ThreadPool* pool_;
   std::map<Key, Sums> sums_;
   std::map<Key, MomentSums> moments_;
+  std::map<int32_t, CachedLargest> cached_;
 };
 
 // Evaluates a chunk for its inner states alone.
@@ -245,7 +260,39 @@ Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
   return matrix;
 }
 
+namespace {
+
+// What one file does not know, the sum does not.
+Status add_cache(ImportanceMatrix& sum, const ImportanceMatrix& more) {
+  if (sum.cache.empty() || more.cache.empty()) {
+    sum.cache.clear();
+    return {};
+  }
+  const auto raise = [](std::vector<float>& to, const std::vector<float>& by) {
+    for (size_t i = 0; i < to.size(); ++i) to[i] = std::max(to[i], by[i]);
+  };
+  const auto alike = [](const CachedLargest& a, const CachedLargest& b) {
+    return a.layer == b.layer && a.keys.size() == b.keys.size() &&
+           a.values.size() == b.values.size();
+  };
+  if (!std::equal(sum.cache.begin(), sum.cache.end(), more.cache.begin(), more.cache.end(),
+                  alike)) {
+    return make_error(ErrorCode::kCorrupt,
+                      "the largest keys and values are of {} layers in one file, of {} or other "
+                      "sizes in the other: they are of different models",
+                      sum.cache.size(), more.cache.size());
+  }
+  for (size_t i = 0; i < sum.cache.size(); ++i) {
+    raise(sum.cache[i].keys, more.cache[i].keys);
+    raise(sum.cache[i].values, more.cache[i].values);
+  }
+  return {};
+}
+
+}  // namespace
+
 Status add_importance(ImportanceMatrix& sum, const ImportanceMatrix& more) {
+  WEIR_TRY(add_cache(sum, more));
   for (const ImportanceEntry& e : more.entries) {
     const auto at =
         std::lower_bound(sum.entries.begin(), sum.entries.end(), e.name,

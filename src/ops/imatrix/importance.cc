@@ -1,9 +1,13 @@
 #include "ops/imatrix/importance.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <system_error>
 
 #include "gguf/file.h"
 #include "gguf/writer.h"
@@ -17,11 +21,22 @@ constexpr uint64_t kMaxFileBytes = uint64_t{4} << 30;
 constexpr std::string_view kSums = ".in_sum2";
 constexpr std::string_view kCounts = ".counts";
 constexpr std::string_view kLargest = ".in_largest";
+constexpr std::string_view kKeys = "k_cache";
+constexpr std::string_view kValues = "v_cache";
+constexpr std::string_view kCacheLargest = ".largest";
 constexpr HashKey kFileKey{0x77656972, 0x696d6174};  // any; the hash names a file's contents
 
 bool good(float value) { return std::isfinite(value) && value >= 0; }
 
 std::string_view shown(std::string_view name) { return name.substr(0, 100); }
+
+Status check_values(std::span<const float> values, std::string_view name, const std::string& file) {
+  const auto bad = std::find_if_not(values.begin(), values.end(), good);
+  if (bad == values.end()) return {};
+  return make_error(ErrorCode::kCorrupt,
+                    "{}: '{}' holds {}, which is no sum of squares or magnitude; collect it again",
+                    file, shown(name), *bad);
+}
 
 // Checks the entries and puts them in order.
 Status finish(ImportanceMatrix& m, const std::string& file) {
@@ -39,14 +54,8 @@ Status finish(ImportanceMatrix& m, const std::string& file) {
       return make_error(ErrorCode::kCorrupt, "{}: '{}' has {} largest values for {} sums", file,
                         shown(e.name), e.largest.size(), e.sum_squares.size());
     }
-    for (const auto* values : {&e.sum_squares, &e.counts, &e.largest}) {
-      const auto bad = std::find_if_not(values->begin(), values->end(), good);
-      if (bad == values->end()) continue;
-      return make_error(
-          ErrorCode::kCorrupt,
-          "{}: '{}' holds {}, which is no sum of squares or magnitude; collect it again", file,
-          shown(e.name), *bad);
-    }
+    for (const auto* values : {&e.sum_squares, &e.counts, &e.largest})
+      WEIR_TRY(check_values(*values, e.name, file));
   }
   if (m.entries.empty()) {
     return make_error(ErrorCode::kCorrupt, "{}: no importance of any matrix is in it", file);
@@ -62,6 +71,44 @@ Result<std::vector<float>> floats_of(const gguf::Tensor& t, const std::string& f
   std::vector<float> values(t.data.size() / sizeof(float));
   std::memcpy(values.data(), t.data.data(), values.size() * sizeof(float));
   return values;
+}
+
+std::string cache_name(int32_t layer, std::string_view what) {
+  return fmt::format("blk.{}.{}{}", layer, what, kCacheLargest);
+}
+
+// The layer of "blk.N.k_cache.largest"; nothing for another name.
+std::optional<int32_t> layer_of_keys(std::string_view name) {
+  constexpr std::string_view kBlock = "blk.";
+  if (!name.starts_with(kBlock)) return {};
+  int32_t layer = 0;
+  const char* const digits = name.data() + kBlock.size();
+  if (std::from_chars(digits, name.data() + name.size(), layer).ec != std::errc() || layer < 0)
+    return {};
+  return name == cache_name(layer, kKeys) ? std::optional(layer) : std::nullopt;
+}
+
+// Of every layer that has some, ascending.
+Result<std::vector<CachedLargest>> read_cache(const gguf::File& file, const std::string& path) {
+  std::vector<CachedLargest> cache;
+  for (const gguf::Tensor& keys : file.tensors()) {
+    const std::optional<int32_t> layer = layer_of_keys(keys.name);
+    if (!layer) continue;
+    const gguf::Tensor* values = file.find_tensor(cache_name(*layer, kValues));
+    if (values == nullptr) {
+      return make_error(ErrorCode::kCorrupt, "{}: '{}' stands without {}", path, keys.name,
+                        cache_name(*layer, kValues));
+    }
+    CachedLargest& c = cache.emplace_back();
+    c.layer = *layer;
+    WEIR_ASSIGN(c.keys, floats_of(keys, path));
+    WEIR_ASSIGN(c.values, floats_of(*values, path));
+    WEIR_TRY(check_values(c.keys, keys.name, path));
+    WEIR_TRY(check_values(c.values, values->name, path));
+  }
+  std::sort(cache.begin(), cache.end(),
+            [](const auto& a, const auto& b) { return a.layer < b.layer; });
+  return cache;
 }
 
 Result<ImportanceMatrix> read_gguf(std::span<const std::byte> bytes, const std::string& path) {
@@ -82,6 +129,7 @@ Result<ImportanceMatrix> read_gguf(std::span<const std::byte> bytes, const std::
     m.datasets.assign(names.begin(), names.end());
   }
   WEIR_ASSIGN(m.windows, read_windows(file));
+  WEIR_ASSIGN(m.cache, read_cache(file, path));
   for (const gguf::Tensor& t : file.tensors()) {
     if (!t.name.ends_with(kSums)) continue;
     ImportanceEntry entry;
@@ -166,6 +214,12 @@ const ImportanceEntry* ImportanceMatrix::find(std::string_view name) const {
   return at != entries.end() && at->name == name ? &*at : nullptr;
 }
 
+const CachedLargest* ImportanceMatrix::cached(int32_t layer) const {
+  const auto at = std::lower_bound(cache.begin(), cache.end(), layer,
+                                   [](const auto& c, int32_t l) { return c.layer < l; });
+  return at != cache.end() && at->layer == layer ? &*at : nullptr;
+}
+
 Status mean_squares(const ImportanceEntry& entry, size_t cols, size_t matrices,
                     std::vector<float>& out) {
   if (entry.sum_squares.size() != cols * matrices || matrices % entry.counts.size() != 0) {
@@ -198,6 +252,34 @@ Result<std::span<const float>> largest_inputs(const ImportanceEntry& entry, size
                       shown(entry.name), entry.largest.size(), cols);
   }
   return std::span<const float>(entry.largest);
+}
+
+Result<ExpertInputs> expert_inputs(const ImportanceEntry& entry, size_t expert, size_t cols) {
+  const size_t matrices = entry.sum_squares.size() / cols;
+  if (entry.sum_squares.size() % cols != 0 || expert >= matrices ||
+      matrices % entry.counts.size() != 0) {
+    return make_error(ErrorCode::kCorrupt,
+                      "the importance of '{}' has {} values in {} matrices, and none for expert {} "
+                      "with {} columns: it is of another model",
+                      shown(entry.name), entry.sum_squares.size(), entry.counts.size(), expert,
+                      cols);
+  }
+  const size_t share = matrices / entry.counts.size();  // matrices of a count
+  ExpertInputs found;
+  found.seen = entry.counts[expert / share] > 0;
+  const size_t first = found.seen ? expert : 0, end = found.seen ? expert + 1 : matrices;
+  std::vector<double> sums(cols);
+  double rows = 0;
+  for (size_t m = first; m < end; ++m) {
+    rows += static_cast<double>(entry.counts[m / share]);
+    for (size_t i = 0; i < cols; ++i)
+      sums[i] += static_cast<double>(entry.sum_squares[m * cols + i]);
+    for (size_t i = 0; i < cols && !entry.largest.empty(); ++i)
+      found.largest = std::max(found.largest, entry.largest[m * cols + i]);
+  }
+  for (const double sum : sums)
+    found.means.push_back(rows > 0 ? static_cast<float>(sum / rows) : 1.0F);
+  return found;
 }
 
 Result<ImportanceMatrix> parse_imatrix_dat(std::span<const std::byte> bytes,
@@ -246,6 +328,13 @@ Status write_imatrix(const ImportanceMatrix& matrix, const std::string& path) {
     if (e.largest.empty()) continue;
     writer.add_tensor(e.name + std::string(kLargest), gguf::TensorType::kF32, sums_shape,
                       std::as_bytes(std::span(e.largest)));
+  }
+  for (const CachedLargest& c : matrix.cache) {
+    for (const auto& [what, largest] : {std::pair(kKeys, &c.keys), std::pair(kValues, &c.values)}) {
+      const uint64_t shape[] = {largest->size()};
+      writer.add_tensor(cache_name(c.layer, what), gguf::TensorType::kF32, shape,
+                        std::as_bytes(std::span(*largest)));
+    }
   }
   return writer.write_file(path);
 }

@@ -1,8 +1,9 @@
 // Importance matrices: for each matrix of a model the sum of squares of the activations that met
 // each of its columns, and the largest magnitude among them. Files: GGUF as llama.cpp's
 // llama-imatrix writes it since 2025 (tensors NAME.in_sum2 [cols, matrices] and NAME.counts [1,
-// matrices]; NAME.in_largest, of weir's own, is ignored there), read and written; its older .dat
-// (little endian: entries, then length, name, calls, values, floats), read.
+// matrices]; of weir's own and ignored there: NAME.in_largest, and for each layer N
+// blk.N.k_cache.largest and blk.N.v_cache.largest, [cols] of what its KV cache was given), read and
+// written; its older .dat (little endian: entries, then length, name, calls, values, floats), read.
 #pragma once
 
 #include <cstddef>
@@ -30,15 +31,24 @@ struct ImportanceEntry {
   size_t unseen() const;
 };
 
+// The largest magnitudes that a layer's KV cache was given, column by column: keys after rotation.
+struct CachedLargest {
+  int32_t layer = 0;
+  std::vector<float> keys, values;  // [kv_heads * head_dim]
+};
+
 struct ImportanceMatrix {
   std::vector<ImportanceEntry> entries;  // by name, ascending
-  std::vector<std::string> datasets;     // where the text came from
+  // Of every layer, ascending; empty where others made the file, and with latent attention.
+  std::vector<CachedLargest> cache = {};
+  std::vector<std::string> datasets;  // where the text came from
   uint32_t chunks = 0;
   uint32_t chunk_tokens = 0;
   Hash128 hash;                                       // of the file that it was read from
   std::optional<TextWindows> windows = std::nullopt;  // of the text; other tools write none
 
   const ImportanceEntry* find(std::string_view name) const;
+  const CachedLargest* cached(int32_t layer) const;
 };
 
 // Mean squares of a matrix's inputs: [matrices, cols], into out, whose size is that of the tensor.
@@ -50,6 +60,16 @@ Status mean_squares(const ImportanceEntry& entry, size_t cols, size_t matrices,
 // The largest magnitudes of a single matrix's inputs, [cols]. Errors: kUnsupported where the file
 // has none, kCorrupt when the sizes differ, naming the matrix.
 Result<std::span<const float>> largest_inputs(const ImportanceEntry& entry, size_t cols);
+
+// What met one of a layer's experts' matrices.
+struct ExpertInputs {
+  std::vector<float> means;  // squares, [cols]
+  float largest = 0;         // magnitude; 0 where the file has none
+  bool seen = false;         // else no row met it, and these are over all experts of the layer
+};
+// Where no row met any expert all columns count the same. Error: kCorrupt when the sizes differ or
+// there is no such expert: the file is of another model.
+Result<ExpertInputs> expert_inputs(const ImportanceEntry& entry, size_t expert, size_t cols);
 
 // Errors: those of os::read_file; kCorrupt naming file, entry and what is wrong with it: sizes, a
 // value that is negative, infinite or NaN.

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "gguf/writer.h"
+#include "ops/imatrix/collect.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
@@ -68,6 +70,73 @@ TEST(Importance, LargestInputsAreKeptAndMissed) {
   wrong.entries[0].largest[1] = -1;
   ASSERT_TRUE(write_imatrix(wrong, folder.file("m")).ok());
   EXPECT_THAT(read_imatrix(folder.file("m")).error().message, HasSubstr("magnitude"));
+}
+
+TEST(Importance, LargestKeysAndValuesAreKept) {
+  const os::TempDir folder;
+  ImportanceMatrix m = sample();
+  m.cache = {{0, {1, 2}, {3, 4}}, {11, {5, 6}, {7, 0}}};
+  ASSERT_TRUE(write_imatrix(m, folder.file("m")).ok());
+  const auto back = read_imatrix(folder.file("m"));
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->entries.size(), 2U);
+  ASSERT_EQ(back->cache.size(), 2U);
+  EXPECT_EQ(back->cached(1), nullptr);
+  ASSERT_NE(back->cached(11), nullptr);
+  EXPECT_THAT(back->cached(11)->keys, ElementsAre(5, 6));
+  EXPECT_THAT(back->cached(11)->values, ElementsAre(7, 0));
+  m.cache[1].values[0] = std::numeric_limits<float>::infinity();
+  ASSERT_TRUE(write_imatrix(m, folder.file("m")).ok());
+  EXPECT_THAT(read_imatrix(folder.file("m")).error().message, HasSubstr("blk.11.v_cache.largest"));
+}
+
+TEST(Importance, KeysWithoutValuesAreRefused) {
+  const os::TempDir folder;
+  gguf::Writer writer;
+  writer.set_string("general.type", "imatrix");
+  const std::vector<float> one = {1};
+  const uint64_t shape[] = {1};
+  for (const char* name :
+       {"a.in_sum2", "a.counts", "blk.3.k_cache.largest", "blk.x.k_cache.largest"})
+    writer.add_tensor(name, gguf::TensorType::kF32, shape, std::as_bytes(std::span(one)));
+  ASSERT_TRUE(writer.write_file(folder.file("m")).ok());
+  EXPECT_THAT(read_imatrix(folder.file("m")).error().message, HasSubstr("blk.3.v_cache.largest"));
+}
+
+TEST(Importance, SumsHaveTheLargestKeysAndValuesOfBoth) {
+  ImportanceMatrix sum = sample(), more = sample();
+  sum.cache = {{0, {1, 9}, {3, 4}}};
+  more.cache = {{0, {2, 3}, {3, 5}}};
+  ASSERT_TRUE(add_importance(sum, more).ok());
+  EXPECT_THAT(sum.cache[0].keys, ElementsAre(2, 9));
+  EXPECT_THAT(sum.cache[0].values, ElementsAre(3, 5));
+  more.cache[0].keys.push_back(1);
+  EXPECT_THAT(add_importance(sum, more).error().message, HasSubstr("different models"));
+  more.cache.clear();  // of another tool
+  ASSERT_TRUE(add_importance(sum, more).ok());
+  EXPECT_TRUE(sum.cache.empty());
+}
+
+TEST(Importance, ExpertsHaveTheirOwnInputsOrThoseOfAll) {
+  ImportanceEntry e{"blk.0.ffn_up_exps.weight", {1, 2, 0, 0, 9, 12}, {1, 0, 3}, {1, 2, 0, 0, 5, 4}};
+  const auto last = expert_inputs(e, 2, 2);
+  ASSERT_TRUE(last.ok());
+  EXPECT_THAT(last->means, ElementsAre(3, 4));
+  EXPECT_EQ(last->largest, 5);
+  EXPECT_TRUE(last->seen);
+  const auto unseen = expert_inputs(e, 1, 2);
+  ASSERT_TRUE(unseen.ok());
+  EXPECT_THAT(unseen->means, ElementsAre(2.5F, 3.5F));
+  EXPECT_EQ(unseen->largest, 5);
+  EXPECT_FALSE(unseen->seen);
+  EXPECT_EQ(expert_inputs(e, 3, 2).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(expert_inputs(e, 0, 4).error().code, ErrorCode::kCorrupt);
+  e.counts = {2};  // of a .dat: one for all
+  e.largest.clear();
+  EXPECT_THAT(expert_inputs(e, 2, 2)->means, ElementsAre(4.5F, 6));
+  EXPECT_EQ(expert_inputs(e, 2, 2)->largest, 0);
+  e.counts = {0};
+  EXPECT_THAT(expert_inputs(e, 2, 2)->means, ElementsAre(1, 1));
 }
 
 TEST(Importance, ReadsWhatItWrote) {

@@ -44,8 +44,11 @@ Status GroupChooser::choose(const checkpoint::GroupedRows& x, std::span<uint8_t>
   return {};
 }
 
-Result<checkpoint::MatrixCalibration> MeasuredMatrices::of(const std::string& name, size_t cols,
+Result<checkpoint::MatrixCalibration> MeasuredMatrices::of(const checkpoint::MatrixKey& matrix,
+                                                           size_t cols,
                                                            std::span<const float> folded) {
+  if (matrix.expert >= 0) return of_expert(matrix, cols);
+  const std::string& name = matrix.name;
   checkpoint::MatrixCalibration found;
   WEIR_ASSIGN(found.weights, weights(name, cols, folded));
   WEIR_ASSIGN(const ErrorFeedback* feedback, feedbacks_.of(name, cols, folded));
@@ -57,6 +60,28 @@ Result<checkpoint::MatrixCalibration> MeasuredMatrices::of(const std::string& na
   if (entry != nullptr && !entry->largest.empty())
     found.largest_input = *std::max_element(entry->largest.begin(), entry->largest.end());
   return found;
+}
+
+Result<checkpoint::MatrixCalibration> MeasuredMatrices::of_expert(
+    const checkpoint::MatrixKey& matrix, size_t cols) {
+  const ImportanceEntry* entry =
+      calibration_.importance == nullptr ? nullptr : calibration_.importance->find(matrix.name);
+  if (entry == nullptr) {
+    ++unknown_;
+    return checkpoint::MatrixCalibration{};
+  }
+  WEIR_ASSIGN(ExpertInputs inputs, expert_inputs(*entry, static_cast<size_t>(matrix.expert), cols));
+  unseen_ += inputs.seen ? 0U : 1U;
+  weights_ = std::move(inputs.means);
+  return checkpoint::MatrixCalibration{
+      .weights = weights_, .chooser = nullptr, .largest_input = inputs.largest};
+}
+
+checkpoint::CacheCalibration MeasuredMatrices::cache_of(int32_t layer) {
+  const CachedLargest* found =
+      calibration_.importance == nullptr ? nullptr : calibration_.importance->cached(layer);
+  if (found == nullptr) return {};
+  return {found->keys, found->values};
 }
 
 Result<std::span<const float>> MeasuredMatrices::weights(const std::string& name, size_t cols,

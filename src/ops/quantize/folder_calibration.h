@@ -30,12 +30,17 @@ class MeasuredMatrices final : public checkpoint::FolderCalibration {
   MeasuredMatrices(const Calibration& calibration, kernels::ThreadPool& pool)
       : calibration_(calibration), feedbacks_(calibration.moments, pool) {}
 
-  Result<checkpoint::MatrixCalibration> of(const std::string& name, size_t cols,
+  // Experts' matrices have no moments: their importance, each its own, weighs their columns.
+  Result<checkpoint::MatrixCalibration> of(const checkpoint::MatrixKey& matrix, size_t cols,
                                            std::span<const float> folded) override;
-  // Matrices asked for that had no moments, or without moments no importance.
+  checkpoint::CacheCalibration cache_of(int32_t layer) override;
+  // Matrices asked for that had no moments, or without moments (or of experts) no importance.
   size_t unknown() const { return unknown_; }
+  // Experts' matrices that no token met: what all experts of the layer met stands for theirs.
+  size_t unseen() const { return unseen_; }
 
  private:
+  Result<checkpoint::MatrixCalibration> of_expert(const checkpoint::MatrixKey& matrix, size_t cols);
   Result<std::span<const float>> weights(const std::string& name, size_t cols,
                                          std::span<const float> folded);
 
@@ -43,7 +48,7 @@ class MeasuredMatrices final : public checkpoint::FolderCalibration {
   Feedbacks feedbacks_;
   std::optional<GroupChooser> chooser_;
   std::vector<float> weights_;
-  size_t unknown_ = 0;
+  size_t unknown_ = 0, unseen_ = 0;
 };
 
 }  // namespace weir::ops

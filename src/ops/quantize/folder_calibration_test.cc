@@ -100,17 +100,42 @@ TEST(MeasuredMatrices, GivesImportanceOfFoldedColumnsAndLargestInputs) {
   ImportanceMatrix importance;
   importance.entries = {{"blk.0.attn_q.weight", {8, 18}, {2}, {5, 7}}};
   MeasuredMatrices measured({&importance, nullptr}, pool);
-  const auto plain = measured.of("blk.0.attn_q.weight", 2, {});
+  const auto plain = measured.of({"blk.0.attn_q.weight"}, 2, {});
   ASSERT_TRUE(plain.ok());
   EXPECT_THAT(plain->weights, testing::ElementsAre(4, 9));
   EXPECT_EQ(plain->largest_input, 7);
   EXPECT_EQ(plain->chooser, nullptr);
   const std::vector<float> folded = {2, 3};
-  EXPECT_THAT(measured.of("blk.0.attn_q.weight", 2, folded)->weights, testing::ElementsAre(1, 1));
+  EXPECT_THAT(measured.of({"blk.0.attn_q.weight"}, 2, folded)->weights, testing::ElementsAre(1, 1));
   EXPECT_EQ(measured.unknown(), 0U);
-  EXPECT_TRUE(measured.of("blk.1.attn_q.weight", 2, {})->weights.empty());
+  EXPECT_TRUE(measured.of({"blk.1.attn_q.weight"}, 2, {})->weights.empty());
   EXPECT_EQ(measured.unknown(), 1U);
-  EXPECT_EQ(measured.of("blk.0.attn_q.weight", 3, {}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(measured.of({"blk.0.attn_q.weight"}, 3, {}).error().code, ErrorCode::kCorrupt);
+}
+
+TEST(MeasuredMatrices, GivesEveryExpertItsOwn) {
+  kernels::ThreadPool pool(1);
+  ImportanceMatrix importance;
+  importance.entries = {
+      {"blk.0.ffn_up_exps.weight", {8, 18, 0, 0, 3, 3}, {2, 0, 3}, {5, 7, 0, 0, 9, 1}}};
+  importance.cache = {{0, {1, 2}, {3, 4}}};
+  MeasuredMatrices measured({&importance, nullptr}, pool);
+  const auto first = measured.of({"blk.0.ffn_up_exps.weight", 0}, 2, {});
+  ASSERT_TRUE(first.ok());
+  EXPECT_THAT(first->weights, testing::ElementsAre(4, 9));
+  EXPECT_EQ(first->largest_input, 7);
+  EXPECT_EQ(measured.of({"blk.0.ffn_up_exps.weight", 2}, 2, {})->largest_input, 9);
+  EXPECT_EQ(measured.unseen(), 0U);
+  const auto unseen = measured.of({"blk.0.ffn_up_exps.weight", 1}, 2, {});
+  EXPECT_THAT(unseen->weights, testing::ElementsAre(11 / 5.0F, 21 / 5.0F));
+  EXPECT_EQ(unseen->largest_input, 9);
+  EXPECT_EQ(measured.unseen(), 1U);
+  EXPECT_EQ(measured.of({"blk.0.ffn_up_exps.weight", 3}, 2, {}).error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(measured.unknown(), 0U);
+  EXPECT_TRUE(measured.of({"blk.1.ffn_up_exps.weight", 0}, 2, {})->weights.empty());
+  EXPECT_EQ(measured.unknown(), 1U);
+  EXPECT_THAT(measured.cache_of(0).values, testing::ElementsAre(3, 4));
+  EXPECT_TRUE(measured.cache_of(1).keys.empty());
 }
 
 TEST(MeasuredMatrices, MomentsChooseCodesAndAreDividedWhereColumnsWereFolded) {
@@ -131,12 +156,12 @@ TEST(MeasuredMatrices, MomentsChooseCodesAndAreDividedWhereColumnsWereFolded) {
   std::vector<float> folded(kCols);
   for (size_t i = 0; i < kCols; ++i) folded[i] = i % 2 == 0 ? 4 : 0.25F;
   std::vector<uint8_t> plain(r.values.size()), changed(r.values.size());
-  auto found = measured.of("blk.0.ffn_up.weight", kCols, {});
+  auto found = measured.of({"blk.0.ffn_up.weight"}, kCols, {});
   ASSERT_TRUE(found.ok() && found->chooser != nullptr);
   EXPECT_EQ(found->weights.size(), kCols);
   ASSERT_TRUE(found->chooser->choose(r.grouped(), plain).ok());
   MeasuredMatrices again({nullptr, &*file}, pool);
-  found = again.of("blk.0.ffn_up.weight", kCols, folded);
+  found = again.of({"blk.0.ffn_up.weight"}, kCols, folded);
   ASSERT_TRUE(found.ok() && found->chooser != nullptr);
   ASSERT_TRUE(found->chooser->choose(r.grouped(), changed).ok());
   EXPECT_NE(plain, changed);

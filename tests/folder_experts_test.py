@@ -1,0 +1,127 @@
+"""`weir quantize --format compressed-tensors` with the calibration of routed experts: each has its own importance and its own fixed scale of inputs, an expert
+that no token met has those of its layer."""
+
+import json
+import pathlib
+import tempfile
+import unittest
+
+import weir_process as weir
+
+weir.skip_unless(weir.WEIR)
+import gguf  # noqa: E402
+import gpu_formats_test as formats  # noqa: E402
+import numpy as np  # noqa: E402
+import safetensors_test as folders  # noqa: E402
+
+HIDDEN, INNER, LAYERS, EXPERTS = 128, 128, 2, 4
+UNSEEN = 3  # the expert that the router never takes
+PARTS = {"gate_proj": ("ffn_gate_exps", (INNER, HIDDEN)), "up_proj": ("ffn_up_exps", (INNER, HIDDEN)), "down_proj": ("ffn_down_exps", (HIDDEN, INNER))}
+PACKED = ("--format", "compressed-tensors", "--scheme")
+
+
+class Experts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.holder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.holder.cleanup)
+        cls.tmp = pathlib.Path(cls.holder.name)
+        cls.source = cls.tmp / "source"
+        cls.source.mkdir()
+        config = {"model_type": "qwen3_moe", "hidden_size": HIDDEN, "intermediate_size": INNER, "moe_intermediate_size": INNER, "num_hidden_layers": LAYERS,
+                  "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "num_experts": EXPERTS, "num_experts_per_tok": 2, "norm_topk_prob": True,
+                  "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "vocab_size": folders.VOCAB, "tie_word_embeddings": False,
+                  "torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": 2}
+        (cls.source / "config.json").write_text(json.dumps(config))
+        (cls.source / "tokenizer.json").write_text(json.dumps(folders.tiny_tokenizer()))
+        cls.tensors = {n: formats.bf16(t) for n, t in cls.weights().items()}
+        folders.write_safetensors(cls.source / "model.safetensors", cls.tensors)
+        (cls.tmp / "text").write_text(folders.TEXT)
+        cls.imatrix = cls.tmp / "imatrix.gguf"
+        code, _, err = weir.run("imatrix", cls.source, "--data", cls.tmp / "text", "-o", cls.imatrix, "--ctx", 32)
+        assert code == 0, err
+        cls.measured = {t.name: np.array(t.data) for t in gguf.GGUFReader(cls.imatrix).tensors}
+
+    @staticmethod
+    def weights():
+        random = np.random.default_rng(3)
+        embedding = random.normal(0, 1, (folders.VOCAB, HIDDEN))
+        embedding[:, 0] = 4  # no matrix writes to it: what the router turns the unseen expert's tokens away by
+        tensors = {"model.embed_tokens.weight": embedding, "model.norm.weight": np.ones(HIDDEN), "lm_head.weight": random.normal(0, 0.1, (folders.VOCAB, HIDDEN))}
+        for i in range(LAYERS):
+            layer = {"input_layernorm": np.ones(HIDDEN), "post_attention_layernorm": np.exp(random.normal(0, 1, HIDDEN))}
+            for name, rows in (("q", 128), ("k", 64), ("v", 64)):
+                layer[f"self_attn.{name}_proj"] = random.normal(0, 0.05, (rows, HIDDEN))
+            layer |= {"self_attn.o_proj": random.normal(0, 0.05, (HIDDEN, 128)), "self_attn.q_norm": np.ones(32), "self_attn.k_norm": np.ones(32)}
+            layer["post_attention_layernorm"][0] = 1
+            layer["self_attn.o_proj"][0] = 0
+            layer["mlp.gate"] = random.normal(0, 0.2, (EXPERTS, HIDDEN))
+            layer["mlp.gate"][UNSEEN] = 0
+            layer["mlp.gate"][UNSEEN, 0] = -100
+            for expert in range(EXPERTS):
+                for name, (_, shape) in PARTS.items():
+                    layer[f"mlp.experts.{expert}.{name}"] = random.normal(0, 0.1, shape)
+                layer[f"mlp.experts.{expert}.down_proj"][0] = 0
+            tensors |= {f"model.layers.{i}.{n}.weight": t for n, t in layer.items()}
+        return tensors
+
+    def quantize(self, *options, code=0):
+        """({tensor: array} of the folder, what was said on stderr)"""
+        out = self.tmp / "_".join(str(o).lstrip("-").rsplit("/", 1)[-1] for o in options)
+        got, _, err = weir.run("quantize", self.source, out, *options)
+        self.assertEqual(got, code, err)
+        return formats.read_safetensors(out / "model.safetensors"), err
+
+    @staticmethod
+    def matrices():
+        for i in range(LAYERS):
+            for expert in range(EXPERTS):
+                for name, (known_as, _) in PARTS.items():
+                    yield f"model.layers.{i}.mlp.experts.{expert}.{name}", f"blk.{i}.{known_as}.weight", expert
+
+    def test_one_expert_was_never_met(self):
+        for _, known_as, expert in self.matrices():
+            self.assertEqual(self.measured[known_as + ".counts"].ravel()[expert] == 0, expert == UNSEEN, known_as)
+
+    def test_fixed_scales_are_each_experts_own(self):
+        for scheme, part, scale in (("FP8", "input_scale", lambda x: x / 448), ("NVFP4", "input_global_scale", lambda x: 448 * 6 / x)):
+            with self.subTest(scheme):
+                parts, err = self.quantize(*PACKED, scheme, "--imatrix", self.imatrix)
+                self.assertIn(f"{LAYERS * len(PARTS)} experts' matrices met no token", err)
+                own = set()
+                for module, known_as, expert in self.matrices():
+                    largest = self.measured[known_as + ".in_largest"]
+                    self.assertEqual(len(largest), EXPERTS)
+                    want = float((largest if expert == UNSEEN else largest[expert]).max())
+                    self.assertAlmostEqual(float(parts[f"{module}.{part}"][0]) / scale(want), 1, delta=0.004, msg=module)
+                    own.add(want)
+                self.assertGreater(len(own), EXPERTS)
+
+    def test_importance_is_each_experts_own(self):
+        options = (*PACKED, "W4A16", "--group-size", 32)
+        plain, _ = self.quantize(*options)
+        weighted, err = self.quantize(*options, "--imatrix", self.imatrix)
+        self.assertIn("met no token", err)
+        for module, known_as, expert in self.matrices():
+            squares, counts = self.measured[known_as + ".in_sum2"], self.measured[known_as + ".counts"].ravel()
+            means = squares.sum(0) / counts.sum() if expert == UNSEEN else squares[expert] / counts[expert]
+            want = formats.from_bf16(self.tensors[module + ".weight"])
+
+            def error(parts, of=module):
+                own = {n.rsplit(".", 1)[1]: t for n, t in parts.items() if n.rsplit(".", 1)[0] == of}
+                return (np.square(formats.packed()(own) - want) * means).sum()
+            self.assertLess(error(weighted), error(plain), module)
+
+    def test_without_measurement_of_experts(self):
+        moments = self.tmp / "moments.gguf"
+        code, _, err = weir.run("imatrix", self.source, "--data", self.tmp / "text", "-o", self.tmp / "again.gguf", "--ctx", 32, "--moments", moments)
+        self.assertEqual(code, 0, err)
+        options = (*PACKED, "W4A16", "--group-size", 32, "--method", "gptq", "--moments", moments)
+        _, err = self.quantize(*options)
+        self.assertIn(f"{LAYERS * EXPERTS * len(PARTS)} matrices were not measured", err)
+        _, err = self.quantize(*options, "--imatrix", self.imatrix)
+        self.assertNotIn("not measured", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
