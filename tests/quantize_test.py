@@ -22,7 +22,6 @@ except ImportError as missing:
     print(f"skipped: {missing} (script/bootstrap installs it)")
     raise SystemExit(weir.SKIP)
 
-FIXTURES = weir.ROOT / "tests" / "golden" / "architectures"
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 FILE_TYPES = dict(F16=1, Q4_0=2, Q4_1=3, Q8_0=7, Q5_0=8, Q5_1=9, Q2_K=10, Q3_K_S=11, Q3_K_M=12, Q3_K_L=13, Q4_K_S=14, Q4_K_M=15, Q5_K_S=16,
                   Q5_K_M=17, Q6_K=18, IQ4_NL=25, IQ4_XS=30, BF16=32, TQ1_0=36, TQ2_0=37, MXFP4_MOE=38)
@@ -220,21 +219,6 @@ class RealModel(Folder):
         self.assertGreater(result["requantized"], 0)
         self.assertIn("quantized already", result["warnings"][0])
         self.assertIs(gguf.GGUFReader(self.folder / "twice.gguf").fields["weir.quantize.requantized"].contents(), True)
-
-
-class Experts(Folder):
-    def test_each_expert_has_its_own_importance(self):
-        model = FIXTURES / "mixtral.gguf"
-        text = self.folder / "text.txt"
-        weir.skip_unless(model)
-        text.write_text("some words to calibrate with " * 200)
-        code, out, err = weir.run("imatrix", model, "--data", text, "-o", self.folder / "m.gguf", "--ctx", 32, "--json")
-        if code != 0:
-            self.skipTest(f"the fixture has no vocabulary: {err}")
-        data = tensors(self.folder / "m.gguf")
-        counts = data["blk.0.ffn_up_exps.weight.counts"].data.ravel()
-        self.assertEqual(len(counts), 4)
-        self.assertEqual(counts.sum(), 2 * 32 * json.loads(out)["chunks"])
 
 
 class BadInput(Folder):

@@ -101,6 +101,7 @@ void print_json(const Options& o, const ops::ImportanceMatrix& m, const Coverage
   root.set("chunk_tokens", static_cast<int64_t>(m.chunk_tokens));
   root.set("experts", static_cast<int64_t>(c.experts));
   root.set("experts_unseen", static_cast<int64_t>(c.unseen));
+  root.set("kv_cache_layers", static_cast<int64_t>(m.cache.size()));
   root.set("seconds", seconds);
   text::Json list = text::Json::array();
   for (const std::string& note : notes) list.push_back(note);
@@ -115,19 +116,28 @@ Result<int> imatrix(const Options& o) {
   if (!o.add.empty()) {
     WEIR_ASSIGN(before, ops::read_imatrix(o.add));
   }
+  bool lost_cache = false;
   std::vector<ops::InputMoments> moments;
   WEIR_ASSIGN(ops::ImportanceMatrix matrix, collect(o, o.moments.empty() ? nullptr : &moments));
   if (!o.moments.empty()) WEIR_TRY(ops::write_moments(moments, matrix.windows, o.moments));
   matrix.datasets = {std::filesystem::path(o.data).filename().string()};
   if (before) {
+    const bool cached = !matrix.cache.empty();
     WEIR_TRY(ops::add_importance(*before, matrix));
+    lost_cache = cached && before->cache.empty();
     before->chunk_tokens = matrix.chunk_tokens;
     matrix = std::move(*before);
   }
   WEIR_TRY(ops::write_imatrix(matrix, o.out));
   const double seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
   const Coverage c = coverage(matrix);
-  const std::vector<std::string> notes = warnings(matrix, c);
+  std::vector<std::string> notes = warnings(matrix, c);
+  if (lost_cache) {
+    notes.push_back(fmt::format(
+        "{} has no largest keys and values, so the sum has none: quantize --kv-cache needs them; "
+        "collect it again",
+        o.add));
+  }
   for (const std::string& note : notes) fmt::print(stderr, "weir: warning: {}\n", note);
   if (o.json) {
     print_json(o, matrix, c, notes, seconds);
@@ -144,7 +154,8 @@ void add_imatrix(CLI::App& root, Selected& selected) {
   auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
                                          // this call
   CLI::App* c = add_command(
-      root, "imatrix", "Measure which columns matter, for weir quantize --imatrix",
+      root, "imatrix",
+      "Measure which columns matter, and the largest keys and values, for weir quantize --imatrix",
       "  weir imatrix model-f16.gguf --data calibration.txt -o model.imatrix.gguf\n"
       "  weir imatrix model-f16.gguf --data more.txt --add model.imatrix.gguf -o both.gguf\n");
   add_model_argument(c, o->model);
