@@ -10,6 +10,13 @@ from folder_case import FolderCase
 
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 weir.skip_unless(weir.WEIR, weir.MODEL, TEXT)
+try:
+    import llama_cpp
+except ImportError as missing:
+    print(f"skipped: {missing} (script/bootstrap installs it)")
+    raise SystemExit(weir.SKIP)
+QUIET = llama_cpp.llama_log_callback(lambda *_: None)
+llama_cpp.llama_log_set(QUIET, None)
 
 
 @unittest.skipIf(weir.SLOWDOWN > 1, "takes ten minutes under a sanitizer; ops' unit tests run the same code on small matrices")
@@ -50,6 +57,32 @@ class Methods(FolderCase):
         self.quantize("one.gguf", *only, "--threads", 1)
         self.quantize("three.gguf", *only, "--threads", 3)
         self.assertEqual((self.folder / "one.gguf").read_bytes(), (self.folder / "three.gguf").read_bytes())
+        awq = ("--type", "Q4_K_M", "--method", "awq")
+        self.quantize("one.gguf", *awq, "--threads", 1)
+        self.quantize("three.gguf", *awq, "--threads", 3)
+        self.assertEqual((self.folder / "one.gguf").read_bytes(), (self.folder / "three.gguf").read_bytes())
+
+    def test_awq_comes_closer_than_the_search_and_llama_cpp_runs_it(self):
+        only = ("--type", "IQ4_NL", "--embedding-type", "f16", "--output-type", "f16")
+        awq = ("--method", "awq", "--moments", self.moments)
+        self.quantize("plain.gguf", *only)
+        said = self.quantize("awq.gguf", *only, *awq)
+        self.assertGreater(said["scales"]["places"], 20)
+        self.assertLess(said["scales"]["error_left"], 0.95)
+        self.quantize("both.gguf", *only, "--method", "awq+gptq", "--moments", self.moments)
+        loss = {name: self.kl(name + ".gguf") for name in ("plain", "awq", "both")}
+        self.assertLess(loss["awq"], 0.97 * loss["plain"], loss)
+        self.assertLess(loss["both"], 0.9 * loss["awq"], loss)
+        model = llama_cpp.Llama(str(self.folder / "awq.gguf"), n_ctx=64, n_threads=2, verbose=False)
+        self.assertEqual(model.metadata["weir.quantize.method"], "awq")
+        text = model.create_completion("The capital of France is", max_tokens=4, temperature=0)["choices"][0]["text"]
+        self.assertIn("Paris", text)
+
+    def test_what_awq_takes(self):
+        err = self.weir("quantize", weir.MODEL, self.folder / "none.gguf", "--type", "Q4_0", "--method", "awq", code=2)
+        self.assertIn("weir imatrix", err)
+        self.assertIn("take awq", self.fails(2, "--type", "Q4_0", "--method", "smoothquant"))
+        self.assertIn("--moments", self.fails(2, "--type", "Q4_0", "--method", "awq+gptq", *self.calibrated))
 
     def test_moments_that_are_none(self):
         self.assertIn("--moments", self.fails(2, "--type", "Q4_0", "--method", "gptq"))
