@@ -84,6 +84,33 @@ class Methods(FolderCase):
         self.assertIn("take awq", self.fails(2, "--type", "Q4_0", "--method", "smoothquant"))
         self.assertIn("--moments", self.fails(2, "--type", "Q4_0", "--method", "awq+gptq", *self.calibrated))
 
+    def test_a_rotated_model_is_the_same_function(self):
+        rotate = ("--rotations", "R1,R2")
+        self.weir("quantize", weir.MODEL, self.folder / "plain.gguf", "--type", "F16")
+        said = json.loads(self.weir("quantize", weir.MODEL, self.folder / "rotated.gguf", "--type", "F16", *rotate, "--json"))
+        self.assertEqual(said["rotation"]["head_layers"], 30)
+        self.assertEqual(said["rotation"]["untied_output_bytes"], 2 * 49152 * 576)
+        kl = json.loads(self.weir("eval", "kl", self.folder / "rotated.gguf", "--base-model", self.folder / "plain.gguf", "-f",
+                                  self.folder / "test.txt", "--ctx", 128, "--chunks", 2, "--json"))["kl_mean"]
+        self.assertLess(abs(kl), 1e-4)
+        path = self.folder / "q8.gguf"
+        said = json.loads(self.weir("quantize", weir.MODEL, path, "--type", "Q8_0", *rotate, "--moments", self.moments, "--json"))
+        model = llama_cpp.Llama(str(path), n_ctx=64, n_threads=2, verbose=False)
+        self.assertIn("Paris", model("The capital of France is", max_tokens=4, temperature=0)["choices"][0]["text"])
+        self.assertEqual((model.metadata["weir.rotation.rotations"], model.metadata["weir.rotation.seed"]), ("R1,R2", "1"))
+
+    def test_what_rotations_take(self):
+        rotate = ("--type", "Q4_0", "--rotations", "R1")
+        self.assertIn("before they are rotated", self.fails(2, *rotate, "--imatrix", self.imatrix))
+        self.assertIn("take one of the two", self.fails(2, *rotate, "--method", "awq", "--moments", self.moments))
+        self.assertIn("R1,R2", self.fails(2, "--type", "Q4_0", "--rotations", "R2"))
+        self.assertIn("no signs", self.fails(2, *rotate, "--transform-type", "hadamard", "--seed", 3))
+        self.assertIn("--rotations", self.fails(2, "--type", "Q4_0", "--seed", 3))
+        self.assertIn("give --type", self.fails(2, "--target-bpw", 6, "--rotations", "R1"))
+        gemma = weir.ROOT / "tests" / "golden" / "architectures" / "gemma2.gguf"
+        err = self.weir("quantize", gemma, self.folder / "none.gguf", *rotate, code=3)
+        self.assertIn("gemma2 models cannot be rotated: norms stand after", err)
+
     def test_moments_that_are_none(self):
         self.assertIn("--moments", self.fails(2, "--type", "Q4_0", "--method", "gptq"))
         self.assertIn("weir.moments", self.fails(3, "--type", "Q4_0", "--method", "gptq", "--moments", self.imatrix))

@@ -334,6 +334,7 @@ Result<int> quantize_gguf(const QuantizeOptions& o) {
   const gguf::File& file = rotated && rotated->file ? *rotated->file : model.file;
   WEIR_ASSIGN(ops::QuantizePlan plan, ops::plan_quantize(file, mix, options, calibration));
   if (rotated) {
+    plan.lender = &model.file;
     WEIR_TRY(ops::transform_plan(plan, std::move(rotated->transforms), calibration));
   } else if (model.fill && (!o.dry_run || o.mixed.wanted())) {
     WEIR_TRY(model.fill(pool));

@@ -37,6 +37,8 @@ struct QuantizePlan {
   uint64_t source_bytes = 0, bytes = 0;  // of tensor data
   uint64_t weights = 0;
   TensorTransforms transforms;  // of those tensors that are not quantized as they stand
+  // Borrowed: the file that the tensors' data lie in, where it is not the one that was planned.
+  const gguf::File* lender = nullptr;
   // Source tensors that were quantized before and are to be quantized again: their first loss
   // stays, whatever the new type.
   size_t requantized = 0;
@@ -98,8 +100,9 @@ struct Written {
 // all (os/output_set.h: of parts that a kill catches between two names the first is missing); the
 // bytes are the same for any number of threads, and for a run that was killed and goes on: one that
 // is called again with the same plan takes over the tensors that are there, after checking their
-// hashes. Memory: some 60 MiB beyond the importance matrix, and with GPTQ 16 bytes for each pair of
-// a matrix's columns; pages of the source are given back as it goes. Errors: kIo (a full disk: also
+// hashes. Memory: some 60 MiB beyond the importance matrix, with GPTQ 16 bytes for each pair of a
+// matrix's columns, and 4 bytes for each value of a matrix (of an expert) whose rows are rotated;
+// pages of the source are given back as it goes. Errors: kIo (a full disk: also
 // before anything is written), kInvalidValue naming the tensor, row and column of a value that is
 // none; those of make_parts and QuantizedOutput::open; nothing is left behind then, but for kIo
 // with output.resume.

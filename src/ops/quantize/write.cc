@@ -109,6 +109,7 @@ Status write_tensors(const gguf::File& file, const QuantizePlan& plan,
   TensorWriter writer(plan, calibration, pool, output);
   QuantizeProgress state;
   state.all_bytes = plan.source_bytes;
+  const gguf::File& holder = plan.lender == nullptr ? file : *plan.lender;
   const size_t taken_over = output.done_tensors();
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlannedTensor& p = plan.tensors[i];
@@ -122,7 +123,7 @@ Status write_tensors(const gguf::File& file, const QuantizePlan& plan,
       continue;
     }
     WEIR_TRY(writer.write(p, done));
-    file.release(p.source->name, gguf::File::Release::kReadLater);
+    holder.release(p.source->name, gguf::File::Release::kReadLater);
   }
   return output.commit();
 }
