@@ -63,15 +63,13 @@ class Methods(FolderCase):
         self.assertEqual((self.folder / "one.gguf").read_bytes(), (self.folder / "three.gguf").read_bytes())
 
     def test_awq_comes_closer_than_the_search_and_llama_cpp_runs_it(self):
-        only = ("--type", "IQ4_NL", "--embedding-type", "f16", "--output-type", "f16")
-        awq = ("--method", "awq", "--moments", self.moments)
-        self.quantize("plain.gguf", *only)
-        said = self.quantize("awq.gguf", *only, *awq)
+        self.quantize("plain.gguf", "--type", "Q4_0")
+        said = self.quantize("awq.gguf", "--type", "Q4_0", "--method", "awq")
         self.assertGreater(said["scales"]["places"], 20)
         self.assertLess(said["scales"]["error_left"], 0.95)
-        self.quantize("both.gguf", *only, "--method", "awq+gptq", "--moments", self.moments)
+        self.quantize("both.gguf", "--type", "Q4_0", "--method", "awq+gptq", "--moments", self.moments)
         loss = {name: self.kl(name + ".gguf") for name in ("plain", "awq", "both")}
-        self.assertLess(loss["awq"], 0.97 * loss["plain"], loss)
+        self.assertLess(loss["awq"], 0.85 * loss["plain"], loss)
         self.assertLess(loss["both"], 0.9 * loss["awq"], loss)
         model = llama_cpp.Llama(str(self.folder / "awq.gguf"), n_ctx=64, n_threads=2, verbose=False)
         self.assertEqual(model.metadata["weir.quantize.method"], "awq")
