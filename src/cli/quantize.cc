@@ -32,6 +32,7 @@ Result<int> quantize_any(const QuantizeOptions& o) {
       {"--split-max-tensors", !gguf && o.split_max_tensors > 0},
       {"--resume", !gguf && o.resume},
       {"--rotations", !gguf && !o.rotations.empty()},
+      {"--seed", !gguf && o.seed.has_value()},
   };
   for (const auto& [flag, is_given] : given) {
     if (is_given) {
