@@ -10,6 +10,13 @@ from folder_case import FolderCase
 
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 weir.skip_unless(weir.WEIR, weir.MODEL, TEXT)
+try:
+    import llama_cpp
+except ImportError as missing:
+    print(f"skipped: {missing} (script/bootstrap installs it)")
+    raise SystemExit(weir.SKIP)
+QUIET = llama_cpp.llama_log_callback(lambda *_: None)
+llama_cpp.llama_log_set(QUIET, None)
 
 
 @unittest.skipIf(weir.SLOWDOWN > 1, "takes ten minutes under a sanitizer; ops' unit tests run the same code on small matrices")
@@ -50,6 +57,57 @@ class Methods(FolderCase):
         self.quantize("one.gguf", *only, "--threads", 1)
         self.quantize("three.gguf", *only, "--threads", 3)
         self.assertEqual((self.folder / "one.gguf").read_bytes(), (self.folder / "three.gguf").read_bytes())
+        awq = ("--type", "Q4_K_M", "--method", "awq")
+        self.quantize("one.gguf", *awq, "--threads", 1)
+        self.quantize("three.gguf", *awq, "--threads", 3)
+        self.assertEqual((self.folder / "one.gguf").read_bytes(), (self.folder / "three.gguf").read_bytes())
+
+    def test_awq_comes_closer_than_the_search_and_llama_cpp_runs_it(self):
+        self.quantize("plain.gguf", "--type", "Q4_0")
+        said = self.quantize("awq.gguf", "--type", "Q4_0", "--method", "awq")
+        self.assertGreater(said["scales"]["places"], 20)
+        self.assertLess(said["scales"]["error_left"], 0.95)
+        self.quantize("both.gguf", "--type", "Q4_0", "--method", "awq+gptq", "--moments", self.moments)
+        loss = {name: self.kl(name + ".gguf") for name in ("plain", "awq", "both")}
+        self.assertLess(loss["awq"], 0.85 * loss["plain"], loss)
+        self.assertLess(loss["both"], 0.9 * loss["awq"], loss)
+        model = llama_cpp.Llama(str(self.folder / "awq.gguf"), n_ctx=64, n_threads=2, verbose=False)
+        self.assertEqual(model.metadata["weir.quantize.method"], "awq")
+        text = model.create_completion("The capital of France is", max_tokens=4, temperature=0)["choices"][0]["text"]
+        self.assertIn("Paris", text)
+
+    def test_what_awq_takes(self):
+        err = self.weir("quantize", weir.MODEL, self.folder / "none.gguf", "--type", "Q4_0", "--method", "awq", code=2)
+        self.assertIn("weir imatrix", err)
+        self.assertIn("take awq", self.fails(2, "--type", "Q4_0", "--method", "smoothquant"))
+        self.assertIn("--moments", self.fails(2, "--type", "Q4_0", "--method", "awq+gptq", *self.calibrated))
+
+    def test_a_rotated_model_is_the_same_function(self):
+        rotate = ("--rotations", "R1,R2")
+        self.weir("quantize", weir.MODEL, self.folder / "plain.gguf", "--type", "F16")
+        said = json.loads(self.weir("quantize", weir.MODEL, self.folder / "rotated.gguf", "--type", "F16", *rotate, "--json"))
+        self.assertEqual(said["rotation"]["head_layers"], 30)
+        self.assertEqual(said["rotation"]["untied_output_bytes"], 2 * 49152 * 576)
+        kl = json.loads(self.weir("eval", "kl", self.folder / "rotated.gguf", "--base-model", self.folder / "plain.gguf", "-f",
+                                  self.folder / "test.txt", "--ctx", 128, "--chunks", 2, "--json"))["kl_mean"]
+        self.assertLess(abs(kl), 1e-4)
+        path = self.folder / "q8.gguf"
+        said = json.loads(self.weir("quantize", weir.MODEL, path, "--type", "Q8_0", *rotate, "--moments", self.moments, "--json"))
+        model = llama_cpp.Llama(str(path), n_ctx=64, n_threads=2, verbose=False)
+        self.assertIn("Paris", model("The capital of France is", max_tokens=4, temperature=0)["choices"][0]["text"])
+        self.assertEqual((model.metadata["weir.rotation.rotations"], model.metadata["weir.rotation.seed"]), ("R1,R2", "1"))
+
+    def test_what_rotations_take(self):
+        rotate = ("--type", "Q4_0", "--rotations", "R1")
+        self.assertIn("before they are rotated", self.fails(2, *rotate, "--imatrix", self.imatrix))
+        self.assertIn("take one of the two", self.fails(2, *rotate, "--method", "awq", "--moments", self.moments))
+        self.assertIn("R1,R2", self.fails(2, "--type", "Q4_0", "--rotations", "R2"))
+        self.assertIn("no signs", self.fails(2, *rotate, "--transform-type", "hadamard", "--seed", 3))
+        self.assertIn("--rotations", self.fails(2, "--type", "Q4_0", "--seed", 3))
+        self.assertIn("give --type", self.fails(2, "--target-bpw", 6, "--rotations", "R1"))
+        gemma = weir.ROOT / "tests" / "golden" / "architectures" / "gemma2.gguf"
+        err = self.weir("quantize", gemma, self.folder / "none.gguf", *rotate, code=3)
+        self.assertIn("gemma2 models cannot be rotated: norms stand after", err)
 
     def test_moments_that_are_none(self):
         self.assertIn("--moments", self.fails(2, "--type", "Q4_0", "--method", "gptq"))

@@ -1,13 +1,8 @@
 #include "checkpoint/fold.h"
 
-#include <fmt/format.h>
-
-#include <charconv>
-#include <cmath>
 #include <cstring>
-#include <initializer_list>
-#include <set>
 
+#include "checkpoint/fold_rules.h"
 #include "quant/half.h"
 
 namespace weir::checkpoint {
@@ -17,63 +12,6 @@ using Known = std::map<std::string, const SafeTensor*>;
 
 bool is_float(const SafeTensor& t) {
   return t.dtype == Dtype::kF32 || t.dtype == Dtype::kF16 || t.dtype == Dtype::kBF16;
-}
-
-// The tensors of one layer.
-class Layer {
- public:
-  Layer(const Known& known, int number) : known_(known), prefix_(fmt::format("blk.{}.", number)) {}
-
-  // nullptr where there is none.
-  const SafeTensor* find(const char* name) const {
-    const auto at = known_.find(prefix_ + name);
-    return at == known_.end() ? nullptr : at->second;
-  }
-  bool any(std::initializer_list<const char*> names) const {
-    for (const char* name : names) {
-      if (find(name) != nullptr) return true;
-    }
-    return false;
-  }
-
-  // Adds the place where all of `names` that are there read what `maker` makes, if its shape fits
-  // theirs.
-  void add(const char* maker, bool norm, std::initializer_list<const char*> names,
-           std::vector<FoldPlace>& out) const {
-    FoldPlace place{{}, find(maker), norm, {}};
-    for (const char* name : names) {
-      const SafeTensor* reader = find(name);
-      if (reader == nullptr) continue;
-      if (place.readers.empty()) place.known_as = prefix_ + name;
-      place.readers.push_back(reader);
-    }
-    if (place.maker == nullptr || place.readers.empty()) return;
-    if (place.maker->shape.size() != (norm ? 1U : 2U) || !is_float(*place.maker)) return;
-    for (const SafeTensor* reader : place.readers) {
-      if (reader->shape.size() != 2 || reader->shape[1] != place.maker->shape[0]) return;
-    }
-    out.push_back(std::move(place));
-  }
-
- private:
-  const Known& known_;
-  std::string prefix_;
-};
-
-void add_layer(const Layer& layer, std::vector<FoldPlace>& out) {
-  // With one norm for both halves of a layer, or latent attention, there are more readers.
-  const bool usual = layer.any({"attn_norm.weight"}) && layer.any({"ffn_norm.weight"}) &&
-                     !layer.any({"attn_q_a.weight", "attn_kv_a_mqa.weight"});
-  if (usual && !layer.any({"attn_norm.bias"})) {
-    layer.add("attn_norm.weight", true,
-              {"attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_qkv.weight"}, out);
-  }
-  if (!layer.any({"attn_v.bias"})) layer.add("attn_v.weight", false, {"attn_output.weight"}, out);
-  const bool routed = layer.any({"ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight"});
-  if (usual && !routed && !layer.any({"ffn_norm.bias"}))
-    layer.add("ffn_norm.weight", true, {"ffn_gate.weight", "ffn_up.weight"}, out);
-  if (layer.any({"ffn_gate.weight"}) && !layer.any({"ffn_up.bias"}))
-    layer.add("ffn_up.weight", false, {"ffn_down.weight"}, out);
 }
 
 float read(const SafeTensor& t, size_t i) {
@@ -102,15 +40,15 @@ float store(const SafeTensor& t, float value, std::byte* to) {
 }  // namespace
 
 std::vector<FoldPlace> fold_places(const Known& known) {
-  std::set<int> layers;
-  for (const auto& [name, tensor] : known) {
-    int number = 0;
-    if (!name.starts_with("blk.")) continue;
-    std::from_chars(name.data() + 4, name.data() + name.size(), number);
-    layers.insert(number);
-  }
+  FoldShapes shapes;
+  for (const auto& [name, tensor] : known) shapes[name] = tensor->shape;
   std::vector<FoldPlace> places;
-  for (const int number : layers) add_layer(Layer(known, number), places);
+  for (const FoldRule& rule : fold_rules(shapes)) {
+    FoldPlace place{rule.readers.front(), known.at(rule.maker), rule.norm, {}};
+    if (!is_float(*place.maker)) continue;
+    for (const std::string& reader : rule.readers) place.readers.push_back(known.at(reader));
+    places.push_back(std::move(place));
+  }
   return places;
 }
 
@@ -122,13 +60,10 @@ std::vector<std::byte> divide_norm(const SafeTensor& norm, bool shifted, std::sp
     std::byte* to = out.data() + i * bytes;
     const float old = read(norm, i) + shift;
     const float now = store(norm, old / factors[i] - shift, to) + shift;
-    const float factor = old / now;
-    if (std::isnormal(factor) && factor > 0 && std::isfinite(now)) {
-      factors[i] = factor;
-    } else {
-      std::memcpy(to, norm.data.data() + i * bytes, bytes);
-      factors[i] = 1;
-    }
+    factors[i] = settled_factor(old, now);
+    if (factors[i] > 0) continue;
+    std::memcpy(to, norm.data.data() + i * bytes, bytes);
+    factors[i] = 1;
   }
   return out;
 }

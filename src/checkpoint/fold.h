@@ -27,11 +27,8 @@ struct FoldPlace {
   std::vector<const SafeTensor*> readers;  // all that is done with the input: matrices [any, cols]
 };
 
-// Of a model with the tensors `known` (by the names of a GGUF file). Pairs of
-//   attn_norm: q, k, v        ffn_norm: gate, up       (where nothing else reads the norm)
-//   v: output                 (where every head has its own v: not with grouped queries)
-//   up: down                  (where a gate is multiplied with up)
-// without biases. Layers ascending.
+// Of a model with the tensors `known` (by the names of a GGUF file): those of fold_rules() whose
+// maker is of floats.
 std::vector<FoldPlace> fold_places(const std::map<std::string, const SafeTensor*>& known);
 
 // A norm's weights divided by factors, in their own type, and the factors that this makes of them,

@@ -95,6 +95,15 @@ TEST(FoldPlaces, NothingWhereSomethingElseReadsOrAddsToTheInput) {
   EXPECT_THAT(odd.places(), testing::Not(testing::Contains("0.ffn_up>0.ffn_down")));
 }
 
+TEST(FoldPlaces, NothingInALayerWithATensorOfUnknownUse) {
+  Model m;  // BitNet: a norm between v and output
+  m.add_layer(0, 8);
+  m.add_layer(1, 8);
+  m.add("blk.0.attn_sub_norm.weight", {8});
+  EXPECT_EQ(m.places().size(), 4U);
+  EXPECT_THAT(m.places(), testing::Each(testing::StartsWith("1.")));
+}
+
 float random_float(uint64_t i, float low, float high) {
   return low + (high - low) * static_cast<float>(random_unit(5, 0, i));
 }

@@ -431,10 +431,11 @@ Result<std::vector<float>> FolderPlan::sample(size_t place, size_t most_rows) co
   return values;
 }
 
-void FolderPlan::round_trip(size_t place, std::span<const float> weights,
-                            std::span<float> values) const {
+Status FolderPlan::round_trip(size_t place, size_t /*most_rows*/, std::span<const float> weights,
+                              std::span<float> values) const {
   checkpoint::round_trip(state_->scheme, *state_->fold_places[place].readers.front(), weights,
                          values);
+  return {};
 }
 
 void FolderPlan::fold(size_t place, std::vector<float> factors) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "checkpoint/fold_rules.h"
 #include "checkpoint/quantize_calibration.h"
 #include "checkpoint/quantize_scheme.h"
 #include "kernels/thread_pool.h"
@@ -18,7 +19,7 @@
 namespace weir::checkpoint {
 
 // What is to be done with a folder; holds its files mapped. Movable; one thread.
-class FolderPlan {
+class FolderPlan final : public ScalePlaces {
  public:
   struct Tensor {
     std::string name;        // in the source
@@ -32,7 +33,7 @@ class FolderPlan {
   static Result<FolderPlan> make(const std::string& path, const QuantizeScheme& scheme);
   FolderPlan(FolderPlan&&) noexcept;
   FolderPlan& operator=(FolderPlan&&) noexcept;
-  ~FolderPlan();
+  ~FolderPlan() override;
 
   const QuantizeScheme& scheme() const;
   const std::vector<Tensor>& tensors() const;  // in the order in which they are written
@@ -42,23 +43,13 @@ class FolderPlan {
   // Modules of matrices in the transformer blocks that are of no known use and stay as they are.
   const std::vector<std::string>& unknown() const;
 
-  // Places where factors of matrices' columns can move into what makes their input, so that the
-  // model stays the same function (fold.h): what AWQ and SmoothQuant change.
-  struct Place {
-    std::string known_as;  // a matrix that reads the input, by its name in GGUF files
-    size_t rows = 0;       // of all matrices that do
-    size_t cols = 0;
-  };
-  const std::vector<Place>& places() const;
-  // Values of a place's matrices: [any, cols], every nth row so that they are at most most_rows.
-  // Errors: kInvalidValue naming the tensor of a value that is none.
-  Result<std::vector<float>> sample(size_t place, size_t most_rows) const;
-  // Puts what the nearest codes stand for in the place of values [rows, cols] of a place. weights:
-  // as MatrixCalibration has them. Any thread.
-  void round_trip(size_t place, std::span<const float> weights, std::span<float> values) const;
-  // Multiplies the columns of a place's matrices by factors [cols], positive and finite, once for a
-  // place. A norm's new weights are rounded to its type, and the factors to what that makes them.
-  void fold(size_t place, std::vector<float> factors);
+  // What AWQ and SmoothQuant change (fold_rules.h).
+  const std::vector<Place>& places() const override;
+  Result<std::vector<float>> sample(size_t place, size_t most_rows) const override;
+  // By the nearest codes; never fails.
+  Status round_trip(size_t place, size_t most_rows, std::span<const float> weights,
+                    std::span<float> values) const override;
+  void fold(size_t place, std::vector<float> factors) override;
 
   struct Progress {
     uint64_t done_bytes = 0, all_bytes = 0;  // of source data

@@ -20,7 +20,6 @@ Result<int> quantize_any(const QuantizeOptions& o) {
       {"--symmetric", gguf && o.symmetric},
       {"--asymmetric", gguf && o.asymmetric},
       {"--alpha", o.alpha && !o.method.starts_with("smoothquant")},
-      {"--method", gguf && o.method != "search" && o.method != "gptq"},
       {"--type", !gguf && !o.type.empty()},
       {"--target-bpw", !gguf && o.mixed.target_bpw > 0},
       {"--max-kl", !gguf && o.mixed.max_kl > 0},
@@ -32,6 +31,8 @@ Result<int> quantize_any(const QuantizeOptions& o) {
       {"--split-max-size", !gguf && !o.split_max_size.empty()},
       {"--split-max-tensors", !gguf && o.split_max_tensors > 0},
       {"--resume", !gguf && o.resume},
+      {"--rotations", !gguf && !o.rotations.empty()},
+      {"--seed", !gguf && o.seed.has_value()},
   };
   for (const auto& [flag, is_given] : given) {
     if (is_given) {
@@ -82,14 +83,31 @@ void add_calibration_options(CLI::App* c, QuantizeOptions& o) {
   c->add_option(
        "--method", o.method,
        "search: scales and codes with the least weighted error; gptq: then codes anew, each "
-       "column making good the errors of those before it; of the other formats also awq, "
-       "smoothquant: scales of columns folded into norms before")
+       "column making good the errors of those before it; awq: scales of columns folded into the "
+       "norms and matrices before, then the search; of the other formats also smoothquant")
       ->check(CLI::IsMember(methods))
       ->capture_default_str();
   c->add_option("--alpha", o.alpha,
                 "of smoothquant: how much of the inputs' outliers goes to the weights (0.5)")
       ->check(CLI::Range(0.0F, 1.0F));
-  c->add_option("--moments", o.moments, "second moments, as weir imatrix --moments writes them");
+  c->add_option("--moments", o.moments,
+                "second moments, as weir imatrix --moments writes them: for gptq and awq; without "
+                "--imatrix importance as well");
+}
+
+// The names are those of llm-compressor's SpinQuantModifier.
+void add_rotation_options(CLI::App* c, QuantizeOptions& o) {
+  c->add_option("--rotations", o.rotations,
+                "spread outliers over the channels before anything is rounded, the model staying "
+                "the same function: R1 rotates the residual stream, R1,R2 values of heads as well; "
+                "importance comes from --moments, an embedding that is the output too is doubled")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"R1", "R2"}));
+  c->add_option("--transform-type", o.transform_type,
+                "of --rotations: random-hadamard has random signs")
+      ->check(CLI::IsMember({"hadamard", "random-hadamard"}))
+      ->capture_default_str();
+  c->add_option("--seed", o.seed, "of the signs of random-hadamard (1)");
 }
 
 void add_type_options(CLI::App* c, QuantizeOptions& o) {
@@ -138,6 +156,7 @@ void add_quantize(CLI::App& root, Selected& selected) {
   add_mixed_options(c, o->mixed);
   add_folder_options(c, *o);
   add_calibration_options(c, *o);
+  add_rotation_options(c, *o);
   add_type_options(c, *o);
   add_file_options(c, *o);
   add_threads_option(c, o->threads);

@@ -18,8 +18,11 @@
 #include "cli/quantize_report.h"
 #include "cli/terminal.h"
 #include "engine/model_identity.h"
+#include "ops/quantize/channel_scales.h"
 #include "ops/quantize/parts.h"
+#include "ops/quantize/plan_scales.h"
 #include "ops/quantize/quantize.h"
+#include "ops/quantize/rotate_model.h"
 #include "os/cpu.h"
 
 namespace weir::cli {
@@ -119,24 +122,86 @@ struct CalibrationFiles {
   std::optional<ops::ImportanceMatrix> importance;
   std::optional<ops::Moments> moments;
 
-  ops::Calibration calibration() const {
-    return {importance ? &*importance : nullptr, moments ? &*moments : nullptr};
+  ops::Calibration calibration(bool gptq) const {
+    return {importance ? &*importance : nullptr, moments ? &*moments : nullptr, gptq};
   }
 };
+
+bool uses_gptq(const QuantizeOptions& o) { return o.method.ends_with("gptq"); }
+bool uses_awq(const QuantizeOptions& o) { return o.method.starts_with("awq"); }
+
+Status check_method(const QuantizeOptions& o) {
+  if (o.method.starts_with("smoothquant")) {
+    return make_error(ErrorCode::kUsage,
+                      "--method {} is for engines that round the inputs of matrices to 8 bits with "
+                      "fixed scales; for GGUF take awq",
+                      o.method);
+  }
+  if (uses_gptq(o) && o.moments.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "--method {} takes the second moments of the model's inputs: give them with "
+                      "--moments (weir imatrix --moments makes them)",
+                      o.method);
+  }
+  if (uses_awq(o) && o.imatrix.empty() && o.moments.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "--method awq takes what weir imatrix measures: give it with --imatrix, "
+                      "--moments or both (weir imatrix MODEL --data TEXT -o IMATRIX --moments "
+                      "MOMENTS makes them)");
+  }
+  return {};
+}
+
+Status check_rotations(const QuantizeOptions& o) {
+  if (o.rotations.empty()) {
+    return o.seed ? make_error(ErrorCode::kUsage, "--seed is of the signs of --rotations")
+                  : Status();
+  }
+  if (std::find(o.rotations.begin(), o.rotations.end(), "R1") == o.rotations.end())
+    return make_error(ErrorCode::kUsage, "--rotations R2 goes with R1: give R1,R2");
+  if (o.seed && o.transform_type == "hadamard")
+    return make_error(ErrorCode::kUsage, "--seed is of random-hadamard; hadamard has no signs");
+  if (uses_awq(o)) {
+    return make_error(ErrorCode::kUsage,
+                      "--method {} scales the channels that --rotations mix: take one of the two; "
+                      "gptq goes with --rotations",
+                      o.method);
+  }
+  if (o.mixed.wanted()) {
+    return make_error(ErrorCode::kUsage,
+                      "--target-bpw and --max-kl choose types by sensitivities of tensors as they "
+                      "stand in IN, not of rotated ones; give --type");
+  }
+  if (!o.imatrix.empty() && o.moments.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "--imatrix is of channels before they are rotated; what rotated ones meet is "
+                      "known from second moments: give them with --moments (weir imatrix "
+                      "--moments makes them)");
+  }
+  return {};
+}
+
+Result<std::optional<ops::RotatedModel>> rotate(const QuantizeOptions& o,
+                                                const checkpoint::OpenedModel& model,
+                                                kernels::ThreadPool& pool) {
+  std::optional<ops::RotatedModel> rotated;
+  if (o.rotations.empty()) return rotated;
+  if (model.fill) WEIR_TRY(model.fill(pool));
+  ops::RotateOptions options;
+  options.heads = std::find(o.rotations.begin(), o.rotations.end(), "R2") != o.rotations.end();
+  if (o.transform_type == "random-hadamard") options.seed = o.seed.value_or(1);
+  WEIR_ASSIGN(rotated, ops::rotate_model(model.file, options));
+  return rotated;
+}
 
 Result<CalibrationFiles> read_calibration(const QuantizeOptions& o) {
   CalibrationFiles files;
   if (!o.imatrix.empty()) {
     WEIR_ASSIGN(files.importance, ops::read_imatrix(o.imatrix));
   }
-  if (o.method != "gptq") return files;
-  if (o.moments.empty()) {
-    return make_error(
-        ErrorCode::kUsage,
-        "--method gptq takes the second moments of the model's inputs: give them with "
-        "--moments (weir imatrix --moments makes them)");
+  if (!o.moments.empty()) {
+    WEIR_ASSIGN(files.moments, ops::Moments::open(o.moments));
   }
-  WEIR_ASSIGN(files.moments, ops::Moments::open(o.moments));
   return files;
 }
 
@@ -187,32 +252,56 @@ std::string source_stamp(const std::string& path) {
   return fmt::format("{}", fmt::join(lines, ""));
 }
 
-// Writes the files, or for a dry run says what they would be.
-Status write_or_predict(const QuantizeOptions& o, const checkpoint::OpenedModel& model,
+// AWQ's factors for the types of the plan.
+Result<ops::ChannelScales> fold_scales(const gguf::File& file, ops::QuantizePlan& plan,
+                                       const ops::Calibration& calibration,
+                                       kernels::ThreadPool& pool) {
+  WEIR_ASSIGN(ops::PlanScales places, ops::PlanScales::make(file, plan));
+  const SystemClock clock;
+  ProgressBar bar("scales", places.places().size(), clock);
+  WEIR_ASSIGN(const ops::ChannelScales scales,
+              ops::fold_awq(places, calibration, pool,
+                            [&](uint64_t done, uint64_t /*all*/) { bar.update(done, ""); }));
+  if (scales.places == 0) {
+    fmt::print(stderr,
+               "weir: warning: no scales were folded: of {} places {} were not measured, and {} "
+               "more have tensors that stay as they are\n",
+               places.places().size(), scales.unmeasured, places.left_out());
+  }
+  return scales;
+}
+
+// Writes the files, or for a dry run says what they would be. file: the source, or what it became.
+Status write_or_predict(const QuantizeOptions& o, const gguf::File& source, const gguf::File& file,
                         const ops::Calibration& calibration, kernels::ThreadPool& pool,
                         const ops::OutputOptions& output, QuantizeReport& report) {
   ops::Provenance from;
   from.version = WEIR_VERSION;
-  from.source = std::filesystem::path(model.file.path()).filename().string();
+  from.source = std::filesystem::path(source.path()).filename().string();
   // Tensors of a folder need not be filled in for a dry run.
-  if (!o.dry_run) from.source_identity = engine::model_identity(model.file);
-  from.source_stamp = source_stamp(model.file.path());
+  if (!o.dry_run) from.source_identity = engine::model_identity(source);
+  from.source_stamp = source_stamp(source.path());
   from.importance_file = std::filesystem::path(o.imatrix).filename().string();
+  if (o.method != "search") from.method = o.method;
+  if (!o.rotations.empty()) {
+    from.rotations = fmt::format("{}", fmt::join(o.rotations, ","));
+    from.transform_type = o.transform_type;
+    if (o.transform_type == "random-hadamard") from.rotation_seed = o.seed.value_or(1);
+  }
   from.moments_file = std::filesystem::path(o.moments).filename().string();
-  WEIR_ASSIGN(from.windows, windows_of(model.file, calibration, report.mixed));
-  WEIR_ASSIGN(
-      const std::vector<ops::QuantizedPart> parts,
-      ops::make_parts(model.file, report.plan, calibration, from, output.path, output.split));
+  WEIR_ASSIGN(from.windows, windows_of(source, calibration, report.mixed));
+  WEIR_ASSIGN(const std::vector<ops::QuantizedPart> parts,
+              ops::make_parts(file, report.plan, calibration, from, output.path, output.split));
   for (const ops::QuantizedPart& part : parts) report.files.push_back(part.path);
-  WEIR_TRY(check_out(model.file.path(), report.files));
+  WEIR_TRY(check_out(source.path(), report.files));
   if (o.dry_run) {
-    report.predicted = predict_speed(model.file, report.plan, pool);
+    report.predicted = predict_speed(file, report.plan, pool);
     return {};
   }
   const SystemClock clock;
   ProgressBar bar("quantize", report.plan.source_bytes, clock);
   WEIR_ASSIGN(const ops::Written written,
-              ops::write_quantized(model.file, report.plan, calibration, from, pool, output,
+              ops::write_quantized(file, report.plan, calibration, from, pool, output,
                                    [&](const ops::QuantizeProgress& p) {
                                      bar.update(p.done_bytes, std::string(p.tensor));
                                    }));
@@ -230,25 +319,40 @@ Status write_or_predict(const QuantizeOptions& o, const checkpoint::OpenedModel&
 Result<int> quantize_gguf(const QuantizeOptions& o) {
   const SystemClock clock;
   const int64_t start = clock.now_ns();
+  WEIR_TRY(check_method(o));
+  WEIR_TRY(check_rotations(o));
   WEIR_ASSIGN(const ops::Mix mix, mix_of(o));
   WEIR_ASSIGN(ops::MixOptions options, mix_options(o));
   WEIR_ASSIGN(const std::string path, resolve_model(o.in));
   WEIR_ASSIGN(const ops::OutputOptions output, output_options(o));
   if (!output.split) WEIR_TRY(check_out(path, {o.out}));
   WEIR_ASSIGN(const CalibrationFiles files, read_calibration(o));
-  const ops::Calibration calibration = files.calibration();
+  const ops::Calibration calibration = files.calibration(uses_gptq(o));
   WEIR_ASSIGN(checkpoint::OpenedModel model, checkpoint::open_model(path));
   kernels::ThreadPool pool(o.threads > 0 ? o.threads : os::usable_cores());
-  WEIR_ASSIGN(ops::QuantizePlan plan, ops::plan_quantize(model.file, mix, options, calibration));
-  if (model.fill && (!o.dry_run || o.mixed.wanted())) WEIR_TRY(model.fill(pool));
+  WEIR_ASSIGN(std::optional<ops::RotatedModel> rotated, rotate(o, model, pool));
+  const gguf::File& file = rotated && rotated->file ? *rotated->file : model.file;
+  WEIR_ASSIGN(ops::QuantizePlan plan, ops::plan_quantize(file, mix, options, calibration));
+  if (rotated) {
+    plan.lender = &model.file;
+    WEIR_TRY(ops::transform_plan(plan, std::move(rotated->transforms), calibration));
+  } else if (model.fill && (!o.dry_run || o.mixed.wanted())) {
+    WEIR_TRY(model.fill(pool));
+  }
   std::optional<ops::MixedPlan> mixed;
   if (o.mixed.wanted()) {
-    WEIR_ASSIGN(mixed, choose_mixed(o.mixed, model.file, plan, calibration, pool, options));
-    WEIR_ASSIGN(plan, ops::plan_quantize(model.file, mix, options, calibration));
+    WEIR_ASSIGN(mixed, choose_mixed(o.mixed, file, plan, calibration, pool, options));
+    WEIR_ASSIGN(plan, ops::plan_quantize(file, mix, options, calibration));
+  }
+  std::optional<ops::ChannelScales> scales;
+  if (uses_awq(o) && !o.dry_run) {
+    WEIR_ASSIGN(scales, fold_scales(file, plan, calibration, pool));
   }
   QuantizeReport report = report_of(o, plan, calibration, mixed ? &*mixed : nullptr);
+  report.scales = scales;
+  report.rotated = rotated ? &*rotated : nullptr;
   for (const std::string& w : report.warnings) fmt::print(stderr, "weir: warning: {}\n", w);
-  WEIR_TRY(write_or_predict(o, model, calibration, pool, output, report));
+  WEIR_TRY(write_or_predict(o, model.file, file, calibration, pool, output, report));
   report.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
   o.json ? print_json(report) : print_text(report);
   return kExitOk;

@@ -18,7 +18,10 @@ struct QuantizeOptions {
   std::string imatrix;
   std::string method = "search";
   std::string moments;
-  std::optional<float> alpha;  // of smoothquant
+  std::optional<float> alpha;          // of smoothquant
+  std::vector<std::string> rotations;  // R1, R2
+  std::string transform_type = "random-hadamard";
+  std::optional<uint64_t> seed;
   std::string output_type;
   std::string embedding_type;
   std::vector<std::string> tensors;

@@ -78,6 +78,44 @@ Json types_json(const QuantizeReport& r) {
   return types;
 }
 
+// Of outputs, before the codes are chosen.
+double error_left(const ops::ChannelScales& s) {
+  return s.error_before > 0 ? s.error_after / s.error_before : 1;
+}
+
+// Of the output matrix where rotating made two of one.
+uint64_t untied_bytes(const QuantizeReport& r) {
+  return r.rotated->file ? r.plan.tensors.back().bytes : 0;
+}
+
+Json rotation_json(const QuantizeReport& r) {
+  Json rotations = Json::array();
+  for (const std::string& name : r.options.rotations) rotations.push_back(name);
+  Json j = Json::object();
+  j.set("rotations", std::move(rotations));
+  j.set("transform_type", r.options.transform_type);
+  j.set("head_layers", static_cast<int64_t>(r.rotated->head_layers));
+  j.set("untied_output_bytes", static_cast<int64_t>(untied_bytes(r)));
+  return j;
+}
+
+void print_rotation(const QuantizeReport& r) {
+  fmt::print("  rotated by {}: the residual stream, and the values of heads in {} layers\n",
+             r.options.transform_type, r.rotated->head_layers);
+  if (r.rotated->file) {
+    fmt::print("  embedding and output were one matrix and are two now: {} for the output\n",
+               format_bytes(untied_bytes(r)));
+  }
+}
+
+Json scales_json(const ops::ChannelScales& s) {
+  Json j = Json::object();
+  j.set("places", static_cast<int64_t>(s.places));
+  j.set("unmeasured", static_cast<int64_t>(s.unmeasured));
+  j.set("error_left", error_left(s));
+  return j;
+}
+
 }  // namespace
 
 QuantizeReport report_of(const QuantizeOptions& options, const ops::QuantizePlan& plan,
@@ -90,7 +128,7 @@ QuantizeReport report_of(const QuantizeOptions& options, const ops::QuantizePlan
   }
   warn_of_types(r);
   if (calibration.importance != nullptr) warn_of_importance(r, *calibration.importance);
-  if (calibration.moments != nullptr) warn_of_moments(r);
+  if (calibration.moments != nullptr && calibration.compensate) warn_of_moments(r);
   return r;
 }
 
@@ -98,6 +136,7 @@ void print_json(const QuantizeReport& r) {
   Json root = Json::object();
   root.set("out", r.options.out);
   root.set("type", std::string(r.plan.mix.name));
+  root.set("method", r.options.method);
   root.set("dry_run", r.options.dry_run);
   root.set("source_bytes", static_cast<int64_t>(r.plan.source_bytes));
   root.set("bytes", static_cast<int64_t>(r.plan.bytes));
@@ -111,6 +150,8 @@ void print_json(const QuantizeReport& r) {
   root.set("tensors_taken_over", static_cast<int64_t>(r.taken_over));
   root.set("types", types_json(r));
   if (r.mixed != nullptr) root.set("mixed", mixed_json(*r.mixed));
+  if (r.scales) root.set("scales", scales_json(*r.scales));
+  if (r.rotated != nullptr) root.set("rotation", rotation_json(r));
   Json warnings = Json::array();
   for (const std::string& w : r.warnings) warnings.push_back(w);
   root.set("warnings", std::move(warnings));
@@ -139,6 +180,11 @@ void print_text(const QuantizeReport& r) {
   }
   for (const auto& [name, sum] : r.types)
     fmt::print("  {:<8} {:>5} tensors {:>12}\n", name, sum.tensors, format_bytes(sum.bytes));
+  if (r.rotated != nullptr) print_rotation(r);
+  if (r.scales) {
+    fmt::print("  scales folded in {} places, which leaves {:.3f} of their rounding error\n",
+               r.scales->places, error_left(*r.scales));
+  }
   if (r.mixed != nullptr) print_mixed(*r.mixed);
   if (r.predicted) print_speed(*r.predicted);
 }

@@ -8,8 +8,10 @@
 
 #include "cli/quantize_options.h"
 #include "cli/quantize_predict.h"
+#include "ops/quantize/channel_scales.h"
 #include "ops/quantize/mixed.h"
 #include "ops/quantize/quantize.h"
+#include "ops/quantize/rotate_model.h"
 
 namespace weir::cli {
 
@@ -26,8 +28,10 @@ struct QuantizeReport {
   std::map<std::string, TypeTotals> types = {};
   std::vector<std::string> warnings = {};
   std::vector<std::string> files = {};
-  std::optional<PredictedSpeed> predicted = std::nullopt;  // of a dry run
-  size_t taken_over = 0;                                   // tensors of an unfinished run
+  std::optional<PredictedSpeed> predicted = std::nullopt;   // of a dry run
+  std::optional<ops::ChannelScales> scales = std::nullopt;  // of AWQ
+  const ops::RotatedModel* rotated = nullptr;
+  size_t taken_over = 0;  // tensors of an unfinished run
   double seconds = 0;
 };
 

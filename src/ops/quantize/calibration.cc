@@ -1,20 +1,8 @@
 #include "ops/quantize/calibration.h"
 
+#include <algorithm>
+
 namespace weir::ops {
-namespace {
-
-// Those of x / divided.
-void scale_moments(std::span<const float> moments, std::span<const float> divided,
-                   std::vector<float>& out) {
-  out.assign(moments.begin(), moments.end());
-  size_t at = 0;
-  for (size_t i = 0; i < divided.size(); ++i) {
-    for (size_t j = 0; j <= i; ++j) out[at++] /= divided[i] * divided[j];
-  }
-}
-
-}  // namespace
-
 Status importance_of(const gguf::Tensor& t, const ImportanceMatrix* importance,
                      std::vector<float>& means) {
   means.clear();
@@ -36,8 +24,51 @@ Status column_weights(const Calibration& calibration, const std::string& name, s
   return {};
 }
 
+Status column_weights(const Calibration& calibration, const gguf::Tensor& t,
+                      const TensorTransform* transform, kernels::ThreadPool& pool,
+                      std::vector<float>& means) {
+  const size_t cols = t.shape[0];
+  if (transform != nullptr && transform->column_rotation != nullptr) {
+    means.clear();
+    WEIR_ASSIGN(const bool there, has_column_weights(calibration, t, transform));
+    if (!there) return {};
+    WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, cols));
+    std::vector<float> rotated;
+    transform_moments(*transform, *moments, cols, pool, rotated);
+    for (size_t i = 0; i < cols; ++i) means.push_back(std::max(0.0F, rotated[i * (i + 1) / 2 + i]));
+    return {};
+  }
+  if (t.shape.size() > 2) {
+    WEIR_TRY(importance_of(t, calibration.importance, means));
+  } else {
+    WEIR_TRY(column_weights(calibration, t.name, cols, means));
+  }
+  if (transform != nullptr) transform_inputs(*transform, means);
+  return {};
+}
+
+Result<bool> has_column_weights(const Calibration& calibration, const gguf::Tensor& t,
+                                const TensorTransform* transform) {
+  const bool rotated = transform != nullptr && transform->column_rotation != nullptr;
+  if (!rotated && calibration.importance != nullptr) {
+    std::vector<float> means;
+    WEIR_TRY(importance_of(t, calibration.importance, means));
+    if (!means.empty()) return true;
+  }
+  if (calibration.moments == nullptr || t.shape.size() > 2) return false;
+  WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, t.shape[0]));
+  return moments.has_value();
+}
+
 Result<const ErrorFeedback*> Feedbacks::of(const std::string& name, size_t cols,
                                            std::span<const float> divided) {
+  TensorTransform transform;
+  transform.columns.assign(divided.begin(), divided.end());
+  return of(name, cols, divided.empty() ? nullptr : &transform);
+}
+
+Result<const ErrorFeedback*> Feedbacks::of(const std::string& name, size_t cols,
+                                           const TensorTransform* transform) {
   if (moments_ == nullptr) return nullptr;
   WEIR_ASSIGN(const auto moments, moments_->find(name, cols));
   if (!moments) return nullptr;
@@ -48,10 +79,10 @@ Result<const ErrorFeedback*> Feedbacks::of(const std::string& name, size_t cols,
   }
   Kept& next = kept_[oldest_];
   next = {};  // its memory is free before more is taken
-  std::vector<float> scaled;
-  if (!divided.empty()) scale_moments(*moments, divided, scaled);
-  auto feedback = ErrorFeedback::create(divided.empty() ? *moments : std::span<const float>(scaled),
-                                        cols, kGptqDamping, pool_);
+  std::vector<float> transformed;
+  if (transform != nullptr) transform_moments(*transform, *moments, cols, pool_, transformed);
+  auto feedback = ErrorFeedback::create(transform == nullptr ? *moments : transformed, cols,
+                                        kGptqDamping, pool_);
   if (!feedback.ok()) return feedback.error().with_context(name);
   next = {moments->data(), std::move(*feedback)};
   oldest_ = 1 - oldest_;

@@ -13,13 +13,15 @@
 #include "ops/imatrix/importance.h"
 #include "ops/imatrix/moments.h"
 #include "ops/quantize/error_feedback.h"
+#include "ops/quantize/transform.h"
 
 namespace weir::ops {
 
 // Borrowed; each may be nullptr.
 struct Calibration {
   const ImportanceMatrix* importance = nullptr;
-  const Moments* moments = nullptr;  // given: GPTQ chooses the codes of every matrix that it has
+  const Moments* moments = nullptr;
+  bool compensate = true;  // by GPTQ, which chooses the codes of every matrix with moments
 };
 
 // Mean squares of what meets a tensor's columns: [matrices, cols]; empty where `importance` is
@@ -33,6 +35,16 @@ Status importance_of(const gguf::Tensor& t, const ImportanceMatrix* importance,
 Status column_weights(const Calibration& calibration, const std::string& name, size_t cols,
                       std::vector<float>& means);
 
+// The same of a tensor, which may be several matrices, [matrices, cols], as its inputs are once
+// transformed (transform: or nullptr). Where columns are rotated only moments tell; without them it
+// is empty.
+Status column_weights(const Calibration& calibration, const gguf::Tensor& t,
+                      const TensorTransform* transform, kernels::ThreadPool& pool,
+                      std::vector<float>& means);
+// Whether that is more than empty.
+Result<bool> has_column_weights(const Calibration& calibration, const gguf::Tensor& t,
+                                const TensorTransform* transform);
+
 // GPTQ's factors of one matrix after another. Matrices that read one input, which stand close to
 // each other in a file, share its factor: the last two are kept. One thread.
 class Feedbacks {
@@ -40,10 +52,13 @@ class Feedbacks {
   // moments: nullptr, or borrowed.
   Feedbacks(const Moments* moments, kernels::ThreadPool& pool) : moments_(moments), pool_(pool) {}
 
-  // Of the matrix `name` with `cols` columns. divided: [cols] what its inputs were divided by after
-  // the measurement, the same for all that read the input; or empty. Valid until the second call
+  // Of the matrix `name` with `cols` columns. transform: what became of it after the measurement,
+  // for its inputs the same for all that read them; or nullptr. divided: the same where that is
+  // [cols] factors of its columns, or none. Valid until the second call
   // after this one; nullptr where there are no moments of it. Errors: those of Moments::find and
   // ErrorFeedback::create, naming the tensor.
+  Result<const ErrorFeedback*> of(const std::string& name, size_t cols,
+                                  const TensorTransform* transform);
   Result<const ErrorFeedback*> of(const std::string& name, size_t cols,
                                   std::span<const float> divided = {});
 

@@ -25,7 +25,7 @@ void center(std::vector<float>& values) {
 // AWQ's factors of one place, tried one exponent after another.
 class AwqTrial {
  public:
-  AwqTrial(const checkpoint::FolderPlan& plan, size_t place, std::span<const float> means,
+  AwqTrial(const checkpoint::ScalePlaces& plan, size_t place, std::span<const float> means,
            const ErrorFeedback* feedback)
       : plan_(plan),
         place_(place),
@@ -41,7 +41,16 @@ class AwqTrial {
   Status run(kernels::ThreadPool& pool) {
     WEIR_ASSIGN(values_, plan_.sample(place_, kSampleRows));
     std::array<double, kAwqSteps> errors{};
-    pool.parallel_for(errors.size(), [&](size_t i, size_t) { errors[i] = error(factors(i)); });
+    std::array<Status, kAwqSteps> status;
+    pool.parallel_for(errors.size(), [&](size_t i, size_t) {
+      const Result<double> found = error(factors(i));
+      if (found.ok()) {
+        errors[i] = *found;
+      } else {
+        status[i] = found.error();
+      }
+    });
+    for (const Status& s : status) WEIR_TRY(s);
     const auto best = std::min_element(errors.begin(), errors.end());
     step_ = static_cast<size_t>(best - errors.begin());
     before = errors[0];
@@ -63,12 +72,12 @@ class AwqTrial {
     return f;
   }
 
-  double error(const std::vector<float>& factors) const {
+  Result<double> error(const std::vector<float>& factors) const {
     const size_t cols = means_.size();
     std::vector<float> weights(cols), rounded(values_.size());
     for (size_t i = 0; i < cols; ++i) weights[i] = means_[i] / (factors[i] * factors[i]);
     for (size_t at = 0; at < values_.size(); ++at) rounded[at] = values_[at] * factors[at % cols];
-    plan_.round_trip(place_, weights, rounded);
+    WEIR_TRY(plan_.round_trip(place_, kSampleRows, weights, rounded));
     for (size_t at = 0; at < values_.size(); ++at) rounded[at] /= factors[at % cols];
     if (feedback_ != nullptr) return feedback_->output_error(values_, rounded, isa_);
     double sum = 0;
@@ -79,7 +88,7 @@ class AwqTrial {
     return sum;
   }
 
-  const checkpoint::FolderPlan& plan_;
+  const checkpoint::ScalePlaces& plan_;
   size_t place_;
   const ErrorFeedback* feedback_;
   quant::SearchIsa isa_;
@@ -90,13 +99,13 @@ class AwqTrial {
 
 }  // namespace
 
-Result<ChannelScales> fold_awq(checkpoint::FolderPlan& plan, const Calibration& calibration,
+Result<ChannelScales> fold_awq(checkpoint::ScalePlaces& plan, const Calibration& calibration,
                                kernels::ThreadPool& pool, const ScalesProgress& progress) {
   ChannelScales done;
   Feedbacks feedbacks(calibration.moments, pool);
   std::vector<float> means;
   for (size_t i = 0; i < plan.places().size(); ++i) {
-    const checkpoint::FolderPlan::Place& place = plan.places()[i];
+    const checkpoint::ScalePlaces::Place& place = plan.places()[i];
     WEIR_TRY(column_weights(calibration, place.known_as, place.cols, means));
     if (means.empty()) {
       ++done.unmeasured;
@@ -116,12 +125,12 @@ Result<ChannelScales> fold_awq(checkpoint::FolderPlan& plan, const Calibration& 
   return done;
 }
 
-Result<ChannelScales> fold_smoothquant(checkpoint::FolderPlan& plan,
+Result<ChannelScales> fold_smoothquant(checkpoint::ScalePlaces& plan,
                                        const ImportanceMatrix& importance, float alpha,
                                        const ScalesProgress& progress) {
   ChannelScales done;
   for (size_t i = 0; i < plan.places().size(); ++i) {
-    const checkpoint::FolderPlan::Place& place = plan.places()[i];
+    const checkpoint::ScalePlaces::Place& place = plan.places()[i];
     const ImportanceEntry* entry = importance.find(place.known_as);
     if (entry == nullptr) {
       ++done.unmeasured;

@@ -1,4 +1,4 @@
-// Scales of channels that are folded into a folder's norms and matrices before it is quantized:
+// Scales of channels that are folded into a model's norms and matrices before it is quantized:
 // AWQ's, which give columns that meet large inputs more of the codes' precision (Lin et al., 2023),
 // and SmoothQuant's, which move the outliers of inputs into the weights (Xiao et al., 2023).
 #pragma once
@@ -8,7 +8,7 @@
 #include <functional>
 
 #include "base/result.h"
-#include "checkpoint/quantize_folder.h"
+#include "checkpoint/fold_rules.h"
 #include "kernels/thread_pool.h"
 #include "ops/quantize/calibration.h"
 
@@ -28,15 +28,15 @@ using ScalesProgress = std::function<void(uint64_t, uint64_t)>;
 // kAwqSteps in [0, 1) that gives the output the least squared error after rounding, and folds them.
 // The error is that of the moments where `calibration` has them, else that of independent columns.
 // The result is the same for any number of threads. Errors: those of column_weights, of
-// ErrorFeedback::create and of FolderPlan::sample.
+// ErrorFeedback::create and of ScalePlaces.
 inline constexpr int kAwqSteps = 20;
-Result<ChannelScales> fold_awq(checkpoint::FolderPlan& plan, const Calibration& calibration,
+Result<ChannelScales> fold_awq(checkpoint::ScalePlaces& plan, const Calibration& calibration,
                                kernels::ThreadPool& pool, const ScalesProgress& progress);
 
 // For each place the factors |x|^α / |w|^(1 − α) of the columns' largest magnitudes, and folds
 // them; errors stay 0. Errors: kUnsupported for an importance matrix without the largest
-// magnitudes, kCorrupt for one of another model, those of FolderPlan::sample.
-Result<ChannelScales> fold_smoothquant(checkpoint::FolderPlan& plan,
+// magnitudes, kCorrupt for one of another model, those of ScalePlaces::sample.
+Result<ChannelScales> fold_smoothquant(checkpoint::ScalePlaces& plan,
                                        const ImportanceMatrix& importance, float alpha,
                                        const ScalesProgress& progress);
 

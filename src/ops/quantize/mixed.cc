@@ -29,16 +29,17 @@ struct Sample {
   // [rows, cols], or empty: all alike
   std::vector<float> importance;
   const ErrorFeedback* feedback = nullptr;  // where there are second moments
+  bool compensate = false;                  // codes are chosen by it where the type allows
 };
 
 Result<Sample> sample_of(const PlannedTensor& p, const Calibration& calibration,
-                         Feedbacks& feedbacks) {
+                         kernels::ThreadPool& pool, Feedbacks& feedbacks) {
   const gguf::Tensor& t = *p.source;
   Sample s;
   s.cols = t.shape[0];
   std::vector<float> means;
   const size_t matrices = t.shape.size() > 2 ? t.shape[2] : 1;
-  WEIR_TRY(importance_of(t, p.important ? calibration.importance : nullptr, means));
+  if (p.important) WEIR_TRY(column_weights(calibration, t, nullptr, pool, means));
   const size_t rows = t.rows();
   const size_t count = std::min(rows, kSampleRows);
   const size_t row_bytes = t.data.size() / rows;
@@ -53,6 +54,7 @@ Result<Sample> sample_of(const PlannedTensor& p, const Calibration& calibration,
                         means.begin() + static_cast<ptrdiff_t>((matrix + 1) * s.cols));
   }
   WEIR_ASSIGN(s.feedback, feedbacks.of(t.name, t.shape[0]));
+  s.compensate = s.feedback != nullptr && calibration.compensate;
   return s;
 }
 
@@ -66,8 +68,8 @@ double weighted_error(const Sample& s, std::span<const float> quantized, quant::
   return sum;
 }
 
-// feedback: whether codes are chosen by it where the type allows.
-Result<double> error_as(const Sample& s, TensorType type, bool feedback) {
+// plain: whatever the sample says, codes are those of the search.
+Result<double> error_as(const Sample& s, TensorType type, bool plain) {
   const size_t rows = s.values.size() / s.cols;
   const size_t row_bytes = bytes_as(type, s.cols);
   std::vector<std::byte> bytes(rows * row_bytes);
@@ -80,7 +82,7 @@ Result<double> error_as(const Sample& s, TensorType type, bool feedback) {
                                   importance, std::span(bytes).subspan(r * row_bytes, row_bytes),
                                   isa));
   }
-  if (feedback && s.feedback != nullptr && quant::has_levels(type))
+  if (!plain && s.compensate && quant::has_levels(type))
     WEIR_TRY(s.feedback->apply(type, s.values, isa, bytes));
   std::vector<float> back(s.values.size());
   WEIR_TRY(quant::decode(type, bytes, back));
@@ -91,7 +93,7 @@ Result<std::vector<TypeOption>> options_of(const gguf::Tensor& t, const Sample& 
                                            const Sensitivity& sensitivity, double kl,
                                            std::span<const TensorType> types,
                                            kernels::ThreadPool& pool) {
-  WEIR_ASSIGN(const double reference, error_as(sample, sensitivity.type, false));
+  WEIR_ASSIGN(const double reference, error_as(sample, sensitivity.type, true));
   std::vector<TypeOption> options;
   for (const TensorType type : types) {
     if (t.shape[0] % gguf::type_info(type)->block_elements == 0)
@@ -99,7 +101,7 @@ Result<std::vector<TypeOption>> options_of(const gguf::Tensor& t, const Sample& 
   }
   std::vector<Status> status(options.size());
   pool.parallel_for(options.size(), [&](size_t i, size_t) {
-    auto error = error_as(sample, options[i].type, true);
+    auto error = error_as(sample, options[i].type, false);
     if (!error.ok()) {
       status[i] = error.error();
     } else {
@@ -142,7 +144,7 @@ Result<MixedPlan> plan_mixed(const QuantizePlan& plan, const Sensitivity& sensit
                         "the sensitivity of '{}' is not in the file: it is of another model",
                         p.source->name);
     }
-    WEIR_ASSIGN(const Sample sample, sample_of(p, calibration, feedbacks));
+    WEIR_ASSIGN(const Sample sample, sample_of(p, calibration, pool, feedbacks));
     MixedChoice choice{p.source, found->second, {}, 0};
     WEIR_ASSIGN(choice.options,
                 options_of(*p.source, sample, sensitivity, found->second, types, pool));

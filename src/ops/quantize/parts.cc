@@ -17,7 +17,8 @@ gguf::Writer metadata(const gguf::File& file, const QuantizePlan& plan,
   const ImportanceMatrix* importance = calibration.importance;
   gguf::Writer writer;
   for (const gguf::Metadata& m : file.metadata()) {
-    if (!replaced(m.key)) writer.set(m.key, m.value);
+    const bool old_rotation = !from.rotations.empty() && m.key.starts_with("weir.rotation.");
+    if (!replaced(m.key) && !old_rotation) writer.set(m.key, m.value);
   }
   writer.set_uint("general.quantization_version", 2);
   writer.set_uint("general.file_type", plan.mix.file_type);
@@ -36,10 +37,15 @@ gguf::Writer metadata(const gguf::File& file, const QuantizePlan& plan,
     writer.set_int("quantize.imatrix.chunks_count", static_cast<int32_t>(importance->chunks));
     writer.set_string("weir.quantize.imatrix_hash", hex(importance->hash));
   }
+  if (!from.method.empty()) writer.set_string("weir.quantize.method", from.method);
   if (calibration.moments != nullptr) {
-    writer.set_string("weir.quantize.method", "gptq");
     writer.set_string("weir.quantize.moments_file", from.moments_file);
     writer.set_string("weir.quantize.moments_hash", hex(calibration.moments->hash()));
+  }
+  if (!from.rotations.empty()) {  // stays with the file when that is quantized again
+    writer.set_string("weir.rotation.rotations", from.rotations);
+    writer.set_string("weir.rotation.transform_type", from.transform_type);
+    if (from.rotation_seed) writer.set_uint64("weir.rotation.seed", *from.rotation_seed);
   }
   if (from.windows) {
     write_windows(*from.windows, writer);

@@ -46,11 +46,27 @@ Status check_importance(const PlannedTensor& p, const Mix& mix,
                     p.source->name, gguf::type_name(p.type));
 }
 
+// What the calibration says of a tensor.
+Status measure(const Mix& mix, const Calibration& calibration, const TensorTransform* transform,
+               PlannedTensor& p) {
+  const gguf::Tensor& t = *p.source;
+  p.important = p.compensated = false;
+  if (!p.copied && !is_float(p.type)) {
+    WEIR_ASSIGN(p.important, has_column_weights(calibration, t, transform));
+  }
+  WEIR_TRY(check_importance(p, mix, calibration.importance));
+  const bool gptq = calibration.moments != nullptr && calibration.compensate;
+  if (gptq && !p.copied && quant::has_levels(p.type)) {
+    WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, t.shape[0]));
+    p.compensated = moments.has_value();
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
                                    const MixOptions& options, const Calibration& calibration) {
-  const ImportanceMatrix* importance = calibration.importance;
   WEIR_ASSIGN(const ModelFacts facts, model_facts(file));
   WEIR_ASSIGN(const std::vector<TensorChoice> choices, choose_types(file, facts, mix, options));
   QuantizePlan plan;
@@ -71,19 +87,7 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
           ErrorCode::kUnsupported, "{}: cannot make {} of {}; types that can be written are {}",
           t.name, gguf::type_name(p.type), gguf::type_name(t.type), quant::quantizable_types());
     }
-    const ImportanceEntry* entry = importance == nullptr ? nullptr : importance->find(t.name);
-    p.important = !p.copied && entry != nullptr && !is_float(p.type);
-    if (p.important) {
-      // The embedding's rows are looked up, not multiplied: what a matrix says of it is its use as
-      // output, and may be missing or of another shape.
-      std::vector<float> means;
-      WEIR_TRY(importance_of(t, importance, means));
-    }
-    WEIR_TRY(check_importance(p, mix, importance));
-    if (calibration.moments != nullptr && !p.copied && quant::has_levels(p.type)) {
-      WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, t.shape[0]));
-      p.compensated = moments.has_value();
-    }
+    WEIR_TRY(measure(mix, calibration, nullptr, p));
     if (!p.copied && !is_float(t.type)) ++plan.requantized;
     plan.source_bytes += t.data.size();
     plan.bytes += p.bytes;
@@ -91,6 +95,31 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
     plan.tensors.push_back(p);
   }
   return plan;
+}
+
+Status transform_plan(QuantizePlan& plan, TensorTransforms transforms,
+                      const Calibration& calibration) {
+  for (PlannedTensor& p : plan.tensors) {
+    const TensorTransform* transform = find_transform(transforms, p.source->name);
+    if (transform == nullptr) continue;
+    if (p.copied && !quant::can_quantize(p.type)) {
+      return make_error(ErrorCode::kUnsupported,
+                        "{} is to stay {}, which cannot be written anew once it is transformed; "
+                        "types that can are {}",
+                        p.source->name, gguf::type_name(p.type), quant::quantizable_types());
+    }
+    if (p.copied && !is_float(p.type)) ++plan.requantized;
+    p.copied = false;
+    if (!transform->values.empty()) {
+      plan.bytes -= p.bytes;
+      p.type = TensorType::kF32;
+      p.bytes = bytes_as(p.type, p.source->elements());
+      plan.bytes += p.bytes;
+    }
+    WEIR_TRY(measure(plan.mix, calibration, transform, p));
+  }
+  plan.transforms = std::move(transforms);
+  return {};
 }
 
 }  // namespace weir::ops

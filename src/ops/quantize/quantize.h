@@ -16,6 +16,7 @@
 #include "ops/eval/windows.h"
 #include "ops/quantize/calibration.h"
 #include "ops/quantize/mix.h"
+#include "ops/quantize/transform.h"
 
 namespace weir::ops {
 
@@ -25,7 +26,7 @@ struct PlannedTensor {
   uint64_t bytes = 0;
   bool copied = false;                     // as it stands in the source
   bool quantizable = false;                // and no override has chosen its type
-  bool important = false;                  // the importance matrix has it
+  bool important = false;                  // what its columns weigh was measured
   bool compensated = false;                // its codes are chosen by GPTQ
   std::optional<gguf::TensorType> wanted;  // as TensorChoice has it
 };
@@ -35,6 +36,9 @@ struct QuantizePlan {
   std::vector<PlannedTensor> tensors;    // in the file's order
   uint64_t source_bytes = 0, bytes = 0;  // of tensor data
   uint64_t weights = 0;
+  TensorTransforms transforms;  // of those tensors that are not quantized as they stand
+  // Borrowed: the file that the tensors' data lie in, where it is not the one that was planned.
+  const gguf::File* lender = nullptr;
   // Source tensors that were quantized before and are to be quantized again: their first loss
   // stays, whatever the new type.
   size_t requantized = 0;
@@ -50,6 +54,12 @@ struct QuantizePlan {
 Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
                                    const MixOptions& options, const Calibration& calibration);
 
+// Makes transforms part of a plan that has none: their tensors are encoded anew, vectors with new
+// values in F32. Errors: kUnsupported for a tensor that would stay in a type that cannot be
+// written, naming it; those of plan_quantize about importance.
+Status transform_plan(QuantizePlan& plan, TensorTransforms transforms,
+                      const Calibration& calibration);
+
 // What the new file says of its making.
 struct Provenance {
   std::string version;          // of weir
@@ -57,6 +67,10 @@ struct Provenance {
   Hash128 source_identity;      // engine::model_identity
   std::string importance_file;  // name, or empty
   std::string moments_file;     // name, or empty
+  std::string method = {};      // as --method has it; empty: the search alone
+  // --rotations and --transform-type, or empty, and the seed of the signs where it counts.
+  std::string rotations = {}, transform_type = {};
+  std::optional<uint64_t> rotation_seed = std::nullopt;
   // Of all text that the weights depend on, that of the source's own calibration among it.
   std::optional<TextWindows> windows = std::nullopt;
   // What changes when the source's files do; not written, an unfinished run is told apart by it.
@@ -86,8 +100,9 @@ struct Written {
 // all (os/output_set.h: of parts that a kill catches between two names the first is missing); the
 // bytes are the same for any number of threads, and for a run that was killed and goes on: one that
 // is called again with the same plan takes over the tensors that are there, after checking their
-// hashes. Memory: some 60 MiB beyond the importance matrix, and with GPTQ 16 bytes for each pair of
-// a matrix's columns; pages of the source are given back as it goes. Errors: kIo (a full disk: also
+// hashes. Memory: some 60 MiB beyond the importance matrix, with GPTQ 16 bytes for each pair of a
+// matrix's columns, and 4 bytes for each value of a matrix (of an expert) whose rows are rotated;
+// pages of the source are given back as it goes. Errors: kIo (a full disk: also
 // before anything is written), kInvalidValue naming the tensor, row and column of a value that is
 // none; those of make_parts and QuantizedOutput::open; nothing is left behind then, but for kIo
 // with output.resume.

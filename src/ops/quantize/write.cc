@@ -30,6 +30,7 @@ Result<RunFingerprint> fingerprint(const QuantizePlan& plan, const Calibration& 
       {"the source", hex(from.source_identity)},
       {"the times and sizes of the source's files", hex(text_hash(from.source_stamp))},
       {"the type", std::string(plan.mix.name)},
+      {"the method", from.method},
       {"the types of tensors", hex(text_hash(types))},
       {"the importance matrix",
        calibration.importance == nullptr ? none : hex(calibration.importance->hash)},
@@ -42,8 +43,12 @@ Result<RunFingerprint> fingerprint(const QuantizePlan& plan, const Calibration& 
 // Converts tensors one by one.
 class TensorWriter {
  public:
-  TensorWriter(const Calibration& calibration, kernels::ThreadPool& pool, QuantizedOutput& output)
-      : calibration_(calibration),
+  TensorWriter(const QuantizePlan& plan, const Calibration& calibration, kernels::ThreadPool& pool,
+               QuantizedOutput& output)
+      : transforms_(plan.transforms),
+        calibration_(calibration),
+        pool_(pool),
+        rows_(pool),
         converter_(pool),
         feedbacks_(calibration.moments, pool),
         output_(output) {}
@@ -51,30 +56,46 @@ class TensorWriter {
   // done(bytes of the source), slice by slice.
   Status write(const PlannedTensor& p, const std::function<void(uint64_t)>& done) {
     const gguf::Tensor& t = *p.source;
-    WEIR_TRY(importance_of(t, p.important ? calibration_.importance : nullptr, means_));
+    const TensorTransform* transform = find_transform(transforms_, t.name);
+    means_.clear();
+    if (p.important) WEIR_TRY(column_weights(calibration_, t, transform, pool_, means_));
     const ErrorFeedback* feedback = nullptr;
     if (p.compensated) {
-      WEIR_ASSIGN(feedback, feedbacks_.of(t.name, t.shape[0]));
+      WEIR_ASSIGN(feedback, feedbacks_.of(t.name, t.shape[0], transform));
     }
     const size_t rows = t.rows();
-    const size_t step = std::max<size_t>(1, kSliceValues / t.shape[0]);
     const size_t row_bytes = t.data.size() / rows;
-    for (size_t first = 0; first < rows; first += step) {
-      const size_t count = std::min(step, rows - first);
-      if (p.copied) {
-        WEIR_TRY(output_.write(t.data.subspan(first * row_bytes, count * row_bytes)));
-      } else {
-        WEIR_ASSIGN(const auto bytes,
-                    converter_.convert(t, p.type, first, count, means_, feedback));
-        WEIR_TRY(output_.write(bytes));
+    const size_t block = transform == nullptr ? 1 : row_block(*transform);
+    const size_t step = std::max<size_t>(1, kSliceValues / t.shape[0]);
+    const size_t blocks = std::max(step, block) / block * block;  // transformed together
+    for (size_t first = 0; first < rows; first += blocks) {
+      const size_t count = std::min(blocks, rows - first);
+      const gguf::Tensor* from = &t;
+      gguf::Tensor slice;
+      if (transform != nullptr) {
+        WEIR_ASSIGN(slice, rows_.read(t, *transform, first, count));
+        from = &slice;
       }
-      done(count * row_bytes);
+      for (size_t row = 0; row < count; row += step) {
+        const size_t some = std::min(step, count - row);
+        const size_t at = transform == nullptr ? first + row : row;
+        std::span<const std::byte> bytes =
+            t.data.subspan((first + row) * row_bytes, some * row_bytes);
+        if (!p.copied) {
+          WEIR_ASSIGN(bytes, converter_.convert(*from, p.type, at, some, means_, feedback));
+        }
+        WEIR_TRY(output_.write(bytes));
+        done(some * row_bytes);
+      }
     }
     return output_.end_tensor();
   }
 
  private:
+  const TensorTransforms& transforms_;
   const Calibration& calibration_;
+  kernels::ThreadPool& pool_;
+  TransformedRows rows_;
   Converter converter_;
   Feedbacks feedbacks_;
   QuantizedOutput& output_;
@@ -85,9 +106,10 @@ Status write_tensors(const gguf::File& file, const QuantizePlan& plan,
                      const Calibration& calibration, kernels::ThreadPool& pool,
                      QuantizedOutput& output,
                      const std::function<void(const QuantizeProgress&)>& progress) {
-  TensorWriter writer(calibration, pool, output);
+  TensorWriter writer(plan, calibration, pool, output);
   QuantizeProgress state;
   state.all_bytes = plan.source_bytes;
+  const gguf::File& holder = plan.lender == nullptr ? file : *plan.lender;
   const size_t taken_over = output.done_tensors();
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlannedTensor& p = plan.tensors[i];
@@ -101,7 +123,7 @@ Status write_tensors(const gguf::File& file, const QuantizePlan& plan,
       continue;
     }
     WEIR_TRY(writer.write(p, done));
-    file.release(p.source->name, gguf::File::Release::kReadLater);
+    holder.release(p.source->name, gguf::File::Release::kReadLater);
   }
   return output.commit();
 }
