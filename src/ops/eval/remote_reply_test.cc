@@ -113,9 +113,9 @@ TEST(RemoteReply, WhatIsWrongIsNamed) {
               HasSubstr("the server answered with an error: out of memory"));
   EXPECT_THAT(error_of(parse_chat_reply(R"({"choices":[1]})")), HasSubstr("choices[0] must be"));
   EXPECT_THAT(error_of(parse_chat_reply(replaced(kChat, "\"f\"", "7"))),
-              HasSubstr("tool_calls[0].function.name must be a string, not integer"));
+              HasSubstr("tool_calls[0].function.name must be a string, not 7"));
   EXPECT_THAT(error_of(parse_chat_reply(replaced(kChat, "\"Paris é\"", "[]"))),
-              HasSubstr("message.content must be a string or null, not array"));
+              HasSubstr("message.content must be a string or null, not an empty list"));
   EXPECT_THAT(error_of(parse_chat_reply(replaced(kChat, ":7", ":-7"))),
               HasSubstr("usage.prompt_tokens must be a count of at most 1048576, not -7"));
   EXPECT_THAT(error_of(parse_completion_reply(kChat)), HasSubstr("choices[0].text must be"));
