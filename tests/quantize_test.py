@@ -263,7 +263,7 @@ class BadInput(Folder):
         source, target, imatrix = self.small(), self.folder / "out.gguf", self.folder / "im"
         name = b"blk.0.attn_q.weight"
 
-        def dat(values, cut=0):
+        def dat(values, cut=0, name=name):
             data = struct.pack("<ii", 1, len(name)) + name + struct.pack("<ii", 2, len(values)) + struct.pack(f"<{len(values)}f", *values)
             imatrix.write_bytes(data[:len(data) - cut])
             return "--imatrix", imatrix
@@ -271,6 +271,8 @@ class BadInput(Folder):
         self.weir("quantize", source, target, "--type", "Q4_0", *dat([1.0] * 64))
         target.unlink()
         self.assertIn("another model", self.fails(3, source, target, "--type", "Q4_0", *dat([1.0] * 32)))
+        err = self.fails(3, source, target, "--type", "Q4_0", *dat([1.0] * 64, name=b"blk.0.attn_x.weight"))
+        self.assertIn("none of the 1 matrices", err)
         self.assertIn("nan", self.fails(3, source, target, "--type", "Q4_0", *dat([float("nan")] * 64)))
         for cut in range(1, 8 + len(name) + 8 + 256, 7):
             self.assertIn("im", self.fails(3, source, target, "--type", "Q4_0", *dat([1.0] * 64, cut)))

@@ -63,10 +63,24 @@ Status measure(const Mix& mix, const Calibration& calibration, const TensorTrans
   return {};
 }
 
+// An importance matrix of which nothing is about this model was given by mistake.
+Status check_same_model(const gguf::File& file, const ImportanceMatrix& importance) {
+  const auto& tensors = file.tensors();
+  if (std::any_of(tensors.begin(), tensors.end(),
+                  [&](const gguf::Tensor& t) { return importance.find(t.name) != nullptr; }))
+    return {};
+  return make_error(
+      ErrorCode::kInvalidValue,
+      "none of the {} matrices of the importance matrix (the first is '{}') is in this model: it "
+      "is of another; weir imatrix makes one of this model",
+      importance.entries.size(), importance.entries.empty() ? "" : importance.entries.front().name);
+}
+
 }  // namespace
 
 Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
                                    const MixOptions& options, const Calibration& calibration) {
+  if (calibration.importance != nullptr) WEIR_TRY(check_same_model(file, *calibration.importance));
   WEIR_ASSIGN(const ModelFacts facts, model_facts(file));
   WEIR_ASSIGN(const std::vector<TensorChoice> choices, choose_types(file, facts, mix, options));
   QuantizePlan plan;
