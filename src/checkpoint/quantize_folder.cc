@@ -192,8 +192,8 @@ struct FolderPlan::State {
                      const std::function<void(const SafeTensor&)>& done) const;
   Result<PartBytes> encode(const Step& step, const Measured& measured,
                            kernels::ThreadPool& pool) const;
-  Status write_cache_scale(const CacheStep& step, const Measured& measured,
-                           SafetensorsWriter& writer) const;
+  Result<float> scale_of(const CacheStep& step, FolderCalibration* calibration) const;
+  Status check_cache_scales(FolderCalibration* calibration) const;
   Status write_texts(const os::AtomicFolder& out) const;
   Json index() const;
 };
@@ -358,22 +358,47 @@ Status FolderPlan::State::write_shard(const ShardPlan& s, const os::AtomicFolder
     s.shard->mapping.dont_need(t.data);
     done(t);
   }
-  for (const CacheStep& step : s.cache) WEIR_TRY(write_cache_scale(step, measured, writer));
+  for (const CacheStep& step : s.cache) {
+    WEIR_ASSIGN(const float scale, scale_of(step, measured.calibration));
+    WEIR_TRY(writer.write(step.part, std::as_bytes(std::span(&scale, 1))));
+  }
   return writer.commit();
 }
 
-Status FolderPlan::State::write_cache_scale(const CacheStep& step, const Measured& measured,
-                                            SafetensorsWriter& writer) const {
+Result<float> FolderPlan::State::scale_of(const CacheStep& step,
+                                          FolderCalibration* calibration) const {
   CacheCalibration found;
-  if (measured.calibration != nullptr) found = measured.calibration->cache_of(step.layer);
+  if (calibration != nullptr) found = calibration->cache_of(step.layer);
   // Of keys nothing is folded: the factors of their columns and of the norm before cancel out.
   std::span<const float> factors;
-  const auto v = known.find(fmt::format("blk.{}.attn_v.weight", step.layer));
+  const auto made_by = [&](char letter) {
+    return known.find(fmt::format("blk.{}.attn_{}.weight", step.layer, letter));
+  };
+  const auto v = made_by('v');
   const auto folded = v == known.end() ? folds.end() : folds.find(v->second);
   if (step.values && folded != folds.end()) factors = folded->second.rows;
-  const auto scale = cache_scale(step.values ? found.values : found.keys, factors);
+  const std::span<const float> largest = step.values ? found.values : found.keys;
+  // Joined matrices of q, k and v have another number of rows.
+  const auto maker = step.values ? v : made_by('k');
+  if (maker != known.end() && !largest.empty() && largest.size() != maker->second->shape[0]) {
+    return make_error(ErrorCode::kCorrupt,
+                      "layer {}: {} columns of the cache were measured, and tensor {} makes {}: "
+                      "the importance matrix is of another model",
+                      step.layer, largest.size(), maker->second->name, maker->second->shape[0]);
+  }
+  auto scale = cache_scale(largest, factors);
   if (!scale.ok()) return scale.error().with_context(fmt::format("layer {}", step.layer));
-  return writer.write(step.part, std::as_bytes(std::span(&*scale, 1)));
+  return scale;
+}
+
+Status FolderPlan::State::check_cache_scales(FolderCalibration* calibration) const {
+  for (const ShardPlan& s : shards) {
+    for (const CacheStep& step : s.cache) {
+      const auto scale = scale_of(step, calibration);
+      if (!scale.ok()) return scale.error();
+    }
+  }
+  return {};
 }
 
 Json FolderPlan::State::index() const {
@@ -473,6 +498,7 @@ Status FolderPlan::write(const std::string& out, kernels::ThreadPool& pool,
                       "elsewhere",
                       out, needed, free);
   }
+  WEIR_TRY(state_->check_cache_scales(calibration));
   Measured measured{{}, calibration};
   WEIR_ASSIGN(measured.largest, state_->largest_of_sets(pool));
   Progress state;

@@ -33,6 +33,7 @@ Result<int> quantize_any(const QuantizeOptions& o) {
       {"--resume", !gguf && o.resume},
       {"--rotations", !gguf && !o.rotations.empty()},
       {"--seed", !gguf && o.seed.has_value()},
+      {"--transform-type", !gguf && o.transform_type.has_value()},
   };
   for (const auto& [flag, is_given] : given) {
     if (is_given) {
@@ -104,9 +105,8 @@ void add_rotation_options(CLI::App* c, QuantizeOptions& o) {
       ->delimiter(',')
       ->check(CLI::IsMember({"R1", "R2"}));
   c->add_option("--transform-type", o.transform_type,
-                "of --rotations: random-hadamard has random signs")
-      ->check(CLI::IsMember({"hadamard", "random-hadamard"}))
-      ->capture_default_str();
+                "of --rotations: random-hadamard, which has random signs, is the default")
+      ->check(CLI::IsMember({"hadamard", "random-hadamard"}));
   c->add_option("--seed", o.seed, "of the signs of random-hadamard (1)");
 }
 

@@ -152,14 +152,23 @@ Status check_method(const QuantizeOptions& o) {
   return {};
 }
 
+std::optional<uint64_t> rotation_seed(const QuantizeOptions& o) {
+  if (transform_type(o) == "hadamard") return std::nullopt;
+  return o.seed.value_or(1);
+}
+
 Status check_rotations(const QuantizeOptions& o) {
   if (o.rotations.empty()) {
-    return o.seed ? make_error(ErrorCode::kUsage, "--seed is of the signs of --rotations")
-                  : Status();
+    if (!o.seed && !o.transform_type) return {};
+    return make_error(ErrorCode::kUsage, "{} is of --rotations, which are not given",
+                      o.seed ? "--seed" : "--transform-type");
   }
+  if (std::count(o.rotations.begin(), o.rotations.end(), "R1") > 1 || o.rotations.size() > 2)
+    return make_error(ErrorCode::kUsage, "--rotations {} names one twice: give R1 or R1,R2",
+                      fmt::join(o.rotations, ","));
   if (std::find(o.rotations.begin(), o.rotations.end(), "R1") == o.rotations.end())
     return make_error(ErrorCode::kUsage, "--rotations R2 goes with R1: give R1,R2");
-  if (o.seed && o.transform_type == "hadamard")
+  if (o.seed && transform_type(o) == "hadamard")
     return make_error(ErrorCode::kUsage, "--seed is of random-hadamard; hadamard has no signs");
   if (uses_awq(o)) {
     return make_error(ErrorCode::kUsage,
@@ -189,9 +198,23 @@ Result<std::optional<ops::RotatedModel>> rotate(const QuantizeOptions& o,
   if (model.fill) WEIR_TRY(model.fill(pool));
   ops::RotateOptions options;
   options.heads = std::find(o.rotations.begin(), o.rotations.end(), "R2") != o.rotations.end();
-  if (o.transform_type == "random-hadamard") options.seed = o.seed.value_or(1);
+  options.seed = rotation_seed(o);
   WEIR_ASSIGN(rotated, ops::rotate_model(model.file, options));
   return rotated;
+}
+
+void warn_of_rotation(const QuantizeOptions& o, const gguf::File& source,
+                      const ops::RotatedModel& rotated, std::vector<std::string>& warnings) {
+  if (o.rotations.size() > 1 && rotated.head_layers == 0) {
+    warnings.push_back(
+        "R2 found no layer with a value matrix of its own: the residual stream alone is rotated");
+  }
+  const auto architecture = source.get_string("general.architecture");
+  if (rotated.file && architecture.ok() && *architecture == "gemma") {
+    warnings.push_back(
+        "llama.cpp's reader of gemma models knows no output matrix, which the file has now: it "
+        "runs in weir alone");
+  }
 }
 
 Result<CalibrationFiles> read_calibration(const QuantizeOptions& o) {
@@ -255,18 +278,20 @@ std::string source_stamp(const std::string& path) {
 // AWQ's factors for the types of the plan.
 Result<ops::ChannelScales> fold_scales(const gguf::File& file, ops::QuantizePlan& plan,
                                        const ops::Calibration& calibration,
-                                       kernels::ThreadPool& pool) {
+                                       kernels::ThreadPool& pool,
+                                       std::vector<std::string>& warnings) {
   WEIR_ASSIGN(ops::PlanScales places, ops::PlanScales::make(file, plan));
   const SystemClock clock;
   ProgressBar bar("scales", places.places().size(), clock);
   WEIR_ASSIGN(const ops::ChannelScales scales,
               ops::fold_awq(places, calibration, pool,
                             [&](uint64_t done, uint64_t /*all*/) { bar.update(done, ""); }));
-  if (scales.places == 0) {
-    fmt::print(stderr,
-               "weir: warning: no scales were folded: of {} places {} were not measured, and {} "
-               "more have tensors that stay as they are\n",
-               places.places().size(), scales.unmeasured, places.left_out());
+  if (scales.unmeasured > 0 || places.left_out() > 0) {
+    warnings.push_back(fmt::format(
+        "scales were folded in {} places; of {} more {} were not measured, and {} others have "
+        "tensors that stay as they are",
+        scales.places, places.places().size() - scales.places, scales.unmeasured,
+        places.left_out()));
   }
   return scales;
 }
@@ -285,8 +310,8 @@ Status write_or_predict(const QuantizeOptions& o, const gguf::File& source, cons
   if (o.method != "search") from.method = o.method;
   if (!o.rotations.empty()) {
     from.rotations = fmt::format("{}", fmt::join(o.rotations, ","));
-    from.transform_type = o.transform_type;
-    if (o.transform_type == "random-hadamard") from.rotation_seed = o.seed.value_or(1);
+    from.transform_type = transform_type(o);
+    from.rotation_seed = rotation_seed(o);
   }
   from.moments_file = std::filesystem::path(o.moments).filename().string();
   WEIR_ASSIGN(from.windows, windows_of(source, calibration, report.mixed));
@@ -345,12 +370,15 @@ Result<int> quantize_gguf(const QuantizeOptions& o) {
     WEIR_ASSIGN(plan, ops::plan_quantize(file, mix, options, calibration));
   }
   std::optional<ops::ChannelScales> scales;
+  std::vector<std::string> warnings;
   if (uses_awq(o) && !o.dry_run) {
-    WEIR_ASSIGN(scales, fold_scales(file, plan, calibration, pool));
+    WEIR_ASSIGN(scales, fold_scales(file, plan, calibration, pool, warnings));
   }
+  if (rotated) warn_of_rotation(o, model.file, *rotated, warnings);
   QuantizeReport report = report_of(o, plan, calibration, mixed ? &*mixed : nullptr);
   report.scales = scales;
   report.rotated = rotated ? &*rotated : nullptr;
+  report.warnings.insert(report.warnings.end(), warnings.begin(), warnings.end());
   for (const std::string& w : report.warnings) fmt::print(stderr, "weir: warning: {}\n", w);
   WEIR_TRY(write_or_predict(o, model.file, file, calibration, pool, output, report));
   report.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;

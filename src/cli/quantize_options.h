@@ -18,9 +18,9 @@ struct QuantizeOptions {
   std::string imatrix;
   std::string method = "search";
   std::string moments;
-  std::optional<float> alpha;          // of smoothquant
-  std::vector<std::string> rotations;  // R1, R2
-  std::string transform_type = "random-hadamard";
+  std::optional<float> alpha;                 // of smoothquant
+  std::vector<std::string> rotations;         // R1, R2
+  std::optional<std::string> transform_type;  // random-hadamard where it is not given
   std::optional<uint64_t> seed;
   std::string output_type;
   std::string embedding_type;
@@ -42,6 +42,10 @@ struct QuantizeOptions {
   bool asymmetric = false;
   std::string kv_cache;
 };
+
+inline std::string transform_type(const QuantizeOptions& o) {
+  return o.transform_type.value_or("random-hadamard");
+}
 
 // Writes a GGUF file; the options of other formats are not looked at. Returns the exit code.
 // Errors: kUsage for flags that do not go together; those of resolve_model, open_model, the readers

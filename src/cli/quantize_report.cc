@@ -93,7 +93,7 @@ Json rotation_json(const QuantizeReport& r) {
   for (const std::string& name : r.options.rotations) rotations.push_back(name);
   Json j = Json::object();
   j.set("rotations", std::move(rotations));
-  j.set("transform_type", r.options.transform_type);
+  j.set("transform_type", transform_type(r.options));
   j.set("head_layers", static_cast<int64_t>(r.rotated->head_layers));
   j.set("untied_output_bytes", static_cast<int64_t>(untied_bytes(r)));
   return j;
@@ -101,7 +101,7 @@ Json rotation_json(const QuantizeReport& r) {
 
 void print_rotation(const QuantizeReport& r) {
   fmt::print("  rotated by {}: the residual stream, and the values of heads in {} layers\n",
-             r.options.transform_type, r.rotated->head_layers);
+             transform_type(r.options), r.rotated->head_layers);
   if (r.rotated->file) {
     fmt::print("  embedding and output were one matrix and are two now: {} for the output\n",
                format_bytes(untied_bytes(r)));

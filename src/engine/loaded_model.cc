@@ -99,6 +99,14 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   const auto pages = static_cast<int32_t>((kv_tokens + kPageTokens - 1) / kPageTokens);
   WEIR_ASSIGN(loaded->storage_, kv::KvStorage::allocate(loaded->model_->kv_layout(kPageTokens),
                                                         config.layers, pages));
+  if (o.pooling.value_or(model::Pooling::kNone) != model::Pooling::kNone &&
+      !loaded->model_->config().rotations.empty()) {
+    return make_error(ErrorCode::kUnsupported,
+                      "{} was quantized with --rotations {}, and embeds in a basis of its own, "
+                      "without the final norm's weights; take a file that is not rotated for "
+                      "embeddings",
+                      path, loaded->model_->config().rotations);
+  }
   loaded->pooling_ = o.pooling;
   loaded->runner_ = std::make_unique<ModelRunner>(*loaded->model_, *loaded->storage_, o.pooling);
   times.all_ms = watch.ms();

@@ -328,6 +328,9 @@ Result<Config> read_config(const gguf::File& file) {
   if (c.arch->latent_attention) WEIR_TRY(scale_latent_yarn(keys, c));
   WEIR_TRY(read_experts(keys, c));
   WEIR_TRY(read_pooling(file, keys, c));
+  if (file.find("weir.rotation.rotations") != nullptr) {
+    WEIR_ASSIGN(c.rotations, file.get_string("weir.rotation.rotations"));
+  }
   const gguf::Tensor* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr) {
     return make_error(ErrorCode::kCorrupt,

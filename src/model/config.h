@@ -70,6 +70,7 @@ struct Config {
   float embedding_scale = 1.0F;
   float residual_scale = 1.0F;  // of what attention and feed-forward add
   ExpertConfig expert;
+  std::string rotations;  // of weir.rotation.rotations: the basis that the file is in; or empty
   std::optional<Pooling> pooling;  // how hidden states become an embedding, where the file says it
 
   bool windowed(int32_t layer) const {

@@ -41,7 +41,7 @@ Result<EvalTask> score_code_answers(
     const RunCode& run, const std::function<void(int64_t done, int64_t all)>& progress) {
   std::vector<EvalItem> out;
   for (size_t i = 0; i < items.size(); ++i) {
-    const int pass_code = draw_pass_code();
+    const int pass_code = pass_code_of(answers[i].text);
     const std::string program = code_program(items[i].expected, answers[i].text, pass_code);
     WEIR_ASSIGN(const os::SandboxResult ran, run(task, program));
     out.push_back(record(items[i], answers[i], score_code(ran, pass_code)));

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <optional>
-#include <random>
 #include <utility>
 
 #include "ops/eval/answer_json.h"
+#include "ops/eval/fingerprint.h"
 #include "ops/eval/item_ids.h"
 #include "text/utf8.h"
 
@@ -150,10 +150,11 @@ std::string code_of(std::string_view answer, std::string_view entry_point) {
   return std::string(first.value_or(answer));
 }
 
-int draw_pass_code() {
+int pass_code_of(std::string_view answer) {
   // Neither 0, nor what Python, shells and signals use.
-  std::random_device source;
-  return std::uniform_int_distribution<int>(8, 119)(source);
+  constexpr int kFirst = 8, kLast = 119;
+  const std::byte byte = text_hash(std::string(answer)).bytes().front();
+  return kFirst + std::to_integer<int>(byte) % (kLast - kFirst + 1);
 }
 
 std::string code_program(const Json& expected, std::string_view answer, int pass_code) {

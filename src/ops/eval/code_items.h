@@ -25,9 +25,9 @@ namespace weir::ops {
 // Errors: kCorrupt naming file, line and member, ids that stand twice too; kLimit.
 Result<std::vector<GenerateItem>> parse_code_items(const SuiteTask& task, const NamedText& file);
 
-// The exit code of a program that has come through its tests, another for each: an answer that
-// stops early is not mistaken for one that is right, whichever code it stops with.
-int draw_pass_code();
+// The exit code of a program that has come through its tests: of 112 that which the answer's hash
+// chooses, so that one that stops early is hardly mistaken for one that is right.
+int pass_code_of(std::string_view answer);
 
 // The code of an answer: of its ``` blocks the first that defines `entry_point`, or the first, or
 // else the whole answer.

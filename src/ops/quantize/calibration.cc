@@ -80,9 +80,11 @@ Result<const ErrorFeedback*> Feedbacks::of(const std::string& name, size_t cols,
   Kept& next = kept_[oldest_];
   next = {};  // its memory is free before more is taken
   std::vector<float> transformed;
-  if (transform != nullptr) transform_moments(*transform, *moments, cols, pool_, transformed);
-  auto feedback = ErrorFeedback::create(transform == nullptr ? *moments : transformed, cols,
-                                        kGptqDamping, pool_);
+  const bool other_inputs = transform != nullptr &&
+                            (!transform->columns.empty() || transform->column_rotation != nullptr);
+  if (other_inputs) transform_moments(*transform, *moments, cols, pool_, transformed);
+  auto feedback =
+      ErrorFeedback::create(other_inputs ? transformed : *moments, cols, kGptqDamping, pool_);
   if (!feedback.ok()) return feedback.error().with_context(name);
   next = {moments->data(), std::move(*feedback)};
   oldest_ = 1 - oldest_;

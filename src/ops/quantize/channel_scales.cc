@@ -39,6 +39,8 @@ class AwqTrial {
   }
 
   Status run(kernels::ThreadPool& pool) {
+    // An input that is 0 throughout asks for no factors.
+    if (*std::max_element(means_.begin(), means_.end()) <= 0) return {};
     WEIR_ASSIGN(values_, plan_.sample(place_, kSampleRows));
     std::array<double, kAwqSteps> errors{};
     std::array<Status, kAwqSteps> status;

@@ -18,15 +18,21 @@ uint64_t bytes_as(gguf::TensorType type, uint64_t values) {
   return values / info.block_elements * info.block_bytes;
 }
 
+SourceRows rows_of(const gguf::Tensor& t, size_t first, size_t count) {
+  const size_t row_bytes = t.data.size() / t.rows();
+  return {t, t.type, t.data.subspan(first * row_bytes, count * row_bytes), first, count};
+}
+
 Converter::Converter(kernels::ThreadPool& pool)
     : pool_(pool), isa_(quant::best_search_isa(os::detect_cpu())), values_(pool.threads()) {}
 
-Result<std::span<const std::byte>> Converter::convert(const gguf::Tensor& t, gguf::TensorType type,
-                                                      size_t first, size_t rows,
+Result<std::span<const std::byte>> Converter::convert(const SourceRows& from, gguf::TensorType type,
                                                       std::span<const float> importance,
                                                       const ErrorFeedback* feedback) {
+  const gguf::Tensor& t = from.tensor;
+  const size_t first = from.first, rows = from.count;
   const size_t cols = t.shape[0];
-  const size_t from_bytes = t.data.size() / t.rows();
+  const size_t from_bytes = from.data.size() / rows;
   const size_t to_bytes = bytes_as(type, cols);
   const size_t rows_of_matrix = t.shape.size() > 1 ? t.shape[1] : 1;
   const size_t step = std::max<size_t>(1, kPieceValues / cols);
@@ -40,11 +46,11 @@ Result<std::span<const std::byte>> Converter::convert(const gguf::Tensor& t, ggu
       const size_t matrix = (first + row) / rows_of_matrix;
       const size_t last = std::min(end, (matrix + 1) * rows_of_matrix - first);
       Piece p;
-      p.source = t.data.subspan((first + row) * from_bytes, (last - row) * from_bytes);
+      p.source = from.data.subspan(row * from_bytes, (last - row) * from_bytes);
       p.target = std::span(out_).subspan(row * to_bytes, (last - row) * to_bytes);
       if (!importance.empty())
         p.importance = importance.subspan(matrix % (importance.size() / cols) * cols, cols);
-      note(one(t, type, p, feedback, values_[worker]), row);
+      note(one(from, type, p, feedback, values_[worker]), row);
       row = last;
     }
   };
@@ -56,12 +62,13 @@ Result<std::span<const std::byte>> Converter::convert(const gguf::Tensor& t, ggu
   return std::span<const std::byte>(out_);
 }
 
-Status Converter::one(const gguf::Tensor& t, gguf::TensorType type, const Piece& piece,
+Status Converter::one(const SourceRows& rows, gguf::TensorType type, const Piece& piece,
                       const ErrorFeedback* feedback, std::vector<float>& values) const {
-  const gguf::TypeInfo& from = *gguf::type_info(t.type);
+  const gguf::TypeInfo& from = *gguf::type_info(rows.type);
   values.resize(piece.source.size() / from.block_bytes * from.block_elements);
-  WEIR_TRY(quant::decode(t.type, piece.source, values));
-  WEIR_TRY(quant::quantize_rows(type, values, t.shape[0], piece.importance, piece.target, isa_));
+  WEIR_TRY(quant::decode(rows.type, piece.source, values));
+  WEIR_TRY(quant::quantize_rows(type, values, rows.tensor.shape[0], piece.importance, piece.target,
+                                isa_));
   return feedback == nullptr ? Status() : feedback->apply(type, values, isa_, piece.target);
 }
 

@@ -18,15 +18,24 @@ namespace weir::ops {
 // Bytes that so many values, whole blocks of them, take.
 uint64_t bytes_as(gguf::TensorType type, uint64_t values);
 
+// Rows [first, first + count) of a tensor, as they are read: its own bytes, or transformed ones in
+// another type.
+struct SourceRows {
+  const gguf::Tensor& tensor;
+  gguf::TensorType type;
+  std::span<const std::byte> data;
+  size_t first = 0, count = 0;
+};
+SourceRows rows_of(const gguf::Tensor& t, size_t first, size_t count);
+
 class Converter {
  public:
   explicit Converter(kernels::ThreadPool& pool);
 
-  // Rows [first, first + rows) of `t` as `type`: whole rows, valid until the next call. importance:
-  // [matrices, cols] mean squares, or empty. feedback: what chooses the codes afterwards, or
-  // nullptr. Errors: those of quant::decode and quant::quantize_rows, naming tensor and row.
-  Result<std::span<const std::byte>> convert(const gguf::Tensor& t, gguf::TensorType type,
-                                             size_t first, size_t rows,
+  // The rows as `type`, valid until the next call. importance: of the tensor, [matrices, cols] mean
+  // squares, or empty. feedback: what chooses the codes afterwards, or nullptr. Errors: those of
+  // quant::decode and quant::quantize_rows, naming tensor and row.
+  Result<std::span<const std::byte>> convert(const SourceRows& rows, gguf::TensorType type,
                                              std::span<const float> importance,
                                              const ErrorFeedback* feedback);
 
@@ -38,7 +47,7 @@ class Converter {
     std::span<const float> importance;
   };
 
-  Status one(const gguf::Tensor& t, gguf::TensorType type, const Piece& piece,
+  Status one(const SourceRows& rows, gguf::TensorType type, const Piece& piece,
              const ErrorFeedback* feedback, std::vector<float>& values) const;
   void note(const Status& status, size_t row);
 

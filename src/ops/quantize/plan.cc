@@ -31,9 +31,16 @@ TensorType kept_type(const gguf::File& file, const gguf::Tensor& t) {
   return file.assembled() && small && half ? TensorType::kF32 : t.type;
 }
 
-Status check_importance(const PlannedTensor& p, const Mix& mix,
-                        const ImportanceMatrix* importance) {
+Status check_importance(const PlannedTensor& p, const Mix& mix, const ImportanceMatrix* importance,
+                        bool rotated) {
   if (p.copied || p.important || !requires_importance(p.source->name, p.type, mix)) return {};
+  if (rotated) {
+    return make_error(ErrorCode::kUsage,
+                      "{} is to become {}, which is too coarse without importance, and of rotated "
+                      "inputs that comes from second moments alone, which have nothing of it; name "
+                      "another type with --tensor",
+                      p.source->name, gguf::type_name(p.type));
+  }
   if (importance == nullptr) {
     return make_error(ErrorCode::kUsage,
                       "{} is to become {}, which is too coarse without an importance matrix: give "
@@ -54,7 +61,8 @@ Status measure(const Mix& mix, const Calibration& calibration, const TensorTrans
   if (!p.copied && !is_float(p.type)) {
     WEIR_ASSIGN(p.important, has_column_weights(calibration, t, transform));
   }
-  WEIR_TRY(check_importance(p, mix, calibration.importance));
+  const bool rotated = transform != nullptr && transform->column_rotation != nullptr;
+  WEIR_TRY(check_importance(p, mix, calibration.importance, rotated));
   const bool gptq = calibration.moments != nullptr && calibration.compensate;
   if (gptq && !p.copied && quant::has_levels(p.type)) {
     WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, t.shape[0]));

@@ -251,6 +251,13 @@ Status Rotator::untie() {
 
 Result<RotatedModel> rotate_model(const gguf::File& file, const RotateOptions& options) {
   WEIR_ASSIGN(const model::Config config, model::read_config(file));
+  if (config.pooling.value_or(model::Pooling::kNone) != model::Pooling::kNone) {
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: cannot be rotated: it makes embeddings ({} pooling), which would be in "
+                      "the other basis and without the final norm's weights; leave --rotations "
+                      "away",
+                      file.path(), model::pooling_name(*config.pooling));
+  }
   if (const char* why = obstacle(*config.arch)) {
     return make_error(ErrorCode::kUnsupported,
                       "{}: {} models cannot be rotated: {}; leave --rotations away", file.path(),

@@ -42,8 +42,8 @@ class Variants {
   Status prepare(std::span<const gguf::Tensor* const> tensors, Converter& converter) {
     tensors_ = file_.tensors();
     for (const gguf::Tensor* t : tensors) {
-      WEIR_ASSIGN(const auto bytes,
-                  converter.convert(*t, gguf::TensorType::kQ8_0, 0, t->rows(), {}, nullptr));
+      WEIR_ASSIGN(const auto bytes, converter.convert(rows_of(*t, 0, t->rows()),
+                                                      gguf::TensorType::kQ8_0, {}, nullptr));
       q8_0_.emplace_back(bytes.begin(), bytes.end());
       gguf::Tensor& own = tensors_[index_of(*t)];
       own.type = gguf::TensorType::kQ8_0;
@@ -131,8 +131,8 @@ class Replacement {
   Status prepare(const ImportanceMatrix* importance, Converter& converter) {
     std::vector<float> means;
     WEIR_TRY(importance_of(t_, importance, means));
-    WEIR_ASSIGN(const auto bytes,
-                converter.convert(t_, gguf::TensorType::kQ4_0, 0, t_.rows(), means, nullptr));
+    WEIR_ASSIGN(const auto bytes, converter.convert(rows_of(t_, 0, t_.rows()),
+                                                    gguf::TensorType::kQ4_0, means, nullptr));
     q4_0_.assign(bytes.begin(), bytes.end());
     return {};
   }

@@ -125,15 +125,11 @@ void TransformedRows::rotate_rows(const Rotation& rotation, size_t cols) {
   });
 }
 
-Result<gguf::Tensor> TransformedRows::read(const gguf::Tensor& t, const TensorTransform& transform,
-                                           size_t first, size_t rows) {
+Result<std::span<const float>> TransformedRows::read(const gguf::Tensor& t,
+                                                     const TensorTransform& transform, size_t first,
+                                                     size_t rows) {
   const size_t cols = t.shape[0];
-  gguf::Tensor out{t.name, gguf::TensorType::kF32, {cols, rows}, {}};
-  if (!transform.values.empty()) {
-    values_ = transform.values;
-    out.data = std::as_bytes(std::span(values_));
-    return out;
-  }
+  if (!transform.values.empty()) return std::span<const float>(transform.values);
   values_.resize(rows * cols);
   const size_t step = std::max<size_t>(1, kPieceValues / cols);
   size_t first_failure = rows;  // that of the first row counts, so messages depend on no threads
@@ -153,8 +149,7 @@ Result<gguf::Tensor> TransformedRows::read(const gguf::Tensor& t, const TensorTr
   });
   if (first_failure < rows) return failure;
   if (transform.row_rotation != nullptr) rotate_rows(*transform.row_rotation, cols);
-  out.data = std::as_bytes(std::span(values_));
-  return out;
+  return std::span<const float>(values_);
 }
 
 }  // namespace weir::ops

@@ -55,11 +55,11 @@ class TransformedRows {
  public:
   explicit TransformedRows(kernels::ThreadPool& pool);
 
-  // Rows [first, first + rows) of `t`, whole blocks of row_block(), as a tensor in F32, valid until
-  // the next call; the same bits for any number of threads. Memory: 4 bytes a value. Errors: those
-  // of quant::decode; kInvalidValue naming tensor, row and column of a value that is not finite.
-  Result<gguf::Tensor> read(const gguf::Tensor& t, const TensorTransform& transform, size_t first,
-                            size_t rows);
+  // Rows [first, first + rows) of `t`, whole blocks of row_block(): [rows, cols], valid until the
+  // next call; the same bits for any number of threads. Memory: 4 bytes a value. Errors: those of
+  // quant::decode; kInvalidValue naming tensor, row and column of a value that is not finite.
+  Result<std::span<const float>> read(const gguf::Tensor& t, const TensorTransform& transform,
+                                      size_t first, size_t rows);
 
  private:
   Status row(const gguf::Tensor& t, const TensorTransform& transform, size_t number,

@@ -12,6 +12,20 @@ namespace {
 // Values of a slice that goes through memory at once: many pieces for each core.
 constexpr size_t kSliceValues = 4 << 20;
 
+// Factors are found by a search, which another build or machine may end elsewhere.
+Hash128 transforms_hash(const TensorTransforms& transforms) {
+  std::string all;
+  const auto add = [&](std::span<const float> values) {
+    all += hex(bytes_hash(std::as_bytes(values)));
+  };
+  for (const auto& [name, t] : transforms) {
+    all += fmt::format("{} {} {} ", name, t.column_rotation ? t.column_rotation->size() : 0,
+                       row_block(t));
+    for (const auto* values : {&t.values, &t.columns, &t.rows}) add(*values);
+  }
+  return text_hash(all);
+}
+
 // What the bytes depend on. The headers hold all of it but what the hashes of calibration stand
 // for; what people choose comes first, so that they read what differs.
 Result<RunFingerprint> fingerprint(const QuantizePlan& plan, const Calibration& calibration,
@@ -36,6 +50,8 @@ Result<RunFingerprint> fingerprint(const QuantizePlan& plan, const Calibration& 
        calibration.importance == nullptr ? none : hex(calibration.importance->hash)},
       {"the second moments",
        calibration.moments == nullptr ? none : hex(calibration.moments->hash())},
+      {"factors or rotations",
+       plan.transforms.empty() ? none : hex(transforms_hash(plan.transforms))},
       {"the number of parts", fmt::format("{}", parts.size())},
       {"the metadata", hex(text_hash(headers))}};
 }
@@ -64,28 +80,28 @@ class TensorWriter {
       WEIR_ASSIGN(feedback, feedbacks_.of(t.name, t.shape[0], transform));
     }
     const size_t rows = t.rows();
-    const size_t row_bytes = t.data.size() / rows;
     const size_t block = transform == nullptr ? 1 : row_block(*transform);
     const size_t step = std::max<size_t>(1, kSliceValues / t.shape[0]);
     const size_t blocks = std::max(step, block) / block * block;  // transformed together
     for (size_t first = 0; first < rows; first += blocks) {
       const size_t count = std::min(blocks, rows - first);
-      const gguf::Tensor* from = &t;
-      gguf::Tensor slice;
+      std::span<const float> transformed;
       if (transform != nullptr) {
-        WEIR_ASSIGN(slice, rows_.read(t, *transform, first, count));
-        from = &slice;
+        WEIR_ASSIGN(transformed, rows_.read(t, *transform, first, count));
       }
       for (size_t row = 0; row < count; row += step) {
-        const size_t some = std::min(step, count - row);
-        const size_t at = transform == nullptr ? first + row : row;
-        std::span<const std::byte> bytes =
-            t.data.subspan((first + row) * row_bytes, some * row_bytes);
+        SourceRows some = rows_of(t, first + row, std::min(step, count - row));
+        std::span<const std::byte> bytes = some.data;
+        const size_t source_bytes = bytes.size();
+        if (transform != nullptr) {
+          some.type = gguf::TensorType::kF32;
+          some.data = std::as_bytes(transformed.subspan(row * t.shape[0], some.count * t.shape[0]));
+        }
         if (!p.copied) {
-          WEIR_ASSIGN(bytes, converter_.convert(*from, p.type, at, some, means_, feedback));
+          WEIR_ASSIGN(bytes, converter_.convert(some, p.type, means_, feedback));
         }
         WEIR_TRY(output_.write(bytes));
-        done(some * row_bytes);
+        done(source_bytes);
       }
     }
     return output_.end_tensor();
@@ -101,6 +117,14 @@ class TensorWriter {
   QuantizedOutput& output_;
   std::vector<float> means_;
 };
+
+// What the file that holds a tensor's data calls them: a matrix that was made of another has its.
+const std::string& lent_name(const gguf::File& holder, const gguf::Tensor& t) {
+  for (const gguf::Tensor& lent : holder.tensors()) {
+    if (lent.data.data() == t.data.data() && lent.data.size() == t.data.size()) return lent.name;
+  }
+  return t.name;
+}
 
 Status write_tensors(const gguf::File& file, const QuantizePlan& plan,
                      const Calibration& calibration, kernels::ThreadPool& pool,
@@ -123,7 +147,7 @@ Status write_tensors(const gguf::File& file, const QuantizePlan& plan,
       continue;
     }
     WEIR_TRY(writer.write(p, done));
-    holder.release(p.source->name, gguf::File::Release::kReadLater);
+    holder.release(lent_name(holder, *p.source), gguf::File::Release::kReadLater);
   }
   return output.commit();
 }
