@@ -1,5 +1,10 @@
 #include "cli/command.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
+#include <system_error>
+
 #include "os/file.h"
 
 namespace weir::cli {
@@ -18,6 +23,15 @@ int exit_code(ErrorCode code) {
 
 Result<std::string> read_input(const std::string& file, uint64_t max_bytes) {
   return os::read_file(file == "-" ? "/dev/stdin" : file, max_bytes);
+}
+
+std::string seed_problem(const std::string& value) {
+  uint64_t seed = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, seed);
+  const bool octal = value.size() > 1 && value.front() == '0';
+  if (error == std::errc() && stop == end && !octal) return "";
+  return fmt::format("Value {} not in range 0 to {}", value, UINT64_MAX);
 }
 
 CLI::App* add_command(CLI::App& root, const std::string& name, const std::string& summary,

@@ -50,6 +50,10 @@ void add_keys(CLI::App& root, Selected& selected);
 // What --file names, "-" being standard input. Errors: those of os::read_file.
 Result<std::string> read_input(const std::string& file, uint64_t max_bytes);
 
+// What is wrong with the text of a seed, or "": CLI11 takes -1 and what is too large for the
+// largest number, and 010 for 8.
+std::string seed_problem(const std::string& value);
+
 // A subcommand whose help starts with examples.
 CLI::App* add_command(CLI::App& root, const std::string& name, const std::string& summary,
                       const std::string& examples);

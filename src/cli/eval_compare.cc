@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/eval_run.h"
 #include "cli/eval_side.h"
+#include "cli/outputs.h"
 #include "cli/overlap.h"
 #include "ops/eval/compare.h"
 #include "ops/eval/gate.h"

@@ -190,31 +190,6 @@ void add_suite_options(CLI::App* c, SuiteOptions& o) {
               "at a URL: tools in a system message, for servers that parse no calls");
 }
 
-Status check_outputs(const std::vector<std::pair<std::string, std::string>>& outputs,
-                     const std::vector<std::string>& inputs) {
-  namespace fs = std::filesystem;
-  std::error_code ec;
-  const auto place = [&](const std::string& path) { return fs::weakly_canonical(path, ec); };
-  std::vector<fs::path> taken;
-  taken.reserve(inputs.size() + outputs.size());
-  for (const std::string& input : inputs) taken.push_back(place(input));
-  for (const auto& [flag, path] : outputs) {
-    if (path.empty()) continue;
-    const fs::path at = place(path);
-    if (std::find(taken.begin(), taken.end(), at) != taken.end()) {
-      return make_error(ErrorCode::kUsage,
-                        "{} {} is read, or written by another option: give it a name of its own",
-                        flag, path);
-    }
-    if (fs::is_directory(at, ec) || !fs::is_directory(at.parent_path(), ec)) {
-      return make_error(ErrorCode::kUsage, "{} {} cannot be written: {}", flag, path,
-                        fs::is_directory(at, ec) ? "it is a folder" : "its folder is not there");
-    }
-    taken.push_back(at);
-  }
-  return {};
-}
-
 Result<LoadedSuite> load_suite(const SuiteOptions& o) {
   LoadedSuite out;
   WEIR_ASSIGN(out.suite, ops::read_suite(o.suite));

@@ -48,11 +48,6 @@ struct Subject {
   std::string api_key_env;   // variable of the environment that holds its key; "": no key
 };
 
-// What is to be written after a long run: (flag, path), "" for none. Error kUsage for a path that
-// stands twice, is one of `inputs`, or lies in no folder.
-Status check_outputs(const std::vector<std::pair<std::string, std::string>>& outputs,
-                     const std::vector<std::string>& inputs);
-
 struct LoadedSuite {
   ops::Suite suite;
   std::vector<ops::LoadedTask> tasks;

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/eval_run.h"
 #include "cli/load.h"
+#include "cli/outputs.h"
 #include "cli/terminal.h"
 #include "ops/eval/result.h"
 

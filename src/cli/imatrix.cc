@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/load.h"
+#include "cli/model_path.h"
+#include "cli/outputs.h"
 #include "cli/terminal.h"
 #include "ops/imatrix/collect.h"
 #include "os/cpu.h"
@@ -112,6 +114,10 @@ void print_json(const Options& o, const ops::ImportanceMatrix& m, const Coverage
 Result<int> imatrix(const Options& o) {
   const SystemClock clock;
   const int64_t start = clock.now_ns();
+  WEIR_ASSIGN(const std::string path, resolve_model(o.model));
+  std::vector<std::string> inputs = model_files(path);
+  inputs.push_back(o.data);
+  WEIR_TRY(check_outputs({{"--out", o.out}, {"--moments", o.moments}}, inputs));
   std::optional<ops::ImportanceMatrix> before;
   if (!o.add.empty()) {
     WEIR_ASSIGN(before, ops::read_imatrix(o.add));
@@ -165,7 +171,8 @@ void add_imatrix(CLI::App& root, Selected& selected) {
   c->add_option("--add", o->add, "sums of an earlier run, to go on from");
   c->add_option(
        "--moments", o->moments,
-       "also write the second moments of every input here, for weir quantize --method gptq; "
+       "also write the second moments of every input here, for weir quantize --method gptq and "
+       "awq, and for --rotations; "
        "takes 4 bytes of memory for each pair of columns of each input")
       ->excludes("--add");
   c->add_option("--ctx", o->context_tokens, "tokens of a chunk")

@@ -109,6 +109,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   weir::os::explain_sigbus();
+  weir::os::ignore_sigxfsz();
   try {
     const int code = run(argc, argv);
     // What is still buffered may not fit any more: a full disk under `> file`.

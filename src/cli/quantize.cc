@@ -107,7 +107,7 @@ void add_rotation_options(CLI::App* c, QuantizeOptions& o) {
   c->add_option("--transform-type", o.transform_type,
                 "of --rotations: random-hadamard, which has random signs, is the default")
       ->check(CLI::IsMember({"hadamard", "random-hadamard"}));
-  c->add_option("--seed", o.seed, "of the signs of random-hadamard (1)");
+  c->add_option("--seed", o.seed, "of the signs of random-hadamard (1)")->check(seed_problem);
 }
 
 void add_type_options(CLI::App* c, QuantizeOptions& o) {

@@ -14,6 +14,7 @@
 #include "cli/command.h"
 #include "cli/load.h"
 #include "cli/model_path.h"
+#include "cli/outputs.h"
 #include "cli/quantize_options.h"
 #include "cli/quantize_report.h"
 #include "cli/terminal.h"
@@ -62,19 +63,11 @@ Result<ops::Mix> mix_of(const QuantizeOptions& o) {
   return mix;
 }
 
-// Of a split model all parts.
-std::vector<std::string> files_of(const std::string& path) {
-  const auto name = gguf::parse_split_name(path);
-  if (!name) return {path};
-  std::vector<std::string> files;
-  for (uint64_t i = 1; i <= name->count; ++i) files.push_back(name->part(i));
-  return files;
-}
-
-// The source must not be what is written: it is read while the new file grows, and lost at the end.
-Status check_out(const std::string& in, const std::vector<std::string>& out) {
+// What is read must not be what is written: it would be lost at the end.
+Status check_out(const QuantizeOptions& o, const std::string& in,
+                 const std::vector<std::string>& out) {
   std::error_code ec;
-  const std::vector<std::string> sources = files_of(in);
+  const std::vector<std::string> sources = model_files(in);
   for (const std::string& file : out) {
     if (std::filesystem::is_directory(file, ec))
       return make_error(ErrorCode::kUsage, "{} is a folder; name the file to write", file);
@@ -84,6 +77,10 @@ Status check_out(const std::string& in, const std::vector<std::string>& out) {
         return make_error(ErrorCode::kUsage, "{} is the source itself; write to another file",
                           file);
       }
+    }
+    for (const std::string& read : {o.imatrix, o.moments, o.mixed.data, o.mixed.sensitivity}) {
+      if (!read.empty() && std::filesystem::equivalent(read, file, ec))
+        return make_error(ErrorCode::kUsage, "{} is read as well; write to another file", file);
     }
   }
   return {};
@@ -306,6 +303,7 @@ Status write_or_predict(const QuantizeOptions& o, const gguf::File& source, cons
   // Tensors of a folder need not be filled in for a dry run.
   if (!o.dry_run) from.source_identity = engine::model_identity(source);
   from.source_stamp = source_stamp(source.path());
+  if (!o.moments.empty()) from.source_stamp += source_stamp(o.moments);
   from.importance_file = std::filesystem::path(o.imatrix).filename().string();
   if (o.method != "search") from.method = o.method;
   if (!o.rotations.empty()) {
@@ -318,7 +316,7 @@ Status write_or_predict(const QuantizeOptions& o, const gguf::File& source, cons
   WEIR_ASSIGN(const std::vector<ops::QuantizedPart> parts,
               ops::make_parts(file, report.plan, calibration, from, output.path, output.split));
   for (const ops::QuantizedPart& part : parts) report.files.push_back(part.path);
-  WEIR_TRY(check_out(source.path(), report.files));
+  WEIR_TRY(check_out(o, source.path(), report.files));
   if (o.dry_run) {
     report.predicted = predict_speed(file, report.plan, pool);
     return {};
@@ -350,7 +348,7 @@ Result<int> quantize_gguf(const QuantizeOptions& o) {
   WEIR_ASSIGN(ops::MixOptions options, mix_options(o));
   WEIR_ASSIGN(const std::string path, resolve_model(o.in));
   WEIR_ASSIGN(const ops::OutputOptions output, output_options(o));
-  if (!output.split) WEIR_TRY(check_out(path, {o.out}));
+  if (!output.split) WEIR_TRY(check_out(o, path, {o.out}));
   WEIR_ASSIGN(const CalibrationFiles files, read_calibration(o));
   const ops::Calibration calibration = files.calibration(uses_gptq(o));
   WEIR_ASSIGN(checkpoint::OpenedModel model, checkpoint::open_model(path));

@@ -188,11 +188,9 @@ Status one_shot(const Options& o, Session& session, const std::string& prompt) {
   return {};
 }
 
-// CLI11 takes -1 for the largest unsigned number, where other programs take it for "random".
-std::string not_negative(const std::string& value) {
-  if (!value.starts_with('-')) return "";
-  return fmt::format("Value {} not in range 0 to {}; leave the option out for a random seed", value,
-                     UINT64_MAX);
+std::string random_seed(const std::string& value) {
+  const std::string problem = seed_problem(value);
+  return problem.empty() ? problem : problem + "; leave the option out for a random seed";
 }
 
 // A chat until the end of input or /exit; /clear forgets.
@@ -306,7 +304,7 @@ void add_run(CLI::App& root, Selected& selected) {
       ->check(CLI::Range(0, 1 << 22));
   CLI::Option* seed =
       c->add_option("--seed", o->seed, "the same seed gives the same answer (default: random)")
-          ->check(not_negative);
+          ->check(random_seed);
   c->add_flag("--raw", o->raw, "no chat template: continue the text as it is");
   c->add_option(
        "--ctx", o->context_tokens,

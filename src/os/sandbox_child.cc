@@ -120,7 +120,8 @@ bool arrange_files(const SandboxPlan& plan) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) ::signal(signal, SIG_DFL);
+  for (const int signal : {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP, SIGCHLD})
+    ::signal(signal, SIG_DFL);
   if (plan.namespaces && !mount_all(plan)) fail(kReportFd, SandboxStep::kMounts);
   if (::chdir(plan.folder) != 0 || !write_file(plan.file_name, plan.file_text, O_CREAT | O_EXCL))
     fail(kReportFd, SandboxStep::kFolder);

@@ -71,6 +71,7 @@ void explain_sigbus() {
   (void)::sigaction(SIGBUS, &action, nullptr);
 }
 
+void ignore_sigxfsz() { (void)::signal(SIGXFSZ, SIG_IGN); }
 void ignore_sigpipe() { (void)::signal(SIGPIPE, SIG_IGN); }
 
 }  // namespace weir::os

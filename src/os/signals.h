@@ -38,6 +38,10 @@ class Signals {
 // the kernel has it.
 void ignore_sigpipe();
 
+// A write past the limit of a file's size (ulimit -f) then fails with EFBIG, so that what is
+// unfinished is taken away, instead of killing the process. Process-wide.
+void ignore_sigxfsz();
+
 // A SIGBUS kills as before, but what it means is said on stderr first: a mapped file has become
 // shorter (os/mapped_file.h). Process-wide.
 void explain_sigbus();

@@ -1,6 +1,7 @@
 #include "ops/imatrix/moments.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/model_identity.h"
 #include "gguf/writer.h"
@@ -126,8 +127,21 @@ Result<std::optional<std::span<const float>>> Moments::find(std::string_view mat
                       "another model",
                       file_.path(), matrix, t.elements(), cols, triangle(cols));
   }
-  return std::optional(
-      std::span(reinterpret_cast<const float*>(t.data.data()), t.data.size() / sizeof(float)));
+  const std::span<const float> values(reinterpret_cast<const float*>(t.data.data()),
+                                      t.data.size() / sizeof(float));
+  bool any = false;
+  for (size_t i = 0; i < cols; ++i) {
+    const float square = values[triangle(i + 1) - 1];
+    if (!(square >= 0) || !std::isfinite(square)) {
+      return make_error(ErrorCode::kCorrupt,
+                        "{}: the mean square of column {} of '{}' is {}; collect it again: weir "
+                        "imatrix --moments",
+                        file_.path(), i, matrix, square);
+    }
+    any = any || square > 0;
+  }
+  // An input that is always 0 says nothing.
+  return any ? std::optional(values) : std::nullopt;
 }
 
 }  // namespace weir::ops

@@ -1,6 +1,7 @@
 #include "ops/quantize/calibration.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace weir::ops {
 Status importance_of(const gguf::Tensor& t, const ImportanceMatrix* importance,
@@ -35,7 +36,14 @@ Status column_weights(const Calibration& calibration, const gguf::Tensor& t,
     WEIR_ASSIGN(const auto moments, calibration.moments->find(t.name, cols));
     std::vector<float> rotated;
     transform_moments(*transform, *moments, cols, pool, rotated);
-    for (size_t i = 0; i < cols; ++i) means.push_back(std::max(0.0F, rotated[i * (i + 1) / 2 + i]));
+    for (size_t i = 0; i < cols; ++i) {
+      const float square = rotated[i * (i + 1) / 2 + i];
+      if (!std::isfinite(square)) {
+        return make_error(ErrorCode::kCorrupt,
+                          "{}: rotated second moments are {}; collect them again", t.name, square);
+      }
+      means.push_back(std::max(0.0F, square));
+    }
     return {};
   }
   if (t.shape.size() > 2) {

@@ -73,7 +73,8 @@ struct Provenance {
   std::optional<uint64_t> rotation_seed = std::nullopt;
   // Of all text that the weights depend on, that of the source's own calibration among it.
   std::optional<TextWindows> windows = std::nullopt;
-  // What changes when the source's files do; not written, an unfinished run is told apart by it.
+  // What changes when the source's files or those of moments do; not written, an unfinished run is
+  // told apart by it.
   std::string source_stamp = {};
 };
 

@@ -42,7 +42,7 @@ Result<RunFingerprint> fingerprint(const QuantizePlan& plan, const Calibration& 
   return RunFingerprint{
       {"the version of weir", from.version},
       {"the source", hex(from.source_identity)},
-      {"the times and sizes of the source's files", hex(text_hash(from.source_stamp))},
+      {"the times and sizes of the files that are read", hex(text_hash(from.source_stamp))},
       {"the type", std::string(plan.mix.name)},
       {"the method", from.method},
       {"the types of tensors", hex(text_hash(types))},

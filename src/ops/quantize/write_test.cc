@@ -9,8 +9,10 @@
 #include "gguf/writer.h"
 #include "ops/quantize/journal.h"
 #include "ops/quantize/quantize.h"
+#include "os/cpu.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
+#include "quant/quantize.h"
 
 namespace weir::ops {
 namespace {
@@ -145,6 +147,53 @@ TEST_F(WriteQuantized, CalibrationTextIsKept) {
   EXPECT_EQ(out->get_string("weir.calibration.hash")->size(), 32U);
   ASSERT_TRUE(write({dir_.file("plain")}).ok());
   EXPECT_EQ(*read_windows(*gguf::File::open(dir_.file("plain"))), std::nullopt);
+}
+
+// Rows of an expert are rotated together; what its columns weigh is its own all the same.
+TEST_F(WriteQuantized, ExpertsWhoseRowsAreRotatedKeepTheirOwnImportance) {
+  constexpr size_t kRows = 32, kExperts = 3;
+  const std::string name = "blk.0.ffn_down_exps.weight";
+  std::vector<float> values(kCols * kRows * kExperts);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<float>(random_unit(5, 0, i)) - 0.5F;
+  gguf::Writer w;
+  w.set_string("general.architecture", "llama");
+  w.set_uint("llama.block_count", 1);
+  w.add_tensor(name, TensorType::kF32, std::vector<uint64_t>{kCols, kRows, kExperts},
+               std::as_bytes(std::span(values)));
+  const std::vector<std::byte> bytes = *w.to_bytes();
+  const gguf::File file = *gguf::File::parse(bytes);
+  ImportanceMatrix importance;
+  ImportanceEntry& entry = importance.entries.emplace_back();
+  entry.name = name;
+  entry.counts.assign(kExperts, 1);
+  for (size_t i = 0; i < kCols * kExperts; ++i)
+    entry.sum_squares.push_back(static_cast<float>(random_unit(6, 0, i)) + 0.01F);
+  const Calibration calibration{.importance = &importance};
+  MixOptions options;
+  options.importance = true;
+  QuantizePlan plan = *plan_quantize(file, *find_mix("Q4_0"), options, calibration);
+  TensorTransforms transforms;
+  transforms[name].row_rotation = std::make_shared<const Rotation>(*Rotation::make(kRows, 1, 1));
+  const TensorTransform transform = transforms[name];
+  ASSERT_TRUE(transform_plan(plan, std::move(transforms), calibration).ok());
+  const auto written = write_quantized(file, plan, calibration, {"1", "m", {1, 2}, "", ""}, pool_,
+                                       {dir_.file("rotated")}, {});
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  const auto got = gguf::File::open(dir_.file("rotated"));
+  ASSERT_TRUE(got.ok());
+  const auto data = got->find_tensor(name)->data;
+  TransformedRows rotated(pool_);
+  for (size_t e = 0; e < kExperts; ++e) {
+    const auto rows = rotated.read(file.tensors()[0], transform, e * kRows, kRows);
+    ASSERT_TRUE(rows.ok());
+    std::vector<std::byte> want(data.size() / kExperts);
+    const auto means = std::span<const float>(entry.sum_squares).subspan(e * kCols, kCols);
+    ASSERT_TRUE(quant::quantize_rows(TensorType::kQ4_0, *rows, kCols, means, want,
+                                     quant::best_search_isa(os::detect_cpu()))
+                    .ok());
+    EXPECT_TRUE(std::ranges::equal(want, data.subspan(e * want.size(), want.size()))) << e;
+  }
 }
 
 TEST_F(WriteQuantized, PartsAreNoLargerThanWanted) {

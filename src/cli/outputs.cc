@@ -1,0 +1,51 @@
+#include "cli/outputs.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "gguf/split.h"
+
+namespace weir::cli {
+
+Status check_outputs(const std::vector<std::pair<std::string, std::string>>& outputs,
+                     const std::vector<std::string>& inputs) {
+  namespace fs = std::filesystem;
+  std::error_code ec;
+  const auto place = [&](const std::string& path) { return fs::weakly_canonical(path, ec); };
+  std::vector<fs::path> taken;
+  taken.reserve(inputs.size() + outputs.size());
+  for (const std::string& input : inputs) taken.push_back(place(input));
+  for (const auto& [flag, path] : outputs) {
+    if (path.empty()) continue;
+    const fs::path at = place(path);
+    if (std::find(taken.begin(), taken.end(), at) != taken.end()) {
+      return make_error(ErrorCode::kUsage,
+                        "{} {} is read, or written by another option: give it a name of its own",
+                        flag, path);
+    }
+    if (fs::is_directory(at, ec) || !fs::is_directory(at.parent_path(), ec)) {
+      return make_error(ErrorCode::kUsage, "{} {} cannot be written: {}", flag, path,
+                        fs::is_directory(at, ec) ? "it is a folder" : "its folder is not there");
+    }
+    taken.push_back(at);
+  }
+  return {};
+}
+
+std::vector<std::string> model_files(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ec;
+  std::vector<std::string> files;
+  if (fs::is_directory(path, ec)) {
+    for (const auto& entry : fs::directory_iterator(path, ec))
+      files.push_back(entry.path().string());
+    return files;
+  }
+  const auto name = gguf::parse_split_name(path);
+  if (!name) return {path};
+  for (uint64_t i = 1; i <= name->count; ++i) files.push_back(name->part(i));
+  return files;
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,20 @@
+// Files that a command writes at its end, looked at before it begins.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace weir::cli {
+
+// What is to be written after a long run: (flag, path), "" for none. Error kUsage for a path that
+// stands twice, is one of `inputs`, or lies in no folder.
+Status check_outputs(const std::vector<std::pair<std::string, std::string>>& outputs,
+                     const std::vector<std::string>& inputs);
+
+// The files of a model: of a split one all parts, of a folder all that is in it.
+std::vector<std::string> model_files(const std::string& path);
+
+}  // namespace weir::cli
