@@ -1,5 +1,6 @@
 // The formats with 32 values a block.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "quant/blocks.h"
@@ -136,12 +137,20 @@ EncodeFault encode_q4_1(const float* src, std::byte* dst) {
   return {};
 }
 
+// The largest magnitude as bits: without their sign floats compare as integers, and infinities and
+// NaNs are the largest.
+int32_t largest_bits(const float* src) {
+  int32_t most = 0;
+  for (size_t i = 0; i < kBlock; ++i)
+    most = std::max(most, std::bit_cast<int32_t>(src[i]) & 0x7fffffff);
+  return most;
+}
+
 EncodeFault encode_q8_0(const float* src, std::byte* dst) {
-  const size_t bad = first_not_finite(src);
-  if (bad < kBlock) return {EncodeFault::Kind::kNotFinite, bad};
-  const size_t at = largest(src);
-  const float d = std::fabs(src[at]) / 127.0f;
-  if (overflows_f16(d)) return {EncodeFault::Kind::kTooLarge, at};
+  const int32_t most = largest_bits(src);
+  if (most >= 0x7f800000) return {EncodeFault::Kind::kNotFinite, first_not_finite(src)};
+  const float d = std::bit_cast<float>(most) / 127.0f;
+  if (overflows_f16(d)) return {EncodeFault::Kind::kTooLarge, largest(src)};
   const float id = reciprocal(d);
   store_u16(dst, f32_to_f16(d));
   if (!std::isfinite(id)) {
@@ -150,7 +159,9 @@ EncodeFault encode_q8_0(const float* src, std::byte* dst) {
     return {};
   }
   // |x · id| ≤ 127 up to rounding, so the byte never wraps.
-  for (size_t i = 0; i < kBlock; ++i) dst[2 + i] = static_cast<std::byte>(round_away(src[i] * id));
+  int32_t codes[kBlock];  // in a loop of its own, which becomes vectors
+  for (size_t i = 0; i < kBlock; ++i) codes[i] = round_away(src[i] * id);
+  for (size_t i = 0; i < kBlock; ++i) dst[2 + i] = static_cast<std::byte>(codes[i]);
   return {};
 }
 
