@@ -118,20 +118,20 @@ TEST(PromptEntries, OffsetsFollowTheTextThatIsShown) {
   const auto offsets = [&](std::string_view shown, std::vector<int32_t> ids) {
     std::vector<engine::TokenInfo> tokens;
     for (const int32_t id : ids) tokens.push_back({id, -1, {}});
-    std::vector<int64_t> bytes;
+    std::vector<int64_t> characters;
     for (const api::TokenLogprob& e : prompt_entries(*tokenizer, shown, tokens))
-      bytes.push_back(*e.shown_characters);
-    return bytes;
+      characters.push_back(*e.shown_characters);
+    return characters;
   };
   const std::vector<int32_t> he{tokenizer->encode("h").at(0), tokenizer->encode("e").at(0)};
   const std::vector<int32_t> blank = tokenizer->encode(" ");
   ASSERT_EQ(blank.size(), 1U);
-  using Bytes = std::vector<int64_t>;
-  EXPECT_EQ(offsets("he", he), (Bytes{1, 1}));
-  EXPECT_EQ(offsets("he", {260, he[0], he[1]}), (Bytes{0, 1, 1}));       // a BOS that was added
-  EXPECT_EQ(offsets("</s>he", {260, he[0], he[1]}), (Bytes{4, 1, 1}));   // one that was written
-  EXPECT_EQ(offsets("he", {blank[0], he[0], he[1]}), (Bytes{0, 1, 1}));  // a space put first
-  EXPECT_EQ(offsets("\xEF\xBF\xBD", {he[0]}), (Bytes{3}));               // the last has the rest
+  using Counts = std::vector<int64_t>;
+  EXPECT_EQ(offsets("he", he), (Counts{1, 1}));
+  EXPECT_EQ(offsets("he", {260, he[0], he[1]}), (Counts{0, 1, 1}));       // a BOS that was added
+  EXPECT_EQ(offsets("</s>he", {260, he[0], he[1]}), (Counts{4, 1, 1}));   // one that was written
+  EXPECT_EQ(offsets("he", {blank[0], he[0], he[1]}), (Counts{0, 1, 1}));  // a space put first
+  EXPECT_EQ(offsets("\xEF\xBF\xBD", {he[0]}), (Counts{1}));               // the last has the rest
 }
 
 }  // namespace
