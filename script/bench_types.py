@@ -26,7 +26,8 @@ def llama(base, path, name, imatrix):
 
 
 def main():
-    base, calibration, test = map(pathlib.Path, sys.argv[1:4])
+    arguments = [a for a in sys.argv[1:] if a != "--alone"]
+    base, calibration, test = map(pathlib.Path, arguments[:3])
     if shared := common.overlap(calibration, test):
         raise SystemExit(f"{shared} lines of {test} stand in {calibration} too: the figures would flatter")
     with tempfile.TemporaryDirectory() as scratch:
@@ -35,12 +36,11 @@ def main():
         common.run("imatrix", base, "--data", calibration, "--chunks", common.CALIBRATION_CHUNKS, "-o", imatrix)
         common.run("eval", "kl", base, "-f", test, "--chunks", common.TEST_CHUNKS, "--save-base", saved)
         print("| type | by | MiB | KL | top-1, % | ppl | s | prefill | decode |\n|---|---|---|---|---|---|---|---|---|", flush=True)
-        for name in sys.argv[4:] or quantize_test.FILE_TYPES:
-            for by, write in (
-                ("weir", lambda: common.run("quantize", base, path, "--type", name, "--imatrix", imatrix)[1]),
-                ("llama-quantize, importance", lambda: llama(base, path, name, imatrix)),
-                ("llama-quantize", lambda: llama(base, path, name, None)),
-            ):
+        for name in arguments[3:] or quantize_test.FILE_TYPES:
+            writers = [("weir", lambda: common.run("quantize", base, path, "--type", name, "--imatrix", imatrix)[1])]
+            if "--alone" not in sys.argv:
+                writers += [("llama-quantize, importance", lambda: llama(base, path, name, imatrix)), ("llama-quantize", lambda: llama(base, path, name, None))]
+            for by, write in writers:
                 seconds = write()
                 mean, error, top1, ppl = common.kl(path, saved)
                 rates = speed(path) if by == "weir" else []

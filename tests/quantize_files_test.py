@@ -150,7 +150,7 @@ class Killed(Folder):
         process.send_signal(signal.SIGKILL)
         process.wait()
         os.utime(source, (1, 1))
-        self.assertIn("the times and sizes of the source's files", self.weir(*arguments, "--resume", code=3))
+        self.assertIn("the times and sizes of the files that are read", self.weir(*arguments, "--resume", code=3))
 
     def test_another_run_does_not_take_it(self):
         self.assertNotEqual(self.killed("o.gguf", 30, "--type", "Q5_0"), 0)
