@@ -152,6 +152,22 @@ class Methods(FolderCase):
         path.write_text("{}")
         self.assertIn("sensitivity.json", self.fails(3, "--target-bpw", 6, "--sensitivity", path))
 
+    def test_where_imatrix_writes(self):
+        def imatrix(*arguments):
+            return subprocess.run([str(weir.WEIR), "imatrix", str(weir.MODEL), "--ctx", "64", "--chunks", "1", *map(str, arguments)],
+                                  capture_output=True, text=True, cwd=self.folder)
+
+        done = imatrix("--data", "test.txt", "-o", "relative.gguf")  # a name in the working directory
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((self.folder / "relative.gguf").exists())
+        before = (self.folder / "test.txt").read_text()
+        for arguments, said in ((("-o", "test.txt"), "is read"), (("-o", weir.MODEL), "is read"), (("-o", "same", "--moments", "same"), "another option"),
+                                (("-o", "none/x"), "its folder is not there")):
+            done = imatrix("--data", "test.txt", *arguments)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+        self.assertEqual((self.folder / "test.txt").read_text(), before)
+
     def test_a_full_disk_while_moments_are_written(self):
         done = subprocess.run(["bash", "-c", f"ulimit -f 2048; trap '' XFSZ; exec {weir.WEIR} imatrix {weir.MODEL} --data {self.folder}/test.txt "
                                f"--ctx 64 --chunks 1 -o {self.folder}/small.gguf --moments {self.folder}/full.gguf"], capture_output=True)

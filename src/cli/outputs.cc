@@ -12,7 +12,10 @@ Status check_outputs(const std::vector<std::pair<std::string, std::string>>& out
                      const std::vector<std::string>& inputs) {
   namespace fs = std::filesystem;
   std::error_code ec;
-  const auto place = [&](const std::string& path) { return fs::weakly_canonical(path, ec); };
+  // Absolute first: of a name that is not there it would leave a relative one without a folder.
+  const auto place = [&](const std::string& path) {
+    return fs::weakly_canonical(fs::absolute(path, ec), ec);
+  };
   std::vector<fs::path> taken;
   taken.reserve(inputs.size() + outputs.size());
   for (const std::string& input : inputs) taken.push_back(place(input));
