@@ -115,6 +115,14 @@ class Experts(unittest.TestCase):
                 return (np.square(formats.packed()(own) - want) * means).sum()
             self.assertLess(error(weighted), error(plain), module)
 
+    def test_no_file_of_the_source_is_written_over(self):
+        before = (self.source / "model.safetensors").read_bytes()
+        for name in ("model.safetensors", "config.json"):
+            code, _, err = weir.run("quantize", self.source, self.source / name, "--type", "Q8_0")
+            self.assertEqual(code, 2, err)
+            self.assertIn("is the source itself", err)
+        self.assertEqual((self.source / "model.safetensors").read_bytes(), before)
+
     def test_without_measurement_of_experts(self):
         moments = self.tmp / "moments.gguf"
         code, _, err = weir.run("imatrix", self.source, "--data", self.tmp / "text", "-o", self.tmp / "again.gguf", "--ctx", 32, "--moments", moments)
