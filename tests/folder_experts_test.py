@@ -2,11 +2,10 @@
 that no token met has those of its layer."""
 
 import json
-import pathlib
-import tempfile
 import unittest
 
 import weir_process as weir
+from folder_case import FolderCase
 
 weir.skip_unless(weir.WEIR)
 import gguf  # noqa: E402
@@ -20,13 +19,11 @@ PARTS = {"gate_proj": ("ffn_gate_exps", (INNER, HIDDEN)), "up_proj": ("ffn_up_ex
 PACKED = ("--format", "compressed-tensors", "--scheme")
 
 
-class Experts(unittest.TestCase):
+class Experts(FolderCase):
     @classmethod
     def setUpClass(cls):
-        cls.holder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(cls.holder.cleanup)
-        cls.tmp = pathlib.Path(cls.holder.name)
-        cls.source = cls.tmp / "source"
+        super().setUpClass()
+        cls.source = cls.folder / "source"
         cls.source.mkdir()
         config = {"model_type": "qwen3_moe", "hidden_size": HIDDEN, "intermediate_size": INNER, "moe_intermediate_size": INNER, "num_hidden_layers": LAYERS,
                   "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "num_experts": EXPERTS, "num_experts_per_tok": 2, "norm_topk_prob": True,
@@ -36,9 +33,9 @@ class Experts(unittest.TestCase):
         (cls.source / "tokenizer.json").write_text(json.dumps(folders.tiny_tokenizer()))
         cls.tensors = {n: formats.bf16(t) for n, t in cls.weights().items()}
         folders.write_safetensors(cls.source / "model.safetensors", cls.tensors)
-        (cls.tmp / "text").write_text(folders.TEXT)
-        cls.imatrix = cls.tmp / "imatrix.gguf"
-        code, _, err = weir.run("imatrix", cls.source, "--data", cls.tmp / "text", "-o", cls.imatrix, "--ctx", 32)
+        (cls.folder / "text").write_text(folders.TEXT)
+        cls.imatrix = cls.folder / "imatrix.gguf"
+        code, _, err = weir.run("imatrix", cls.source, "--data", cls.folder / "text", "-o", cls.imatrix, "--ctx", 32)
         assert code == 0, err
         cls.measured = {t.name: np.array(t.data) for t in gguf.GGUFReader(cls.imatrix).tensors}
 
@@ -67,7 +64,7 @@ class Experts(unittest.TestCase):
 
     def quantize(self, *options, code=0):
         """({tensor: array} of the folder, what was said on stderr)"""
-        out = self.tmp / "_".join(str(o).lstrip("-").rsplit("/", 1)[-1] for o in options)
+        out = self.folder / "_".join(str(o).lstrip("-").rsplit("/", 1)[-1] for o in options)
         got, _, err = weir.run("quantize", self.source, out, *options)
         self.assertEqual(got, code, err)
         return formats.read_safetensors(out / "model.safetensors"), err
@@ -124,8 +121,8 @@ class Experts(unittest.TestCase):
         self.assertEqual((self.source / "model.safetensors").read_bytes(), before)
 
     def test_without_measurement_of_experts(self):
-        moments = self.tmp / "moments.gguf"
-        code, _, err = weir.run("imatrix", self.source, "--data", self.tmp / "text", "-o", self.tmp / "again.gguf", "--ctx", 32, "--moments", moments)
+        moments = self.folder / "moments.gguf"
+        code, _, err = weir.run("imatrix", self.source, "--data", self.folder / "text", "-o", self.folder / "again.gguf", "--ctx", 32, "--moments", moments)
         self.assertEqual(code, 0, err)
         options = (*PACKED, "W4A16", "--group-size", 32, "--method", "gptq", "--moments", moments)
         _, err = self.quantize(*options)

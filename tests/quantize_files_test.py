@@ -17,15 +17,8 @@ from folder_case import FolderCase
 
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 weir.skip_unless(weir.WEIR, weir.MODEL)
-try:
-    import gguf
-    import llama_cpp
-except ImportError as missing:
-    print(f"skipped: {missing} (script/bootstrap installs it)")
-    raise SystemExit(weir.SKIP)
-
-QUIET = llama_cpp.llama_log_callback(lambda *_: None)
-llama_cpp.llama_log_set(QUIET, None)
+from quiet_llama import llama_cpp  # noqa: E402
+import gguf  # noqa: E402  (installed with it)
 
 
 class Folder(FolderCase):

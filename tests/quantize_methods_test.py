@@ -10,13 +10,7 @@ from folder_case import FolderCase
 
 TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 weir.skip_unless(weir.WEIR, weir.MODEL, TEXT)
-try:
-    import llama_cpp
-except ImportError as missing:
-    print(f"skipped: {missing} (script/bootstrap installs it)")
-    raise SystemExit(weir.SKIP)
-QUIET = llama_cpp.llama_log_callback(lambda *_: None)
-llama_cpp.llama_log_set(QUIET, None)
+from quiet_llama import llama_cpp  # noqa: E402
 
 
 @unittest.skipIf(weir.SLOWDOWN > 1, "takes ten minutes under a sanitizer; ops' unit tests run the same code on small matrices")
