@@ -5,17 +5,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "text/utf8.h"
+
 namespace weir::ops {
-namespace {
-
-size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-  }));
-}
-
-}  // namespace
-
 std::string choice_context(const ChoiceItem& item) {
   std::string whole = item.shots + item.prompt;
   whole.resize(whole.find_last_not_of(" \t\n\r\f\v") + 1);
@@ -29,7 +21,8 @@ std::string choice_text(const ChoiceItem& item, size_t choice) {
 EvalItem scored_choice(const ChoiceItem& item, std::span<const double> log_likelihoods) {
   std::vector<double> normalized(log_likelihoods.size());
   for (size_t c = 0; c < normalized.size(); ++c)
-    normalized[c] = log_likelihoods[c] / static_cast<double>(characters(item.choices[c]));
+    normalized[c] =
+        log_likelihoods[c] / static_cast<double>(text::count_characters(item.choices[c]));
   const auto best = [](std::span<const double> values) {
     return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
   };

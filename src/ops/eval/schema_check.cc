@@ -292,10 +292,8 @@ class Validator {
   }
 
   static std::string of_text(const Json& schema, const std::string& v, const std::string& place) {
-    const auto characters = static_cast<size_t>(std::count_if(v.begin(), v.end(), [](char c) {
-      return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
-    }));
-    if (std::string wrong = sized(schema, "minLength", "maxLength", characters, place);
+    if (std::string wrong =
+            sized(schema, "minLength", "maxLength", text::count_characters(v), place);
         !wrong.empty())
       return wrong;
     const Json* pattern = schema.find("pattern");
