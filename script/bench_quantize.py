@@ -1,6 +1,7 @@
 """Quantizes one base with llama-quantize (its library, by ctypes), weir's search, weir's GPTQ and weir's mixed precision at the same
 size, all with one importance matrix, and prints size, mean KL divergence from the base, and seconds of each."""
 
+import argparse
 import json
 import pathlib
 import subprocess
@@ -37,9 +38,15 @@ def overlap(calibration, test):
 
 
 def main():
-    base, calibration, test = map(pathlib.Path, sys.argv[1:4])
+    parser = argparse.ArgumentParser(prog="script/bench-quantize", description=__doc__)
+    for name in ("base", "calibration", "test"):
+        parser.add_argument(name, type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path, nargs="?", help="keeps the files (default: a scratch folder)")
+    parser.add_argument("--only", default=",".join(TYPES), help="the types (default: %(default)s)")
+    arguments, for_mixed = parser.parse_known_args()
+    base, calibration, test = arguments.base, arguments.calibration, arguments.test
     scratch = tempfile.TemporaryDirectory()
-    folder = pathlib.Path(sys.argv[4] if len(sys.argv) > 4 else scratch.name)
+    folder = arguments.folder or pathlib.Path(scratch.name)
     folder.mkdir(exist_ok=True)
     if shared := overlap(calibration, test):
         raise SystemExit(f"{shared} lines of {test} stand in {calibration} too: the figures would flatter")
@@ -49,7 +56,7 @@ def main():
     if not saved.exists():
         run("eval", "kl", base, "-f", test, "--chunks", TEST_CHUNKS, "--save-base", saved)
     print("| type | method | MiB | KL | ± | to llama-quantize | top-1 | ppl | s |\n|---|---|---|---|---|---|---|---|---|", flush=True)
-    for name in TYPES:
+    for name in arguments.only.split(","):
         start = time.monotonic()
         theirs = folder / f"llama-{name}.gguf"
         quantize_test.llama_quantize(base, theirs, name, imatrix)
@@ -60,7 +67,7 @@ def main():
         plan = json.loads(run("quantize", base, "none", "--type", name, "--imatrix", imatrix, "--dry-run", "--json")[0])
         bpw = plan["bits_per_weight"]
         for method, options in (("llama-quantize", None), ("search", ("--type", name)), ("gptq", ("--type", name, *gptq)),
-                                ("mixed", ("--target-bpw", f"{bpw:.5f}", *mixed, *sys.argv[5:]))):
+                                ("mixed", ("--target-bpw", f"{bpw:.5f}", *mixed, *for_mixed))):
             path, seconds = theirs, theirs_s
             if options is not None:
                 path = folder / f"{method}-{name}.gguf"

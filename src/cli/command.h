@@ -46,6 +46,8 @@ void add_imatrix(CLI::App& root, Selected& selected);
 void add_recipe(CLI::App& root, Selected& selected);
 void add_config(CLI::App& root, Selected& selected);
 void add_keys(CLI::App& root, Selected& selected);
+void add_init(CLI::App& root, Selected& selected);
+void add_intake(CLI::App& root, Selected& selected);
 
 // What --file names, "-" being standard input. Errors: those of os::read_file.
 Result<std::string> read_input(const std::string& file, uint64_t max_bytes);

@@ -80,6 +80,8 @@ int run(int argc, char** argv) {
   weir::cli::add_recipe(app, selected);
   weir::cli::add_config(app, selected);
   weir::cli::add_keys(app, selected);
+  weir::cli::add_init(app, selected);
+  weir::cli::add_intake(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it
   if (argc == 1) {
     fmt::print(stderr, "{}", app.help());

@@ -1,0 +1,12 @@
+# cmake -D OUT=file.cc -D ROOT=folder -D "FILES=a;b" -P embed.cmake: the files as string literals, by their names below ROOT.
+set(text "// Made by cmake/embed.cmake.\n#include \"ops/data/embedded.h\"\n\nnamespace weir::ops {\nnamespace {\nconstexpr EmbeddedFile kFiles[] = {\n")
+foreach(name IN LISTS FILES)
+  file(READ "${ROOT}/${name}" content)
+  string(FIND "${content}" ")weir-data\"" end)
+  if(NOT end EQUAL -1)
+    message(FATAL_ERROR "${name} holds the end mark of a literal")
+  endif()
+  string(APPEND text "{\"${name}\", R\"weir-data(${content})weir-data\"},\n")
+endforeach()
+string(APPEND text "};\n}  // namespace\n\nstd::span<const EmbeddedFile> embedded_files() { return kFiles; }\n\n}  // namespace weir::ops\n")
+file(WRITE "${OUT}" "${text}")

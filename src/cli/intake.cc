@@ -1,0 +1,228 @@
+// weir intake: what is known of a deployment, from flags, questions, files and machines.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/intake_sources.h"
+#include "cli/terminal.h"
+#include "ops/intake/intake.h"
+#include "ops/project/project.h"
+#include "os/file.h"
+#include "text/json.h"
+
+namespace weir::cli {
+namespace {
+
+struct Options {
+  std::string folder = ".";
+  IntakeSources sources;
+  std::vector<std::string> sets;
+  std::vector<std::string> unset;
+  bool ask = false;
+  bool json = false;
+};
+
+// "path=value" of --set.
+Status set(const std::string& text, ops::Intake& intake) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    return make_error(ErrorCode::kUsage,
+                      "--set {}: must be FIELD=VALUE, such as traffic.concurrency=64; weir intake "
+                      "fields lists them",
+                      text);
+  }
+  const Status status = intake.set_text(text.substr(0, equals), text.substr(equals + 1),
+                                        ops::Origin::kGiven, "--set");
+  if (!status.ok()) return status.error().with_context("--set");
+  return {};
+}
+
+// One question; empty answers leave it open. False at the end of the input.
+bool ask(const ops::IntakeField& field, ops::Intake& intake) {
+  for (;;) {
+    fmt::print("{}\n  {} ({}): ", field.question, field.key.path, config::describe(field.key));
+    std::fflush(stdout);
+    std::string line;
+    if (!std::getline(std::cin, line)) return false;
+    if (line.empty()) return true;
+    const Status status = intake.set_text(field.key.path, line, ops::Origin::kGiven, "asked");
+    if (status.ok()) return true;
+    fmt::print("  {}\n", status.error().message);
+  }
+}
+
+void ask_all(ops::Intake& intake) {
+  fmt::print("What is not known is left open by an empty line.\n");
+  for (const ops::IntakeField* field : intake.missing()) {
+    if (!ask(*field, intake)) break;
+  }
+  fmt::print("\n");
+}
+
+text::Json value_json(const ops::IntakeField& field, const ops::IntakeValue* value) {
+  text::Json j = text::Json::object();
+  j.set("field", field.key.path);
+  if (value == nullptr) {
+    j.set("value", text::Json());
+    j.set("origin", "missing");
+    j.set("question", field.question);
+    j.set("wanted", config::describe(field.key));
+  } else {
+    std::visit(
+        [&](const auto& v) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(v)>, std::vector<std::string>>) {
+            text::Json list = text::Json::array();
+            for (const std::string& item : v) list.push_back(item);
+            j.set("value", std::move(list));
+          } else {
+            j.set("value", v);
+          }
+        },
+        value->value);
+    j.set("origin", ops::origin_name(value->origin));
+    if (!value->evidence.empty()) j.set("evidence", value->evidence);
+  }
+  if (!field.key.spec.unit.empty()) j.set("unit", field.key.spec.unit);
+  return j;
+}
+
+void print_json(const ops::Intake& intake) {
+  text::Json fields = text::Json::array();
+  for (const ops::IntakeField& f : ops::intake_fields()) {
+    const ops::IntakeValue* value = intake.find(f.key.path);
+    if (value != nullptr || f.required) fields.push_back(value_json(f, value));
+  }
+  text::Json j = text::Json::object();
+  j.set("fields", std::move(fields));
+  j.set("missing", static_cast<int64_t>(intake.missing().size()));
+  fmt::print("{}\n", j.dump());
+}
+
+void print_values(const ops::Intake& intake) {
+  for (const ops::IntakeGroup& group : ops::intake_groups()) {
+    bool titled = false;
+    for (const ops::IntakeField& f : ops::intake_fields()) {
+      const ops::IntakeValue* v = intake.find(f.key.path);
+      if (v == nullptr || !f.key.path.starts_with(fmt::format("{}.", group.name))) continue;
+      if (!titled) fmt::print("{}\n", group.title);
+      titled = true;
+      const std::string shown =
+          fmt::format("{} {}", config::show(f.key, v->value), f.key.spec.unit);
+      fmt::print("  {:<32} {:<24} {:<9} {}\n", f.key.path, shown, ops::origin_name(v->origin),
+                 v->evidence);
+    }
+  }
+}
+
+Result<int> intake(const Options& o) {
+  WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
+  WEIR_ASSIGN(ops::Intake known, ops::read_intake(project.intake()));
+  WEIR_ASSIGN(const ops::Intake found, read_sources(o.sources));
+  for (const std::string& path : known.merge(found)) {
+    if (o.json) continue;
+    const ops::IntakeField& field = *ops::find_intake_field(path);
+    fmt::print(stderr, "weir: {}: {} ({}); the other says {} ({})\n", path,
+               config::show(field.key, known.find(path)->value), known.find(path)->evidence,
+               config::show(field.key, found.find(path)->value), found.find(path)->evidence);
+  }
+  for (const std::string& text : o.sets) WEIR_TRY(set(text, known));
+  for (const std::string& path : o.unset) {
+    if (ops::find_intake_field(path) == nullptr) {
+      return make_error(ErrorCode::kUsage, "--unset {}: there is no such field; the nearest is {}",
+                        path, ops::nearest_intake_field(path));
+    }
+    known.erase(path);
+  }
+  if (o.ask) ask_all(known);
+  WEIR_TRY(os::write_file_atomic(project.intake(), ops::intake_yaml(known)));
+  if (o.json) {
+    print_json(known);
+    return kExitOk;
+  }
+  print_values(known);
+  const size_t missing = known.missing().size();
+  fmt::print("\n{}: {} values, {} required ones missing{}\n", project.intake(),
+             known.values().size(), missing,
+             missing == 0 ? "" : "; weir intake check asks for them");
+  return kExitOk;
+}
+
+Result<int> check(const Options& o) {
+  WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
+  WEIR_ASSIGN(const ops::Intake known, ops::read_intake(project.intake()));
+  const auto missing = known.missing();
+  if (o.json) {
+    text::Json questions = text::Json::array();
+    for (const ops::IntakeField* f : missing) questions.push_back(value_json(*f, nullptr));
+    text::Json j = text::Json::object();
+    j.set("missing", std::move(questions));
+    fmt::print("{}\n", j.dump());
+    return missing.empty() ? kExitOk : kExitNo;
+  }
+  for (const ops::IntakeField* f : missing) {
+    fmt::print("{}\n    --set {}=...   ({})\n", f->question, f->key.path, config::describe(f->key));
+  }
+  fmt::print("{}{} required values are missing\n", missing.empty() ? "" : "\n", missing.size());
+  return missing.empty() ? kExitOk : kExitNo;
+}
+
+Result<int> fields(const Options& o) {
+  if (o.json) {
+    text::Json all = text::Json::array();
+    for (const ops::IntakeField& f : ops::intake_fields()) {
+      text::Json j = value_json(f, nullptr);
+      j.set("required", f.required);
+      all.push_back(std::move(j));
+    }
+    fmt::print("{}\n", all.dump());
+    return kExitOk;
+  }
+  for (const ops::IntakeField& f : ops::intake_fields()) {
+    fmt::print("{:<32} {} {}\n", f.key.path, f.required ? "*" : " ", config::describe(f.key));
+  }
+  fmt::print("* required\n");
+  return kExitOk;
+}
+
+void add_project(CLI::App* c, Options& o) {
+  c->add_option("--project", o.folder, "the project's folder (weir init)")->capture_default_str();
+  c->add_flag("--json", o.json, "one JSON document");
+}
+
+}  // namespace
+
+void add_intake(CLI::App& root, Selected& selected) {
+  auto o = std::make_shared<Options>();  // shared: the parser's callbacks and the actions outlive
+                                         // this call
+  CLI::App* c = add_command(
+      root, "intake", "What is known of a deployment, each value with where it comes from",
+      "  weir intake --model smollm2-135m-instruct --set traffic.concurrency=64\n"
+      "  weir intake --ask                  questions on the terminal\n"
+      "  weir intake check                  what is missing\n"
+      "  weir intake fields                 every field, its unit and range\n");
+  c->require_subcommand(0, 1);
+  add_project(c, *o);
+  add_source_options(c, o->sources);
+  c->add_option("--set", o->sets, "FIELD=VALUE, known by a person; repeatable");
+  c->add_option("--unset", o->unset, "FIELD that is not known after all; repeatable");
+  c->add_flag("--ask", o->ask, "ask for what is missing; an empty line leaves it open");
+  // A chosen subcommand's callback runs first, and its action stays.
+  c->callback([o, &selected] {
+    if (!selected.action) selected.action = [o] { return intake(*o); };
+  });
+  CLI::App* checks =
+      add_command(*c, "check", "What is missing, as questions; exit 1 if anything is",
+                  "  weir intake check --project serving\n");
+  add_project(checks, *o);
+  checks->callback([o, &selected] { selected.action = [o] { return check(*o); }; });
+  CLI::App* lists =
+      add_command(*c, "fields", "Every field, its unit and range", "  weir intake fields --json\n");
+  add_project(lists, *o);
+  lists->callback([o, &selected] { selected.action = [o] { return fields(*o); }; });
+}
+
+}  // namespace weir::cli

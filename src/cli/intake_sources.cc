@@ -1,0 +1,81 @@
+#include "cli/intake_sources.h"
+
+#include <filesystem>
+
+#include "checkpoint/open.h"
+#include "cli/model_path.h"
+#include "model/config.h"
+#include "ops/intake/read_model.h"
+#include "os/file.h"
+
+namespace weir::cli {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = 4 << 20;
+
+Result<ops::Intake> from_config(const std::string& path) {
+  WEIR_ASSIGN(const std::string text, os::read_file(path, kMaxConfigBytes));
+  auto json = text::Json::parse(text);
+  if (!json.ok()) return json.error().with_context(path);
+  auto shape = ops::read_model_shape(*json);
+  if (!shape.ok()) return shape.error().with_context(path);
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  std::error_code error;
+  const bool tokenizer = std::filesystem::exists(folder / "tokenizer.json", error);
+  const std::string name = shape->name.empty() ? folder.filename().string() : shape->name;
+  return ops::intake_of_model(*shape, name, tokenizer ? "tokenizer.json" : "", path);
+}
+
+// What most of the bytes of the file are in.
+std::string precision_of(double bits) {
+  if (bits > 17) return "f32";
+  if (bits > 9) return "f16";
+  if (bits > 7) return "int8";
+  if (bits > 5.9) return "fp6";
+  return bits > 3.6 ? "int4" : bits > 2.6 ? "int3" : "int2";
+}
+
+Result<ops::Intake> from_gguf(const std::string& path) {
+  WEIR_ASSIGN(const checkpoint::OpenedModel model, checkpoint::open_model(path));
+  WEIR_ASSIGN(const model::Config config, model::read_config(model.file));
+  double weights = 0, bytes = 0;
+  for (const gguf::Tensor& t : model.file.tensors()) {
+    double elements = 1;
+    for (const uint64_t n : t.shape) elements *= static_cast<double>(n);
+    weights += elements;
+    bytes += static_cast<double>(t.data.size());
+  }
+  ops::ModelShape shape = ops::model_shape(config, weights, weights > 0 ? bytes * 8 / weights : 0);
+  shape.precision = precision_of(shape.bits_per_weight);
+  const gguf::Value* tokenizer = model.file.find("tokenizer.ggml.pre");
+  const auto pre = tokenizer == nullptr ? std::nullopt : tokenizer->as_string();
+  return ops::intake_of_model(shape, model_name(path), std::string(pre.value_or("")), path);
+}
+
+Result<ops::Intake> from_model(const std::string& model) {
+  std::error_code error;
+  const std::filesystem::path path(model);
+  if (path.extension() == ".json") return from_config(model);
+  if (std::filesystem::exists(path / "config.json", error))
+    return from_config((path / "config.json").string());
+  WEIR_ASSIGN(const std::string file, resolve_model(model));
+  return from_gguf(file);
+}
+
+}  // namespace
+
+void add_source_options(CLI::App* command, IntakeSources& sources) {
+  command->add_option("--model", sources.model,
+                      "read a model: a GGUF file, a Hugging Face folder, a config.json");
+}
+
+Result<ops::Intake> read_sources(const IntakeSources& sources) {
+  ops::Intake all;
+  if (!sources.model.empty()) {
+    WEIR_ASSIGN(const ops::Intake found, from_model(sources.model));
+    all.merge(found);
+  }
+  return all;
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,126 @@
+#include "ops/plan/model_shape.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weir::ops {
+namespace {
+
+using ::testing::HasSubstr;
+
+Result<ModelShape> read(std::string_view json) {
+  auto parsed = text::Json::parse(json);
+  if (!parsed.ok()) return parsed.error();
+  return read_model_shape(*parsed);
+}
+
+ModelShape shape(std::string_view json) {
+  auto r = read(json);
+  EXPECT_TRUE(r.ok()) << r.error().message;
+  return r.ok() ? *r : ModelShape();
+}
+
+// Llama 3.1 8B: 8.03 billion, 128 KiB of KV cache a token in 16 bits.
+TEST(ModelShape, DenseWithGroupedQueries) {
+  const ModelShape m = shape(R"({"model_type":"llama","hidden_size":4096,"intermediate_size":14336,
+    "num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,
+    "tie_word_embeddings":false,"max_position_embeddings":131072,"torch_dtype":"bfloat16"})");
+  EXPECT_NEAR(m.parameters(), 8.03e9, 0.01e9);
+  EXPECT_EQ(m.kv_bytes_per_token(Mixer::kFull, 2), 131072);
+  EXPECT_EQ(m.kv_bytes(1000, 2), 131072e3);
+  EXPECT_NEAR(m.active_parameters(), 7.5e9, 0.05e9);  // without the rows of the embedding
+  EXPECT_EQ(m.precision, "bf16");
+}
+
+// Qwen3 30B A3B: 30.5 billion, 3.3 of them active with the embedding.
+TEST(ModelShape, MixtureOfExperts) {
+  const ModelShape m = shape(R"({"model_type":"qwen3_moe","hidden_size":2048,"head_dim":128,
+    "intermediate_size":6144,"moe_intermediate_size":768,"num_experts":128,"num_experts_per_tok":8,
+    "num_hidden_layers":48,"num_attention_heads":32,"num_key_value_heads":4,"vocab_size":151936,
+    "tie_word_embeddings":false,"decoder_sparse_step":1,"mlp_only_layers":[]})");
+  EXPECT_NEAR(m.parameters(), 30.5e9, 0.05e9);
+  EXPECT_NEAR(m.active_parameters() + 2048.0 * 151936, 3.35e9, 0.05e9);
+  EXPECT_EQ(m.kv_bytes_per_token(Mixer::kFull, 2), 48 * 2 * 4 * 128 * 2);
+}
+
+// DeepSeek V3: 671 billion, 37 active, 576 numbers of KV cache a token and layer.
+TEST(ModelShape, LatentAttention) {
+  const ModelShape m = shape(R"({"model_type":"deepseek_v3","hidden_size":7168,
+    "intermediate_size":18432,"moe_intermediate_size":2048,"n_routed_experts":256,
+    "n_shared_experts":1,"num_experts_per_tok":8,"first_k_dense_replace":3,"moe_layer_freq":1,
+    "num_hidden_layers":61,"num_attention_heads":128,"num_key_value_heads":128,
+    "kv_lora_rank":512,"q_lora_rank":1536,"qk_nope_head_dim":128,"qk_rope_head_dim":64,
+    "v_head_dim":128,"vocab_size":129280,"quantization_config":{"quant_method":"fp8"}})");
+  EXPECT_NEAR(m.parameters(), 671e9, 1e9);
+  EXPECT_NEAR(m.active_parameters(), 36.6e9, 0.5e9);
+  EXPECT_EQ(m.kv_bytes_per_token(Mixer::kFull, 2), 61 * 576 * 2);
+  EXPECT_FALSE(m.layers[2].experts);
+  EXPECT_TRUE(m.layers[3].experts);
+  EXPECT_EQ(m.precision, "fp8");
+}
+
+// gpt-oss 20B: 20.9 billion, windows of 128 in every second layer.
+TEST(ModelShape, WindowsHoldNoMoreThanTheirTokens) {
+  const std::string json = R"({"model_type":"gpt_oss","hidden_size":2880,"head_dim":64,
+    "intermediate_size":2880,"num_local_experts":32,"num_experts_per_tok":4,"num_hidden_layers":24,
+    "num_attention_heads":64,"num_key_value_heads":8,"vocab_size":201088,"sliding_window":128,
+    "tie_word_embeddings":false,"quantization_config":{"quant_method":"mxfp4"}})";
+  const ModelShape m = shape(json);
+  EXPECT_NEAR(m.parameters(), 20.9e9, 0.1e9);
+  EXPECT_EQ(m.count(Mixer::kWindow), 12U);
+  const double token = 12 * 2 * 8 * 64 * 2;  // of the layers of one kind
+  EXPECT_EQ(m.kv_bytes(1000, 2), 1000 * token + 128 * token);
+  EXPECT_EQ(m.kv_bytes(100, 2), 200 * token);
+  EXPECT_EQ(m.bits_per_weight, 4.25);
+}
+
+TEST(ModelShape, LayersOfAStateKeepTheSameForEverySequence) {
+  const ModelShape m = shape(R"({"model_type":"qwen3_next","hidden_size":2048,"head_dim":256,
+    "intermediate_size":5120,"moe_intermediate_size":512,"num_experts":512,
+    "num_experts_per_tok":10,"shared_expert_intermediate_size":512,"num_hidden_layers":48,
+    "full_attention_interval":4,"num_attention_heads":16,"num_key_value_heads":2,
+    "linear_num_value_heads":32,"linear_num_key_heads":16,"linear_key_head_dim":128,
+    "linear_value_head_dim":128,"linear_conv_kernel_dim":4,"vocab_size":151936})");
+  EXPECT_EQ(m.count(Mixer::kFull), 12U);
+  EXPECT_TRUE(m.layers[3].mixer == Mixer::kFull);
+  EXPECT_NEAR(m.parameters(), 79.7e9, 1.2e9);  // "80B"
+  EXPECT_EQ(m.kv_bytes(0, 2), 36.0 * static_cast<double>(m.state_bytes));
+  EXPECT_EQ(m.kv_bytes(10, 2) - m.kv_bytes(0, 2), 10.0 * 12 * 2 * 2 * 256 * 2);
+}
+
+TEST(ModelShape, TheLanguageModelOfAModelThatSeesIsTaken) {
+  const ModelShape m = shape(R"({"model_type":"gemma3","text_config":{"model_type":"gemma3_text",
+    "hidden_size":2560,"intermediate_size":10240,"num_hidden_layers":34,"num_attention_heads":8,
+    "num_key_value_heads":4,"head_dim":256,"sliding_window":1024,"vocab_size":262208}})");
+  EXPECT_NEAR(m.parameters(), 3.88e9, 0.02e9);
+  EXPECT_EQ(m.count(Mixer::kFull), 5U);
+  EXPECT_TRUE(m.tied);
+}
+
+TEST(ModelShape, AStatedNumberOfParametersScalesADenseModel) {
+  ModelShape m = shape(R"({"model_type":"llama","hidden_size":64,"intermediate_size":128,
+    "num_hidden_layers":2,"num_attention_heads":4,"vocab_size":100})");
+  const double active = m.active_parameters();
+  m.stated_parameters = 2 * m.counted_parameters();
+  EXPECT_DOUBLE_EQ(m.active_parameters(), 2 * active);
+  EXPECT_DOUBLE_EQ(m.parameters(), *m.stated_parameters);
+}
+
+TEST(ModelShape, WrongFilesAreNamed) {
+  const auto message = [](std::string_view json) {
+    const auto r = read(json);
+    return r.ok() ? "" : r.error().message;
+  };
+  EXPECT_THAT(message("[]"), HasSubstr("must be an object, not array"));
+  EXPECT_THAT(message("{\"model_type\":\"resnet\"}"), HasSubstr("not of a language model"));
+  EXPECT_THAT(message("{\"hidden_size\":0}"), HasSubstr("hidden_size is missing or 0"));
+  EXPECT_THAT(message("{\"hidden_size\":\"a\"}"), HasSubstr("hidden_size must be an integer"));
+  EXPECT_THAT(message("{\"hidden_size\":1,\"num_hidden_layers\":99999}"),
+              HasSubstr("at most 2048"));
+  EXPECT_THAT(message(R"({"hidden_size":8,"num_hidden_layers":1,"vocab_size":9,
+    "num_attention_heads":1,"num_experts":4,"num_experts_per_tok":5})"),
+              HasSubstr("5 experts a token, and there are 4"));
+}
+
+}  // namespace
+}  // namespace weir::ops
