@@ -12,7 +12,7 @@ import operator
 from snapshot_names import Names
 from snapshot_values import Class, EnumMember, External, Function, Hint, Record, Return, Scope, Unknown
 
-MAX_DEPTH, MAX_STEPS = 80, 2_000_000
+MAX_DEPTH, MAX_STEPS, MAX_SIZE = 80, 2_000_000, 4096
 METHODS = {
     str: "replace lower upper join split strip lstrip rstrip startswith endswith format removeprefix removesuffix title".split(),
     list: "append extend remove copy index insert pop".split(),
@@ -22,8 +22,20 @@ METHODS = {
 }
 PURE = {f"builtins.{n}": getattr(builtins, n) for n in "list tuple set dict sorted len min max sum str int float bool range enumerate zip "
         "reversed any all frozenset".split()}
-BINARY = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow,
-          ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.LShift: operator.lshift, ast.BitOr: operator.or_}
+
+
+def small(operation):
+    """The operation, refused where its result could be of any size."""
+    def apply(left, right):
+        sizes = [v if isinstance(v, (int, float)) else len(v) for v in (left, right)]
+        if operation is operator.mul and all(isinstance(v, (int, float)) for v in (left, right)) or max(map(abs, sizes)) <= MAX_SIZE:
+            return operation(left, right)
+        raise ValueError("too large")
+    return apply
+
+
+BINARY = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: small(operator.mul), ast.Div: operator.truediv, ast.Pow: small(operator.pow),
+          ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.LShift: small(operator.lshift), ast.BitOr: operator.or_}
 COMPARE = {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
            ast.In: lambda a, b: a in b, ast.NotIn: lambda a, b: a not in b, ast.Is: lambda a, b: a is b, ast.IsNot: lambda a, b: a is not b}
 

@@ -49,7 +49,7 @@ def leaves(interpreter, value, scope):
             return [Unknown()]
     if value is None or isinstance(value, External) and value.path in ("types.NoneType", "builtins.None"):
         return []
-    if isinstance(value, Hint) and value.kind in ("Union", "Optional", "Annotated", "ClassVar", "Final", "Required", "NotRequired"):
+    if isinstance(value, Hint) and value.kind in ("Union", "Optional", "Annotated", "ClassVar", "Final", "Required", "NotRequired", "SkipValidation"):
         parts = value.args[:1] if value.kind == "Annotated" else value.args
         return [leaf for part in parts for leaf in leaves(interpreter, part, scope)]
     return [value]

@@ -70,6 +70,13 @@ def vllm(sources):
         raise ValueError("no vllm.entrypoints.*.cli_args with make_arg_parser")
     parser = Parser(interpreter, group="server")
     interpreter.call(interpreter.member(module, "make_arg_parser"), [parser], {})
+    # What vLLM's own parser does before argparse: -O2 stands for a longer flag; --model goes where the first argument may hold it.
+    own = next(filter(None, map(sources.read, ("vllm/utils/argparse_utils.py", "vllm/utils/__init__.py"))), "")
+    for entry in parser.found:
+        if entry["name"] == "--optimization-level" and '"--optimization-level"' in own:
+            entry["aliases"] = ["-O"]
+        if entry["name"] == "--model" and re.search(r"`--model` option will be removed", own):
+            entry["deprecated"] = "deprecated for vllm serve; give the model as the first argument"
     texts = [sources.read(n) for n in list(sources.used) if n.endswith(".py")]
     return mark(parser.found, deprecations(texts)), {}
 

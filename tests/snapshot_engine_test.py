@@ -10,10 +10,12 @@ import tempfile
 import textwrap
 import unittest
 import zipfile
+from unittest import mock
 
 from snapshot_case import RECIPES, ROOT, Sources, options, tree, yaml
 
 import snapshot_engine
+import snapshot_interpreter
 from snapshot_interpreter import Interpreter
 from snapshot_options import Parser, deprecation, option
 
@@ -90,17 +92,29 @@ class Argparse(unittest.TestCase):
         self.assertEqual(sorted(found), ["--a-b", "--after", "--c", "--perhaps", "--rest"])
         self.assertEqual((found["--a-b"]["default"], found["--rest"]["choices"]), (1, ["y"]))
 
+    def test_a_return_that_depends_on_the_machine(self):
+        found = arguments("""
+            import sys
+            def pick():
+                if sys.platform == "linux":
+                    return 1
+                return 2
+            def build(parser):
+                parser.add_argument("--a", type=int, default=pick())
+        """)
+        self.assertEqual((found["--a"]["default"], found["--a"]["default_note"]), (None, "set at run time"))
+
     def test_choices_that_are_not_known(self):
         found = arguments("""
             from other import NAMES
             def build(parser):
                 parser.add_argument("--a", choices=list(NAMES))
                 parser.add_argument("--b", choices=["x", NAMES[0]])
-                parser.add_argument("--c", choices={"b", "a"})
+                parser.add_argument("--c", choices={"g", "f", "e", "d", "c", "b", "a"})
         """)
         self.assertEqual((found["--a"]["type"], found["--a"]["choices_note"]), ("choice", "set at run time"))
         self.assertEqual((found["--b"]["choices"], found["--b"]["choices_note"]), (["x"], "set at run time"))
-        self.assertEqual(found["--c"]["choices"], ["a", "b"])
+        self.assertEqual(found["--c"]["choices"], list("abcdefg"))
 
     def test_nothing_is_run(self):
         mark = pathlib.Path(tempfile.gettempdir()) / "snapshot_engine_test.ran"
@@ -116,9 +130,21 @@ class Argparse(unittest.TestCase):
                 parser.add_argument("--a", default=forever(0))
                 parser.add_argument("--b", default=eval("1"))
                 parser.add_argument("--c", default="x" * 10 ** 12)
+                parser.add_argument("--d", default=2 ** 10 ** 12)
         """)
         self.assertFalse(mark.exists())
-        self.assertEqual([found[n]["default"] for n in ("--a", "--b", "--c")], [None, None, None])
+        self.assertEqual([e["default"] for e in found.values()], [None, None, None, None])
+
+    def test_work_has_an_end(self):
+        with mock.patch.object(snapshot_interpreter, "MAX_STEPS", 20_000):
+            found = arguments("""
+                def double(n):
+                    return double(n + 1) + double(n + 1)
+                def build(parser):
+                    parser.add_argument("--before", default=1)
+                    parser.add_argument("--a", default=double(0))
+            """)
+        self.assertEqual(found["--before"]["default"], 1)
 
 
 class Deprecation(unittest.TestCase):
@@ -172,8 +198,12 @@ class Vllm(unittest.TestCase):
                 late: int = probe()
         """,
         "vllm/args.py": """
-            import argparse
+            import argparse, json
             from vllm.config import Scheduler
+            def optional_type(of):
+                def convert(text: str):
+                    return of(text)
+                return convert
             MESSAGE = (
                 "--warned is deprecated and will be removed "
                 "in v7.0. Use --share instead."
@@ -188,6 +218,10 @@ class Vllm(unittest.TestCase):
                     for name in ("share", "zero", "policy", "wide", "method", "chunked", "old", "names", "either", "graph", "late"):
                         group.add_argument("--" + name, **kw[name])
                     parser.add_argument("--warned", type=str)
+                    parser.add_argument("--attribute", type=float, default=Scheduler.share)
+                    parser.add_argument("--model", default="m")
+                    parser.add_argument("--optimization-level", type=int, default=2)
+                    parser.add_argument("--parsed", type=optional_type(json.loads), default=None)
                     return parser
         """,
         "vllm/entrypoints/common/cli_args.py": """
@@ -197,6 +231,7 @@ class Vllm(unittest.TestCase):
                 parser = Frontend.add_cli_args(parser)
                 return EngineArgs.add_cli_args(parser)
         """,
+        "vllm/utils/argparse_utils.py": 'LONG = "--optimization-level"\nWARNING = "The `--model` option will be removed in v0."\n',
         "vllm/frontend.py": """
             from dataclasses import dataclass
             class First:
@@ -240,6 +275,9 @@ class Vllm(unittest.TestCase):
         self.assertEqual((found["--graph"]["type"], found["--graph"]["json_keys"], found["--graph"]["default_note"]),
                          ("json", ["level", "sizes"], "the defaults of Graph"))
         self.assertEqual((found["--late"]["default"], found["--late"]["default_note"]), (None, "set at run time"))
+        self.assertEqual(found["--optimization-level"]["aliases"], ["-O"])
+        self.assertIn("first argument", found["--model"]["deprecated"])
+        self.assertEqual((found["--attribute"]["default"], found["--parsed"]["type"]), (0.9, "json"))
         self.assertEqual(found["--warned"]["deprecated"], "deprecated; to be removed in v7.0; use --share")
 
     def test_classes_that_register_themselves(self):

@@ -112,6 +112,7 @@ class Python(unittest.TestCase):
         self.assertEqual((found["parallel"]["type"], found["parallel"]["aliases"]), ("json", ["tp"]))
         self.assertEqual((found["parallel.kind"]["choices"], found["parallel.kind"]["default"]), (["symmetric", "asymmetric"], "symmetric"))
         self.assertEqual((found["tokens"]["default"], found["tokens"]["above"]), (500000000, 0))
+        self.assertIsInstance(found["tokens"]["default"], int)
         self.assertNotIn("aliases", found["tokens"])
         self.assertEqual(found["size"]["deprecated"], "deprecated; use parallel.size")
         self.assertEqual(found["batch"]["above"], 0)
