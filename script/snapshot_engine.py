@@ -53,7 +53,10 @@ def text_of(head, entries):
 def snapshot(engine, sources, version=None, package=None, released=None, today=None, note=None):
     """(file name, text) of one engine's options."""
     name, own_version = sources.metadata()
-    entries, more = RECIPES[engine](sources)
+    try:
+        entries, more = RECIPES[engine](sources)
+    except ValueError as error:
+        raise ValueError(f"{sources.path}: {error}; is this the package of {engine}?") from error
     version = version or more.pop("version", None) or own_version
     if not version:
         raise ValueError(f"{sources.path}: the package does not say its version; give --version")

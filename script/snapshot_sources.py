@@ -47,7 +47,7 @@ class Sources:
     def need(self, name):
         text = self.read(name)
         if text is None:
-            raise ValueError(f"{self.path}: {name} is missing; is this the package of that engine?")
+            raise ValueError(f"{name} is missing")
         return text
 
     def find(self, pattern):
