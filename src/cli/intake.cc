@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/intake_sources.h"
 #include "cli/terminal.h"
+#include "ops/advise/walk.h"
 #include "ops/intake/intake.h"
 #include "ops/project/project.h"
 #include "os/file.h"
@@ -154,7 +155,8 @@ Result<int> intake(const Options& o) {
 Result<int> check(const Options& o) {
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
   WEIR_ASSIGN(const ops::Intake known, ops::read_intake(project.intake()));
-  const auto missing = known.missing();
+  WEIR_ASSIGN(const auto trees, ops::built_in_trees());
+  const auto missing = ops::by_weight(known.missing(), ops::field_weights(trees));
   if (o.json) {
     text::Json questions = text::Json::array();
     for (const ops::IntakeField* f : missing) questions.push_back(value_json(*f, nullptr));
@@ -214,9 +216,10 @@ void add_intake(CLI::App& root, Selected& selected) {
   c->callback([o, &selected] {
     if (!selected.action) selected.action = [o] { return intake(*o); };
   });
-  CLI::App* checks =
-      add_command(*c, "check", "What is missing, as questions; exit 1 if anything is",
-                  "  weir intake check --project serving\n");
+  CLI::App* checks = add_command(
+      *c, "check",
+      "What is missing, as questions, those first that could change most; exit 1 if anything is",
+      "  weir intake check --project serving\n");
   add_project(checks, *o);
   checks->callback([o, &selected] { selected.action = [o] { return check(*o); }; });
   CLI::App* lists =

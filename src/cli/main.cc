@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/ops_commands.h"
 #include "config/key.h"
 #include "os/signals.h"
 
@@ -82,6 +83,7 @@ int run(int argc, char** argv) {
   weir::cli::add_keys(app, selected);
   weir::cli::add_init(app, selected);
   weir::cli::add_intake(app, selected);
+  weir::cli::add_advise(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it
   if (argc == 1) {
     fmt::print(stderr, "{}", app.help());

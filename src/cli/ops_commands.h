@@ -1,0 +1,11 @@
+// The commands of the ops loop, for main.cc. Apart from command.h, which every command includes: a
+// new one here recompiles nothing else.
+#pragma once
+
+#include "cli/command.h"
+
+namespace weir::cli {
+
+void add_advise(CLI::App& root, Selected& selected);
+
+}  // namespace weir::cli

@@ -1,0 +1,81 @@
+// One replica of a simulated fleet. Internal to ops/.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "ops/plan/simulate.h"
+
+namespace weir::ops {
+
+// Borrowed: requests, what a step takes, and the outcome, to which only this replica's requests are
+// written.
+class ReplicaSim {
+ public:
+  ReplicaSim(std::span<const SimRequest> requests, const SimReplica& limits, const StepTime& time,
+             SimOutcome& out)
+      : requests_(requests), limits_(limits), time_(&time), out_(&out) {}
+
+  // Runs steps until one ends at or after `until_s`, or nothing is left to do.
+  void advance(double until_s);
+  // Request i arrives now (at its arrival). False: refused, since it would wait too long.
+  bool arrive(size_t i);
+
+  // Prompt tokens that are not computed yet, and answer tokens that are not written.
+  int64_t waiting_tokens() const { return waiting_tokens_; }
+  bool holds(int32_t group) const { return group >= 0 && kept_.contains(group); }
+
+  double busy_s() const { return busy_s_; }
+  double in_system_s() const { return in_system_s_; }
+  double last_token_s() const { return last_token_s_; }
+  const GapHistogram& gaps() const { return gaps_; }
+
+ private:
+  struct Waiting {
+    size_t request = 0;
+    int32_t generated = 0;  // before it was preempted
+    double last_token_s = 0;
+  };
+  struct Running {
+    size_t request = 0;
+    int32_t prefill_left = 0;
+    int32_t known = 0;  // tokens in the cache
+    int32_t generated = 0;
+    double last_token_s = 0;
+  };
+
+  void admit();
+  int32_t cached(const SimRequest& r);
+  void keep(int32_t group);
+  bool step(double until_s);
+  void plan(engine::StepWork& work);
+  int64_t decodes_in_a_row(double step_ms, double until_s, int64_t decodes) const;
+  void decode_many(int64_t steps, double ms);
+  void finish_step(double ms);
+  void finish(const Running& r);
+  void preempt_until_it_fits();
+  void count_to(double time_s);
+
+  std::span<const SimRequest> requests_;
+  SimReplica limits_;
+  const StepTime* time_;
+  SimOutcome* out_;
+  double now_s_ = 0;
+  double busy_s_ = 0, in_system_s_ = 0, counted_to_s_ = 0, last_token_s_ = 0;
+  int64_t in_system_ = 0;
+  int64_t waiting_tokens_ = 0;
+  int64_t kv_used_ = 0;
+  double tokens_per_s_ = 0;  // of late: prompt and answer tokens together
+  std::deque<Waiting> waiting_;
+  std::vector<Running> running_;
+  std::vector<int32_t> chunks_;  // of the step: tokens for each of running_, 0: a decode or none
+  GapHistogram gaps_;
+  std::list<int32_t> recent_;  // groups whose prefix is kept, newest first
+  std::unordered_map<int32_t, std::list<int32_t>::iterator> kept_;
+};
+
+}  // namespace weir::ops

@@ -1,0 +1,204 @@
+#include "ops/plan/simulate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/rng.h"
+
+namespace weir::ops {
+namespace {
+
+using ::testing::HasSubstr;
+
+// fixed + prefill · tokens + decode · tokens + kv · tokens read, in ms.
+MeasuredStepTime steps(double fixed, double prefill, double decode, double kv = 0) {
+  return MeasuredStepTime({fixed, prefill, decode, kv, 0});
+}
+
+std::vector<SimRequest> poisson(size_t n, double per_s, int32_t prompt, int32_t output,
+                                uint64_t seed = 1) {
+  std::vector<SimRequest> out;
+  double t = 0;
+  for (size_t i = 0; i < n; ++i) {
+    t += -std::log1p(-random_unit(seed, 0, i)) / per_s;
+    out.push_back({t, prompt, output});
+  }
+  return out;
+}
+
+SimOutcome run(std::span<const SimRequest> requests, const SimFleet& fleet, const StepTime& time) {
+  auto r = simulate(requests, fleet, time);
+  EXPECT_TRUE(r.ok()) << r.error().message;
+  return r.ok() ? std::move(*r) : SimOutcome();
+}
+
+double mean(std::span<const float> v) {
+  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+}
+
+TEST(Simulate, OneRequestTakesItsSteps) {
+  const SimRequest r{2.0, 100, 5};
+  SimFleet fleet;
+  fleet.replica.step_tokens = 40;  // three chunks
+  const SimOutcome o = run({{r}}, fleet, steps(10, 1, 2, 0.1));
+  EXPECT_NEAR(o.ttft_ms[0], 3 * 10 + 100, 1e-3);
+  // Four decodes that read 101, 102, 103 and 104 tokens.
+  EXPECT_NEAR(o.total_ms[0], 130 + 4 * 12 + 0.1 * (101 + 102 + 103 + 104), 0.5);
+  EXPECT_EQ(o.output_tokens, 5);
+  EXPECT_EQ(o.prefilled_tokens, 100);
+  EXPECT_EQ(o.gaps.count(), 4);
+  EXPECT_NEAR(o.gaps.quantile(0.5), 12 + 10.25, 0.3);
+  EXPECT_NEAR(o.span_s * 1000, o.total_ms[0], 1e-2);
+}
+
+// One server, constant service: the Pollaczek-Khinchine formula for M/D/1.
+TEST(Simulate, WaitsAsMD1) {
+  SimFleet fleet;
+  fleet.replica.max_running = 1;
+  const double service_s = 0.1, load = 0.8;
+  const auto requests = poisson(200'000, load / service_s, 1, 1);
+  const SimOutcome o = run(requests, fleet, steps(100, 0, 0));
+  EXPECT_NEAR(mean(o.queue_ms) / 1000, load * service_s / (2 * (1 - load)), 0.01);
+  EXPECT_NEAR(o.busy_s / o.span_s, load, 0.01);
+}
+
+// L = λ W, of two sums that are kept apart.
+TEST(Simulate, LittlesLaw) {
+  SimFleet fleet;
+  fleet.replicas = 3;
+  fleet.replica.kv_tokens = 4000;
+  const auto requests = poisson(5000, 20, 300, 40);
+  const SimOutcome o = run(requests, fleet, steps(5, 0.05, 0.3, 0.0001));
+  const double all = std::accumulate(o.total_ms.begin(), o.total_ms.end(), 0.0) / 1000;
+  EXPECT_NEAR(o.in_system_s / all, 1, 1e-4);
+}
+
+// A request is computed whole, whoever is beside it; nothing idles while something waits.
+TEST(Simulate, WorkIsConserved) {
+  SimFleet fleet;
+  fleet.replica.kv_tokens = 3000;
+  fleet.replica.max_running = 8;
+  const auto requests = poisson(2000, 1000, 200, 30);  // far more than it can
+  const SimOutcome o = run(requests, fleet, steps(1, 0.01, 0.1));
+  EXPECT_EQ(o.output_tokens, 2000 * 30);
+  EXPECT_GE(o.prefilled_tokens, 2000 * 200);
+  EXPECT_NEAR(o.busy_s / o.span_s, 1, 0.01);
+  EXPECT_LE(o.max_kv_share, 1.0);
+}
+
+TEST(Simulate, TheSameRequestsGiveTheSame) {
+  SimFleet fleet;
+  fleet.replicas = 2;
+  const auto requests = poisson(1000, 50, 100, 20);
+  const SimOutcome a = run(requests, fleet, steps(5, 0.05, 0.3));
+  const SimOutcome b = run(requests, fleet, steps(5, 0.05, 0.3));
+  EXPECT_EQ(a.ttft_ms, b.ttft_ms);
+  EXPECT_EQ(a.total_ms, b.total_ms);
+}
+
+// Passing stretches of decodes in one go gives what single steps give: arrivals that only split the
+// stretches change nothing.
+TEST(Simulate, StretchesAreAsSingleSteps) {
+  SimFleet one;
+  const SimRequest r{0, 50, 400};
+  const SimOutcome alone = run({{r}}, one, steps(3, 0.1, 1, 0.01));
+  SimFleet
+      busy;  // what comes goes to the other replica, and each time both are asked how far they are
+  busy.replicas = 2;
+  std::vector<SimRequest> early = {r};
+  for (int i = 0; i < 200; ++i) early.push_back({0.013 * i, 1, 1});
+  const SimOutcome split = run(early, busy, steps(3, 0.1, 1, 0.01));
+  EXPECT_NEAR(split.total_ms[0], alone.total_ms[0], alone.total_ms[0] * 1e-3);
+}
+
+TEST(Simulate, MemoryBoundsWhatRunsAndThePreemptedEndToo) {
+  SimFleet fleet;
+  fleet.replica.kv_tokens = 250;
+  std::vector<SimRequest> requests;
+  for (int i = 0; i < 10; ++i) requests.push_back({0, 50, 60});
+  const SimOutcome o = run(requests, fleet, steps(1, 0.1, 0.1));
+  EXPECT_GT(o.preemptions, 0);
+  EXPECT_EQ(o.output_tokens, 600);
+  EXPECT_GT(o.prefilled_tokens, 500);
+  for (const float ms : o.total_ms) EXPECT_FALSE(std::isnan(ms));
+}
+
+TEST(Simulate, APrefixIsComputedOnce) {
+  SimFleet fleet;
+  std::vector<SimRequest> requests;
+  for (int i = 0; i < 10; ++i) requests.push_back({i * 10.0, 100, 5, 7, 80});
+  const SimOutcome o = run(requests, fleet, steps(1, 1, 1));
+  EXPECT_EQ(o.prefilled_tokens, 100 + 9 * 20);
+  EXPECT_EQ(o.cached_tokens, 9 * 80);
+  EXPECT_LT(o.ttft_ms[1], o.ttft_ms[0]);
+  fleet.replica.prefix_cache = false;
+  EXPECT_EQ(run(requests, fleet, steps(1, 1, 1)).prefilled_tokens, 1000);
+}
+
+TEST(Simulate, RoutingByPrefixKeepsGroupsTogether) {
+  SimFleet fleet;
+  fleet.replicas = 8;
+  std::vector<SimRequest> requests;
+  for (int i = 0; i < 400; ++i) requests.push_back({i * 0.5, 500, 5, (i * 7) % 41, 480});
+  fleet.routing = SimRouting::kRoundRobin;
+  const int64_t robin = run(requests, fleet, steps(1, 0.1, 1)).cached_tokens;
+  fleet.routing = SimRouting::kPrefixAware;
+  EXPECT_GT(run(requests, fleet, steps(1, 0.1, 1)).cached_tokens, robin * 1.5);
+}
+
+TEST(Simulate, WhatWouldWaitTooLongIsRefused) {
+  SimFleet fleet;
+  fleet.replica.max_wait_s = 0.5;
+  const auto requests = poisson(3000, 100, 100, 20);
+  const SimOutcome o = run(requests, fleet, steps(5, 0.5, 1));
+  EXPECT_GT(o.refused, 100);
+  EXPECT_LT(sim_quantile(o.queue_ms, 0.99), 2000);
+  SimFleet open;
+  EXPECT_GT(sim_quantile(run(requests, open, steps(5, 0.5, 1)).ttft_ms, 0.99), 10'000);
+}
+
+TEST(Simulate, WrongRequestsAreNamed) {
+  const SimFleet fleet;
+  const auto message = [&](std::vector<SimRequest> requests, const SimFleet& f) {
+    const auto r = simulate(requests, f, steps(1, 1, 1));
+    return r.ok() ? "" : r.error().message;
+  };
+  EXPECT_THAT(message({{0, 0, 5}}, fleet), HasSubstr("request 0: a prompt of 0 tokens"));
+  EXPECT_THAT(message({{1, 5, 5}, {0, 5, 5}}, fleet), HasSubstr("request 1 arrives before"));
+  SimFleet small;
+  small.replica.kv_tokens = 8;
+  EXPECT_THAT(message({{0, 5, 5}}, small),
+              HasSubstr("request 0 has 10 tokens, and a replica's KV cache holds 8"));
+  small.replicas = 0;
+  EXPECT_THAT(message({}, small), HasSubstr("needs a replica"));
+}
+
+// Llama 3.1 8B in bf16 on a device of 989 TFLOP/s and 3,350 GB/s: what the roofline says by hand.
+TEST(StepTime, RooflineOfADenseModel) {
+  auto json = text::Json::parse(R"({"model_type":"llama","hidden_size":4096,
+    "intermediate_size":14336,"num_hidden_layers":32,"num_attention_heads":32,
+    "num_key_value_heads":8,"vocab_size":128256,"tie_word_embeddings":false})");
+  const auto shape = read_model_shape(*json);
+  ASSERT_TRUE(shape.ok());
+  const DeviceRates h100{989e12, 989e12, 3.35e12, 450e9};
+  const Efficiency ideal{1, 1, 1, 0, 0};
+  const RooflineStepTime one(*shape, h100, 1, 2, ideal);
+  engine::StepWork decode;
+  decode.add_decode(1);
+  EXPECT_NEAR(one.ms(decode), 7.5e9 * 2 / 3.35e12 * 1000, 0.05);
+  engine::StepWork prefill;
+  prefill.add_prefill(0, 4096);
+  EXPECT_NEAR(one.ms(prefill), 2 * 7.5e9 * 4096 / 989e12 * 1000, 8);
+  // Two devices: half of each, and the exchange of 64 all-reduces.
+  const RooflineStepTime two(*shape, h100, 2, 2, ideal);
+  EXPECT_NEAR(two.ms(decode), one.ms(decode) / 2, 0.05);
+  EXPECT_GT(two.ms(prefill), one.ms(prefill) / 2 + 4);
+  EXPECT_EQ(one.ms({}), 0);
+}
+
+}  // namespace
+}  // namespace weir::ops

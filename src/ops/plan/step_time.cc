@@ -1,0 +1,65 @@
+#include "ops/plan/step_time.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace weir::ops {
+namespace {
+
+constexpr double kActivationBytes = 2;
+constexpr double kMsPerS = 1000;
+constexpr double kBitsPerByte = 8;
+
+}  // namespace
+
+RooflineStepTime::RooflineStepTime(const ModelShape& shape, const DeviceRates& rates, int devices,
+                                   double kv_bytes, const Efficiency& efficiency) {
+  const double bytes_per_weight = shape.bits_per_weight / kBitsPerByte;
+  const double all = shape.parameters();
+  // Embedding rows are looked up; where the output matrix is the embedding it is read all the same.
+  const double rows = shape.tied ? 0 : shape.embedding_parameters() / 2;
+  expert_bytes_ = shape.expert_parameters() * bytes_per_weight;
+  dense_bytes_ = std::max(0.0, (all - rows) * bytes_per_weight - expert_bytes_);
+  expert_share_ = shape.experts == 0 ? 0
+                                     : static_cast<double>(shape.used_experts) /
+                                           static_cast<double>(shape.experts);
+  flops_per_token_ = 2 * shape.active_parameters();
+  const auto layers = static_cast<double>(shape.count(Mixer::kFull) + shape.count(Mixer::kWindow));
+  // Latent attention works on the latent itself: rank and rotated part for scores, rank for values.
+  const auto width = static_cast<double>(shape.kv_rank > 0 ? 2 * shape.kv_rank + shape.rope_dim
+                                                           : shape.head_dim + shape.value_dim);
+  attention_flops_per_pair_ = 2 * layers * static_cast<double>(shape.heads) * width;
+  kv_bytes_per_token_ = shape.kv_bytes_per_token(Mixer::kFull, kv_bytes) +
+                        shape.kv_bytes_per_token(Mixer::kWindow, kv_bytes);
+  const double n = devices;
+  if (devices > 1 && rates.link_bytes > 0) {
+    collectives_ = 2 * static_cast<double>(shape.layers.size());
+    exchanged_bytes_per_token_ =
+        collectives_ * static_cast<double>(shape.hidden) * kActivationBytes * 2 * (n - 1) / n;
+  }
+  flops_ = rates.flops * efficiency.compute * n;
+  attention_flops_ = rates.attention_flops * efficiency.compute * n;
+  bytes_ = rates.bytes * efficiency.memory * n;
+  link_ = rates.link_bytes * efficiency.link;
+  fixed_ms_ = efficiency.step_ms;
+  collective_ms_ = efficiency.collective_ms;
+}
+
+double RooflineStepTime::ms(const engine::StepWork& work) const {
+  const auto tokens = static_cast<double>(work.prefill_tokens + work.decode_tokens);
+  if (tokens <= 0) return 0;
+  // Of the experts, those that any token of the step meets, as if drawn at random.
+  const double met = expert_share_ > 0 ? 1 - std::pow(1 - expert_share_, tokens) : 0;
+  const double weights_s =
+      std::max(tokens * flops_per_token_ / flops_, (dense_bytes_ + met * expert_bytes_) / bytes_);
+  const double prefill_s =
+      static_cast<double>(work.prefill_kv_pairs) * attention_flops_per_pair_ / attention_flops_;
+  const auto read = static_cast<double>(work.decode_kv_tokens);
+  const double decode_s = std::max(read * kv_bytes_per_token_ / bytes_,
+                                   read * attention_flops_per_pair_ / attention_flops_);
+  const double link_s = link_ > 0 ? tokens * exchanged_bytes_per_token_ / link_ : 0;
+  return fixed_ms_ + collectives_ * collective_ms_ +
+         kMsPerS * (weights_s + prefill_s + decode_s + link_s);
+}
+
+}  // namespace weir::ops

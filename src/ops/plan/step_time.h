@@ -1,0 +1,76 @@
+// What one step of an engine takes, as the simulator asks it: measured, or computed from a device.
+#pragma once
+
+#include "engine/cost_model.h"
+#include "ops/plan/model_shape.h"
+
+namespace weir::ops {
+
+class StepTime {
+ public:
+  virtual ~StepTime() = default;
+  // Of some work; any thread.
+  virtual double ms(const engine::StepWork& work) const = 0;
+
+ protected:
+  StepTime() = default;
+  StepTime(const StepTime&) = default;
+  StepTime& operator=(const StepTime&) = default;
+};
+
+// The cost model that weir's engine fits to itself (weir bench engine --calibrate), or a fit of
+// another engine's steps.
+class MeasuredStepTime : public StepTime {
+ public:
+  explicit MeasuredStepTime(const engine::StepCosts& costs) : costs_(costs) {}
+  double ms(const engine::StepWork& work) const override { return costs_.predict_ms(work); }
+
+ private:
+  engine::StepCosts costs_;
+};
+
+// Rates of one device, as published, in units per second.
+struct DeviceRates {
+  double flops = 0;            // dense, of the type that the weights are multiplied in
+  double attention_flops = 0;  // of the type of keys and values
+  double bytes = 0;            // of memory
+  double link_bytes = 0;       // one direction, between devices that share a layer; 0: one device
+};
+
+// Shares of the published rates that an engine reaches. Unfitted they are a hypothesis: a range for
+// a planner to run both ends of.
+struct Efficiency {
+  double compute = 0.5;
+  double memory = 0.75;
+  double link = 0.7;
+  double step_ms = 2.0;         // scheduling, launches, sampling: what no rate explains
+  double collective_ms = 0.02;  // latency of one all-reduce
+};
+
+// Roofline: of each phase the larger of arithmetic and bytes, plus what devices exchange.
+//
+//   weights: 2 · parameters · tokens FLOP, bytes of the weights that the tokens meet
+//   attention: 4 · heads · head_dim FLOP for each (query, key) pair, bytes of the keys and values
+//   read two all-reduces a layer of tokens · hidden · 2 bytes, 2 (N − 1) / N over the link
+class RooflineStepTime : public StepTime {
+ public:
+  // devices: those that share every layer (tensor parallelism), at least 1. kv_bytes: of one
+  // number.
+  RooflineStepTime(const ModelShape& shape, const DeviceRates& rates, int devices, double kv_bytes,
+                   const Efficiency& efficiency);
+  double ms(const engine::StepWork& work) const override;
+
+ private:
+  double dense_bytes_ = 0, expert_bytes_ = 0;  // of weights, all and of routed experts
+  double expert_share_ = 0;                    // of the experts that one token meets
+  double flops_per_token_ = 0;
+  double attention_flops_per_pair_ = 0;
+  double kv_bytes_per_token_ = 0;
+  double exchanged_bytes_per_token_ = 0;  // a device's, over its link
+  double collectives_ = 0;
+  double flops_ = 0, attention_flops_ = 0, bytes_ = 0,
+         link_ = 0;  // of all devices together, reached
+  double fixed_ms_ = 0, collective_ms_ = 0;
+};
+
+}  // namespace weir::ops
