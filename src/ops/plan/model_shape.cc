@@ -30,7 +30,7 @@ double attention_layer(const ModelShape& m) {
 double ModelShape::attention_parameters() const {
   double sum = 0;
   for (const ModelLayer& l : layers) {
-    if (l.mixer != Mixer::kState) sum += attention_layer(*this);
+    if (l.mixer == Mixer::kFull || l.mixer == Mixer::kWindow) sum += attention_layer(*this);
     if (l.mixer == Mixer::kState || l.also_state) sum += static_cast<double>(state_parameters);
   }
   return sum;
@@ -42,7 +42,9 @@ double ModelShape::dense_parameters() const {
     if (!l.feed_forward) continue;
     const int64_t width = l.experts ? shared_ffn : ffn;
     sum += static_cast<double>(ffn_matrices * hidden) * static_cast<double>(width);
-    if (l.experts) sum += static_cast<double>(hidden) * static_cast<double>(experts);  // router
+    if (!l.experts) continue;
+    sum += static_cast<double>(hidden) * static_cast<double>(experts);            // router
+    sum += 2 * static_cast<double>(hidden) * static_cast<double>(expert_hidden);  // into and out of
   }
   return sum;
 }
@@ -52,7 +54,8 @@ double ModelShape::expert_parameters() const {
       static_cast<double>(std::count_if(layers.begin(), layers.end(), [](const ModelLayer& l) {
         return l.experts && l.feed_forward;
       }));
-  return expert_layers * static_cast<double>(experts) * static_cast<double>(ffn_matrices * hidden) *
+  const int64_t width = expert_hidden > 0 ? expert_hidden : hidden;
+  return expert_layers * static_cast<double>(experts) * static_cast<double>(ffn_matrices * width) *
          static_cast<double>(expert_ffn);
 }
 
@@ -79,7 +82,7 @@ size_t ModelShape::count(Mixer mixer) const {
 }
 
 double ModelShape::kv_bytes_per_token(Mixer mixer, double element_bytes) const {
-  if (mixer == Mixer::kState) return 0;
+  if (mixer == Mixer::kState || mixer == Mixer::kNone) return 0;
   const int64_t elements = kv_rank > 0 ? kv_rank + rope_dim : kv_heads * (head_dim + value_dim);
   return static_cast<double>(count(mixer)) * static_cast<double>(elements) * element_bytes;
 }

@@ -19,6 +19,7 @@ enum class Mixer : uint8_t {
   kFull,    // attention over all tokens
   kWindow,  // attention over the last `window` tokens
   kState,   // a state of fixed size (Mamba, linear attention, short convolution)
+  kNone,    // a feed-forward part alone
 };
 
 struct ModelLayer {
@@ -53,7 +54,8 @@ struct ModelShape {
   int64_t experts = 0;
   int64_t used_experts = 0;  // of each token
   int64_t expert_ffn = 0;
-  int64_t shared_ffn = 0;  // of what every token takes beside its experts
+  int64_t expert_hidden = 0;  // what experts read and write, narrower than `hidden`; 0: that
+  int64_t shared_ffn = 0;     // of what every token takes beside its experts
 
   // Of a kState layer, where config.json says enough; else 0 and `stated_parameters` has them.
   int64_t state_parameters = 0;

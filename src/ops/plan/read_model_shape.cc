@@ -62,6 +62,12 @@ class Reader {
     return v != nullptr && v->is_bool() ? v->as_bool() : fallback;
   }
 
+  // Each layer is named by what it is, as in Nemotron H.
+  bool lists_layers() const {
+    return find({"hybrid_override_pattern", "layers_block_type"}) != nullptr &&
+           (find({"layers_block_type"}) == nullptr || find({"num_hidden_layers"}) == nullptr);
+  }
+
   std::string text(Names names) const {
     const Json* v = find(names);
     return v != nullptr && v->is_string() ? v->as_string() : "";
@@ -110,6 +116,8 @@ Status read_experts(const Reader& r, ModelShape& m) {
   WEIR_ASSIGN(
       m.expert_ffn,
       r.whole({"moe_intermediate_size", "expert_intermediate_size", "intermediate_size"}, m.ffn));
+  WEIR_ASSIGN(m.expert_hidden, r.whole({"moe_latent_size", "routed_expert_hidden_size"}, 0));
+  WEIR_ASSIGN(m.ffn, r.whole({"dense_intermediate_size"}, m.ffn));
   WEIR_ASSIGN(const int64_t shared, r.whole({"n_shared_experts", "num_shared_experts",
                                              "moe_num_shared_experts", "num_shared_expert"},
                                             0));
@@ -125,7 +133,12 @@ Status read_experts(const Reader& r, ModelShape& m) {
 
 // Which layers have experts.
 Status place_experts(const Reader& r, ModelShape& m) {
-  if (m.experts == 0) return {};
+  if (m.experts == 0 || r.lists_layers()) return {};
+  if (const Json* each = r.find({"moe_layer_freq"}); each != nullptr && each->is_array()) {
+    for (size_t i = 0; i < std::min(m.layers.size(), each->size()); ++i)
+      m.layers[i].experts = each->items()[i].is_int() && each->items()[i].as_int() != 0;
+    return {};
+  }
   WEIR_ASSIGN(const int64_t dense,
               r.whole({"first_k_dense_replace", "moe_layer_start_index", "num_dense_layers"}, 0));
   WEIR_ASSIGN(const int64_t every,
@@ -158,9 +171,37 @@ bool place_by_pattern(const std::string& pattern, ModelShape& m) {
   for (size_t i = 0; i < std::min(m.layers.size(), pattern.size()); ++i) {
     ModelLayer& layer = m.layers[i];
     const char c = pattern[i];
-    layer.mixer = c == '*' ? Mixer::kFull : Mixer::kState;
+    layer.mixer = c == '*' ? Mixer::kFull : c == 'M' ? Mixer::kState : Mixer::kNone;
     layer.feed_forward = c == '-' || c == 'E';
     layer.experts = c == 'E';
+  }
+  return true;
+}
+
+// The same in words, where a layer is a mixer or a feed-forward part.
+bool place_by_blocks(const Json* blocks, ModelShape& m) {
+  if (blocks == nullptr || !blocks->is_array()) return false;
+  for (size_t i = 0; i < std::min(m.layers.size(), blocks->size()); ++i) {
+    const Json& block = blocks->items()[i];
+    const std::string name = block.is_string() ? block.as_string() : "";
+    ModelLayer& layer = m.layers[i];
+    layer.mixer = name == "attention" ? Mixer::kFull
+                  : name == "mamba"   ? Mixer::kState
+                                      : Mixer::kNone;
+    layer.feed_forward = name == "moe" || name == "mlp";
+    layer.experts = name == "moe";
+  }
+  return true;
+}
+
+// Kimi Linear: the numbers of the layers with a state, from 1.
+bool place_by_numbers(const Json* linear, ModelShape& m) {
+  const Json* layers = linear == nullptr ? nullptr : linear->find("kda_layers");
+  if (layers == nullptr || !layers->is_array()) return false;
+  for (const Json& number : layers->items()) {
+    if (!number.is_int() || number.as_int() < 1) continue;
+    const auto i = static_cast<size_t>(number.as_int() - 1);
+    if (i < m.layers.size()) m.layers[i].mixer = Mixer::kState;
   }
   return true;
 }
@@ -185,6 +226,8 @@ Status place_mixers(const Reader& r, ModelShape& m) {
   WEIR_ASSIGN(m.window, r.whole({"sliding_window", "attention_chunk_size"}, 0));
   if (!r.flag("use_sliding_window", true)) m.window = 0;
   if (place_by_pattern(r.text({"hybrid_override_pattern"}), m)) return {};
+  if (r.lists_layers() && place_by_blocks(r.find({"layers_block_type"}), m)) return {};
+  if (place_by_numbers(r.find({"linear_attn_config"}), m)) return {};
   if (place_by_types(r.find({"layer_types", "attn_type_list", "layers_block_type"}), m)) {
     if (m.window == 0) {  // without a window all is seen
       for (ModelLayer& l : m.layers) l.mixer = l.mixer == Mixer::kWindow ? Mixer::kFull : l.mixer;
@@ -229,6 +272,16 @@ Status read_state(const Reader& r, ModelShape& m) {
     m.state_parameters =
         m.hidden * (convolved + values + 2 * value_heads) + convolved * kernel + values * m.hidden;
     m.state_bytes = 4 * value_heads * key_dim * value_dim + 2 * convolved * (kernel - 1);
+    return {};
+  }
+  if (const Json* linear = r.find({"linear_attn_config"})) {  // Kimi delta attention
+    const Reader l(*linear);
+    WEIR_ASSIGN(const int64_t linear_heads, l.needed({"num_heads"}));
+    WEIR_ASSIGN(const int64_t dim, l.needed({"head_dim"}));
+    WEIR_ASSIGN(const int64_t kernel, l.whole({"short_conv_kernel_size"}, 4));
+    const int64_t width = linear_heads * dim;
+    m.state_parameters = 4 * m.hidden * width + 2 * m.hidden * dim + 3 * width * kernel;
+    m.state_bytes = 4 * width * dim + 2 * 3 * width * (kernel - 1);
     return {};
   }
   WEIR_ASSIGN(const int64_t heads, r.whole({"mamba_n_heads", "mamba_num_heads"}, 0));
@@ -297,7 +350,12 @@ Result<ModelShape> read_model_shape(const Json& outer) {
                       m.architecture);
   }
   WEIR_ASSIGN(m.hidden, r.needed({"hidden_size", "n_embd", "d_model"}));
-  WEIR_ASSIGN(const int64_t layers, r.needed({"num_hidden_layers", "n_layer", "num_layers"}));
+  const Json* blocks = r.find({"layers_block_type"});
+  const bool listed = blocks != nullptr && blocks->is_array() && r.lists_layers();
+  int64_t layers = listed ? static_cast<int64_t>(blocks->size()) : 0;
+  if (!listed) {
+    WEIR_ASSIGN(layers, r.needed({"num_hidden_layers", "n_layer", "num_layers"}));
+  }
   if (layers > kMaxLayers) {
     return make_error(ErrorCode::kCorrupt, "config.json: {} layers; at most {} are taken", layers,
                       kMaxLayers);
@@ -320,7 +378,8 @@ Result<ModelShape> read_model_shape(const Json& outer) {
   if (m.architecture == "falcon_h1") {
     for (ModelLayer& l : m.layers) l.also_state = true;
   }
-  read_precision(outer.find("quantization_config") == nullptr ? r : whole, m);
+  read_precision(whole.find({"quantization_config", "compression_config"}) == nullptr ? r : whole,
+                 m);
   return m;
 }
 
