@@ -13,7 +13,13 @@ namespace {
 
 constexpr uint64_t kMaxConfigBytes = 4 << 20;
 
-Result<ops::Intake> from_config(const std::string& path) {
+// What a model is called, what turns its text into tokens, and its shape.
+struct FoundModel {
+  ops::ModelShape shape;
+  std::string name, tokenizer, source;
+};
+
+Result<FoundModel> from_config(const std::string& path) {
   WEIR_ASSIGN(const std::string text, os::read_file(path, kMaxConfigBytes));
   auto json = text::Json::parse(text);
   if (!json.ok()) return json.error().with_context(path);
@@ -21,9 +27,10 @@ Result<ops::Intake> from_config(const std::string& path) {
   if (!shape.ok()) return shape.error().with_context(path);
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
   std::error_code error;
-  const bool tokenizer = std::filesystem::exists(folder / "tokenizer.json", error);
-  const std::string name = shape->name.empty() ? folder.filename().string() : shape->name;
-  return ops::intake_of_model(*shape, name, tokenizer ? "tokenizer.json" : "", path);
+  FoundModel found{std::move(*shape), "", "", path};
+  if (std::filesystem::exists(folder / "tokenizer.json", error)) found.tokenizer = "tokenizer.json";
+  found.name = found.shape.name.empty() ? folder.filename().string() : found.shape.name;
+  return found;
 }
 
 // What most of the bytes of the file are in.
@@ -35,24 +42,26 @@ std::string precision_of(double bits) {
   return bits > 3.6 ? "int4" : bits > 2.6 ? "int3" : "int2";
 }
 
-Result<ops::Intake> from_gguf(const std::string& path) {
+Result<FoundModel> from_gguf(const std::string& path) {
   WEIR_ASSIGN(const checkpoint::OpenedModel model, checkpoint::open_model(path));
   WEIR_ASSIGN(const model::Config config, model::read_config(model.file));
   double weights = 0, bytes = 0;
   for (const gguf::Tensor& t : model.file.tensors()) {
-    double elements = 1;
-    for (const uint64_t n : t.shape) elements *= static_cast<double>(n);
-    weights += elements;
+    weights += static_cast<double>(t.elements());
     bytes += static_cast<double>(t.data.size());
   }
-  ops::ModelShape shape = ops::model_shape(config, weights, weights > 0 ? bytes * 8 / weights : 0);
-  shape.precision = precision_of(shape.bits_per_weight);
+  FoundModel found;
+  found.shape = ops::model_shape(config, weights, weights > 0 ? bytes * 8 / weights : 0);
+  found.shape.precision = precision_of(found.shape.bits_per_weight);
   const gguf::Value* tokenizer = model.file.find("tokenizer.ggml.pre");
   const auto pre = tokenizer == nullptr ? std::nullopt : tokenizer->as_string();
-  return ops::intake_of_model(shape, model_name(path), std::string(pre.value_or("")), path);
+  found.tokenizer = std::string(pre.value_or(""));
+  found.name = model_name(path);
+  found.source = path;
+  return found;
 }
 
-Result<ops::Intake> from_model(const std::string& model) {
+Result<FoundModel> find_model(const std::string& model) {
   std::error_code error;
   const std::filesystem::path path(model);
   if (path.extension() == ".json") return from_config(model);
@@ -69,10 +78,17 @@ void add_source_options(CLI::App* command, IntakeSources& sources) {
                       "read a model: a GGUF file, a Hugging Face folder, a config.json");
 }
 
+Result<ops::ModelShape> model_shape_of(const std::string& model) {
+  WEIR_ASSIGN(FoundModel found, find_model(model));
+  return std::move(found.shape);
+}
+
 Result<ops::Intake> read_sources(const IntakeSources& sources) {
   ops::Intake all;
   if (!sources.model.empty()) {
-    WEIR_ASSIGN(const ops::Intake found, from_model(sources.model));
+    WEIR_ASSIGN(const FoundModel model, find_model(sources.model));
+    WEIR_ASSIGN(const ops::Intake found,
+                ops::intake_of_model(model.shape, model.name, model.tokenizer, model.source));
     all.merge(found);
   }
   return all;

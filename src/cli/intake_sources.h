@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "ops/intake/intake.h"
+#include "ops/plan/model_shape.h"
 
 namespace weir::cli {
 
@@ -14,6 +15,10 @@ struct IntakeSources {
 };
 
 void add_source_options(CLI::App* command, IntakeSources& sources);
+
+// The shape of a model that is a GGUF file, a folder with config.json, or a config.json. Error
+// kNotFound when it is none of them.
+Result<ops::ModelShape> model_shape_of(const std::string& model);
 
 // What they say, together. Errors: those of the readers, naming the file.
 Result<ops::Intake> read_sources(const IntakeSources& sources);

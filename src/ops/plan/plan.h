@@ -1,0 +1,78 @@
+// How a model fits a device and how much load a replica carries within its SLO: memory by
+// arithmetic, time by the roofline of step_time.h, queues by simulation. Rates that no measurement
+// was fitted to are a hypothesis: a plan has two ends.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ops/data/accelerators.h"
+#include "ops/plan/simulate.h"
+#include "ops/plan/workload.h"
+
+namespace weir::ops {
+
+struct PlanSlo {  // ms; 0: not asked for
+  double ttft_ms_p95 = 0, itl_ms_p95 = 0, total_ms_p99 = 0;
+};
+PlanSlo slo_of(const Intake& intake);
+
+struct PlanRequest {
+  ModelShape shape;
+  const Accelerator* device = nullptr;
+  double memory_gb = 0;  // of a device, where the accelerator has none of its own (a CPU)
+  int devices = 1;       // that share every layer
+  double kv_element_bytes = 2;
+  double memory_share = 0.9;  // that the engine may take
+  Workload workload;
+  PlanSlo slo;
+  int spare_replicas = 1;  // N + k
+  int32_t max_running = 256;
+  int32_t step_tokens = 2048;
+  size_t requests = 4000;  // simulated for each load
+  uint64_t seed = 1;
+};
+
+// GB (10^9 bytes), of one device of the group.
+struct PlanMemory {
+  double device_gb = 0, usable_gb = 0;
+  double weights_gb = 0, activations_gb = 0, kv_gb = 0;
+  double kv_bytes_per_token = 0;  // of the whole group
+  int64_t kv_tokens = 0;          // that the group holds
+  bool fits = false;
+};
+
+struct LoadPoint {
+  double rate_per_s = 0;  // of one replica
+  double ttft_ms_p50 = 0, ttft_ms_p95 = 0, itl_ms_p50 = 0, itl_ms_p95 = 0, total_ms_p99 = 0;
+  double output_tok_s = 0;
+  double busy_share = 0, kv_share = 0;
+  bool meets_slo = false;
+};
+
+// One end of the range.
+struct PlanEnd {
+  Efficiency efficiency;
+  LoadPoint alone;  // a load so small that requests do not meet
+  std::optional<LoadPoint>
+      most;          // the highest load of one replica within the SLO; none: not even alone
+  int replicas = 0;  // for the workload's rate, with the spare ones; 0: cannot
+  double usd_per_million_output_tokens = 0;  // 0: no price, or cannot
+};
+
+struct Plan {
+  PlanMemory memory;
+  std::string compute_type;  // of the rate that was taken: "bf16"
+  PlanEnd low, high;
+  bool rates_verified = false;  // every figure of the device was read at its source
+};
+
+// Errors: kUsage for a device without a rate of the type, or with neither memory nor memory_gb; a
+// model that does not fit is no error (memory.fits).
+Result<Plan> make_plan(const PlanRequest& request);
+
+PlanMemory plan_memory(const PlanRequest& request, double device_gb);
+
+}  // namespace weir::ops
