@@ -91,6 +91,25 @@ class BadInput(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("--ctx 100000 is more than the model was trained for; prompt and answer together have 8192 tokens", err)
 
+    # What a command reads is not what it writes over.
+    def test_inputs_are_not_written_over(self):
+        self.needs("recipe")
+        model = self.put("own.gguf", self.model)
+        text = self.put("own.txt", b"Some words of a text. " * 200)
+        base = self.put("own.klb", b"a base")
+        before = {path: path.read_bytes() for path in (model, text, base)}
+        for arguments in (("eval", "kl", model, "-f", text, "--save-base", model), ("eval", "kl", model, "-f", text, "--save-base", text),
+                          ("eval", "kl", model, "--base", base, "-o", base), ("eval", "kl", model, "--base", base, "-o", model),
+                          ("eval", "logits", model, "-f", text, "--count", 5, "-o", model),
+                          ("eval", "logits", model, "-f", text, "--count", 5, "-o", text),
+                          ("recipe", "gptqmodel", "--model", "org/M", "--scheme", "W4A16", "--calibration", text, "-o", text)):
+            with self.subTest(arguments=arguments):
+                self.refused(2, *arguments, names=("is read, or written by another option: give it a name of its own",))
+        self.assertEqual(before, {path: path.read_bytes() for path in before})
+        nowhere = self.folder / "none" / "k.json"
+        self.refused(2, "eval", "kl", model, "--base", base, "-o", nowhere, names=("its folder is not there",))
+        self.refused(2, "eval", "logits", model, "-f", text, "--count", 5, "-o", nowhere, names=("its folder is not there",))
+
     def test_empty_file(self):
         self.refused_by_all(self.put("empty.gguf", b""))
 

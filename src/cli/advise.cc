@@ -29,13 +29,15 @@ struct Options {
 };
 
 struct Rules {
+  const CLI::App* program = nullptr;  // whose commands there are
   std::vector<ops::Tree> trees;
   ops::Actions actions;
   ops::Sources sources;
 };
 
-Result<Rules> load_rules(const Options& o) {
+Result<Rules> load_rules(const Options& o, const CLI::App& program) {
   Rules r;
+  r.program = &program;
   WEIR_ASSIGN(auto all, ops::built_in_trees());
   WEIR_ASSIGN(r.actions, ops::built_in_actions());
   WEIR_ASSIGN(r.sources, ops::built_in_sources());
@@ -53,6 +55,17 @@ Result<Rules> load_rules(const Options& o) {
     }
   }
   return r;
+}
+
+// A command of weir's that this version has not got says so.
+std::string try_text(const ops::Action& action, const Rules& rules, const ops::Intake& intake) {
+  const std::string text = ops::fill_in(action.command, intake);
+  if (!text.starts_with("weir ")) return text;
+  const std::string name = text.substr(5, text.find(' ', 5) - 5);
+  for (const CLI::App* c : rules.program->get_subcommands({})) {
+    if (c->get_name() == name) return text;
+  }
+  return fmt::format("(not in this version: {})", text);
 }
 
 // "slo.throughput_tok_s 20000 tokens/s".
@@ -103,7 +116,7 @@ void print_action(size_t number, const ops::AdvisedAction& a, const Rules& rules
   for (const ops::Expectation& e : action.expect) print_expectation(e, rules.sources);
   for (const std::string& text : action.assumes) fmt::print("     assumes  {}\n", text);
   fmt::print("     try      {}\n     proves   {}\n     rollback {}\n",
-             ops::fill_in(action.command, intake), action.proves, action.rollback);
+             try_text(action, rules, intake), action.proves, action.rollback);
 }
 
 void print_text(const ops::Advice& advice, const Rules& rules, const ops::Intake& intake,
@@ -192,7 +205,7 @@ Json action_json(const ops::AdvisedAction& a, const Rules& rules, const ops::Int
   }
   j.set("expect", std::move(expect));
   j.set("assumes", texts_json(a.action->assumes));
-  j.set("try", ops::fill_in(a.action->command, intake));
+  j.set("try", try_text(*a.action, rules, intake));
   j.set("proves", a.action->proves);
   j.set("rollback", a.action->rollback);
   return j;
@@ -311,8 +324,8 @@ Result<int> draw(const Options& o, const Rules& rules, const ops::Advice& advice
   return kExitOk;
 }
 
-Result<int> advise(const Options& o) {
-  WEIR_ASSIGN(const Rules rules, load_rules(o));
+Result<int> advise(const Options& o, const CLI::App& program) {
+  WEIR_ASSIGN(const Rules rules, load_rules(o, program));
   if (o.list) {
     list(rules);
     return kExitOk;
@@ -352,7 +365,7 @@ void add_advise(CLI::App& root, Selected& selected) {
                 "write the tree with the way taken: FILE.svg, or FILE.mmd for Mermaid");
   c->add_flag("--list", o->list, "the trees and their nodes");
   c->add_flag("--json", o->json, "one JSON document");
-  c->callback([o, &selected] { selected.action = [o] { return advise(*o); }; });
+  c->callback([o, &root, &selected] { selected.action = [o, &root] { return advise(*o, root); }; });
 }
 
 }  // namespace weir::cli

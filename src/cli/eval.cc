@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/load.h"
+#include "cli/outputs.h"
 #include "cli/overlap.h"
 #include "cli/terminal.h"
 #include "engine/loaded_model.h"
@@ -159,6 +160,7 @@ Result<int> eval_perplexity(const Options& o) {
 }
 
 Result<int> eval_logits(const Options& o) {
+  WEIR_TRY(check_outputs_of_models({{"--out", o.out}}, {o.model}, {o.file}));
   WEIR_ASSIGN(const kernels::KvTypes types, o.kv.types());
   WEIR_ASSIGN(Loaded loaded, load(o, o.count, types));
   if (static_cast<int64_t>(loaded.tokens.size()) < o.count) {

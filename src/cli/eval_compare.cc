@@ -14,6 +14,7 @@
 #include "cli/eval_side.h"
 #include "cli/outputs.h"
 #include "cli/overlap.h"
+#include "config/key.h"
 #include "ops/eval/compare.h"
 #include "ops/eval/gate.h"
 #include "ops/eval/result.h"
@@ -66,10 +67,19 @@ class Sides {
     return run;
   }
 
-  Status load() {
+  // Error kInvalidValue for a rule of the gate about a task that the suite has not got.
+  Status load(const ops::Gate& gate) {
     auto suite = load_suite(options_);
     if (!suite.ok()) return suite.error();
     suite_.emplace(std::move(*suite));
+    std::vector<std::string> names;
+    for (const ops::SuiteTask& task : suite_->suite.tasks) names.push_back(task.name);
+    for (const ops::GateRule& rule : gate.rules) {
+      if (std::find(names.begin(), names.end(), rule.task) != names.end()) continue;
+      return make_error(ErrorCode::kInvalidValue,
+                        "{}:{}: the suite {} has no task {}; the nearest is {}", gate.name,
+                        rule.line, suite_->suite.name, rule.task, config::nearest(rule.task, names));
+    }
     return {};
   }
 
@@ -146,7 +156,7 @@ Result<int> eval_compare(const Options& o) {
     WEIR_ASSIGN(given, ops::read_gate(o.gate));  // before anything runs
   }
   Sides sides(o.suite);
-  if (!o.suite.suite.empty()) WEIR_TRY(sides.load());
+  if (!o.suite.suite.empty()) WEIR_TRY(sides.load(given));
   WEIR_ASSIGN(const ops::EvalRun base, sides.run("base", base_side, o.base_key_env, o.save_base));
   WEIR_ASSIGN(const ops::EvalRun candidate,
               sides.run("candidate", candidate_side, o.candidate_key_env, o.save_candidate));

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/load.h"
+#include "cli/outputs.h"
 #include "cli/overlap.h"
 #include "cli/terminal.h"
 #include "engine/loaded_model.h"
@@ -264,6 +265,13 @@ Result<int> eval_kl(const Options& o) {
   if (!o.base.empty() && o.chunks > 0) {
     return make_error(ErrorCode::kUsage,
                       "--chunks goes with --save-base or --base-model; a base file has its own");
+  }
+  WEIR_TRY(check_outputs_of_models({{"--save-base", o.save_base}, {"--out", o.out}},
+                                   {o.model, o.base_model}, {o.file, o.base}));
+  if (!o.save_base.empty() && !o.out.empty()) {
+    return make_error(ErrorCode::kUsage,
+                      "--out is of a result, and --save-base makes none: give it to the run with "
+                      "--base");
   }
   if (!o.save_base.empty()) return save(o);
   std::optional<ops::KlBaseFile> base;

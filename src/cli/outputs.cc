@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "cli/model_path.h"
 #include "gguf/split.h"
 
 namespace weir::cli {
@@ -49,6 +50,17 @@ std::vector<std::string> model_files(const std::string& path) {
   if (!name) return {path};
   for (uint64_t i = 1; i <= name->count; ++i) files.push_back(name->part(i));
   return files;
+}
+
+Status check_outputs_of_models(const std::vector<std::pair<std::string, std::string>>& outputs,
+                               const std::vector<std::string>& models,
+                               std::vector<std::string> inputs) {
+  for (const std::string& model : models) {
+    if (model.empty()) continue;
+    WEIR_ASSIGN(const std::string path, resolve_model(model));
+    for (std::string& file : model_files(path)) inputs.push_back(std::move(file));
+  }
+  return check_outputs(outputs, inputs);
 }
 
 }  // namespace weir::cli

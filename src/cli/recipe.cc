@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/outputs.h"
 #include "ops/recipe/recipe.h"
 #include "os/file.h"
 #include "text/json.h"
@@ -100,6 +101,9 @@ Result<int> recipe(const Options& o) {
   WEIR_ASSIGN(const ops::Recipe made, ops::make_recipe(o.request));
   if (!o.out.empty()) {
     WEIR_ASSIGN(const Files f, files(o, made));
+    std::vector<std::string> read = model_files(o.request.model);
+    read.push_back(o.request.calibration);
+    WEIR_TRY(check_outputs({{"--out", f.yaml}, {"--out", f.script}}, read));
     WEIR_TRY(write(f, made));
     if (!o.json) {
       if (!f.yaml.empty()) fmt::print("{}: the recipe\n", f.yaml);

@@ -164,9 +164,29 @@ Result<Measured> measure(const EvalRun& base, const EvalRun& candidate, const Ga
   return m;
 }
 
+// What would decide, where the items are as many as an equal candidate needs: an interval is as wide
+// as one over the root of their number.
+std::string more_items(const RuleResult& r) {
+  const double apart = std::abs(r.rule.margin - r.loss);
+  const double wide = std::max(r.loss_high - r.loss, r.loss - r.loss_low);
+  const double factor = apart > 0 ? wide / apart * (wide / apart) : HUGE_VAL;
+  const double items = std::ceil(static_cast<double>(r.items) * factor);
+  if (items > 1e6) {
+    return fmt::format("the loss seen lies at the margin, which no number of items decides; the "
+                       "{} items are enough for a candidate that is as good as the base",
+                       r.items);
+  }
+  return fmt::format("{} items; if the loss stays at {:.4g}, about {:.0f} would", r.items, r.loss,
+                     items);
+}
+
 void decide(RuleResult& r, double confidence) {
   const double alpha = (1 - confidence) / 2;
   const auto need = [&] {
+    // Of a handful nothing is known of how much items differ, so neither how many are needed.
+    if (r.items < r.rule.min_items)
+      return fmt::format("{}, and {} at least are wanted: run more of the task", r.items,
+                         r.rule.min_items);
     return fmt::format("{} items; a margin of {} needs {}", r.items, r.rule.margin, r.items_needed);
   };
   if (r.items >= r.rule.min_items && r.p_worse <= alpha && r.loss_low >= r.rule.margin) {
@@ -181,7 +201,7 @@ void decide(RuleResult& r, double confidence) {
                         r.rule.margin);
   } else {
     r.why = fmt::format("the interval {:.4g} to {:.4g} does not decide about the margin {}: {}",
-                        r.loss_low, r.loss_high, r.rule.margin, need());
+                        r.loss_low, r.loss_high, r.rule.margin, more_items(r));
   }
 }
 

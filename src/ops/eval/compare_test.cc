@@ -62,6 +62,24 @@ TEST(CompareRunsTest, PassesFailsAndDoesNotKnow) {
   EXPECT_EQ(better->verdict, Verdict::kPass);
 }
 
+// An interval about the margin says how many items would decide, not how many an equal candidate
+// needs.
+TEST(CompareRunsTest, AnIntervalAboutTheMarginSaysWhatWouldDecide) {
+  const auto c = compare_runs(run_of(2000, 0), run_of(2000, 57), gate_of(0.02));
+  ASSERT_TRUE(c.ok());
+  const RuleResult& r = c->rules[0];
+  ASSERT_EQ(r.verdict, Verdict::kInconclusive) << r.why;
+  ASSERT_GE(r.items, r.items_needed);
+  EXPECT_NE(r.why.find("2000 items; if the loss stays at 0.018, about"), std::string::npos) << r.why;
+}
+
+TEST(CompareRunsTest, OfAHandfulNothingIsSaidOfHowManyAreNeeded) {
+  const auto c = compare_runs(run_of(3, 0), run_of(3, 0), gate_of(0.01));
+  ASSERT_TRUE(c.ok());
+  EXPECT_NE(c->rules[0].why.find("too few items: 3, and 8 at least are wanted"), std::string::npos)
+      << c->rules[0].why;
+}
+
 TEST(CompareRunsTest, EqualResultsOfFewItemsAreInconclusive) {
   const auto few = compare_runs(run_of(20, 0), run_of(20, 0), gate_of(0.01));
   ASSERT_TRUE(few.ok());
