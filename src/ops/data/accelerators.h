@@ -32,27 +32,32 @@ struct Figure {
 
 enum class AcceleratorKind { kDatacenter, kConsumer, kEdge, kCpu };
 
+// Fast links between devices, beside PCIe.
+struct AcceleratorLinks {
+  std::string kind;  // "NVLink 4"
+  Figure gb_per_s;   // of one device, one direction
+  Figure domain;     // devices that the links join
+};
+struct AcceleratorPcie {
+  int generation = 0;
+  int lanes = 0;
+  std::string source;
+  bool verified = false;
+};
+// Rental per device and hour.
+struct AcceleratorPrice {
+  double low_usd = 0;
+  double high_usd = 0;
+  std::string date;
+  std::string source;
+  std::string note;
+};
+
 struct Accelerator {
-  // Fast links between devices, beside PCIe.
-  struct Interconnect {
-    std::string kind;  // "NVLink 4"
-    Figure gb_per_s;   // of one device, one direction
-    Figure domain;     // devices that the links join
-  };
-  struct Pcie {
-    int generation = 0;
-    int lanes = 0;
-    std::string source;
-    bool verified = false;
-  };
-  // Rental per device and hour.
-  struct Price {
-    double low_usd = 0;
-    double high_usd = 0;
-    std::string date;
-    std::string source;
-    std::string note;
-  };
+  // Of their own, so that every compiler can make them before this one is whole.
+  using Interconnect = AcceleratorLinks;
+  using Pcie = AcceleratorPcie;
+  using Price = AcceleratorPrice;
 
   std::string id;  // "nvidia-h100-sxm"
   std::string name;
