@@ -76,6 +76,7 @@ Result<FoundModel> find_model(const std::string& model) {
 void add_source_options(CLI::App* command, IntakeSources& sources) {
   command->add_option("--model", sources.model,
                       "read a model: a GGUF file, a Hugging Face folder, a config.json");
+  add_host_options(command, sources.host);
 }
 
 Result<ops::ModelShape> model_shape_of(const std::string& model) {
@@ -91,6 +92,8 @@ Result<ops::Intake> read_sources(const IntakeSources& sources) {
                 ops::intake_of_model(model.shape, model.name, model.tokenizer, model.source));
     all.merge(found);
   }
+  WEIR_ASSIGN(const ops::Intake host, read_host_source(sources.host, sources.model));
+  all.merge(host);
   return all;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cli/intake_host.h"
 #include "ops/intake/intake.h"
 #include "ops/plan/model_shape.h"
 
@@ -12,6 +13,7 @@ namespace weir::cli {
 
 struct IntakeSources {
   std::string model;  // a GGUF file, a folder, a config.json; or empty
+  HostSource host;
 };
 
 void add_source_options(CLI::App* command, IntakeSources& sources);

@@ -85,6 +85,7 @@ int run(int argc, char** argv) {
   weir::cli::add_intake(app, selected);
   weir::cli::add_advise(app, selected);
   weir::cli::add_plan(app, selected);
+  weir::cli::add_doctor(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it
   if (argc == 1) {
     fmt::print(stderr, "{}", app.help());

@@ -8,5 +8,6 @@ namespace weir::cli {
 
 void add_advise(CLI::App& root, Selected& selected);
 void add_plan(CLI::App& root, Selected& selected);
+void add_doctor(CLI::App& root, Selected& selected);
 
 }  // namespace weir::cli
