@@ -1,6 +1,7 @@
 // weir advise: what to do about a deployment, by decision trees over its intake.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -60,10 +61,17 @@ Result<Rules> load_rules(const Options& o, const CLI::App& program) {
 // A command of weir's that this version has not got says so.
 std::string try_text(const ops::Action& action, const Rules& rules, const ops::Intake& intake) {
   const std::string text = ops::fill_in(action.command, intake);
-  if (!text.starts_with("weir ")) return text;
-  const std::string name = text.substr(5, text.find(' ', 5) - 5);
-  for (const CLI::App* c : rules.program->get_subcommands({})) {
-    if (c->get_name() == name) return text;
+  std::string_view left = text;
+  for (const CLI::App* next = rules.program; next != nullptr;) {
+    left.remove_prefix(std::min(left.size(), left.find(' ')));
+    left.remove_prefix(left.empty() ? 0 : 1);
+    const std::string_view word = left.substr(0, left.find(' '));
+    const auto commands = next->get_subcommands({});
+    // A flag, or an argument of a command without groups.
+    if (!text.starts_with("weir ") || commands.empty() || word.empty() || word[0] == '-') return text;
+    const auto found = std::find_if(commands.begin(), commands.end(),
+                                    [&](const CLI::App* c) { return c->get_name() == word; });
+    next = found == commands.end() ? nullptr : *found;
   }
   return fmt::format("(not in this version: {})", text);
 }
