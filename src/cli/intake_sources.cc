@@ -77,6 +77,7 @@ void add_source_options(CLI::App* command, IntakeSources& sources) {
   command->add_option("--model", sources.model,
                       "read a model: a GGUF file, a Hugging Face folder, a config.json");
   add_host_options(command, sources.host);
+  add_config_source(command, sources.config);
 }
 
 Result<ops::ModelShape> model_shape_of(const std::string& model) {
@@ -94,6 +95,7 @@ Result<ops::Intake> read_sources(const IntakeSources& sources) {
   }
   WEIR_ASSIGN(const ops::Intake host, read_host_source(sources.host, sources.model));
   all.merge(host);
+  WEIR_TRY(read_config_source(sources.config, all));
   return all;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cli/intake_config.h"
 #include "cli/intake_host.h"
 #include "ops/intake/intake.h"
 #include "ops/plan/model_shape.h"
@@ -14,6 +15,7 @@ namespace weir::cli {
 struct IntakeSources {
   std::string model;  // a GGUF file, a folder, a config.json; or empty
   HostSource host;
+  ConfigSource config;
 };
 
 void add_source_options(CLI::App* command, IntakeSources& sources);

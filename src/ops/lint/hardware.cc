@@ -1,0 +1,149 @@
+#include "ops/lint/hardware.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "config/key.h"
+#include "ops/data/accelerators.h"
+#include "ops/data/models.h"
+
+namespace weir::ops {
+namespace {
+
+constexpr double kGb = 1e9;
+constexpr double kReserveBytes = 2 * kGb;  // activations and graphs: a hypothesis
+
+double bits_of(std::string_view type, double fallback) {
+  if (type == "fp8" || type == "int8" || type == "fbgemm_fp8" || type == "bitsandbytes") return 8;
+  return fallback;
+}
+
+double kv_element_bytes(const FactSet& facts) {
+  const Fact* f = facts.find("kv_dtype");
+  if (f == nullptr) return 2;
+  if (f->text == "fp8" || f->text == "int8") return 1;
+  if (f->text == "fp4" || f->text == "int4") return 0.5625;  // with scales of blocks of 16 to 32
+  return f->text == "f32" ? 4 : 2;
+}
+
+struct Fit {
+  double weights = 0;  // bytes of one device
+  double left = 0;     // for the KV cache of one device
+  double token = 0;    // KV bytes of a token in one device
+  std::string words;   // how `left` came about
+};
+
+Fit fit_of(const ModelShape& m, const LintDevice& d, const FactSet& facts) {
+  const double tp = facts.number("tensor_parallel").value_or(1);
+  const double pp = facts.number("pipeline_parallel").value_or(1);
+  const Fact* q = facts.find("quantization");
+  const double bits = q != nullptr && m.bits_per_weight >= 16 ? bits_of(q->text, m.bits_per_weight)
+                                                              : m.bits_per_weight;
+  Fit f;
+  const double devices = tp * pp;
+  f.weights = m.parameters() * bits / 8 / devices;
+  const double whole = m.kv_bytes(1e6, kv_element_bytes(facts)) / 1e6;
+  const double split = m.kv_rank > 0 ? 1 : std::min(tp, static_cast<double>(m.kv_heads));
+  f.token = whole / std::max(1.0, split) / pp;
+  const std::string engine = facts.find("engine")->text;
+  const std::string weights =
+      fmt::format("{:.1f} GB of weights ({:.1f} billion at {:.3g} bits over {:.0f} devices)",
+                  f.weights / kGb, m.parameters() / kGb, bits, devices);
+  const auto share = facts.number("memory_utilization");
+  if (engine == "tensorrt-llm") {
+    const double fraction = share.value_or(0.9);
+    f.left = (d.memory_bytes - f.weights) * fraction;
+    f.words = fmt::format("({:.0f} GB - {}) x {:.2f}", d.memory_bytes / kGb, weights, fraction);
+  } else {
+    const double used = engine == "llama.cpp" ? 1.0 : share.value_or(0.9);
+    f.left = d.memory_bytes * used - f.weights - kReserveBytes;
+    f.words = fmt::format(
+        "{:.0f} GB x {:.2f}{} - {} - {:.0f} GB assumed for activations", d.memory_bytes / kGb, used,
+        share || engine == "llama.cpp" ? "" : " (assumed)", weights, kReserveBytes / kGb);
+  }
+  f.words += fmt::format(" = {:.1f} GB a device for KV", f.left / kGb);
+  return f;
+}
+
+void add_fit(const ModelShape& m, const LintDevice& d, FactSet& facts) {
+  const Fit f = fit_of(m, d, facts);
+  facts.set_number("kv.device_bytes", f.left);
+  std::string words = f.words;
+  if (f.left > 0 && f.token > 0) {
+    const double tokens = std::floor(f.left / f.token);
+    words += fmt::format(", at {:.1f} KiB a token {:.0f} tokens", f.token / 1024, tokens);
+    facts.set_number("kv.tokens", tokens);
+    auto wanted = facts.number("max_model_len");
+    if (!wanted || *wanted <= 0) wanted = static_cast<double>(m.context_tokens);
+    if (*wanted > 0) {
+      facts.set_number("kv.wanted_tokens", *wanted);
+      facts.set_number("kv.sequences", std::floor(tokens / *wanted));
+    }
+  }
+  facts.set("kv.arithmetic", words);
+}
+
+}  // namespace
+
+Result<LintDevice> lint_device(std::string_view id) {
+  WEIR_ASSIGN(const Accelerators known, load_accelerators());
+  const Accelerator* a = known.find(id);
+  if (a == nullptr) {
+    std::vector<std::string> ids;
+    for (const Accelerator& other : known.all) ids.push_back(other.id);
+    return make_error(ErrorCode::kUsage, "{}: no accelerator that is known; the nearest is {}", id,
+                      config::nearest(id, ids));
+  }
+  if (!a->memory_gb) {
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: has no memory of its own; --accelerator is for devices with memory", id);
+  }
+  LintDevice d;
+  d.id = a->id;
+  d.name = a->name;
+  d.memory_bytes = a->memory_gb->value * kGb;
+  if (a->interconnect) {
+    d.link = a->interconnect->kind;
+    d.domain = static_cast<int64_t>(a->interconnect->domain.value);
+  }
+  return d;
+}
+
+Result<ModelShape> catalog_shape(std::string_view id) {
+  WEIR_ASSIGN(const std::vector<KnownModel> known, built_in_models());
+  std::vector<std::string> ids;
+  for (const KnownModel& m : known) {
+    if (m.id == id || m.name == id) return shape_of(m);
+    ids.push_back(m.id);
+  }
+  return make_error(ErrorCode::kUsage, "{}: no file, and no model that is known; the nearest is {}",
+                    id, config::nearest(id, ids));
+}
+
+void add_hardware(const LintHardware& h, FactSet& facts) {
+  if (h.model) {
+    facts.set_number("model.heads", static_cast<double>(h.model->heads));
+    if (h.model->kv_rank == 0)  // a latent is not split by heads
+      facts.set_number("model.kv_heads", static_cast<double>(h.model->kv_heads));
+    if (h.model->context_tokens > 0)
+      facts.set_number("model.context_tokens", static_cast<double>(h.model->context_tokens));
+    // Without a context given the engine takes the model's.
+    const Fact* length = facts.find("max_model_len");
+    const bool automatic = length == nullptr || (length->number && *length->number <= 0);
+    if (automatic && h.model->context_tokens > 0 && !facts.is("engine", "llama.cpp"))
+      facts.set_number("max_model_len", static_cast<double>(h.model->context_tokens));
+  }
+  if (h.device) {
+    facts.set("device.name", h.device->name);
+    facts.set("device.link", h.device->link.empty() ? "pcie" : "fast");
+    facts.set("device.link_name", h.device->link.empty() ? "PCIe" : h.device->link);
+    if (h.device->domain > 1)
+      facts.set_number("device.domain", static_cast<double>(h.device->domain));
+  }
+  if (h.count > 0) facts.set_number("device.count", static_cast<double>(h.count));
+  if (h.model && h.device && h.model->parameters() > 0) add_fit(*h.model, *h.device, facts);
+}
+
+}  // namespace weir::ops
