@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "checkpoint/open.h"
+#include "cli/intake_trace.h"
 #include "cli/model_path.h"
 #include "model/config.h"
 #include "ops/intake/read_model.h"
@@ -76,6 +77,16 @@ Result<FoundModel> find_model(const std::string& model) {
 void add_source_options(CLI::App* command, IntakeSources& sources) {
   command->add_option("--model", sources.model,
                       "read a model: a GGUF file, a Hugging Face folder, a config.json");
+  command->add_option(
+      "--trace", sources.trace,
+      "read requests: CSV as Azure's and BurstGPT's traces, JSON lines as Mooncake's");
+  CLI::Option* metrics = command->add_option(
+      "--metrics", sources.metrics.url,
+      "read a running server: http://host:port of vLLM, SGLang, TensorRT-LLM, llama.cpp or weir");
+  command
+      ->add_option("--window", sources.metrics.window,
+                   "scrape it twice, this far apart, for rates: 10s")
+      ->needs(metrics);
 }
 
 Result<ops::ModelShape> model_shape_of(const std::string& model) {
@@ -83,12 +94,20 @@ Result<ops::ModelShape> model_shape_of(const std::string& model) {
   return std::move(found.shape);
 }
 
-Result<ops::Intake> read_sources(const IntakeSources& sources) {
+Result<ops::Intake> read_sources(const IntakeSources& sources, const ops::Project& project) {
   ops::Intake all;
   if (!sources.model.empty()) {
     WEIR_ASSIGN(const FoundModel model, find_model(sources.model));
     WEIR_ASSIGN(const ops::Intake found,
                 ops::intake_of_model(model.shape, model.name, model.tokenizer, model.source));
+    all.merge(found);
+  }
+  if (!sources.metrics.url.empty()) {
+    WEIR_ASSIGN(const ops::Intake found, read_metrics_source(sources.metrics));
+    all.merge(found);
+  }
+  if (!sources.trace.empty()) {
+    WEIR_ASSIGN(const ops::Intake found, read_trace_source(sources.trace, project));
     all.merge(found);
   }
   return all;
