@@ -1,8 +1,8 @@
-// Names as in the sources of: vLLM 0.33 (vllm/v1/metrics/loggers.py,
-// vllm/v1/spec_decode/metrics.py), SGLang 0.5.23 (srt/observability/metrics_collector.py),
-// TensorRT-LLM 1.3 (tensorrt_llm/metrics/ collector.py) and Triton's tensorrtllm_backend (README,
-// "Triton Metrics", since 23.11), llama.cpp of November 2026 (tools/server, GET /metrics). Names
-// that older versions have come after.
+// Names as they stand in the sources of 2025 and 2026: vLLM's vllm/v1/metrics/loggers.py and
+// v1/spec_decode/metrics.py; SGLang's srt metrics_collector.py; TensorRT-LLM's
+// tensorrt_llm/metrics/collector.py, and of Triton's tensorrtllm_backend the README, "Triton
+// Metrics" (since 23.11); llama.cpp's tools/server (GET /metrics). Names of older versions follow
+// those that replaced them.
 #include "ops/intake/metric_table.h"
 
 #include <array>
@@ -21,7 +21,7 @@ constexpr std::string_view kPerRequest = "the mean of a request, not of a gap";
 constexpr MetricRow kRows[] = {
     {kVllm, "observed.ttft_ms", kQuantiles, "vllm:time_to_first_token_seconds"},
     {kVllm, "observed.itl_ms", kQuantiles, "vllm:inter_token_latency_seconds"},
-    {kVllm, "observed.itl_ms", kQuantiles, "vllm:time_per_output_token_seconds"},  // before 0.11
+    {kVllm, "observed.itl_ms", kQuantiles, "vllm:time_per_output_token_seconds"},  // older
     {kVllm, "observed.total_ms", kQuantiles, "vllm:e2e_request_latency_seconds"},
     {kVllm, "observed.queue_ms_mean", kAverageMs, "vllm:request_queue_time_seconds"},
     {kVllm, "observed.prefill_ms_mean", kAverageMs, "vllm:request_prefill_time_seconds"},
@@ -29,11 +29,11 @@ constexpr MetricRow kRows[] = {
     {kVllm, "observed.running", kSum, "vllm:num_requests_running"},
     {kVllm, "observed.waiting", kSum, "vllm:num_requests_waiting"},
     {kVllm, "observed.kv_usage", kMean, "vllm:kv_cache_usage_perc"},
-    {kVllm, "observed.kv_usage", kMean, "vllm:gpu_cache_usage_perc"},  // before 0.11
+    {kVllm, "observed.kv_usage", kMean, "vllm:gpu_cache_usage_perc"},  // older
     {kVllm, "observed.prefix_hit_rate", kRatio, "vllm:prefix_cache_hits_total",
      "vllm:prefix_cache_queries_total"},
     {kVllm, "observed.prefix_hit_rate", kRatio, "vllm:gpu_prefix_cache_hits_total",
-     "vllm:gpu_prefix_cache_queries_total"},  // before 0.10
+     "vllm:gpu_prefix_cache_queries_total"},  // older
     {kVllm, "observed.acceptance", kRatio, "vllm:spec_decode_num_accepted_tokens_total",
      "vllm:spec_decode_num_draft_tokens_total"},
     {kVllm, "observed.preemptions_per_s", kRate, "vllm:num_preemptions_total"},
@@ -45,7 +45,7 @@ constexpr MetricRow kRows[] = {
 
     {kSglang, "observed.ttft_ms", kQuantiles, "sglang:time_to_first_token_seconds"},
     {kSglang, "observed.itl_ms", kQuantiles, "sglang:inter_token_latency_seconds"},
-    {kSglang, "observed.itl_ms", kQuantiles, "sglang:time_per_output_token_seconds"},  // before 0.5
+    {kSglang, "observed.itl_ms", kQuantiles, "sglang:time_per_output_token_seconds"},  // older
     {kSglang, "observed.total_ms", kQuantiles, "sglang:e2e_request_latency_seconds"},
     {kSglang, "observed.queue_ms_mean", kAverageMs, "sglang:queue_time_seconds"},
     {kSglang, "observed.running", kSum, "sglang:num_running_reqs"},
@@ -96,7 +96,7 @@ constexpr MetricRow kRows[] = {
 
     {kLlama, "observed.running", kSum, "llamacpp:requests_processing"},
     {kLlama, "observed.waiting", kSum, "llamacpp:requests_deferred"},
-    {kLlama, "observed.kv_usage", kMean, "llamacpp:kv_cache_usage_ratio"},  // until mid-2025
+    {kLlama, "observed.kv_usage", kMean, "llamacpp:kv_cache_usage_ratio"},  // older
     {kLlama, "observed.acceptance", kRatio, "llamacpp:spec_decode_num_accepted_tokens_total",
      "llamacpp:spec_decode_num_draft_tokens_total"},
     {kLlama, "observed.throughput_tok_s", kRate, "llamacpp:tokens_predicted_total"},

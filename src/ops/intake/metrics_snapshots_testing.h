@@ -23,7 +23,8 @@ inline std::string histogram_text(const std::string& name, const std::string& la
   return out + fmt::format("{}_created{{{}}} 1.7640e+09\n", name, labels);
 }
 
-// vLLM 0.3x (vllm/v1/metrics/loggers.py): a series an engine (data parallel rank).
+// vLLM from 0.11 on (vllm/v1/metrics/loggers.py): a series an engine (data
+// parallel rank).
 inline std::string vllm_text(bool later) {
   const std::string l = R"(engine="0",model_name="meta-llama/Llama-3.1-8B-Instruct")";
   const int n = later ? 300 : 100;
@@ -69,7 +70,7 @@ inline std::string vllm_text(bool later) {
   return out;
 }
 
-// SGLang 0.5 (srt/observability/metrics_collector.py), metrics of all schedulers: two tensor ranks.
+// SGLang of 2026 (srt metrics_collector.py), metrics of all schedulers: two tensor ranks.
 inline std::string sglang_text(bool later) {
   const std::string m = R"(model_name="Qwen/Qwen3-32B")";
   const auto rank = [&m](int tp) {
