@@ -181,6 +181,11 @@ TEST(KsDistance, OfKnownSteps) {
   const Distribution uniform_like{Family::kWeibull, {1, 1}};
   const std::vector<double> one = {std::log(2.0)};  // its median
   EXPECT_NEAR(ks_distance(one, uniform_like), 0.5, 1e-12);
+  // The larger distance is before the step of a high value, behind that of a low one.
+  for (const double u : {0.9, 0.1}) {
+    const std::vector<double> value = {quantile(uniform_like, u)};
+    EXPECT_NEAR(ks_distance(value, uniform_like), 0.9, 1e-12);
+  }
   const std::vector<double> three = {quantile(uniform_like, 1.0 / 6), quantile(uniform_like, 0.5),
                                      quantile(uniform_like, 5.0 / 6)};
   EXPECT_NEAR(ks_distance(three, uniform_like), 1.0 / 6, 1e-9);

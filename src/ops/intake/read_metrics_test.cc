@@ -176,6 +176,13 @@ TEST(ReadMetrics, ARestartedServerIsAnError) {
               HasSubstr("went back between the two scrapes: the server was restarted"));
 }
 
+TEST(ReadMetrics, ACounterThatWentBackIsAnError) {
+  const auto r = reading_of(llama_text(false), llama_text(true));
+  ASSERT_FALSE(r.ok());
+  EXPECT_THAT(r.error().message,
+              HasSubstr("llamacpp:tokens_predicted_total went back between the two scrapes"));
+}
+
 TEST(ReadMetrics, OtherMetricsAreNoEngine) {
   const auto r = reading_of("go_goroutines 8\nprocess_open_fds 3\n");
   ASSERT_FALSE(r.ok());
