@@ -68,6 +68,8 @@ TEST(Traffic, RatesAndQuantilesOfASteadyTrace) {
   EXPECT_NEAR(t.hourly.per_s[0], 2, 0.01);
   ASSERT_EQ(t.minutely.per_s.size(), 9U);  // the last 20 s are a bin
   for (const double rate : t.minutely.per_s) EXPECT_NEAR(rate, 2, 0.06);
+  // 4.5 s behind the eighth minute are in it.
+  EXPECT_EQ(describe_trace(steady(970, 0.5), "").minutely.per_s.size(), 8U);
   EXPECT_EQ(trace_extent(t), "1001 requests over 8.33 min");
 }
 
