@@ -1,17 +1,17 @@
-// Traces and prompt files of the load generator: what is read keeps its promises.
+// Traces of requests and files of prompts: what is read keeps its promises.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
-#include "bench/load/dataset.h"
+#include "ops/trace/dataset.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  weir::bench::DatasetLimits limits;
+  weir::ops::DatasetLimits limits;
   limits.rows = 100;
   limits.blocks = 200;
-  const auto d = weir::bench::parse_dataset(
-      std::string_view(reinterpret_cast<const char*>(data), size), limits);
+  const auto d =
+      weir::ops::parse_dataset(std::string_view(reinterpret_cast<const char*>(data), size), limits);
   if (!d.ok()) return 0;
   if (d->rows.empty() || d->rows.size() > limits.rows || d->blocks.size() > limits.blocks)
     std::abort();

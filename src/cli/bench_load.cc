@@ -39,7 +39,7 @@ std::string iso_time(const Clock& clock) {
 struct Setup {
   bench::Target target;
   bench::RequestShape shape;
-  std::optional<bench::Dataset> dataset;
+  std::optional<ops::Dataset> dataset;
   std::vector<bench::Schedule> schedules;
   bench::Slo slo;
   std::optional<bench::Workload> workload;
@@ -64,7 +64,7 @@ Status ask_server(Setup& s) {
     WEIR_ASSIGN(s.target.model, bench::only_model(*s.client, asked));
     asked.model = s.target.model;
   }
-  if (s.dataset.has_value() && s.dataset->kind == bench::Dataset::Kind::kPrompts) {
+  if (s.dataset.has_value() && s.dataset->kind == ops::Dataset::Kind::kPrompts) {
     s.calibration.note = "prompts are sent as they stand in the file";
     return {};
   }
@@ -83,7 +83,7 @@ Result<std::unique_ptr<Setup>> make_setup(const LoadOptions& o) {
   WEIR_TRY(check_writable("--html", o.html));
   WEIR_TRY(check_writable("--save", o.save));
   WEIR_ASSIGN(s->dataset, load_dataset(o));
-  const bench::Dataset* dataset = s->dataset.has_value() ? &*s->dataset : nullptr;
+  const ops::Dataset* dataset = s->dataset.has_value() ? &*s->dataset : nullptr;
   WEIR_ASSIGN(s->schedules, load_schedules(o, dataset));
   WEIR_ASSIGN(const bench::WorkloadSpec spec, load_workload(o, dataset));
   WEIR_ASSIGN(s->workload, bench::Workload::make(spec, dataset));
@@ -136,7 +136,7 @@ Result<int> bench_load(const LoadOptions& o) {
     fmt::print(stderr, "weir: {}\n", asked.error().message);
     return kExitUnavailable;  // what is wrong with the server is not wrong with the input
   }
-  const bench::Dataset* dataset = s->dataset.has_value() ? &*s->dataset : nullptr;
+  const ops::Dataset* dataset = s->dataset.has_value() ? &*s->dataset : nullptr;
   s->settings = load_settings(o, s->target, s->workload->spec(), dataset);
   s->settings["prompts"] = s->calibration.note;
   bench::LoadRunner runner(*s->client, s->target, s->shape, *s->workload, s->calibration.words);

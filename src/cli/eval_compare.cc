@@ -76,9 +76,9 @@ class Sides {
     for (const ops::SuiteTask& task : suite_->suite.tasks) names.push_back(task.name);
     for (const ops::GateRule& rule : gate.rules) {
       if (std::find(names.begin(), names.end(), rule.task) != names.end()) continue;
-      return make_error(ErrorCode::kInvalidValue,
-                        "{}:{}: the suite {} has no task {}; the nearest is {}", gate.name,
-                        rule.line, suite_->suite.name, rule.task, config::nearest(rule.task, names));
+      return make_error(
+          ErrorCode::kInvalidValue, "{}:{}: the suite {} has no task {}; the nearest is {}",
+          gate.name, rule.line, suite_->suite.name, rule.task, config::nearest(rule.task, names));
     }
     return {};
   }

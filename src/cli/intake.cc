@@ -11,6 +11,7 @@
 #include "cli/terminal.h"
 #include "ops/advise/walk.h"
 #include "ops/intake/intake.h"
+#include "ops/intake/read_trace.h"
 #include "ops/project/project.h"
 #include "os/file.h"
 #include "text/json.h"
@@ -122,7 +123,7 @@ void print_values(const ops::Intake& intake) {
 Result<int> intake(const Options& o) {
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
   WEIR_ASSIGN(ops::Intake known, ops::read_intake(project.intake()));
-  WEIR_ASSIGN(const ops::Intake found, read_sources(o.sources));
+  WEIR_ASSIGN(const ops::Intake found, read_sources(o.sources, project));
   for (const std::string& path : known.merge(found)) {
     if (o.json) continue;
     const ops::IntakeField& field = *ops::find_intake_field(path);
@@ -130,6 +131,7 @@ Result<int> intake(const Options& o) {
                config::show(field.key, known.find(path)->value), known.find(path)->evidence,
                config::show(field.key, found.find(path)->value), found.find(path)->evidence);
   }
+  WEIR_TRY(ops::infer_concurrency(known));
   for (const std::string& text : o.sets) WEIR_TRY(set(text, known));
   for (const std::string& path : o.unset) {
     if (ops::find_intake_field(path) == nullptr) {
@@ -204,6 +206,8 @@ void add_intake(CLI::App& root, Selected& selected) {
       root, "intake", "What is known of a deployment, each value with where it comes from",
       "  weir intake --model smollm2-135m-instruct --set traffic.concurrency=64\n"
       "  weir intake --ask                  questions on the terminal\n"
+      "  weir intake --trace requests.csv\n"
+      "  weir intake --metrics http://127.0.0.1:8000 --window 30s\n"
       "  weir intake check                  what is missing\n"
       "  weir intake fields                 every field, its unit and range\n");
   c->require_subcommand(0, 1);

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "checkpoint/open.h"
+#include "cli/intake_trace.h"
 #include "cli/model_path.h"
 #include "model/config.h"
 #include "ops/intake/read_model.h"
@@ -78,6 +79,16 @@ void add_source_options(CLI::App* command, IntakeSources& sources) {
                       "read a model: a GGUF file, a Hugging Face folder, a config.json");
   add_host_options(command, sources.host);
   add_config_source(command, sources.config);
+  command->add_option(
+      "--trace", sources.trace,
+      "read requests: CSV as Azure's and BurstGPT's traces, JSON lines as Mooncake's");
+  CLI::Option* metrics = command->add_option(
+      "--metrics", sources.metrics.url,
+      "read a running server: http://host:port of vLLM, SGLang, TensorRT-LLM, llama.cpp or weir");
+  command
+      ->add_option("--window", sources.metrics.window,
+                   "scrape it twice, this far apart, for rates: 10s")
+      ->needs(metrics);
 }
 
 Result<ops::ModelShape> model_shape_of(const std::string& model) {
@@ -85,7 +96,7 @@ Result<ops::ModelShape> model_shape_of(const std::string& model) {
   return std::move(found.shape);
 }
 
-Result<ops::Intake> read_sources(const IntakeSources& sources) {
+Result<ops::Intake> read_sources(const IntakeSources& sources, const ops::Project& project) {
   ops::Intake all;
   if (!sources.model.empty()) {
     WEIR_ASSIGN(const FoundModel model, find_model(sources.model));
@@ -96,6 +107,14 @@ Result<ops::Intake> read_sources(const IntakeSources& sources) {
   WEIR_ASSIGN(const ops::Intake host, read_host_source(sources.host, sources.model));
   all.merge(host);
   WEIR_TRY(read_config_source(sources.config, all));
+  if (!sources.metrics.url.empty()) {
+    WEIR_ASSIGN(const ops::Intake found, read_metrics_source(sources.metrics));
+    all.merge(found);
+  }
+  if (!sources.trace.empty()) {
+    WEIR_ASSIGN(const ops::Intake found, read_trace_source(sources.trace, project));
+    all.merge(found);
+  }
   return all;
 }
 

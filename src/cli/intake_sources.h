@@ -1,4 +1,4 @@
-// What weir intake reads beside flags: models, and what later sources add.
+// What weir intake reads beside flags: models, traces, running servers.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,8 +7,10 @@
 #include "base/result.h"
 #include "cli/intake_config.h"
 #include "cli/intake_host.h"
+#include "cli/intake_metrics.h"
 #include "ops/intake/intake.h"
 #include "ops/plan/model_shape.h"
+#include "ops/project/project.h"
 
 namespace weir::cli {
 
@@ -16,6 +18,8 @@ struct IntakeSources {
   std::string model;  // a GGUF file, a folder, a config.json; or empty
   HostSource host;
   ConfigSource config;
+  std::string trace;  // a file of requests; or empty
+  MetricsOptions metrics;
 };
 
 void add_source_options(CLI::App* command, IntakeSources& sources);
@@ -24,7 +28,9 @@ void add_source_options(CLI::App* command, IntakeSources& sources);
 // kNotFound when it is none of them.
 Result<ops::ModelShape> model_shape_of(const std::string& model);
 
-// What they say, together. Errors: those of the readers, naming the file.
-Result<ops::Intake> read_sources(const IntakeSources& sources);
+// What they say, together; evidence that is kept goes to the project. Of two that are known equally
+// a trace comes before a server's metrics, which are coarser. Errors: those of the readers, naming
+// the file.
+Result<ops::Intake> read_sources(const IntakeSources& sources, const ops::Project& project);
 
 }  // namespace weir::cli

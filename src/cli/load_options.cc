@@ -103,12 +103,12 @@ Status check_arrival(const LoadOptions& o, bool trace, double rate) {
   return {};
 }
 
-Result<Schedule> schedule_at(const LoadOptions& o, const bench::Dataset* dataset, double rate) {
+Result<Schedule> schedule_at(const LoadOptions& o, const ops::Dataset* dataset, double rate) {
   Schedule s;
   s.requests = o.requests;
   s.duration_s = o.duration_s;
   WEIR_TRY(read_warmup(o.warmup, s));
-  const bool trace = dataset != nullptr && dataset->kind == bench::Dataset::Kind::kTrace;
+  const bool trace = dataset != nullptr && dataset->kind == ops::Dataset::Kind::kTrace;
   const std::string arrival = arrival_of(o, trace);
   WEIR_TRY(check_arrival(o, trace, rate));
   if (o.concurrency > 0) {
@@ -119,7 +119,7 @@ Result<Schedule> schedule_at(const LoadOptions& o, const bench::Dataset* dataset
   } else if (trace) {
     s.kind = Schedule::Kind::kTrace;
     s.time_scale = 1 / o.speed;
-    if (rate > 0) s.time_scale = bench::mean_rate(*dataset) / rate;
+    if (rate > 0) s.time_scale = ops::mean_rate(*dataset) / rate;
     if (rate > 0 && s.time_scale == 0)
       return make_error(ErrorCode::kUsage, "--rate: the rows of the trace all have one time");
     if (rate > 0) s.arrivals.rate_per_s = rate;
@@ -184,25 +184,25 @@ Result<bench::RequestShape> load_shape(const LoadOptions& o) {
   return shape;
 }
 
-Result<std::optional<bench::Dataset>> load_dataset(const LoadOptions& o) {
+Result<std::optional<ops::Dataset>> load_dataset(const LoadOptions& o) {
   if (!o.trace.empty() && !o.prompts.empty())
     return make_error(ErrorCode::kUsage, "--trace and --prompts: give one of them");
   const std::string& path = o.trace.empty() ? o.prompts : o.trace;
-  if (path.empty()) return std::optional<bench::Dataset>();
-  const bench::DatasetLimits limits;
+  if (path.empty()) return std::optional<ops::Dataset>();
+  const ops::DatasetLimits limits;
   WEIR_ASSIGN(const std::string bytes, os::read_file(path, limits.file_bytes));
-  Result<bench::Dataset> dataset = bench::parse_dataset(bytes, limits);
+  Result<ops::Dataset> dataset = ops::parse_dataset(bytes, limits);
   if (!dataset.ok()) return dataset.error().with_context(path);
-  const bool trace = dataset->kind == bench::Dataset::Kind::kTrace;
+  const bool trace = dataset->kind == ops::Dataset::Kind::kTrace;
   if (trace != o.prompts.empty()) {
     return make_error(ErrorCode::kUsage, "{} holds {}: give it as {}", path,
                       trace ? "a trace" : "prompts", trace ? "--trace" : "--prompts");
   }
-  return std::optional<bench::Dataset>(std::move(*dataset));
+  return std::optional<ops::Dataset>(std::move(*dataset));
 }
 
-Result<bench::WorkloadSpec> load_workload(const LoadOptions& o, const bench::Dataset* dataset) {
-  const bool trace = dataset != nullptr && dataset->kind == bench::Dataset::Kind::kTrace;
+Result<bench::WorkloadSpec> load_workload(const LoadOptions& o, const ops::Dataset* dataset) {
+  const bool trace = dataset != nullptr && dataset->kind == ops::Dataset::Kind::kTrace;
   const auto text = [&](const std::string& flag, const char* otherwise) {
     return !flag.empty() ? flag : std::string(trace ? "trace" : otherwise);
   };
@@ -212,7 +212,7 @@ Result<bench::WorkloadSpec> load_workload(const LoadOptions& o, const bench::Dat
   return spec;
 }
 
-Result<std::vector<Schedule>> load_schedules(const LoadOptions& o, const bench::Dataset* dataset) {
+Result<std::vector<Schedule>> load_schedules(const LoadOptions& o, const ops::Dataset* dataset) {
   std::vector<double> rates{o.rate_per_s};
   if (!o.sweep.empty()) {
     if (o.rate_per_s > 0 || o.concurrency > 0)
@@ -229,7 +229,7 @@ Result<std::vector<Schedule>> load_schedules(const LoadOptions& o, const bench::
 
 std::map<std::string, std::string> load_settings(const LoadOptions& o, const bench::Target& target,
                                                  const bench::WorkloadSpec& workload,
-                                                 const bench::Dataset* dataset) {
+                                                 const ops::Dataset* dataset) {
   std::map<std::string, std::string> out;
   out["target"] = "http://" + target.url.authority() + target.url.path;
   out["endpoint"] = target.chat ? "/v1/chat/completions" : "/v1/completions";
@@ -241,7 +241,7 @@ std::map<std::string, std::string> load_settings(const LoadOptions& o, const ben
   if (o.concurrency == 0) out["arrivals"] = arrival_of(o, !o.trace.empty());
   if (!o.warmup.empty()) out["warmup"] = o.warmup;
   if (!o.extra.empty()) out["extra_body"] = o.extra;
-  const bool own = dataset != nullptr && dataset->kind == bench::Dataset::Kind::kPrompts;
+  const bool own = dataset != nullptr && dataset->kind == ops::Dataset::Kind::kPrompts;
   if (!own) out["prompt_tokens"] = workload.prompt.text();
   out["output_tokens"] = workload.output.text();
   if (workload.prefix_tokens > 0 && !own) {

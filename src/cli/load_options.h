@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/load/dataset.h"
 #include "bench/load/runner.h"
+#include "ops/trace/dataset.h"
 
 namespace weir::cli {
 
@@ -55,15 +55,15 @@ struct LoadOptions {
 Result<bench::Target> load_target(const LoadOptions& o);
 Result<bench::RequestShape> load_shape(const LoadOptions& o);
 // Nothing without --trace and --prompts.
-Result<std::optional<bench::Dataset>> load_dataset(const LoadOptions& o);
+Result<std::optional<ops::Dataset>> load_dataset(const LoadOptions& o);
 // dataset: null or that of load_dataset.
-Result<bench::WorkloadSpec> load_workload(const LoadOptions& o, const bench::Dataset* dataset);
+Result<bench::WorkloadSpec> load_workload(const LoadOptions& o, const ops::Dataset* dataset);
 // One, or those of a sweep.
 Result<std::vector<bench::Schedule>> load_schedules(const LoadOptions& o,
-                                                    const bench::Dataset* dataset);
+                                                    const ops::Dataset* dataset);
 // Everything that says what is run, in words; secrets are not in it.
 std::map<std::string, std::string> load_settings(const LoadOptions& o, const bench::Target& target,
                                                  const bench::WorkloadSpec& workload,
-                                                 const bench::Dataset* dataset);
+                                                 const ops::Dataset* dataset);
 
 }  // namespace weir::cli

@@ -164,7 +164,7 @@ TEST(RequestBody, RowsOfOwnPrompts) {
   Target t;
   t.model = "m";
   const RequestShape shape;
-  DatasetRow row;
+  ops::DatasetRow row;
   row.messages = R"([{"role":"system","content":"s"},{"role":"user","content":"u"}])";
   const auto body = [&](const char* name) {
     return text::Json::parse(request_body(t, shape, Turn{}, row))->find(name)->dump();

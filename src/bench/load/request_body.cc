@@ -69,7 +69,7 @@ std::string request_body(const Target& target, const RequestShape& shape, const 
 }
 
 std::string request_body(const Target& target, const RequestShape& shape, const Turn& turn,
-                         const DatasetRow& row) {
+                         const ops::DatasetRow& row) {
   const std::string common = members(target, shape, turn);
   if (!target.chat) {
     return body_of(

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "bench/load/dataset.h"
 #include "bench/load/prompt_text.h"
 #include "bench/load/target.h"
 #include "bench/load/workload.h"
+#include "ops/trace/dataset.h"
 
 namespace weir::bench {
 
@@ -33,6 +33,6 @@ std::string request_body(const Target& target, const RequestShape& shape, const 
 // The same for a row of a data set of own prompts. Messages become text for a completion:
 // their contents, joined by line ends. A prompt becomes one message for a chat.
 std::string request_body(const Target& target, const RequestShape& shape, const Turn& turn,
-                         const DatasetRow& row);
+                         const ops::DatasetRow& row);
 
 }  // namespace weir::bench

@@ -325,7 +325,7 @@ bool Phase::wait(const LoadRunner::OnProgress& on_progress, bool warming_up) {
 
 }  // namespace
 
-Status check_schedule(const Schedule& s, const Dataset* dataset) {
+Status check_schedule(const Schedule& s, const ops::Dataset* dataset) {
   if (s.kind != Schedule::Kind::kTrace && s.requests == 0 && s.duration_s <= 0)
     return make_error(ErrorCode::kUsage, "the run has no end: give --requests or --duration");
   if (s.duration_s > 0 && s.warmup_s >= s.duration_s) {
@@ -370,7 +370,7 @@ Result<LoadRun> LoadRunner::run(const Schedule& schedule, const OnProgress& on_p
   if (schedule.kind == Schedule::Kind::kClosed) run.concurrency = schedule.concurrency;
   if (schedule.kind == Schedule::Kind::kOpen) run.offered_per_s = schedule.arrivals.rate_per_s;
   if (schedule.kind == Schedule::Kind::kTrace)
-    run.offered_per_s = mean_rate(*workload_.dataset()) / schedule.time_scale;
+    run.offered_per_s = ops::mean_rate(*workload_.dataset()) / schedule.time_scale;
   if (!going) return run;
   const auto phase = start_phase(schedule);
   if (!phase->wait(on_progress, false)) run.settings["ended"] = "interrupted";

@@ -41,7 +41,7 @@ struct Schedule {
 
 // Whether the schedule has an end and leaves something to record. dataset: null for none. Error:
 // kUsage with the flags that are missing or at odds.
-Status check_schedule(const Schedule& schedule, const Dataset* dataset);
+Status check_schedule(const Schedule& schedule, const ops::Dataset* dataset);
 
 struct RunProgress {
   uint64_t sent = 0;  // of this run, warm-up requests not included

@@ -31,7 +31,7 @@ class RunnerTest : public testing::Test {
     spec_.output = *parse_length("", "uniform:2-9");
   }
   LoadRun run(const Schedule& schedule, const LoadRunner::OnProgress& on_progress = going,
-              const Dataset* dataset = nullptr) {
+              const ops::Dataset* dataset = nullptr) {
     const auto workload = Workload::make(spec_, dataset);
     EXPECT_TRUE(workload.ok());
     LoadRunner runner(*client_, target_, shape_, *workload, words_);
@@ -143,7 +143,7 @@ TEST_F(RunnerTest, OpenLoopCountsFromTheIntendedTime) {
 TEST_F(RunnerTest, TraceKeepsItsTimesAndScale) {
   start({});
   const auto d =
-      parse_dataset("Timestamp,Request tokens,Response tokens\n10,5,3\n10.1,6,4\n10.4,7,5\n");
+      ops::parse_dataset("Timestamp,Request tokens,Response tokens\n10,5,3\n10.1,6,4\n10.4,7,5\n");
   ASSERT_TRUE(d.ok());
   spec_.prompt = spec_.output = *parse_length("", "trace");
   Schedule s;

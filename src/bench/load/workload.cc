@@ -25,15 +25,15 @@ int64_t Conversation::prompt_tokens() const {
   return sum;
 }
 
-Workload::Workload(const WorkloadSpec& spec, const Dataset* dataset)
+Workload::Workload(const WorkloadSpec& spec, const ops::Dataset* dataset)
     : spec_(spec), dataset_(dataset) {
   double sum = 0;
   for (int32_t g = 0; g < spec.groups; ++g)
     zipf_sums_.push_back(sum += std::pow(g + 1, -spec.zipf));
 }
 
-Result<Workload> Workload::make(const WorkloadSpec& spec, const Dataset* dataset) {
-  const bool trace = dataset != nullptr && dataset->kind == Dataset::Kind::kTrace;
+Result<Workload> Workload::make(const WorkloadSpec& spec, const ops::Dataset* dataset) {
+  const bool trace = dataset != nullptr && dataset->kind == ops::Dataset::Kind::kTrace;
   if (!trace && spec.prompt.kind == Length::Kind::kTrace)
     return make_error(ErrorCode::kUsage, "--prompt-tokens trace needs --trace FILE");
   if (!trace && spec.output.kind == Length::Kind::kTrace)
@@ -50,10 +50,10 @@ int32_t Workload::group_of(uint64_t index) const {
 }
 
 // A row's blocks of tokens, by hash, become pieces; what a row does not say is drawn.
-void Workload::add_row(const DatasetRow& row, Turn& turn, uint64_t index) const {
+void Workload::add_row(const ops::DatasetRow& row, Turn& turn, uint64_t index) const {
   if (spec_.output.kind == Length::Kind::kTrace)
     turn.output_tokens = std::clamp(row.output_tokens, 1, spec_.max_output_tokens);
-  if (dataset_->kind == Dataset::Kind::kPrompts) {
+  if (dataset_->kind == ops::Dataset::Kind::kPrompts) {
     if (row.output_tokens > 0) turn.output_tokens = row.output_tokens;
     turn.row = static_cast<int32_t>(index % dataset_->rows.size());
     turn.pieces.clear();

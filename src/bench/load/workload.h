@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/load/dataset.h"
 #include "bench/load/length.h"
 #include "bench/load/prompt_text.h"
+#include "ops/trace/dataset.h"
 
 namespace weir::bench {
 
@@ -45,20 +45,20 @@ class Workload {
  public:
   // dataset: rows to take lengths, prefixes or prompts from; null for none. Outlives the workload.
   // Error: kUsage for a length "trace" without a trace, or turns over rows.
-  static Result<Workload> make(const WorkloadSpec& spec, const Dataset* dataset);
+  static Result<Workload> make(const WorkloadSpec& spec, const ops::Dataset* dataset);
 
   // Rows of a data set repeat when index passes them.
   Conversation conversation(uint64_t index) const;
   const WorkloadSpec& spec() const { return spec_; }
-  const Dataset* dataset() const { return dataset_; }
+  const ops::Dataset* dataset() const { return dataset_; }
 
  private:
-  Workload(const WorkloadSpec& spec, const Dataset* dataset);
+  Workload(const WorkloadSpec& spec, const ops::Dataset* dataset);
   int32_t group_of(uint64_t index) const;
-  void add_row(const DatasetRow& row, Turn& turn, uint64_t index) const;
+  void add_row(const ops::DatasetRow& row, Turn& turn, uint64_t index) const;
 
   WorkloadSpec spec_;
-  const Dataset* dataset_;
+  const ops::Dataset* dataset_;
   std::vector<double> zipf_sums_;  // cumulative weights of the groups
 };
 

@@ -106,7 +106,7 @@ TEST(Workload, TurnsThinkAndDiffer) {
 }
 
 TEST(Workload, TraceRowsGiveLengthsAndSharedBlocks) {
-  const auto d = parse_dataset(
+  const auto d = ops::parse_dataset(
       "{\"timestamp\":0,\"input_length\":1100,\"output_length\":50,\"hash_ids\":[10,11,12]}\n"
       "{\"timestamp\":1,\"input_length\":1024,\"output_length\":5,\"hash_ids\":[10,11]}\n");
   ASSERT_TRUE(d.ok());
@@ -135,7 +135,7 @@ TEST(Workload, TraceRowsGiveLengthsAndSharedBlocks) {
 }
 
 TEST(Workload, RowsOfOwnPrompts) {
-  const auto d = parse_dataset("{\"prompt\":\"a\"}\n{\"prompt\":\"b\",\"output_tokens\":3}\n");
+  const auto d = ops::parse_dataset("{\"prompt\":\"a\"}\n{\"prompt\":\"b\",\"output_tokens\":3}\n");
   ASSERT_TRUE(d.ok());
   WorkloadSpec s = spec();
   s.output = *parse_length("", "8");
@@ -156,7 +156,7 @@ TEST(Workload, Refused) {
   s = spec();
   s.output = *parse_length("", "trace");
   EXPECT_FALSE(Workload::make(s, nullptr).ok());
-  const auto d = parse_dataset("{\"prompt\":\"a\"}\n");
+  const auto d = ops::parse_dataset("{\"prompt\":\"a\"}\n");
   s = spec();
   s.turns = 2;
   EXPECT_FALSE(Workload::make(s, &*d).ok());

@@ -7,8 +7,8 @@
 
 #include "bench/report/format.h"
 #include "bench/report/html_parts.h"
-#include "bench/report/svg_parts.h"
-#include "bench/report/svg_plot.h"
+#include "plot/svg_parts.h"
+#include "plot/svg_plot.h"
 
 namespace weir::bench {
 namespace {
@@ -63,25 +63,27 @@ std::string losses_svg(const ops::Comparison& c) {
     if (std::isfinite(r.loss_low)) low = std::min(low, 1.1 * r.loss_low / r.rule.margin);
     if (std::isfinite(r.loss_high)) high = std::max(high, 1.1 * r.loss_high / r.rule.margin);
   }
-  const double height = kTop + kBottom + kRow * static_cast<double>(c.rules.size());
-  const double floor = height - kBottom;
-  const Scale x{.low = low, .high = high, .from = kNames, .to = kWidth - kRight};
-  std::string out = open_svg(kWidth, height, "Loss against the margin, with intervals");
-  out += x_axis(x, floor, "loss in margins (0: as good as the base, 1: the margin)", kTop);
-  out += line_at(x.at(0), kTop, x.at(0), floor, "axis");
-  out += line_at(x.at(1), kTop, x.at(1), floor, "mark");
-  double y = kTop + kRow / 2;
+  const double height = plot::kTop + plot::kBottom + kRow * static_cast<double>(c.rules.size());
+  const double floor = height - plot::kBottom;
+  const plot::Scale x{.low = low, .high = high, .from = kNames, .to = kWidth - plot::kRight};
+  std::string out = plot::open_svg(kWidth, height, "Loss against the margin, with intervals");
+  out +=
+      plot::x_axis(x, floor, "loss in margins (0: as good as the base, 1: the margin)", plot::kTop);
+  out += plot::line_at(x.at(0), plot::kTop, x.at(0), floor, "axis");
+  out += plot::line_at(x.at(1), plot::kTop, x.at(1), floor, "mark");
+  double y = plot::kTop + kRow / 2;
   for (const ops::RuleResult& r : c.rules) {
-    out += text_at(kNames - 10, y + 4, "tick", "end",
-                   fmt::format("{} {}", r.rule.task.substr(0, 22), r.rule.metric.substr(0, 12)));
+    out +=
+        plot::text_at(kNames - 10, y + 4, "tick", "end",
+                      fmt::format("{} {}", r.rule.task.substr(0, 22), r.rule.metric.substr(0, 12)));
     const std::string_view css = r.verdict == ops::Verdict::kPass   ? "f2"
                                  : r.verdict == ops::Verdict::kFail ? "f4"
                                                                     : "f5";
     const double from = std::isfinite(r.loss_low) ? r.loss_low / r.rule.margin : low;
     const double to = std::isfinite(r.loss_high) ? r.loss_high / r.rule.margin : high;
-    out += rect_at(x.at(from), y - 3, std::max(1.0, x.at(to) - x.at(from)), 6,
-                   fmt::format("{} light", css));
-    out += rect_at(x.at(r.loss / r.rule.margin) - 3, y - 7, 6, 14, css);
+    out += plot::rect_at(x.at(from), y - 3, std::max(1.0, x.at(to) - x.at(from)), 6,
+                         fmt::format("{} light", css));
+    out += plot::rect_at(x.at(r.loss / r.rule.margin) - 3, y - 7, 6, 14, css);
     y += kRow;
   }
   return out + "</svg>\n";
@@ -93,7 +95,7 @@ std::string histograms(const ops::EvalRun& base, const ops::EvalRun& candidate) 
   for (const ops::EvalTask& task : candidate.tasks) {
     const ops::EvalHistogram& h = task.histogram;
     if (h.counts.empty()) continue;
-    Plot p;
+    plot::Plot p;
     p.title = task.name;
     p.width = 1000;
     p.x.label = h.name;
@@ -101,7 +103,7 @@ std::string histograms(const ops::EvalRun& base, const ops::EvalRun& candidate) 
     p.y.label = "tokens";
     p.y.min = 0;
     const auto add = [&p](const std::string& name, const ops::EvalHistogram& of, size_t colour) {
-      Series s;
+      plot::Series s;
       s.name = name;
       s.colour = colour;
       s.area = true;
@@ -114,7 +116,7 @@ std::string histograms(const ops::EvalRun& base, const ops::EvalRun& candidate) 
     const ops::EvalTask* other = base.task(task.name);
     if (other != nullptr && other->histogram.edges == h.edges) add("base", other->histogram, 5);
     add("candidate", h, 0);
-    out += plot_svg(p);
+    out += plot::plot_svg(p);
   }
   return out.empty() ? "" : "<h2>Histogram</h2>\n" + out;
 }

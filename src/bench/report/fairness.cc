@@ -7,7 +7,8 @@
 
 #include "bench/report/format.h"
 #include "bench/report/html_parts.h"
-#include "bench/report/svg_plot.h"
+#include "bench/report/svg_bars.h"
+#include "plot/svg_plot.h"
 
 namespace weir::bench {
 namespace {
@@ -116,7 +117,7 @@ std::string fairness_svg(const std::vector<FairnessRun>& runs,
   std::string svg = bars(runs, group_names);
   // Alone it carries its own colours.
   return svg.insert(svg.find('>') + 1,
-                    "<style>" + svg_style() + "svg{background:var(--paper)}</style>");
+                    "<style>" + plot::svg_style() + "svg{background:var(--paper)}</style>");
 }
 
 std::string fairness_html(const std::vector<FairnessRun>& runs,
@@ -131,7 +132,7 @@ std::string fairness_html(const std::vector<FairnessRun>& runs,
     for (const GroupSummary& g : run.summary->groups) groups.push_back(&g);
     std::stable_sort(groups.begin(), groups.end(),
                      [](const auto* a, const auto* b) { return a->requests > b->requests; });
-    if (groups.size() > kSeriesColours) groups.resize(kSeriesColours);
+    if (groups.size() > plot::kSeriesColours) groups.resize(plot::kSeriesColours);
     curves.reserve(curves.size() + groups.size());
     for (const GroupSummary* g : groups)
       curves.push_back({name_of(g->group, group_names), &g->ttft_ms});

@@ -7,7 +7,8 @@
 
 #include "bench/report/format.h"
 #include "bench/report/html_parts.h"
-#include "bench/report/svg_plot.h"
+#include "bench/report/svg_bars.h"
+#include "plot/svg_plot.h"
 
 namespace weir::bench {
 namespace {
@@ -93,9 +94,9 @@ std::string curves(const LoadSummary& run) {
   return out + "</div>\n";
 }
 
-Series series_of(const char* name, const std::vector<double>& values, double bin_s, size_t colour,
-                 bool area) {
-  Series s;
+plot::Series series_of(const char* name, const std::vector<double>& values, double bin_s,
+                       size_t colour, bool area) {
+  plot::Series s;
   s.name = name;
   s.colour = colour;
   s.area = area;
@@ -116,8 +117,8 @@ std::string timeline(const LoadSummary& run) {
       "<h2>Over time</h2>\n<p class=\"soft\">Bins of {} s. Steady state: {}. What lies outside it "
       "is shaded.</p>\n",
       number_text(t.bin_s), escaped(run.steady.how));
-  const auto panel = [&](const char* title, const char* unit, std::vector<Series> series) {
-    Plot p;
+  const auto panel = [&](const char* title, const char* unit, std::vector<plot::Series> series) {
+    plot::Plot p;
     p.title = title;
     p.width = 1032;
     p.height = 170;
@@ -128,14 +129,14 @@ std::string timeline(const LoadSummary& run) {
     p.series = std::move(series);
     const SteadyState& s = run.steady;
     if (s.found) p.shaded = {{0, s.begin_s}, {s.end_s, end}};
-    out += plot_svg(p);
+    out += plot::plot_svg(p);
   };
   panel("Requests in flight", "requests", {series_of("", t.in_flight, t.bin_s, 0, true)});
   panel("Output tokens per second", "tokens/s",
         {series_of("", t.output_tokens_per_s, t.bin_s, 2, true)});
   panel("TTFT of the requests sent then, mean", "ms",
         {series_of("", t.ttft_ms, t.bin_s, 3, false)});
-  std::vector<Series> load = {series_of("intended", t.arrivals_per_s, t.bin_s, 5, false)};
+  std::vector<plot::Series> load = {series_of("intended", t.arrivals_per_s, t.bin_s, 5, false)};
   if (any_above_zero(t.refusals_per_s))
     load.push_back(series_of("refused", t.refusals_per_s, t.bin_s, 1, true));
   if (any_above_zero(t.errors_per_s))

@@ -5,22 +5,22 @@
 
 #include "bench/report/format.h"
 #include "bench/report/html_parts.h"
-#include "bench/report/svg_plot.h"
+#include "plot/svg_plot.h"
 
 namespace weir::bench {
 namespace {
 
 // Latency against throughput, the way that a rising load draws it.
 std::string hockey_stick(const Report& report) {
-  Plot p;
+  plot::Plot p;
   p.title = "Latency against throughput";
   p.width = 510;
   p.height = 330;
   p.x.label = "output tokens/s";
   p.y.label = "TTFT (ms)";
   p.y.log = true;
-  Series p95{.name = "p95", .points = {}, .colour = 0, .dots = true};
-  Series p50{.name = "p50", .points = {}, .colour = 5, .dots = true};
+  plot::Series p95{.name = "p95", .points = {}, .colour = 0, .dots = true};
+  plot::Series p50{.name = "p50", .points = {}, .colour = 5, .dots = true};
   for (const SweepPoint& point : report.sweep.points) {
     const Distribution& d = report.runs[point.run].ttft_ms;
     p95.points.emplace_back(point.throughput, point.latency_ms);
@@ -41,12 +41,12 @@ std::string hockey_stick(const Report& report) {
     mark(s.highest_within_slo, "highest in SLO");
   }
   if (report.slo.ttft_ms > 0) p.marks.push_back({{}, report.slo.ttft_ms, "SLO ttft"});
-  return plot_svg(p);
+  return plot::plot_svg(p);
 }
 
 // Throughput against load, beside the share within the SLO or, without one, what ended well.
 std::string against_load(const Report& report) {
-  Plot p;
+  plot::Plot p;
   p.title = report.slo.any() ? "Requests within the SLO" : "Output against load";
   p.width = 510;
   p.height = 330;
@@ -54,7 +54,7 @@ std::string against_load(const Report& report) {
   p.x.label = open ? "offered requests/s" : "requests at once";
   p.y.label = report.slo.any() ? "share (%)" : "output tokens/s";
   if (report.slo.any()) p.y.max = 100;
-  Series s{.name = "", .points = {}, .colour = 2, .area = true, .dots = true};
+  plot::Series s{.name = "", .points = {}, .colour = 2, .area = true, .dots = true};
   for (const SweepPoint& point : report.sweep.points)
     s.points.emplace_back(point.load, report.slo.any() ? point.slo_share * 100 : point.throughput);
   p.series.push_back(std::move(s));
@@ -62,7 +62,7 @@ std::string against_load(const Report& report) {
   if (report.slo.any()) p.marks.push_back({{}, report.slo.share * 100, "wanted"});
   if (report.sweep.slo_load > 0)
     p.marks.push_back({report.sweep.slo_load, {}, number_text(report.sweep.slo_load)});
-  return plot_svg(p);
+  return plot::plot_svg(p);
 }
 
 std::string table(const Report& report) {
@@ -101,7 +101,7 @@ std::string sweep_html(const Report& report) {
     const LoadSummary& r = report.runs[p.run];
     // As many as there are colours, the highest loads.
     if (report.sweep.points.size() - static_cast<size_t>(&p - report.sweep.points.data()) >
-        kSeriesColours)
+        plot::kSeriesColours)
       continue;
     ttft.push_back({r.label, &r.ttft_ms});
     itl.push_back({r.label, &r.itl_ms});

@@ -6,7 +6,6 @@
 
 #include "bench/report/fairness.h"
 #include "bench/report/format.h"
-#include "bench/report/svg_plot.h"
 #include "bench/report/testing.h"
 #include "bench/report/text.h"
 
@@ -129,39 +128,8 @@ TEST(ReportText, LinesFitATerminal) {
   }
 }
 
-TEST(Format, NumbersReadWell) {
-  EXPECT_EQ(number_text(0), "0");
-  EXPECT_EQ(number_text(0.01234), "0.012");
-  EXPECT_EQ(number_text(1.234), "1.23");
-  EXPECT_EQ(number_text(9.996), "10.0");
-  EXPECT_EQ(number_text(99.96), "100");
-  EXPECT_EQ(number_text(1234567.8), "1,234,568");
-  EXPECT_EQ(number_text(-1234), "-1,234");
-  EXPECT_EQ(number_text(kUnknown), "–");
-  EXPECT_EQ(ms_text(0.05), "50.0 us");
-  EXPECT_EQ(ms_text(85.23), "85.2 ms");
-  EXPECT_EQ(ms_text(12'500), "12.5 s");
-  EXPECT_EQ(percent_text(1), "100.0 %");
-  EXPECT_EQ(percent_text(0.99999), "99.99 %");
-  EXPECT_EQ(count_text(-999), "-999");
+TEST(Format, AnUnknownEndOfAnIntervalIsAsked) {
   EXPECT_EQ(interval_text({.value = 2, .low = 1, .high = kUnknown, .log_se = 0}), "1.00–?");
-  EXPECT_EQ(printable("a\xE2\x80\xAE"
-                      "b\xC2\x9B"
-                      "c\xff"),
-            "a\xEF\xBF\xBD"
-            "b\xEF\xBF\xBD"
-            "c\xEF\xBF\xBD");
-}
-
-TEST(Ticks, AreRoundWithinAndBounded) {
-  EXPECT_EQ(ticks(0, 10, 5, false), (std::vector<double>{0, 2, 4, 6, 8, 10}));
-  EXPECT_EQ(ticks(10, 1000, 9, true), (std::vector<double>{10, 20, 50, 100, 200, 500, 1000}));
-  EXPECT_EQ(ticks(1e-3, 1e9, 4, true).size(), 5u);
-  EXPECT_TRUE(ticks(1, 1, 5, false).empty());
-  EXPECT_TRUE(ticks(0, 10, 5, true).empty());
-  EXPECT_TRUE(ticks(kUnknown, 10, 5, false).empty());
-  for (double high = 1e-12; high < 1e15; high *= 3.7)
-    EXPECT_LE(ticks(0, high, 5, false).size(), 20u);
 }
 
 TEST(Fairness, BarsAndIndex) {

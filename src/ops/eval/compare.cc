@@ -164,17 +164,18 @@ Result<Measured> measure(const EvalRun& base, const EvalRun& candidate, const Ga
   return m;
 }
 
-// What would decide, where the items are as many as an equal candidate needs: an interval is as wide
-// as one over the root of their number.
+// What would decide, where the items are as many as an equal candidate needs: an interval is as
+// wide as one over the root of their number.
 std::string more_items(const RuleResult& r) {
   const double apart = std::abs(r.rule.margin - r.loss);
   const double wide = std::max(r.loss_high - r.loss, r.loss - r.loss_low);
   const double factor = apart > 0 ? wide / apart * (wide / apart) : HUGE_VAL;
   const double items = std::ceil(static_cast<double>(r.items) * factor);
   if (items > 1e6) {
-    return fmt::format("the loss seen lies at the margin, which no number of items decides; the "
-                       "{} items are enough for a candidate that is as good as the base",
-                       r.items);
+    return fmt::format(
+        "the loss seen lies at the margin, which no number of items decides; the "
+        "{} items are enough for a candidate that is as good as the base",
+        r.items);
   }
   return fmt::format("{} items; if the loss stays at {:.4g}, about {:.0f} would", r.items, r.loss,
                      items);

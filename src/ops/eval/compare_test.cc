@@ -70,7 +70,8 @@ TEST(CompareRunsTest, AnIntervalAboutTheMarginSaysWhatWouldDecide) {
   const RuleResult& r = c->rules[0];
   ASSERT_EQ(r.verdict, Verdict::kInconclusive) << r.why;
   ASSERT_GE(r.items, r.items_needed);
-  EXPECT_NE(r.why.find("2000 items; if the loss stays at 0.018, about"), std::string::npos) << r.why;
+  EXPECT_NE(r.why.find("2000 items; if the loss stays at 0.018, about"), std::string::npos)
+      << r.why;
 }
 
 TEST(CompareRunsTest, OfAHandfulNothingIsSaidOfHowManyAreNeeded) {

@@ -1,19 +1,12 @@
 #include "ops/intake/read_model.h"
 
-#include <cmath>
+#include "ops/intake/rounded.h"
 
 namespace weir::ops {
 namespace {
 
 constexpr double kBillion = 1e9;
 constexpr double kKvElementBytes = 2;
-
-// To four significant digits.
-double rounded(double v) {
-  if (v <= 0) return 0;
-  const double unit = std::pow(10.0, std::floor(std::log10(v)) - 3);
-  return std::round(v / unit) * unit;
-}
 
 std::string attention_kind(const ModelShape& m) {
   if (m.count(Mixer::kState) > 0) return "hybrid";

@@ -1,4 +1,4 @@
-#include "bench/report/svg_plot.h"
+#include "plot/svg_plot.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "bench/report/svg_parts.h"
+#include "plot/svg_parts.h"
 
-namespace weir::bench {
+namespace weir::plot {
 namespace {
 
 // The range of an axis over all series: from 0 when linear, a little air above.
@@ -125,4 +125,4 @@ std::string plot_svg(const Plot& plot) {
   return out + "</svg>";
 }
 
-}  // namespace weir::bench
+}  // namespace weir::plot

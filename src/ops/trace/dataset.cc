@@ -1,4 +1,4 @@
-#include "bench/load/dataset.h"
+#include "ops/trace/dataset.h"
 
 #include <algorithm>
 #include <charconv>
@@ -7,7 +7,7 @@
 
 #include "text/json.h"
 
-namespace weir::bench {
+namespace weir::ops {
 
 using text::Json;
 
@@ -279,4 +279,4 @@ Result<Dataset> parse_dataset(std::string_view text, const DatasetLimits& limits
   return out;
 }
 
-}  // namespace weir::bench
+}  // namespace weir::ops

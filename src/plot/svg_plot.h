@@ -1,6 +1,5 @@
-// Plots as inline SVG: lines, steps and areas over linear or logarithmic axes, bars with intervals,
-// and the waterfall of requests. Colours are CSS variables (svg_style()), so a page decides on
-// light and dark; every text is escaped. Internal to bench/.
+// Plots as inline SVG: lines, steps and areas over linear or logarithmic axes. Colours are CSS
+// variables (svg_style()), so a page decides on light and dark; every text is escaped. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/report/summary.h"
-
-namespace weir::bench {
+namespace weir::plot {
 
 inline constexpr size_t kSeriesColours = 6;
 
@@ -48,21 +45,6 @@ struct Plot {
 
 std::string plot_svg(const Plot& plot);
 
-// Bars side by side: one cluster a group, one bar a run, each with its interval.
-struct BarPlot {
-  std::string title;
-  std::string y_label;
-  std::vector<std::string> clusters;
-  std::vector<std::string> runs;
-  std::vector<std::vector<Estimate>> values;  // [run][cluster]; unknown: no bar
-  double width = 720;
-  double height = 300;
-};
-std::string bars_svg(const BarPlot& plot);
-
-// One row a request: lag of the generator, wait for the first output, output; failures in red.
-std::string waterfall_svg(const std::vector<SampleRequest>& requests, double width = 720);
-
 // The variables and classes that the plots use, for a <style> element.
 std::string svg_style();
 
@@ -70,4 +52,4 @@ std::string svg_style();
 // room) when log. At most 20.
 std::vector<double> ticks(double low, double high, int wanted, bool log);
 
-}  // namespace weir::bench
+}  // namespace weir::plot

@@ -1,4 +1,5 @@
-// Rows to replay, from files: traces of arrivals and lengths, or prompts of one's own.
+// Requests out of files: traces of arrivals and lengths, or prompts of one's own. What the load
+// generator replays and what weir intake --trace describes.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace weir::bench {
+namespace weir::ops {
 
 struct DatasetRow {
   double at_s = 0;  // since the first row; 0 where the file has no times
@@ -48,4 +49,4 @@ struct DatasetLimits {
 // Errors name the line: kCorrupt, kUnsupported for another header, kLimit.
 Result<Dataset> parse_dataset(std::string_view text, const DatasetLimits& limits = {});
 
-}  // namespace weir::bench
+}  // namespace weir::ops

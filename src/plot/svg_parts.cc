@@ -1,11 +1,11 @@
-#include "bench/report/svg_parts.h"
+#include "plot/svg_parts.h"
 
 #include <fmt/format.h>
 
-#include "bench/report/format.h"
-#include "bench/report/svg_plot.h"
+#include "plot/svg_plot.h"
+#include "plot/text.h"
 
-namespace weir::bench {
+namespace weir::plot {
 namespace {
 
 constexpr size_t kMaxTicks = 20;
@@ -140,4 +140,4 @@ svg .light{opacity:.38}
 )";
 }
 
-}  // namespace weir::bench
+}  // namespace weir::plot

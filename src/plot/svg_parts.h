@@ -1,4 +1,4 @@
-// What the plots are drawn with. Internal to bench/.
+// What the plots are drawn with.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace weir::bench {
+namespace weir::plot {
 
 // Mean width of a character at 11 px.
 inline constexpr double kCharacterPx = 6.3;
@@ -45,4 +45,4 @@ std::string y_axis(const Scale& x, const Scale& y, std::string_view label);
 // Ticks, numbers, base line and name of the axis below; vertical rules up to `top` if it is >= 0.
 std::string x_axis(const Scale& x, double floor, std::string_view label, double top = -1);
 
-}  // namespace weir::bench
+}  // namespace weir::plot

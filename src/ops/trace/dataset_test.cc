@@ -1,4 +1,4 @@
-#include "bench/load/dataset.h"
+#include "ops/trace/dataset.h"
 #include "base/paths_testing.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include "os/file.h"
 
-namespace weir::bench {
+namespace weir::ops {
 namespace {
 
 constexpr std::string_view kAzure2023 =
@@ -144,4 +144,4 @@ TEST(Dataset, ThePublishedTraces) {
 }
 
 }  // namespace
-}  // namespace weir::bench
+}  // namespace weir::ops
