@@ -56,13 +56,24 @@ Coverage coverage(const ops::ImportanceMatrix& m) {
   return c;
 }
 
-std::vector<std::string> warnings(const ops::ImportanceMatrix& m, const Coverage& c) {
+// What was taken; text_chunks: that the text has.
+std::string few_chunks(const Options& o, const ops::ImportanceMatrix& m, uint64_t text_chunks) {
+  if (!o.add.empty())
+    return fmt::format("{} chunks of {} tokens were taken in all", m.chunks, m.chunk_tokens);
+  if (m.chunks < text_chunks) {
+    return fmt::format("{} of the text's {} chunks of {} tokens were taken (--chunks)", m.chunks,
+                       text_chunks, m.chunk_tokens);
+  }
+  return fmt::format("the text has {} chunks of {} tokens", m.chunks, m.chunk_tokens);
+}
+
+std::vector<std::string> warnings(const Options& o, const ops::ImportanceMatrix& m,
+                                  const Coverage& c, uint64_t text_chunks) {
   std::vector<std::string> out;
   if (m.chunks < kFewChunks) {
     out.push_back(
-        fmt::format("the text has {} chunks of {} tokens; {} or more, of the kind that the "
-                    "model will see, give steadier importance",
-                    m.chunks, m.chunk_tokens, kFewChunks));
+        fmt::format("{}; {} or more, of the kind that the model will see, give steadier importance",
+                    few_chunks(o, m, text_chunks), kFewChunks));
   }
   if (c.unseen > 0) {
     out.push_back(
@@ -73,7 +84,9 @@ std::vector<std::string> warnings(const ops::ImportanceMatrix& m, const Coverage
   return out;
 }
 
-Result<ops::ImportanceMatrix> collect(const Options& o, std::vector<ops::InputMoments>* moments) {
+// text_chunks: whole ones, of which --chunks may take some.
+Result<ops::ImportanceMatrix> collect(const Options& o, std::vector<ops::InputMoments>* moments,
+                                      uint64_t& text_chunks) {
   WEIR_ASSIGN(const std::string text, read_input(o.data, kMaxTextBytes));
   LoadRequest request;
   request.model = o.model;
@@ -83,6 +96,7 @@ Result<ops::ImportanceMatrix> collect(const Options& o, std::vector<ops::InputMo
   WEIR_ASSIGN(const auto model, load_model(request));
   const std::vector<int32_t> tokens =
       model->tokenizer().encode(text, {.add_bos_eos = true, .parse_special = false});
+  text_chunks = tokens.size() / static_cast<size_t>(o.context_tokens);
   const SystemClock clock;
   ProgressBar bar("imatrix", 1000, clock);
   ops::CollectOptions options;
@@ -124,7 +138,9 @@ Result<int> imatrix(const Options& o) {
   }
   bool lost_cache = false;
   std::vector<ops::InputMoments> moments;
-  WEIR_ASSIGN(ops::ImportanceMatrix matrix, collect(o, o.moments.empty() ? nullptr : &moments));
+  uint64_t text_chunks = 0;
+  WEIR_ASSIGN(ops::ImportanceMatrix matrix,
+              collect(o, o.moments.empty() ? nullptr : &moments, text_chunks));
   if (!o.moments.empty()) WEIR_TRY(ops::write_moments(moments, matrix.windows, o.moments));
   matrix.datasets = {std::filesystem::path(o.data).filename().string()};
   if (before) {
@@ -137,7 +153,7 @@ Result<int> imatrix(const Options& o) {
   WEIR_TRY(ops::write_imatrix(matrix, o.out));
   const double seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
   const Coverage c = coverage(matrix);
-  std::vector<std::string> notes = warnings(matrix, c);
+  std::vector<std::string> notes = warnings(o, matrix, c, text_chunks);
   if (lost_cache) {
     notes.push_back(fmt::format(
         "{} has no largest keys and values, so the sum has none: quantize --kv-cache needs them; "

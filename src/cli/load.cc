@@ -1,14 +1,18 @@
 #include "cli/load.h"
 
+#include <fmt/ranges.h>
+
 #include <charconv>
 #include <cstdlib>
 
 #include "base/clock.h"
 #include "cli/model_path.h"
 #include "cli/terminal.h"
+#include "config/key.h"
 #include "engine/draft_model.h"
 #include "engine/engine.h"
 #include "os/cpu.h"
+#include "quant/quantize.h"
 
 namespace weir::cli {
 namespace {
@@ -136,8 +140,12 @@ Result<gguf::TensorType> parse_type(std::string name, std::string_view flag) {
   }
   const auto type = gguf::type_by_name(name);
   if (!type) {
-    return make_error(ErrorCode::kUsage, "{}: there is no type '{}'; there are {}", flag, name,
-                      gguf::known_type_names());
+    std::vector<std::string> names;
+    for (const gguf::TensorType t : quant::quantizable()) names.emplace_back(gguf::type_name(t));
+    return make_error(ErrorCode::kUsage,
+                      "{}: there is no type '{}'; the nearest is {}; types that can be written are "
+                      "{}",
+                      flag, name, config::nearest(name, names), fmt::join(names, ", "));
   }
   return *type;
 }

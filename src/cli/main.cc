@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/ops_commands.h"
 #include "config/key.h"
+#include "ops/quantize/mix.h"
 #include "os/signals.h"
 
 namespace {
@@ -60,6 +61,9 @@ std::string unexpected(const CLI::App& app) {
     return fmt::format("{} has no flag {}; the nearest is {}; see {} --help", path, name,
                        weir::config::nearest(name, names), path);
   }
+  // The habit of llama-quantize: IN OUT TYPE.
+  if (command->get_name() == "quantize" && !words.empty() && weir::ops::find_mix(words[0]).ok())
+    return fmt::format("{} takes the type as a flag: --type {}", path, words[0]);
   return fmt::format("{} takes no argument \"{}\" here; see {} --help", path, fmt::join(words, " "),
                      path);
 }

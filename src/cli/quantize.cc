@@ -1,5 +1,7 @@
 // weir quantize: a smaller model from a larger one.
 #include <memory>
+#include <string_view>
+#include <tuple>
 
 #include "cli/command.h"
 #include "cli/load.h"
@@ -10,36 +12,58 @@
 namespace weir::cli {
 namespace {
 
-// The options of one kind of output only, and with the other, an error.
+// Options of folders for GPU engines, with --format gguf, which is the default.
+Status check_gguf_options(const QuantizeOptions& o) {
+  constexpr const char* kOne = "--format compressed-tensors";
+  constexpr const char* kAll = "--format compressed-tensors, gptq or awq";
+  const std::tuple<const char*, bool, const char*> given[] = {
+      {"--scheme", !o.scheme.empty(), kOne},     {"--kv-cache", !o.kv_cache.empty(), kOne},
+      {"--group-size", o.group_size != 0, kAll}, {"--symmetric", o.symmetric, kAll},
+      {"--asymmetric", o.asymmetric, kAll},
+  };
+  for (const auto& [flag, is_given, format] : given) {
+    if (is_given) {
+      return make_error(ErrorCode::kUsage, "{} is of folders for GPU engines: give {}", flag,
+                        format);
+    }
+  }
+  return {};
+}
+
+// Options of GGUF files, with another format.
+Status check_folder_options(const QuantizeOptions& o) {
+  const std::pair<const char*, bool> given[] = {
+      {"--type", !o.type.empty()},
+      {"--target-bpw", o.mixed.target_bpw > 0},
+      {"--max-kl", o.mixed.max_kl > 0},
+      {"--tensor", !o.tensors.empty()},
+      {"--output-type", !o.output_type.empty()},
+      {"--embedding-type", !o.embedding_type.empty()},
+      {"--keep-output", o.keep_output},
+      {"--pure", o.pure},
+      {"--split-max-size", !o.split_max_size.empty()},
+      {"--split-max-tensors", o.split_max_tensors > 0},
+      {"--resume", o.resume},
+      {"--rotations", !o.rotations.empty()},
+      {"--seed", o.seed.has_value()},
+      {"--transform-type", o.transform_type.has_value()},
+  };
+  const bool schemes = o.format == "compressed-tensors" && o.scheme.empty();
+  for (const auto& [flag, is_given] : given) {
+    if (!is_given) continue;
+    const bool type = flag == std::string_view("--type");
+    return make_error(ErrorCode::kUsage, "{} is not for --format {}, but for GGUF files{}", flag,
+                      o.format, type && schemes ? ": give --scheme, such as W4A16" : "");
+  }
+  return {};
+}
+
 Result<int> quantize_any(const QuantizeOptions& o) {
   const bool gguf = o.format == "gguf";
-  const std::pair<const char*, bool> given[] = {
-      {"--scheme", gguf && !o.scheme.empty()},
-      {"--group-size", gguf && o.group_size != 0},
-      {"--kv-cache", gguf && !o.kv_cache.empty()},
-      {"--symmetric", gguf && o.symmetric},
-      {"--asymmetric", gguf && o.asymmetric},
-      {"--alpha", o.alpha && !o.method.starts_with("smoothquant")},
-      {"--type", !gguf && !o.type.empty()},
-      {"--target-bpw", !gguf && o.mixed.target_bpw > 0},
-      {"--max-kl", !gguf && o.mixed.max_kl > 0},
-      {"--tensor", !gguf && !o.tensors.empty()},
-      {"--output-type", !gguf && !o.output_type.empty()},
-      {"--embedding-type", !gguf && !o.embedding_type.empty()},
-      {"--keep-output", !gguf && o.keep_output},
-      {"--pure", !gguf && o.pure},
-      {"--split-max-size", !gguf && !o.split_max_size.empty()},
-      {"--split-max-tensors", !gguf && o.split_max_tensors > 0},
-      {"--resume", !gguf && o.resume},
-      {"--rotations", !gguf && !o.rotations.empty()},
-      {"--seed", !gguf && o.seed.has_value()},
-      {"--transform-type", !gguf && o.transform_type.has_value()},
-  };
-  for (const auto& [flag, is_given] : given) {
-    if (is_given) {
-      return make_error(ErrorCode::kUsage, "{} is not for --format {} and --method {}", flag,
-                        o.format, o.method);
-    }
+  WEIR_TRY(gguf ? check_gguf_options(o) : check_folder_options(o));
+  if (o.alpha && !o.method.starts_with("smoothquant")) {
+    return make_error(ErrorCode::kUsage, "--alpha is of --method smoothquant{}",
+                      gguf ? ", which is for --format compressed-tensors" : "");
   }
   if (gguf) return quantize_gguf(o);
   FolderOptions folder;

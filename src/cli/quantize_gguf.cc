@@ -25,6 +25,7 @@
 #include "ops/quantize/quantize.h"
 #include "ops/quantize/rotate_model.h"
 #include "os/cpu.h"
+#include "os/signals.h"
 
 namespace weir::cli {
 namespace {
@@ -322,6 +323,7 @@ Status write_or_predict(const QuantizeOptions& o, const gguf::File& source, cons
     return {};
   }
   const SystemClock clock;
+  const os::LastWords words(last_words("what is written", output.path + ".partial"));
   ProgressBar bar("quantize", report.plan.source_bytes, clock);
   WEIR_ASSIGN(const ops::Written written,
               ops::write_quantized(file, report.plan, calibration, from, pool, output,
@@ -378,7 +380,8 @@ Result<int> quantize_gguf(const QuantizeOptions& o) {
   report.rotated = rotated ? &*rotated : nullptr;
   report.warnings.insert(report.warnings.end(), warnings.begin(), warnings.end());
   for (const std::string& w : report.warnings) fmt::print(stderr, "weir: warning: {}\n", w);
-  WEIR_TRY(write_or_predict(o, model.file, file, calibration, pool, output, report));
+  WEIR_TRY(write_or_predict(o, model.file, file, ops::used_calibration(plan, calibration), pool,
+                            output, report));
   report.seconds = static_cast<double>(clock.now_ns() - start) * 1e-9;
   o.json ? print_json(report) : print_text(report);
   return kExitOk;

@@ -8,10 +8,12 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/load.h"
+#include "cli/quantize_report.h"
 #include "cli/terminal.h"
 #include "engine/model_identity.h"
 #include "model/config.h"
 #include "ops/eval/fingerprint.h"
+#include "os/signals.h"
 #include "text/tokenizer.h"
 
 namespace weir::cli {
@@ -45,6 +47,7 @@ Result<ops::KlBaseHeader> header_of(const MixedFlags& flags, const gguf::File& f
 Result<ops::Sensitivity> measure(const MixedFlags& flags, const gguf::File& file,
                                  const ops::QuantizePlan& plan,
                                  const ops::ImportanceMatrix* importance,
+                                 std::optional<ops::Sensitivity> before,
                                  kernels::ThreadPool& pool) {
   WEIR_ASSIGN(const ops::KlBaseHeader header, header_of(flags, file));
   WEIR_ASSIGN(const kernels::Isa isa, chosen_isa());
@@ -54,17 +57,34 @@ Result<ops::Sensitivity> measure(const MixedFlags& flags, const gguf::File& file
   }
   const SystemClock clock;
   ProgressBar bar("sensitivity", tensors.size(), clock);
+  ops::SensitivityKeeping keeping;
+  keeping.before = std::move(before);
+  std::optional<os::LastWords> words;
+  if (!flags.sensitivity.empty()) {
+    keeping.keep = [&](const ops::Sensitivity& s) {
+      return ops::write_sensitivity(s, flags.sensitivity);
+    };
+    words.emplace(last_words("what is measured", flags.sensitivity));
+  }
   return ops::measure_sensitivity(
       file, tensors, header, importance, isa, pool,
-      [&](size_t done, size_t, std::string_view name) { bar.update(done, std::string(name)); });
+      [&](size_t done, size_t, std::string_view name) { bar.update(done, std::string(name)); },
+      keeping);
 }
 
-// From the file where it is there, else measured and kept.
+bool has_all(const ops::Sensitivity& s, const ops::QuantizePlan& plan) {
+  return std::all_of(plan.tensors.begin(), plan.tensors.end(), [&](const ops::PlannedTensor& p) {
+    return !p.quantizable || s.kl.contains(p.source->name);
+  });
+}
+
+// From the file where it is there; what it lacks is measured, and kept tensor by tensor.
 Result<ops::Sensitivity> sensitivity_of(const MixedFlags& flags, const gguf::File& file,
                                         const ops::QuantizePlan& plan,
                                         const ops::ImportanceMatrix* importance,
                                         kernels::ThreadPool& pool) {
   std::error_code ec;
+  std::optional<ops::Sensitivity> before;
   if (!flags.sensitivity.empty() && std::filesystem::exists(flags.sensitivity, ec)) {
     WEIR_ASSIGN(ops::Sensitivity s, ops::read_sensitivity(flags.sensitivity));
     const std::string model = ops::hex(engine::model_identity(file));
@@ -74,15 +94,18 @@ Result<ops::Sensitivity> sensitivity_of(const MixedFlags& flags, const gguf::Fil
                         "file with --sensitivity",
                         flags.sensitivity, s.model, model);
     }
-    return s;
+    // What a run that was cut short lacks takes its text; without it the plan names a tensor.
+    if (has_all(s, plan) || flags.data.empty()) return s;
+    before = std::move(s);
   }
   if (flags.data.empty()) {
     return make_error(ErrorCode::kUsage,
                       "--target-bpw and --max-kl measure how much each tensor matters: give a text "
                       "with --data, or what was measured before with --sensitivity");
   }
-  WEIR_ASSIGN(ops::Sensitivity s, measure(flags, file, plan, importance, pool));
-  if (!flags.sensitivity.empty()) WEIR_TRY(ops::write_sensitivity(s, flags.sensitivity));
+  const bool goes_on = before.has_value();
+  auto s = measure(flags, file, plan, importance, std::move(before), pool);
+  if (!s.ok() && goes_on) return s.error().with_context(flags.sensitivity);
   return s;
 }
 
@@ -102,8 +125,10 @@ void add_mixed_options(CLI::App* command, MixedFlags& flags) {
       ->check(CLI::Range(1e-6, 100.0))
       ->excludes(bpw);
   command->add_option("--data", flags.data, "text that the tensors' sensitivities are measured on");
-  command->add_option("--sensitivity", flags.sensitivity,
-                      "where measured sensitivities are kept: read if it is there, else written");
+  command->add_option(
+      "--sensitivity", flags.sensitivity,
+      "where measured sensitivities are kept, tensor by tensor: read if it is there; a run "
+      "that was killed goes on with --data");
   command
       ->add_option("--types", flags.types, "types to choose from (default: all with a fast kernel)")
       ->delimiter(',');

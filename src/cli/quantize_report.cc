@@ -1,6 +1,7 @@
 #include "cli/quantize_report.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -16,43 +17,96 @@ void add(QuantizeReport& r, size_t count, std::string text) {
   if (count > 0) r.warnings.push_back(fmt::format("{} {}", count, text));
 }
 
+bool is_float(gguf::TensorType type) { return gguf::type_info(type)->block_elements == 1; }
+
+// weir imatrix and llama-imatrix leave them out.
+bool is_embedding_or_output(const std::string& name) {
+  return name == "token_embd.weight" || name == "output.weight";
+}
+
+using PlannedTensors = std::vector<const ops::PlannedTensor*>;
+
+template <typename Test>
+PlannedTensors tensors_that(const QuantizeReport& r, const Test& test) {
+  PlannedTensors found;
+  for (const ops::PlannedTensor& p : r.plan.tensors) {
+    if (test(p)) found.push_back(&p);
+  }
+  return found;
+}
+
+// "a, b, c and 4 more".
+std::string names(const PlannedTensors& tensors) {
+  constexpr size_t kMost = 3;
+  std::string text;
+  for (size_t i = 0; i < std::min(kMost, tensors.size()); ++i)
+    text += (i == 0 ? "" : ", ") + tensors[i]->source->name;
+  if (tensors.size() > kMost) text += fmt::format(" and {} more", tensors.size() - kMost);
+  return text;
+}
+
+void warn_of_fallbacks(QuantizeReport& r) {
+  const PlannedTensors fallbacks =
+      tensors_that(r, [](const ops::PlannedTensor& p) { return p.wanted.has_value(); });
+  if (fallbacks.empty()) return;
+  const ops::PlannedTensor& first = *fallbacks.front();
+  const std::string more =
+      fallbacks.size() == 1
+          ? ""
+          : fmt::format(", and {} more get another type for that reason", fallbacks.size() - 1);
+  r.warnings.push_back(fmt::format(
+      "{} gets {} in place of {}, whose blocks of {} its rows of {} are no multiple of{} "
+      "(--dry-run --json lists the types)",
+      first.source->name, gguf::type_name(first.type), gguf::type_name(*first.wanted),
+      gguf::type_info(*first.wanted)->block_elements, first.source->shape[0], more));
+}
+
 void warn_of_types(QuantizeReport& r) {
-  const auto fallbacks =
-      std::count_if(r.plan.tensors.begin(), r.plan.tensors.end(),
-                    [](const ops::PlannedTensor& p) { return p.wanted.has_value(); });
   add(r, r.plan.requantized,
       "tensors of the source are quantized already; what that cost stays, so quantize the original "
       "where you can (weir.quantize.requantized in the file says so)");
-  if (fallbacks > 0) {
-    r.warnings.push_back(fmt::format(
-        "rows of {} tensors are no multiple of the type's blocks; they get a type that fits "
-        "(--dry-run --json lists them)",
-        fallbacks));
-  }
+  warn_of_fallbacks(r);
+  const size_t already =
+      tensors_that(r, [](const ops::PlannedTensor& p) { return p.copied && p.already; }).size();
+  const bool calibrated = !r.options.imatrix.empty() || !r.options.moments.empty();
+  add(r, already,
+      fmt::format("tensors are of the wanted type already and were copied as they are{}",
+                  !calibrated                 ? ""
+                  : r.options.imatrix.empty() ? "; --moments did not touch them"
+                                              : "; --imatrix did not touch them"));
 }
 
-void warn_of_importance(QuantizeReport& r, const ops::ImportanceMatrix& importance) {
-  const auto without =
-      std::count_if(r.plan.tensors.begin(), r.plan.tensors.end(), [](const ops::PlannedTensor& p) {
-        return !p.copied && !p.important && p.source->rows() > 1;
-      });
-  if (without > 0) {
+void warn_of_importance(QuantizeReport& r, const ops::Calibration& calibration) {
+  if (ops::used_calibration(r.plan, calibration).importance == nullptr) {
+    r.warnings.emplace_back(
+        "no tensor was encoded with importance: --imatrix changed nothing, and the file does not "
+        "name it (floats are rounded to the nearest)");
+    return;
+  }
+  const PlannedTensors without = tensors_that(r, [](const ops::PlannedTensor& p) {
+    return !p.copied && !p.important && !is_float(p.type) && p.source->rows() > 1 &&
+           !is_embedding_or_output(p.source->name);
+  });
+  if (!without.empty()) {
     r.warnings.push_back(fmt::format(
-        "the importance matrix has nothing of {} tensors; their columns count alike", without));
+        "the importance matrix has nothing of {} tensors, whose columns count alike: {}",
+        without.size(), names(without)));
   }
   size_t unseen = 0;
-  for (const ops::ImportanceEntry& e : importance.entries) unseen += e.unseen();
+  for (const ops::ImportanceEntry& e : calibration.importance->entries) unseen += e.unseen();
   add(r, unseen, "experts never met a token of the calibration text; their columns count alike");
 }
 
 void warn_of_moments(QuantizeReport& r) {
-  const auto plain =
-      std::count_if(r.plan.tensors.begin(), r.plan.tensors.end(), [](const ops::PlannedTensor& p) {
-        return !p.copied && !p.compensated && p.source->rows() > 1;
-      });
-  add(r, static_cast<size_t>(plain),
-      "tensors have no second moments, or a type whose codes stand for several values; GPTQ leaves "
-      "them to the search");
+  const PlannedTensors plain = tensors_that(r, [](const ops::PlannedTensor& p) {
+    return !p.copied && !p.compensated && !is_float(p.type) && p.source->rows() > 1 &&
+           !is_embedding_or_output(p.source->name);
+  });
+  if (plain.empty()) return;
+  r.warnings.push_back(
+      fmt::format("{} tensors have no second moments, or a type whose codes stand for several "
+                  "values; GPTQ leaves them to the search: {}",
+                  plain.size(), names(plain)));
 }
 
 Json tensor_json(const ops::PlannedTensor& p) {
@@ -86,6 +140,12 @@ double error_left(const ops::ChannelScales& s) {
 // Of the output matrix where rotating made two of one.
 uint64_t untied_bytes(const QuantizeReport& r) {
   return r.rotated->file ? r.plan.tensors.back().bytes : 0;
+}
+
+// The embedding that became two matrices stands in the source once.
+uint64_t source_bytes(const QuantizeReport& r) {
+  const bool twice = r.rotated != nullptr && r.rotated->file;
+  return r.plan.source_bytes - (twice ? r.plan.tensors.back().source->data.size() : 0);
 }
 
 Json rotation_json(const QuantizeReport& r) {
@@ -127,9 +187,15 @@ QuantizeReport report_of(const QuantizeOptions& options, const ops::QuantizePlan
     sum.bytes += p.bytes;
   }
   warn_of_types(r);
-  if (calibration.importance != nullptr) warn_of_importance(r, *calibration.importance);
+  if (calibration.importance != nullptr) warn_of_importance(r, calibration);
   if (calibration.moments != nullptr && calibration.compensate) warn_of_moments(r);
   return r;
+}
+
+std::string last_words(std::string_view what, const std::string& place) {
+  // Below the progress bar.
+  return fmt::format("{}weir: {} stays in {}: give the same command to go on\n",
+                     ::isatty(STDERR_FILENO) == 1 ? "\n" : "", what, place);
 }
 
 void print_json(const QuantizeReport& r) {
@@ -138,7 +204,7 @@ void print_json(const QuantizeReport& r) {
   root.set("type", std::string(r.plan.mix.name));
   root.set("method", r.options.method);
   root.set("dry_run", r.options.dry_run);
-  root.set("source_bytes", static_cast<int64_t>(r.plan.source_bytes));
+  root.set("source_bytes", static_cast<int64_t>(source_bytes(r)));
   root.set("bytes", static_cast<int64_t>(r.plan.bytes));
   root.set("weights", static_cast<int64_t>(r.plan.weights));
   root.set("bits_per_weight", r.plan.bits_per_weight());
@@ -166,8 +232,7 @@ void print_json(const QuantizeReport& r) {
 
 void print_text(const QuantizeReport& r) {
   fmt::print("{}: {}, {} to {} ({:.2f} bits per weight)", r.options.out, r.plan.mix.name,
-             format_bytes(r.plan.source_bytes), format_bytes(r.plan.bytes),
-             r.plan.bits_per_weight());
+             format_bytes(source_bytes(r)), format_bytes(r.plan.bytes), r.plan.bits_per_weight());
   if (r.options.dry_run) {
     fmt::print("; nothing was written\n");
   } else {

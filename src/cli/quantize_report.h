@@ -39,6 +39,9 @@ struct QuantizeReport {
 QuantizeReport report_of(const QuantizeOptions& options, const ops::QuantizePlan& plan,
                          const ops::Calibration& calibration, const ops::MixedPlan* mixed);
 
+// What a signal that ends a run lets it say: "what is written stays in PLACE: ...".
+std::string last_words(std::string_view what, const std::string& place);
+
 // On stdout: one JSON document, with a dry run's tensors; or text.
 void print_json(const QuantizeReport& report);
 void print_text(const QuantizeReport& report);

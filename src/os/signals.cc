@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 #include <utility>
@@ -22,7 +23,39 @@ void say_what_sigbus_is(int) {
   (void)::raise(SIGBUS);  // kills when the handler returns
 }
 
+// What a handler says; it must not change while one is set.
+char last_words[4096];
+size_t last_words_size = 0;
+
+void say_last_words(int signal) {
+  (void)!::write(STDERR_FILENO, last_words, last_words_size);
+  (void)::raise(signal);  // kills when the handler returns
+}
+
+struct sigaction set_last_words(int signal) {
+  struct sigaction action {
+  }, before{};
+  (void)::sigaction(signal, nullptr, &before);
+  if (before.sa_handler == SIG_IGN) return before;
+  action.sa_handler = say_last_words;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  (void)::sigaction(signal, &action, nullptr);
+  return before;
+}
+
 }  // namespace
+
+LastWords::LastWords(std::string_view words) {
+  last_words_size = std::min(words.size(), sizeof last_words);
+  std::copy_n(words.data(), last_words_size, last_words);
+  interrupt_ = set_last_words(SIGINT);
+  terminate_ = set_last_words(SIGTERM);
+}
+
+LastWords::~LastWords() {
+  (void)::sigaction(SIGINT, &interrupt_, nullptr);
+  (void)::sigaction(SIGTERM, &terminate_, nullptr);
+}
 
 Result<Signals> Signals::block(std::initializer_list<int> signals) {
   sigset_t set;

@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <optional>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -32,6 +33,20 @@ class Signals {
   Signals() = default;
   int fd_ = -1;
   sigset_t previous_{};
+};
+
+// While it lives, SIGINT and SIGTERM kill as before, but say `words` on stderr first (at most 4 KiB
+// of them). A signal that is ignored stays so. Process-wide: one at a time.
+class LastWords {
+ public:
+  explicit LastWords(std::string_view words);
+  LastWords(const LastWords&) = delete;
+  LastWords& operator=(const LastWords&) = delete;
+  ~LastWords();
+
+ private:
+  struct sigaction interrupt_ {
+  }, terminate_{};  // what was there before
 };
 
 // A write to a closed socket then returns EPIPE instead of killing the process. Process-wide, as

@@ -78,5 +78,28 @@ TEST(SignalsDeathTest, AFileThatWasMadeShorterIsSaidToBe) {
               "model file was made shorter.*renaming a new one over");
 }
 
+TEST(SignalsDeathTest, LastWordsAreSaidAndTheSignalKills) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const auto die = [signal] {
+      const LastWords words("go on with the same command\n");
+      (void)::raise(signal);
+    };
+    EXPECT_EXIT(die(), ::testing::KilledBySignal(signal), "go on with the same command");
+  }
+}
+
+TEST(SignalsDeathTest, LastWordsEndWithTheirObjectAndIgnoredSignalsStayIgnored) {
+  const auto die = [] {
+    (void)::signal(SIGINT, SIG_IGN);
+    {
+      const LastWords words("never said\n");
+      (void)::raise(SIGINT);
+    }
+    (void)::raise(SIGINT);
+    (void)::raise(SIGTERM);
+  };
+  EXPECT_EXIT(die(), ::testing::KilledBySignal(SIGTERM), "^$");
+}
+
 }  // namespace
 }  // namespace weir::os

@@ -127,6 +127,12 @@ void add_outer(SearchIsa isa, const float* a, size_t lda, const float* b, size_t
 
 bool can_quantize(TensorType type) { return find_quantizer(type) != nullptr; }
 
+std::vector<TensorType> quantizable() {
+  std::vector<TensorType> types;
+  for (const Quantizer& q : kQuantizers) types.push_back(q.type);
+  return types;
+}
+
 std::string quantizable_types() {
   std::string names;
   for (const Quantizer& q : kQuantizers) {

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "gguf/tensor_type.h"
@@ -20,6 +22,7 @@ SearchIsa best_search_isa(const os::CpuFeatures& features);
 // F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 NVFP4 TQ1_0
 // TQ2_0
 bool can_quantize(gguf::TensorType type);
+std::vector<gguf::TensorType> quantizable();
 // All of them, comma-separated, for error messages.
 std::string quantizable_types();
 

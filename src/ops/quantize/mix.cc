@@ -6,6 +6,9 @@
 #include <charconv>
 #include <regex>
 
+#include "config/key.h"
+#include "quant/quantize.h"
+
 namespace weir::ops {
 namespace {
 
@@ -298,10 +301,16 @@ class Chooser {
   Chooser(const ModelFacts& facts, const Mix& mix, const MixOptions& options)
       : facts_(facts), mix_(mix), options_(options) {}
 
+  // --output-type or --embedding-type, where it is about this tensor.
+  std::optional<TensorType> named_type(const gguf::Tensor& t) const {
+    const bool output = kind_of(t.name, facts_.tied) == Kind::kOutput;
+    if (output && options_.output_type) return options_.output_type;
+    return is_embedding(t.name) ? options_.embedding_type : std::nullopt;
+  }
+
   TensorType choose(const gguf::Tensor& t) {
     const Kind kind = kind_of(t.name, facts_.tied);
-    if (kind == Kind::kOutput && options_.output_type) return *options_.output_type;
-    if (is_embedding(t.name) && options_.embedding_type) return *options_.embedding_type;
+    if (const auto type = named_type(t)) return *type;
     if (options_.pure) return mix_.type;
     if (mix_.type == kMXFP4)
       return t.shape.size() > 2 && t.shape[2] > 1 && kind != Kind::kOutput ? kMXFP4 : kQ8_0;
@@ -401,34 +410,17 @@ Result<Mix> find_mix(std::string_view name) {
                    [](char a, char b) { return a == std::toupper(static_cast<unsigned char>(b)); }))
       return m;
   }
-  return make_error(ErrorCode::kUsage, "there is no quantization '{}'; there are {}",
-                    name.substr(0, 40), mix_names());
-}
-
-Result<ModelFacts> model_facts(const gguf::File& file) {
-  ModelFacts facts;
-  WEIR_ASSIGN(const std::string_view architecture, file.string_or("general.architecture", ""));
-  facts.architecture = architecture;
-  const auto key = [&](std::string_view name) { return fmt::format("{}.{}", architecture, name); };
-  // A number, or the first of one for each layer.
-  const auto number = [&](std::string_view name) -> Result<uint64_t> {
-    const gguf::Value* value = file.find(key(name));
-    if (value == nullptr || !value->is_array()) return file.uint_or(key(name), 0);
-    WEIR_ASSIGN(const std::vector<int64_t> all, file.get_ints(key(name)));
-    return all.empty() || all[0] < 0 ? 0 : static_cast<uint64_t>(all[0]);
-  };
-  WEIR_ASSIGN(facts.layers, file.uint_or(key("block_count"), 0));
-  WEIR_ASSIGN(facts.experts, file.uint_or(key("expert_count"), 0));
-  WEIR_ASSIGN(const uint64_t heads, number("attention.head_count"));
-  uint64_t key_heads = heads;
-  if (file.find(key("attention.head_count_kv")) != nullptr) {
-    WEIR_ASSIGN(key_heads, number("attention.head_count_kv"));
-  }
-  facts.gqa = key_heads == 0 ? 0 : heads / key_heads;
-  facts.tied = file.find_tensor("output.weight") == nullptr;
-  facts.seventy_b = facts.layers == 80 && ((architecture == "llama" && heads != key_heads) ||
-                                           architecture == "qwen2" || architecture == "jais2");
-  return facts;
+  // What is likely left out is an underscore: they do not count.
+  std::vector<std::string> plain;
+  for (const Mix& m : kMixes) std::erase(plain.emplace_back(m.name), '_');
+  std::string given(name.substr(0, 40));
+  std::erase(given, '_');
+  for (char& c : given) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  const std::string_view nearest = config::nearest(given, plain);
+  const auto at = std::find(plain.begin(), plain.end(), nearest) - plain.begin();
+  return make_error(ErrorCode::kUsage,
+                    "there is no quantization '{}'; the nearest is {}; there are {}",
+                    name.substr(0, 40), kMixes[static_cast<size_t>(at)].name, mix_names());
 }
 
 Result<std::vector<TensorChoice>> choose_types(const gguf::File& file, const ModelFacts& facts,
@@ -466,7 +458,10 @@ Result<std::vector<TensorChoice>> choose_types(const gguf::File& file, const Mod
     }
     const auto exact = options.exact.find(t.name);
     if (!choice.by_hand && exact != options.exact.end()) choice.type = exact->second;
-    if (fits(choice.type, t.shape[0])) continue;
+    // A type that somebody names and that cannot be written is the caller's error; nothing stands
+    // in.
+    const bool named = choice.by_hand || (!floats && chooser.named_type(t));
+    if (fits(choice.type, t.shape[0]) || (named && !quant::can_quantize(choice.type))) continue;
     choice.wanted = choice.type;
     choice.type = fallback(choice.type);
     if (!fits(choice.type, t.shape[0])) choice.type = kF16;

@@ -58,7 +58,8 @@ struct TensorChoice {
   std::optional<gguf::TensorType> wanted;
 };
 
-// One for each tensor of the file, in its order. Error: kUsage for a regular expression that is
+// One for each tensor of the file, in its order. A type that options name and that cannot be
+// written (quant::can_quantize) stays the choice. Error: kUsage for a regular expression that is
 // none, or that matches nothing.
 Result<std::vector<TensorChoice>> choose_types(const gguf::File& file, const ModelFacts& facts,
                                                const Mix& mix, const MixOptions& options);

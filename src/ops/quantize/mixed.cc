@@ -141,7 +141,8 @@ Result<MixedPlan> plan_mixed(const QuantizePlan& plan, const Sensitivity& sensit
     const auto found = sensitivity.kl.find(p.source->name);
     if (found == sensitivity.kl.end()) {
       return make_error(ErrorCode::kCorrupt,
-                        "the sensitivity of '{}' is not in the file: it is of another model",
+                        "the sensitivity of '{}' was not measured; give the text that the others "
+                        "were measured on with --data",
                         p.source->name);
     }
     WEIR_ASSIGN(const Sample sample, sample_of(p, calibration, pool, feedbacks));

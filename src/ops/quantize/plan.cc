@@ -84,10 +84,29 @@ Status check_same_model(const gguf::File& file, const ImportanceMatrix& importan
       importance.entries.size(), importance.entries.empty() ? "" : importance.entries.front().name);
 }
 
+// Files of GGUF hold other things as well: importance, moments, adapters, a vocabulary alone.
+Status check_model(const gguf::File& file) {
+  WEIR_ASSIGN(const std::string_view type, file.string_or("general.type", "model"));
+  if (type != "model" && type != "mmproj") {
+    return make_error(ErrorCode::kUnsupported,
+                      "{}: general.type is '{}': it is no model, and there is nothing to quantize",
+                      file.path(), type);
+  }
+  const auto& tensors = file.tensors();
+  if (std::any_of(tensors.begin(), tensors.end(),
+                  [](const gguf::Tensor& t) { return t.rows() > 1; }))
+    return {};
+  return make_error(ErrorCode::kUnsupported,
+                    "{}: there are no matrices of a model in it (it has {} tensors), and nothing "
+                    "to quantize",
+                    file.path(), tensors.size());
+}
+
 }  // namespace
 
 Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
                                    const MixOptions& options, const Calibration& calibration) {
+  WEIR_TRY(check_model(file));
   if (calibration.importance != nullptr) WEIR_TRY(check_same_model(file, *calibration.importance));
   WEIR_ASSIGN(const ModelFacts facts, model_facts(file));
   WEIR_ASSIGN(const std::vector<TensorChoice> choices, choose_types(file, facts, mix, options));
@@ -103,6 +122,9 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
     if (is_integer(t.type)) p.type = t.type;
     p.quantizable = choices[i].quantizable && !choices[i].by_hand && !is_integer(t.type);
     p.copied = p.type == t.type;
+    // A float that stands among quantized tensors is kept, and nothing was to become of it.
+    p.already = p.copied && choices[i].quantizable && !is_integer(t.type) &&
+                (!is_float(t.type) || t.type == mix.type);
     p.bytes = bytes_as(p.type, t.elements());
     if (!p.copied && (!quant::can_decode(t.type) || !quant::can_quantize(p.type))) {
       return make_error(
@@ -117,6 +139,21 @@ Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
     plan.tensors.push_back(p);
   }
   return plan;
+}
+
+Calibration used_calibration(const QuantizePlan& plan, const Calibration& calibration) {
+  if (calibration.importance == nullptr) return calibration;
+  for (const PlannedTensor& p : plan.tensors) {
+    const TensorTransform* transform = find_transform(plan.transforms, p.source->name);
+    // Of rotated inputs second moments tell.
+    if (transform != nullptr && transform->column_rotation != nullptr) continue;
+    const bool scaled = transform != nullptr && !transform->columns.empty();
+    if ((p.important || scaled) && calibration.importance->find(p.source->name) != nullptr)
+      return calibration;
+  }
+  Calibration used = calibration;
+  used.importance = nullptr;
+  return used;
 }
 
 Status transform_plan(QuantizePlan& plan, TensorTransforms transforms,

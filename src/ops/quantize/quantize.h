@@ -25,6 +25,7 @@ struct PlannedTensor {
   gguf::TensorType type = gguf::TensorType::kF32;
   uint64_t bytes = 0;
   bool copied = false;                     // as it stands in the source
+  bool already = false;                    // its type there is the one that is wanted
   bool quantizable = false;                // and no override has chosen its type
   bool important = false;                  // what its columns weigh was measured
   bool compensated = false;                // its codes are chosen by GPTQ
@@ -49,10 +50,15 @@ struct QuantizePlan {
 };
 
 // `file` and what `calibration` names must outlive the plan. Errors: those of model_facts and
-// choose_types; kUnsupported for a type that cannot be read or written, naming the tensor; kUsage
-// when a type asks for an importance matrix and there is none (of that tensor).
+// choose_types; kUnsupported for a file that is no model, naming its general.type, or that has no
+// matrices, and for a type that cannot be read or written, naming the tensor; kUsage when a type
+// asks for an importance matrix and there is none (of that tensor).
 Result<QuantizePlan> plan_quantize(const gguf::File& file, const Mix& mix,
                                    const MixOptions& options, const Calibration& calibration);
+
+// The calibration less an importance matrix that has no part in the plan: nothing is encoded with
+// it, and no factor of columns comes of it.
+Calibration used_calibration(const QuantizePlan& plan, const Calibration& calibration);
 
 // Makes transforms part of a plan that has none: their tensors are encoded anew, vectors with new
 // values in F32. Errors: kUnsupported for a tensor that would stay in a type that cannot be

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -102,6 +103,11 @@ TEST(Mix, NamesAreFoundInAnyCase) {
   EXPECT_THAT(none.error().message, HasSubstr("Q3_K_M"));
 }
 
+TEST(Mix, AWrongNameGetsTheNearest) {
+  EXPECT_THAT(find_mix("q4km").error().message, HasSubstr("the nearest is Q4_K_M;"));
+  EXPECT_THAT(find_mix("Q8").error().message, HasSubstr("the nearest is Q8_0;"));
+}
+
 TEST(Mix, WhatIsSmallOrSensitiveStays) {
   const auto m = model(shapes(256, 8, false));
   const auto t = types(*m, "Q4_K_M");
@@ -171,6 +177,79 @@ TEST(Mix, ChoicesByHandComeFirst) {
         plan_quantize(m->file, *find_mix("Q4_0"), {.overrides = {{bad, TensorType::kQ8_0}}}, {});
     EXPECT_EQ(plan.error().code, ErrorCode::kUsage) << bad;
   }
+}
+
+// Whether their blocks divide the rows or not.
+TEST(Quantize, ANamedTypeThatCannotBeWrittenIsAnError) {
+  const auto m = model(shapes(96, 2, false));
+  for (const TensorType type :
+       {TensorType::kQ8_K, TensorType::kQ8_1, TensorType::kI8, TensorType::kF64}) {
+    MixOptions by_hand, output, embedding;
+    by_hand.overrides = {{"attn_v", type}};
+    output.output_type = type;
+    embedding.embedding_type = type;
+    for (const MixOptions& o : {by_hand, output, embedding}) {
+      const auto plan = plan_quantize(m->file, *find_mix("Q4_0"), o, {});
+      ASSERT_FALSE(plan.ok()) << gguf::type_name(type);
+      EXPECT_EQ(plan.error().code, ErrorCode::kUnsupported);
+      EXPECT_THAT(plan.error().message,
+                  HasSubstr(fmt::format("cannot make {} of F32; types that can be written are F32",
+                                        gguf::type_name(type))));
+    }
+  }
+}
+
+TEST(Quantize, FilesThatAreNoModelsAreRefused) {
+  const auto refused = [](std::string_view type, const std::vector<uint64_t>& shape) {
+    gguf::Writer w;
+    if (!type.empty()) w.set_string("general.type", type);
+    const std::vector<float> values(64, 1.0F);
+    if (!shape.empty())
+      w.add_tensor("a.weight", TensorType::kF32, shape, std::as_bytes(std::span(values)));
+    const auto bytes = w.to_bytes();
+    const auto file = gguf::File::parse(*bytes);
+    EXPECT_TRUE(file.ok()) << file.error().message;
+    const auto plan = plan_quantize(*file, *find_mix("Q4_0"), {}, {});
+    if (plan.ok()) return std::string();
+    EXPECT_EQ(plan.error().code, ErrorCode::kUnsupported);
+    return plan.error().message;
+  };
+  EXPECT_THAT(refused("imatrix", {32, 2}), HasSubstr("general.type is 'imatrix'"));
+  EXPECT_THAT(refused("weir.moments", {64}), HasSubstr("general.type is 'weir.moments'"));
+  EXPECT_THAT(refused("model", {64}), HasSubstr("no matrices of a model"));
+  EXPECT_THAT(refused("", {}), HasSubstr("no matrices of a model"));
+  EXPECT_EQ(refused("model", {32, 2}), "");
+  EXPECT_EQ(refused("", {32, 2}), "");
+}
+
+// It would be said to have made the file otherwise.
+TEST(Quantize, ImportanceThatTouchesNothingIsNotUsed) {
+  const auto m = model(shapes(256, 2, true));
+  ImportanceMatrix importance;
+  importance.entries.push_back({"blk.0.attn_q.weight", std::vector<float>(256, 1.0F), {1}});
+  const Calibration calibration{&importance};
+  const auto uses = [&](const char* type, TensorType of_q) {
+    MixOptions options;
+    options.overrides = {{"blk.0.attn_q", of_q}};
+    const auto plan = plan_quantize(m->file, *find_mix(type), options, calibration);
+    EXPECT_TRUE(plan.ok()) << plan.error().message;
+    return used_calibration(*plan, calibration).importance != nullptr;
+  };
+  EXPECT_TRUE(uses("Q4_0", TensorType::kQ4_0));
+  EXPECT_FALSE(uses("Q4_0", TensorType::kF32));  // is F32 already
+  EXPECT_FALSE(uses("F16", TensorType::kF16));
+}
+
+TEST(Quantize, TensorsOfTheWantedTypeAlreadyAreCounted) {
+  const auto m = model(shapes(256, 2, true));
+  const auto already = [&](const char* type) {
+    const auto plan = plan_quantize(m->file, *find_mix(type), {}, {});
+    EXPECT_TRUE(plan.ok());
+    return std::count_if(plan->tensors.begin(), plan->tensors.end(),
+                         [](const PlannedTensor& p) { return p.already; });
+  };
+  EXPECT_EQ(already("Q4_0"), 0);
+  EXPECT_EQ(already("F32"), 15);  // not the norms and routers, which always stay
 }
 
 TEST(Quantize, CoarseTypesAskForImportance) {

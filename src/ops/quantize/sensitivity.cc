@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "engine/model_identity.h"
 #include "engine/model_runner.h"
@@ -192,6 +193,27 @@ Result<int32_t> count_of(const Json& root, std::string_view field) {
   return static_cast<int32_t>(j->as_int());
 }
 
+// What an earlier run measured, where it did so as this one does.
+Status take_over(const Sensitivity& before, Sensitivity& now) {
+  const std::tuple<const char*, std::string, std::string> parts[] = {
+      {"the model", before.model, now.model},
+      {"the text", before.text, now.text},
+      {"the importance matrix", before.importance, now.importance},
+      {"the context", fmt::format("{}", before.context_tokens),
+       fmt::format("{}", now.context_tokens)},
+      {"the number of chunks", fmt::format("{}", before.chunks), fmt::format("{}", now.chunks)},
+  };
+  for (const auto& [what, was, is] : parts) {
+    if (was == is) continue;
+    return make_error(ErrorCode::kInvalidValue,
+                      "not all tensors were measured, and {} differs (was '{}', is '{}'): measure "
+                      "the rest as the first, or remove the file",
+                      what, was, is);
+  }
+  now.kl = before.kl;
+  return {};
+}
+
 }  // namespace
 
 Result<Sensitivity> measure_sensitivity(const gguf::File& file,
@@ -199,36 +221,43 @@ Result<Sensitivity> measure_sensitivity(const gguf::File& file,
                                         const KlBaseHeader& header,
                                         const ImportanceMatrix* importance, kernels::Isa isa,
                                         kernels::ThreadPool& pool,
-                                        const SensitivityProgress& progress) {
+                                        const SensitivityProgress& progress,
+                                        const SensitivityKeeping& keeping) {
   Sensitivity s;
   s.model = hex(engine::model_identity(file));
   s.text = hex(header.text);
+  if (importance != nullptr) s.importance = hex(importance->hash);
   s.context_tokens = header.context_tokens;
   s.chunks = header.chunks;
   s.windows = windows_of(header.tokens, hex(header.vocabulary));
+  if (keeping.before) WEIR_TRY(take_over(*keeping.before, s));
   Variants variants(file, header, isa, pool);
   Converter converter(pool);
   WEIR_TRY(variants.prepare(tensors, converter));
-  std::map<std::string, double> floors;  // of each layer
+  const auto kl = [&](const gguf::Tensor& t, float times) -> Result<double> {
+    Replacement replacement(t, pool);
+    WEIR_TRY(replacement.prepare(importance, converter));
+    WEIR_ASSIGN(const auto bytes, replacement.with_error(times));
+    auto found = variants.kl(t, bytes);
+    if (!found.ok()) return found.error().with_context(t.name);
+    return found;
+  };
+  std::map<std::string, const gguf::Tensor*> firsts;  // of each layer
+  for (const gguf::Tensor* t : tensors) firsts.try_emplace(layer_of(t->name), t);
+  std::map<std::string, double> floors;  // of each layer, by its first tensor
   for (size_t i = 0; i < tensors.size(); ++i) {
     const gguf::Tensor& t = *tensors[i];
     if (progress) progress(i, tensors.size(), t.name);
-    Replacement replacement(t, pool);
-    WEIR_TRY(replacement.prepare(importance, converter));
-    const auto kl = [&](float times) -> Result<double> {
-      WEIR_ASSIGN(const auto bytes, replacement.with_error(times));
-      auto found = variants.kl(t, bytes);
-      if (!found.ok()) return found.error().with_context(t.name);
-      return found;
-    };
-    const auto [floor, first] = floors.try_emplace(layer_of(t.name));
-    if (first) {
-      WEIR_ASSIGN(floor->second, kl(kHardly));
+    if (s.kl.contains(t.name)) continue;
+    const auto [floor, is_new] = floors.try_emplace(layer_of(t.name));
+    if (is_new) {
+      WEIR_ASSIGN(floor->second, kl(*firsts.at(floor->first), kHardly));
     }
-    WEIR_ASSIGN(const double found, kl(kExaggerated));
+    WEIR_ASSIGN(const double found, kl(t, kExaggerated));
     // Nothing is free of loss, whatever the rounding says.
     const double above = std::max(found - floor->second, 0.05 * found);
     s.kl[t.name] = above / (kExaggerated * kExaggerated);
+    if (keeping.keep) WEIR_TRY(keeping.keep(s));
   }
   return s;
 }
@@ -239,6 +268,7 @@ Status write_sensitivity(const Sensitivity& s, const std::string& path) {
   root.set("type", gguf::type_name(s.type));
   root.set("model", s.model);
   root.set("text", s.text);
+  if (!s.importance.empty()) root.set("importance", s.importance);
   root.set("context", int64_t{s.context_tokens});
   root.set("chunks", int64_t{s.chunks});
   if (s.windows) root.set("windows", windows_json(*s.windows));
@@ -259,6 +289,9 @@ Result<Sensitivity> parse_sensitivity(std::string_view json) {
   s.type = *parsed;
   WEIR_ASSIGN(s.model, text_of(root, "model"));
   WEIR_ASSIGN(s.text, text_of(root, "text"));
+  if (root.find("importance") != nullptr) {
+    WEIR_ASSIGN(s.importance, text_of(root, "importance"));
+  }
   WEIR_ASSIGN(s.context_tokens, count_of(root, "context"));
   WEIR_ASSIGN(s.chunks, count_of(root, "chunks"));
   if (const Json* windows = root.find("windows"); windows != nullptr) {
