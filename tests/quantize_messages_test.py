@@ -175,9 +175,9 @@ class CutShort(FolderCase):
         return err
 
     def test_a_signal_says_how_to_go_on(self):
-        target = self.folder / "t.gguf"
-        journal = pathlib.Path(f"{target}.partial") / "journal"
         for number in (signal.SIGINT, signal.SIGTERM):
+            target = self.folder / f"{number}.gguf"
+            journal = pathlib.Path(f"{target}.partial") / "journal"
             err = self.ended(number, lambda: journal.exists() and journal.read_bytes().count(b"\n") > 3, target, "--type", "Q2_K", "--threads", 1)
             self.assertIn(f"what is written stays in {target}.partial: give the same command to go on", err)
         self.assertGreater(json.loads(self.weir("quantize", weir.MODEL, target, "--type", "Q2_K", "--json"))["tensors_taken_over"], 2)
