@@ -68,7 +68,8 @@ std::string try_text(const ops::Action& action, const Rules& rules, const ops::I
     const std::string_view word = left.substr(0, left.find(' '));
     const auto commands = next->get_subcommands({});
     // A flag, or an argument of a command without groups.
-    if (!text.starts_with("weir ") || commands.empty() || word.empty() || word[0] == '-') return text;
+    if (!text.starts_with("weir ") || commands.empty() || word.empty() || word[0] == '-')
+      return text;
     const auto found = std::find_if(commands.begin(), commands.end(),
                                     [&](const CLI::App* c) { return c->get_name() == word; });
     next = found == commands.end() ? nullptr : *found;

@@ -31,9 +31,7 @@ struct Options {
 Result<ops::DoctorNeed> need_of(const Options& o) {
   ops::DoctorNeed need;
   if (o.model.empty()) return need;
-  IntakeSources sources;
-  sources.model = o.model;
-  WEIR_ASSIGN(const ops::Intake known, read_sources(sources));
+  WEIR_ASSIGN(const ops::Intake known, read_model_source(o.model));
   need.model = known.text("model.name").value_or(o.model);
   need.weight_bytes = known.number("model.parameters_b").value_or(0) * 1e9 *
                       known.number("model.bits_per_weight").value_or(16) / 8;

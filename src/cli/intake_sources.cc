@@ -96,12 +96,15 @@ Result<ops::ModelShape> model_shape_of(const std::string& model) {
   return std::move(found.shape);
 }
 
+Result<ops::Intake> read_model_source(const std::string& model) {
+  WEIR_ASSIGN(const FoundModel found, find_model(model));
+  return ops::intake_of_model(found.shape, found.name, found.tokenizer, found.source);
+}
+
 Result<ops::Intake> read_sources(const IntakeSources& sources, const ops::Project& project) {
   ops::Intake all;
   if (!sources.model.empty()) {
-    WEIR_ASSIGN(const FoundModel model, find_model(sources.model));
-    WEIR_ASSIGN(const ops::Intake found,
-                ops::intake_of_model(model.shape, model.name, model.tokenizer, model.source));
+    WEIR_ASSIGN(const ops::Intake found, read_model_source(sources.model));
     all.merge(found);
   }
   WEIR_ASSIGN(const ops::Intake host, read_host_source(sources.host, sources.model));

@@ -28,6 +28,9 @@ void add_source_options(CLI::App* command, IntakeSources& sources);
 // kNotFound when it is none of them.
 Result<ops::ModelShape> model_shape_of(const std::string& model);
 
+// The fields that such a model answers. The same errors.
+Result<ops::Intake> read_model_source(const std::string& model);
+
 // What they say, together; evidence that is kept goes to the project. Of two that are known equally
 // a trace comes before a server's metrics, which are coarser. Errors: those of the readers, naming
 // the file.
