@@ -87,7 +87,7 @@ class EvalCompare(unittest.TestCase):
             (self.dir / f"few-{name}.json").write_text(json.dumps(run))
         code, out, err = self.compare("few-Q6_K", "--gate", GATE, base="few-base")
         self.assertEqual(code, 4, out + err)
-        self.assertIn("too few items: 3 items", out)
+        self.assertIn("too few items: 3, and 8 at least are wanted", out)
 
     def save(self, folder):
         """A folder with a base from before, and the arguments that write another in its place."""

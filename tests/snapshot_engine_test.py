@@ -345,7 +345,7 @@ class Files(unittest.TestCase):
 
     @unittest.skipUnless(yaml, "PyYAML is not there")
     def test_snapshots_hold_together(self):
-        files = sorted((ROOT / "data" / "engines").glob("*.yaml"))
+        files = sorted(f for f in (ROOT / "data" / "engines").glob("*.yaml") if f.name != "renames.yaml")
         self.assertGreater(len(files), 8)
         for file in files:
             with self.subTest(file.name):
