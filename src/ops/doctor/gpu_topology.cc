@@ -61,7 +61,9 @@ bool cell(std::string_view word, GpuPath& path, int& links) {
 
 }  // namespace
 
-GpuPath GpuTopology::path(int a, int b) const { return paths[static_cast<size_t>(a * gpus + b)]; }
+GpuPath GpuTopology::path(int a, int b) const {
+  return paths[static_cast<size_t>(a) * static_cast<size_t>(gpus) + static_cast<size_t>(b)];
+}
 
 bool GpuTopology::all_nvlink() const {
   for (int a = 0; a < gpus; ++a) {
@@ -114,7 +116,8 @@ Result<GpuTopology> parse_gpu_topology(std::string_view raw) {
     if (words.size() <= static_cast<size_t>(out.gpus) || gpu_number(words[0]) != a)
       return wrong(at, fmt::format("the row of GPU{} was expected", a));
     for (int b = 0; b < out.gpus; ++b) {
-      const auto i = static_cast<size_t>(a * out.gpus + b);
+      const auto i =
+          static_cast<size_t>(a) * static_cast<size_t>(out.gpus) + static_cast<size_t>(b);
       const std::string_view word = words[static_cast<size_t>(b) + 1];
       if (a == b ? word != "X" : !cell(word, out.paths[i], out.links[i]))
         return wrong(at, fmt::format("\"{}\" is no path between GPU{} and GPU{}", word, a, b));

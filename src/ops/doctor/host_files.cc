@@ -1,5 +1,7 @@
 #include "ops/doctor/host_files.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <utility>
@@ -130,7 +132,7 @@ std::optional<std::string> RecordingFiles::file(const std::string& path) {
 
 std::vector<std::string> RecordingFiles::list(const std::string& folder) {
   auto names = inner_.list(folder);
-  for (const std::string& name : names) folders_.insert(folder + "/" + name);
+  for (const std::string& name : names) folders_.insert(fmt::format("{}/{}", folder, name));
   return names;
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -62,7 +64,7 @@ void read_cpuinfo(const std::string& text, CpuFacts& cpu) {
 void read_frequency(HostFiles& files, CpuFacts& cpu) {
   for (const std::string& policy : files.list(kCpu + "cpufreq")) {
     if (!policy.starts_with("policy")) continue;
-    const std::string folder = kCpu + "cpufreq/" + policy + "/";
+    const std::string folder = fmt::format("{}cpufreq/{}/", kCpu, policy);
     const std::string governor = first_line(files, folder + "scaling_governor");
     if (governor.empty()) continue;
     ++cpu.governors[governor];
@@ -129,7 +131,8 @@ void read_cpu(HostFiles& files, Machine& out) {
   read_frequency(files, cpu);
   read_idle(files, cpu);
   for (const std::string& name : files.list(kCpu + "vulnerabilities")) {
-    if (first_line(files, kCpu + "vulnerabilities/" + name).starts_with("Vulnerable"))
+    if (first_line(files, fmt::format("{}vulnerabilities/{}", kCpu, name))
+            .starts_with("Vulnerable"))
       cpu.vulnerable.push_back(name);
   }
   read_nodes(files, out);

@@ -44,7 +44,7 @@ void read_environment(HostFiles& files, Machine& out) {
   const std::string text = files.tool("environment.txt").value_or("");
   for (const std::string_view line : split_lines(text)) {
     const size_t equals = line.find('=');
-    if (equals == std::string_view::npos || equals > kMaxText) continue;
+    if (equals > kMaxText) continue;  // npos as well
     out.environment.emplace(line.substr(0, equals),
                             trimmed(line.substr(equals + 1)).substr(0, kMaxText));
   }

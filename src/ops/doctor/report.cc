@@ -49,6 +49,7 @@ std::string machine_line(const Machine& m) {
 
 std::string ids(const std::vector<const DoctorRule*>& rules) {
   std::vector<std::string_view> names;
+  names.reserve(rules.size());
   for (const DoctorRule* r : rules) names.push_back(r->id);
   return fmt::format("{}", fmt::join(names, " "));
 }

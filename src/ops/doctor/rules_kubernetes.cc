@@ -63,7 +63,7 @@ Judged pressure(const Machine& m, const DoctorNeed&) {
   std::vector<std::string> bad;
   for (const auto& [name, status] : m.node->conditions) {
     const bool good = name == "Ready" ? status == "True" : status == "False";
-    if (!good) bad.push_back(name + "=" + status);
+    if (!good) bad.push_back(fmt::format("{}={}", name, status));
   }
   if (bad.empty()) return fine("Ready, no pressure");
   return advise(fmt::format("{}", fmt::join(bad, ", ")),

@@ -13,7 +13,7 @@ namespace {
 // The value of "key: value" in the first lines of a snapshot; reading the whole takes longer.
 std::string_view head_value(std::string_view text, std::string_view key) {
   const size_t at = text.find(key);
-  if (at == std::string_view::npos || at > 1000) return "";
+  if (at > 1000) return "";  // npos as well
   std::string_view rest = text.substr(at + key.size());
   rest = rest.substr(0, rest.find('\n'));
   while (!rest.empty() && (rest.front() == ' ' || rest.front() == '"')) rest.remove_prefix(1);

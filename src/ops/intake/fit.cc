@@ -36,7 +36,10 @@ Sample describe(std::vector<double> sorted) {
 // 5.15.8).
 double digamma(double x) {
   double out = 0;
-  for (; x < 8; ++x) out -= 1 / x;
+  while (x < 8) {
+    out -= 1 / x;
+    x += 1;
+  }
   const double r = 1 / (x * x);
   return out + std::log(x) - 0.5 / x -
          r * (1.0 / 12 - r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r / 132))));
@@ -44,7 +47,10 @@ double digamma(double x) {
 
 double trigamma(double x) {
   double out = 0;
-  for (; x < 8; ++x) out += 1 / (x * x);
+  while (x < 8) {
+    out += 1 / (x * x);
+    x += 1;
+  }
   const double r = 1 / (x * x);
   return out + 1 / x + r / 2 + r / x * (1.0 / 6 - r * (1.0 / 30 - r * (1.0 / 42 - r / 30)));
 }
