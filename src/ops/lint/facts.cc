@@ -64,7 +64,8 @@ class FactReader {
   }
 
   // As the kind's type; false when it is not of it.
-  bool put(const FactKind& kind, std::string text, int line, bool is_given, FactSet& out) const {
+  bool put(const FactKind& kind, const std::string& text, int line, bool is_given,
+           FactSet& out) const {
     if (kind.type == "bool") {
       out.set_flag(kind.name, lower(text) == "true", line, is_given);
       return true;

@@ -105,6 +105,7 @@ Result<SimOutcome> simulate(std::span<const SimRequest> requests, const SimFleet
     values->assign(requests.size(), none);
   if (requests.empty()) return out;
   std::vector<ReplicaSim> replicas;
+  replicas.reserve(static_cast<size_t>(fleet.replicas));
   for (int32_t i = 0; i < fleet.replicas; ++i)
     replicas.emplace_back(requests, fleet.replica, time, out);
   Router router(fleet.routing, replicas);
@@ -131,7 +132,7 @@ double sim_quantile(std::span<const float> values, double q) {
     if (!std::isnan(v)) numbers.push_back(v);
   }
   if (numbers.empty()) return 0;
-  const auto at = static_cast<ptrdiff_t>(q * static_cast<double>(numbers.size() - 1) + 0.5);
+  const auto at = std::lround(q * static_cast<double>(numbers.size() - 1));
   std::nth_element(numbers.begin(), numbers.begin() + at, numbers.end());
   return numbers[static_cast<size_t>(at)];
 }
