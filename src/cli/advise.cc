@@ -60,7 +60,7 @@ Result<Rules> load_rules(const Options& o, const CLI::App& program) {
 
 // A command of weir's that this version has not got says so.
 std::string try_text(const ops::Action& action, const Rules& rules, const ops::Intake& intake) {
-  const std::string text = ops::fill_in(action.command, intake);
+  std::string text = ops::fill_in(action.command, intake);
   std::string_view left = text;
   for (const CLI::App* next = rules.program; next != nullptr;) {
     left.remove_prefix(std::min(left.size(), left.find(' ')));

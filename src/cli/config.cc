@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <memory>
 
@@ -44,7 +45,9 @@ std::vector<ops::Finding> lint(const config::Settings& settings) {
   for (const config::Setting& s : settings.all()) {
     const size_t colon = s.where.rfind(':');
     const bool file = s.origin == config::Origin::kFile;
-    const int line = file && colon != std::string::npos ? std::atoi(&s.where[colon + 1]) : 0;
+    int line = 0;  // of what is no number, too
+    if (file && colon != std::string::npos)
+      std::from_chars(&s.where[colon + 1], s.where.data() + s.where.size(), line);
     facts.set(s.key->path, config::show(*s.key, s.value), line, file);
   }
   facts.set("engine", "weir");
