@@ -1,12 +1,28 @@
-# cmake -D OUT=file.cc -D ROOT=folder -D "FILES=a;b" -P embed.cmake: the files as string literals, by their names below ROOT.
-set(text "// Made by cmake/embed.cmake.\n#include \"ops/data/embedded.h\"\n\nnamespace weir::ops {\nnamespace {\nconstexpr EmbeddedFile kFiles[] = {\n")
+# cmake -D OUT=file.cc -D ROOT=folder -D "FILES=a;b" -P embed.cmake: the files by their names below ROOT, taken in by the assembler:
+# compilers bound the length of literals, and read long ones slowly.
+set(asm "")
+set(declarations "")
+set(rows "")
+set(number 0)
 foreach(name IN LISTS FILES)
-  file(READ "${ROOT}/${name}" content)
-  string(FIND "${content}" ")weir-data\"" end)
-  if(NOT end EQUAL -1)
-    message(FATAL_ERROR "${name} holds the end mark of a literal")
-  endif()
-  string(APPEND text "{\"${name}\", R\"weir-data(${content})weir-data\"},\n")
+  set(symbol "weir_embedded_${number}")
+  string(APPEND asm "__asm__(\".pushsection .rodata\\n${symbol}: .incbin \\\"${ROOT}/${name}\\\"\\n${symbol}_end: .byte 0\\n.popsection\\n\");\n")
+  string(APPEND declarations "extern \"C\" const char ${symbol}[], ${symbol}_end[];\n")
+  string(APPEND rows "    {\"${name}\", {${symbol}, static_cast<size_t>(${symbol}_end - ${symbol})}},\n")
+  math(EXPR number "${number} + 1")
 endforeach()
-string(APPEND text "};\n}  // namespace\n\nstd::span<const EmbeddedFile> embedded_files() { return kFiles; }\n\n}  // namespace weir::ops\n")
-file(WRITE "${OUT}" "${text}")
+file(WRITE "${OUT}" "// Made by cmake/embed.cmake.
+#include \"ops/data/embedded.h\"
+
+${asm}
+${declarations}
+namespace weir::ops {
+
+std::span<const EmbeddedFile> embedded_files() {
+  static const EmbeddedFile files[] = {
+${rows}  };
+  return files;
+}
+
+}  // namespace weir::ops
+")
