@@ -44,7 +44,7 @@ struct Lit {
   std::set<std::pair<std::string, std::string>> edges;
 };
 
-Lit lit(const Tree& tree, const Walk* walk) {
+Lit lit(const Walk* walk) {
   Lit out;
   if (walk == nullptr) return out;
   for (const WalkStep& step : walk->steps) {
@@ -59,7 +59,6 @@ Lit lit(const Tree& tree, const Walk* walk) {
                                              : step.node->cases.at("else"));
     }
   }
-  (void)tree;
   return out;
 }
 
@@ -130,7 +129,7 @@ std::map<std::string, Box> layout(const Tree& tree, double& width, double& heigh
 }  // namespace
 
 std::string tree_mermaid(const Tree& tree, const Walk* walk) {
-  const Lit on = lit(tree, walk);
+  const Lit on = lit(walk);
   std::string out = fmt::format("%% {}\nflowchart LR\n", tree.title);
   std::map<std::string, size_t> numbers;
   for (const TreeNode& n : tree.nodes) numbers.emplace(n.name, numbers.size());
@@ -153,7 +152,7 @@ std::string tree_mermaid(const Tree& tree, const Walk* walk) {
 }
 
 std::string tree_svg(const Tree& tree, const Walk* walk) {
-  const Lit on = lit(tree, walk);
+  const Lit on = lit(walk);
   double width = 0, height = 0;
   const auto boxes = layout(tree, width, height);
   std::string lines, shapes;

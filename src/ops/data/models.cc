@@ -127,7 +127,6 @@ Result<ModelShape> shape_of(const KnownModel& model) {
   if (!shape.ok()) return shape.error().with_context(model.id);
   shape->name = model.name;
   shape->stated_parameters = model.parameters_b * kBillion;
-  shape->stated_active_parameters = model.active_parameters_b * kBillion;
   return shape;
 }
 

@@ -61,10 +61,9 @@ struct ModelShape {
   int64_t state_parameters = 0;
   int64_t state_bytes = 0;  // of a sequence in one such layer
 
-  std::optional<double> stated_parameters;         // as published
-  std::optional<double> stated_active_parameters;  // as published
-  double bits_per_weight = 16;                     // as stored
-  std::string precision;                           // "bf16", "fp8", "int4" ...
+  std::optional<double> stated_parameters;  // as published
+  double bits_per_weight = 16;              // as stored
+  std::string precision;                    // "bf16", "fp8", "int4" ...
 
   // Counts of weights, from the shape alone.
   double embedding_parameters() const;  // with the output matrix
