@@ -73,8 +73,8 @@ std::optional<int64_t> human_integer(std::string_view text) {
   const size_t unit = kUnits.find(text.back());
   const auto v = number(text.substr(0, text.size() - 1));
   if (unit == std::string_view::npos || !v) return std::nullopt;
-  const double scaled =
-      *v * std::pow(unit % 2 == 0 ? 1000.0 : 1024.0, static_cast<double>(1 + unit / 2));
+  const size_t power = 1 + unit / 2;
+  const double scaled = *v * std::pow(unit % 2 == 0 ? 1000.0 : 1024.0, static_cast<double>(power));
   if (std::fabs(scaled) > 9e15) return std::nullopt;
   return static_cast<int64_t>(scaled);
 }
