@@ -20,10 +20,12 @@ struct PlanSlo {  // ms; 0: not asked for
 PlanSlo slo_of(const Intake& intake);
 
 struct PlanRequest {
+  std::string model_source;  // where the shape was read: an id, a file
   ModelShape shape;
   const Accelerator* device = nullptr;
-  double memory_gb = 0;  // of a device, where the accelerator has none of its own (a CPU)
-  int devices = 1;       // that share every layer
+  double memory_gb = 0;         // of a device, where the accelerator has none of its own (a CPU)
+  int devices = 1;              // that share every layer
+  std::string kv_type = "f16";  // of the cache: f16 fp8 q8 fp4
   double kv_element_bytes = 2;
   double memory_share = 0.9;  // that the engine may take
   Workload workload;
