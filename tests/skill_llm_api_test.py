@@ -154,9 +154,9 @@ class Api(unittest.TestCase):
         self.assertEqual(self.post("sk-single", max_tokens=1).status_code, 200)
 
     def test_streams_flow(self):
-        whole = self.post(messages=LONG, max_tokens=60).json()["choices"][0]["message"]["content"]
+        whole = self.post(messages=LONG, max_tokens=150).json()["choices"][0]["message"]["content"]
         text, last, seen_running = "", None, 0
-        with self.stream(max_tokens=60, stream_options={"include_usage": True}) as answer:
+        with self.stream(max_tokens=150, stream_options={"include_usage": True}) as answer:
             self.assertEqual(answer.headers["content-type"].split(";")[0], "text/event-stream")
             self.assertEqual(answer.headers["x-accel-buffering"], "no")
             for line in answer.iter_lines():
@@ -169,7 +169,7 @@ class Api(unittest.TestCase):
                     self.assertEqual(line, "data: [DONE]")
         self.assertEqual(text, whole)
         self.assertEqual(seen_running, 1)
-        self.assertEqual(last["usage"]["completion_tokens"], 60)
+        self.assertEqual(last["usage"]["completion_tokens"], 150)
 
     def test_a_client_that_leaves_its_stream(self):
         before = weir.metric(plain.get(server.url + "/metrics").text, "vllm:generation_tokens_total")
