@@ -101,7 +101,7 @@ struct Accelerators {
 // range, figures without a source of their entry and ids given twice are refused.
 Result<Accelerators> parse_accelerators(std::string_view text, std::string_view name);
 
-// What the program was built with. Parses some 110 KB at each call: keep the result.
+// What the program was built with. Parses some 130 KB at each call: keep the result.
 Result<Accelerators> load_accelerators();
 
 }  // namespace weir::ops
