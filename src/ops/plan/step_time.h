@@ -1,6 +1,10 @@
 // What one step of an engine takes, as the simulator asks it: measured, or computed from a device.
 #pragma once
 
+#include <span>
+#include <utility>
+#include <vector>
+
 #include "engine/cost_model.h"
 #include "ops/plan/model_shape.h"
 
@@ -11,6 +15,9 @@ class StepTime {
   virtual ~StepTime() = default;
   // Of some work; any thread.
   virtual double ms(const engine::StepWork& work) const = 0;
+  // Measured over predicted time of steps, ascending, equally likely, with the mean 1: what of a
+  // step's time its work does not explain. Empty: nothing is known of it.
+  virtual std::span<const double> spread() const { return {}; }
 
  protected:
   StepTime() = default;
@@ -22,11 +29,14 @@ class StepTime {
 // another engine's steps.
 class MeasuredStepTime : public StepTime {
  public:
-  explicit MeasuredStepTime(const engine::StepCosts& costs) : costs_(costs) {}
+  explicit MeasuredStepTime(const engine::StepCosts& costs, std::vector<double> spread = {})
+      : costs_(costs), spread_(std::move(spread)) {}
   double ms(const engine::StepWork& work) const override { return costs_.predict_ms(work); }
+  std::span<const double> spread() const override { return spread_; }
 
  private:
   engine::StepCosts costs_;
+  std::vector<double> spread_;
 };
 
 // Rates of one device, as published, in units per second.
