@@ -305,7 +305,7 @@ TEST(StepTime, RooflineOfADenseModel) {
   ASSERT_TRUE(shape.ok());
   const DeviceRates h100{989e12, 989e12, 3.35e12, 450e9};
   const Efficiency ideal{1, 1, 1, 0, 0};
-  const RooflineStepTime one(*shape, h100, 1, 2, ideal);
+  const RooflineStepTime one(*shape, h100, {}, 2, ideal);
   engine::StepWork decode;
   decode.add_decode(1);
   EXPECT_NEAR(one.ms(decode), 7.5e9 * 2 / 3.35e12 * 1000, 0.05);
@@ -313,10 +313,32 @@ TEST(StepTime, RooflineOfADenseModel) {
   prefill.add_prefill(0, 4096);
   EXPECT_NEAR(one.ms(prefill), 2 * 7.5e9 * 4096 / 989e12 * 1000, 8);
   // Two devices: half of each, and the exchange of 64 all-reduces.
-  const RooflineStepTime two(*shape, h100, 2, 2, ideal);
+  const RooflineStepTime two(*shape, h100, {2}, 2, ideal);
   EXPECT_NEAR(two.ms(decode), one.ms(decode) / 2, 0.05);
   EXPECT_GT(two.ms(prefill), one.ms(prefill) / 2 + 4);
   EXPECT_EQ(one.ms({}), 0);
+  // Two groups of layers: the whole pass, and one hand-over of 4096 tokens of 8 KiB.
+  const RooflineStepTime stages(*shape, h100, {1, 1, 2}, 2, ideal);
+  EXPECT_NEAR(stages.ms(prefill) - one.ms(prefill), 4096.0 * 8192 / 450e9 * 1000, 1e-6);
+}
+
+// Mixtral 8x7B: two of eight experts. Whole experts on each device need two all-to-alls where
+// shared ones need an all-reduce.
+TEST(StepTime, ExpertsWholeOnDevices) {
+  auto json = text::Json::parse(R"({"model_type":"mixtral","hidden_size":4096,
+    "intermediate_size":14336,"num_hidden_layers":32,"num_attention_heads":32,
+    "num_key_value_heads":8,"vocab_size":32000,"num_local_experts":8,"num_experts_per_tok":2,
+    "tie_word_embeddings":false})");
+  const auto shape = read_model_shape(*json);
+  ASSERT_TRUE(shape.ok());
+  const DeviceRates slow_link{989e12, 989e12, 3.35e12, 10e9};
+  const Efficiency ideal{1, 1, 1, 0, 0};
+  engine::StepWork prefill;
+  prefill.add_prefill(0, 1024);
+  const double shared = RooflineStepTime(*shape, slow_link, {8}, 2, ideal).ms(prefill);
+  const double whole = RooflineStepTime(*shape, slow_link, {8, 8}, 2, ideal).ms(prefill);
+  const double row = 1024.0 * 8192 / 10e9 * 1000;
+  EXPECT_NEAR(shared - whole, 32 * row * (2 * 7.0 / 8 - 2 * 2 * 7.0 / 8 / 8), 1e-6);
 }
 
 }  // namespace
