@@ -140,6 +140,11 @@ Result<LoadPoint> ReplicaTrial::alone() const {
 }
 
 Result<std::optional<LoadPoint>> ReplicaTrial::most(const LoadPoint& alone) const {
+  return highest_load([this](double rate) { return at(rate); }, alone);
+}
+
+Result<std::optional<LoadPoint>> highest_load(const std::function<Result<LoadPoint>(double)>& at,
+                                              const LoadPoint& alone) {
   if (!alone.meets_slo) return std::optional<LoadPoint>();
   double low = alone.rate_per_s, high = low;
   LoadPoint best = alone;

@@ -1,6 +1,7 @@
 // One replica of a plan under load, in the simulation.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "base/result.h"
@@ -49,6 +50,11 @@ class ReplicaTrial {
   RooflineStepTime time_;
   SimFleet fleet_;
 };
+
+// The highest load within the SLO that is found by doubling from `alone` and halving what lies
+// between: as at() says by meets_slo. nullopt: not even alone.
+Result<std::optional<LoadPoint>> highest_load(const std::function<Result<LoadPoint>(double)>& at,
+                                              const LoadPoint& alone);
 
 bool meets(const LoadPoint& point, const PlanSlo& slo);
 
