@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "ops/data/models.h"
+#include "ops/plan/plan_sensitivity.h"
 #include "ops/plan/search.h"
-#include "ops/plan/sensitivity.h"
 
 namespace weir::ops {
 namespace {
@@ -26,7 +26,7 @@ PlanRequest llama8b(double rate) {
   r.device = accelerators().find("nvidia-h100-sxm");
   r.workload = {1000, 3000, 200, 600, rate, 1.0, 0, 8192};
   r.slo = {1500, 60, 0};
-  r.requests = 500;
+  r.requests = 300;
   return r;
 }
 
@@ -53,17 +53,17 @@ TEST(Fleet, PrefillAndDecodeApartMeetTheSlo) {
 }
 
 TEST(Fleet, AutoscalingSavesReplicasAndMeetsTheSlo) {
-  PlanRequest r = llama8b(60);
+  PlanRequest r = llama8b(30);
   r.spare_replicas = 0;
   const auto device = plan_device(r);
   const ReplicaTrial trial(r, *device, mid(r));
   const auto alone = trial.alone();
   const auto most = trial.most(*alone);
   ASSERT_TRUE(most.ok() && most->has_value());
-  const int replicas = 1 + static_cast<int>(std::ceil(60 / (*most)->rate_per_s));
+  const int replicas = 1 + static_cast<int>(std::ceil(30 / (*most)->rate_per_s));
   AutoscaleQuestion q;
-  q.period_s = 900;
-  q.cold_start_s = 20;
+  q.period_s = 240;
+  q.cold_start_s = 5;
   const auto fleet = plan_autoscaling(r, trial, replicas, q);
   ASSERT_TRUE(fleet.ok()) << fleet.error().message;
   if (fleet->has_value()) {
@@ -87,13 +87,13 @@ TEST(Fleet, AFailedReplicaIsFelt) {
   const auto device = plan_device(r);
   const ReplicaTrial trial(r, *device, mid(r));
   const auto calm = plan_failure(r, trial, 3, 0);
-  const auto hit = plan_failure(r, trial, 3, 60);
+  const auto hit = plan_failure(r, trial, 3, 20);
   ASSERT_TRUE(calm.ok() && hit.ok());
   EXPECT_GT(hit->restarted, 0);
   EXPECT_GE(hit->load.ttft_ms_p95, calm->load.ttft_ms_p95);
 }
 
-TEST(Sensitivity, MoreWorkNeedsMoreDevices) {
+TEST(PlanSensitivity, MoreWorkNeedsMoreDevices) {
   const auto s = plan_sensitivity(llama8b(20));
   ASSERT_TRUE(s.ok()) << s.error().message;
   EXPECT_GT(s->devices, 0);
@@ -135,15 +135,16 @@ TEST(Search, TheFrontIsOfThoseThatNothingBeats) {
   EXPECT_EQ(found->tried, found->found.size() + found->too_small + found->too_slow);
   ASSERT_FALSE(found->found.empty());
   size_t front = 0;
+  const SearchFound* least = nullptr;
   for (const SearchFound& f : found->found) {
-    front += f.on_front ? 1 : 0;
+    front += f.on_power_front ? 1 : 0;
     EXPECT_TRUE(f.load.meets_slo);
+    EXPECT_GT(f.kw, 0);
+    if (least == nullptr || f.kw < least->kw) least = &f;
   }
   EXPECT_GE(front, 1U);
-  // The cheapest is always on it.
-  if (found->found.front().usd_per_million_output_tokens > 0) {
-    EXPECT_TRUE(found->found.front().on_front);
-  }
+  EXPECT_LT(front, found->found.size());
+  EXPECT_TRUE(least->on_power_front);
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace weir::ops {
 namespace {
 
+constexpr double kWattsPerKw = 1000;
 constexpr size_t kRequests = 400;  // of each simulation: thousands of them
 
 // nullopt: it does not meet the SLO.
@@ -28,12 +30,16 @@ Result<std::optional<SearchFound>> try_one(const PlanRequest& request, const Pla
   f.replicas = working + request.spare_replicas;
   WEIR_ASSIGN(f.load, trial.at(request.workload.rate_per_s / working));
   f.usd_per_million_output_tokens = usd_per_million(request, f.load, f.replicas);
+  if (request.device->power_w)
+    f.kw = request.device->power_w->value * f.devices * f.replicas / kWattsPerKw;
   return std::optional(std::move(f));
 }
 
-bool beats(const SearchFound& a, const SearchFound& b) {
-  const double x[] = {a.usd_per_million_output_tokens, a.load.ttft_ms_p95, a.load.itl_ms_p95};
-  const double y[] = {b.usd_per_million_output_tokens, b.load.ttft_ms_p95, b.load.itl_ms_p95};
+using Amount = double SearchFound::*;  // cost or power; 0: not known
+
+bool beats(const SearchFound& a, const SearchFound& b, Amount amount) {
+  const double x[] = {a.*amount, a.load.ttft_ms_p95, a.load.itl_ms_p95};
+  const double y[] = {b.*amount, b.load.ttft_ms_p95, b.load.itl_ms_p95};
   bool better = false;
   for (size_t i = 0; i < std::size(x); ++i) {
     if (x[i] > y[i]) return false;
@@ -42,12 +48,11 @@ bool beats(const SearchFound& a, const SearchFound& b) {
   return better;
 }
 
-void mark_front(std::vector<SearchFound>& found) {
+void mark_front(std::vector<SearchFound>& found, Amount amount, bool SearchFound::*mark) {
   for (SearchFound& f : found) {
-    f.on_front = f.usd_per_million_output_tokens > 0 &&
-                 std::none_of(found.begin(), found.end(), [&f](const SearchFound& other) {
-                   return other.usd_per_million_output_tokens > 0 && beats(other, f);
-                 });
+    f.*mark = f.*amount > 0 && std::none_of(found.begin(), found.end(), [&](const SearchFound& o) {
+                return o.*amount > 0 && beats(o, f, amount);
+              });
   }
 }
 
@@ -83,13 +88,14 @@ Result<SearchResult> search_plans(const PlanRequest& asked, const SearchSpace& s
       }
     }
   }
-  mark_front(out.found);
-  const auto cost = [](const SearchFound& f) {
-    return f.usd_per_million_output_tokens > 0 ? f.usd_per_million_output_tokens
-                                               : std::numeric_limits<double>::infinity();
+  mark_front(out.found, &SearchFound::usd_per_million_output_tokens, &SearchFound::on_front);
+  mark_front(out.found, &SearchFound::kw, &SearchFound::on_power_front);
+  const auto or_last = [](double v) { return v > 0 ? v : std::numeric_limits<double>::infinity(); };
+  const auto rank = [&](const SearchFound& f) {
+    return std::pair(or_last(f.usd_per_million_output_tokens), or_last(f.kw));
   };
   std::stable_sort(out.found.begin(), out.found.end(),
-                   [&](const SearchFound& a, const SearchFound& b) { return cost(a) < cost(b); });
+                   [&](const SearchFound& a, const SearchFound& b) { return rank(a) < rank(b); });
   return out;
 }
 

@@ -1,5 +1,6 @@
 // Every accelerator, number of devices and width of the weights that could carry a workload, and
-// which of them nothing else beats in cost, TTFT and ITL at once.
+// which of them nothing else beats in cost (and, since few prices are published, in power), TTFT
+// and ITL at once.
 #pragma once
 
 #include <functional>
@@ -37,11 +38,13 @@ struct SearchFound {
   int replicas = 0;                          // spare ones counted
   LoadPoint load;                            // of a replica where the spare ones do not work
   double usd_per_million_output_tokens = 0;  // 0: no price is known
-  bool on_front = false;                     // of those with a price
+  double kw = 0;          // of all devices as published, hosts not counted; 0: not known
+  bool on_front = false;  // of those with a price
+  bool on_power_front = false;
 };
 
 struct SearchResult {
-  std::vector<SearchFound> found;  // that meet the SLO; cheapest first, those without price last
+  std::vector<SearchFound> found;  // that meet the SLO; cheapest first, then by power
   size_t tried = 0, too_small = 0, too_slow = 0;
 };
 

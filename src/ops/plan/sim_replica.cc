@@ -175,13 +175,19 @@ void ReplicaSim::decode_many(int64_t steps, double ms) {
   const double taken = static_cast<double>(steps) * ms / kMsPerS;
   now_s_ = begin + taken;
   busy_s_ += taken;
+  int64_t even = 0;  // gaps of one step each
   for (Running& r : running_) {
-    gaps_.add(kMsPerS * (begin - r.last_token_s) + ms, 1);
-    gaps_.add_spread(ms, static_cast<double>(steps - 1), time_->spread());
+    even += steps - 1;
+    if (r.last_token_s == begin) {
+      ++even;
+    } else {
+      gaps_.add(kMsPerS * (begin - r.last_token_s) + ms, 1);
+    }
     r.known += static_cast<int32_t>(steps);
     r.generated += static_cast<int32_t>(steps);
     r.last_token_s = now_s_;
   }
+  gaps_.add_spread(ms, static_cast<double>(even), time_->spread());
   const int64_t tokens = steps * static_cast<int64_t>(running_.size());
   kv_used_ += tokens;
   waiting_tokens_ -= tokens;
@@ -199,9 +205,11 @@ void ReplicaSim::decode_many(int64_t steps, double ms) {
 
 void ReplicaSim::finish_step(double ms) {
   const double taken = ms / kMsPerS;
+  const double begin = now_s_;
   now_s_ += taken;
   busy_s_ += taken;
   int64_t tokens = 0;
+  int64_t even = 0;  // gaps of this step alone
   for (size_t i = 0; i < running_.size(); ++i) {
     Running& r = running_[i];
     if (r.prefill_left > 0) {
@@ -214,17 +222,18 @@ void ReplicaSim::finish_step(double ms) {
       if (r.prefill_left > 0) continue;
       keep(requests_[r.request].group);
       // What a preempted one had generated is known; its prefill gives the token after that.
-      emit(r, 1);
+      even += emit(r, 1, begin);
       ++tokens;
     } else {
       const int32_t given = tokens_of_decode(r);
       r.known += given;
       kv_used_ += given;
-      emit(r, given);
+      even += emit(r, given, begin);
       tokens += given;
     }
     if (r.generated == requests_[r.request].output_tokens) finish(r);
   }
+  if (even > 0) gaps_.add(ms, static_cast<double>(even));
   std::erase_if(running_, [&](const Running& r) {
     return r.prefill_left == 0 && r.generated == requests_[r.request].output_tokens;
   });
@@ -241,19 +250,24 @@ int32_t ReplicaSim::tokens_of_decode(Running& r) const {
   return std::min(whole, requests_[r.request].output_tokens - r.generated);
 }
 
-// Tokens of one step, which share the time since the one before.
-void ReplicaSim::emit(Running& r, int32_t tokens) {
+// Tokens of one step, which share the time since the one before. Returns how many gaps are just the
+// step, which began then: the caller counts them all at once.
+int32_t ReplicaSim::emit(Running& r, int32_t tokens, double begin_s) {
+  int32_t even = 0;
   out_->output_tokens += tokens;
   waiting_tokens_ -= tokens;
   if (r.generated == 0) {
     out_->ttft_ms[r.request] =
         static_cast<float>(kMsPerS * (now_s_ - requests_[r.request].arrival_s));
+  } else if (tokens == 1 && r.last_token_s == begin_s) {
+    even = 1;
   } else {
     gaps_.add(kMsPerS * (now_s_ - r.last_token_s) / tokens, tokens);
   }
   r.generated += tokens;
   r.last_token_s = now_s_;
   last_token_s_ = now_s_;
+  return even;
 }
 
 void ReplicaSim::finish(const Running& r) {

@@ -79,7 +79,7 @@ class ReplicaSim {
   void finish_step(double ms);
   double jitter();
   int32_t tokens_of_decode(Running& r) const;
-  void emit(Running& r, int32_t tokens);
+  int32_t emit(Running& r, int32_t tokens, double begin_s);
   void finish(const Running& r);
   void preempt_until_it_fits();
   void count_to(double time_s);

@@ -1,4 +1,4 @@
-#include "ops/plan/sensitivity.h"
+#include "ops/plan/plan_sensitivity.h"
 
 #include <algorithm>
 #include <cmath>
@@ -71,12 +71,12 @@ double swing(const SensitivityBar& b) {
 
 }  // namespace
 
-Result<Sensitivity> plan_sensitivity(const PlanRequest& asked) {
+Result<PlanSensitivity> plan_sensitivity(const PlanRequest& asked) {
   PlanRequest request = asked;
   request.requests = kRequests;
   const EfficiencyRange range = efficiency_range(request);
   const Efficiency mid = middle(range);
-  Sensitivity out;
+  PlanSensitivity out;
   WEIR_ASSIGN(out.devices, devices_for(request, mid));
   if (out.devices == 0) return out;
   for (const Scaled& input : scaled_inputs(request)) {

@@ -16,12 +16,12 @@ struct SensitivityBar {
   double at_low = 0, at_high = 0;   // devices; 0: the SLO cannot be met
 };
 
-struct Sensitivity {
+struct PlanSensitivity {
   double devices = 0;                // at the middle of everything; 0: cannot
   std::vector<SensitivityBar> bars;  // those that move most first
 };
 
 // At the middle of the efficiency range. Errors: those of make_plan().
-Result<Sensitivity> plan_sensitivity(const PlanRequest& request);
+Result<PlanSensitivity> plan_sensitivity(const PlanRequest& request);
 
 }  // namespace weir::ops
