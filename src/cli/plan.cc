@@ -167,13 +167,19 @@ double cold_start_s(const Options& o, const ops::PlanRequest& request, const ops
   return 30 + gb / intake.number("hardware.storage_gb_per_s").value_or(1);
 }
 
+Result<ops::PlanReport> plain_report(const ops::PlanRequest& request, ops::Plan& plan) {
+  ops::PlanReport report;
+  report.request = request;
+  WEIR_ASSIGN(plan, ops::make_plan(request));
+  report.plan = ops::plan_file(request, plan, utc_day(SystemClock().unix_s()));
+  return report;
+}
+
 // The plan, and what else was asked of it.
 Result<ops::PlanReport> report_of(const Options& o, const ops::PlanRequest& request,
                                   const ops::Intake& intake) {
-  ops::PlanReport report;
-  report.request = request;
-  WEIR_ASSIGN(const ops::Plan plan, ops::make_plan(request));
-  report.plan = ops::plan_file(request, plan, utc_day(SystemClock().unix_s()));
+  ops::Plan plan;
+  WEIR_ASSIGN(ops::PlanReport report, plain_report(request, plan));
   if (!plan.low.most || !plan.high.most) return report;
   WEIR_ASSIGN(const ops::PlanDevice device, ops::plan_device(request));
   const ops::EfficiencyRange range = ops::efficiency_range(request);
@@ -324,7 +330,8 @@ Result<int> plans(const Options& o, ops::PlanRequest request, const ops::Intake&
   request.devices = o.devices.front();
   for (const std::string& changes : o.what_if) {
     WEIR_ASSIGN(const ops::PlanRequest changed, ops::what_if(request, changes));
-    WEIR_ASSIGN(ops::PlanReport report, report_of(o, changed, intake));
+    ops::Plan plan;
+    WEIR_ASSIGN(ops::PlanReport report, plain_report(changed, plan));
     report.name = changes;
     reports.push_back(std::move(report));
   }

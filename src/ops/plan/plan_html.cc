@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "ops/plan/plan_report.h"
 #include "plot/page.h"
@@ -19,7 +20,18 @@ using plot::number_text;
 constexpr double kWidth = 1032;
 
 std::string span_text(double low, double high, const char* unit) {
-  return fmt::format("{} to {} {}", number_text(low), number_text(high), unit);
+  return fmt::format("{}–{} {}", number_text(low), number_text(high), unit);
+}
+
+// Line by line: escaped() takes control characters out.
+std::string preformatted(std::string_view text) {
+  std::string out = "<pre>";
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    out += escaped(text.substr(0, end)) + "\n";
+    text.remove_prefix(std::min(text.size(), end + 1));
+  }
+  return out + "</pre>\n";
 }
 
 std::string tiles(const PlanReport& r) {
@@ -34,7 +46,7 @@ std::string tiles(const PlanReport& r) {
     out += plot::html_tile("Most load in the SLO",
                            span_text(p.low->rate_per_s, p.high->rate_per_s, "/s"), "of a replica");
     out += plot::html_tile(
-        "Replicas", fmt::format("{} to {}", p.replicas_low, p.replicas_high),
+        "Replicas", fmt::format("{}–{}", p.replicas_low, p.replicas_high),
         fmt::format("for {} requests/s, {} spare", number_text(p.workload.rate_per_s), p.spare));
   }
   if (p.low_usd_per_million > 0) {
@@ -220,7 +232,7 @@ std::string section(const PlanReport& r) {
   if (r.autoscaled) out += scale_plot(*r.autoscaled);
   PlanReport fleet = r;
   fleet.sensitivity.reset();
-  return out + fmt::format("<pre>{}</pre>\n", escaped(plan_text(fleet)));
+  return out + preformatted(plan_text(fleet));
 }
 
 }  // namespace
@@ -237,9 +249,9 @@ std::string plan_html(const std::vector<PlanReport>& reports, const SearchResult
         number_text(p.parameters / 1e9), p.bits_per_weight, number_text(p.workload.rate_per_s),
         number_text(p.workload.prompt_p50), number_text(p.workload.output_p50), p.created);
   }
+  body = fmt::format("<h1>{}</h1>\n", escaped(title)) + body;
   for (const PlanReport& r : reports) body += section(r);
-  if (reports.size() > 1)
-    body += fmt::format("<h2>Side by side</h2>\n<pre>{}</pre>\n", escaped(what_if_text(reports)));
+  if (reports.size() > 1) body += "<h2>Side by side</h2>\n" + preformatted(what_if_text(reports));
   if (search != nullptr) body += search_section(*search);
   return plot::html_page(title, body);
 }
