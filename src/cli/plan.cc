@@ -257,8 +257,13 @@ Status set_prices(const std::vector<std::string>& prices, ops::Accelerators& all
 
 Result<int> search(const Options& o, const ops::PlanRequest& request,
                    const ops::Accelerators& all) {
+  const ops::Accelerator* only = nullptr;
+  if (!o.accelerator.empty()) {
+    WEIR_ASSIGN(only, find_device(all, o.accelerator));
+  }
   ops::SearchSpace space;
   for (const ops::Accelerator& a : all.all) {
+    if (only != nullptr && &a != only) continue;
     // A CPU's memory is its owner's: it is planned where the intake or --memory-gb says it.
     if (a.memory_gb || request.memory_gb > 0) space.accelerators.push_back(&a);
   }

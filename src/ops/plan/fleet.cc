@@ -54,8 +54,7 @@ class Pool {
     const PlanSlo& slo = request_.slo;
     const PlanSlo own = prefill_ ? PlanSlo{slo.ttft_ms_p95, 0, slo.total_ms_p99}
                                  : PlanSlo{0, slo.itl_ms_p95, slo.total_ms_p99};
-    const double arrivals_s = requests.back().arrival_s;
-    p.meets_slo = meets(p, own) && o.span_s < 1.2 * arrivals_s + 2 * p.total_ms_p99 / kMsPerS;
+    p.meets_slo = meets(p, own) && is_carried(requests, o);
     return p;
   }
 

@@ -15,7 +15,7 @@ constexpr double kSecondsPerHour = 3600, kMillion = 1e6;
 constexpr double kActivationsGb = 2;
 
 Result<PlanEnd> plan_end(const PlanRequest& request, const PlanDevice& device,
-                         const Efficiency& efficiency) {
+                         const Efficiency& efficiency, PriceEnd price) {
   PlanEnd end;
   end.efficiency = efficiency;
   const ReplicaTrial trial(request, device, efficiency);
@@ -24,16 +24,18 @@ Result<PlanEnd> plan_end(const PlanRequest& request, const PlanDevice& device,
   if (!end.most) return end;
   end.replicas = static_cast<int>(std::ceil(request.workload.rate_per_s / end.most->rate_per_s)) +
                  request.spare_replicas;
-  end.usd_per_million_output_tokens = usd_per_million(request, *end.most, end.replicas);
+  end.usd_per_million_output_tokens = usd_per_million(request, *end.most, end.replicas, price);
   return end;
 }
 
 }  // namespace
 
-double usd_per_million(const PlanRequest& request, const LoadPoint& load, double replicas) {
+double usd_per_million(const PlanRequest& request, const LoadPoint& load, double replicas,
+                       PriceEnd end) {
   if (!request.device->price_usd_per_hour || load.output_tok_s <= 0) return 0;
   const auto& price = *request.device->price_usd_per_hour;
-  const double hourly = (price.low_usd + price.high_usd) / 2 * request.devices * request.pipeline;
+  const double hourly = (end == PriceEnd::kLowest ? price.low_usd : price.high_usd) *
+                        request.devices * request.pipeline;
   // At the workload's own rate, spread over all replicas, spare ones too.
   const double tok_s = load.output_tok_s / load.rate_per_s * request.workload.rate_per_s;
   return hourly * replicas / (tok_s * kSecondsPerHour) * kMillion;
@@ -82,8 +84,8 @@ Result<Plan> make_plan(const PlanRequest& request) {
   plan.memory = plan_memory(request, device.memory_gb);
   if (!plan.memory.fits) return plan;
   const EfficiencyRange range = efficiency_range(request);
-  WEIR_ASSIGN(plan.low, plan_end(request, device, range.low));
-  WEIR_ASSIGN(plan.high, plan_end(request, device, range.high));
+  WEIR_ASSIGN(plan.low, plan_end(request, device, range.low, PriceEnd::kHighest));
+  WEIR_ASSIGN(plan.high, plan_end(request, device, range.high, PriceEnd::kLowest));
   return plan;
 }
 

@@ -84,8 +84,10 @@ struct Plan {
 Result<Plan> make_plan(const PlanRequest& request);
 
 // USD for a million generated tokens at the workload's rate on so many replicas, each of which
-// carries `load`; 0 without a price.
-double usd_per_million(const PlanRequest& request, const LoadPoint& load, double replicas);
+// carries `load`, at the lowest or the highest published price; 0 without one.
+enum class PriceEnd : uint8_t { kLowest, kHighest };
+double usd_per_million(const PlanRequest& request, const LoadPoint& load, double replicas,
+                       PriceEnd end);
 
 // What a simulation saw, as one point; meets_slo stays false.
 LoadPoint load_point(const SimOutcome& outcome, double rate_per_s);

@@ -9,8 +9,10 @@
 namespace weir::ops {
 namespace {
 
+// 0: that end misses the SLO.
 std::string range(double low, double high, const char* unit) {
-  return fmt::format("{:>12.4g} to {:<12.4g} {}", low, high, unit);
+  const auto text = [](double v) { return v == 0 ? "cannot" : fmt::format("{:.4g}", v); };
+  return fmt::format("{:>12} to {:<12} {}", text(low), text(high), unit);
 }
 
 std::string row(const char* name, const std::string& value) {
@@ -39,7 +41,9 @@ std::string memory_text(const PlanFile& p) {
 
 std::string cost_text(const PlanReport& r) {
   const PlanFile& p = r.plan;
-  if (p.high_usd_per_million <= 0 || !r.request.device->price_usd_per_hour) return "";
+  if (p.high_usd_per_million <= 0 || p.low_usd_per_million <= 0 ||
+      !r.request.device->price_usd_per_hour)
+    return "";
   const auto& price = *r.request.device->price_usd_per_hour;
   return fmt::format(
       "  {:.2f} to {:.2f} USD a million generated tokens (a device {} to {} USD an hour, {})\n",
@@ -62,7 +66,8 @@ std::string load_text(const PlanReport& r) {
   out += row("first token there, p95", range(h.ttft_ms_p95, l.ttft_ms_p95, "ms"));
   out += row("next token there, p95", range(h.itl_ms_p95, l.itl_ms_p95, "ms"));
   out += fmt::format("  replicas for {:g} requests/s, {} of them spare: {} to {}\n",
-                     p.workload.rate_per_s, p.spare, p.replicas_low,
+                     p.workload.rate_per_s, p.spare,
+                     p.replicas_low == 0 ? "cannot" : fmt::format("{}", p.replicas_low),
                      p.replicas_high == 0 ? "cannot" : fmt::format("{}", p.replicas_high));
   if (p.max_queued > 0)
     out += fmt::format("  requests that may wait in a replica: {}\n", p.max_queued);
@@ -170,7 +175,8 @@ std::string what_if_text(const std::vector<PlanReport>& reports) {
 std::string search_text(const SearchResult& result, size_t most_rows) {
   std::string out = fmt::format(
       "{} combinations: {} meet the SLO, {} hold too little, {} are too slow. Nothing beats those "
-      "with * in cost, those with + in power, and TTFT and ITL at once.\n  {:<28} {:>3} {:>5} "
+      "with * in cost (lowest published prices), those with + in power, and TTFT and ITL at "
+      "once.\n  {:<28} {:>3} {:>5} "
       "{:>8} "
       "{:>10} {:>10} {:>9} {:>8}  engine\n",
       result.tried, result.found.size(), result.too_small, result.too_slow, "accelerator", "N",

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "base/result.h"
 #include "ops/plan/plan.h"
@@ -55,6 +56,10 @@ class ReplicaTrial {
 // between: as at() says by meets_slo. nullopt: not even alone.
 Result<std::optional<LoadPoint>> highest_load(const std::function<Result<LoadPoint>(double)>& at,
                                               const LoadPoint& alone);
+
+// Whether the load was carried, whatever the SLO: waiting did not grow with it. Precondition:
+// requests, and their outcome.
+bool is_carried(std::span<const SimRequest> requests, const SimOutcome& outcome);
 
 bool meets(const LoadPoint& point, const PlanSlo& slo);
 

@@ -29,7 +29,7 @@ Result<std::optional<SearchFound>> try_one(const PlanRequest& request, const Pla
   const int working = static_cast<int>(std::ceil(request.workload.rate_per_s / most->rate_per_s));
   f.replicas = working + request.spare_replicas;
   WEIR_ASSIGN(f.load, trial.at(request.workload.rate_per_s / working));
-  f.usd_per_million_output_tokens = usd_per_million(request, f.load, f.replicas);
+  f.usd_per_million_output_tokens = usd_per_million(request, f.load, f.replicas, PriceEnd::kLowest);
   if (request.device->power_w)
     f.kw = request.device->power_w->value * f.devices * f.replicas / kWattsPerKw;
   return std::optional(std::move(f));

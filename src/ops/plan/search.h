@@ -37,7 +37,7 @@ struct SearchFound {
   SearchWeights weights;
   int replicas = 0;                          // spare ones counted
   LoadPoint load;                            // of a replica where the spare ones do not work
-  double usd_per_million_output_tokens = 0;  // 0: no price is known
+  double usd_per_million_output_tokens = 0;  // at the lowest published price; 0: none is known
   double kw = 0;          // of all devices as published, hosts not counted; 0: not known
   bool on_front = false;  // of those with a price
   bool on_power_front = false;
