@@ -29,7 +29,7 @@ FleetSim::FleetSim(std::span<const SimRequest> requests, const SimFleet& fleet,
 void FleetSim::run() {
   for (size_t i = 0; i < requests_.size(); ++i) {
     const double now = requests_[i].arrival_s;
-    for (double t = next_change_s(); t <= now; t = next_change_s()) change(t);
+    while (next_change_s() <= now) change(next_change_s());
     advance(now);
     arrive(i, now);
   }

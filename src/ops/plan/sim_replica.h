@@ -25,9 +25,11 @@ class ReplicaSim {
   ReplicaSim(std::span<const SimRequest> requests, const SimReplica& limits, const StepTime& time,
              SimOutcome& out)
       : requests_(requests), limits_(limits), time_(&time), out_(&out) {
-    double all = 0, one = 1;
-    for (int32_t i = 0; i <= limits.draft_tokens; ++i, one *= limits.draft_acceptance) all += one;
-    tokens_per_decode_ = all;
+    double accepted = 1;  // that draft i is looked at
+    for (int32_t i = 0; i < limits.draft_tokens; ++i) {
+      accepted *= limits.draft_acceptance;
+      tokens_per_decode_ += accepted;
+    }
   }
 
   // Runs steps until one ends at or after `until_s`, or nothing is left to do.
