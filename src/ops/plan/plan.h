@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -24,7 +25,9 @@ struct PlanRequest {
   ModelShape shape;
   const Accelerator* device = nullptr;
   double memory_gb = 0;         // of a device, where the accelerator has none of its own (a CPU)
-  int devices = 1;              // that share every layer
+  int devices = 1;              // that share every layer (tensor parallel)
+  int pipeline = 1;             // groups of so many devices, each with a part of the layers
+  int expert_parallel = 1;      // of `devices`: groups that hold experts whole
   std::string kv_type = "f16";  // of the cache: f16 fp8 q8 fp4
   double kv_element_bytes = 2;
   double memory_share = 0.9;  // that the engine may take
@@ -33,6 +36,11 @@ struct PlanRequest {
   int spare_replicas = 1;  // N + k
   int32_t max_running = 256;
   int32_t step_tokens = 2048;
+  bool prefix_cache = true;
+  int32_t draft_tokens = 0;  // speculation: of each decode; accepted each with draft_acceptance
+  double draft_acceptance = 0;
+  // Ends that were fitted to measurements (ops/plan/fit.h), in place of the hypothesis.
+  std::optional<std::pair<Efficiency, Efficiency>> fitted;
   size_t requests = 4000;  // simulated for each load
   uint64_t seed = 1;
 };
@@ -74,6 +82,15 @@ struct Plan {
 // Errors: kUsage for a device without a rate of the type, or with neither memory nor memory_gb; a
 // model that does not fit is no error (memory.fits).
 Result<Plan> make_plan(const PlanRequest& request);
+
+// USD for a million generated tokens at the workload's rate on so many replicas, each of which
+// carries `load`, at the lowest or the highest published price; 0 without one.
+enum class PriceEnd : uint8_t { kLowest, kHighest };
+double usd_per_million(const PlanRequest& request, const LoadPoint& load, double replicas,
+                       PriceEnd end);
+
+// What a simulation saw, as one point; meets_slo stays false.
+LoadPoint load_point(const SimOutcome& outcome, double rate_per_s);
 
 PlanMemory plan_memory(const PlanRequest& request, double device_gb);
 

@@ -271,7 +271,7 @@ int64_t most_queued(const PlanFile& p) {
 PlanFile plan_file(const PlanRequest& request, const Plan& plan, std::string created) {
   PlanFile p;
   p.created = std::move(created);
-  p.evidence_class = "hypothesis";
+  p.evidence_class = request.fitted ? "fitted" : "hypothesis";
   p.model_source = request.model_source;
   p.model_name = request.shape.name;
   p.architecture = request.shape.architecture;
@@ -283,11 +283,15 @@ PlanFile plan_file(const PlanRequest& request, const Plan& plan, std::string cre
   p.accelerator = request.device->id;
   p.accelerator_name = request.device->name;
   p.tensor_parallel = request.devices;
+  p.pipeline_parallel = request.pipeline;
+  p.expert_parallel = request.expert_parallel;
   p.compute_type = plan.compute_type;
   p.rates_verified = plan.rates_verified;
   p.memory_share = request.memory_share;
   p.max_running = request.max_running;
   p.step_tokens = request.step_tokens;
+  p.prefix_cache = request.prefix_cache;
+  p.speculative_tokens = request.draft_tokens;
   p.spare = request.spare_replicas;
   p.memory = plan.memory;
   p.memory.kv_gb = std::max(0.0, p.memory.kv_gb);

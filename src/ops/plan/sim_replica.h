@@ -16,14 +16,34 @@ namespace weir::ops {
 // written.
 class ReplicaSim {
  public:
+  struct Lost {
+    size_t request = 0;
+    int32_t generated = 0;
+    double last_token_s = 0;
+  };
+
   ReplicaSim(std::span<const SimRequest> requests, const SimReplica& limits, const StepTime& time,
              SimOutcome& out)
-      : requests_(requests), limits_(limits), time_(&time), out_(&out) {}
+      : requests_(requests), limits_(limits), time_(&time), out_(&out) {
+    double accepted = 1;  // that draft i is looked at
+    for (int32_t i = 0; i < limits.draft_tokens; ++i) {
+      accepted *= limits.draft_acceptance;
+      tokens_per_decode_ += accepted;
+    }
+  }
 
   // Runs steps until one ends at or after `until_s`, or nothing is left to do.
   void advance(double until_s);
-  // Request i arrives now (at its arrival). False: refused, since it would wait too long.
-  bool arrive(size_t i);
+  // Request i arrives at now_s, which is its arrival or later. False: refused, since it would wait
+  // too long.
+  bool arrive(size_t i, double now_s);
+  // What another replica lost after its first token: prompt and answer are computed anew.
+  void take_over(const Lost& lost, double now_s);
+  // Everything it holds is lost, and its cache; it is as new.
+  std::vector<Lost> fail(double now_s);
+
+  size_t waiting() const { return waiting_.size(); }
+  bool empty() const { return waiting_.empty() && running_.empty(); }
 
   // Prompt tokens that are not computed yet, and answer tokens that are not written.
   int64_t waiting_tokens() const { return waiting_tokens_; }
@@ -39,6 +59,7 @@ class ReplicaSim {
     size_t request = 0;
     int32_t generated = 0;  // before it was preempted
     double last_token_s = 0;
+    bool transferred = false;  // its keys and values are there
   };
   struct Running {
     size_t request = 0;
@@ -46,8 +67,10 @@ class ReplicaSim {
     int32_t known = 0;  // tokens in the cache
     int32_t generated = 0;
     double last_token_s = 0;
+    double credit = 0;  // of tokens that speculation gave beyond whole ones
   };
 
+  void enter(Waiting waiting, double now_s, int64_t tokens);
   void admit();
   int32_t cached(const SimRequest& r);
   void keep(int32_t group);
@@ -56,6 +79,9 @@ class ReplicaSim {
   int64_t decodes_in_a_row(double step_ms, double until_s, int64_t decodes) const;
   void decode_many(int64_t steps, double ms);
   void finish_step(double ms);
+  double jitter();
+  int32_t tokens_of_decode(Running& r) const;
+  int32_t emit(Running& r, int32_t tokens, double begin_s);
   void finish(const Running& r);
   void preempt_until_it_fits();
   void count_to(double time_s);
@@ -70,6 +96,8 @@ class ReplicaSim {
   int64_t waiting_tokens_ = 0;
   int64_t kv_used_ = 0;
   double tokens_per_s_ = 0;  // of late: prompt and answer tokens together
+  double tokens_per_decode_ = 1;
+  uint64_t steps_ = 0;
   std::deque<Waiting> waiting_;
   std::vector<Running> running_;
   std::vector<int32_t> chunks_;  // of the step: tokens for each of running_, 0: a decode or none

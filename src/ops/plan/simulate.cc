@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/plan/sim_replica.h"
+#include "ops/plan/sim_fleet.h"
 
 namespace weir::ops {
 namespace {
@@ -12,41 +12,42 @@ constexpr double kGapStep = 0.01;  // of a class
 constexpr double kSmallestMs = 1e-3;
 constexpr size_t kClasses = 2600;  // up to a day
 
-// Whose turn it is.
-class Router {
- public:
-  Router(SimRouting routing, std::vector<ReplicaSim>& replicas)
-      : routing_(routing), replicas_(replicas) {}
-
-  size_t choose(const SimRequest& r) {
-    if (replicas_.size() == 1) return 0;
-    if (routing_ == SimRouting::kRoundRobin) return next_++ % replicas_.size();
-    size_t best = 0;
-    double least = std::numeric_limits<double>::infinity();
-    for (size_t i = 0; i < replicas_.size(); ++i) {
-      double tokens = static_cast<double>(replicas_[i].waiting_tokens());
-      // A cached prefix counts as work that is done.
-      if (routing_ == SimRouting::kPrefixAware && replicas_[i].holds(r.group))
-        tokens -= static_cast<double>(r.prefix_tokens);
-      if (tokens < least) {
-        least = tokens;
-        best = i;
-      }
+// Failures and autoscaling.
+Status check_changes(const SimFleet& fleet) {
+  const int32_t most = fleet.autoscaler ? fleet.autoscaler->most : fleet.replicas;
+  double before = 0;
+  for (const SimFailure& f : fleet.failures) {
+    if (f.replica < 0 || f.replica >= most || !(f.down_s >= 0) || !(f.at_s >= before)) {
+      return make_error(ErrorCode::kInvalidValue,
+                        "a failure at {} s of replica {} for {} s: failures come in order of time, "
+                        "of replicas 0 to {}, and take no less than 0 s",
+                        f.at_s, f.replica, f.down_s, most - 1);
     }
-    return best;
+    before = f.at_s;
   }
-
- private:
-  SimRouting routing_;
-  std::vector<ReplicaSim>& replicas_;
-  size_t next_ = 0;
-};
+  if (!fleet.autoscaler) return {};
+  const SimAutoscaler& a = *fleet.autoscaler;
+  if (a.least < 1 || a.most < a.least || fleet.replicas < a.least || fleet.replicas > a.most ||
+      !(a.queued_per_replica > 0) || !(a.every_s > 0) || !(a.cold_start_s >= 0)) {
+    return make_error(ErrorCode::kInvalidValue,
+                      "autoscaling between {} and {} replicas, from {}, by {} waiting each, every "
+                      "{} s: needs 1 <= least <= replicas <= most, and the others above 0",
+                      a.least, a.most, fleet.replicas, a.queued_per_replica, a.every_s);
+  }
+  return {};
+}
 
 Status check(std::span<const SimRequest> requests, const SimFleet& fleet) {
   if (fleet.replicas < 1 || fleet.replica.max_running < 1 || fleet.replica.step_tokens < 1) {
     return make_error(ErrorCode::kInvalidValue,
                       "a fleet needs a replica, a running request and a token a step");
   }
+  if (fleet.replica.draft_tokens < 0 || !(fleet.replica.draft_acceptance >= 0) ||
+      fleet.replica.draft_acceptance > 1) {
+    return make_error(ErrorCode::kInvalidValue,
+                      "speculation needs drafts from 0 on and an acceptance from 0 to 1");
+  }
+  WEIR_TRY(check_changes(fleet));
   for (size_t i = 0; i < requests.size(); ++i) {
     const SimRequest& r = requests[i];
     if (r.prompt_tokens < 1 || r.output_tokens < 1 || r.prefix_tokens < 0 ||
@@ -79,6 +80,13 @@ void GapHistogram::add(double ms, double count) {
   sum_ += ms * count;
 }
 
+void GapHistogram::add_spread(double ms, double count, std::span<const double> spread) {
+  if (count <= 0) return;
+  if (spread.empty()) return add(ms, count);
+  const double share = count / static_cast<double>(spread.size());
+  for (const double ratio : spread) add(ms * ratio, share);
+}
+
 double GapHistogram::quantile(double q) const {
   double below = 0;
   for (size_t i = 0; i < counts_.size(); ++i) {
@@ -104,24 +112,7 @@ Result<SimOutcome> simulate(std::span<const SimRequest> requests, const SimFleet
   for (auto* values : {&out.ttft_ms, &out.total_ms, &out.queue_ms})
     values->assign(requests.size(), none);
   if (requests.empty()) return out;
-  std::vector<ReplicaSim> replicas;
-  replicas.reserve(static_cast<size_t>(fleet.replicas));
-  for (int32_t i = 0; i < fleet.replicas; ++i)
-    replicas.emplace_back(requests, fleet.replica, time, out);
-  Router router(fleet.routing, replicas);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    for (ReplicaSim& r : replicas) r.advance(requests[i].arrival_s);
-    if (!replicas[router.choose(requests[i])].arrive(i)) ++out.refused;
-  }
-  double end = requests.front().arrival_s;
-  for (ReplicaSim& r : replicas) {
-    r.advance(std::numeric_limits<double>::infinity());
-    end = std::max(end, r.last_token_s());
-    out.busy_s += r.busy_s();
-    out.in_system_s += r.in_system_s();
-    out.gaps.merge(r.gaps());
-  }
-  out.span_s = end - requests.front().arrival_s;
+  FleetSim(requests, fleet, time, out).run();
   return out;
 }
 

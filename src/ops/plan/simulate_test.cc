@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/rng.h"
+#include "ops/plan/disaggregated.h"
 
 namespace weir::ops {
 namespace {
@@ -177,6 +178,124 @@ TEST(Simulate, WrongRequestsAreNamed) {
   EXPECT_THAT(message({}, small), HasSubstr("needs a replica"));
 }
 
+// Little's law holds through a failure too; whoever was hit still gets the whole answer.
+TEST(Simulate, AFailureRestartsWhatItHit) {
+  SimFleet fleet;
+  fleet.replicas = 2;
+  const auto requests = poisson(2000, 20, 300, 40);
+  const SimOutcome calm = run(requests, fleet, steps(5, 0.05, 0.3));
+  fleet.failures = {{30, 20, 0}, {60, 5, 1}};
+  const SimOutcome o = run(requests, fleet, steps(5, 0.05, 0.3));
+  EXPECT_GT(o.restarted, 0);
+  EXPECT_EQ(calm.restarted, 0);
+  EXPECT_EQ(o.output_tokens, 2000 * 40);
+  EXPECT_GT(o.prefilled_tokens, calm.prefilled_tokens);
+  EXPECT_GT(sim_quantile(o.total_ms, 0.999), sim_quantile(calm.total_ms, 0.999));
+  const double all = std::accumulate(o.total_ms.begin(), o.total_ms.end(), 0.0) / 1000;
+  EXPECT_NEAR(o.in_system_s / all, 1, 1e-3);
+}
+
+TEST(Simulate, WithoutAReplicaUpRequestsWaitForOne) {
+  SimFleet fleet;
+  fleet.failures = {{1, 100, 0}};
+  const SimOutcome o = run({{{0, 10, 2}, {2, 10, 2}}}, fleet, steps(10, 1, 1));
+  EXPECT_NEAR(o.ttft_ms[1], 99'000 + 20, 1);
+}
+
+TEST(Simulate, TheAutoscalerFollowsTheLoad) {
+  SimFleet fleet;
+  fleet.replica.max_running = 8;
+  fleet.autoscaler = SimAutoscaler{1, 6, 4, 5, 10, 30};
+  // Quiet, then more than three replicas carry, then quiet again.
+  std::vector<SimRequest> requests;
+  const auto add = [&](double from, double per_s, double seconds) {
+    for (int i = 0; i < static_cast<int>(per_s * seconds); ++i)
+      requests.push_back({from + i / per_s, 100, 20});
+  };
+  add(0, 1, 100);
+  add(100, 30, 200);
+  add(300, 1, 300);
+  const SimOutcome o = run(requests, fleet, steps(40, 0.05, 0.3));
+  int32_t most = 0;
+  for (const SimScale& s : o.scale) most = std::max(most, s.replicas);
+  EXPECT_GE(most, 3);
+  EXPECT_EQ(o.scale.front().replicas, 1);
+  EXPECT_EQ(o.scale.back().replicas, 1);
+  EXPECT_LT(o.replica_s, 6 * o.span_s);
+  SimFleet still = fleet;
+  still.autoscaler.reset();
+  const SimOutcome fixed = run(requests, still, steps(40, 0.05, 0.3));
+  EXPECT_LT(sim_quantile(o.ttft_ms, 0.95), sim_quantile(fixed.ttft_ms, 0.95) / 4);
+  EXPECT_EQ(o.output_tokens, fixed.output_tokens);
+}
+
+// Three drafts of which 0.8 hold: 1 + 0.8 + 0.64 + 0.512 tokens a step.
+TEST(Simulate, DraftsShortenTheDecode) {
+  SimFleet fleet;
+  fleet.replica.draft_tokens = 3;
+  fleet.replica.draft_acceptance = 0.8;
+  const SimOutcome o = run({{{0, 10, 1001}}}, fleet, steps(10, 0, 0));
+  EXPECT_NEAR(o.total_ms[0] - o.ttft_ms[0], 1000 / 2.952 * 10, 20);
+  EXPECT_EQ(o.gaps.count(), 1000);
+  EXPECT_NEAR(o.gaps.mean_ms(), 10 / 2.952, 0.05);
+}
+
+// The mean stays, the tail is that of the spread.
+TEST(Simulate, TheSpreadOfStepsIsSeenInTheGaps) {
+  const MeasuredStepTime even({10, 0, 0, 0, 0});
+  std::vector<double> ratios(18, 0.9);
+  ratios.insert(ratios.end(), 2, 1.9);
+  const MeasuredStepTime uneven({10, 0, 0, 0, 0}, ratios);
+  const SimOutcome a = run({{{0, 10, 5000}}}, {}, even);
+  const SimOutcome b = run({{{0, 10, 5000}}}, {}, uneven);
+  EXPECT_NEAR(b.gaps.mean_ms(), a.gaps.mean_ms(), 0.1);
+  EXPECT_NEAR(b.gaps.quantile(0.5), 9, 0.2);
+  EXPECT_NEAR(b.gaps.quantile(0.95), 19, 0.4);
+}
+
+TEST(Simulate, DisaggregatedItIsAPipeline) {
+  SimDisaggregated fleet;
+  fleet.kv_bytes_per_token = 1000;
+  fleet.link_bytes_per_s = 1e6;
+  fleet.link_latency_s = 0.05;
+  const auto time = steps(10, 1, 2);
+  const auto one = simulate_disaggregated({{{0, 100, 5}}}, fleet, time, time);
+  ASSERT_TRUE(one.ok()) << one.error().message;
+  EXPECT_NEAR(one->ttft_ms[0], 110, 0.01);
+  EXPECT_NEAR(one->total_ms[0], 110 + 50 + 100 + 4 * 12, 0.1);
+  EXPECT_EQ(one->output_tokens, 5);
+  // Prompts no longer hold up decodes: the gaps are even, whatever arrives.
+  fleet.link_bytes_per_s = 1e9;
+  fleet.link_latency_s = 0;
+  std::vector<SimRequest> requests = poisson(2000, 8, 400, 30);
+  const auto two = simulate_disaggregated(requests, fleet, steps(5, 0.2, 0.3), steps(5, 0.2, 0.3));
+  SimFleet together;
+  together.replicas = 2;
+  const SimOutcome mixed = run(requests, together, steps(5, 0.2, 0.3));
+  EXPECT_LT(two->gaps.quantile(0.99), mixed.gaps.quantile(0.99) / 2);
+  EXPECT_EQ(two->output_tokens, mixed.output_tokens);
+  const double all = std::accumulate(two->total_ms.begin(), two->total_ms.end(), 0.0) / 1000;
+  EXPECT_LT(two->in_system_s, all);  // what is on the way is on neither side
+  fleet.link_bytes_per_s = 0;
+  EXPECT_FALSE(simulate_disaggregated(requests, fleet, time, time).ok());
+}
+
+TEST(Simulate, ChangesThatCannotBeAreNamed) {
+  SimFleet fleet;
+  fleet.failures = {{5, 1, 3}};
+  const auto message = [&] {
+    const auto r = simulate({}, fleet, steps(1, 1, 1));
+    return r.ok() ? "" : r.error().message;
+  };
+  EXPECT_THAT(message(), HasSubstr("of replica 3"));
+  fleet.failures.clear();
+  fleet.autoscaler = SimAutoscaler{2, 1};
+  EXPECT_THAT(message(), HasSubstr("1 <= least <= replicas <= most"));
+  fleet.autoscaler.reset();
+  fleet.replica.draft_acceptance = 1.5;
+  EXPECT_THAT(message(), HasSubstr("acceptance from 0 to 1"));
+}
+
 // Llama 3.1 8B in bf16 on a device of 989 TFLOP/s and 3,350 GB/s: what the roofline says by hand.
 TEST(StepTime, RooflineOfADenseModel) {
   auto json = text::Json::parse(R"({"model_type":"llama","hidden_size":4096,
@@ -186,7 +305,7 @@ TEST(StepTime, RooflineOfADenseModel) {
   ASSERT_TRUE(shape.ok());
   const DeviceRates h100{989e12, 989e12, 3.35e12, 450e9};
   const Efficiency ideal{1, 1, 1, 0, 0};
-  const RooflineStepTime one(*shape, h100, 1, 2, ideal);
+  const RooflineStepTime one(*shape, h100, {}, 2, ideal);
   engine::StepWork decode;
   decode.add_decode(1);
   EXPECT_NEAR(one.ms(decode), 7.5e9 * 2 / 3.35e12 * 1000, 0.05);
@@ -194,10 +313,32 @@ TEST(StepTime, RooflineOfADenseModel) {
   prefill.add_prefill(0, 4096);
   EXPECT_NEAR(one.ms(prefill), 2 * 7.5e9 * 4096 / 989e12 * 1000, 8);
   // Two devices: half of each, and the exchange of 64 all-reduces.
-  const RooflineStepTime two(*shape, h100, 2, 2, ideal);
+  const RooflineStepTime two(*shape, h100, {2}, 2, ideal);
   EXPECT_NEAR(two.ms(decode), one.ms(decode) / 2, 0.05);
   EXPECT_GT(two.ms(prefill), one.ms(prefill) / 2 + 4);
   EXPECT_EQ(one.ms({}), 0);
+  // Two groups of layers: the whole pass, and one hand-over of 4096 tokens of 8 KiB.
+  const RooflineStepTime stages(*shape, h100, {1, 1, 2}, 2, ideal);
+  EXPECT_NEAR(stages.ms(prefill) - one.ms(prefill), 4096.0 * 8192 / 450e9 * 1000, 1e-6);
+}
+
+// Mixtral 8x7B: two of eight experts. Whole experts on each device need two all-to-alls where
+// shared ones need an all-reduce.
+TEST(StepTime, ExpertsWholeOnDevices) {
+  auto json = text::Json::parse(R"({"model_type":"mixtral","hidden_size":4096,
+    "intermediate_size":14336,"num_hidden_layers":32,"num_attention_heads":32,
+    "num_key_value_heads":8,"vocab_size":32000,"num_local_experts":8,"num_experts_per_tok":2,
+    "tie_word_embeddings":false})");
+  const auto shape = read_model_shape(*json);
+  ASSERT_TRUE(shape.ok());
+  const DeviceRates slow_link{989e12, 989e12, 3.35e12, 10e9};
+  const Efficiency ideal{1, 1, 1, 0, 0};
+  engine::StepWork prefill;
+  prefill.add_prefill(0, 1024);
+  const double shared = RooflineStepTime(*shape, slow_link, {8}, 2, ideal).ms(prefill);
+  const double whole = RooflineStepTime(*shape, slow_link, {8, 8}, 2, ideal).ms(prefill);
+  const double row = 1024.0 * 8192 / 10e9 * 1000;
+  EXPECT_NEAR(shared - whole, 32 * row * (2 * 7.0 / 8 - 2 * 2 * 7.0 / 8 / 8), 1e-6);
 }
 
 }  // namespace

@@ -12,8 +12,9 @@ constexpr double kBitsPerByte = 8;
 
 }  // namespace
 
-RooflineStepTime::RooflineStepTime(const ModelShape& shape, const DeviceRates& rates, int devices,
-                                   double kv_bytes, const Efficiency& efficiency) {
+RooflineStepTime::RooflineStepTime(const ModelShape& shape, const DeviceRates& rates,
+                                   const Split& split, double kv_bytes,
+                                   const Efficiency& efficiency) {
   const double bytes_per_weight = shape.bits_per_weight / kBitsPerByte;
   const double all = shape.parameters();
   // Embedding rows are looked up; where the output matrix is the embedding it is read all the same.
@@ -31,18 +32,34 @@ RooflineStepTime::RooflineStepTime(const ModelShape& shape, const DeviceRates& r
   attention_flops_per_pair_ = 2 * layers * static_cast<double>(shape.heads) * width;
   kv_bytes_per_token_ = shape.kv_bytes_per_token(Mixer::kFull, kv_bytes) +
                         shape.kv_bytes_per_token(Mixer::kWindow, kv_bytes);
-  const double n = devices;
-  if (devices > 1 && rates.link_bytes > 0) {
-    collectives_ = 2 * static_cast<double>(shape.layers.size());
-    exchanged_bytes_per_token_ =
-        collectives_ * static_cast<double>(shape.hidden) * kActivationBytes * 2 * (n - 1) / n;
-  }
+  const double n = split.tensor;
+  if (rates.link_bytes > 0) exchange(shape, split);
   flops_ = rates.flops * efficiency.compute * n;
   attention_flops_ = rates.attention_flops * efficiency.compute * n;
   bytes_ = rates.bytes * efficiency.memory * n;
   link_ = rates.link_bytes * efficiency.link;
   fixed_ms_ = efficiency.step_ms;
   collective_ms_ = efficiency.collective_ms;
+}
+
+// Counts what is exchanged and its bytes.
+void RooflineStepTime::exchange(const ModelShape& shape, const Split& split) {
+  const double row = static_cast<double>(shape.hidden) * kActivationBytes;
+  const double n = split.tensor, e = split.expert;
+  const double reduced = row * 2 * (n - 1) / n;  // of one all-reduce, a device's
+  double all_reduces = 0, all_to_alls = 0;
+  for (const ModelLayer& layer : shape.layers) {
+    all_reduces += n > 1 ? 1 : 0;
+    if (layer.experts && e > 1) {
+      all_to_alls += 2;
+    } else {
+      all_reduces += n > 1 ? 1 : 0;
+    }
+  }
+  const double sent = row * static_cast<double>(shape.used_experts) * (e - 1) / e / e;
+  const double handed = split.pipeline - 1;
+  collectives_ = all_reduces + all_to_alls + handed;
+  exchanged_bytes_per_token_ = all_reduces * reduced + all_to_alls * sent + handed * row;
 }
 
 double RooflineStepTime::ms(const engine::StepWork& work) const {

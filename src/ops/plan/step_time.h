@@ -1,6 +1,10 @@
 // What one step of an engine takes, as the simulator asks it: measured, or computed from a device.
 #pragma once
 
+#include <span>
+#include <utility>
+#include <vector>
+
 #include "engine/cost_model.h"
 #include "ops/plan/model_shape.h"
 
@@ -11,6 +15,9 @@ class StepTime {
   virtual ~StepTime() = default;
   // Of some work; any thread.
   virtual double ms(const engine::StepWork& work) const = 0;
+  // Measured over predicted time of steps, ascending, equally likely, with the mean 1: what of a
+  // step's time its work does not explain. Empty: nothing is known of it.
+  virtual std::span<const double> spread() const { return {}; }
 
  protected:
   StepTime() = default;
@@ -22,11 +29,14 @@ class StepTime {
 // another engine's steps.
 class MeasuredStepTime : public StepTime {
  public:
-  explicit MeasuredStepTime(const engine::StepCosts& costs) : costs_(costs) {}
+  explicit MeasuredStepTime(const engine::StepCosts& costs, std::vector<double> spread = {})
+      : costs_(costs), spread_(std::move(spread)) {}
   double ms(const engine::StepWork& work) const override { return costs_.predict_ms(work); }
+  std::span<const double> spread() const override { return spread_; }
 
  private:
   engine::StepCosts costs_;
+  std::vector<double> spread_;
 };
 
 // Rates of one device, as published, in units per second.
@@ -47,20 +57,32 @@ struct Efficiency {
   double collective_ms = 0.02;  // latency of one all-reduce
 };
 
+// How the devices of a replica divide the model; each at least 1.
+struct Split {
+  int tensor = 1;    // devices that share every layer
+  int expert = 1;    // of these, groups that hold experts whole; divides tensor
+  int pipeline = 1;  // groups of layers, one after the other
+};
+
 // Roofline: of each phase the larger of arithmetic and bytes, plus what devices exchange.
 //
 //   weights: 2 · parameters · tokens FLOP, bytes of the weights that the tokens meet
-//   attention: 4 · heads · head_dim FLOP for each (query, key) pair, bytes of the keys and values
-//   read two all-reduces a layer of tokens · hidden · 2 bytes, 2 (N − 1) / N over the link
+//   attention: 4 · heads · head_dim FLOP for each (query, key) pair, bytes of keys and values read
+//   tensor: two all-reduces a layer of tokens · hidden · 2 bytes, 2 (N − 1) / N over the link
+//   expert: instead of the second one two all-to-alls of tokens · hidden · 2 bytes · experts of a
+//     token, (E − 1) / E over the link, each device its part of the tokens; experts equally loaded
+//   pipeline: the time of a whole pass through all groups, of one of the `pipeline` batches that
+//     are under way at once; each hands tokens · hidden · 2 bytes over
 class RooflineStepTime : public StepTime {
  public:
-  // devices: those that share every layer (tensor parallelism), at least 1. kv_bytes: of one
-  // number.
-  RooflineStepTime(const ModelShape& shape, const DeviceRates& rates, int devices, double kv_bytes,
-                   const Efficiency& efficiency);
+  // kv_bytes: of one number.
+  RooflineStepTime(const ModelShape& shape, const DeviceRates& rates, const Split& split,
+                   double kv_bytes, const Efficiency& efficiency);
   double ms(const engine::StepWork& work) const override;
 
  private:
+  void exchange(const ModelShape& shape, const Split& split);
+
   double dense_bytes_ = 0, expert_bytes_ = 0;  // of weights, all and of routed experts
   double expert_share_ = 0;                    // of the experts that one token meets
   double flops_per_token_ = 0;

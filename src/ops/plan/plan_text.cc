@@ -1,0 +1,229 @@
+// The texts of plan_report.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/plan/plan_report.h"
+
+namespace weir::ops {
+namespace {
+
+// 0: that end misses the SLO.
+std::string range(double low, double high, const char* unit) {
+  const auto text = [](double v) { return v == 0 ? "cannot" : fmt::format("{:.4g}", v); };
+  return fmt::format("{:>12} to {:<12} {}", text(low), text(high), unit);
+}
+
+std::string row(const char* name, const std::string& value) {
+  return fmt::format("  {:<34} {}\n", name, value);
+}
+
+std::string devices_text(const PlanFile& p) {
+  std::string out = fmt::format("{}", p.devices());
+  if (p.pipeline_parallel > 1)
+    out += fmt::format(" (tensor {} × pipeline {})", p.tensor_parallel, p.pipeline_parallel);
+  if (p.expert_parallel > 1) out += fmt::format(" (experts over {})", p.expert_parallel);
+  return out;
+}
+
+std::string memory_text(const PlanFile& p) {
+  const PlanMemory& m = p.memory;
+  std::string out = fmt::format(
+      "  memory of a device: {:.1f} GB, of which {:.1f} for the engine: weights {:.1f}, "
+      "activations {:.1f}, KV cache {:.1f}\n",
+      m.device_gb, m.usable_gb, m.weights_gb, m.activations_gb, m.kv_gb);
+  if (!m.fits) return out + "  does not fit: more devices, fewer bits, or a larger device\n";
+  return out + fmt::format("  KV cache: {:.0f} bytes a token, {} tokens in {} device{}\n",
+                           m.kv_bytes_per_token, m.kv_tokens, p.devices(),
+                           p.devices() == 1 ? "" : "s");
+}
+
+std::string cost_text(const PlanReport& r) {
+  const PlanFile& p = r.plan;
+  if (p.high_usd_per_million <= 0 || p.low_usd_per_million <= 0 ||
+      !r.request.device->price_usd_per_hour)
+    return "";
+  const auto& price = *r.request.device->price_usd_per_hour;
+  return fmt::format(
+      "  {:.2f} to {:.2f} USD a million generated tokens (a device {} to {} USD an hour, {})\n",
+      p.high_usd_per_million, p.low_usd_per_million, price.low_usd, price.high_usd, price.date);
+}
+
+std::string load_text(const PlanReport& r) {
+  const PlanFile& p = r.plan;
+  std::string out;
+  if (p.high_alone && p.low_alone) {
+    out += row("first token alone, median",
+               range(p.high_alone->ttft_ms_p50, p.low_alone->ttft_ms_p50, "ms"));
+    out += row("next token alone, median",
+               range(p.high_alone->itl_ms_p50, p.low_alone->itl_ms_p50, "ms"));
+  }
+  if (!p.low && !p.high) return out + "  the SLO is missed even by requests alone\n";
+  const LoadPoint l = p.low.value_or(LoadPoint()), h = p.high.value_or(LoadPoint());
+  out += row("most load of a replica in the SLO", range(l.rate_per_s, h.rate_per_s, "requests/s"));
+  out += row("generated there", range(l.output_tok_s, h.output_tok_s, "tokens/s"));
+  out += row("first token there, p95", range(h.ttft_ms_p95, l.ttft_ms_p95, "ms"));
+  out += row("next token there, p95", range(h.itl_ms_p95, l.itl_ms_p95, "ms"));
+  out += fmt::format("  replicas for {:g} requests/s, {} of them spare: {} to {}\n",
+                     p.workload.rate_per_s, p.spare,
+                     p.replicas_low == 0 ? "cannot" : fmt::format("{}", p.replicas_low),
+                     p.replicas_high == 0 ? "cannot" : fmt::format("{}", p.replicas_high));
+  if (p.max_queued > 0)
+    out += fmt::format("  requests that may wait in a replica: {}\n", p.max_queued);
+  return out + cost_text(r);
+}
+
+std::string fleet_text(const PlanReport& r) {
+  std::string out;
+  if (r.failure) {
+    const FailureOutcome& f = *r.failure;
+    out += fmt::format(
+        "  while one replica of {} is down for {:.0f} s: TTFT p95 {:.4g} ms, ITL p95 {:.4g} ms, {} "
+        "of {} requests begin anew; the SLO is {}\n",
+        r.plan.replicas_high, f.down_s, f.load.ttft_ms_p95, f.load.itl_ms_p95, f.restarted,
+        f.requests, f.load.meets_slo ? "met" : "missed");
+  }
+  if (r.disaggregated) {
+    const DisaggregatedFleet& d = *r.disaggregated;
+    out += fmt::format(
+        "  prefill and decode apart: {} prefill and {} decode replicas (P:D {}:{}, spare ones not "
+        "counted) beside {} that do both; TTFT p95 {:.4g} ms, ITL p95 {:.4g} ms, KV transfer of a "
+        "median prompt {:.3g} ms; the SLO is {}\n",
+        d.prefill_replicas, d.decode_replicas, d.prefill_replicas, d.decode_replicas,
+        r.plan.replicas_high - r.plan.spare, d.load.ttft_ms_p95, d.load.itl_ms_p95, d.transfer_ms,
+        d.load.meets_slo ? "met" : "missed");
+  } else if (r.asked_disaggregation) {
+    out += "  prefill and decode apart: not even single requests meet the SLO\n";
+  }
+  if (r.autoscaled) {
+    const AutoscaledFleet& a = *r.autoscaled;
+    out += fmt::format(
+        "  autoscaling: {} to {} replicas at {:g} waiting requests a replica, start {:.0f} s: "
+        "{:.0f} % of the replica hours of a fixed fleet, TTFT p95 {:.4g} ms\n",
+        a.rule.least, a.rule.most, a.rule.queued_per_replica, a.rule.cold_start_s,
+        100 * a.replica_share, a.load.ttft_ms_p95);
+  } else if (r.asked_autoscaling) {
+    out += "  autoscaling: no rule that was tried meets the SLO; keep the fleet at its size\n";
+  }
+  return out;
+}
+
+std::string sensitivity_text(const PlanSensitivity& s) {
+  if (s.devices == 0) return "";
+  std::string out =
+      fmt::format("  what moves it most (devices; {:.3g} at the middle)\n", s.devices);
+  const auto text = [](double v) { return v == 0 ? "cannot" : fmt::format("{:.3g}", v); };
+  for (const SensitivityBar& b : s.bars) {
+    out += fmt::format("    {:<30} {:>7}: {:>7}   {:>7}: {:>7}\n", b.input, b.low_text,
+                       text(b.at_low), b.high_text, text(b.at_high));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string plan_text(const PlanReport& r) {
+  const PlanFile& p = r.plan;
+  std::string out = fmt::format(
+      "\n{} × {} ({}; rates {})\n", devices_text(p), p.accelerator_name, p.compute_type,
+      p.rates_verified ? "read at their sources" : "in part not read again: see the file");
+  out += memory_text(p);
+  if (!p.memory.fits) return out;
+  out += load_text(r) + fleet_text(r);
+  if (r.sensitivity) out += sensitivity_text(*r.sensitivity);
+  return out;
+}
+
+std::string what_if_text(const std::vector<PlanReport>& reports) {
+  struct Line {
+    const char* name;
+    std::string (*of)(const PlanFile&);
+  };
+  static constexpr auto kNumber = [](double v) {
+    return v == 0 ? std::string("-") : fmt::format("{:.4g}", v);
+  };
+  const Line lines[] = {
+      {"devices of a replica", [](const PlanFile& p) { return fmt::format("{}", p.devices()); }},
+      {"KV cache, tokens", [](const PlanFile& p) { return fmt::format("{}", p.memory.kv_tokens); }},
+      {"most load, requests/s (low)",
+       [](const PlanFile& p) { return kNumber(p.low ? p.low->rate_per_s : 0); }},
+      {"most load, requests/s (high)",
+       [](const PlanFile& p) { return kNumber(p.high ? p.high->rate_per_s : 0); }},
+      {"first token alone, ms (low)",
+       [](const PlanFile& p) { return kNumber(p.low_alone ? p.low_alone->ttft_ms_p50 : 0); }},
+      {"next token alone, ms (low)",
+       [](const PlanFile& p) { return kNumber(p.low_alone ? p.low_alone->itl_ms_p50 : 0); }},
+      {"replicas (high end)", [](const PlanFile& p) { return kNumber(p.replicas_low); }},
+      {"replicas (low end)", [](const PlanFile& p) { return kNumber(p.replicas_high); }},
+      {"devices in all (low end)",
+       [](const PlanFile& p) { return kNumber(p.replicas_high * p.devices()); }},
+      {"USD / million tokens (low end)",
+       [](const PlanFile& p) { return kNumber(p.low_usd_per_million); }}};
+  std::string out = fmt::format("\n  {:<32}", "");
+  for (const PlanReport& r : reports)
+    out += fmt::format(" {:>24}", r.name.empty() ? "as planned" : r.name);
+  out += "\n";
+  for (const Line& line : lines) {
+    out += fmt::format("  {:<32}", line.name);
+    for (const PlanReport& r : reports) out += fmt::format(" {:>24}", line.of(r.plan));
+    out += "\n";
+  }
+  return out;
+}
+
+std::string search_text(const SearchResult& result, size_t most_rows) {
+  std::string out = fmt::format(
+      "{} combinations: {} meet the SLO, {} hold too little, {} are too slow. Nothing beats those "
+      "with * in cost (lowest published prices), those with + in power, and TTFT and ITL at "
+      "once.\n  {:<28} {:>3} {:>5} "
+      "{:>8} "
+      "{:>10} {:>10} {:>9} {:>8}  engine\n",
+      result.tried, result.found.size(), result.too_small, result.too_slow, "accelerator", "N",
+      "bits", "replicas", "TTFT p95", "ITL p95", "USD/M tok", "kW");
+  size_t rows = 0;
+  for (const SearchFound& f : result.found) {
+    if (!f.on_front && !f.on_power_front && rows >= most_rows) continue;
+    ++rows;
+    out += fmt::format(
+        "{}{} {:<27} {:>3} {:>5.3g} {:>8} {:>7.4g} ms {:>7.3g} ms {:>9} {:>8.3g}  {}\n",
+        f.on_front ? "*" : " ", f.on_power_front ? "+" : " ", f.accelerator->id, f.devices,
+        f.weights.bits, f.replicas, f.load.ttft_ms_p95, f.load.itl_ms_p95,
+        f.usd_per_million_output_tokens > 0 ? fmt::format("{:.2f}", f.usd_per_million_output_tokens)
+                                            : "no price",
+        f.kw, f.engine);
+  }
+  if (rows < result.found.size())
+    out += fmt::format("   and {} more (--json has them all)\n", result.found.size() - rows);
+  return out;
+}
+
+std::string validation_text(const Validation& v) {
+  std::string out = fmt::format(
+      "steps fitted to {} of another load: {:.3g} ms + {:.3g} a prompt token + {:.3g} a decode; "
+      "half "
+      "of them within {:.1f} %\nthe engine carries about {:.3g} requests/s; {:.3g} million "
+      "requests "
+      "simulated a minute\n\n",
+      v.fitted_steps, v.fit.costs.fixed_ms, v.fit.costs.prefill_token_ms,
+      v.fit.costs.decode_token_ms, 100 * v.fit.median_error, v.most_per_s,
+      v.simulated_per_minute * 1e-6);
+  out += fmt::format("  {:>10} {:>9}  {:<14} {:>10} {:>10} {:>8}\n", "requests/s", "requests",
+                     "figure", "predicted", "measured", "error");
+  for (const ValidatedLoad& l : v.loads) {
+    const auto line = [&](const char* name, double predicted, double measured) {
+      out += fmt::format("  {:>10.3g} {:>9}  {:<14} {:>10.4g} {:>10.4g} {:>7.1f}%\n", l.rate_per_s,
+                         l.requests, name, predicted, measured,
+                         measured > 0 ? 100 * (predicted / measured - 1) : 0);
+    };
+    line("TTFT p50, ms", l.predicted.ttft_ms_p50, l.measured.ttft_ms_p50);
+    line("TTFT p95, ms", l.predicted.ttft_ms_p95, l.measured.ttft_ms_p95);
+    line("ITL p50, ms", l.predicted.itl_ms_p50, l.measured.itl_ms_p50);
+    line("ITL p95, ms", l.predicted.itl_ms_p95, l.measured.itl_ms_p95);
+    line("tokens/s", l.predicted.output_tok_s, l.measured.output_tok_s);
+  }
+  return out + fmt::format("\nerror: median {:.1f} %, p95 {:.1f} %\n", 100 * v.median_error,
+                           100 * v.p95_error);
+}
+
+}  // namespace weir::ops

@@ -1,0 +1,59 @@
+// The simulation beside the engine: the same requests, arriving at the same moments, run on weir's
+// own engine and are simulated with step times that were fitted to another load.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engine/loaded_model.h"
+#include "ops/plan/simulate.h"
+#include "ops/plan/step_fit.h"
+#include "ops/plan/workload.h"
+
+namespace weir::ops {
+
+struct LoadFigures {
+  double ttft_ms_p50 = 0, ttft_ms_p95 = 0, itl_ms_p50 = 0, itl_ms_p95 = 0, output_tok_s = 0;
+};
+
+struct ValidateOptions {
+  Workload workload;                                   // its rate does not count
+  std::vector<double> shares = {0.3, 0.5, 0.7, 0.85};  // of what the engine can carry
+  double seconds = 20;                                 // of arrivals at each load
+  int32_t max_running = 16;
+  int32_t step_tokens = 512;
+  int64_t kv_tokens = 0;  // of the loaded model's cache
+  uint64_t seed = 1;
+};
+
+struct ValidatedLoad {
+  double rate_per_s = 0;
+  size_t requests = 0;
+  LoadFigures predicted, measured;
+};
+
+struct Validation {
+  StepFit fit;
+  size_t fitted_steps = 0;
+  double most_per_s = 0;  // requests, what the fit says the engine carries
+  std::vector<ValidatedLoad> loads;
+  double median_error = 0,
+         p95_error = 0;             // of all figures of all loads, |predicted / measured - 1|
+  double simulated_per_minute = 0;  // requests, on this core
+};
+
+// Blocks for about (1 + shares) · seconds and what the last requests take. progress: what is run,
+// on the calling thread. The model's runner must be unused. Errors: those of the engine; kUsage
+// where no request of the workload fits the cache.
+Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
+                                 const ValidateOptions& options,
+                                 const std::function<void(const std::string&)>& progress);
+
+// |predicted / measured - 1| of the five figures.
+std::vector<double> prediction_errors(const ValidatedLoad& load);
+
+}  // namespace weir::ops
