@@ -11,11 +11,14 @@ namespace {
 
 constexpr double kWorthRouting = 0.05;  // of a prompt shared; less is found by no router
 
+bool by_prefix(const PlanFile& p) {
+  return p.prefix_cache && p.workload.shared_share > kWorthRouting;
+}
+
 Result<std::vector<ConfigLine>> frontend_lines(const WriteContext& c, WrittenConfig& out) {
   const PlanFile& p = *c.plan;
   LineSet s(c.snapshot);
-  const bool by_prefix = p.prefix_cache && p.workload.shared_share > kWorthRouting;
-  if (by_prefix) {
+  if (by_prefix(p)) {
     s.set("--router-mode", "kv",
           fmt::format("{:.0f} % of a prompt is shared: to where its prefix is cached",
                       100 * p.workload.shared_share),
@@ -48,7 +51,7 @@ Result<std::vector<ConfigLine>> worker_lines(const WriteContext& c, const Enviro
     lines.push_back(transfer_line());
   }
   for (ConfigLine& l : worker.lines) lines.push_back(std::move(l));
-  if (role != "decode")
+  if (role != "decode" && by_prefix(*c.plan))
     lines.push_back({"--kv-events-config",
                      R"({"enable_kv_cache_events":true,"publisher":"zmq","topic":"kv-events"})",
                      "the router learns what is cached", "dynamo-user-guides"});

@@ -13,6 +13,14 @@ namespace {
 
 constexpr int kShortestGrace_s = 60, kLongestGrace_s = 3600;
 
+const KnownModel* known_model(std::string_view id) {
+  static const auto known = built_in_models();
+  if (!known.ok()) return nullptr;
+  const auto it = std::find_if(known->begin(), known->end(),
+                               [&](const KnownModel& m) { return m.id == id; });
+  return it == known->end() ? nullptr : &*it;
+}
+
 std::string split_why(const PlanFile& p) {
   return fmt::format("{} x {:.1f} GB of weights a device; {}", p.devices(), p.memory.weights_gb,
                      p.accelerator_name.empty() ? p.accelerator : p.accelerator_name);
@@ -37,6 +45,13 @@ std::string shared_why(const PlanFile& p) {
 
 }  // namespace
 
+double stored_bits(const PlanFile& plan) {
+  const KnownModel* m = known_model(plan.model_source);
+  if (m == nullptr) return 0;
+  const auto shape = shape_of(*m);
+  return shape.ok() ? shape->bits_per_weight : 0;
+}
+
 std::string memory_words(const PlanFile& p) {
   const PlanMemory& m = p.memory;
   return fmt::format(
@@ -46,11 +61,8 @@ std::string memory_words(const PlanFile& p) {
 }
 
 std::string model_reference(const PlanFile& plan) {
-  static const auto known = built_in_models();
-  if (!known.ok()) return plan.model_source;
-  const auto it = std::find_if(known->begin(), known->end(),
-                               [&](const KnownModel& m) { return m.id == plan.model_source; });
-  return it == known->end() ? plan.model_source : it->name;
+  const KnownModel* m = known_model(plan.model_source);
+  return m == nullptr ? plan.model_source : m->name;
 }
 
 std::string object_name(const PlanFile& plan) {
@@ -99,8 +111,16 @@ std::vector<PlanFact> facts_of_plan(const EngineRequest& r) {
   const auto number = [](auto v) { return std::vector<std::string>{fmt::format("{}", v)}; };
   add("tensor_parallel", number(p.tensor_parallel), split_why(p), plan);
   add("pipeline_parallel", number(p.pipeline_parallel), split_why(p), plan);
-  add("expert_parallel", number(p.expert_parallel),
-      fmt::format("experts over {} devices", p.expert_parallel), plan);
+  if (p.expert_parallel > 1)
+    add("expert_parallel", number(p.expert_parallel),
+        fmt::format("experts over {} devices", p.expert_parallel), plan);
+  // A published checkpoint of 16 bits that the plan holds in 8 is quantized while it is loaded.
+  if (stored_bits(p) >= 16 && p.precision == "fp8")
+    add("quantization", {"fp8"},
+        fmt::format("the checkpoint has {:g} bits a weight and the plan {:g}; or name one that is "
+                    "FP8 already, with calibrated scales",
+                    stored_bits(p), p.bits_per_weight),
+        "vllm-fp8-docs");
   if (p.context_tokens > 0)
     add("max_model_len", number(p.context_tokens), "the longest request of the plan", plan);
   add("memory_utilization", {fmt::format("{:.3g}", p.memory_share)}, memory_words(p), plan);
@@ -150,6 +170,14 @@ Result<EngineConfig> engine_config(const EngineRequest& r) {
   for (std::string& left : std::move(keys).left_out()) out.left_out.push_back(std::move(left));
   out.flags = std::move(flags).lines();
   out.keys = std::move(keys).lines();
+  const double bits = stored_bits(*r.plan);
+  const bool eight = r.plan->precision == "fp8" && (s.engine() == "vllm" || s.engine() == "sglang");
+  if (bits > r.plan->bits_per_weight && !eight) {
+    out.left_out.push_back(
+        fmt::format("quantization: {} has {:g} bits a weight and the plan {:g} ({}): name a "
+                    "checkpoint that is quantized, or make one (weir quantize)",
+                    model_reference(*r.plan), bits, r.plan->bits_per_weight, r.plan->precision));
+  }
   if (r.plan->disaggregation) {
     out.left_out.emplace_back(
         "disaggregation: prefill and decode apart need a router; weir config dynamo and llm-d "

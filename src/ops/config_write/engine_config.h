@@ -41,6 +41,8 @@ Result<EngineConfig> engine_config(const EngineRequest& request);
 
 // The model as engines load it: an id of data/models.yaml becomes the repository's name.
 std::string model_reference(const PlanFile& plan);
+// Bits of a weight in the published checkpoint; 0: not known.
+double stored_bits(const PlanFile& plan);
 // A DNS label of it: "llama-3-1-8b".
 std::string object_name(const PlanFile& plan);
 // Seconds that the longest answers take by the plan, 60 to 3600, and how that was found.

@@ -34,7 +34,8 @@ void set_replicas(const PlanFile& plan, EnvironmentValues& v) {
       v.most = std::max(v.least, plan.autoscaling->most);
     }
   } else {
-    v.replicas_why = "one is enough to try things";
+    v.replicas_why =
+        v.name == "dev" ? "one is enough to try things" : "each environment says how many";
     v.replicas_source = kHypothesis;
   }
   v.budget = std::max(v.replicas, v.least) > 1;

@@ -66,7 +66,7 @@ Result<Y> container(const WriteContext& c, const EnvironmentValues& e, const std
        {"resources", resources.tree(false)},
        {"mountModelVolume", Y::flag(true)},
        {"startupProbe",
-        probe("/health", "vllm", 10, startup_failures(*c.plan)).why(startup_why(*c.plan))},
+        probe("/health", "vllm", 10, startup_failures(*c.plan)).why(startup_why(*c.plan) + " [kubernetes-probes-docs]")},
        {"readinessProbe", probe("/health", "vllm", 5, 3)},
        {"livenessProbe", probe("/health", "vllm", 10, 6)},
        {"volumeMounts",
@@ -83,7 +83,7 @@ Result<Y> values_of(const WriteContext& c, const EnvironmentValues& e, WrittenCo
   Values v(c.snapshot, out);
   const std::string plan(kFromPlan);
   const double weights = p.memory.weights_gb * p.devices();
-  v.set("multinode", Y::flag(c.nodes > 1), fmt::format("{} machines a replica", c.nodes), plan);
+  v.set("multinode", Y::flag(c.nodes > 1), fmt::format("machines of a replica: {}", c.nodes), plan);
   v.set("modelArtifacts.name", Y::text(model), "the plan's model, " + p.precision, plan);
   v.set("modelArtifacts.uri", Y::text("hf://" + model), "loaded from the hub; pvc:// is faster",
         "vllm-load-config-docs");

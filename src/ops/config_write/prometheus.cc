@@ -51,9 +51,12 @@ constexpr Signal kSignals[] = {
      "beside the plan's highest rate of a replica"},
 };
 
-Y recording(const Signal& s, const std::string& expression) {
-  return Y::map({{"record", Y::text(fmt::format("llm:{}", s.name)).why(s.why)},
-                 {"expr", Y::text(expression)}});
+// Sums have no labels left: the job tells one model's from another's.
+Y recording(const Signal& s, const std::string& expression, const std::string& job) {
+  return Y::map({{"record", Y::text(fmt::format("llm:{}", s.name))
+                                .why(fmt::format("{} [{}]", s.why, kHypothesis))},
+                 {"expr", Y::text(expression)},
+                 {"labels", Y::map({{"job", Y::text(job)}})}});
 }
 
 struct Alert {
@@ -70,39 +73,45 @@ Y alert_rule(const Alert& a) {
 
 std::vector<Alert> alerts_of(const WriteContext& c, const EnvironmentValues& e) {
   const PlanFile& p = *c.plan;
-  const std::string job = object_name(p), plan(kFromPlan), guess(kHypothesis);
+  const std::string plan(kFromPlan);
   const std::string page = e.name == "prod" ? "page" : "ticket";
+  const std::string of = fmt::format("{{job=\"{}\"}}", object_name(p));
+  const std::string replicas = "sum by (job) (up" + of + ")";
   const auto shown = [&](const char* field) {
     return !metric_name(c.profile->engine, field).empty();
   };
-  const int needed = std::max(1, std::max(e.replicas, e.least) - (e.replicas > 1 ? p.spare : 0));
+  const int fleet = e.most > 0 ? e.least : e.replicas;
+  const int needed = std::max(1, fleet - (fleet > 1 ? p.spare : 0));
   std::vector<Alert> out;
-  out.push_back({"LlmReplicasMissing", fmt::format("sum(up{{job=\"{}\"}}) < {}", job, needed), "5m",
-                 page, fmt::format("fewer than the {} replicas that the plan's load needs", needed),
+  out.push_back({"LlmReplicasMissing", fmt::format("{} < {}", replicas, needed), "5m", page,
+                 fmt::format("fewer than {} replicas, what is planned at least without the spare",
+                             needed),
                  plan});
+  const auto slow = [&](const char* name, const char* metric, const char* what, double limit_ms,
+                        const std::string& severity) {
+    out.push_back({name, fmt::format("llm:{}{} > {:g}", metric, of, limit_ms / 1000), "10m",
+                   severity,
+                   fmt::format("{}, p95, above the objective of {:g} ms", what, limit_ms), plan});
+  };
   if (p.slo.ttft_ms_p95 > 0 && shown("observed.ttft_ms"))
-    out.push_back(
-        {"LlmFirstTokenSlow", fmt::format("llm:ttft_seconds_p95 > {:g}", p.slo.ttft_ms_p95 / 1000),
-         "10m", page,
-         fmt::format("first token, p95, above the objective of {:g} ms", p.slo.ttft_ms_p95), plan});
+    slow("LlmFirstTokenSlow", "ttft_seconds_p95", "first token", p.slo.ttft_ms_p95, page);
   if (p.slo.itl_ms_p95 > 0 && shown("observed.itl_ms"))
-    out.push_back(
-        {"LlmNextTokenSlow", fmt::format("llm:itl_seconds_p95 > {:g}", p.slo.itl_ms_p95 / 1000),
-         "10m", "ticket",
-         fmt::format("next token, p95, above the objective of {:g} ms", p.slo.itl_ms_p95), plan});
+    slow("LlmNextTokenSlow", "itl_seconds_p95", "next token", p.slo.itl_ms_p95, "ticket");
   if (shown("observed.waiting"))
     out.push_back({"LlmQueueLong",
-                   fmt::format("llm:requests_waiting > {:g} * sum(up{{job=\"{}\"}})",
-                               std::max(1.0, kQueueShare * static_cast<double>(e.max_queued)), job),
+                   fmt::format("llm:requests_waiting{} > {:g} * {}", of,
+                               std::max(1.0, kQueueShare * static_cast<double>(e.max_queued)),
+                               replicas),
                    "5m", "ticket", "half of what may wait is waiting: soon requests are refused",
                    plan});
   if (shown("observed.kv_usage"))
-    out.push_back({"LlmKvCacheFull", fmt::format("llm:kv_usage > {:g}", kFullShare), "10m",
-                   "ticket", "the KV cache is nearly full: requests wait or are preempted", guess});
+    out.push_back({"LlmKvCacheFull", fmt::format("llm:kv_usage{} > {:g}", of, kFullShare), "10m",
+                   "ticket", "the KV cache is nearly full: requests wait or are preempted",
+                   std::string(kHypothesis)});
   if (shown("observed.preemptions_per_s"))
     out.push_back({"LlmPreemptions",
-                   fmt::format("llm:preemptions_per_second > {:.4f} * sum(up{{job=\"{}\"}})",
-                               kPreemptionsPerS, job),
+                   fmt::format("llm:preemptions_per_second{} > {:.4f} * {}", of, kPreemptionsPerS,
+                               replicas),
                    "15m", "ticket",
                    "more than one preemption a minute and replica: fewer at once, or more memory",
                    "sglang-tuning-docs"});
@@ -114,7 +123,7 @@ Y rules_tree(const WriteContext& c, const EnvironmentValues& e) {
   Y records = Y::list({}), alerts = Y::list({});
   for (const Signal& s : kSignals) {
     const std::string x = metric_expression(c.profile->engine, s.field, job, s.quantile);
-    if (!x.empty()) records.push(recording(s, x));
+    if (!x.empty()) records.push(recording(s, x, job));
   }
   for (const Alert& a : alerts_of(c, e)) alerts.push(alert_rule(a));
   return Y::map(

@@ -18,7 +18,7 @@ std::string shown(const ConfigLine& l) { return l.value.empty() ? "on" : l.value
 
 }  // namespace
 
-std::string shell_word(std::string_view word) {
+std::string script_word(std::string_view word) {
   const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
            std::string_view("-_./:=,@%+").find(c) != std::string_view::npos;
@@ -42,12 +42,12 @@ std::string shell_reasons(const std::vector<ConfigLine>& lines) {
 std::string shell_command(std::string_view first, const std::vector<std::string>& program,
                           const std::vector<ConfigLine>& lines) {
   std::string out(first);
-  for (size_t i = 0; i < program.size(); ++i) out += (i > 0 ? " " : "") + shell_word(program[i]);
+  for (size_t i = 0; i < program.size(); ++i) out += (i > 0 ? " " : "") + script_word(program[i]);
   for (const ConfigLine& l : lines) {
     out += " \\\n  ";
     if (!l.key.empty()) out += l.key;
     if (!l.key.empty() && !l.value.empty()) out += " ";
-    if (!l.value.empty()) out += shell_word(l.value);
+    if (!l.value.empty()) out += script_word(l.value);
   }
   return out + "\n";
 }

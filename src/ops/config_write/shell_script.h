@@ -11,7 +11,7 @@
 namespace weir::ops {
 
 // A word that a shell takes as it is: in single quotes where it needs them.
-std::string shell_word(std::string_view word);
+std::string script_word(std::string_view word);
 
 // "# --flag value: why [source]" of each.
 std::string shell_reasons(const std::vector<ConfigLine>& lines);
