@@ -16,8 +16,8 @@ constexpr int kShortestGrace_s = 60, kLongestGrace_s = 3600;
 const KnownModel* known_model(std::string_view id) {
   static const auto known = built_in_models();
   if (!known.ok()) return nullptr;
-  const auto it = std::find_if(known->begin(), known->end(),
-                               [&](const KnownModel& m) { return m.id == id; });
+  const auto it =
+      std::find_if(known->begin(), known->end(), [&](const KnownModel& m) { return m.id == id; });
   return it == known->end() ? nullptr : &*it;
 }
 

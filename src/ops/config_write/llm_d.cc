@@ -65,8 +65,8 @@ Result<Y> container(const WriteContext& c, const EnvironmentValues& e, const std
         Y::list({Y::map({{"name", Y::text("vllm")}, {"containerPort", Y::number(8000)}})})},
        {"resources", resources.tree(false)},
        {"mountModelVolume", Y::flag(true)},
-       {"startupProbe",
-        probe("/health", "vllm", 10, startup_failures(*c.plan)).why(startup_why(*c.plan) + " [kubernetes-probes-docs]")},
+       {"startupProbe", probe("/health", "vllm", 10, startup_failures(*c.plan))
+                            .why(startup_why(*c.plan) + " [kubernetes-probes-docs]")},
        {"readinessProbe", probe("/health", "vllm", 5, 3)},
        {"livenessProbe", probe("/health", "vllm", 10, 6)},
        {"volumeMounts",

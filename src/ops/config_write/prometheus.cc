@@ -53,10 +53,11 @@ constexpr Signal kSignals[] = {
 
 // Sums have no labels left: the job tells one model's from another's.
 Y recording(const Signal& s, const std::string& expression, const std::string& job) {
-  return Y::map({{"record", Y::text(fmt::format("llm:{}", s.name))
-                                .why(fmt::format("{} [{}]", s.why, kHypothesis))},
-                 {"expr", Y::text(expression)},
-                 {"labels", Y::map({{"job", Y::text(job)}})}});
+  return Y::map(
+      {{"record",
+        Y::text(fmt::format("llm:{}", s.name)).why(fmt::format("{} [{}]", s.why, kHypothesis))},
+       {"expr", Y::text(expression)},
+       {"labels", Y::map({{"job", Y::text(job)}})}});
 }
 
 struct Alert {
@@ -83,38 +84,37 @@ std::vector<Alert> alerts_of(const WriteContext& c, const EnvironmentValues& e) 
   const int fleet = e.most > 0 ? e.least : e.replicas;
   const int needed = std::max(1, fleet - (fleet > 1 ? p.spare : 0));
   std::vector<Alert> out;
-  out.push_back({"LlmReplicasMissing", fmt::format("{} < {}", replicas, needed), "5m", page,
-                 fmt::format("fewer than {} replicas, what is planned at least without the spare",
-                             needed),
-                 plan});
+  out.push_back(
+      {"LlmReplicasMissing", fmt::format("{} < {}", replicas, needed), "5m", page,
+       fmt::format("fewer than {} replicas, what is planned at least without the spare", needed),
+       plan});
   const auto slow = [&](const char* name, const char* metric, const char* what, double limit_ms,
                         const std::string& severity) {
     out.push_back({name, fmt::format("llm:{}{} > {:g}", metric, of, limit_ms / 1000), "10m",
-                   severity,
-                   fmt::format("{}, p95, above the objective of {:g} ms", what, limit_ms), plan});
+                   severity, fmt::format("{}, p95, above the objective of {:g} ms", what, limit_ms),
+                   plan});
   };
   if (p.slo.ttft_ms_p95 > 0 && shown("observed.ttft_ms"))
     slow("LlmFirstTokenSlow", "ttft_seconds_p95", "first token", p.slo.ttft_ms_p95, page);
   if (p.slo.itl_ms_p95 > 0 && shown("observed.itl_ms"))
     slow("LlmNextTokenSlow", "itl_seconds_p95", "next token", p.slo.itl_ms_p95, "ticket");
   if (shown("observed.waiting"))
-    out.push_back({"LlmQueueLong",
-                   fmt::format("llm:requests_waiting{} > {:g} * {}", of,
-                               std::max(1.0, kQueueShare * static_cast<double>(e.max_queued)),
-                               replicas),
-                   "5m", "ticket", "half of what may wait is waiting: soon requests are refused",
-                   plan});
+    out.push_back(
+        {"LlmQueueLong",
+         fmt::format("llm:requests_waiting{} > {:g} * {}", of,
+                     std::max(1.0, kQueueShare * static_cast<double>(e.max_queued)), replicas),
+         "5m", "ticket", "half of what may wait is waiting: soon requests are refused", plan});
   if (shown("observed.kv_usage"))
     out.push_back({"LlmKvCacheFull", fmt::format("llm:kv_usage{} > {:g}", of, kFullShare), "10m",
                    "ticket", "the KV cache is nearly full: requests wait or are preempted",
                    std::string(kHypothesis)});
   if (shown("observed.preemptions_per_s"))
-    out.push_back({"LlmPreemptions",
-                   fmt::format("llm:preemptions_per_second{} > {:.4f} * {}", of, kPreemptionsPerS,
-                               replicas),
-                   "15m", "ticket",
-                   "more than one preemption a minute and replica: fewer at once, or more memory",
-                   "sglang-tuning-docs"});
+    out.push_back(
+        {"LlmPreemptions",
+         fmt::format("llm:preemptions_per_second{} > {:.4f} * {}", of, kPreemptionsPerS, replicas),
+         "15m", "ticket",
+         "more than one preemption a minute and replica: fewer at once, or more memory",
+         "sglang-tuning-docs"});
   return out;
 }
 

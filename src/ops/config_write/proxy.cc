@@ -192,7 +192,8 @@ Section haproxy_backend(const ProxyFacts& f) {
 
 Section haproxy_file(const ProxyFacts& f) {
   Section global{"global", {}, {}};
-  global.lines = {{"maxconn", "8192", "a stream holds one for its whole answer", kGuess}};
+  global.lines = {{"maxconn", "8192", "a stream holds one for its whole answer", kGuess},
+                  {"log", "stdout format raw local0", "", kGuess}};
   Section defaults{"defaults", {}, {}};
   defaults.lines = {
       {"mode", "http", "", kGuess},

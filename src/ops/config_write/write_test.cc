@@ -95,7 +95,9 @@ LintOptions lint_options(std::string_view engine, const std::string& version) {
   LintOptions o;
   o.engine = engine;
   o.version = version;
-  o.hardware = {*catalog_shape("llama-3.1-70b"), *lint_device("nvidia-h100-sxm"), 8};
+  static const LintHardware hardware{*catalog_shape("llama-3.1-70b"),
+                                     *lint_device("nvidia-h100-sxm"), 8};
+  o.hardware = hardware;
   o.hardware.model->bits_per_weight = 8;
   return o;
 }
