@@ -166,10 +166,10 @@ Result<EngineConfig> engine_config(const EngineRequest& r) {
   }
   WEIR_TRY(flags.status());
   WEIR_TRY(keys.status());
-  out.left_out = std::move(flags).left_out();
-  for (std::string& left : std::move(keys).left_out()) out.left_out.push_back(std::move(left));
-  out.flags = std::move(flags).lines();
-  out.keys = std::move(keys).lines();
+  out.left_out = flags.take_left_out();
+  for (std::string& left : keys.take_left_out()) out.left_out.push_back(std::move(left));
+  out.flags = flags.take_lines();
+  out.keys = keys.take_lines();
   const double bits = stored_bits(*r.plan);
   const bool eight = r.plan->precision == "fp8" && (s.engine() == "vllm" || s.engine() == "sglang");
   if (bits > r.plan->bits_per_weight && !eight) {

@@ -99,8 +99,8 @@ Status write_deepspeed(const WriteContext& c, WrittenConfig& out) {
     lines.set("moe.ep_size", fmt::format("{}", p.expert_parallel), "experts over the devices",
               kFromPlan);
   WEIR_TRY(lines.status());
-  out.left_out = std::move(lines).left_out();
-  const std::vector<ConfigLine> written = std::move(lines).lines();
+  out.left_out = lines.take_left_out();
+  const std::vector<ConfigLine> written = lines.take_lines();
   out.files.push_back(
       {c.path("deepspeed.json"), json_of(tree_of(written)).dump({.indent = 2}) + "\n"});
   out.files.push_back({c.path("README.md"), reasons_file(written, "deepspeed.json")});

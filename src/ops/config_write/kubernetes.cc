@@ -48,7 +48,7 @@ Y kustomization(const std::vector<std::string>& resources,
 }
 
 // With what kustomize finds the object that is patched.
-Y patch_of(const KubernetesObject& object, Y difference) {
+Y patch_of(const KubernetesObject& object, const Y& difference) {
   Y out = Y::map({{"apiVersion", *object.tree.find("apiVersion")},
                   {"kind", *object.tree.find("kind")},
                   {"metadata", Y::map({{"name", *object.tree.find("metadata")->find("name")}})}});

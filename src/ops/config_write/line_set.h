@@ -33,8 +33,9 @@ class LineSet {
   // Switches have the values "true" and "false".
   void set(std::string_view name, std::string value, std::string why, std::string_view source);
 
-  std::vector<ConfigLine> lines() && { return std::move(lines_); }
-  std::vector<std::string> left_out() && { return std::move(left_out_); }
+  // What was put in; once.
+  std::vector<ConfigLine> take_lines() { return std::move(lines_); }
+  std::vector<std::string> take_left_out() { return std::move(left_out_); }
   // The first value that its option refuses: kUnsupported with option, bound and value.
   const Status& status() const { return status_; }
 

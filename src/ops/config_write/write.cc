@@ -176,6 +176,7 @@ std::string file_head(const WriteContext& c, std::string_view mark) {
 std::vector<std::string> backend_addresses(const WriteContext& c) {
   if (!c.request->backends.empty()) return c.request->backends;
   std::vector<std::string> out;
+  out.reserve(static_cast<size_t>(std::max(0, c.environment.replicas)));
   for (int i = 0; i < c.environment.replicas; ++i)
     out.push_back(fmt::format("127.0.0.1:{}", c.profile->port + i));
   return out;

@@ -301,6 +301,10 @@ TEST(ConfigWrite, PrefillAndDecodeApart) {
   const WrittenConfig d = written(plan, {.target = "dynamo", .environment = "prod"});
   EXPECT_THAT(file_of(d, "prefill.sh"), HasSubstr("--disaggregation-mode prefill"));
   EXPECT_THAT(d.notes, Contains(HasSubstr("18 of prod/dynamo/decode.sh")));
+  const std::string graph = file_of(d, "graph.yaml");
+  EXPECT_THAT(graph, HasSubstr("replicas: 18"));
+  EXPECT_THAT(graph, HasSubstr("- --disaggregation-mode=prefill"));
+  EXPECT_THAT(graph, HasSubstr("vllm-runtime:1.6.1"));
   const auto without = write_config(plan, {.target = "llm-d", .environment = "prod"});
   ASSERT_FALSE(without.ok());
   EXPECT_THAT(without.error().message, HasSubstr("--proxy-image"));
@@ -415,6 +419,34 @@ TEST(ConfigWrite, AHostilePlanStaysInItsQuotes) {
               Not(HasSubstr("\nserver { }")));
   const WrittenConfig k = written(plan, {.target = "kubernetes", .environment = "prod"});
   EXPECT_TRUE(parse_documents(file_of(k, "rendered.yaml"), "r").ok());
+}
+
+TEST(LineSet, FollowsRenamesDropsDefaultsAndRefusesValues) {
+  const EngineSnapshot sglang = *engine_snapshot("sglang", "0.5.23");
+  LineSet renamed(sglang);
+  renamed.set("--stream-output", "true", "why", "plan");
+  renamed.set("--cuda-graph-max-bs", "64", "why", "plan");
+  renamed.set("--no-such-flag", "1", "why", "plan");
+  renamed.set("--node-rank", "0", "its default", "plan");
+  renamed.set("--disable-radix-cache", "false", "its default", "plan");
+  ASSERT_TRUE(renamed.status().ok());
+  const auto lines = renamed.take_lines();
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0].key, "--incremental-streaming-output");
+  EXPECT_EQ(lines[1].key, "--cuda-graph-max-bs-decode");
+  EXPECT_THAT(renamed.take_left_out(), Contains(HasSubstr("--no-such-flag")));
+
+  LineSet refused(sglang);
+  refused.set("--schedule-policy", "lifo", "why", "plan");
+  ASSERT_FALSE(refused.status().ok());
+  EXPECT_THAT(refused.status().error().message, HasSubstr("must be one of"));
+  LineSet spelled(sglang);
+  spelled.fact({"kv_dtype", {"nvfp4", "fp4_e2m1"}, "why", "plan"});
+  spelled.fact({"prefix_cache", {"false"}, "why", "plan"});
+  const auto facts = spelled.take_lines();
+  ASSERT_EQ(facts.size(), 2U);
+  EXPECT_EQ(facts[0].value, "nvfp4");
+  EXPECT_EQ(facts[1].key, "--disable-radix-cache");
 }
 
 TEST(YamlText, DifferencesMergeNamedItemsAndTakeKeysOut) {

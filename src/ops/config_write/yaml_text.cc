@@ -11,6 +11,7 @@ namespace weir::ops {
 namespace {
 
 constexpr size_t kColumns = 100;
+constexpr size_t kNone = std::string_view::npos;
 
 bool reads_otherwise(std::string_view v) {
   for (const std::string_view word : {"true", "false", "null", "yes", "no", "on", "off", "~",
@@ -24,12 +25,12 @@ bool reads_otherwise(std::string_view v) {
 
 std::string quoted(std::string_view v) {
   const bool plain = !v.empty() &&
-                     std::string_view(" -?:,[]{}#&*!|>'\"%@`=").find(v.front()) == v.npos &&
-                     v.back() != ' ' && v.back() != ':' && v.find(": ") == v.npos &&
-                     v.find(" #") == v.npos && v.find('\n') == v.npos && !reads_otherwise(v);
+                     std::string_view(" -?:,[]{}#&*!|>'\"%@`=").find(v.front()) == kNone &&
+                     v.back() != ' ' && v.back() != ':' && v.find(": ") == kNone &&
+                     v.find(" #") == kNone && v.find('\n') == kNone && !reads_otherwise(v);
   // A flag, which begins with a dash that no space follows, is plain as well.
-  const bool flag = v.size() > 2 && v.starts_with("--") && v.find(": ") == v.npos &&
-                    v.find(" #") == v.npos && v.find('\n') == v.npos && v.back() != ':';
+  const bool flag = v.size() > 2 && v.starts_with("--") && v.find(": ") == kNone &&
+                    v.find(" #") == kNone && v.find('\n') == kNone && v.back() != ':';
   return plain || flag ? std::string(v) : text::json_quote(v);
 }
 
@@ -50,6 +51,10 @@ const YamlText* find_named(const std::vector<YamlText>& items, const YamlText& n
   return nullptr;
 }
 
+std::string below(const std::string& path, const std::string& key) {
+  return path.empty() ? key : fmt::format("{}.{}", path, key);
+}
+
 void list_into(const YamlText* base, const YamlText* value, const std::string& path,
                const std::string& file, std::vector<EnvironmentDifference>& out) {
   if (base != nullptr && value != nullptr) {
@@ -57,11 +62,11 @@ void list_into(const YamlText* base, const YamlText* value, const std::string& p
     if (base->kind() == YamlText::Kind::kMap && value->kind() == YamlText::Kind::kMap) {
       for (const auto& [key, v] : value->members()) {
         const YamlText* b = base->find(key);
-        list_into(b, &v, path.empty() ? key : path + "." + key, file, out);
+        list_into(b, &v, below(path, key), file, out);
       }
       for (const auto& [key, b] : base->members()) {
         if (value->find(key) == nullptr)
-          list_into(&b, nullptr, path.empty() ? key : path + "." + key, file, out);
+          list_into(&b, nullptr, below(path, key), file, out);
       }
       return;
     }
@@ -138,10 +143,9 @@ void YamlText::set_path(std::string_view path, YamlText value) {
   }
   const std::string key(path.substr(0, point));
   if (find(key) == nullptr) set(key, YamlText());
-  for (Member& m : members_) {
-    if (m.first == key) m.second.set_path(path.substr(point + 1), std::move(value));
-    if (m.first == key) return;
-  }
+  const auto it = std::find_if(members_.begin(), members_.end(),
+                               [&](const Member& m) { return m.first == key; });
+  it->second.set_path(path.substr(point + 1), std::move(value));
 }
 
 const YamlText* YamlText::find(std::string_view key) const {
