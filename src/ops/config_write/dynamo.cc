@@ -31,7 +31,7 @@ Result<std::vector<ConfigLine>> frontend_lines(const WriteContext& c, bool conta
   }
   if (!container)
     s.set("--http-host", "127.0.0.1", "for this machine alone; a proxy stands in front",
-        "owasp-llm10-2025");
+          "owasp-llm10-2025");
   s.set("--migration-limit", "1", "a stream whose worker is lost goes on with another, once",
         kHypothesis);
   WEIR_TRY(s.status());
@@ -88,11 +88,10 @@ YamlText component(const std::string& name, const std::string& type, YamlText re
   using Y = YamlText;
   Y pod = Y::map({{"containers", Y::list({std::move(container)})}});
   if (shared_memory)
-    pod.set("volumes",
-            Y::list({Y::map({{"name", Y::text("shm")},
-                             {"emptyDir", Y::map({{"medium", Y::text("Memory")}})
-                                              .why("ranks exchange data in /dev/shm "
-                                                   "[vllm-docker-docs]")}})}));
+    pod.set("volumes", Y::list({Y::map({{"name", Y::text("shm")},
+                                        {"emptyDir", Y::map({{"medium", Y::text("Memory")}})
+                                                         .why("ranks exchange data in /dev/shm "
+                                                              "[vllm-docker-docs]")}})}));
   return Y::map({{"name", Y::text(name)},
                  {"type", Y::text(type)},
                  {"replicas", std::move(replicas)},
@@ -119,8 +118,9 @@ YamlText graph_of(const WriteContext& c, const EnvironmentValues& e, const std::
   for (const Role& role : roles) {
     Y container = container_of(image, "dynamo.vllm", role.lines);
     container.set("resources", container_resources(*c.plan, c.nodes).tree(true));
-    container.set("volumeMounts", Y::list({Y::map({{"name", Y::text("shm")},
-                                                   {"mountPath", Y::text("/dev/shm")}})}));
+    container.set(
+        "volumeMounts",
+        Y::list({Y::map({{"name", Y::text("shm")}, {"mountPath", Y::text("/dev/shm")}})}));
     components.push(component(
         role.name.empty() ? "worker" : role.name, role.name.empty() ? "worker" : role.name,
         Y::number(role.count).why(fmt::format("{} [{}]", e.replicas_why, e.replicas_source)),

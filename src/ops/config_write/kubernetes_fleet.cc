@@ -113,7 +113,7 @@ KubernetesObject scaled_object(const WriteContext& c, const EnvironmentValues& e
                     {"name", Y::text(name)}})},
            {"minReplicaCount", Y::number(e.least).why("the plan's least, spare ones too [plan]")},
            {"maxReplicaCount", Y::number(e.most).why("the plan's most [plan]")},
-           {"pollingInterval", Y::number(15)},
+           {"pollingInterval", Y::number(15).why("as often as it is scraped [hypothesis]")},
            {"fallback",
             Y::map({{"failureThreshold", Y::number(3)}, {"replicas", Y::number(e.replicas)}})
                 .why("without metrics as many as the plan has "

@@ -76,8 +76,11 @@ Y environment_of(const WriteContext& c) {
                                          {"optional", Y::flag(true)}})
                                      .why("for a model that the hub gives only to who accepted its "
                                           "licence [hypothesis]")}})}});
-  return Y::list(
-      {Y::map({{"name", Y::text("HF_HOME")}, {"value", Y::text("/models")}}), std::move(token)});
+  return Y::list({Y::map({{"name", Y::text("HF_HOME").why(
+                                       "weights go to the volume, not into the container's layer "
+                                       "[hypothesis]")},
+                          {"value", Y::text("/models")}}),
+                  std::move(token)});
 }
 
 Y container_of(const WriteContext& c, const std::string& image,
@@ -102,7 +105,9 @@ Y container_of(const WriteContext& c, const std::string& image,
        {"startupProbe",
         probe(c.profile->ready_path, "http", kStartPeriod_s, startup_failures(*c.plan))
             .why(startup_why(*c.plan) + " [kubernetes-probes-docs]")},
-       {"readinessProbe", probe(c.profile->ready_path, "http", 5, 3)},
+       {"readinessProbe",
+        probe(c.profile->ready_path, "http", 5, 3)
+            .why("no requests while it loads or drains [kubernetes-probes-docs]")},
        {"livenessProbe",
         probe(c.profile->live_path, "http", 10, 6)
             .why("a minute of silence: an engine under load is slow to answer, not dead "
@@ -112,7 +117,8 @@ Y container_of(const WriteContext& c, const std::string& image,
                                 .why("until no proxy sends to it any more [hypothesis]")}})},
        {"securityContext",
         Y::map({{"allowPrivilegeEscalation", Y::flag(false)},
-                {"seccompProfile", Y::map({{"type", Y::text("RuntimeDefault")}})}})},
+                {"seccompProfile", Y::map({{"type", Y::text("RuntimeDefault")}})}})
+            .why("the device plugin gives it what it needs [kubernetes-gpu-docs]")},
        {"volumeMounts", std::move(mounts)}});
 }
 
@@ -151,7 +157,8 @@ Y pod_of(const WriteContext& c, Y container, bool leader) {
   Y spec = Y::map({{"terminationGracePeriodSeconds",
                     Y::number(longest_answer_s(p) + kDrainPause_s + 20)
                         .why("running answers end first: " + longest_answer_why(p) + " [plan]")},
-                   {"automountServiceAccountToken", Y::flag(false)},
+                   {"automountServiceAccountToken",
+                    Y::flag(false).why("it never asks the cluster's API [owasp-llm03-2025]")},
                    {"topologySpreadConstraints",
                     spread_of(c).why("one lost machine or zone takes as few replicas as can be "
                                      "[kubernetes-topology-spread-docs]")},

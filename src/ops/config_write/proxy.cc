@@ -104,18 +104,19 @@ Section nginx_upstream(const ProxyFacts& f) {
 Section nginx_server(const ProxyFacts& f) {
   Section api{"location /v1/", {}, {}};
   api.lines = {
-      {"proxy_pass", "http://" + f.name, "", kGuess},
+      {"proxy_pass", "http://" + f.name, "to the replicas above", kPlan},
       {"proxy_http_version", "1.1", "streams and kept connections need it", "nginx-proxy-docs"},
-      {"proxy_set_header", "Connection \"\"", "", kGuess},
-      {"proxy_set_header", "Host $host", "", kGuess},
+      {"proxy_set_header", "Connection \"\"", "or connections close after each request",
+       "nginx-proxy-docs"},
+      {"proxy_set_header", "Host $host", "what the client asked, for the engine's log", kGuess},
       {"proxy_set_header", "X-Request-Id $request_id", "one id in the logs of all", kGuess},
       {"proxy_buffering", "off", "tokens pass as they come", "nginx-proxy-docs"},
-      {"proxy_cache", "off", "", kGuess},
+      {"proxy_cache", "off", "answers are of one client alone", kGuess},
       {"gzip", "off", "compression waits for more tokens", kGuess},
       {"proxy_connect_timeout", "2s", "a server that is gone is found before a person gives up",
        kGuess},
       {"proxy_read_timeout", fmt::format("{}s", f.read_s), f.read_why, "nginx-proxy-docs"},
-      {"proxy_send_timeout", "30s", "", kGuess},
+      {"proxy_send_timeout", "30s", "a prompt is read at once, or the engine hangs", kGuess},
       {"proxy_next_upstream", "error http_503 non_idempotent",
        "tried again only before the first byte of an answer, and not after a timeout, which would "
        "compute the same twice",
@@ -125,8 +126,9 @@ Section nginx_server(const ProxyFacts& f) {
        "later than the first token is due it helps nobody", kPlan},
   };
   Section health{"location = /health", {}, {}};
-  health.lines = {{"access_log", "off", "", kGuess},
-                  {"proxy_pass", "http://" + f.name + f.health, "", kGuess}};
+  health.lines = {
+      {"access_log", "off", "probes would fill the log", kGuess},
+      {"proxy_pass", "http://" + f.name + f.health, "whether any replica is ready", kGuess}};
   Section rest{"location /", {}, {}};
   rest.lines = {
       {"return", "404", "engines have paths beside /v1/ that no key guards", "vllm-security-docs"}};
@@ -135,8 +137,9 @@ Section nginx_server(const ProxyFacts& f) {
       {"listen", "127.0.0.1:8088", "TLS ends in front, or add listen 443 ssl and its keys here",
        kGuess},
       {"client_max_body_size", fmt::format("{}m", f.body_mb), f.body_why, kPlan},
-      {"client_header_timeout", "10s", "", kGuess},
-      {"client_body_timeout", "10s", "", kGuess},
+      {"client_header_timeout", "10s", "a request that trickles in holds nothing",
+       "owasp-llm10-2025"},
+      {"client_body_timeout", "10s", "between two pieces of the body", "owasp-llm10-2025"},
   };
   server.sections = {std::move(api), std::move(health), std::move(rest)};
   return server;
@@ -150,7 +153,7 @@ std::vector<ConfigLine> flat(const Section& s, const std::string& path) {
     const std::string first = l.key == "server" || l.key == "proxy_set_header"
                                   ? " " + l.value.substr(0, l.value.find(' '))
                                   : "";
-    line.key = here + (here.empty() ? "" : " / ") + l.key + first;
+    line.key = fmt::format("{}{}{}{}", here, here.empty() ? "" : " / ", l.key, first);
     out.push_back(std::move(line));
   }
   for (const Section& child : s.sections) {
@@ -173,11 +176,11 @@ Section haproxy_backend(const ProxyFacts& f) {
       {"balance", "leastconn",
        "answers differ in length by orders of magnitude, so turns do not share load evenly",
        kGuess},
-      {"option", "httpchk", "", kGuess},
+      {"option", "httpchk", "servers are checked beside requests", kGuess},
       {"http-check", "send meth GET uri " + f.health, "an engine that loads is not ready", kGuess},
-      {"http-check", "expect status 200", "", kGuess},
+      {"http-check", "expect status 200", "503 while it loads or drains", kGuess},
       {"retries", "1", "one other server, no storm", "sre-handling-overload"},
-      {"option", "redispatch", "", kGuess},
+      {"option", "redispatch", "to another server, not the same again", kGuess},
       {"retry-on", "conn-failure empty-response 503", "only before the first byte of an answer",
        kGuess},
       {"timeout", fmt::format("queue {}s", f.queue_s),
@@ -186,19 +189,21 @@ Section haproxy_backend(const ProxyFacts& f) {
        fmt::format("check inter 5s fall 3 rise 2 slowstart 30s maxconn {}", f.connections),
        f.connections_why, kPlan}};
   for (size_t i = 0; i < f.servers.size(); ++i)
-    s.lines.push_back({"server", fmt::format("replica{} {}", i, f.servers[i]), "", kGuess});
+    s.lines.push_back({"server", fmt::format("replica{} {}", i, f.servers[i]),
+                       i == 0 ? "the replicas" : "", kPlan});
   return s;
 }
 
 Section haproxy_file(const ProxyFacts& f) {
   Section global{"global", {}, {}};
-  global.lines = {{"maxconn", "8192", "a stream holds one for its whole answer", kGuess},
-                  {"log", "stdout format raw local0", "", kGuess}};
+  global.lines = {
+      {"maxconn", "8192", "a stream holds one for its whole answer", kGuess},
+      {"log", "stdout format raw local0", "for whoever collects a container's output", kGuess}};
   Section defaults{"defaults", {}, {}};
   defaults.lines = {
-      {"mode", "http", "", kGuess},
-      {"log", "global", "", kGuess},
-      {"option", "httplog", "", kGuess},
+      {"mode", "http", "paths and bodies are looked at", kGuess},
+      {"log", "global", "as above", kGuess},
+      {"option", "httplog", "times of queue, connection and answer in each line", kGuess},
       {"timeout", "connect 2s", "a server that is gone is found before a person gives up", kGuess},
       {"timeout", "http-request 10s", "a request that trickles in holds nothing", kGuess},
       {"timeout", fmt::format("client {}s", f.read_s), f.read_why, kPlan},
@@ -212,7 +217,7 @@ Section haproxy_file(const ProxyFacts& f) {
        f.body_why, kPlan},
       {"http-request", "deny deny_status 404 unless { path_beg /v1/ } or { path /health }",
        "engines have paths beside /v1/ that no key guards", "vllm-security-docs"},
-      {"default_backend", f.name, "", kGuess},
+      {"default_backend", f.name, "to the replicas below", kPlan},
   };
   return {"", {}, {std::move(global), std::move(defaults), std::move(front), haproxy_backend(f)}};
 }

@@ -357,6 +357,29 @@ TEST(ConfigWrite, ProxiesPassStreamsAndBoundQueues) {
     EXPECT_THAT(haproxy, HasSubstr(line));
 }
 
+// But for the servers after the first, and what only opens a block.
+TEST(ConfigWrite, EveryDirectiveOfAProxyHasItsReason) {
+  for (const auto& [target, file] :
+       {std::pair("nginx", "nginx.conf"), {"haproxy", "haproxy.cfg"}}) {
+    std::istringstream text(
+        file_of(written(some_plan(), {.target = target, .environment = "prod"}), file));
+    std::string line, before;
+    size_t directives = 0;
+    while (std::getline(text, line)) {
+      const size_t start = line.find_first_not_of(' ');
+      const bool opens =
+          start == std::string::npos || line.ends_with('{') || line[start] == '}' || start == 0;
+      if (!opens && line[start] != '#') {
+        ++directives;
+        const bool more = before.find(" server ") != std::string::npos;
+        EXPECT_TRUE(more || before.find_first_not_of(' ') == before.find('#')) << line;
+      }
+      before = line;
+    }
+    EXPECT_GT(directives, 20U) << target;
+  }
+}
+
 TEST(ConfigWrite, MetricsAreTheEnginesOwn) {
   for (const char* engine : {"vllm", "sglang", "tensorrt-llm", "llama.cpp", "weir"}) {
     const WrittenConfig w =

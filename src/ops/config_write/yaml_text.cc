@@ -65,8 +65,7 @@ void list_into(const YamlText* base, const YamlText* value, const std::string& p
         list_into(b, &v, below(path, key), file, out);
       }
       for (const auto& [key, b] : base->members()) {
-        if (value->find(key) == nullptr)
-          list_into(&b, nullptr, below(path, key), file, out);
+        if (value->find(key) == nullptr) list_into(&b, nullptr, below(path, key), file, out);
       }
       return;
     }
