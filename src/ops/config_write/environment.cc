@@ -47,6 +47,48 @@ int planned_replicas(const PlanFile& plan) {
   return plan.replicas_high > 0 ? plan.replicas_high : plan.replicas_low;
 }
 
+namespace {
+
+// Of numbers that come from a file: far above what there is, and far below what overflows.
+Status check_bounds(const PlanFile& p) {
+  const PlanDisaggregation split = p.disaggregation.value_or(PlanDisaggregation());
+  const PlanAutoscaling scaling = p.autoscaling.value_or(PlanAutoscaling());
+  const LoadPoint none;
+  const struct {
+    const char* name;
+    double value, most;
+  } kBounds[] = {
+      {"tensor_parallel", static_cast<double>(p.tensor_parallel), 10'000},
+      {"pipeline_parallel", static_cast<double>(p.pipeline_parallel), 10'000},
+      {"expert_parallel", static_cast<double>(p.expert_parallel), 10'000},
+      {"context_tokens", static_cast<double>(p.context_tokens), 1e9},
+      {"max_running", static_cast<double>(p.max_running), 1e6},
+      {"step_tokens", static_cast<double>(p.step_tokens), 1e8},
+      {"max_queued", static_cast<double>(p.max_queued), 1e9},
+      {"replicas", static_cast<double>(planned_replicas(p)), 10'000},
+      {"spare", static_cast<double>(p.spare), 10'000},
+      {"prefill_replicas", static_cast<double>(split.prefill_replicas), 10'000},
+      {"decode_replicas", static_cast<double>(split.decode_replicas), 10'000},
+      {"autoscaling.most", static_cast<double>(scaling.most), 10'000},
+      {"cold_start_s", scaling.cold_start_s, 86'400},
+      {"kv_tokens", static_cast<double>(p.memory.kv_tokens), 1e12},
+      {"memory.device_gb", p.memory.device_gb, 1e6},
+      {"memory.weights_gb", p.memory.weights_gb, 1e6},
+      {"memory.kv_gb", p.memory.kv_gb, 1e6},
+      {"slo.ttft_ms_p95", p.slo.ttft_ms_p95, 1e9},
+      {"low.total_ms_p99", p.low.value_or(none).total_ms_p99, 1e9},
+      {"high.total_ms_p99", p.high.value_or(none).total_ms_p99, 1e9},
+  };
+  for (const auto& b : kBounds) {
+    if (b.value >= 0 && b.value <= b.most) continue;
+    return make_error(ErrorCode::kUnsupported, "the plan's {} is {:g}: 0 to {:g} can be written",
+                      b.name, b.value, b.most);
+  }
+  return {};
+}
+
+}  // namespace
+
 Status check_plan(const PlanFile& plan) {
   if (!plan.memory.fits) {
     const PlanMemory& m = plan.memory;
@@ -58,6 +100,7 @@ Status check_plan(const PlanFile& plan) {
         plan.model_name.empty() ? plan.model_source : plan.model_name, m.device_gb, m.usable_gb,
         m.weights_gb, m.activations_gb);
   }
+  WEIR_TRY(check_bounds(plan));
   if (plan.model_source.empty())
     return make_error(ErrorCode::kUnsupported, "the plan does not say where its model comes from");
   if (planned_replicas(plan) <= 0) {

@@ -419,6 +419,12 @@ TEST(ConfigWrite, WhatCannotBeWrittenSaysWhy) {
               HasSubstr("HOST:PORT"));
   EXPECT_THAT(error(plan, {.target = "kubernetes", .environment = "prod", .regions = {"../x"}}),
               HasSubstr("--regions"));
+  PlanFile vast = plan;
+  vast.max_queued = INT64_MAX;
+  EXPECT_THAT(error(vast, {.target = "nginx", .environment = "dev"}), HasSubstr("max_queued"));
+  vast = plan;
+  vast.low->total_ms_p99 = 1e300;
+  EXPECT_THAT(error(vast, {.target = "vllm", .environment = "dev"}), HasSubstr("total_ms_p99"));
   PlanFile large = plan;
   large.memory.fits = false;
   PlanFile never = plan;
