@@ -1,5 +1,5 @@
 // weir config: what a server would run with, whether a file is right, of weir and of other engines,
-// and what becomes of it in another version.
+// what becomes of it in another version, and files made of a plan.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/config_check.h"
 #include "cli/config_migrate.h"
+#include "cli/config_write.h"
 #include "cli/key_flags.h"
 #include "cli/serve_options.h"
 #include "ops/lint/rules.h"
@@ -104,7 +105,8 @@ void add_config(CLI::App& root, Selected& selected) {
                             "  weir config show --config weir.yaml --port 9000 --json\n"
                             "  weir config check weir.yaml\n"
                             "  weir config check deployment.yaml\n"
-                            "  weir config migrate serve.sh --from vllm-0.22.0 --to vllm-0.33.0\n");
+                            "  weir config migrate serve.sh --from vllm-0.22.0 --to vllm-0.33.0\n"
+                            "  weir config kubernetes --plan plan.json --env prod\n");
   c->require_subcommand(1);
   CLI::App* s = add_command(*c, "show", "Each effective value and where it comes from",
                             "  weir config show --config weir.yaml\n"
@@ -132,6 +134,7 @@ void add_config(CLI::App& root, Selected& selected) {
       "  weir config migrate serve.sh --from vllm-0.22.0 --to vllm-0.33.0 --pin | patch\n");
   add_migrate_options(m, o->migrate);
   m->callback([o, &selected] { selected.action = [o] { return migrate_file(o->migrate); }; });
+  add_config_writers(*c, selected);
 }
 
 }  // namespace weir::cli

@@ -3,7 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
+#include "base/thread_annotations.h"
 #include "config/key.h"
 #include "ops/data/embedded.h"
 
@@ -48,6 +50,18 @@ long next_number(std::string_view& text) {
   return v;
 }
 
+// Each is read once: some have a thousand options.
+Result<EngineSnapshot> parsed(const EngineVersion& v) {
+  static Mutex mutex;
+  static std::map<const char*, EngineSnapshot> known;  // by where the text is; guarded by mutex
+  const MutexLock lock(mutex);
+  const auto it = known.find(v.text.data());
+  if (it != known.end()) return it->second;
+  auto s = EngineSnapshot::parse(v.text, fmt::format("{} {}", v.engine, v.version));
+  if (s.ok()) known.emplace(v.text.data(), *s);
+  return s;
+}
+
 }  // namespace
 
 const std::vector<EngineVersion>& engine_versions() {
@@ -83,7 +97,7 @@ Result<EngineSnapshot> engine_snapshot(std::string_view engine, std::string_view
     return make_error(ErrorCode::kUsage, "{}: no engine that is known; the nearest is {}, all: {}",
                       engine, config::nearest(engine, names), fmt::join(names, ", "));
   }
-  return EngineSnapshot::parse(best->text, fmt::format("{} {}", engine, best->version));
+  return parsed(*best);
 }
 
 }  // namespace weir::ops

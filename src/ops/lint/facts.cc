@@ -265,7 +265,9 @@ void add_derived(const CallView& call, FactSet& out) {
   const double parallel = out.number("tensor_parallel").value_or(1) *
                           out.number("pipeline_parallel").value_or(1) *
                           (engine == "vllm" ? out.number("data_parallel").value_or(1) : 1);
-  out.set_number("parallel_devices", parallel);
+  // llama.cpp takes all that it sees.
+  const double seen = out.number("container.devices").value_or(0);
+  out.set_number("parallel_devices", engine == "llama.cpp" && seen > 0 ? seen : parallel);
   const std::string& version =
       call.image_version.empty() ? call.snapshot->version() : call.image_version;
   out.set_flag("version_before_0_16", engine == "vllm" && compare_versions(version, "0.16") < 0);

@@ -48,6 +48,21 @@ Fit fit_of(const ModelShape& m, const LintDevice& d, const FactSet& facts) {
   const double split = m.kv_rank > 0 ? 1 : std::min(tp, static_cast<double>(m.kv_heads));
   f.token = whole / std::max(1.0, split) / pp;
   const std::string engine = facts.find("engine")->text;
+  // One process takes all devices that it sees.
+  if (engine == "llama.cpp") {
+    const double seen = facts.number("container.devices").value_or(0);
+    const double count = seen > 0 ? seen : facts.number("device.count").value_or(1);
+    f.weights = m.parameters() * bits / 8;
+    f.token = whole;
+    f.left = d.memory_bytes * count - f.weights - kReserveBytes;
+    f.words = fmt::format(
+        "{:.0f} devices x {:.0f} GB - {:.1f} GB of weights ({:.1f} billion at {:.3g} bits) - "
+        "{:.0f} "
+        "GB assumed for activations = {:.1f} GB for KV",
+        count, d.memory_bytes / kGb, f.weights / kGb, m.parameters() / kGb, bits,
+        kReserveBytes / kGb, f.left / kGb);
+    return f;
+  }
   const std::string weights =
       fmt::format("{:.1f} GB of weights ({:.1f} billion at {:.3g} bits over {:.0f} devices)",
                   f.weights / kGb, m.parameters() / kGb, bits, devices);
@@ -57,11 +72,11 @@ Fit fit_of(const ModelShape& m, const LintDevice& d, const FactSet& facts) {
     f.left = (d.memory_bytes - f.weights) * fraction;
     f.words = fmt::format("({:.0f} GB - {}) x {:.2f}", d.memory_bytes / kGb, weights, fraction);
   } else {
-    const double used = engine == "llama.cpp" ? 1.0 : share.value_or(0.9);
+    const double used = share.value_or(0.9);
     f.left = d.memory_bytes * used - f.weights - kReserveBytes;
-    f.words = fmt::format(
-        "{:.0f} GB x {:.2f}{} - {} - {:.0f} GB assumed for activations", d.memory_bytes / kGb, used,
-        share || engine == "llama.cpp" ? "" : " (assumed)", weights, kReserveBytes / kGb);
+    f.words = fmt::format("{:.0f} GB x {:.2f}{} - {} - {:.0f} GB assumed for activations",
+                          d.memory_bytes / kGb, used, share ? "" : " (assumed)", weights,
+                          kReserveBytes / kGb);
   }
   f.words += fmt::format(" = {:.1f} GB a device for KV", f.left / kGb);
   return f;

@@ -232,6 +232,18 @@ TEST(LintRules, ModelAndDevicesWithTheArithmetic) {
   EXPECT_THAT(catalog_shape("llama-3.1-7b").error().message, HasSubstr("llama-3.1-"));
 }
 
+TEST(LintRules, LlamaCppTakesAllDevicesThatItSees) {
+  const auto with = [](int64_t count) {
+    LintOptions o;
+    o.hardware = {*catalog_shape("llama-3.1-70b"), *lint_device("nvidia-h100-sxm"), count};
+    return found("llama-server -m x.gguf -c 32768 -np 4 --kv-unified --host 127.0.0.1\n", o);
+  };
+  EXPECT_THAT(with(1), Contains("weights-exceed-memory:1"));
+  EXPECT_THAT(with(4), Not(Contains("weights-exceed-memory:1")));
+  EXPECT_THAT(found("python3 -m dynamo.frontend --router-mod kv --http-hos 127.0.0.1\n"),
+              Contains("flag-abbreviated:1"));
+}
+
 constexpr std::string_view kBad = R"(apiVersion: apps/v1
 kind: Deployment
 metadata: {name: qwen}
