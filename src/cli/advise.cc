@@ -366,9 +366,9 @@ Result<int> draw(const Options& o, const Rules& rules, const ops::Advice& advice
 
 Result<int> advise(const Options& o, const CLI::App& program) {
   if (!o.question.empty()) {
-    WEIR_ASSIGN(const std::string page,
+    WEIR_ASSIGN(const ops::QuestionPage page,
                 ops::question_page(o.question, o.folder, ops::today(SystemClock())));
-    fmt::print("{}", page);
+    fmt::print("{}", page.text);
     return kExitOk;
   }
   WEIR_ASSIGN(const Rules rules, load_rules(o, program));

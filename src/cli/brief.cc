@@ -37,15 +37,44 @@ Result<int> day_of(const Options& o) {
   return make_error(ErrorCode::kUsage, "--on {}: write a day as YYYY-MM-DD", o.today);
 }
 
+Json texts(const std::vector<std::string>& list) {
+  Json out = Json::array();
+  for (const std::string& t : list) out.push_back(t);
+  return out;
+}
+
+Json page_json(const ops::QuestionPage& page) {
+  Json evidence = Json::array();
+  for (const ops::Evidence& e : page.evidence) {
+    Json j = Json::object();
+    j.set("id", e.id);
+    j.set("what", e.what);
+    j.set("read", e.read);
+    j.set("age_days", e.age_days);
+    j.set("stale", e.stale());
+    j.set("verified", e.verified);
+    evidence.push_back(std::move(j));
+  }
+  Json j = Json::object();
+  j.set("kind", page.kind);
+  j.set("topics", texts(page.topics));
+  j.set("searches", texts(page.searches));
+  j.set("evidence", std::move(evidence));
+  j.set("page", page.text);
+  return j;
+}
+
 Result<int> make(const Options& o) {
   WEIR_ASSIGN(const int today, day_of(o));
-  WEIR_ASSIGN(const std::string page, ops::question_page(o.question, o.folder, today));
-  if (o.out.empty()) {
-    fmt::print("{}", page);
-    return kExitOk;
+  WEIR_ASSIGN(const ops::QuestionPage page, ops::question_page(o.question, o.folder, today));
+  if (!o.out.empty()) WEIR_TRY(os::write_file_atomic(o.out, page.text));
+  if (o.json) {
+    fmt::print("{}\n", page_json(page).dump());
+  } else if (o.out.empty()) {
+    fmt::print("{}", page.text);
+  } else {
+    fmt::print("{}: fill it, then weir sources brief check {}\n", o.out, o.out);
   }
-  WEIR_TRY(os::write_file_atomic(o.out, page));
-  fmt::print("{}: fill it, then weir sources brief check {}\n", o.out, o.out);
   return kExitOk;
 }
 

@@ -4,8 +4,8 @@
 
 namespace weir::ops {
 
-Result<std::string> question_page(std::string_view question, const std::string& project,
-                                  int today) {
+Result<QuestionPage> question_page(std::string_view question, const std::string& project,
+                                   int today) {
   WEIR_ASSIGN(const Trends trends, built_in_trends());
   const TrendQuestion q = read_question(question, trends);
   if (question.find('\n') != std::string_view::npos)
@@ -23,8 +23,14 @@ Result<std::string> question_page(std::string_view question, const std::string& 
   WEIR_ASSIGN(const auto trees, built_in_trees());
   WEIR_ASSIGN(const Actions actions, built_in_actions());
   WEIR_ASSIGN(const Sources sources, sources_with_project(project + "/sources.json"));
-  const auto evidence = evidence_of(q.topics, trees, actions, sources, today);
-  return brief_template(q, required_searches(q, today), evidence, today);
+  QuestionPage out;
+  out.kind = q.kind == nullptr ? "other" : q.kind->id;
+  out.topics.reserve(q.topics.size());
+  for (const TrendTopic* t : q.topics) out.topics.push_back(t->id);
+  out.searches = required_searches(q, today);
+  out.evidence = evidence_of(q.topics, trees, actions, sources, today);
+  out.text = brief_template(q, out.searches, out.evidence, today);
+  return out;
 }
 
 }  // namespace weir::ops

@@ -5,6 +5,7 @@
 
 #include "ops/advise/action.h"
 #include "ops/advise/tree.h"
+#include "ops/cost/prices.h"
 #include "ops/doctor/rule.h"
 #include "ops/lint/rules.h"
 #include "os/file.h"
@@ -74,6 +75,10 @@ Result<std::vector<Citation>> built_in_citations() {
     if (!rule.source.empty())
       out.push_back({fmt::format("doctor rule {}", rule.id), std::string(rule.source), ""});
   }
+  WEIR_ASSIGN(const Prices prices, built_in_prices());
+  for (const ApiPrice& p : prices.apis) out.push_back({"price " + p.id, p.origin.source, ""});
+  for (const RentalPrice& p : prices.rentals)
+    out.push_back({"price " + p.accelerator, p.origin.source, ""});
   return out;
 }
 
