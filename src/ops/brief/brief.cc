@@ -158,7 +158,9 @@ class Parser {
 
 // The link and the day of a line.
 void check_line(const BriefLine& l, int today, std::vector<BriefProblem>& out) {
-  const auto say = [&](std::string what) { out.push_back({l.line, l.label + ": " + what}); };
+  const auto say = [&](std::string_view what) {
+    out.push_back({l.line, fmt::format("{}: {}", l.label, what)});
+  };
   const auto kinds = source_kinds();
   const bool known = std::find(kinds.begin(), kinds.end(), l.kind) != kinds.end();
   if (!known) say(fmt::format("kind \"{}\" must be one of {}", l.kind, fmt::join(kinds, ", ")));

@@ -273,6 +273,13 @@ class Builder {
       set("cache-hit-rate", 0, "below the provider's minimum");
       std::erase_if(out.ranges, [](const InputRange& r) { return r.name == "cache-hit-rate"; });
     }
+    if (in.cache_hit_rate > 0 && out.small &&
+        in.prefix_tokens() < out.small->cache_minimum_tokens) {
+      for (const char* name : {"small-cached-usd", "small-write-usd"}) {
+        set(name, in.small_input_usd, "below the provider's minimum, as --small-input-usd");
+        std::erase_if(out.ranges, [&](const InputRange& r) { return r.name == name; });
+      }
+    }
   }
 
   const CostGiven& given_;

@@ -220,6 +220,24 @@ TEST(CostCase, ShortPrefixesAreNotCached) {
               HasSubstr("900 tokens are not cached by big, which keeps 1000 or more"));
 }
 
+TEST(CostCase, TheSmallModelsMinimumHoldsToo) {
+  CostGiven g = given({{"system-tokens", "900"},
+                       {"question-tokens", "10"},
+                       {"output-tokens", "10"},
+                       {"cache-hit-rate", "0.5"},
+                       {"escalation-share", "0.1"},
+                       {"input-usd", "8"},
+                       {"cached-usd", "0.8"},
+                       {"output-usd", "8"}});
+  g.small = "big";
+  const auto c = made(g);
+  ASSERT_TRUE(c.ok()) << c.error().message;
+  EXPECT_EQ(c->in.cache_hit_rate, 0.5);
+  EXPECT_EQ(c->in.small_cached_usd, 4);
+  EXPECT_EQ(c->in.small_write_usd, 4);
+  EXPECT_EQ(c->in.write_usd, 8);  // not told: as input
+}
+
 CostGiven whole_case() {
   CostGiven g = given({{"system-tokens", "3000"},
                        {"question-tokens", "1000"},
@@ -268,6 +286,19 @@ TEST(CostReport, HasEverySectionAndMarksWhatIsStale) {
   for (const char* part : {"nan", "inf<", "inf\"", "src=", "href"})
     EXPECT_EQ(page.find(part), std::string::npos) << part;
   EXPECT_NE(page.find("<svg"), std::string::npos);
+}
+
+TEST(CostReport, SaysWhatTheFleetDoesNotCarry) {
+  CostGiven g = whole_case();
+  g.figures["requests-per-day"].value = 1e6;
+  const CostReport r = make_cost_report(*made(g), prices(), kToday);
+  EXPECT_THAT(r.made.notes.back(),
+              HasSubstr("the fleet does not carry this load: utilisation 5.787"));
+  g.figures["device-usd-per-hour"].value = 5000;
+  EXPECT_THAT(cost_text(make_cost_report(*made(g), prices(), kToday)),
+              HasSubstr("more than the fleet carries"));
+  EXPECT_EQ(cost_number(1234567.8), "1,234,568");
+  EXPECT_EQ(cost_number(0.00123456), "0.001235");
 }
 
 TEST(CostReport, ComparesWhatIsKnownWhereNothingIsNamed) {

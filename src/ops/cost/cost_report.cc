@@ -9,10 +9,18 @@
 namespace weir::ops {
 namespace {
 
+using text::Json;
+
+constexpr double kSecondsPerDay = 86'400;
+
 std::string n(double v) { return cost_number(v); }
 
 CostSection budget(const CostCase& c) {
-  CostSection s{"budget", "Token budget: what each part costs a month", {}, c.hosted_stale};
+  CostSection s{"budget",
+                c.tiers ? "Token budget: what each part costs a month, all by the large model"
+                        : "Token budget: what each part costs a month",
+                {},
+                c.hosted_stale};
   const CostInputs& in = c.in;
   const TokenPrices p = large_prices(in);
   const bool cached = in.cache_hit_rate > 0;
@@ -183,11 +191,15 @@ CostSection against(const CostCase& c) {
   CostSection s{"self_host_or_hosted", "One's own or hosted", {}, c.hosted_stale || c.rent_stale};
   const CostInputs& in = c.in;
   const double api = hosted_usd(in);
+  const double carried =
+      in.replicas * in.replica_requests_per_s * kSecondsPerDay / (1 + in.redo_share);
+  const auto requests = break_even_requests_per_day(in);
+  const char* beyond =
+      carried > 0 && requests.value_or(0) > carried ? "; more than the fleet carries" : "";
   s.rows.push_back(row_or("break_even_requests_per_day",
-                          "requests a day from which on one's own is cheaper",
-                          break_even_requests_per_day(in), "1/day",
-                          fmt::format("fleet {} USD/month / ({} USD a request × {} days)",
-                                      n(fleet_usd_per_month(in)), n(api), n(kDaysPerMonth)),
+                          "requests a day from which on one's own is cheaper", requests, "1/day",
+                          fmt::format("fleet {} USD/month / ({} USD a request × {} days){}",
+                                      n(fleet_usd_per_month(in)), n(api), n(kDaysPerMonth), beyond),
                           "hosted costs nothing"));
   if (in.replica_requests_per_s > 0) {
     s.rows.push_back(row_or(
@@ -242,6 +254,52 @@ CostSection compared(const CostCase& c, const Prices& prices, int today) {
   return s;
 }
 
+Json section_json(const CostSection& s) {
+  Json rows = Json::object();
+  for (const CostRow& row : s.rows) {
+    Json j = Json::object();
+    j.set("value", row.value ? Json(*row.value) : Json());
+    j.set("unit", row.unit);
+    j.set("how", row.how);
+    rows.set(row.id, std::move(j));
+  }
+  Json j = Json::object();
+  j.set("stale", s.stale);
+  j.set("rows", std::move(rows));
+  return j;
+}
+
+Json tornado_json(const CostTornado& t) {
+  Json swings = Json::array();
+  for (const Swing& s : t.swings) {
+    Json j = Json::object();
+    j.set("input", s.input->name);
+    j.set("low", s.low);
+    j.set("high", s.high);
+    j.set("usd_low", s.usd_low);
+    j.set("usd_high", s.usd_high);
+    j.set("stated", s.stated);
+    swings.push_back(std::move(j));
+  }
+  Json j = Json::object();
+  j.set("base_usd", t.base_usd);
+  j.set("stale", t.stale);
+  j.set("inputs", std::move(swings));
+  return j;
+}
+
+Json price_json(const PriceUse& p) {
+  Json j = Json::object();
+  j.set("what", p.what);
+  j.set("source", p.source);
+  j.set("date", p.date);
+  j.set("age_days", p.age_days);
+  j.set("stale", p.stale);
+  j.set("verified", p.verified);
+  if (!p.note.empty()) j.set("note", p.note);
+  return j;
+}
+
 }  // namespace
 
 CostReport make_cost_report(CostCase made, const Prices& prices, int today) {
@@ -266,6 +324,11 @@ CostReport make_cost_report(CostCase made, const Prices& prices, int today) {
                            sensitivity(c.in, CostMode::kSelfHosted, c.ranges), c.rent_stale});
   }
   if (c.outcomes) r.sections.push_back(outcomes(*c.outcomes));
+  if (c.self_hosted && c.in.replica_requests_per_s > 0 && utilisation(c.in) > 1) {
+    made.notes.push_back(fmt::format(
+        "the fleet does not carry this load: utilisation {}; what it costs a request is too little",
+        n(utilisation(c.in))));
+  }
   r.made = std::move(made);
   return r;
 }
@@ -311,61 +374,17 @@ std::string cost_text(const CostReport& r) {
 }
 
 text::Json cost_json(const CostReport& r) {
-  using text::Json;
-  Json sections = Json::object();
-  for (const CostSection& s : r.sections) {
-    Json rows = Json::object();
-    for (const CostRow& row : s.rows) {
-      Json j = Json::object();
-      j.set("value", row.value ? Json(*row.value) : Json());
-      j.set("unit", row.unit);
-      j.set("how", row.how);
-      rows.set(row.id, std::move(j));
-    }
-    Json j = Json::object();
-    j.set("stale", s.stale);
-    j.set("rows", std::move(rows));
-    sections.set(s.id, std::move(j));
-  }
-  Json tornadoes = Json::object();
-  for (const CostTornado& t : r.tornadoes) {
-    Json swings = Json::array();
-    for (const Swing& s : t.swings) {
-      Json j = Json::object();
-      j.set("input", s.input->name);
-      j.set("low", s.low);
-      j.set("high", s.high);
-      j.set("usd_low", s.usd_low);
-      j.set("usd_high", s.usd_high);
-      j.set("stated", s.stated);
-      swings.push_back(std::move(j));
-    }
-    Json j = Json::object();
-    j.set("base_usd", t.base_usd);
-    j.set("stale", t.stale);
-    j.set("inputs", std::move(swings));
-    tornadoes.set(t.id, std::move(j));
-  }
-  Json inputs = Json::object();
+  Json sections = Json::object(), tornadoes = Json::object(), inputs = Json::object();
+  for (const CostSection& s : r.sections) sections.set(s.id, section_json(s));
+  for (const CostTornado& t : r.tornadoes) tornadoes.set(t.id, tornado_json(t));
   for (const auto& [name, origin] : r.made.origins) {
     Json j = Json::object();
     j.set("value", r.made.in.*(find_cost_input(name)->member));
     j.set("origin", origin);
     inputs.set(name, std::move(j));
   }
-  Json prices = Json::array();
-  for (const PriceUse& p : r.made.prices) {
-    Json j = Json::object();
-    j.set("what", p.what);
-    j.set("source", p.source);
-    j.set("date", p.date);
-    j.set("age_days", p.age_days);
-    j.set("stale", p.stale);
-    j.set("verified", p.verified);
-    if (!p.note.empty()) j.set("note", p.note);
-    prices.push_back(std::move(j));
-  }
-  Json notes = Json::array();
+  Json prices = Json::array(), notes = Json::array();
+  for (const PriceUse& p : r.made.prices) prices.push_back(price_json(p));
   for (const std::string& note : r.made.notes) notes.push_back(note);
   Json out = Json::object();
   out.set("schema", "weir-cost-1");
