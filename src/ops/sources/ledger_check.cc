@@ -12,9 +12,8 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kSeverities = {"error", "warning", "hint"};
 
-// Without what does not change which page it is.
+// Without what does not change which page, or section of it, it is.
 std::string plain_url(std::string_view url) {
-  url = url.substr(0, url.find('#'));
   while (url.ends_with('/')) url.remove_suffix(1);
   std::string out(url);
   std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) {

@@ -137,7 +137,7 @@ TEST(LedgerCheck, WhatIsWrongIsNamed) {
   s.all = {source("a-1"), source("b-2", "price"), source("c-3"), source("d-4")};
   s.all[0].accessed = "2026-12-24";
   s.all[0].published = "2027";
-  s.all[2].url = "https://A-1.example#part";
+  s.all[2].url = "https://A-1.example";
   s.all[3].verified = false;
   const std::vector<Citation> cited = {{"page:1", "a-1", "c"},
                                        {"page:2", "a-1", "no"},
