@@ -9,7 +9,10 @@
 #include "cli/command.h"
 #include "ops/advise/advice.h"
 #include "ops/advise/graph.h"
+#include "ops/brief/brief_store.h"
+#include "ops/brief/question.h"
 #include "ops/project/project.h"
+#include "ops/sources/days.h"
 #include "ops/sources/sources.h"
 #include "os/file.h"
 #include "text/json.h"
@@ -25,6 +28,7 @@ struct Options {
   bool assume = false;
   std::string explain;
   std::string graph;
+  std::string question;
   bool list = false;
   bool json = false;
 };
@@ -34,6 +38,7 @@ struct Rules {
   std::vector<ops::Tree> trees;
   ops::Actions actions;
   ops::Sources sources;
+  ops::Trends trends;
 };
 
 Result<Rules> load_rules(const Options& o, const CLI::App& program) {
@@ -42,6 +47,7 @@ Result<Rules> load_rules(const Options& o, const CLI::App& program) {
   WEIR_ASSIGN(auto all, ops::built_in_trees());
   WEIR_ASSIGN(r.actions, ops::built_in_actions());
   WEIR_ASSIGN(r.sources, ops::built_in_sources());
+  WEIR_ASSIGN(r.trends, ops::built_in_trends());
   std::vector<std::string> names;
   for (ops::Tree& tree : all) {
     names.push_back(tree.name);
@@ -167,6 +173,29 @@ void print_text(const ops::Advice& advice, const Rules& rules, const ops::Intake
   }
 }
 
+// Topics that age: which brief their advice rests on, or that it is unverified.
+void print_briefs(const std::vector<ops::BriefState>& briefs) {
+  if (!briefs.empty()) fmt::print("\nWhat ages, by topic:\n");
+  for (const ops::BriefState& b : briefs) fmt::print("  {}\n", b.text());
+}
+
+Json briefs_json(const std::vector<ops::BriefState>& briefs) {
+  Json out = Json::array();
+  for (const ops::BriefState& b : briefs) {
+    Json j = Json::object();
+    j.set("topic", b.topic->id);
+    j.set("verified", b.kind == ops::BriefState::Kind::kFresh);
+    if (!b.brief.file.empty()) {
+      j.set("file", "evidence/" + b.brief.file);
+      j.set("written", b.brief.written);
+      j.set("age_days", b.age_days);
+    }
+    j.set("text", b.text());
+    out.push_back(std::move(j));
+  }
+  return out;
+}
+
 Json step_json(const ops::WalkStep& step) {
   Json j = Json::object();
   j.set("node", step.node->name);
@@ -221,7 +250,8 @@ Json action_json(const ops::AdvisedAction& a, const Rules& rules, const ops::Int
 }
 
 void print_json(const ops::Advice& advice, const Rules& rules, const ops::Intake& intake,
-                const std::vector<const ops::IntakeField*>& missing) {
+                const std::vector<const ops::IntakeField*>& missing,
+                const std::vector<ops::BriefState>& briefs) {
   Json walks = Json::array();
   for (const ops::Walk& walk : advice.walks) {
     Json steps = Json::array();
@@ -249,6 +279,7 @@ void print_json(const ops::Advice& advice, const Rules& rules, const ops::Intake
   }
   j.set("trees", std::move(walks));
   j.set("actions", std::move(actions));
+  j.set("briefs", briefs_json(briefs));
   fmt::print("{}\n", j.dump());
 }
 
@@ -334,6 +365,12 @@ Result<int> draw(const Options& o, const Rules& rules, const ops::Advice& advice
 }
 
 Result<int> advise(const Options& o, const CLI::App& program) {
+  if (!o.question.empty()) {
+    WEIR_ASSIGN(const ops::QuestionPage page,
+                ops::question_page(o.question, o.folder, ops::today(SystemClock())));
+    fmt::print("{}", page.text);
+    return kExitOk;
+  }
   WEIR_ASSIGN(const Rules rules, load_rules(o, program));
   if (o.list) {
     list(rules);
@@ -346,10 +383,13 @@ Result<int> advise(const Options& o, const CLI::App& program) {
   if (!missing.empty() && !o.assume) return refuse(missing, o);
   WEIR_ASSIGN(const ops::Advice advice, ops::advise(rules.trees, rules.actions, intake));
   if (!o.graph.empty()) return draw(o, rules, advice);
+  WEIR_ASSIGN(const auto briefs, ops::brief_states(project.evidence(), rules.trends, rules.trees,
+                                                   ops::today(SystemClock())));
   if (o.json) {
-    print_json(advice, rules, intake, missing);
+    print_json(advice, rules, intake, missing, briefs);
   } else {
     print_text(advice, rules, intake, missing);
+    print_briefs(briefs);
   }
   return kExitOk;
 }
@@ -372,6 +412,10 @@ void add_advise(CLI::App& root, Selected& selected) {
                 "TREE/NODE: its condition, where it leads, and its sources");
   c->add_option("--graph", o->graph,
                 "write the tree with the way taken: FILE.svg, or FILE.mmd for Mermaid");
+  c->add_option(
+      "--question", o->question,
+      "a question whose answer ages: what to search, how old the evidence is, and a brief to "
+      "fill (as weir sources brief new)");
   c->add_flag("--list", o->list, "the trees and their nodes");
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &root, &selected] { selected.action = [o, &root] { return advise(*o, root); }; });

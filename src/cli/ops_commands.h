@@ -9,5 +9,8 @@ namespace weir::cli {
 void add_advise(CLI::App& root, Selected& selected);
 void add_plan(CLI::App& root, Selected& selected);
 void add_doctor(CLI::App& root, Selected& selected);
+void add_sources(CLI::App& root, Selected& selected);
+void add_brief(CLI::App& sources, Selected& selected);
+void add_cost(CLI::App& root, Selected& selected);
 
 }  // namespace weir::cli

@@ -258,6 +258,9 @@ Fields observed_fields() {
       share("observed.kv_usage", kOptional, "weir intake --metrics URL"),
       share("observed.prefix_hit_rate", kOptional, "weir intake --metrics URL"),
       share("observed.acceptance", kOptional, "weir intake --metrics URL (of drafted tokens)"),
+      share(
+          "observed.accept_rate", kOptional,
+          "the share of answers that were accepted, as users or graders say: weir cost --outcomes"),
       number("observed.preemptions_per_s", kOptional, "1/s", 0, 1e6, "weir intake --metrics URL"),
       share("observed.bandwidth_share", kOptional,
             "the share of the memory's bandwidth that decode reaches: weir bench engine, or a "

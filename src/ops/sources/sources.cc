@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <cassert>
 #include <set>
 
 #include "ops/data/embedded.h"
+#include "ops/sources/days.h"
+#include "os/file.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -14,11 +16,13 @@ namespace {
 using text::Json;
 
 constexpr std::string_view kFile = "skill/data/sources.json";
+constexpr uint64_t kMaxFileBytes = 4 << 20;
 constexpr std::array<std::string_view, 9> kKinds = {
     "paper", "docs", "release", "datasheet", "spec", "code", "price", "blog", "book"};
-constexpr std::array<std::string_view, 12> kKeys = {
-    "id",        "title",    "url",      "publisher", "kind",   "primary",
-    "published", "accessed", "verified", "topics",    "claims", "review_by"};
+constexpr std::array kStaleDays = {731, 60, 60, 180, 731, 60, 30, 180, 731};  // of kKinds
+constexpr std::array<std::string_view, 13> kKeys = {
+    "id",       "title",    "url",    "publisher", "kind", "primary",  "published",
+    "accessed", "verified", "topics", "claims",    "note", "review_by"};
 
 // One object of the ledger.
 class Reader {
@@ -42,7 +46,7 @@ class Reader {
   }
   Result<std::string> day(std::string_view key) const {
     WEIR_ASSIGN(const std::string value, text(key));
-    if (is_day(value)) return value;
+    if (day_number(value)) return value;
     return wrong(fmt::format("{} must be a day (YYYY-MM-DD), not \"{}\"", key, value));
   }
 
@@ -64,8 +68,8 @@ Result<SourceClaim> read_claim(const Json& json, const std::string& where) {
 
 bool is_published(std::string_view text) {
   if (text.empty()) return true;
-  if (text.size() == 4) return is_day(std::string(text) + "-01-01");
-  return is_day(text.size() == 7 ? std::string(text) + "-01" : std::string(text));
+  if (text.size() == 4) return day_number(std::string(text) + "-01-01").has_value();
+  return day_number(text.size() == 7 ? std::string(text) + "-01" : std::string(text)).has_value();
 }
 
 Result<Source> read_source(const Json& json, const std::string& where) {
@@ -83,6 +87,7 @@ Result<Source> read_source(const Json& json, const std::string& where) {
   WEIR_ASSIGN(s.kind, r.text("kind"));
   WEIR_ASSIGN(s.primary, r.flag("primary"));
   WEIR_ASSIGN(s.verified, r.flag("verified"));
+  WEIR_ASSIGN(s.note, r.text("note", false));
   WEIR_ASSIGN(s.published, r.text("published", false));
   WEIR_ASSIGN(s.accessed, r.day("accessed"));
   WEIR_ASSIGN(s.review_by, r.day("review_by"));
@@ -114,20 +119,6 @@ Result<Source> read_source(const Json& json, const std::string& where) {
 }
 
 }  // namespace
-
-bool is_day(std::string_view day) {
-  if (day.size() != 10 || day[4] != '-' || day[7] != '-') return false;
-  int year = 0, month = 0, date = 0;
-  const auto number = [&](size_t at, size_t n, int& out) {
-    const char* end = day.data() + at + n;
-    return std::from_chars(day.data() + at, end, out).ptr == end;
-  };
-  if (!number(0, 4, year) || !number(5, 2, month) || !number(8, 2, date)) return false;
-  constexpr std::array kDays = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  if (year < 1900 || year > 2200 || month < 1 || month > 12 || date < 1) return false;
-  const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-  return date <= kDays[static_cast<size_t>(month) - 1] + (month == 2 && leap ? 1 : 0);
-}
 
 const SourceClaim* Source::claim(std::string_view claim_id) const {
   const auto it = std::find_if(claims.begin(), claims.end(),
@@ -162,5 +153,38 @@ Result<Sources> parse_sources(std::string_view json, std::string_view name) {
 }
 
 Result<Sources> built_in_sources() { return parse_sources(embedded_file(kFile), kFile); }
+
+Result<Sources> sources_with_project(const std::string& path) {
+  WEIR_ASSIGN(Sources out, built_in_sources());
+  auto text = os::read_file(path, kMaxFileBytes);
+  if (!text.ok() && text.error().code == ErrorCode::kNotFound) return out;
+  if (!text.ok()) return text.error();
+  WEIR_ASSIGN(Sources own, parse_sources(*text, path));
+  for (Source& source : own.all) {
+    if (out.find(source.id) != nullptr) {
+      return make_error(
+          ErrorCode::kCorrupt,
+          "{}: {} stands in the program's ledger, which a project cannot change; give "
+          "it another id",
+          path, source.id);
+    }
+    const auto same = std::find_if(out.all.begin(), out.all.end(),
+                                   [&](const Source& s) { return s.url == source.url; });
+    if (same != out.all.end()) {
+      return make_error(ErrorCode::kCorrupt, "{}: {} has the address of {}; cite that one", path,
+                        source.id, same->id);
+    }
+    out.all.push_back(std::move(source));
+  }
+  return out;
+}
+
+std::span<const std::string_view> source_kinds() { return kKinds; }
+
+int stale_days(std::string_view kind) {
+  const auto* it = std::find(kKinds.begin(), kKinds.end(), kind);
+  assert(it != kKinds.end());
+  return kStaleDays[static_cast<size_t>(it - kKinds.begin())];
+}
 
 }  // namespace weir::ops

@@ -2,6 +2,7 @@
 // (skill/data/sources.json).
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,7 @@ struct Source {
   std::string review_by;  // a day
   std::vector<std::string> topics;
   std::vector<SourceClaim> claims;
+  std::string note;  // who read it and what was seen; may be empty
 
   const SourceClaim* claim(std::string_view claim_id) const;
 };
@@ -43,8 +45,15 @@ struct Sources {
 Result<Sources> parse_sources(std::string_view json, std::string_view name);
 // Those that the program carries. A test holds that they parse.
 Result<Sources> built_in_sources();
+// Those, and the project's own in `path` (a ledger file); that it is absent is no error. Errors:
+// those of parse_sources and of reading; kCorrupt where an id or address stands in the program's
+// already.
+Result<Sources> sources_with_project(const std::string& path);
 
-// Whether `day` (YYYY-MM-DD) is one.
-bool is_day(std::string_view day);
+// The kinds of sources, and for how many days after it was read one of them may be relied on:
+// prices 30, versions (docs, release, code) 60, hardware and blogs 180, papers, specifications and
+// books two years. Precondition of stale_days: `kind` is one of them.
+std::span<const std::string_view> source_kinds();
+int stale_days(std::string_view kind);
 
 }  // namespace weir::ops

@@ -66,14 +66,5 @@ TEST(Sources, TheBuiltInLedgerIsWhole) {
   }
 }
 
-TEST(Sources, Days) {
-  EXPECT_TRUE(is_day("2024-02-29"));
-  EXPECT_FALSE(is_day("2025-02-29"));
-  EXPECT_FALSE(is_day("2025-2-29"));
-  EXPECT_FALSE(is_day("2025-00-10"));
-  EXPECT_FALSE(is_day("2025-04-31"));
-  EXPECT_FALSE(is_day("20x5-04-30"));
-}
-
 }  // namespace
 }  // namespace weir::ops
