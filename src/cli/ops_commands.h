@@ -9,5 +9,10 @@ namespace weir::cli {
 void add_advise(CLI::App& root, Selected& selected);
 void add_plan(CLI::App& root, Selected& selected);
 void add_doctor(CLI::App& root, Selected& selected);
+void add_review(CLI::App& root, Selected& selected);
+void add_promote(CLI::App& root, Selected& selected);
+void add_rollback(CLI::App& root, Selected& selected);
+void add_rollout(CLI::App& root, Selected& selected);
+void add_log(CLI::App& root, Selected& selected);
 
 }  // namespace weir::cli
