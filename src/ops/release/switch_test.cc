@@ -94,7 +94,8 @@ TEST_F(Switch, AKillLeavesTheOldOrTheNewAndALogThatTells) {
   const std::string a = bundle("a");
   ASSERT_TRUE(go(a).ok());
   std::string before = a;
-  for (const SwitchStep step : {SwitchStep::kAnnounced, SwitchStep::kPointed, SwitchStep::kClosed}) {
+  for (const SwitchStep step :
+       {SwitchStep::kAnnounced, SwitchStep::kPointed, SwitchStep::kClosed}) {
     const std::string next = bundle("next" + std::to_string(static_cast<int>(step)));
     killed_at(step, [&](const SwitchHook& hook) { (void)go(next, hook); });
     const bool took = step != SwitchStep::kAnnounced;
@@ -137,9 +138,10 @@ TEST_F(Switch, EveryKindOfTamperingNamesItsRow) {
   EXPECT_THAT(after("DELETE FROM audit WHERE seq=2"), HasSubstr("row 2: missing"));
   EXPECT_THAT(after("DELETE FROM audit WHERE seq>=3"), HasSubstr("row 3: missing, and so is what"));
   EXPECT_THAT(after("DELETE FROM audit"), HasSubstr("row 3: missing"));
-  EXPECT_THAT(after("UPDATE audit SET seq=9 WHERE seq=1; UPDATE audit SET seq=1 WHERE seq=2; UPDATE "
-                    "audit SET seq=2 WHERE seq=9"),
-              HasSubstr("row 1"));
+  EXPECT_THAT(
+      after("UPDATE audit SET seq=9 WHERE seq=1; UPDATE audit SET seq=1 WHERE seq=2; UPDATE "
+            "audit SET seq=2 WHERE seq=9"),
+      HasSubstr("row 1"));
   EXPECT_THAT(after("INSERT INTO audit SELECT 5,unix_s,who,action,env,release,details,hash,hash,"
                     "signature FROM audit WHERE seq=4"),
               HasSubstr("row 5"));

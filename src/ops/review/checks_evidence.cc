@@ -12,6 +12,7 @@ namespace weir::ops {
 namespace {
 
 constexpr int64_t kClockSkewS = 300;
+constexpr size_t kMostReasons = 4;  // that are told why reports do not count
 
 CheckOutcome fails(std::string found) { return {false, std::move(found), {}}; }
 
@@ -68,9 +69,9 @@ CheckOutcome judge_loads(
   if (in.candidate.model.sha256.empty())
     return fails(
         fmt::format("envs/{}/model.json is missing: no report can be of this candidate", in.env));
-  std::string why;
+  std::vector<std::string> why;
   const auto note = [&](std::string text) {
-    if (why.empty() && !text.empty()) why = std::move(text);
+    if (why.size() < kMostReasons) why.push_back(std::move(text));
   };
   for (const Evidence& e : in.evidence) {
     if (e.kind != EvidenceKind::kLoad) continue;
@@ -91,8 +92,9 @@ CheckOutcome judge_loads(
     }
     if (!decided.empty()) return fails(std::move(decided));
   }
-  if (why.empty() && !in.unread.empty()) why = in.unread.front();
-  return fails(why.empty() ? nothing : fmt::format("{}: {}", nothing, why));
+  if (why.empty()) why = in.unread;
+  if (why.size() > kMostReasons) why.resize(kMostReasons);
+  return fails(why.empty() ? nothing : fmt::format("{}: {}", nothing, fmt::join(why, "; ")));
 }
 
 // "p95 TTFT 120 ms of 500"; a problem where it is above, or not known.
