@@ -1,7 +1,6 @@
 #include "ops/release/bundle.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,7 +19,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kManifestFile = "manifest.json";
 constexpr const char* kSignatureFile = "manifest.sig";
-constexpr std::string_view kUnfinished = ".unfinished-";
+// What a run that was killed left of a bundle; the caller holds the project's lock.
+constexpr const char* kUnfinished = ".unfinished";
 
 Status write_files(const fs::path& folder, const std::vector<BundleFile>& files) {
   std::error_code error;
@@ -33,17 +33,6 @@ Status write_files(const fs::path& folder, const std::vector<BundleFile>& files)
     WEIR_TRY(os::write_file_atomic(path.string(), file.contents));
   }
   return {};
-}
-
-// What a run that was killed left; only its maker's process id tells it from one under way, and the
-// caller holds the project's lock.
-void remove_unfinished(const std::string& releases) {
-  std::error_code error;
-  std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(releases, error)) {
-    if (entry.path().filename().string().starts_with(kUnfinished)) old.push_back(entry.path());
-  }
-  for (const fs::path& path : old) fs::remove_all(path, error);
 }
 
 Status check_file(const fs::path& folder, const ReleaseFile& file, const std::string& id) {
@@ -105,8 +94,8 @@ Result<std::string> write_bundle(const std::string& releases, Manifest manifest,
     WEIR_TRY(open_bundle(releases, id, key.public_key()));
     return id;
   }
-  remove_unfinished(releases);
-  const fs::path folder = fs::path(releases) / fmt::format("{}{}", kUnfinished, ::getpid());
+  const fs::path folder = fs::path(releases) / kUnfinished;
+  fs::remove_all(folder, error);
   files.push_back({kManifestFile, text});
   files.push_back({kSignatureFile, key.sign(kSignManifest, id) + "\n"});
   WEIR_TRY(write_files(folder, files));

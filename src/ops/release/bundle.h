@@ -17,9 +17,9 @@ struct BundleFile {
   std::string contents;
 };
 
-// Fills in manifest.files, writes and signs. Returns the release's id. A bundle that is there
-// already is checked and stays. Errors: kIo; those of open_bundle; kUsage for a path that cannot
-// stand in a manifest; kLimit for over kMaxReleaseFiles files.
+// Fills in manifest.files, writes and signs; one process at a time (ReleaseLock). Returns the id. A
+// bundle that is there already is checked and stays. Errors: kIo; those of open_bundle; kUsage for
+// a path that cannot stand in a manifest; kLimit for over kMaxReleaseFiles files.
 Result<std::string> write_bundle(const std::string& releases, Manifest manifest,
                                  std::vector<BundleFile> files, const SigningKey& key);
 

@@ -190,6 +190,18 @@ TEST_F(Bundle, FilesThatCameWentOrAreLinks) {
   EXPECT_THAT(problem(), HasSubstr("no plain file"));
 }
 
+TEST_F(Bundle, WhatAKilledRunLeftIsNoRelease) {
+  fs::create_directories(dir_.file(".unfinished/config"));
+  put(dir_.file(".unfinished/config/old"), "x");
+  EXPECT_EQ(bundle_ids(dir_.path()), std::vector<std::string>{id_});
+  Manifest next = small_manifest();
+  next.name = "next";
+  const auto id = write_bundle(dir_.path(), next, small_files(), key_);
+  ASSERT_TRUE(id.ok()) << id.error().message;
+  EXPECT_TRUE(open_bundle(dir_.path(), *id, key_.public_key()).ok()) << "config/old is not in it";
+  EXPECT_FALSE(fs::exists(dir_.file(".unfinished")));
+}
+
 TEST_F(Bundle, AnotherKey) {
   const auto opened = open_bundle(dir_.path(), id_, SigningKey::make().public_key());
   EXPECT_THAT(opened.error().message, HasSubstr("manifest.sig does not hold"));

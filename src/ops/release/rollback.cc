@@ -1,6 +1,5 @@
 // Going back to an earlier release, in earnest and as a drill.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -112,7 +111,7 @@ Result<RollbackProof> rehearse_rollback(const Project& project, AuditLog& log,
     wanted.to = now.release;
   }
   WEIR_ASSIGN(RollbackProof proof, plan_rollback(project, log, pub, wanted));
-  const std::string scratch = fmt::format("{}/.rehearsal-{}", project.releases(), ::getpid());
+  const std::string scratch = project.releases() + "/.rehearsal";
   std::error_code ignored;
   fs::remove_all(scratch, ignored);
   const auto restore = [&]() -> Status {

@@ -90,7 +90,7 @@ Result<FileHash> sha256_of_folder(const std::string& path) {
   std::string list;
   FileHash out;
   for (const std::string& name : names) {
-    WEIR_ASSIGN(const FileHash file, sha256_of_file(path + "/" + name));
+    WEIR_ASSIGN(const FileHash file, sha256_of_file(fmt::format("{}/{}", path, name)));
     list += fmt::format("{} {}\n", file.sha256, name);
     out.bytes += file.bytes;
   }

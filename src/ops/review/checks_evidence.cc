@@ -7,6 +7,7 @@
 
 #include "ops/review/checks.h"
 #include "ops/review/days.h"
+#include "plot/text.h"
 
 namespace weir::ops {
 namespace {
@@ -50,13 +51,14 @@ double load_share(const ReviewInput& in, const Evidence& e, const LoadRunEvidenc
 }
 
 std::string load_text(const LoadRunEvidence& run) {
-  return run.offered_per_s > 0 ? fmt::format("{:.4g} requests/s", run.offered_per_s)
+  return run.offered_per_s > 0 ? plot::number_text(run.offered_per_s) + " requests/s"
                                : fmt::format("{} concurrent", run.concurrency);
 }
 
 std::string planned_text(const ReviewInput& in) {
-  return fmt::format("planned ({}): {:.4g} requests/s, {:.4g} concurrent, {:.4g} replicas",
-                     in.load.source, in.load.requests_per_s, in.load.concurrency, in.load.replicas);
+  return fmt::format("planned ({}): {} requests/s, {} concurrent, {} replicas", in.load.source,
+                     plot::number_text(in.load.requests_per_s),
+                     plot::number_text(in.load.concurrency), plot::number_text(in.load.replicas));
 }
 
 // judge: "" when the run proves the item, else why not. Newest report first; the first that has a
@@ -102,8 +104,10 @@ std::string bound(std::string_view name, double value, const std::optional<doubl
                   std::string& found) {
   if (!most) return fmt::format("intake.yaml has no bound for {}", name);
   if (std::isnan(value)) return fmt::format("{} was not measured", name);
-  if (value > *most) return fmt::format("{} {:.4g} ms is over {:.4g} ms", name, value, *most);
-  found += fmt::format("{}{} {:.4g} ms of {:.4g}", found.empty() ? "" : ", ", name, value, *most);
+  if (value > *most)
+    return fmt::format("{} {} is over {}", name, plot::ms_text(value), plot::ms_text(*most));
+  found += fmt::format("{}{} {} of {}", found.empty() ? "" : ", ", name, plot::ms_text(value),
+                       plot::ms_text(*most));
   return "";
 }
 
@@ -130,8 +134,8 @@ std::string lengths_problem(const ReviewInput& in, const Evidence& e, const Load
     const auto median = in.intake.number(field);
     const double mean = share(tokens, run.ok);
     if (!median || mean >= *median * least) return "";
-    return fmt::format("{}: {} of {:.4g} tokens on average, and {} is {:.4g}", e.file, what, mean,
-                       field, *median);
+    return fmt::format("{}: {} of {} tokens on average, and {} is {}", e.file, what,
+                       plot::number_text(mean), field, plot::number_text(*median));
   };
   std::string problem = check("traffic.prompt_tokens_p50", run.prompt_tokens, "prompts");
   return problem.empty() ? check("traffic.output_tokens_p50", run.output_tokens, "answers")
@@ -200,8 +204,8 @@ CheckOutcome check_overload(const ReviewInput& in, const ChecklistItem& item) {
       return fmt::format("{}: users who wait for their answers ({}) do not overload: use --rate",
                          e.file, load_text(run));
     if (run.offered_per_s < over * run.ok_per_s || load_share(in, e, run) < 1)
-      return fmt::format("{}: {} is not above capacity ({:.4g} a second were answered)", e.file,
-                         load_text(run), run.ok_per_s);
+      return fmt::format("{}: {} is not above capacity ({} a second were answered)", e.file,
+                         load_text(run), plot::number_text(run.ok_per_s));
     return "";
   };
   const auto judge = [&](const Evidence& e, const LoadRunEvidence& run,
@@ -220,10 +224,11 @@ CheckOutcome check_overload(const ReviewInput& in, const ChecklistItem& item) {
     if (std::string problem = latency_problem(in, run, false, within); !problem.empty())
       return bad("of those accepted the " + problem);
     if (!(run.refusal_p95_ms <= item.number("refusal_ms")))
-      return bad(fmt::format("refusals took {:.4g} ms at p95, over {:.0f}", run.refusal_p95_ms,
-                             item.number("refusal_ms")));
-    found = fmt::format("{}, at {}: {} of {} refused in {:.4g} ms (p95); of the others {}", e.file,
-                        load_text(run), run.refused, run.requests, run.refusal_p95_ms, within);
+      return bad(fmt::format("refusals took {} at p95, over {}", plot::ms_text(run.refusal_p95_ms),
+                             plot::ms_text(item.number("refusal_ms"))));
+    found = fmt::format("{}, at {}: {} of {} refused in {} (p95); of the others {}", e.file,
+                        load_text(run), run.refused, run.requests,
+                        plot::ms_text(run.refusal_p95_ms), within);
     return "";
   };
   return judge_loads(in, "no report in evidence/ is of a load above capacity", fits, judge);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "ops/plan/plan_file.h"
 #include "ops/release/bundle.h"
 #include "ops/release/switch.h"
 #include "ops/review/days.h"
@@ -99,6 +100,19 @@ PlannedLoad load_of(const Intake& intake) {
   return out;
 }
 
+// A plan.json says for how many requests over how many replicas was planned. Its spare ones may be
+// the ones that fail: the load is over the others.
+Status add_plan(const Project& project, PlannedLoad& load) {
+  auto plan = read_plan_file(project.path("plan.json"));
+  if (!plan.ok() && plan.error().code == ErrorCode::kNotFound) return {};
+  if (!plan.ok()) return plan.error();
+  const int replicas = plan->replicas_low > 0 ? plan->replicas_low : plan->replicas_high;
+  load.requests_per_s = plan->workload.rate_per_s;
+  load.replicas = std::max(1, replicas - plan->spare);
+  load.source = "plan.json";
+  return {};
+}
+
 }  // namespace
 
 std::string_view review_verdict_name(ReviewVerdict verdict) {
@@ -146,6 +160,7 @@ Result<ReviewInput> read_review_input(const Project& project, const std::string&
   out.max_age_days = checklist.max_age_days;
   WEIR_ASSIGN(out.intake, read_intake(project.intake()));
   out.load = load_of(out.intake);
+  WEIR_TRY(add_plan(project, out.load));
   WEIR_ASSIGN(out.candidate, read_candidate(project, env, key));
   if (check_model_file && !out.candidate.model.sha256.empty()) {
     const Status model = check_model(project.folder(), out.candidate.model);
