@@ -22,7 +22,7 @@ groups:
       - {alert: Failing, expr: "weir:failures:ratio_rate5m > 1"}
       - {alert: Waiting, expr: "vllm:num_requests_waiting > 10"}
 """
-GIVEN = {"model.precision": "bf16", "traffic.prompt_tokens_p50": 16, "traffic.output_tokens_p50": 8, "traffic.requests_per_s": 150,
+GIVEN = {"model.precision": "bf16", "traffic.prompt_tokens_p50": 16, "traffic.output_tokens_p50": 8, "traffic.requests_per_s": 250,
          "traffic.concurrency": 8, "slo.ttft_ms_p95": 3000, "slo.itl_ms_p95": 1000, "slo.total_ms_p99": 10000, "slo.error_budget": 0.01,
          "constraints.rollback_minutes": 1}
 
@@ -93,11 +93,11 @@ class Release(unittest.TestCase):
         (dev / "watch.yaml").write_text(WATCH)
 
     def bench(self):
-        mock = subprocess.Popen([str(weir.WEIR), "bench", "mock", "--port", "0", "--ttft", "20", "--itl", "2", "--slots", "12", "--max-waiting", "12"],
+        mock = subprocess.Popen([str(weir.WEIR), "bench", "mock", "--port", "0", "--ttft", "10", "--itl", "1", "--slots", "8", "--max-waiting", "8"],
                                 stdout=subprocess.PIPE)
         try:
             url = mock.stdout.readline().split()[2].decode()
-            for name, rate in (("load", 150), ("overload", 900)):
+            for name, rate in (("load", 250), ("overload", 900)):
                 self.ops(0, "bench", "load", "--url", url, "--rate", rate, "--arrival", "constant", "--requests", 400, "--prompt-tokens", 16,
                          "--output-tokens", 8, "--env", "stage", "--save", self.project / "evidence" / f"{name}.json")
         finally:
