@@ -28,7 +28,7 @@ std::string joined(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
 
-bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
+bool contains_any(std::string_view text, const std::vector<std::string_view>& words) {
   return std::any_of(words.begin(), words.end(),
                      [&](std::string_view w) { return text.find(w) != std::string_view::npos; });
 }
@@ -171,7 +171,7 @@ CheckOutcome check_alerts(const ReviewInput& in, const ChecklistItem& /*item*/) 
   if (!config.unread.empty()) return fails(config.unread.front());
   struct Kind {
     const char* name;
-    std::initializer_list<std::string_view> words;
+    std::vector<std::string_view> words;
     std::string alert;
   };
   std::array<Kind, 3> kinds = {
