@@ -114,10 +114,16 @@ Result<bench::LoadRun> run_one(bench::LoadRunner& runner, const bench::Schedule&
   });
 }
 
-Status write_files(const LoadOptions& o, const bench::Report& report) {
-  if (!o.save.empty()) {
-    WEIR_TRY(os::write_file_atomic(o.save, bench::report_json(report).dump() + "\n"));
-  }
+// The report with what it is evidence of.
+std::string json_text(const bench::Report& report, const std::optional<ops::Subject>& subject) {
+  text::Json json = bench::report_json(report);
+  if (subject) json.set("subject", subject->json());
+  return json.dump() + "\n";
+}
+
+Status write_files(const LoadOptions& o, const bench::Report& report,
+                   const std::optional<ops::Subject>& subject) {
+  if (!o.save.empty()) WEIR_TRY(os::write_file_atomic(o.save, json_text(report, subject)));
   if (!o.html.empty()) {
     WEIR_TRY(os::write_file_atomic(o.html, bench::report_html(report)));
   }
@@ -130,6 +136,7 @@ Result<int> bench_load(const LoadOptions& o) {
   os::ignore_sigpipe();
   os::raise_descriptor_limit();
   const SystemClock clock;
+  WEIR_ASSIGN(const std::optional<ops::Subject> subject, read_subject(o.subject));
   WEIR_ASSIGN(const std::unique_ptr<Setup> s, make_setup(o));
   if (const Status asked = ask_server(*s); !asked.ok()) {
     if (asked.error().code == ErrorCode::kUsage) return asked.error();
@@ -156,9 +163,9 @@ Result<int> bench_load(const LoadOptions& o) {
   for (const bench::LoadSummary& summary : summaries) ok += summary.ok;
   const bench::Report report =
       bench::make_report(std::move(summaries), s->slo, s->settings, iso_time(clock));
-  WEIR_TRY(write_files(o, report));
+  WEIR_TRY(write_files(o, report, subject));
   if (o.json) {
-    fmt::print("{}\n", bench::report_json(report).dump());
+    fmt::print("{}", json_text(report, subject));
   } else {
     bench::TextOptions text;
     text.colour = isatty(STDOUT_FILENO) != 0;
@@ -272,6 +279,7 @@ void add_report_options(CLI::App* c, LoadOptions& o) {
   c->add_flag("--fail-on-slo", o.fail_on_slo, "exit 1 when a run does not meet it");
   c->add_option("--html", o.html, "write a report with charts, one file");
   c->add_option("--save", o.save, "write the JSON report too, for --compare");
+  add_subject_options(c, o.subject, true);
   c->add_flag("--json", o.json, "one JSON document");
   c->add_option("--compare", o.compare, "two saved reports: what changed beyond noise")
       ->expected(2)

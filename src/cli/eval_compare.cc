@@ -8,17 +8,20 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "bench/report/eval_html.h"
 #include "cli/command.h"
 #include "cli/eval_run.h"
 #include "cli/eval_side.h"
 #include "cli/outputs.h"
 #include "cli/overlap.h"
+#include "cli/subject.h"
 #include "config/key.h"
 #include "ops/eval/compare.h"
 #include "ops/eval/gate.h"
 #include "ops/eval/result.h"
 #include "ops/eval/windows.h"
+#include "ops/review/days.h"
 #include "os/file.h"
 
 namespace weir::cli {
@@ -36,6 +39,7 @@ struct Options {
   std::string save_candidate;
   std::string gate;
   std::string out;
+  SubjectOptions subject;
   bool allow_overlap = false;
   bool json = false;
 };
@@ -151,6 +155,7 @@ Result<int> eval_compare(const Options& o) {
   WEIR_TRY(check_outputs(
       {{"--out", o.out}, {"--save-base", o.save_base}, {"--save-candidate", o.save_candidate}},
       {o.base, o.candidate, o.gate, o.suite.suite, o.suite.cache}));
+  WEIR_ASSIGN(const std::optional<ops::Subject> subject, read_subject(o.subject));
   ops::Gate given;
   if (!o.gate.empty()) {
     WEIR_ASSIGN(given, ops::read_gate(o.gate));  // before anything runs
@@ -169,7 +174,11 @@ Result<int> eval_compare(const Options& o) {
     WEIR_TRY(os::write_file_atomic(o.out, bench::eval_comparison_html(c, base, candidate, gate)));
   }
   if (o.json) {
-    fmt::print("{}\n", ops::comparison_json(c, base, candidate, gate));
+    text::Json head = text::Json::object();
+    head.set("schema", ops::kGateSchema);
+    head.set("created", ops::time_of(SystemClock().unix_s()));
+    if (subject) head.set("subject", subject->json());
+    fmt::print("{}\n", ops::comparison_json(c, base, candidate, gate, std::move(head)));
   } else {
     print_table(c);
     if (overlap && *overlap > ops::kMaxOverlap) print_overlap(*overlap);
@@ -208,6 +217,7 @@ void add_eval_compare(CLI::App& eval, Selected& selected) {
   compare->add_option("--save-candidate", o->save_candidate, "write the candidate's");
   compare->add_option("-o,--out", o->out, "write a report in HTML");
   add_allow_overlap(compare, o->allow_overlap);
+  add_subject_options(compare, o->subject, false);
   compare->add_flag("--json", o->json, "one JSON document");
   compare->callback([o, &selected] { selected.action = [o] { return eval_compare(*o); }; });
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bench/load/runner.h"
+#include "cli/subject.h"
 #include "ops/trace/dataset.h"
 
 namespace weir::cli {
@@ -42,6 +43,7 @@ struct LoadOptions {
   bool whole = false;
   std::string extra;
   // What to say.
+  SubjectOptions subject;
   std::string slo;
   std::string html;
   std::string save;

@@ -92,6 +92,11 @@ int run(int argc, char** argv) {
   weir::cli::add_doctor(app, selected);
   weir::cli::add_sources(app, selected);
   weir::cli::add_cost(app, selected);
+  weir::cli::add_review(app, selected);
+  weir::cli::add_promote(app, selected);
+  weir::cli::add_rollback(app, selected);
+  weir::cli::add_rollout(app, selected);
+  weir::cli::add_log(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it
   if (argc == 1) {
     fmt::print(stderr, "{}", app.help());

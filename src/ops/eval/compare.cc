@@ -257,9 +257,9 @@ Result<Comparison> compare_runs(const EvalRun& base, const EvalRun& candidate, c
 }
 
 std::string comparison_json(const Comparison& c, const EvalRun& base, const EvalRun& candidate,
-                            const Gate& gate) {
+                            const Gate& gate, text::Json head) {
   using text::Json;
-  Json root = Json::object();
+  Json root = std::move(head);
   root.set("verdict", verdict_name(c.verdict));
   root.set("base", base.model.name);
   root.set("candidate", candidate.model.name);

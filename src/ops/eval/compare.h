@@ -62,8 +62,8 @@ struct Comparison {
 // task or metric that is not there, with the line and the nearest name.
 Result<Comparison> compare_runs(const EvalRun& base, const EvalRun& candidate, const Gate& gate);
 
-// {"verdict", "rules": […], "worst": […]}; one line.
+// {"verdict", "rules": […], "worst": […]}, behind the members of `head`, an object; one line.
 std::string comparison_json(const Comparison& c, const EvalRun& base, const EvalRun& candidate,
-                            const Gate& gate);
+                            const Gate& gate, text::Json head = text::Json::object());
 
 }  // namespace weir::ops

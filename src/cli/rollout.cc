@@ -1,0 +1,119 @@
+// weir rollout: traffic shifted to a release by steps, taken back when it burns the error budget.
+#include "ops/rollout/rollout.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include "cli/ops_commands.h"
+#include "http/url.h"
+#include "os/signals.h"
+#include "text/json.h"
+
+namespace weir::cli {
+namespace {
+
+struct Options {
+  std::string gateway;
+  std::string token;
+  std::string release;
+  std::string steps = "1,5,25,50,100";
+  std::string interval = "60s";
+  ops::RolloutRules rules;
+  bool yes_remote = false;
+  bool json = false;
+};
+
+void tell(const Options& o, const ops::RolloutEvent& e) {
+  if (!o.json) {
+    fmt::print("{:>3} %  {:<5}  {}\n", e.per_cent, ops::move_name(e.decision.move), e.decision.why);
+  } else {
+    text::Json j = text::Json::object();
+    j.set("per_cent", e.per_cent);
+    j.set("move", ops::move_name(e.decision.move));
+    j.set("why", e.decision.why);
+    j.set("requests", e.reading ? text::Json(e.reading->requests) : text::Json());
+    j.set("burn_rate",
+          e.reading && e.reading->burn_rate ? text::Json(*e.reading->burn_rate) : text::Json());
+    fmt::print("{}\n", j.dump());
+  }
+  std::fflush(stdout);
+}
+
+Result<int> rollout(const Options& o) {
+  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGINT, SIGTERM}));
+  os::ignore_sigpipe();
+  ops::RolloutRules rules = o.rules;
+  WEIR_ASSIGN(rules.steps, ops::parse_steps(o.steps));
+  WEIR_ASSIGN(rules.interval_s, ops::parse_interval(o.interval));
+  WEIR_ASSIGN(const http::Url url, http::parse_url(o.gateway));
+  if (!http::is_loopback(url.host) && !o.yes_remote)
+    return make_error(ErrorCode::kUsage,
+                      "{} is another machine, and the token goes there in clear: through a tunnel, "
+                      "or --yes-remote on a network that you trust",
+                      url.host);
+  WEIR_ASSIGN(const auto gateway, ops::http_gateway_admin(o.gateway, o.token));
+  const auto wait = [&](double seconds) {
+    const auto signal = signals.wait(static_cast<int>(seconds * 1000));
+    return signal.ok() && !signal->has_value();
+  };
+  auto result = ops::run_rollout(*gateway, rules, o.release, wait,
+                                 [&](const ops::RolloutEvent& e) { tell(o, e); });
+  if (!result.ok() && result.error().code == ErrorCode::kIo) {
+    fmt::print(stderr, "weir: {}\n", result.error().message);
+    return kExitUnavailable;
+  }
+  if (!result.ok()) return result.error();
+  if (o.json) {
+    text::Json j = text::Json::object();
+    j.set("done", result->done);
+    j.set("release", o.release);
+    j.set("stable", result->stable);
+    j.set("why", result->why);
+    fmt::print("{}\n", j.dump());
+  } else if (result->done) {
+    fmt::print("all traffic goes to {}\n", o.release);
+  } else {
+    fmt::print("taken back: all traffic goes to {} again: {}\n", result->stable, result->why);
+  }
+  return result->done ? kExitOk : kExitNo;
+}
+
+}  // namespace
+
+void add_rollout(CLI::App& root, Selected& selected) {
+  auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
+                                         // this call
+  CLI::App* c = add_command(
+      root, "rollout",
+      "Shift traffic to a release by steps; take it back when it burns the error budget",
+      "  weir rollout --gateway http://127.0.0.1:9090 --release 4f1d20c2ab10 --steps 1,5,25,50,100 "
+      "--interval 60s --slo-burn 2\n"
+      "The gateway's admin listener must have GET /admin/rollout and PUT /admin/rollout/weights "
+      "(docs/OPS.md).\n");
+  c->add_option("--gateway", o->gateway, "its admin listener; http:// only")->required();
+  c->add_option("--token", o->token, "of the admin listener (default: $WEIR_ADMIN_TOKEN)")
+      ->envname("WEIR_ADMIN_TOKEN");
+  c->add_option("--release", o->release, "as the gateway calls it")->required();
+  c->add_option("--steps", o->steps, "per cents of the traffic")->capture_default_str();
+  c->add_option("--interval", o->interval, "of a step")->capture_default_str();
+  c->add_option("--slo-burn", o->rules.most_burn,
+                "burn rate above which it is taken back (1: the error budget lasts its period)")
+      ->check(CLI::Range(0.01, 1000.0))
+      ->capture_default_str();
+  c->add_option("--least-requests", o->rules.least_requests,
+                "requests of the release in an interval that a step goes on with")
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}))
+      ->capture_default_str();
+  c->add_option("--most-holds", o->rules.most_holds,
+                "intervals that a step waits for them; then it is taken back")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
+  c->add_flag("--yes-remote", o->yes_remote, "the gateway may be another machine");
+  c->add_flag("--json", o->json, "a JSON line for each interval, and one at the end");
+  c->callback([o, &selected] { selected.action = [o] { return rollout(*o); }; });
+}
+
+}  // namespace weir::cli

@@ -1,0 +1,407 @@
+// Each item of the checklist: once it passes, and each way in which it must not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <set>
+
+#include "ops/lint/rules.h"
+#include "ops/review/review_testing.h"
+#include "ops/sources/sources.h"
+
+namespace weir::ops {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const ReviewedItem& item_of(const Review& r, std::string_view id) {
+  for (const ReviewedItem& i : r.items) {
+    if (i.item->id == id) return i;
+  }
+  ADD_FAILURE() << id << " was not asked";
+  return r.items.front();
+}
+
+Review reviewed(const ReviewInput& in, const std::vector<Waiver>& waivers = {}) {
+  return review(built_in_checklist(), in, waivers);
+}
+
+TEST(Checks, EveryItemPasses) {
+  const Review r = reviewed(passing_input());
+  EXPECT_EQ(r.items.size(), built_in_checklist().items.size());
+  for (const ReviewedItem& i : r.items) {
+    EXPECT_EQ(i.verdict, ReviewVerdict::kPass) << i.item->id << ": " << i.found;
+    EXPECT_FALSE(i.found.empty()) << i.item->id;
+  }
+  EXPECT_TRUE(r.passed());
+  EXPECT_EQ(item_of(r, "slo").files, std::vector<std::string>{"load.json"});
+  EXPECT_EQ(item_of(r, "overload").files, std::vector<std::string>{"over.json"});
+  EXPECT_EQ(item_of(r, "quality").files, std::vector<std::string>{"gate.json"});
+}
+
+struct Broken {
+  const char* item;
+  const char* found;  // part of what is said
+  std::function<void(ReviewInput&)> change;
+};
+
+EnvFile& file(ReviewInput& in, const std::string& path) {
+  for (EnvFile& f : in.candidate.files) {
+    if (f.path == path) return f;
+  }
+  return in.candidate.files.emplace_back(EnvFile{path, ""});
+}
+
+std::function<void(ReviewInput&)> text(const std::string& path, const std::string& text) {
+  return [=](ReviewInput& in) {
+    file(in, path).text = text;
+    give_test_files(in, in.candidate.files);
+    // Reports are of this candidate: only what the item looks at is to be wrong.
+    for (Evidence& e : in.evidence) e.subject = in.candidate.subject(1);
+  };
+}
+
+std::function<void(ReviewInput&)> load(const std::function<void(LoadRunEvidence&)>& change) {
+  return [=](ReviewInput& in) { change(in.evidence[1].runs[0]); };
+}
+
+std::function<void(ReviewInput&)> over(const std::function<void(LoadRunEvidence&)>& change) {
+  return [=](ReviewInput& in) { change(in.evidence[0].runs[0]); };
+}
+
+constexpr const char* kServe = "vllm/serve.sh";
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+std::vector<Broken> broken_baseline() {
+  return {
+      {"intake", "slo.ttft_ms_p95", [](auto& in) { in.intake.erase("slo.ttft_ms_p95"); }},
+      {"pinned", "model.json is missing", [](auto& in) { in.candidate.model = {}; }},
+      {"pinned", "another model", [](auto& in) { in.model_problem = "another model"; }},
+      {"baseline", "no report", [](auto& in) { in.evidence.clear(); }},
+      {"baseline", "model.json is missing", [](auto& in) { in.candidate.model = {}; }},
+      {"baseline", "is not within 25 %", load([](auto& r) { r.offered_per_s = 2; })},
+      {"baseline", "never more than one", load([](auto& r) { r.peak_in_flight = 1; })},
+      {"baseline", "1 concurrent is not within", load([](auto& r) {
+         r.offered_per_s = 0;
+         r.concurrency = 1;
+       })},
+      {"baseline", "100 requests are fewer", load([](auto& r) { r.requests = r.ok = 100; })},
+      {"baseline", "prompts of 10.0 tokens", load([](auto& r) { r.prompt_tokens = 4000; })},
+      {"baseline", "answers of 1.00 tokens", load([](auto& r) { r.output_tokens = 400; })},
+      {"baseline", "of another model",
+       [](auto& in) { in.evidence[1].subject.model_sha256 = std::string(64, 'b'); }},
+      {"baseline", "of another configuration",
+       [](auto& in) { in.evidence[1].subject.config_sha256 = std::string(64, 'b'); }},
+      {"baseline", "31 days old",
+       [](auto& in) {
+         in.evidence.erase(in.evidence.begin());
+         in.evidence[0].created_s = in.now_s - 31 * kDayS;
+       }},
+      {"baseline", "still to come",
+       [](auto& in) {
+         in.evidence.erase(in.evidence.begin());
+         in.evidence[0].created_s = in.now_s + kDayS;
+       }},
+      {"baseline", "does not say of which candidate",
+       [](auto& in) {
+         in.evidence.erase(in.evidence.begin());
+         in.evidence[0].subject = {};
+       }},
+      {"baseline", "broken.json",
+       [](auto& in) {
+         in.evidence.clear();
+         in.unread = {"broken.json: it is no JSON"};
+       }},
+  };
+}
+
+std::vector<Broken> broken_slo() {
+  return {
+      {"slo", "no report", [](auto& in) { in.evidence.clear(); }},
+      {"slo", "is not the planned load", load([](auto& r) { r.offered_per_s = 3.5; })},
+      {"slo", "which a p99 needs", load([](auto& r) { r.requests = r.ok = 399; })},
+      {"slo", "p95 TTFT 600 ms is over 500 ms", load([](auto& r) { r.ttft_p95_ms = 600; })},
+      {"slo", "p95 ITL 60.0 ms is over 50.0", load([](auto& r) { r.itl_p95_ms = 60; })},
+      {"slo", "p99 total 20.0 s is over 10.0 s", load([](auto& r) { r.e2e_p99_ms = 20000; })},
+      {"slo", "p99 total was not measured", load([](auto& r) { r.e2e_p99_ms = kNan; })},
+      {"slo", "no bound for p95 TTFT", [](auto& in) { in.intake.erase("slo.ttft_ms_p95"); }},
+      {"slo", "no slo.error_budget", [](auto& in) { in.intake.erase("slo.error_budget"); }},
+      {"slo", "2.00 % of requests failed", load([](auto& r) {
+         r.ok = 392;
+         r.failed = 8;
+       })},
+      {"slo", "is not the planned load", [](auto& in) { in.load.requests_per_s = 0; }},
+      {"overload", "no report", [](auto& in) { in.evidence.erase(in.evidence.begin()); }},
+      {"overload", "do not overload: use --rate", over([](auto& r) {
+         r.offered_per_s = 0;
+         r.concurrency = 64;
+       })},
+      {"overload", "not above capacity", over([](auto& r) { r.ok_per_s = 11; })},
+      {"overload", "nothing was refused", over([](auto& r) {
+         r.refused = 0;
+         r.ok = 400;
+       })},
+      {"overload", "failed instead of being refused", over([](auto& r) {
+         r.refused = 100;
+         r.failed = 100;
+       })},
+      {"overload", "of those accepted the p95 TTFT", over([](auto& r) { r.ttft_p95_ms = 600; })},
+      {"overload", "refusals took 5,000 ms", over([](auto& r) { r.refusal_p95_ms = 5000; })},
+      {"overload", "refusals took ", over([](auto& r) { r.refusal_p95_ms = kNan; })},
+      {"overload", "100 requests are fewer", over([](auto& r) { r.requests = 100; })},
+  };
+}
+
+std::vector<Broken> broken_gate_or_drill() {
+  return {
+      {"quality", "no gate result", [](auto& in) { in.evidence.pop_back(); }},
+      {"quality", "the gate says fail", [](auto& in) { in.evidence[2].verdict = "fail"; }},
+      {"quality", "the gate says inconclusive",
+       [](auto& in) { in.evidence[2].verdict = "inconclusive"; }},
+      {"quality", "of another model",
+       [](auto& in) { in.evidence[2].subject.model_sha256 = std::string(64, 'b'); }},
+      {"quality", "of another model",
+       [](auto& in) { in.evidence[2].subject.numerics_sha256 = std::string(64, 'b'); }},
+      {"quality", "31 days old",
+       [](auto& in) { in.evidence[2].created_s = in.now_s - 31 * kDayS; }},
+      {"rollback", "no release is in effect", [](auto& in) { in.log.clear(); }},
+      {"rollback", "no rehearsal", [](auto& in) { in.log.pop_back(); }},
+      {"rollback", "no rehearsal in stage since",
+       [](auto& in) { in.log.push_back(test_row(kActInEffect, "{}", 3)); }},
+      {"rollback", "31 days old", [](auto& in) { in.log[1].unix_s = in.now_s - 31 * kDayS; }},
+      {"rollback", "over constraints.rollback_minutes",
+       [](auto& in) { in.log[1].details = "{\"seconds\":301}"; }},
+      {"rollback", "how long it took", [](auto& in) { in.log[1].details = "{}"; }},
+      {"rollback", "no rehearsal", [](auto& in) { in.log[1].env = "prod"; }},
+      {"rollback", "row 2: changed", [](auto& in) { in.log_problems = {"row 2: changed"}; }},
+  };
+}
+
+std::vector<Broken> broken_files() {
+  const std::string serve = "vllm serve /models/x --max-num-queued-reqs 64 --max-num-seqs 32";
+  return {
+      {"pinned", "image-latest",
+       text("compose.yaml",
+            "services:\n  a:\n    image: vllm/vllm-openai:latest\n    command: "
+            "--model x --max-num-queued-reqs 4\n")},
+      {"limits", "queue-unbounded", text(kServe, "vllm serve /models/x --host 127.0.0.1\n")},
+      {"limits", "no file of envs/stage starts", text(kServe, "echo\n")},
+      {"limits", "flag-unknown",
+       text(kServe, "vllm serve /models/x --host 127.0.0.1 --max-num-queued-reqs 8 --nothing 3\n")},
+      {"limits", "memory-utilization-high",
+       text(kServe,
+            "vllm serve /models/x --host 127.0.0.1 --max-num-queued-reqs 8 "
+            "--gpu-memory-utilization 0.99\n")},
+      {"limits", "nothing bounds the queue of llama.cpp", text(kServe, "llama-server -m x.gguf\n")},
+      {"limits", "policy.yaml:1", text("policy.yaml", "retrys: 1\n")},
+      {"retries", "neither envs/stage/policy.yaml nor a proxy",
+       text("policy.yaml", "version: 1\n")},
+      {"retries", "9 attempts",
+       text("policy.yaml", "retries: {max_attempts: 9, budget_share: 0.1}\n")},
+      {"retries", "retries of 90 %",
+       text("policy.yaml", "retries: {max_attempts: 2, budget_share: 0.9}\n")},
+      {"retries", "tries every server",
+       text("nginx/nginx.conf",
+            "server { location / { proxy_pass "
+            "http://x; } }\n")},
+      {"retries", "tries a request 7 times",
+       text("haproxy/haproxy.cfg", "defaults\n  retries 6\nbackend a\n  server a 1:1\n")},
+      {"retries", "tries a request 8 times",
+       text("route.yaml", "kind: HTTPRoute\nspec: {rules: [{retry: {attempts: 7}}]}\n")},
+      {"caches", "the cache \"tier\" outlives",
+       text("weir/weir.yaml", "model: x\nkv: {tier_file: /x, tier_bytes: 5}\n")},
+      {"caches", "the cache \"responses\" outlives",
+       text("nginx/nginx.conf",
+            "server { proxy_cache c; proxy_pass http://x; "
+            "proxy_next_upstream_tries 2; }\n")},
+      {"telemetry", "collects metrics", text("prometheus/rules.yaml", "groups: []\n")},
+      {"telemetry", "stats-off", text(kServe, serve + " --host 127.0.0.1 --disable-log-stats\n")},
+      {"alerts", "is about latency (0 alerts", text("prometheus/rules.yaml", "groups: []\n")},
+      {"alerts", "is about queues (2 alerts",
+       text("prometheus/rules.yaml",
+            "groups: [{rules: [{alert: A, expr: ttft > 1}, {alert: B, expr: up == 0}]}]\n")},
+      {"security", "api-key-missing", text(kServe, serve + "\n")},
+      {"security", "is reached in clear", text(kServe, serve + " --api-key $KEY\n")},
+      {"security", "secret-in-clear", text(kServe, serve + " --api-key abcdef\n")},
+      {"security", "weir-open",
+       text("weir/weir.yaml", "model: x\nhost: 0.0.0.0\nallow_remote_without_keys: true\n")},
+      {"security", "whoever reaches weir", text("weir/weir.yaml", "model: x\nhost: 0.0.0.0\n")},
+  };
+}
+
+TEST(Checks, EveryItemFailsAsItMust) {
+  std::set<std::string> seen;
+  const ReviewInput passing = passing_input();  // reading its files is the slow part
+  std::vector<Broken> all;
+  for (const auto& some : {broken_baseline(), broken_slo(), broken_gate_or_drill(), broken_files()})
+    all.insert(all.end(), some.begin(), some.end());
+  for (const Broken& b : all) {
+    ReviewInput in = passing;
+    b.change(in);
+    const Review r = reviewed(in);
+    const ReviewedItem& item = item_of(r, b.item);
+    EXPECT_EQ(item.verdict, ReviewVerdict::kFail) << b.item << ", wanted: " << b.found;
+    EXPECT_THAT(item.found, HasSubstr(b.found)) << b.item;
+    EXPECT_FALSE(r.passed());
+    EXPECT_THAT(review_text(r), HasSubstr("remedy: "));
+    seen.insert(b.item);
+  }
+  for (const ChecklistItem& item : built_in_checklist().items)
+    EXPECT_EQ(seen.count(item.id), 1u) << item.id << " has no failing case";
+}
+
+TEST(Checks, OtherWaysToPass) {
+  const ReviewInput passing = passing_input();
+  const auto passes = [&](const char* id, const std::function<void(ReviewInput&)>& change) {
+    ReviewInput in = passing;
+    change(in);
+    const Review r = reviewed(in);
+    EXPECT_EQ(item_of(r, id).verdict, ReviewVerdict::kPass) << id << ": " << item_of(r, id).found;
+  };
+  // A quarter of the service, measured on one of four replicas.
+  passes("slo", [](auto& in) { in.load = {16, 64, 4, "intake.yaml"}; });
+  passes("baseline", load([](auto& r) {
+           r.offered_per_s = 0;
+           r.concurrency = 16;
+         }));
+  passes("limits", [](auto& in) {
+    text(kServe, "llama-server -m x.gguf\n")(in);
+    text("nginx/nginx.conf",
+         "server { limit_conn a 9; proxy_pass http://x; proxy_next_upstream off; }\n")(in);
+  });
+  passes("quality", [](auto& in) {
+    in.evidence.pop_back();
+    (void)in.intake.set_text("model.precision", "bf16", Origin::kGiven, "");
+  });
+  passes("quality", [](auto& in) {
+    in.evidence.pop_back();
+    in.in_effect = Manifest();
+    in.in_effect->model = in.candidate.model;
+    in.in_effect->numerics = in.candidate.config.numerics();
+  });
+  passes("security", [](auto& in) {
+    text(kServe, "vllm serve /models/x --api-key $KEY --max-num-queued-reqs 64\n")(in);
+    text("net.yaml", "kind: NetworkPolicy\nspec: {}\n")(in);
+  });
+  passes("security",
+         text("weir/weir.yaml", "model: x\nhost: 0.0.0.0\nkeys_file: k\ntls: {cert: a, key: b}\n"));
+  passes("caches", text("weir/weir.yaml", "model: x\nkv: {snapshot: /x}\n"));
+}
+
+TEST(Checks, ANewerBadRunIsNotOutvotedByAnOlderGoodOne) {
+  ReviewInput in = passing_input();
+  Evidence bad = in.evidence[1];
+  bad.file = "newer.json";
+  bad.runs[0].ttft_p95_ms = 900;
+  in.evidence.insert(in.evidence.begin(), bad);
+  const Review r = reviewed(in);
+  EXPECT_EQ(item_of(r, "slo").verdict, ReviewVerdict::kFail);
+  EXPECT_THAT(item_of(r, "slo").found, HasSubstr("newer.json"));
+}
+
+TEST(Checks, AChangeOfTypeAsksForAGateAgain) {
+  ReviewInput in = passing_input();
+  in.evidence.pop_back();
+  in.in_effect = Manifest();
+  in.in_effect->model = in.candidate.model;
+  in.in_effect->numerics = in.candidate.config.numerics();
+  text(kServe,
+       "vllm serve /models/x --host 127.0.0.1 --max-num-queued-reqs 64 --kv-cache-dtype "
+       "fp8\n")(in);
+  EXPECT_EQ(item_of(reviewed(in), "quality").verdict, ReviewVerdict::kFail);
+}
+
+TEST(Checks, DevIsAskedLess) {
+  ReviewInput in = passing_input();
+  in.env = "dev";
+  in.evidence = {in.evidence[2]};
+  in.log.clear();
+  const Review r = reviewed(in);
+  EXPECT_TRUE(r.passed()) << review_text(r);
+  EXPECT_LT(r.items.size(), built_in_checklist().items.size());
+}
+
+TEST(Waivers, HoldForOneItemOneEnvironmentAndATime) {
+  ReviewInput in = passing_input();
+  in.evidence.erase(in.evidence.begin());
+  const Checklist& checklist = built_in_checklist();
+  const auto verdict = [&](const std::string& row) {
+    const auto waivers =
+        parse_waivers("version: 1\nwaivers:\n  - {" + row + "}\n", "waivers.yaml", checklist);
+    EXPECT_TRUE(waivers.ok()) << waivers.error().message;
+    const Review r = reviewed(in, *waivers);
+    return item_of(r, "overload");
+  };
+  const std::string who = ", who: me, why: because, until: ";
+  EXPECT_EQ(verdict("item: overload, env: stage" + who + "2026-12-31").verdict,
+            ReviewVerdict::kWaived);
+  EXPECT_THAT(verdict("item: overload, env: stage" + who + "2026-12-31").found,
+              HasSubstr("waived by me until 2026-12-31: because"));
+  EXPECT_EQ(verdict("item: overload, env: prod" + who + "2026-12-31").verdict,
+            ReviewVerdict::kFail);
+  EXPECT_EQ(verdict("item: slo, env: stage" + who + "2026-12-31").verdict, ReviewVerdict::kFail);
+  const auto expired = verdict("item: overload, env: stage" + who + "2026-11-01");
+  EXPECT_EQ(expired.verdict, ReviewVerdict::kFail);
+  EXPECT_THAT(expired.found, HasSubstr("expired at the end of 2026-11-01"));
+  const auto forever = verdict("item: overload, env: stage" + who + "2036-01-01");
+  EXPECT_EQ(forever.verdict, ReviewVerdict::kFail);
+  EXPECT_THAT(forever.found, HasSubstr("longer than 180 days"));
+}
+
+TEST(Waivers, WhatIsNone) {
+  const Checklist& checklist = built_in_checklist();
+  const auto problem = [&](const std::string& rows) {
+    const auto w = parse_waivers("waivers:\n" + rows, "w.yaml", checklist);
+    return w.ok() ? "" : w.error().message;
+  };
+  const std::string rest = ", who: me, why: x, until: 2026-12-31}\n";
+  EXPECT_THAT(problem("  - {item: \"*\", env: stage" + rest), HasSubstr("item \"*\" is none"));
+  EXPECT_THAT(problem("  - {item: overlod, env: stage" + rest),
+              HasSubstr("nearest is \"overload\""));
+  EXPECT_THAT(problem("  - {item: slo, env: all" + rest), HasSubstr("env \"all\" is none"));
+  EXPECT_THAT(problem("  - {item: slo, env: stage, why: x, until: 2026-12-31}\n"),
+              HasSubstr("needs who"));
+  EXPECT_THAT(problem("  - {item: slo, env: stage, who: x, why: x, until: never}\n"),
+              HasSubstr("must be a day"));
+  const std::string row = "  - {item: slo, env: stage" + rest;
+  EXPECT_THAT(problem(row + row), HasSubstr("waived twice"));
+  for (size_t n = 0; n < row.size(); ++n)
+    (void)parse_waivers("waivers:\n" + row.substr(0, n), "w.yaml", checklist);
+}
+
+TEST(Checklist, IsWhole) {
+  const Checklist& checklist = built_in_checklist();
+  EXPECT_EQ(checklist.items.size(), 13u);
+  const auto sources = built_in_sources();
+  ASSERT_TRUE(sources.ok());
+  for (const ChecklistItem& item : checklist.items) {
+    EXPECT_NE(find_check(item.id), nullptr) << item.id;
+    EXPECT_NE(sources->find(item.source), nullptr) << item.id << ": " << item.source;
+    EXPECT_THAT(item.envs, ::testing::Not(IsEmpty()));
+    for (const std::string& rule : item.rules)
+      EXPECT_NE(LintRules::built_in().find(rule), nullptr) << item.id << ": " << rule;
+  }
+  EXPECT_EQ(find_check("none"), nullptr);
+  EXPECT_THAT(parse_checklist("items: [{id: a}]", "c.yaml").error().message,
+              HasSubstr("needs title"));
+}
+
+TEST(Review, ReportsSayTheSame) {
+  ReviewInput in = passing_input();
+  in.intake.erase("slo.ttft_ms_p95");
+  const Review r = reviewed(in);
+  EXPECT_THAT(r.failed(), ::testing::Contains("intake"));
+  const text::Json json = review_json(r);
+  EXPECT_EQ(json.find("verdict")->as_string(), "fail");
+  EXPECT_EQ(json.find("items")->size(), r.items.size());
+  EXPECT_EQ(json.find("items")->items()[0].find("verdict")->as_string(), "fail");
+  const std::string html = review_html(r, *built_in_sources());
+  EXPECT_THAT(html, HasSubstr("fail: intake"));
+  EXPECT_THAT(html, HasSubstr("https://"));
+  EXPECT_FALSE(Review().passed()) << "nothing asked is nothing passed";
+}
+
+}  // namespace
+}  // namespace weir::ops

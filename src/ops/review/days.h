@@ -1,0 +1,20 @@
+// Days and times of files, in UTC. Pure. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace weir::ops {
+
+inline constexpr int64_t kDayS = 86'400;
+
+// The first second of "2026-11-30"; nullopt for what is no day.
+std::optional<int64_t> unix_of_day(std::string_view day);
+// Of "2026-11-30T12:00:00Z".
+std::optional<int64_t> unix_of_time(std::string_view time);
+std::string day_of(int64_t unix_s);   // "2026-11-30"
+std::string time_of(int64_t unix_s);  // "2026-11-30T12:00:00Z"
+
+}  // namespace weir::ops
