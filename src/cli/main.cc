@@ -90,6 +90,8 @@ int run(int argc, char** argv) {
   weir::cli::add_advise(app, selected);
   weir::cli::add_plan(app, selected);
   weir::cli::add_doctor(app, selected);
+  weir::cli::add_skill(app, selected);
+  weir::cli::add_mcp(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it
   if (argc == 1) {
     fmt::print(stderr, "{}", app.help());

@@ -9,5 +9,7 @@ namespace weir::cli {
 void add_advise(CLI::App& root, Selected& selected);
 void add_plan(CLI::App& root, Selected& selected);
 void add_doctor(CLI::App& root, Selected& selected);
+void add_skill(CLI::App& root, Selected& selected);
+void add_mcp(CLI::App& root, Selected& selected);
 
 }  // namespace weir::cli
