@@ -30,6 +30,7 @@ struct Options {
   ops::SkillInstall install;
   std::string model;
   std::string root;
+  int block_timeout_s = 60;
   bool no_run = false;
   bool json = false;
 };
@@ -57,7 +58,9 @@ std::string check_weir(const std::string& text, const std::string& name) {
   const os::TempDir folder;
   const std::string file = folder.file(name.ends_with(".sh") ? "weir.sh" : "weir.yaml");
   if (const Status s = os::write_file_atomic(file, text); !s.ok()) return s.error().message;
-  const std::string said = complaint({this_program(), "config", "check", "weir", file});
+  std::string said = complaint({this_program(), "config", "check", "weir", file});
+  for (size_t at = said.find(file); at != std::string::npos; at = said.find(file, at))
+    said.replace(at, file.size(), name);
   return said.find(": error: ") == std::string::npos && said.find("weir: ") == std::string::npos
              ? ""
              : said;
@@ -106,6 +109,7 @@ Result<int> lint(const Options& given) {
   };
   o.blocks.progress = [](std::string_view line) { fmt::print(stderr, "weir: {}\n", line); };
   o.blocks.weir = this_program();
+  o.blocks.timeout_ms = given.block_timeout_s * 1000;
   o.run = !given.no_run;
   o.root = given.root.empty() ? fs::absolute(o.folder).lexically_normal().parent_path().string()
                               : given.root;
@@ -174,6 +178,9 @@ void add_lint(CLI::App& skill, const std::shared_ptr<Options>& o, Selected& sele
   c->add_option("--root", o->root, "where [measured: FILE] looks; without it the folder above DIR");
   c->add_option("--pages-at-once", o->lint.blocks.pages_at_once, "pages whose blocks run at once")
       ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  c->add_option("--block-timeout", o->block_timeout_s, "seconds that a block may take")
+      ->check(CLI::Range(1, 3600))
       ->capture_default_str();
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &selected] { selected.action = [o] { return lint(*o); }; });

@@ -58,18 +58,20 @@ std::string file_name(const PageBlock& block) {
                                                               : "block.sh";
 }
 
-// "block.yaml:7: what" as (7, "what").
-std::pair<int, std::string> line_of(const std::string& message) {
-  const size_t first = message.find(':');
-  if (!message.starts_with("block.") || first == std::string::npos) return {1, message};
-  const size_t second = message.find(": ", first + 1);
-  if (second == std::string::npos) return {1, message};
+// "block.yaml:7: what" as (7, "what"), also behind "weir: "; else line 0 and all of it.
+std::pair<int, std::string> line_of(std::string message) {
+  std::string_view rest = message;
+  if (rest.starts_with("weir: ")) rest.remove_prefix(sizeof("weir: ") - 1);
+  const size_t first = rest.find(':');
+  if (!rest.starts_with("block.") || first == std::string_view::npos) return {0, message};
+  const size_t second = rest.find(": ", first + 1);
+  if (second == std::string_view::npos) return {0, message};
   int line = 0;
   for (size_t i = first + 1; i < second; ++i) {
-    if (message[i] < '0' || message[i] > '9' || line > 1'000'000) return {1, message};
-    line = line * 10 + (message[i] - '0');
+    if (rest[i] < '0' || rest[i] > '9' || line > 1'000'000) return {0, message};
+    line = line * 10 + (rest[i] - '0');
   }
-  return {line, message.substr(second + 2)};
+  return {line, std::string(rest.substr(second + 2))};
 }
 
 class Parser {
@@ -78,11 +80,26 @@ class Parser {
       : page_(page), block_(block), findings_(findings) {}
 
   void say(int line, std::string what) {
-    findings_.push_back({page_.name, block_.line + std::max(line, 0), std::move(what)});
+    findings_.push_back({page_.name, block_.line + line, std::move(what)});
   }
   void say(const Error& error) {
     auto [line, what] = line_of(error.message);
-    say(line, std::move(what));
+    say(std::max(line, 1), std::move(what));
+  }
+
+  // Of lines as "block.yaml:7: what", each where it belongs; others with the one before.
+  void say_lines(std::string_view text) {
+    const size_t before = findings_.size();
+    while (!text.empty()) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      auto [line, what] = line_of(std::string(text.substr(0, end)));
+      if (line > 0 || findings_.size() == before) {
+        say(std::max(line, 1), std::move(what));
+      } else {
+        findings_.back().what += "\n" + what;
+      }
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
   }
 
   void config(const std::string& target) {
@@ -187,7 +204,7 @@ bool parse_block(const Page& page, const PageBlock& block, const BlockPlan& plan
     default:
       return false;
   }
-  if (!problem.empty()) parser.say(1, problem);
+  parser.say_lines(problem);
   return true;
 }
 

@@ -37,7 +37,10 @@ class Checker {
     for (const PageText& text : page_.texts) {
       if (text.kind == Kind::kHeading) continue;
       const PageScan scan = scan_text(text.text);
-      for (const PageTag& tag : scan.tags) check_tag(text, tag);
+      std::set<std::string> seen;
+      for (const PageTag& tag : scan.tags) {
+        if (seen.insert(tag.id + "#" + tag.claim).second) check_tag(text, tag);
+      }
       for (const PageNumber& number : scan.numbers) count(text, scan, number);
     }
   }

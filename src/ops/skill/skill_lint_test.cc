@@ -86,8 +86,8 @@ class SkillLint : public testing::Test {
  protected:
   SkillLint() {
     fs::create_directories(dir_.file("docs"));
-    write("../docs/P.md", "3\n");
     fs::create_directories(dir_.file("skill/references"));
+    write("../docs/P.md", "3\n");
     fs::create_directories(dir_.file("skill/data"));
     write("data/sources.json", std::string(kLedger));
     write(kName, std::string(kPage));
@@ -152,8 +152,7 @@ TEST_F(SkillLint, EachRuleOfAPage) {
               ElementsAre(HasSubstr("[a-paper] stands twice")));
   EXPECT_THAT(edited("- [a-paper] the factor.", "- none"), testing::SizeIs(2));
   EXPECT_THAT(edited("docs/P.md", "docs/Q.md"), ElementsAre(HasSubstr("no such file")));
-  EXPECT_THAT(edited("2026-11-30", "today"),
-              ElementsAre(HasSubstr("2: the opening"), HasSubstr("")));
+  EXPECT_THAT(edited("2026-11-30", "today"), ElementsAre(HasSubstr("1: the opening")));
   EXPECT_THAT(edited("## Verify", "## Check"),
               ElementsAre(HasSubstr("section \"Check\" stands where \"Verify\" should")));
   EXPECT_THAT(edited("- Always.", ""), ElementsAre(HasSubstr("\"When to use\" is empty")));
@@ -172,7 +171,7 @@ TEST_F(SkillLint, EachRuleOfABlock) {
               ElementsAre(HasSubstr("\"runs\" in the info string")));
   EXPECT_THAT(edited("needs=\"a GPU\"", "needs"), ElementsAre(HasSubstr("needs says nothing")));
   EXPECT_THAT(edited("config=vllm", "config=vlm"), ElementsAre(HasSubstr("the targets are weir")));
-  EXPECT_THAT(edited("--max-num-seqs", "--max-num-seq"), ElementsAre(HasSubstr("32: vllm")));
+  EXPECT_THAT(edited("--max-num-seqs", "--no-such-flag"), ElementsAre(HasSubstr("32: vllm")));
   EXPECT_THAT(edited("{\"a\": 1}", "{\"a\": }"), ElementsAre(HasSubstr("mend the JSON")));
   EXPECT_THAT(edited("a: [1, 2]", "a: [1, 2"), testing::SizeIs(1));
   EXPECT_THAT(edited("```json", "```jsn"), ElementsAre(HasSubstr("the language is \"jsn\"")));
