@@ -88,7 +88,7 @@ async def walk(test, session, transcript=None):
     test.assertIn('no parameter "acelerator"', wrong.content[0].text)
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "serve.sh"
-        file.write_text("vllm serve m --no-such-flag 64\n")
+        file.write_text("vllm serve m --max-num-sequences 64\n")
         checked = await session.call_tool("config_check", {"file": [str(file)]})
     test.assertFalse(checked.is_error, checked)
     test.assertEqual(checked.structured_content["errors"], 1)

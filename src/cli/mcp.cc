@@ -1,6 +1,5 @@
 // weir mcp: the commands, the pages and the protocols of the loop for agents.
 #include <fmt/format.h>
-
 #include <unistd.h>
 
 #include <csignal>

@@ -1,5 +1,6 @@
 // weir skill: the pack of pages for agents, held to its rules, and put where they look.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -83,6 +84,19 @@ ops::BlockParsers parsers() {
   return out;
 }
 
+// weir on PATH, and no settings of whoever runs the lint.
+std::vector<std::pair<std::string, std::string>> block_environment() {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (char** e = environ; *e != nullptr; ++e) {
+    const std::string_view entry(*e);
+    if (entry.starts_with("WEIR_")) out.emplace_back(entry.substr(0, entry.find('=')), "");
+  }
+  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): one thread
+  out.emplace_back("PATH", fmt::format("{}:{}", fs::path(this_program()).parent_path().string(),
+                                       path == nullptr ? "/usr/bin:/bin" : path));
+  return out;
+}
+
 Status find_model(const Options& o, ops::BlockRunOptions& blocks) {
   const auto path = resolve_model(o.model.empty() ? kDefaultModel : o.model);
   if (!path.ok()) {
@@ -109,6 +123,7 @@ Result<int> lint(const Options& given) {
   };
   o.blocks.progress = [](std::string_view line) { fmt::print(stderr, "weir: {}\n", line); };
   o.blocks.weir = this_program();
+  o.blocks.environment = block_environment();
   o.blocks.timeout_ms = given.block_timeout_s * 1000;
   o.run = !given.no_run;
   o.root = given.root.empty() ? fs::absolute(o.folder).lexically_normal().parent_path().string()

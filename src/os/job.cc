@@ -1,5 +1,7 @@
 #include "os/job.h"
 
+#include <fmt/format.h>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -39,7 +41,7 @@ std::vector<std::string> environment_of(const JobSpec& spec) {
     if (!changed) out.emplace_back(entry);
   }
   for (const auto& [name, value] : spec.environment) {
-    if (!value.empty()) out.push_back(name + "=" + value);
+    if (!value.empty()) out.push_back(fmt::format("{}={}", name, value));
   }
   return out;
 }

@@ -1,10 +1,8 @@
 #include "ops/skill/run_blocks.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <filesystem>
 #include <mutex>
@@ -16,8 +14,6 @@
 #include "os/job.h"
 #include "os/run_program.h"
 #include "os/temp_dir.h"
-
-extern char** environ;
 
 namespace weir::ops {
 namespace {
@@ -131,14 +127,7 @@ class PageRunner {
 
   std::vector<std::pair<std::string, std::string>> environment(const std::string& url,
                                                                const std::string& model) const {
-    std::vector<std::pair<std::string, std::string>> out;
-    for (char** e = environ; *e != nullptr; ++e) {  // settings of whoever runs the lint
-      const std::string_view entry(*e);
-      if (entry.starts_with("WEIR_")) out.emplace_back(entry.substr(0, entry.find('=')), "");
-    }
-    const char* path = ::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-    out.emplace_back("PATH", fs::path(options_.weir).parent_path().string() + ":" +
-                                 (path == nullptr ? "/usr/bin:/bin" : path));
+    std::vector<std::pair<std::string, std::string>> out = options_.environment;
     out.emplace_back("HOME", folder_);
     out.emplace_back("MODEL", options_.model);
     out.emplace_back("MODEL_NAME", model.empty() ? options_.model_name : model);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,7 +17,9 @@
 namespace weir::ops {
 
 struct BlockRunOptions {
-  std::string weir;        // absolute path of the program; its folder goes in front of PATH
+  std::string weir;  // absolute path of the program
+  // PATH with weir on it, and what else is set for the blocks; an empty value takes one away.
+  std::vector<std::pair<std::string, std::string>> environment;
   std::string model;       // absolute path of a GGUF file; "": blocks that need one are left out
   std::string model_name;  // as a weir serve of it calls it; of the server itself where one runs
   std::string corpus;      // absolute paths of files
