@@ -13,13 +13,11 @@
 namespace weir::ops {
 namespace {
 
-using std::string_view_literals::operator""sv;
-
 // Languages of blocks that nothing here parses.
-constexpr std::array kPlain = {"text"sv, "promql"sv, "csv"sv,     "jsonl"sv,      "toml"sv,
-                               "ini"sv,  "nginx"sv,  "haproxy"sv, "dockerfile"sv, "http"sv};
+constexpr std::array<std::string_view, 10> kPlain = {
+    "text", "promql", "csv", "jsonl", "toml", "ini", "nginx", "haproxy", "dockerfile", "http"};
 // Targets whose file says by itself which engine it runs.
-constexpr std::array kForms = {"kubernetes"sv, "compose"sv, "docker"sv};
+constexpr std::array<std::string_view, 3> kForms = {"kubernetes", "compose", "docker"};
 
 template <typename List>
 bool among(std::string_view name, const List& list) {
@@ -59,7 +57,7 @@ std::string file_name(const PageBlock& block) {
 }
 
 // "block.yaml:7: what" as (7, "what"), also behind "weir: "; else line 0 and all of it.
-std::pair<int, std::string> line_of(std::string message) {
+std::pair<int, std::string> line_of(const std::string& message) {
   std::string_view rest = message;
   if (rest.starts_with("weir: ")) rest.remove_prefix(sizeof("weir: ") - 1);
   const size_t first = rest.find(':');

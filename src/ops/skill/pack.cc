@@ -12,41 +12,40 @@ namespace weir::ops {
 namespace {
 
 namespace fs = std::filesystem;
-using std::string_view_literals::operator""sv;
 
 constexpr uint64_t kMaxFileBytes = 4U << 20U;
 constexpr size_t kMaxName = 64;
 constexpr size_t kMaxDescription = 1024;
 
-constexpr std::array kPages = {
-    "references/disaggregated-inference"sv,
-    "references/serving-architectures"sv,
-    "references/profiling-and-capacity-planning"sv,
-    "references/gpu-optimization-checklists"sv,
-    "references/speculative-decoding-guide"sv,
-    "references/resilience-ha-patterns"sv,
-    "references/optimization-strategies"sv,
-    "references/kv-cache-optimization"sv,
-    "references/batching-and-scheduling"sv,
-    "references/quantization-patterns"sv,
-    "references/parallelism-patterns"sv,
-    "references/edge-cpu-optimization"sv,
-    "references/infrastructure-tuning"sv,
-    "references/cost-optimization-patterns"sv,
-    "references/multi-model-routing"sv,
-    "references/streaming-patterns"sv,
-    "assets/serving/template-llm-api"sv,
-    "assets/serving/template-high-throughput-setup"sv,
-    "assets/inference/template-vllm-config"sv,
-    "assets/inference/template-tensorrtllm-config"sv,
-    "assets/inference/template-deepspeed-inference"sv,
-    "assets/quantization/template-awq"sv,
-    "assets/quantization/template-gptq"sv,
-    "assets/quantization/template-gguf"sv,
-    "assets/batching/template-batching-config"sv,
-    "assets/caching/template-prefix-caching"sv,
-    "assets/benchmarking/template-latency-throughput-test"sv,
-    "assets/checklists/inference-review-checklist"sv,
+constexpr std::array<std::string_view, 28> kPages = {
+    "references/disaggregated-inference",
+    "references/serving-architectures",
+    "references/profiling-and-capacity-planning",
+    "references/gpu-optimization-checklists",
+    "references/speculative-decoding-guide",
+    "references/resilience-ha-patterns",
+    "references/optimization-strategies",
+    "references/kv-cache-optimization",
+    "references/batching-and-scheduling",
+    "references/quantization-patterns",
+    "references/parallelism-patterns",
+    "references/edge-cpu-optimization",
+    "references/infrastructure-tuning",
+    "references/cost-optimization-patterns",
+    "references/multi-model-routing",
+    "references/streaming-patterns",
+    "assets/serving/template-llm-api",
+    "assets/serving/template-high-throughput-setup",
+    "assets/inference/template-vllm-config",
+    "assets/inference/template-tensorrtllm-config",
+    "assets/inference/template-deepspeed-inference",
+    "assets/quantization/template-awq",
+    "assets/quantization/template-gptq",
+    "assets/quantization/template-gguf",
+    "assets/batching/template-batching-config",
+    "assets/caching/template-prefix-caching",
+    "assets/benchmarking/template-latency-throughput-test",
+    "assets/checklists/inference-review-checklist",
 };
 
 // SKILL.md, the pages, the ledger.

@@ -39,7 +39,8 @@ class Checker {
       const PageScan scan = scan_text(text.text);
       std::set<std::string> seen;
       for (const PageTag& tag : scan.tags) {
-        if (seen.insert(tag.id + "#" + tag.claim).second) check_tag(text, tag);
+        const bool known = rules_.sources->find(tag.id) != nullptr;  // else once is enough
+        if (seen.insert(known ? tag.id + "#" + tag.claim : tag.id).second) check_tag(text, tag);
       }
       for (const PageNumber& number : scan.numbers) count(text, scan, number);
     }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <tuple>
@@ -95,7 +96,7 @@ class SkillLinter {
     PageFinding finding{name, 1, message};
     const size_t colon = message.find(": ", name.size() + 1);
     if (!message.starts_with(name + ":") || colon == std::string::npos) return finding;
-    finding.line = std::atoi(message.substr(name.size() + 1).c_str());
+    std::from_chars(&message[name.size() + 1], &message[colon], finding.line);
     finding.what = message.substr(colon + 2);
     return finding;
   }
