@@ -97,6 +97,8 @@ int run(int argc, char** argv) {
   weir::cli::add_rollback(app, selected);
   weir::cli::add_rollout(app, selected);
   weir::cli::add_log(app, selected);
+  weir::cli::add_skill(app, selected);
+  weir::cli::add_mcp(app, selected);
   app.footer(kExamples);  // after the commands, which would inherit it
   if (argc == 1) {
     fmt::print(stderr, "{}", app.help());
