@@ -6,6 +6,7 @@
 
 #include "ops/skill/pack.h"
 #include "ops/skill/tags.h"
+#include "ops/sources/days.h"
 
 namespace weir::ops {
 namespace {
@@ -73,7 +74,7 @@ class Checker {
       if (text.section != 0) break;
       const size_t at = text.text.find(kRead);
       if (at != std::string::npos &&
-          is_day(std::string_view(text.text).substr(at + kRead.size(), 10)))
+          day_number(std::string_view(text.text).substr(at + kRead.size(), 10)))
         return;
     }
     say(page_.title_line, "the opening does not say \"{}YYYY-MM-DD\"; say it under the title",
