@@ -45,7 +45,7 @@ Json texts(const std::vector<std::string>& list) {
 
 Json page_json(const ops::QuestionPage& page) {
   Json evidence = Json::array();
-  for (const ops::Evidence& e : page.evidence) {
+  for (const ops::AgedEvidence& e : page.evidence) {
     Json j = Json::object();
     j.set("id", e.id);
     j.set("what", e.what);

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/day.h"
 #include "cli/command.h"
 #include "cli/intake_sources.h"
 #include "cli/load.h"
@@ -20,6 +19,7 @@
 #include "ops/plan/plan_report.h"
 #include "ops/plan/what_if.h"
 #include "ops/project/project.h"
+#include "ops/sources/days.h"
 #include "os/file.h"
 #include "text/json.h"
 
@@ -171,7 +171,7 @@ Result<ops::PlanReport> plain_report(const ops::PlanRequest& request, ops::Plan&
   ops::PlanReport report;
   report.request = request;
   WEIR_ASSIGN(plan, ops::make_plan(request));
-  report.plan = ops::plan_file(request, plan, utc_day(SystemClock().unix_s()));
+  report.plan = ops::plan_file(request, plan, ops::day_text(ops::today(SystemClock())));
   return report;
 }
 
@@ -248,8 +248,8 @@ Status set_prices(const std::vector<std::string>& prices, ops::Accelerators& all
     WEIR_ASSIGN(const ops::Accelerator* const found, find_device(all, price.substr(0, equals)));
     for (ops::Accelerator& a : all.all) {
       if (a.id == found->id)
-        a.price_usd_per_hour = ops::AcceleratorPrice{usd, usd, utc_day(SystemClock().unix_s()),
-                                                     "--price", "given by the user"};
+        a.price_usd_per_hour = ops::AcceleratorPrice{
+            usd, usd, ops::day_text(ops::today(SystemClock())), "--price", "given by the user"};
     }
   }
   return {};
@@ -298,7 +298,7 @@ Result<int> fit(const Options& o, const ops::PlanRequest& request) {
     measurements.insert(measurements.end(), read.begin(), read.end());
   }
   WEIR_ASSIGN(ops::EfficiencyFit fit, ops::fit_efficiency(request, measurements));
-  fit.created = utc_day(SystemClock().unix_s());
+  fit.created = ops::day_text(ops::today(SystemClock()));
   const std::string json = ops::efficiency_fit_json(fit).dump({.indent = 2}) + "\n";
   if (!o.output.empty()) WEIR_TRY(os::write_file_atomic(o.output, json));
   if (o.json) {

@@ -195,15 +195,15 @@ void check_head(const Brief& b, const Trends& trends, int today, std::vector<Bri
 }  // namespace
 
 std::string brief_template(const TrendQuestion& q, std::span<const std::string> searches,
-                           std::span<const Evidence> evidence, int today) {
+                           std::span<const AgedEvidence> evidence, int today) {
   std::string topics;
   for (const TrendTopic* t : q.topics) topics += (topics.empty() ? "" : ", ") + t->id;
   std::string out =
       fmt::format("# Brief: {}\n\n- kind: {}\n- topics: {}\n- written: {}\n\n## Searches\n\n",
                   q.text, q.kind == nullptr ? "other" : q.kind->id, topics, day_text(today));
   for (const std::string& s : searches) out += fmt::format("- [ ] {}\n", s);
-  out += "\n## Evidence that stands now\n\n";
-  for (const Evidence& e : evidence) {
+  out += "\n## AgedEvidence that stands now\n\n";
+  for (const AgedEvidence& e : evidence) {
     out += fmt::format("- {} ({}): read {}, {} days ago{}{}\n", e.id, e.what, e.read, e.age_days,
                        e.stale() ? fmt::format("; stale, {} at most", e.limit_days) : "",
                        e.verified ? "" : "; unverified");

@@ -55,7 +55,7 @@ struct BriefProblem {
 // The page to fill for `question`: searches, evidence with its age, sections with an explanation
 // each.
 std::string brief_template(const TrendQuestion& question, std::span<const std::string> searches,
-                           std::span<const Evidence> evidence, int today);
+                           std::span<const AgedEvidence> evidence, int today);
 
 // What can be read of `text`; `problems` gets a line that is none, in the file's order. Pure.
 Brief parse_brief(std::string_view text, std::vector<BriefProblem>& problems);

@@ -115,7 +115,7 @@ TEST(Trends, TheBuiltInOnesResolve) {
         evidence_of(std::vector{&t}, *trees, *built_in_actions(), *sources, kToday);
     EXPECT_GE(evidence.size(), 8U) << t.id;
     for (const std::string& file : t.files)
-      EXPECT_TRUE(std::any_of(evidence.begin(), evidence.end(), [&](const Evidence& e) {
+      EXPECT_TRUE(std::any_of(evidence.begin(), evidence.end(), [&](const AgedEvidence& e) {
         return e.id == file;
       })) << file;
   }
@@ -177,7 +177,7 @@ TEST(Brief, NoBeginningIsTaken) {
 
 TEST(Brief, TheTemplateIsToBeFilled) {
   const TrendQuestion q = read_question("vLLM vs SGLang?", trends());
-  const Evidence stale{"a-1", "docs", "2026-01-01", 333, 60, false};
+  const AgedEvidence stale{"a-1", "docs", "2026-01-01", 333, 60, false};
   const std::string page =
       brief_template(q, required_searches(q, kToday), std::vector{stale}, kToday);
   EXPECT_THAT(page, HasSubstr("- [ ] vLLM vs SGLang benchmark 2026\n"));

@@ -26,7 +26,7 @@ std::set<std::string> tree_sources(const Tree& tree, const Actions& actions) {
   return out;
 }
 
-Evidence of_source(const Source& s, int today) {
+AgedEvidence of_source(const Source& s, int today) {
   return {s.id,
           s.published.empty() ? s.kind : fmt::format("{}, published {}", s.kind, s.published),
           s.accessed,
@@ -45,17 +45,18 @@ std::string checked_day(std::string_view file) {
   return "";
 }
 
-void sort_by_age(std::vector<Evidence>& out, size_t from) {
-  std::stable_sort(out.begin() + static_cast<std::ptrdiff_t>(from), out.end(),
-                   [](const Evidence& a, const Evidence& b) { return a.age_days > b.age_days; });
+void sort_by_age(std::vector<AgedEvidence>& out, size_t from) {
+  std::stable_sort(
+      out.begin() + static_cast<std::ptrdiff_t>(from), out.end(),
+      [](const AgedEvidence& a, const AgedEvidence& b) { return a.age_days > b.age_days; });
 }
 
 }  // namespace
 
-std::vector<Evidence> evidence_of(std::span<const TrendTopic* const> topics,
-                                  const std::vector<Tree>& trees, const Actions& actions,
-                                  const Sources& sources, int today) {
-  std::vector<Evidence> out;
+std::vector<AgedEvidence> evidence_of(std::span<const TrendTopic* const> topics,
+                                      const std::vector<Tree>& trees, const Actions& actions,
+                                      const Sources& sources, int today) {
+  std::vector<AgedEvidence> out;
   std::set<std::string> seen;
   const auto add = [&](const Source& s) {
     if (seen.insert(s.id).second) out.push_back(of_source(s, today));

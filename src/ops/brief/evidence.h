@@ -13,7 +13,7 @@
 
 namespace weir::ops {
 
-struct Evidence {
+struct AgedEvidence {
   std::string id;      // of a source, or a file of data/
   std::string what;    // "paper, published 2024-07-12"
   std::string read;    // the day
@@ -26,8 +26,8 @@ struct Evidence {
 
 // Of the topics: sources that their trees ask for and their leaves' actions expect, then those of
 // the ledger's topics, then files of data/; each once, the oldest first within these.
-std::vector<Evidence> evidence_of(std::span<const TrendTopic* const> topics,
-                                  const std::vector<Tree>& trees, const Actions& actions,
-                                  const Sources& sources, int today);
+std::vector<AgedEvidence> evidence_of(std::span<const TrendTopic* const> topics,
+                                      const std::vector<Tree>& trees, const Actions& actions,
+                                      const Sources& sources, int today);
 
 }  // namespace weir::ops

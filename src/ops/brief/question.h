@@ -14,7 +14,7 @@ struct QuestionPage {
   std::string kind;  // "compare"; "other" where it is of none that ages
   std::vector<std::string> topics;
   std::vector<std::string> searches;
-  std::vector<Evidence> evidence;
+  std::vector<AgedEvidence> evidence;
   std::string text;  // the page, brief_template()
 };
 

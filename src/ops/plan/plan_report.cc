@@ -47,6 +47,7 @@ Result<std::vector<LoadPoint>> load_curve(const ReplicaTrial& trial, const LoadP
 
 Json plan_report_json(const PlanReport& r) {
   Json j = plan_file_json(r.plan);
+  j.set("devices", static_cast<int64_t>(r.plan.devices()));  // of a replica
   if (!r.name.empty()) j.set("what_if", r.name);
   if (r.failure) {
     Json f = point_json(r.failure->load);

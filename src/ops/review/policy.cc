@@ -38,7 +38,7 @@ Result<EnvPolicy> parse_policy(std::string_view text, std::string_view name) {
   if (const config::Node* node = root.find("retries")) {
     WEIR_TRY(reader.is_map(*node, "retries", "max_attempts"));
     WEIR_TRY(reader.known(*node, {"max_attempts", "budget_share"}));
-    RetryPolicy retries;
+    ConfiguredRetries retries;
     WEIR_TRY(reader.integer(*node, "max_attempts", 1, 1000, retries.max_attempts));
     WEIR_TRY(reader.number(*node, "budget_share", 0, 1, retries.budget_share));
     if (retries.max_attempts == 0) return reader.at(node->line, "retries need max_attempts");

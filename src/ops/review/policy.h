@@ -20,7 +20,7 @@
 
 namespace weir::ops {
 
-struct RetryPolicy {
+struct ConfiguredRetries {
   int64_t max_attempts = 0;  // of a request, the first one among them; 1: no retries
   double budget_share = 0;   // retries may be this share of requests
 };
@@ -33,7 +33,7 @@ struct CachePolicy {
 };
 
 struct EnvPolicy {
-  std::optional<RetryPolicy> retries;
+  std::optional<ConfiguredRetries> retries;
   std::vector<CachePolicy> caches;
 
   const CachePolicy* cache(std::string_view name) const;
