@@ -4,7 +4,8 @@
 Each folder of src/ is a layer. It declares the layers it uses in its CMakeLists.txt, `weir_layer(NAME LINKS ...)`, may
 only name layers that stand above it in ORDER, and may include headers of itself and of those layers only. A header that
 says "Internal to LAYER/" before its `#pragma once` is private to that layer, and so are the kernels' folders: one per
-instruction set, and generic/.
+instruction set, and generic/. No two headers define a type of the same name in the same namespace: no file includes both,
+so no compiler would say it, and the linker keeps one of the two (the one definition rule).
 
 usage: script/check_layers.py [ROOT]
 """
@@ -17,6 +18,8 @@ import sys
 ORDER = ("base os gguf quant kernels text plot checkpoint model kv engine telemetry config http api server gateway ops bench mcp cli").split()
 PRIVATE = {"generic", "scalar", "avx2", "avx512", "neon"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
+NAMESPACE = re.compile(r"^namespace ([\w:]+) \{")
+TYPE = re.compile(r"^(?:struct|class|enum class|union) (\w+)\b[^;]*\{")
 LAYER = re.compile(r"^\s*weir_layer\(\s*(\w+)\s*([^)]*)\)", re.MULTILINE)
 
 
@@ -70,10 +73,26 @@ def check_file(src, path, folder, links):
     return problems
 
 
+def check_types(src):
+    """Types that two headers define in one namespace."""
+    problems, seen = [], {}
+    for path in sorted(src.rglob("*.h")):
+        namespace = ""
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if opened := NAMESPACE.match(line):
+                namespace = opened.group(1)
+            elif defined := TYPE.match(line):
+                where = f"{path.relative_to(src.parent)}:{number}"
+                first = seen.setdefault((namespace, defined.group(1)), where)
+                if first != where:
+                    problems.append(f"{where}: '{defined.group(1)}' of {namespace} is also defined in {first}; rename one")
+    return problems
+
+
 def check(root):
     """Every problem found under root, one line each."""
     src = pathlib.Path(root) / "src"
-    problems = []
+    problems = check_types(src)
     for folder in sorted(p for p in src.iterdir() if p.is_dir()):
         files = sorted(p for p in folder.rglob("*") if p.suffix in (".cc", ".h", ".inc"))
         build_file = folder / "CMakeLists.txt"

@@ -70,6 +70,14 @@ class Layers(unittest.TestCase):
             self.put("quant/q.cc", f'#include "{name}"\n')
             self.assertIn("private", self.problems()[0])
 
+    def test_two_types_of_one_name(self):
+        self.put("base/a.h", "namespace weir {\nstruct Thing {\n};\nstruct Other;\n}\n")
+        self.put("os/o.h", "namespace weir::os {\nstruct Thing {\n};\n}\n")
+        self.assertEqual(self.problems(), [])
+        self.put("os/deep/p.h", "namespace weir::os {\nclass Thing final : Base {\n};\n}\n")
+        self.assertEqual(len(self.problems()), 1)
+        self.assertIn("rename one", self.problems()[0])
+
     def test_include_that_is_not_rooted_at_src(self):
         self.put("quant/q.cc", '#include "q.h"\n')
         self.assertIn("no file under src/", self.problems()[0])

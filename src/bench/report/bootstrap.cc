@@ -146,8 +146,8 @@ void set_interval(Estimate& e, std::vector<double> replicates, size_t blocks) {
   e.log_se = std::sqrt(std::max(0.0, squares / n - (sum / n) * (sum / n))) * z / kNormal95;
 }
 
-void estimate(std::vector<Target>& targets, size_t units, const SummaryOptions& options) {
-  for (Target& t : targets) t.sample.describe(*t.out);
+void estimate(std::vector<EstimateTarget>& targets, size_t units, const SummaryOptions& options) {
+  for (EstimateTarget& t : targets) t.sample.describe(*t.out);
   if (options.replicates < 1 || units < 2) return;
   const auto replicates =
       std::min<uint64_t>(static_cast<uint64_t>(options.replicates), kMaxReplicates);

@@ -55,13 +55,13 @@ class Sample {
 };
 
 // A named sample whose intervals go into `out`.
-struct Target {
+struct EstimateTarget {
   Sample sample;
   Distribution* out = nullptr;
 };
 
 // Fills every target's estimates and intervals from the same replicates.
-void estimate(std::vector<Target>& targets, size_t units, const SummaryOptions& options);
+void estimate(std::vector<EstimateTarget>& targets, size_t units, const SummaryOptions& options);
 
 // The mean of a series times `scale`, with its interval by the circular block bootstrap over bins.
 Estimate estimate_mean(std::span<const double> bins, double scale, const SummaryOptions& options);

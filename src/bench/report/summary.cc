@@ -207,7 +207,7 @@ class Summarizer {
     Distribution* const outs[] = {
         &s_.ttft_ms,       &s_.itl_ms,     &s_.tpot_ms,       &s_.e2e_ms,   &s_.queue_ms,
         &s_.send_delay_ms, &s_.refusal_ms, &s_.retry_after_s, &steady_ttft, &steady_itl};
-    std::vector<Target> targets;
+    std::vector<EstimateTarget> targets;
     for (Distribution* out : outs) targets.emplace_back().out = out;
     const size_t first_group = targets.size();
     for (GroupSummary& g : s_.groups) targets.emplace_back().out = &g.ttft_ms;
@@ -238,7 +238,7 @@ class Summarizer {
       if (const auto g = group_index_.find(r.group); g != group_index_.end())
         put(first_group + g->second, r.ttft_s() * 1e3, i);
     }
-    for (Target& t : targets) t.sample.seal();
+    for (EstimateTarget& t : targets) t.sample.seal();
     estimate(targets, run_.requests.size(), options_);
     describe_steady(steady_ttft, steady_itl);
   }
