@@ -119,8 +119,8 @@ Result<int> serve_http(const mcp::Protocol& protocol, const Options& o) {
   const SystemClock clock;
   auto server = http::Server::start(
       options,
-      [&endpoint](http::Request request, http::ResponseWriter writer) {
-        endpoint.handle(std::move(request), std::move(writer));
+      [&endpoint](const http::Request& request, http::ResponseWriter writer) {
+        endpoint.handle(request, std::move(writer));
       },
       {}, clock);
   if (!server.ok()) {

@@ -104,14 +104,14 @@ bool HttpEndpoint::origin_allowed(const Request& request) const {
              options_.allow_origins.end();
 }
 
-void HttpEndpoint::handle(Request request, ResponseWriter writer) {
+void HttpEndpoint::handle(const Request& request, ResponseWriter writer) {
   ++clock_;
   if (!origin_allowed(request)) {
     writer.send(refusal(403, kInvalidRequest, "this Origin is not allowed; see --allow-origin"));
   } else if (request.path != "/mcp") {
     writer.send(refusal(404, kInvalidRequest, "the endpoint is /mcp"));
   } else if (request.method == "POST") {
-    post(std::move(request), std::move(writer));
+    post(request, std::move(writer));
   } else if (request.method == "DELETE" && request.headers.contains(kSessionField)) {
     const auto id = request.headers.find(kSessionField);
     writer.send(empty(sessions_.erase(std::string(*id)) > 0 ? 204 : 404));
@@ -133,7 +133,7 @@ std::optional<Response> HttpEndpoint::refuse(const Request& request) const {
   return std::nullopt;
 }
 
-void HttpEndpoint::post(Request request, ResponseWriter writer) {
+void HttpEndpoint::post(const Request& request, ResponseWriter writer) {
   if (auto response = refuse(request)) return void(writer.send(*std::move(response)));
   const RpcRead read = read_message(request.body);
   if (!read.message) return void(writer.send(http::json_response(400, read.error)));

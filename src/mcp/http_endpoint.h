@@ -31,14 +31,14 @@ class HttpEndpoint {
  public:
   HttpEndpoint(const Protocol& protocol, RunCall run, EndpointOptions options);
 
-  void handle(http::Request request, http::ResponseWriter writer);
+  void handle(const http::Request& request, http::ResponseWriter writer);
 
  private:
   struct Session {
     LegacySession state;
     uint64_t used = 0;
   };
-  void post(http::Request request, http::ResponseWriter writer);
+  void post(const http::Request& request, http::ResponseWriter writer);
   std::optional<http::Response> refuse(const http::Request& request) const;
   void deliver(const http::Request& request, http::ResponseWriter writer, Outcome outcome,
                const std::string& session);
