@@ -46,6 +46,44 @@ class EvalTask(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertIn("1.0000", text)
 
+    def test_inputs_are_not_written_over(self):
+        """A model given by its name, and the suite's own files."""
+        (self.dir / "models").mkdir()
+        model = self.dir / "models" / "mine.gguf"
+        model.write_bytes(b"a model")
+        folder = self.dir / "folder"
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"weights")
+        facts = self.dir / "facts.jsonl"
+        before = facts.read_bytes()
+        said = "is read, or written by another option"
+        for arguments in (("task", "mine", "--suite", self.suite, "-o", model), ("task", folder, "--suite", self.suite, "-o", folder / "model.safetensors"),
+                          ("task", model, "--suite", self.suite, "-o", facts),
+                          ("compare", "mine", folder, "--suite", self.suite, "--save-base", model),
+                          ("compare", model, folder, "--suite", self.suite, "--save-candidate", folder / "model.safetensors"),
+                          ("compare", model, folder, "--suite", self.suite, "-o", facts)):
+            with self.subTest(arguments=arguments):
+                code, _, err = weir.run("eval", *arguments, cwd=self.dir)
+                self.assertEqual(code, 2, err)
+                self.assertIn(said, err)
+        self.assertEqual((model.read_bytes(), (folder / "model.safetensors").read_bytes(), facts.read_bytes()), (b"a model", b"weights", before))
+
+    def test_values_that_are_none(self):
+        for word, arguments in (("--cache is empty", ("--cache", "")), ("--timeout is nan, which is no finite number", ("--timeout", "nan")),
+                                ("--data is empty", ("--data", "")), ("--extra-body must be a JSON object", ("--extra-body", "[]"))):
+            code, _, err = self.task(*arguments)
+            self.assertEqual(code, 2, err)
+            self.assertIn(word, err)
+        code, _, err = weir.run("eval", "task", "", "--suite", self.suite)
+        self.assertEqual((code, "MODEL is empty" in err), (2, True), err)
+        code, _, err = weir.run("eval", "compare", "a.json", "b.json", "--gate", "")
+        self.assertEqual((code, "--gate is empty" in err), (2, True), err)
+        for option in ("--alpha", "--target-bpw", "--max-kl"):
+            code, _, err = weir.run("quantize", weir.MODEL, self.dir / "o.gguf", option, "nan")
+            self.assertEqual((code, f"{option} is nan" in err), (2, True), err)
+        code, out, err = weir.run("tokenize", weir.MODEL, "--text", "")  # an empty text is one
+        self.assertEqual(code, 0, err)
+
     def test_files_lie_below_the_data_folder(self):
         data = self.dir / "data"
         data.mkdir()

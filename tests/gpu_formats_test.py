@@ -341,6 +341,11 @@ class GpuFormats(unittest.TestCase):
             self.assertIn("layers.1.mlp.up_proj.weight", err)
             self.assertIn("row 17, column 3", err)
             self.assertEqual(list(self.tmp.glob("out*")), [])
+        self.tensors["model.layers.1.mlp.up_proj.weight"][17, 3] = 0
+        self.tensors["model.norm.weight"][5] = 0x7F80  # copied as it is
+        folders.write_safetensors(self.source / "model.safetensors", self.tensors)
+        self.assertIn("tensor model.norm.weight: element 5 is NaN or infinite", self.quantize(self.tmp / "out", *FORMATS["W4A16"][0], code=3))
+        self.assertEqual(list(self.tmp.glob("out*")), [])
 
     def test_full_disk(self):
         """A file size limit stands in for a disk that fills while it is written."""

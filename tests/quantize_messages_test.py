@@ -206,6 +206,8 @@ class CutShort(FolderCase):
         err = self.weir("quantize", weir.MODEL, self.folder / "v.gguf", *run, "--sensitivity", kept, code=3)
         self.assertIn("the text differs", err)
         self.assertIn("s.json", err)
+        kept.write_text(json.dumps(whole | {"text": "00"}))  # complete, and of another text
+        self.assertIn("the text differs", self.weir("quantize", weir.MODEL, self.folder / "v.gguf", *run, "--sensitivity", kept, code=3))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "checkpoint/families.h"
+#include "checkpoint/finite_values.h"
 #include "checkpoint/fold.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/quantize_cache.h"
@@ -352,6 +353,7 @@ Status FolderPlan::State::write_shard(const ShardPlan& s, const os::AtomicFolder
       for (size_t i = 0; i < parts.size(); ++i)
         WEIR_TRY(writer.write(step.first_part + i, parts[i]));
     } else {
+      WEIR_TRY(check_finite_values(t, pool));
       const auto norm = norms.find(&t);
       WEIR_TRY(writer.write(step.first_part, norm == norms.end() ? t.data : norm->second));
     }
@@ -494,9 +496,9 @@ Status FolderPlan::write(const std::string& out, kernels::ThreadPool& pool,
   WEIR_ASSIGN(const uint64_t free, os::free_disk_bytes(target.file(kConfig)));
   if (const uint64_t needed = state_->all_bytes(); free < needed + kSpareBytes) {
     return make_error(ErrorCode::kIo,
-                      "{} will have {} bytes, and the disk has {} free; make room or write "
-                      "elsewhere",
-                      out, needed, free);
+                      "{} will have {} bytes, {} more must stay free, and the disk has {}; make "
+                      "room or write elsewhere",
+                      out, needed, kSpareBytes, free);
   }
   WEIR_TRY(state_->check_cache_scales(calibration));
   Measured measured{{}, calibration};

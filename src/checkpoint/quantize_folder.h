@@ -61,7 +61,8 @@ class FolderPlan final : public ScalePlaces {
   // MiB for each thread. calibration: nullptr, or asked about every matrix, and every layer's cache
   // where the scheme has one. Its scales are no tensors() but count in bytes().
   // Errors: kIo (a full disk: also before anything is written), kInvalidValue naming the tensor and
-  // row of a value that is none, and those of the calibration; nothing is left behind then.
+  // row of a value that is none (its element, of a tensor that is copied), and those of the
+  // calibration; nothing is left behind then.
   Status write(const std::string& out, kernels::ThreadPool& pool, FolderCalibration* calibration,
                const std::function<void(const Progress&)>& progress) const;
 

@@ -13,7 +13,6 @@
 #include "cli/command.h"
 #include "cli/eval_run.h"
 #include "cli/eval_side.h"
-#include "cli/outputs.h"
 #include "cli/overlap.h"
 #include "cli/subject.h"
 #include "config/key.h"
@@ -23,6 +22,7 @@
 #include "ops/eval/windows.h"
 #include "ops/review/days.h"
 #include "os/file.h"
+#include "plot/text.h"
 
 namespace weir::cli {
 namespace {
@@ -125,20 +125,22 @@ Result<std::optional<double>> overlap_of(const Options& o, const std::string& na
 }
 
 void print_table(const ops::Comparison& c) {
+  // Both come out of files.
+  const auto name = [](const ops::RuleResult& r) {
+    return plot::printable(r.rule.task + " " + r.rule.metric);
+  };
   size_t width = 4;
-  for (const ops::RuleResult& r : c.rules) {
-    width = std::max(width, r.rule.task.size() + r.rule.metric.size() + 1);
-  }
+  for (const ops::RuleResult& r : c.rules) width = std::max(width, name(r).size());
   fmt::print("{:<{}}  {:>9}  {:>9}  {:>9}  {:<22}  {:>8}  {:>7}  {:>8}\n", "rule", width, "base",
              "candidate", "loss", "interval", "margin", "items", "needed");
   for (const ops::RuleResult& r : c.rules) {
-    fmt::print("{:<{}}  {:>9.4g}  {:>9.4g}  {:>9.4g}  {:<22}  {:>8.4g}  {:>7}  {:>8}\n",
-               r.rule.task + " " + r.rule.metric, width, r.base, r.candidate, r.loss,
+    fmt::print("{:<{}}  {:>9.4g}  {:>9.4g}  {:>9.4g}  {:<22}  {:>8.4g}  {:>7}  {:>8}\n", name(r),
+               width, r.base, r.candidate, r.loss,
                fmt::format("{:.4g} to {:.4g}", r.loss_low, r.loss_high), r.rule.margin, r.items,
                r.items_needed);
   }
   for (const ops::RuleResult& r : c.rules) {
-    fmt::print("{} {}: {}: {}", r.rule.task, r.rule.metric, ops::verdict_name(r.verdict), r.why);
+    fmt::print("{}: {}: {}", name(r), ops::verdict_name(r.verdict), r.why);
     if (r.binary) {
       fmt::print(" (only the base is right in {}, only the candidate in {}; McNemar p {:.4g})",
                  r.only_base, r.only_candidate, r.p_mcnemar);
@@ -152,9 +154,10 @@ Result<int> eval_compare(const Options& o) {
   WEIR_ASSIGN(const Side base_side, parse_side(o.base));
   WEIR_ASSIGN(const Side candidate_side, parse_side(o.candidate));
   WEIR_TRY(check(o, base_side, candidate_side));
-  WEIR_TRY(check_outputs(
+  WEIR_TRY(check_suite_outputs(
       {{"--out", o.out}, {"--save-base", o.save_base}, {"--save-candidate", o.save_candidate}},
-      {o.base, o.candidate, o.gate, o.suite.suite, o.suite.cache}));
+      {base_side.subject.model, candidate_side.subject.model}, o.suite,
+      {base_side.result, candidate_side.result, o.gate}));
   WEIR_ASSIGN(const std::optional<ops::Subject> subject, read_subject(o.subject));
   ops::Gate given;
   if (!o.gate.empty()) {

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "cli/load.h"
+#include "cli/outputs.h"
 #include "cli/terminal.h"
 #include "engine/loaded_model.h"
 #include "http/url.h"
@@ -110,6 +111,7 @@ Result<text::Json> extra_body(const std::string& source) {
 
 Result<SuiteRun> run_at_url(LoadedSuite& suite, const SuiteOptions& o, const Subject& at,
                             const std::string& label) {
+  WEIR_ASSIGN(text::Json extra, extra_body(o.extra_body));
   WEIR_ASSIGN(const std::string key, api_key(at));
   WEIR_ASSIGN(ops::RemoteServer server, ops::remote_server(at.url, key));
   server.timeout = std::chrono::milliseconds(static_cast<int64_t>(std::ceil(o.timeout_s * 1e3)));
@@ -121,7 +123,7 @@ Result<SuiteRun> run_at_url(LoadedSuite& suite, const SuiteOptions& o, const Sub
   WEIR_ASSIGN(const ops::ServedModel model, ops::find_remote_model(client, at.served_model));
   ops::RemoteRunner with{client, {}};
   with.shape.model = model.id;
-  WEIR_ASSIGN(with.shape.extra, extra_body(o.extra_body));
+  with.shape.extra = std::move(extra);
   with.shape.tools_in_prompt = o.tools_in_prompt;
   with.window_tokens = model.window_tokens;
   if (o.context_tokens > 0) with.window_tokens = o.context_tokens;
@@ -131,6 +133,8 @@ Result<SuiteRun> run_at_url(LoadedSuite& suite, const SuiteOptions& o, const Sub
   SuiteRun out;
   out.run.model.name = fmt::format("{} at {}", model.id, client.server().url.authority());
   out.run.model.where = "url";
+  out.run.params.set(ops::kExtraBodyParam, with.shape.extra);
+  out.run.params.set(ops::kToolsInPromptParam, o.tools_in_prompt);
   WEIR_TRY(run_tasks(with, suite, label, ops::run_remote_task, out));
   return out;
 }
@@ -190,8 +194,24 @@ void add_suite_options(CLI::App* c, SuiteOptions& o) {
               "at a URL: tools in a system message, for servers that parse no calls");
 }
 
+Status check_suite_outputs(const std::vector<std::pair<std::string, std::string>>& outputs,
+                           const std::vector<std::string>& models, const SuiteOptions& o,
+                           std::vector<std::string> inputs) {
+  const bool writes = std::any_of(outputs.begin(), outputs.end(),
+                                  [](const auto& out) { return !out.second.empty(); });
+  if (writes && !o.suite.empty()) {
+    WEIR_ASSIGN(const ops::Suite suite, ops::read_suite(o.suite));
+    for (std::string& file : ops::suite_files(suite, o.suite, o.data))
+      inputs.push_back(std::move(file));
+  }
+  inputs.push_back(o.suite);
+  inputs.push_back(o.cache);
+  return check_outputs_of_models(outputs, models, std::move(inputs));
+}
+
 Result<LoadedSuite> load_suite(const SuiteOptions& o) {
   LoadedSuite out;
+  if (auto extra = extra_body(o.extra_body); !extra.ok()) return extra.error();
   WEIR_ASSIGN(out.suite, ops::read_suite(o.suite));
   WEIR_ASSIGN(out.tasks, ops::load_tasks(out.suite, o.suite, o.data, o.limit));
   WEIR_TRY(open_sandbox(o, out));

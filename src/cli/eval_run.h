@@ -54,8 +54,14 @@ struct LoadedSuite {
   std::optional<ops::ResultCache> cache;
   std::optional<ops::CodeSandbox> sandbox;  // where a task is of kind code
 };
+// check_outputs_of_models for a command that runs a suite, before it does: of models, and of the
+// suite with its files and the cache. suite: "" for none. Also the errors of ops::read_suite.
+Status check_suite_outputs(const std::vector<std::pair<std::string, std::string>>& outputs,
+                           const std::vector<std::string>& models, const SuiteOptions& options,
+                           std::vector<std::string> inputs = {});
 // Errors: those of ops::read_suite, ops::load_tasks, ops::ResultCache::open and
-// ops::CodeSandbox::make; kUsage for a task of kind code without allow_code.
+// ops::CodeSandbox::make; kUsage for a task of kind code without allow_code, or an --extra-body
+// that is no object.
 Result<LoadedSuite> load_suite(const SuiteOptions& options);
 
 struct SuiteRun {

@@ -7,7 +7,6 @@
 #include "cli/command.h"
 #include "cli/eval_run.h"
 #include "cli/load.h"
-#include "cli/outputs.h"
 #include "cli/terminal.h"
 #include "ops/eval/result.h"
 
@@ -54,7 +53,7 @@ Status check(const Subject& s) {
 
 Result<int> eval_task(const Options& o) {
   WEIR_TRY(check(o.subject));
-  WEIR_TRY(check_outputs({{"--out", o.out}}, {o.suite.suite, o.suite.cache, o.subject.model}));
+  WEIR_TRY(check_suite_outputs({{"--out", o.out}}, {o.subject.model}, o.suite));
   WEIR_ASSIGN(LoadedSuite suite, load_suite(o.suite));
   WEIR_ASSIGN(const SuiteRun done, run_suite(suite, o.suite, o.subject, "eval"));
   if (!o.out.empty()) WEIR_TRY(ops::write_eval_run(o.out, done.run));

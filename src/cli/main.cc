@@ -7,13 +7,16 @@
 #include <exception>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/given_values.h"
 #include "cli/ops_commands.h"
 #include "config/key.h"
 #include "ops/quantize/mix.h"
 #include "os/signals.h"
+#include "plot/text.h"
 
 namespace {
 
@@ -68,6 +71,18 @@ std::string unexpected(const CLI::App& app) {
                      path);
 }
 
+// A message may hold names out of files: what would steer a terminal does not reach it.
+std::string for_terminal(std::string_view message) {
+  std::string out;
+  while (true) {
+    const size_t end = message.find_first_of("\n\t");
+    out += weir::plot::printable(message.substr(0, end));
+    if (end == std::string_view::npos) return out;
+    out += message[end];
+    message.remove_prefix(end + 1);
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"weir: serve GGUF language models on CPUs", "weir"};
   app.set_version_flag("--version", std::string("weir ") + WEIR_VERSION);
@@ -115,10 +130,14 @@ int run(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? weir::cli::kExitOk : weir::cli::kExitUsage;
   }
+  if (const std::string problem = weir::cli::no_value(app); !problem.empty()) {
+    fmt::print(stderr, "weir: {}\n", problem);
+    return weir::cli::kExitUsage;
+  }
   weir::Result<int> result =
       selected.action ? selected.action() : weir::Result<int>(weir::cli::kExitUsage);
   if (!result.ok()) {
-    fmt::print(stderr, "weir: {}\n", result.error().message);
+    fmt::print(stderr, "weir: {}\n", for_terminal(result.error().message));
     return weir::cli::exit_code(result.error().code);
   }
   return *result;

@@ -47,9 +47,9 @@ Result<ops::KlBaseHeader> header_of(const MixedFlags& flags, const gguf::File& f
 Result<ops::Sensitivity> measure(const MixedFlags& flags, const gguf::File& file,
                                  const ops::QuantizePlan& plan,
                                  const ops::ImportanceMatrix* importance,
+                                 const ops::KlBaseHeader& header,
                                  std::optional<ops::Sensitivity> before,
                                  kernels::ThreadPool& pool) {
-  WEIR_ASSIGN(const ops::KlBaseHeader header, header_of(flags, file));
   WEIR_ASSIGN(const kernels::Isa isa, chosen_isa());
   std::vector<const gguf::Tensor*> tensors;
   for (const ops::PlannedTensor& p : plan.tensors) {
@@ -78,33 +78,52 @@ bool has_all(const ops::Sensitivity& s, const ops::QuantizePlan& plan) {
   });
 }
 
+// What was measured before, held against the text and the matrix that are given with it.
+Status check_given(const ops::Sensitivity& before, const std::optional<ops::KlBaseHeader>& header,
+                   const ops::ImportanceMatrix* importance) {
+  ops::Sensitivity now = before;
+  if (importance != nullptr) now.importance = ops::hex(importance->hash);
+  if (header) {
+    now.text = ops::hex(header->text);
+    now.context_tokens = header->context_tokens;
+    now.chunks = header->chunks;
+  }
+  return ops::check_sensitivity(before, now);
+}
+
 // From the file where it is there; what it lacks is measured, and kept tensor by tensor.
 Result<ops::Sensitivity> sensitivity_of(const MixedFlags& flags, const gguf::File& file,
                                         const ops::QuantizePlan& plan,
                                         const ops::ImportanceMatrix* importance,
                                         kernels::ThreadPool& pool) {
   std::error_code ec;
+  std::optional<ops::KlBaseHeader> header;
+  if (!flags.data.empty()) {
+    WEIR_ASSIGN(header, header_of(flags, file));
+  }
   std::optional<ops::Sensitivity> before;
   if (!flags.sensitivity.empty() && std::filesystem::exists(flags.sensitivity, ec)) {
     WEIR_ASSIGN(ops::Sensitivity s, ops::read_sensitivity(flags.sensitivity));
     const std::string model = ops::hex(engine::model_identity(file));
     if (s.model != model) {
       return make_error(ErrorCode::kInvalidValue,
-                        "{} is of another model ({}; this one is {}); remove it, or name another "
-                        "file with --sensitivity",
+                        "{} is of another model ({}; this one is {}), or an older weir wrote it; "
+                        "remove it, or name another file with --sensitivity",
                         flags.sensitivity, s.model, model);
     }
+    const Status same = check_given(s, header, importance);
+    if (!same.ok()) return same.error().with_context(flags.sensitivity);
     // What a run that was cut short lacks takes its text; without it the plan names a tensor.
-    if (has_all(s, plan) || flags.data.empty()) return s;
+    if (has_all(s, plan) || !header) return s;
     before = std::move(s);
   }
-  if (flags.data.empty()) {
+  if (!header) {
     return make_error(ErrorCode::kUsage,
                       "--target-bpw and --max-kl measure how much each tensor matters: give a text "
                       "with --data, or what was measured before with --sensitivity");
   }
   const bool goes_on = before.has_value();
-  auto s = measure(flags, file, plan, importance, std::move(before), pool);
+  auto s = measure(flags, file, plan, importance, *header, std::move(before), pool);
   if (!s.ok() && goes_on) return s.error().with_context(flags.sensitivity);
   return s;
 }

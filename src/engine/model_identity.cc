@@ -7,8 +7,14 @@
 namespace weir::engine {
 namespace {
 
-constexpr HashKey kKey{0x77656972206d6f64ULL, 0x656c206964303031ULL};  // "weir model id001"
-constexpr size_t kSampleBytes = 1024;                                  // of each tensor
+// "weir model id002". The number goes up with what is looked at: what was kept under an older
+// identity is then that of another model.
+constexpr HashKey kKey{0x77656972206d6f64ULL, 0x656c206964303032ULL};
+constexpr size_t kSampleBytes = 1024;
+// Of each tensor: the first, the last, and evenly spaced ones between. A file of 70B parameters has
+// 723 tensors: 11.6 MB to hash, some 12 ms, and 11,568 places to read, a second or so where none of
+// them is in memory, which loading reads anyway.
+constexpr size_t kSamples = 16;
 
 class Digest {
  public:
@@ -24,6 +30,16 @@ class Digest {
   std::vector<std::byte> sums_;
 };
 
+void add_samples(std::span<const std::byte> data, Digest& digest) {
+  if (data.size() <= kSamples * kSampleBytes) return digest.add(data);
+  const size_t last = data.size() - kSampleBytes;
+  for (size_t i = 0; i < kSamples; ++i) {
+    // In two steps, which cannot overflow.
+    const size_t at = last / (kSamples - 1) * i + last % (kSamples - 1) * i / (kSamples - 1);
+    digest.add(data.subspan(at, kSampleBytes));
+  }
+}
+
 }  // namespace
 
 Hash128 model_identity(const gguf::File& file) {
@@ -37,7 +53,7 @@ Hash128 model_identity(const gguf::File& file) {
     digest.add(t.name);
     digest.add(static_cast<uint64_t>(t.type));
     for (const uint64_t n : t.shape) digest.add(n);
-    digest.add(t.data.first(std::min(t.data.size(), kSampleBytes)));
+    add_samples(t.data, digest);
   }
   return digest.value();
 }

@@ -11,7 +11,7 @@ namespace weir::kv {
 namespace {
 
 constexpr std::string_view kMagic = "WEIRKV1\n";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;  // 2: the model's identity looks at more of its tensors
 constexpr uint32_t kPageSection = 1;
 constexpr uint32_t kEndSection = 2;
 constexpr HashKey kSumKey{0x7765697220736e61ULL, 0x7073686f742e3031ULL};  // "weir snapshot.01"

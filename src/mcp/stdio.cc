@@ -98,7 +98,7 @@ class StdioServer {
                      listening_.end());
   }
 
-  void call(ToolCall call) {
+  void call(const ToolCall& call) {
     Calls::Callbacks callbacks;
     callbacks.progress = [this, token = call.progress_token](double seconds,
                                                              std::string_view said) {
@@ -107,16 +107,16 @@ class StdioServer {
     callbacks.done = [this, call](const ToolOutput* output) {
       if (output != nullptr) writer_.write(protocol_.call_reply(call, *output));
     };
-    const ToolCall copy = call;
-    switch (calls_.start(call.id.dump(), std::move(call), std::move(callbacks))) {
+    const std::string id = call.id.dump();
+    switch (calls_.start(id, call, std::move(callbacks))) {
       case Calls::Started::kYes:
         return;
       case Calls::Started::kTaken:
         return writer_.write(
-            error_reply(copy.id, kInvalidRequest, "a request of this id runs; take a new one"));
+            error_reply(call.id, kInvalidRequest, "a request of this id runs; take a new one"));
       case Calls::Started::kTooMany:
         return writer_.write(protocol_.busy_reply(
-            copy, fmt::format("{} calls run, the bound; try again when one has ended",
+            call, fmt::format("{} calls run, the bound; try again when one has ended",
                               calls_.at_once())));
     }
   }

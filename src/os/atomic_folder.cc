@@ -1,5 +1,7 @@
 #include "os/atomic_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 #include <utility>
 
 #include "os/file.h"
+#include "os/stale_temporaries.h"
 
 namespace weir::os {
 namespace {
@@ -31,11 +34,14 @@ bool is_there(const std::string& path) {
 Result<AtomicFolder> AtomicFolder::create(std::string path) {
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
   if (is_there(path)) return taken(path);
+  remove_stale_temporaries(path);
   AtomicFolder folder;
   folder.path_ = std::move(path);
   for (int n = 0; n < kTemporaryNames; ++n) {
     std::string name = fmt::format("{}.tmp-{}-{}", folder.path_, ::getpid(), n);
     if (::mkdir(name.c_str(), 0777) == 0) {
+      folder.lock_ = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      if (folder.lock_ >= 0) (void)::flock(folder.lock_, LOCK_EX | LOCK_NB);
       folder.temporary_ = std::move(name);
       return folder;
     }
@@ -45,17 +51,21 @@ Result<AtomicFolder> AtomicFolder::create(std::string path) {
 }
 
 AtomicFolder::AtomicFolder(AtomicFolder&& other) noexcept
-    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})) {}
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      lock_(std::exchange(other.lock_, -1)) {}
 
 AtomicFolder& AtomicFolder::operator=(AtomicFolder&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(temporary_, other.temporary_);
+  std::swap(lock_, other.lock_);
   return *this;
 }
 
 AtomicFolder::~AtomicFolder() { discard(); }
 
 void AtomicFolder::discard() {
+  if (lock_ >= 0) ::close(std::exchange(lock_, -1));
   if (temporary_.empty()) return;
   std::error_code ignored;
   std::filesystem::remove_all(std::exchange(temporary_, {}), ignored);
@@ -74,6 +84,7 @@ Status AtomicFolder::commit() {
     return system_error("rename to", path_, reason);
   }
   temporary_.clear();
+  discard();
   return sync_directory_of(path_);
 }
 

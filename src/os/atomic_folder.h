@@ -9,7 +9,8 @@
 namespace weir::os {
 
 // One thread. Destruction without commit() removes the temporary folder ("<path>.tmp-<pid>-<n>",
-// beside the target) and what is in it.
+// beside the target) and what is in it; what a kill leaves, the next create() of the same path
+// does.
 class AtomicFolder {
  public:
   // `path`, with or without a slash at its end, must not be there: kIo, and for what the operating
@@ -31,6 +32,7 @@ class AtomicFolder {
 
   std::string path_;
   std::string temporary_;  // empty: nothing to remove
+  int lock_ = -1;          // the folder, locked (os/stale_temporaries.h)
 };
 
 }  // namespace weir::os

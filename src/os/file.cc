@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -119,6 +120,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& path, uint32_t mode) {
     if (file.fd_ < 0 && errno != EEXIST) return system_error("write", path, errno);
   }
   if (file.fd_ < 0) return system_error("write", path, EEXIST);
+  (void)::flock(file.fd_, LOCK_EX | LOCK_NB);  // os/stale_temporaries.h
   // A replaced file keeps its permissions; failing to set them is not worth failing the write.
   if (exists) (void)!::fchmod(file.fd_, old.st_mode & 07777);
   return file;

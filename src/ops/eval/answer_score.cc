@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ops/eval/accuracy.h"
+#include "ops/eval/cache.h"
 #include "ops/eval/code_items.h"
 #include "ops/eval/needle.h"
 #include "ops/eval/scorer.h"
@@ -20,6 +21,9 @@ EvalItem record(const GenerateItem& item, const Generated& answer, EvalScores sc
   out.scores.emplace_back("cut", answer.cut ? 1 : 0);
   out.prompt = item.shown();
   out.answer = answer.text;
+  const std::vector<std::string> parts = {"answer", out.prompt, item.tools.dump(),
+                                          item.expected.dump()};
+  out.hash = cache_key(parts);
   return out;
 }
 

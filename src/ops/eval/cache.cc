@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "ops/eval/fingerprint.h"
@@ -40,6 +43,20 @@ std::string line_of(const std::string& key, std::string_view task, std::string_v
   return j.dump() + "\n";
 }
 
+// False: no scores. Shares of right answers are 0 to 1, the others finite.
+bool read_scores(const Json& json, EvalScores& scores) {
+  if (!json.is_object() || json.size() > EvalLimits::kScores) return false;
+  for (const auto& [name, value] : json.members()) {
+    if (!value.is_number()) return false;
+    const double score = value.as_double();
+    const bool share = name == "acc" || name == "acc_norm";
+    const bool good = share ? score >= 0 && score <= 1 : std::abs(score) <= EvalLimits::kScore;
+    if (!good || name.empty() || name.size() > EvalLimits::kNameBytes) return false;
+    scores.emplace_back(name, score);
+  }
+  return true;
+}
+
 // False: not a line of a cache.
 bool read_line(std::string_view line, std::string& key, CachedAnswer& answer) {
   const auto j = Json::parse(line, {.max_depth = 4, .max_values = 200});
@@ -52,16 +69,12 @@ bool read_line(std::string_view line, std::string& key, CachedAnswer& answer) {
     return false;
   key = name->as_string();
   answer.text = text->as_string();
+  if (tokens->as_int() < 0 || tokens->as_int() > INT32_MAX) return false;
   answer.tokens = static_cast<int32_t>(tokens->as_int());
   const Json* cut = j->find("cut");
   answer.cut = cut != nullptr && *cut == Json(true);
-  if (const Json* scores = j->find("scores"); scores != nullptr && scores->is_object()) {
-    for (const auto& [score, value] : scores->members()) {
-      if (!value.is_number()) return false;
-      answer.scores.emplace_back(score, value.as_double());
-    }
-  }
-  return true;
+  const Json* scores = j->find("scores");
+  return scores == nullptr || read_scores(*scores, answer.scores);
 }
 
 }  // namespace
@@ -75,8 +88,16 @@ std::string cache_key(std::span<const std::string> parts) {
 Result<ResultCache> ResultCache::open(const std::string& path) {
   ResultCache cache;
   cache.path_ = path;
-  cache.fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  // Non-blocking for a device that waits.
+  constexpr int kFlags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
+  cache.fd_ = ::open(path.c_str(), kFlags, 0666);
   if (cache.fd_ < 0) return os::system_error("open", path, errno);
+  struct stat info {};
+  if (::fstat(cache.fd_, &info) != 0) return os::system_error("read the size of", path, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return make_error(ErrorCode::kIo, "{} is no file: a cache is one that lines are added to",
+                      path);
+  }
   if (::flock(cache.fd_, LOCK_EX | LOCK_NB) != 0) {
     return make_error(ErrorCode::kIo, "{} is in use by another process: give each run its own",
                       path);

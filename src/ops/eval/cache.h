@@ -31,9 +31,9 @@ class ResultCache {
  public:
   static constexpr uint64_t kMaxBytes = uint64_t{4} << 30;
 
-  // Reads the file or makes it. Errors: kIo, also when another process has it; kCorrupt with file
-  // and line for one that is no cache, or that holds a line that is broken and not the last;
-  // kLimit.
+  // Reads the file or makes it. Errors: kIo, also when another process has it or it is a device;
+  // kCorrupt with file and line for one that is no cache, or that holds a line that is broken and
+  // not the last; kLimit.
   static Result<ResultCache> open(const std::string& path);
   ResultCache(ResultCache&& other) noexcept;
   ResultCache& operator=(ResultCache&&) = delete;

@@ -76,6 +76,30 @@ TEST_F(CacheTest, OtherFilesAreRefused) {
   EXPECT_THAT(cache.error().message, HasSubstr(":2: a broken line"));
 }
 
+TEST_F(CacheTest, ScoresThatCannotBeAreRefused) {
+  for (const std::string scores :
+       {R"({"acc":2,"acc_norm":1,"ll":-1})", R"({"acc":1,"acc_norm":-0.5})", R"({"ll":1e300})",
+        R"({"ll":"1"})", "[]", R"({"":1})"}) {
+    write(R"({"format":"weir-eval-cache/1"})"
+          "\n{\"key\":\"k\",\"text\":\"\",\"tokens\":0,\"scores\":" +
+          scores + "}\n");
+    const auto cache = ResultCache::open(path());
+    ASSERT_FALSE(cache.ok()) << scores;
+    EXPECT_THAT(cache.error().message, HasSubstr(":2: a broken line")) << scores;
+  }
+  write(R"({"format":"weir-eval-cache/1"})"
+        "\n{\"key\":\"k\",\"text\":\"\",\"tokens\":-1}\n");
+  EXPECT_FALSE(ResultCache::open(path()).ok());
+}
+
+TEST_F(CacheTest, ADeviceIsNoCache) {
+  for (const char* device : {"/dev/null", "/dev/zero"}) {
+    const auto cache = ResultCache::open(device);
+    ASSERT_FALSE(cache.ok()) << device;
+    EXPECT_THAT(cache.error().message, HasSubstr("is no file")) << device;
+  }
+}
+
 TEST_F(CacheTest, OneProcessAtATime) {
   const auto first = ResultCache::open(path());
   ASSERT_TRUE(first.ok());

@@ -167,6 +167,7 @@ class ChoiceScorer {
     WEIR_TRY(read_choices(batch));
     for (const Encoded& e : batch) {
       out_.push_back(scored_choice(*e.item, e.log_likelihood));
+      if (e.cut) out_.back().scores.emplace_back(kPromptCut, 1);
       if (done_) WEIR_TRY(done_(out_.size() - 1, out_.back()));
     }
     return {};

@@ -26,8 +26,9 @@ using ChoiceDone = std::function<Status(size_t i, const EvalItem&)>;
 // Scores "acc" and "acc_norm" (0 or 1) and "ll" (log-likelihood of the right choice, nats) of each
 // item. Several items and all their choices are one forward call each, over shared pages of the
 // prompt; what all prompts begin with is computed once; a prompt too long for the window loses its
-// beginning. Uses the runner's pages. Errors: kInvalidValue naming an item that does not fit; what
-// the runner returns; kInternal for a logit that is not finite. Adds to `tokens` what was computed.
+// beginning and has the score kPromptCut (choice_score.h). Uses the runner's pages. Errors:
+// kInvalidValue naming an item that does not fit; what the runner returns; kInternal for a logit
+// that is not finite. Adds to `tokens` what was computed.
 Result<std::vector<EvalItem>> score_choices(engine::Runner& runner,
                                             const text::Tokenizer& tokenizer,
                                             std::span<const ChoiceItem> items, int64_t& tokens,

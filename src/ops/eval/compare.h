@@ -58,8 +58,9 @@ struct Comparison {
 };
 
 // base and candidate are borrowed for as long as the result lives. Errors kInvalidValue: another
-// suite, vocabulary, seed, task list or item, each with both sides in the message; a rule for a
-// task or metric that is not there, with the line and the nearest name.
+// suite, vocabulary, seed, task list, item, or members of requests at two URLs, each with both
+// sides in the message; a rule for a task or metric that is not there, with the line and the
+// nearest name.
 Result<Comparison> compare_runs(const EvalRun& base, const EvalRun& candidate, const Gate& gate);
 
 // {"verdict", "rules": […], "worst": […]}, behind the members of `head`, an object; one line.

@@ -142,7 +142,7 @@ TEST(CompareRunsTest, RefusesWhatDoesNotCompare) {
             std::string::npos);
   other = base;
   other.tasks[0].items[3].prompt = "q";
-  EXPECT_NE(error_of(base, other, gate_of(1)).find("item t/3 has another prompt"),
+  EXPECT_NE(error_of(base, other, gate_of(1)).find("item t/3 is another in the candidate's result"),
             std::string::npos);
 }
 
@@ -159,6 +159,50 @@ TEST(CompareRunsTest, RulesNameWhatIsNotThere) {
   gate.rules[0].metric = "ms";
   gate.rules[0].higher_is_better.reset();
   EXPECT_NE(error_of(base, base, gate).find("better: higher"), std::string::npos);
+}
+
+// Beyond the first 4,096 bytes, and what no prompt holds.
+TEST(CompareRunsTest, ItemsAreTheSameByTheirHashes) {
+  EvalRun base = run_of(10, 0);
+  for (EvalItem& item : base.tasks[0].items) item.hash = "aa";
+  EvalRun other = base;
+  EXPECT_EQ(error_of(base, other, gate_of(1)), "");
+  other.tasks[0].items[4].hash = "bb";
+  EXPECT_NE(error_of(base, other, gate_of(1)).find("item t/4 is another in the candidate's result"),
+            std::string::npos);
+  // A file has less of a prompt than a run.
+  base.tasks[0].items[4].prompt = std::string(9000, 'p');
+  const auto read = parse_eval_run(to_json(base));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->tasks[0].items[4].hash, "aa");
+  EXPECT_EQ(error_of(*read, base, gate_of(1)), "");
+  // Files of older versions have no hashes.
+  for (EvalItem& item : base.tasks[0].items) item.hash.clear();
+  EXPECT_EQ(error_of(*read, base, gate_of(1)), "");
+  base.tasks[0].items[4].expected = "another";
+  EXPECT_NE(error_of(*read, base, gate_of(1)).find("item t/4 is another"), std::string::npos);
+}
+
+TEST(CompareRunsTest, RequestsOfTwoServersAreTheSame) {
+  EvalRun base = run_of(10, 0);
+  base.model.where = "url";
+  EvalRun other = base;  // of an older version, which does not say
+  base.params.set(kExtraBodyParam, *text::Json::parse(R"({"temperature":1})"));
+  base.params.set(kToolsInPromptParam, false);
+  EXPECT_EQ(error_of(base, other, gate_of(1)), "");
+  other.params = base.params;
+  EXPECT_EQ(error_of(base, other, gate_of(1)), "");
+  other.params.set(kExtraBodyParam, text::Json());
+  const std::string said = error_of(base, other, gate_of(1));
+  EXPECT_NE(said.find("different requests (extra_body): base {\"temperature\":1}, candidate null"),
+            std::string::npos)
+      << said;
+  EXPECT_NE(said.find("run both with the same --extra-body"), std::string::npos) << said;
+  other.params = base.params;
+  other.params.set(kToolsInPromptParam, true);
+  EXPECT_NE(error_of(base, other, gate_of(1)).find("(tools_in_prompt)"), std::string::npos);
+  other.model.where = "local";  // which gets no requests
+  EXPECT_EQ(error_of(base, other, gate_of(1)), "");
 }
 
 }  // namespace

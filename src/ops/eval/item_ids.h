@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ops/eval/line_reader.h"
+#include "ops/eval/result.h"
 #include "ops/eval/suite.h"
 
 namespace weir::ops {
@@ -17,6 +18,10 @@ class ItemIds {
     if (ids_.size() >= SuiteLimits::kItems) {
       return make_error(ErrorCode::kLimit, "{}: more than {} items", lines.name(),
                         SuiteLimits::kItems);
+    }
+    if (id.size() > EvalLimits::kNameBytes) {
+      return lines.wrong(fmt::format("the {} has {} bytes, more than {}", member, id.size(),
+                                     EvalLimits::kNameBytes));
     }
     if (ids_.insert(id).second) return {};
     return lines.wrong(fmt::format("the {} {} stands twice", member, text::json_quote(id)));

@@ -7,6 +7,7 @@
 #include "kernels/ops.h"
 #include "ops/eval/fingerprint.h"
 #include "ops/eval/scored_rows.h"
+#include "os/stale_temporaries.h"
 
 namespace weir::ops {
 namespace {
@@ -140,6 +141,7 @@ Result<KlBaseWriter> KlBaseWriter::create(const std::string& path, const KlBaseH
   put(head, bytes_hash(head));
   const uint64_t bytes = head.size() + static_cast<uint64_t>(header.chunks) *
                                            kl_chunk_bytes(header.vocab, header.context_tokens);
+  os::remove_stale_temporaries(path);  // large ones, of runs that were killed
   WEIR_ASSIGN(const uint64_t free, os::free_disk_bytes(path));
   if (bytes > free) {
     return make_error(ErrorCode::kIo,

@@ -37,6 +37,15 @@ class Loader {
     return out;
   }
 
+  // That are there or are not.
+  std::vector<std::string> files_of(const SuiteTask& task) const {
+    std::vector<std::string> files;
+    for (const std::string* file : {&task.file, &task.answers, &task.examples}) {
+      if (!file->empty()) files.push_back(path_of(*file));
+    }
+    return files;
+  }
+
  private:
   // As lm-evaluation-harness puts them: prompt, a space, the right choice, a blank line.
   Status put_shots(const SuiteTask& task, std::vector<ChoiceItem>& items) const {
@@ -98,6 +107,16 @@ void keep_first(std::vector<T>& items, int64_t limit) {
 }
 
 }  // namespace
+
+std::vector<std::string> suite_files(const Suite& suite, const std::string& suite_path,
+                                     const std::string& data) {
+  const Loader loader(suite_path, data);
+  std::vector<std::string> files;
+  for (const SuiteTask& task : suite.tasks) {
+    for (std::string& file : loader.files_of(task)) files.push_back(std::move(file));
+  }
+  return files;
+}
 
 Result<std::vector<LoadedTask>> load_tasks(const Suite& suite, const std::string& suite_path,
                                            const std::string& data, int64_t limit) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/pcre2_handles.h"
+#include "text/utf8.h"
 
 namespace weir::ops {
 namespace {
@@ -13,6 +14,9 @@ namespace {
 // tenths of a second.
 constexpr uint32_t kMatchLimit = 1'000'000;
 constexpr uint32_t kDepthLimit = 10'000;
+
+// Of a character's bytes one behind the first.
+bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
 }  // namespace
 
@@ -31,8 +35,8 @@ Result<Pattern> Pattern::make(std::string_view pattern, bool ignore_case) {
     return make_error(ErrorCode::kInvalidValue, "a pattern of {} bytes; 1 to {} are taken",
                       pattern.size(), kMaxBytes);
   }
-  const uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
-                           (ignore_case ? PCRE2_CASELESS : 0U);
+  const uint32_t options =
+      PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | (ignore_case ? PCRE2_CASELESS : 0U);
   int error = 0;
   PCRE2_SIZE offset = 0;
   auto compiled = std::make_unique<Compiled>();
@@ -50,15 +54,23 @@ Result<Pattern> Pattern::make(std::string_view pattern, bool ignore_case) {
   return Pattern(std::move(compiled));
 }
 
-Pattern::Found Pattern::first_in(std::string_view text) const { return search(text, false); }
-Pattern::Found Pattern::last_in(std::string_view text) const { return search(text, true); }
+Pattern::Found Pattern::first_in(std::string_view text) const {
+  if (text::is_valid_utf8(text)) return search(text, false);
+  return search(text::replace_invalid_utf8(text), false);
+}
+Pattern::Found Pattern::last_in(std::string_view text) const {
+  if (text::is_valid_utf8(text)) return search(text, true);
+  return search(text::replace_invalid_utf8(text), true);
+}
 
+// text: well-formed, so that PCRE2 need not look at all of it again for every match.
 Pattern::Found Pattern::search(std::string_view text, bool last) const {
   Found found;
   const Pcre2MatchData data(pcre2_match_data_create_from_pattern(compiled_->code.get(), nullptr));
   for (size_t at = 0; at <= text.size();) {
-    const int groups = pcre2_match(compiled_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                   text.size(), at, 0, data.get(), compiled_->context.get());
+    const int groups =
+        pcre2_match(compiled_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                    at, PCRE2_NO_UTF_CHECK, data.get(), compiled_->context.get());
     if (groups == PCRE2_ERROR_NOMATCH) break;
     if (groups < 0) {
       found.gave_up = true;
@@ -72,6 +84,7 @@ Pattern::Found Pattern::search(std::string_view text, bool last) const {
     found.text = std::string(text.substr(begin, end - begin));
     if (!last) break;
     at = spans[1] > at ? spans[1] : at + 1;
+    while (at < text.size() && is_continuation(text[at])) ++at;
   }
   return found;
 }

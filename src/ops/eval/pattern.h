@@ -1,5 +1,6 @@
-// A regular expression of a suite, in the syntax of PCRE2, matched against what a model wrote: its
-// steps are bounded, so that no answer can hold up a run. Any thread.
+// A regular expression of a suite or of a command line, in the syntax of PCRE2, matched against
+// what a model wrote or a file calls its tensors: its steps are bounded, so that no answer can hold
+// up a run. Any thread.
 #pragma once
 
 #include <memory>
@@ -26,7 +27,7 @@ class Pattern {
     bool gave_up = false;  // it took more steps than are allowed
     std::string text;      // of group 1, or of the whole match where there is no such group
   };
-  // The last match in `text`, in UTF-8 where the text is.
+  // The last match in `text`. Ill-formed UTF-8 counts as U+FFFD.
   Found last_in(std::string_view text) const;
   // The first one; cheaper.
   Found first_in(std::string_view text) const;

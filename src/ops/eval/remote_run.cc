@@ -115,10 +115,10 @@ class RemoteRun {
     const auto keep = [&](size_t r, const std::string& body) -> Status {
       const auto [i, part] = places[r];
       const Status read = read_choice(asked[i], part, body);
-      if (!read.ok()) return read.error().with_context("item " + requests[r].id);
+      if (!read.ok()) return read.error().with_context(at_item(requests[r].id));
       if (--asked[i].missing > 0) return {};
       auto scored = score(asked[i]);
-      if (!scored.ok()) return scored.error().with_context("item " + requests[r].id);
+      if (!scored.ok()) return scored.error().with_context(at_item(requests[r].id));
       WEIR_TRY(keep_choice(with_.cache, fingerprint_, task_.name, *asked[i].item, *scored));
       items[open[i]] = std::move(*scored);
       asked[i].logprobs.clear();
@@ -157,10 +157,15 @@ class RemoteRun {
 
   Result<Generated> read_answer(const GenerateItem& item, const std::string& body) {
     Result<Generated> answer = task_.chat ? parse_chat_reply(body) : parse_completion_reply(body);
-    if (!answer.ok()) return answer.error().with_context("item " + item.id);
+    if (!answer.ok()) return answer.error().with_context(at_item(item.id));
     cost_.prompt_tokens += answer->prompt_tokens;
     cost_.generated_tokens += answer->tokens;
     return answer;
+  }
+
+  // Who answered what, for errors.
+  std::string at_item(const std::string& id) const {
+    return fmt::format("item {}: {}", id, with_.client.server().url.authority());
   }
 
   std::string answer_key(const RemoteRequest& r) const {
@@ -249,7 +254,9 @@ Result<ServedModel> find_remote_model(RemoteClient& client, const std::string& w
   const bool unreachable = !body.ok() && body.error().code == ErrorCode::kServerOverloaded;
   if (!body.ok() && (wanted.empty() || unreachable)) return body.error();
   if (!body.ok()) return ServedModel{wanted, std::nullopt};
-  return parse_models_reply(*body, wanted);
+  auto found = parse_models_reply(*body, wanted);
+  if (!found.ok()) return found.error().with_context(client.server().url.authority());
+  return found;
 }
 
 Result<EvalTask> run_remote_task(const RemoteRunner& with, const LoadedTask& task, RunCost& cost) {

@@ -33,11 +33,12 @@ Json item_json(const EvalItem& item) {
   j.set("id", clean(item.id, EvalLimits::kNameBytes));
   j.set("scores", scores_json(item.scores));
   const auto put = [&j](const char* key, const std::string& s) {
-    if (!s.empty()) j.set(key, clean(s, EvalLimits::kTextBytes));
+    if (!s.empty()) j.set(key, written_text(s));
   };
   put("prompt", item.prompt);
   put("expected", item.expected);
   put("answer", item.answer);
+  if (!item.hash.empty()) j.set("hash", item.hash);
   return j;
 }
 
@@ -136,6 +137,8 @@ Result<EvalScores> read_scores(const At& at) {
                                 EvalLimits::kNameBytes));
     }
     WEIR_ASSIGN(const double score, at[name].number());
+    if (std::abs(score) > EvalLimits::kScore)
+      return at[name].bad(fmt::format("is {}, beyond ±{}", score, EvalLimits::kScore));
     scores.emplace_back(name, score);
   }
   return scores;
@@ -149,6 +152,7 @@ Result<EvalItem> read_item(const At& at) {
   WEIR_ASSIGN(item.prompt, at["prompt"].string(EvalLimits::kTextBytes, false));
   WEIR_ASSIGN(item.expected, at["expected"].string(EvalLimits::kTextBytes, false));
   WEIR_ASSIGN(item.answer, at["answer"].string(EvalLimits::kTextBytes, false));
+  WEIR_ASSIGN(item.hash, at["hash"].string(EvalLimits::kNameBytes, false));
   return item;
 }
 
@@ -251,6 +255,8 @@ Status read_cost(const At& root, EvalRun& run) {
 }
 
 }  // namespace
+
+std::string written_text(std::string_view text) { return clean(text, EvalLimits::kTextBytes); }
 
 const double* EvalItem::score(std::string_view name) const {
   for (const auto& [key, value] : scores) {

@@ -24,7 +24,13 @@ struct EvalLimits {
   static constexpr size_t kBins = 512;         // of a histogram
   static constexpr size_t kNameBytes = 512;    // of names, ids, kinds, hashes
   static constexpr size_t kTextBytes = 4096;   // of prompt, expected, answer: cut when written
+  static constexpr double kScore = 1e100;      // either way; squares of them can be added up
 };
+
+// EvalRun::params of a run at a URL: the object of --extra-body, and whether tools were told in
+// prompts.
+inline constexpr std::string_view kExtraBodyParam = "extra_body";
+inline constexpr std::string_view kToolsInPromptParam = "tools_in_prompt";
 
 using EvalScores = std::vector<std::pair<std::string, double>>;  // in order; names are unique
 
@@ -32,6 +38,10 @@ struct EvalItem {
   std::string id;  // unique in its task
   EvalScores scores;
   std::string prompt, expected, answer;  // may be empty
+  // 32 hexadecimal digits of all that is asked and held against the answer: the whole prompt, what
+  // stands before it, choices, tools, the right answer. Empty in older files and where prompts are
+  // no items of a suite.
+  std::string hash = {};
 
   // nullptr when absent.
   const double* score(std::string_view name) const;
@@ -73,9 +83,9 @@ struct EvalSpeed {
 struct EvalRun {
   EvalModel model;
   std::string suite_name;
-  std::string suite_hash;  // hex
-  uint64_t seed = 0;       // below 2^63
-  text::Json params = text::Json::object();
+  std::string suite_hash;                    // hex
+  uint64_t seed = 0;                         // below 2^63
+  text::Json params = text::Json::object();  // what answers depend on beside suite and model
   std::vector<EvalTask> tasks;
   EvalSpeed speed;
   uint64_t peak_rss_bytes = 0;
@@ -84,6 +94,9 @@ struct EvalRun {
   // nullptr when absent.
   const EvalTask* task(std::string_view name) const;
 };
+
+// A text of an item as the file has it: in UTF-8, cut to EvalLimits::kTextBytes.
+std::string written_text(std::string_view text);
 
 // What the run says under kOverlapParam; nothing where it says nothing. Error: kCorrupt for what is
 // no share.

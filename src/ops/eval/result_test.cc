@@ -98,6 +98,9 @@ TEST(EvalResultTest, NamesWhatIsWrong) {
             std::string::npos);
   EXPECT_NE(error_of(with("\"acc\":1.0", "\"acc\":\"1\"")).find("items[0].scores.acc must be"),
             std::string::npos);
+  EXPECT_NE(
+      error_of(with("\"acc\":1.0", "\"acc\":1.7e308")).find("items[0].scores.acc is 1.7e+308"),
+      std::string::npos);
   EXPECT_NE(error_of(with("multiple_choice", "guess")).find("tasks[0].kind is none of"),
             std::string::npos);
   EXPECT_NE(error_of(with("\"seed\":7", "\"seed\":-7")).find("seed must be"), std::string::npos);

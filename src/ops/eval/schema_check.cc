@@ -6,8 +6,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "ops/eval/pattern.h"
@@ -20,6 +23,7 @@ using text::Json;
 
 constexpr int kMaxDepth = 64;           // of schemas within schemas and $refs behind $refs
 constexpr int64_t kMaxSteps = 200'000;  // of schemas held against one answer
+constexpr std::string_view kGaveUp = "takes too many steps to check";
 
 const std::set<std::string_view> kAnnotations = {
     "$comment", "$defs",           "definitions", "title",    "description",
@@ -214,10 +218,43 @@ class Checker {
   std::set<const Json*> referred_;
 };
 
-bool pattern_found(const std::string& pattern, const std::string& text) {
-  if (pattern.empty()) return true;
-  const auto made = Pattern::make(pattern, false);
-  return made.ok() && made->first_in(text).matches;
+// The same text for values that same() holds for equal.
+void append_canonical(const Json& v, std::string& out) {
+  if (v.is_number()) {
+    out += fmt::format("{}", v.as_double() + 0.0);  // -0 is 0
+  } else if (v.is_array()) {
+    out += '[';
+    for (const Json& item : v.items()) {
+      append_canonical(item, out);
+      out += ',';
+    }
+    out += ']';
+  } else if (v.is_object()) {
+    std::map<std::string_view, const Json*> sorted;
+    for (const auto& [name, value] : v.members()) sorted.emplace(name, &value);
+    out += '{';
+    for (const auto& [name, value] : sorted) {
+      out += text::json_quote(name) + ":";
+      append_canonical(*value, out);
+      out += ',';
+    }
+    out += '}';
+  } else {
+    out += v.dump();
+  }
+}
+
+bool has_equals(const Json& array) {
+  std::unordered_set<std::string> seen;
+  return std::any_of(array.items().begin(), array.items().end(), [&](const Json& item) {
+    std::string text;
+    append_canonical(item, text);
+    return !seen.insert(std::move(text)).second;
+  });
+}
+
+std::string at(const std::string& place, std::string_view what) {
+  return fmt::format("{} {}", place.empty() ? "the value" : place, what);
 }
 
 class Validator {
@@ -226,8 +263,9 @@ class Validator {
 
   std::string violation(const Json& schema, const Json& v, const std::string& place, int depth) {
     if (schema.is_bool()) return schema.as_bool() ? "" : at(place, "is not allowed");
-    if (depth > kMaxDepth || ++steps_ > kMaxSteps)
-      return at(place, "takes too many steps to check");
+    // For good: inside of "not" or "if" a violation would otherwise become its opposite.
+    gave_up_ = gave_up_ || depth > kMaxDepth || ++steps_ > kMaxSteps;
+    if (gave_up_) return at(place, kGaveUp);
     std::string wrong = of_any_type(schema, v, place);
     if (wrong.empty() && v.is_number()) wrong = of_number(schema, v.as_double(), place);
     if (wrong.empty() && v.is_string()) wrong = of_text(schema, v.as_string(), place);
@@ -237,9 +275,17 @@ class Validator {
     return wrong;
   }
 
+  // Whether a bound of steps or depth, or a pattern's, was met: nothing is known of the value then.
+  bool gave_up() const { return gave_up_; }
+
  private:
-  static std::string at(const std::string& place, std::string_view what) {
-    return fmt::format("{} {}", place.empty() ? "the value" : place, what);
+  bool pattern_found(const std::string& pattern, const std::string& text) {
+    if (pattern.empty()) return true;
+    const auto made = Pattern::make(pattern, false);
+    if (!made.ok()) return false;
+    const Pattern::Found found = made->first_in(text);
+    gave_up_ = gave_up_ || found.gave_up;
+    return found.matches;
   }
   static std::optional<double> number(const Json& schema, std::string_view key) {
     const Json* v = schema.find(key);
@@ -291,7 +337,7 @@ class Validator {
     return "";
   }
 
-  static std::string of_text(const Json& schema, const std::string& v, const std::string& place) {
+  std::string of_text(const Json& schema, const std::string& v, const std::string& place) {
     if (std::string wrong =
             sized(schema, "minLength", "maxLength", text::count_characters(v), place);
         !wrong.empty())
@@ -316,11 +362,8 @@ class Validator {
     }
     const Json* unique = schema.find("uniqueItems");
     if (unique != nullptr && unique->as_bool()) {
-      for (size_t i = 0; i < v.size(); ++i) {
-        for (size_t j = 0; j < i; ++j) {
-          if (same(v.items()[i], v.items()[j])) return at(place, "holds an item twice");
-        }
-      }
+      steps_ += static_cast<int64_t>(v.size());
+      if (has_equals(v)) return at(place, "holds an item twice");
     }
     return contains(schema, v, place, depth);
   }
@@ -413,14 +456,18 @@ class Validator {
 
   const Json& root_;
   int64_t steps_ = 0;
+  bool gave_up_ = false;
 };
 
 }  // namespace
 
 Status check_schema(const Json& schema) { return Checker(schema).check(schema, "", 0); }
 
-std::string schema_violation(const Json& schema, const Json& value) {
-  return Validator(schema).violation(schema, value, "", 0);
+SchemaVerdict judge_by_schema(const Json& schema, const Json& value) {
+  Validator validator(schema);
+  std::string violation = validator.violation(schema, value, "", 0);
+  if (validator.gave_up()) return {at("", kGaveUp), true};
+  return {std::move(violation), false};
 }
 
 }  // namespace weir::ops

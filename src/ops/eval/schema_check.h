@@ -17,8 +17,18 @@ namespace weir::ops {
 // for a keyword with a wrong value, kUnsupported for one that would be left out.
 Status check_schema(const text::Json& schema);
 
-// "": value is valid. Otherwise the first thing that is wrong, with its place:
-// "/items/0 must be of type integer". Precondition: check_schema(schema).ok().
-std::string schema_violation(const text::Json& schema, const text::Json& value);
+struct SchemaVerdict {
+  // "": value is valid. Otherwise the first thing that is wrong, with its place:
+  // "/items/0 must be of type integer".
+  std::string violation;
+  // A bound of steps, depth or a pattern's steps was met; what the schema says of the value is not
+  // known, and `violation` tells that.
+  bool gave_up = false;
+};
+// Precondition: check_schema(schema).ok().
+SchemaVerdict judge_by_schema(const text::Json& schema, const text::Json& value);
+inline std::string schema_violation(const text::Json& schema, const text::Json& value) {
+  return judge_by_schema(schema, value).violation;
+}
 
 }  // namespace weir::ops

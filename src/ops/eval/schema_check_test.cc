@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 
@@ -57,6 +58,42 @@ TEST(SchemaCheckTest, EndlessSchemasEnd) {
   const Json schema = json(R"({"oneOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]})");
   ASSERT_TRUE(check_schema(schema).ok());
   EXPECT_NE(schema_violation(schema, json("1")), "");
+}
+
+// What is given up inside of "not" or "if" is no answer, and not its opposite either.
+TEST(SchemaCheckTest, GivingUpIsNeverValid) {
+  const std::string endless = R"({"oneOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/a"}]})";
+  for (const std::string outer :
+       {R"({"not":{"$ref":"#/$defs/a"})", R"({"if":{"$ref":"#/$defs/a"},"then":false)",
+        R"({"anyOf":[{"$ref":"#/$defs/a"},true])"}) {
+    const Json schema = json(outer + R"(,"$defs":{"a":)" + endless + "}}");
+    ASSERT_TRUE(check_schema(schema).ok()) << outer;
+    const SchemaVerdict verdict = judge_by_schema(schema, json("1"));
+    EXPECT_TRUE(verdict.gave_up) << outer;
+    EXPECT_EQ(verdict.violation, "the value takes too many steps to check") << outer;
+  }
+  const Json pattern = json(R"({"not":{"pattern":"(a+)+$|^(a|aa)+b"}})");
+  EXPECT_TRUE(judge_by_schema(pattern, Json(std::string(5000, 'a') + "c")).gave_up);
+  EXPECT_FALSE(judge_by_schema(json("true"), json("1")).gave_up);
+}
+
+// Comparing all pairs of these took a minute.
+TEST(SchemaCheckTest, ManyItemsAreComparedFast) {
+  const Json schema = json(R"({"uniqueItems":true})");
+  Json many = Json::array();
+  for (int i = 0; i < 100'000; ++i) {
+    Json item = Json::object();
+    item.set("a", int64_t{i});
+    item.set("b", "x");
+    many.push_back(std::move(item));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(schema_violation(schema, many), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  many.push_back(json(R"({"b":"x","a":7.0})"));
+  EXPECT_EQ(schema_violation(schema, many), "the value holds an item twice");
+  EXPECT_EQ(schema_violation(schema, json(R"([0,-0.0])")), "the value holds an item twice");
+  EXPECT_EQ(schema_violation(schema, json(R"(["1",1,[1],{"a":1},true,null,"[1,]"])")), "");
 }
 
 // Groups of JSON-Schema-Test-Suite whose schemas are of the part that is supported.

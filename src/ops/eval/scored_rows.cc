@@ -13,19 +13,19 @@ constexpr int32_t kBlockTokens = 128;
 }  // namespace
 
 Result<int64_t> count_chunks(size_t tokens, int32_t context_tokens, int32_t max_context_tokens,
-                             int64_t max_chunks) {
+                             int64_t max_chunks, int64_t least_chunks) {
   if (context_tokens < kMinContextTokens || context_tokens > max_context_tokens) {
     return param_error(ErrorCode::kInvalidValue, "ctx",
                        "the context (--ctx) is {} tokens; it must be between {} and {}",
                        context_tokens, kMinContextTokens, max_context_tokens);
   }
   const int64_t chunks = static_cast<int64_t>(tokens) / context_tokens;
-  if (chunks < 2) {
+  if (chunks < least_chunks) {
     return make_error(
         ErrorCode::kInvalidValue,
         "the text has {} tokens; at a context of {} it needs at least {}: take a longer "
         "text or a smaller --ctx",
-        tokens, context_tokens, 2 * context_tokens);
+        tokens, context_tokens, least_chunks * context_tokens);
   }
   return max_chunks > 0 ? std::min(chunks, max_chunks) : chunks;
 }

@@ -21,9 +21,10 @@ inline int32_t scored_rows(int32_t context_tokens) {
 }
 
 // Whole chunks of a text, at most max_chunks of them (0: all). Errors: kInvalidValue for a context
-// outside 4 .. max_context_tokens, and for a text of fewer than two chunks.
+// outside 4 .. max_context_tokens, and for a text of fewer chunks than least_chunks: two, whose
+// scores have a standard error.
 Result<int64_t> count_chunks(size_t tokens, int32_t context_tokens, int32_t max_context_tokens,
-                             int64_t max_chunks);
+                             int64_t max_chunks, int64_t least_chunks = 2);
 
 // Computes chunks, one after another, in the runner's first pages. One thread.
 class ScoredRows {

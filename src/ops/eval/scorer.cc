@@ -225,8 +225,11 @@ EvalScores Scorer::score_number(const Json& expected, std::string_view answer) c
 
 EvalScores Scorer::score_schema(const Json& expected, std::string_view answer) {
   const std::optional<Json> json = answer_json(answer);
-  const bool valid = json && schema_violation(expected, *json).empty();
-  return {{"acc", valid ? 1 : 0}, {"valid_json", json ? 1 : 0}};
+  SchemaVerdict verdict;
+  if (json) verdict = judge_by_schema(expected, *json);
+  const bool valid = json && verdict.violation.empty();
+  return {
+      {"acc", valid ? 1 : 0}, {"valid_json", json ? 1 : 0}, {"gave_up", verdict.gave_up ? 1 : 0}};
 }
 
 EvalScores Scorer::score_calls(const Json& expected, std::string_view answer) {

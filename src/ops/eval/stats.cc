@@ -112,7 +112,7 @@ int64_t items_for_margin(double sd, double margin, double confidence, double pow
   if (!(margin > 0)) return std::numeric_limits<int64_t>::max();
   const double z = normal_quantile(0.5 + confidence / 2) + normal_quantile(power);
   const double items = std::ceil(std::pow(z * sd / margin, 2));
-  if (items >= 9e18) return std::numeric_limits<int64_t>::max();
+  if (!(items < 9e18)) return std::numeric_limits<int64_t>::max();
   return std::max<int64_t>(2, static_cast<int64_t>(items));
 }
 

@@ -78,6 +78,8 @@ TEST(EvalStatsTest, ItemsForAMargin) {
   EXPECT_EQ(items_for_margin(0.5, 0.02, 0.95, 0.8), 4906);
   EXPECT_EQ(items_for_margin(0, 0.02, 0.95, 0.8), 2);
   EXPECT_EQ(items_for_margin(0.5, 0, 0.95, 0.8), std::numeric_limits<int64_t>::max());
+  for (const double sd : {std::nan(""), std::numeric_limits<double>::infinity(), 1e300})
+    EXPECT_EQ(items_for_margin(sd, 0.02, 0.95, 0.8), std::numeric_limits<int64_t>::max()) << sd;
 }
 
 TEST(EvalStatsTest, NoDiscordantItemIsNotNoSpread) {

@@ -6,6 +6,8 @@
 #include <functional>
 #include <utility>
 
+#include "ops/eval/result.h"
+
 namespace weir::ops {
 namespace {
 
@@ -187,6 +189,10 @@ Result<SuiteTask> read_suite_task(const YamlReader& reader, const Node& node) {
   WEIR_TRY(reader.text(node, "file", task.file));
   WEIR_TRY(reader.integer(node, "limit", 1, 1e6, task.limit));
   if (task.name.empty()) return reader.at(node.line, "the task has no name");
+  if (task.name.size() > EvalLimits::kNameBytes) {
+    return reader.at(node.line, fmt::format("the task's name has {} bytes, more than {}",
+                                            task.name.size(), EvalLimits::kNameBytes));
+  }
   if (task.file.empty()) {
     return reader.at(node.line, fmt::format("the task {} has no file", task.name));
   }

@@ -104,6 +104,10 @@ TEST(ChoiceItemsTest, WhatIsWrongIsNamedWithItsLine) {
            {"jsonl", "\n \n", "there are no items"},
            {"jsonl", good + good, "f:2: the id \"q\" stands twice"},
            {"jsonl", good + "{", "f:2: "},
+           {"jsonl",
+            "{\"id\":\"" + std::string(513, 'i') +
+                "\",\"prompt\":\"p\",\"choices\":[\"x\",\"y\"],\"answer\":0}",
+            "f:1: the id has 513 bytes, more than 512"},
            {"jsonl", "{\"choices\":[\"x\",\"y\"],\"answer\":0}", "prompt must be a text"},
            {"jsonl", "{\"prompt\":\"p\",\"choices\":\"x\",\"answer\":0}", "choices must be a list"},
            {"jsonl", "{\"prompt\":\"p\",\"choices\":[1,2],\"answer\":0}", "a list of texts"},

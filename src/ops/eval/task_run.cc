@@ -61,7 +61,9 @@ class Run {
     auto next = computed.begin();
     for (std::optional<EvalItem>& item : known)
       items.push_back(item ? std::move(*item) : std::move(*next++));
-    return accuracy_task(task_, std::move(items));
+    EvalTask out = accuracy_task(task_, std::move(items));
+    tell_cut(out);
+    return out;
   }
 
   Result<EvalTask> generate() {
@@ -106,6 +108,20 @@ class Run {
   }
 
  private:
+  // Of prompts that lost their beginning a mean says nothing: the summary has their number.
+  void tell_cut(EvalTask& of) const {
+    const auto cut = std::count_if(of.items.begin(), of.items.end(), [](const EvalItem& item) {
+      return item.score(kPromptCut) != nullptr;
+    });
+    if (cut == 0) return;
+    std::erase_if(of.summary, [](const auto& figure) { return figure.first == kPromptCut; });
+    of.summary.emplace_back("prompts_cut", static_cast<double>(cut));
+    if (!with_.notice) return;
+    with_.notice(
+        fmt::format("task {}: {} of {} prompts are longer than the window of {} tokens and lost "
+                    "their beginning: give a larger --ctx, as far as the model goes",
+                    task_.name, cut, of.items.size(), with_.runner.max_context_tokens()));
+  }
   void count(size_t all, size_t open) {
     cost_.computed_items += static_cast<int64_t>(open);
     cost_.cached_items += static_cast<int64_t>(all - open);

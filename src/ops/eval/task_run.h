@@ -31,6 +31,10 @@ struct LoadedTask {
 Result<std::vector<LoadedTask>> load_tasks(const Suite& suite, const std::string& suite_path,
                                            const std::string& data, int64_t limit);
 
+// The paths of the files that load_tasks reads. Does not look whether they are there.
+std::vector<std::string> suite_files(const Suite& suite, const std::string& suite_path,
+                                     const std::string& data);
+
 // What a run works with; all borrowed.
 struct TaskRunner {
   engine::Runner& runner;

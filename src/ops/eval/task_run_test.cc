@@ -6,6 +6,8 @@
 
 #include "engine/fake_runner.h"
 #include "ops/eval/accuracy.h"
+#include "ops/eval/answer_score.h"
+#include "ops/eval/choice_score.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 #include "text/tokenizer_testing.h"
@@ -167,6 +169,67 @@ TEST_F(TaskRunTest, ChoicesAreCachedToo) {
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(answers(*all), answers(*again));
   for (size_t i = 0; i < 6; ++i) EXPECT_EQ(all->items[i].scores, again->items[i].scores) << i;
+}
+
+// They are another item under another window: the cache does not keep them.
+TEST_F(TaskRunTest, PromptsThatAreCutAreTold) {
+  const os::TempDir dir;
+  LoadedTask task;
+  task.task.name = "c";
+  task.task.kind = "multiple_choice";
+  task.task.metric = "acc_norm";
+  task.choices.push_back({"short", "abc", {"x", "longer"}, 0});
+  task.choices.push_back({"long", std::string(400, 'q'), {"x", "longer"}, 0});
+  auto cache = ResultCache::open(dir.file("c"));
+  ASSERT_TRUE(cache.ok());
+  engine::FakeRunner runner({});
+  TaskRunner w = with(runner);
+  w.cache = &*cache;
+  std::string told;
+  w.notice = [&](const std::string& what) { told += what; };
+  RunCost cost;
+  const auto run = run_task(w, task, cost);
+  ASSERT_TRUE(run.ok()) << run.error().message;
+  EXPECT_EQ(run->summary.back(), (std::pair<std::string, double>("prompts_cut", 1)));
+  EXPECT_THAT(told, HasSubstr("task c: 1 of 2 prompts are longer than the window of"));
+  EXPECT_EQ(cache->size(), 1U);
+  EXPECT_NE(run->items[0].hash, run->items[1].hash);
+}
+
+// All that is asked and held against an answer, and nothing else.
+TEST(ItemHashTest, IsOfAllThatMakesAnItem) {
+  const ChoiceItem item{"q", "p", {"a", "b"}, 0, "shots"};
+  const auto hash = [](const ChoiceItem& of) {
+    return scored_choice(of, std::vector<double>(of.choices.size(), -1)).hash;
+  };
+  ChoiceItem other = item;
+  other.id = "r";
+  EXPECT_EQ(hash(other), hash(item));
+  EXPECT_EQ(hash(item).size(), 32U);
+  for (void (*change)(ChoiceItem&) :
+       {+[](ChoiceItem& i) { i.prompt = "P"; }, +[](ChoiceItem& i) { i.choices[1] = "c"; },
+        +[](ChoiceItem& i) { i.answer = 1; }, +[](ChoiceItem& i) { i.shots = "other"; }}) {
+    other = item;
+    change(other);
+    EXPECT_NE(hash(other), hash(item));
+  }
+  SuiteTask task;
+  task.scorer.name = "regex";
+  const auto answered = [&](const GenerateItem& of) {
+    return score_answers(task, {&of, 1}, std::vector<Generated>(1))->items[0].hash;
+  };
+  GenerateItem asked;
+  asked.prompt = std::string(5000, 'p');
+  asked.expected = text::Json("x");
+  GenerateItem another = asked;
+  another.prompt += "p";
+  EXPECT_NE(answered(another), answered(asked));
+  another = asked;
+  another.expected = text::Json("y");
+  EXPECT_NE(answered(another), answered(asked));
+  another = asked;
+  another.tools = text::Json::array();
+  EXPECT_NE(answered(another), answered(asked));
 }
 
 TEST_F(TaskRunTest, DeterminismFindsAnAnswerThatChanges) {

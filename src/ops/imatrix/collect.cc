@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "ops/eval/fingerprint.h"
+#include "ops/eval/scored_rows.h"
 #include "os/memory.h"
 
 namespace weir::ops {
@@ -196,26 +197,42 @@ Status check_memory(uint64_t bytes) {
                     bytes >> 20, available >> 20);
 }
 
-Result<int64_t> count_chunks(const engine::LoadedModel& model, size_t tokens, int32_t context,
-                             int32_t window, int64_t most) {
+Result<int64_t> chunks_of(engine::LoadedModel& model, size_t tokens,
+                          const CollectOptions& options) {
   if (model.config().arch->encoder) {
     return make_error(ErrorCode::kUnsupported,
                       "the importance of an encoder's columns is not collected; quantize it "
                       "without --imatrix");
   }
-  if (context < 4 || context > window) {
-    return param_error(ErrorCode::kInvalidValue, "ctx",
-                       "the context (--ctx) is {} tokens; it must be between 4 and {}", context,
-                       window);
+  return count_chunks(tokens, options.context_tokens, model.runner().max_context_tokens(),
+                      options.max_chunks, 1);
+}
+
+// Layers that only one of the files knows are not known then.
+Status add_cache(ImportanceMatrix& sum, const ImportanceMatrix& more) {
+  if (sum.cache.empty() || more.cache.empty()) {
+    sum.cache.clear();
+    return {};
   }
-  const int64_t chunks = static_cast<int64_t>(tokens) / context;
-  if (chunks == 0) {
-    return make_error(ErrorCode::kInvalidValue,
-                      "the text has {} tokens, less than one chunk of {}; take a longer text or a "
-                      "smaller --ctx",
-                      tokens, context);
+  const auto raise = [](std::vector<float>& to, const std::vector<float>& by) {
+    for (size_t i = 0; i < to.size(); ++i) to[i] = std::max(to[i], by[i]);
+  };
+  const auto alike = [](const CachedLargest& a, const CachedLargest& b) {
+    return a.layer == b.layer && a.keys.size() == b.keys.size() &&
+           a.values.size() == b.values.size();
+  };
+  if (!std::equal(sum.cache.begin(), sum.cache.end(), more.cache.begin(), more.cache.end(),
+                  alike)) {
+    return make_error(ErrorCode::kCorrupt,
+                      "the largest keys and values are of {} layers in one file, of {} or other "
+                      "sizes in the other: they are of different models",
+                      sum.cache.size(), more.cache.size());
   }
-  return most > 0 ? std::min(chunks, most) : chunks;
+  for (size_t i = 0; i < sum.cache.size(); ++i) {
+    raise(sum.cache[i].keys, more.cache[i].keys);
+    raise(sum.cache[i].values, more.cache[i].values);
+  }
+  return {};
 }
 
 }  // namespace
@@ -227,8 +244,7 @@ Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
                                             const CollectProgress& progress) {
   const int32_t context = options.context_tokens;
   engine::Runner& runner = model.runner();
-  WEIR_ASSIGN(const int64_t chunks, count_chunks(model, tokens.size(), context,
-                                                 runner.max_context_tokens(), options.max_chunks));
+  WEIR_ASSIGN(const int64_t chunks, chunks_of(model, tokens.size(), options));
   const int32_t page_tokens = runner.page_tokens();
   std::vector<int32_t> pages(static_cast<size_t>((context + page_tokens - 1) / page_tokens));
   std::iota(pages.begin(), pages.end(), 0);
@@ -259,37 +275,6 @@ Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
   if (moments != nullptr) *moments = collector.take_moments();
   return matrix;
 }
-
-namespace {
-
-// What one file does not know, the sum does not.
-Status add_cache(ImportanceMatrix& sum, const ImportanceMatrix& more) {
-  if (sum.cache.empty() || more.cache.empty()) {
-    sum.cache.clear();
-    return {};
-  }
-  const auto raise = [](std::vector<float>& to, const std::vector<float>& by) {
-    for (size_t i = 0; i < to.size(); ++i) to[i] = std::max(to[i], by[i]);
-  };
-  const auto alike = [](const CachedLargest& a, const CachedLargest& b) {
-    return a.layer == b.layer && a.keys.size() == b.keys.size() &&
-           a.values.size() == b.values.size();
-  };
-  if (!std::equal(sum.cache.begin(), sum.cache.end(), more.cache.begin(), more.cache.end(),
-                  alike)) {
-    return make_error(ErrorCode::kCorrupt,
-                      "the largest keys and values are of {} layers in one file, of {} or other "
-                      "sizes in the other: they are of different models",
-                      sum.cache.size(), more.cache.size());
-  }
-  for (size_t i = 0; i < sum.cache.size(); ++i) {
-    raise(sum.cache[i].keys, more.cache[i].keys);
-    raise(sum.cache[i].values, more.cache[i].values);
-  }
-  return {};
-}
-
-}  // namespace
 
 Status add_importance(ImportanceMatrix& sum, const ImportanceMatrix& more) {
   WEIR_TRY(add_cache(sum, more));

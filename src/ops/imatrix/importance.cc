@@ -1,5 +1,7 @@
 #include "ops/imatrix/importance.h"
 
+#include <sys/stat.h>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -303,9 +305,21 @@ Result<ImportanceMatrix> parse_imatrix_dat(std::span<const std::byte> bytes,
 }
 
 Result<ImportanceMatrix> read_imatrix(const std::string& path) {
+  struct stat info {};
+  const bool known = ::stat(path.c_str(), &info) == 0;
+  if (known && (S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)))
+    return make_error(ErrorCode::kIo, "{} is a device, not a file", path);
   WEIR_ASSIGN(const std::string text, os::read_file(path, kMaxFileBytes));
   const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
-  auto matrix = text.starts_with("GGUF") ? read_gguf(bytes, path) : parse_imatrix_dat(bytes, path);
+  const bool is_gguf = text.starts_with("GGUF");
+  auto matrix = is_gguf ? read_gguf(bytes, path) : parse_imatrix_dat(bytes, path);
+  if (!matrix.ok() && !is_gguf) {
+    Error error = matrix.error();
+    error.message +=
+        "; it is no importance matrix, neither the GGUF file that weir imatrix writes "
+        "nor an older .dat, or a damaged one";
+    return error;
+  }
   if (matrix.ok()) matrix->hash = keyed_hash(kFileKey, bytes);
   return matrix;
 }

@@ -61,7 +61,7 @@ class Moments {
   Result<std::optional<std::span<const float>>> find(std::string_view matrix, size_t cols) const;
   size_t matrices() const { return input_of_.size(); }
   const std::optional<TextWindows>& windows() const { return windows_; }
-  Hash128 hash() const { return hash_; }  // of names, shapes and the diagonals
+  Hash128 hash() const { return hash_; }  // engine::model_identity of the file
 
  private:
   explicit Moments(gguf::File file) : file_(std::move(file)) {}

@@ -4,9 +4,9 @@
 #include <array>
 #include <cctype>
 #include <charconv>
-#include <regex>
 
 #include "config/key.h"
+#include "ops/eval/pattern.h"
 #include "quant/quantize.h"
 
 namespace weir::ops {
@@ -373,20 +373,36 @@ class Chooser {
 };
 
 struct Override {
-  std::regex pattern;
+  Pattern pattern;
   const std::string* text;
   TensorType type;
   bool used = false;
 };
 
+// The first whose pattern the name has, or nullptr.
+Result<Override*> find(std::vector<Override>& overrides, const std::string& name) {
+  for (Override& o : overrides) {
+    const Pattern::Found found = o.pattern.first_in(name);
+    if (found.gave_up) {
+      return make_error(ErrorCode::kUsage,
+                        "--tensor '{}' takes too many steps on the name of a tensor: write an "
+                        "expression with fewer ways to match",
+                        *o.text);
+    }
+    if (found.matches) return &o;
+  }
+  return nullptr;
+}
+
 Result<std::vector<Override>> compile(const MixOptions& options) {
   std::vector<Override> out;
   for (const auto& [text, type] : options.overrides) {
-    try {
-      out.push_back({std::regex(text), &text, type});
-    } catch (const std::regex_error& error) {
-      return make_error(ErrorCode::kUsage, "'{}' is no regular expression: {}", text, error.what());
+    auto pattern = Pattern::make(text, false);
+    if (!pattern.ok()) {
+      return make_error(ErrorCode::kUsage, "--tensor '{}' is no regular expression: {}", text,
+                        pattern.error().message);
     }
+    out.push_back({std::move(*pattern), &text, type});
   }
   return out;
 }
@@ -446,10 +462,8 @@ Result<std::vector<TensorChoice>> choose_types(const gguf::File& file, const Mod
     choice.type = t.type;
     choice.quantizable = may_quantize(t, facts.tied, options.keep_output);
     if (!choice.quantizable) continue;
-    const auto found = std::find_if(overrides.begin(), overrides.end(), [&](const Override& o) {
-      return std::regex_search(t.name, o.pattern);
-    });
-    if (found != overrides.end()) {
+    WEIR_ASSIGN(Override * found, find(overrides, t.name));
+    if (found != nullptr) {
       found->used = true;
       choice.type = found->type;
       choice.by_hand = true;

@@ -35,8 +35,9 @@ Result<QuantizedOutput> QuantizedOutput::open(const OutputOptions& options,
   QuantizedOutput out(std::move(set), parts, pool);
   // Until it is certain that what is there is to go, it is not ours to remove.
   out.set_.keep();
-  WEIR_TRY(out.take_up(options, run));
+  const Status taken = out.take_up(options, run);
   if (!options.resume) out.set_.discard();
+  if (!taken.ok()) return taken.error();
   const Status rest = out.begin(options.path);
   if (!rest.ok()) return rest.error();
   return out;
@@ -113,10 +114,11 @@ Status QuantizedOutput::check_room(const std::string& path) const {
   const uint64_t present = std::min(bytes, set_.present_bytes());
   WEIR_ASSIGN(const uint64_t free, os::free_disk_bytes(path));
   if (free >= bytes - present + kSpareBytes) return {};
-  return make_error(ErrorCode::kIo,
-                    "{} will have {} bytes, {} of them are written, and the disk has {} free; make "
-                    "room or write elsewhere",
-                    path, bytes, present, free);
+  return make_error(
+      ErrorCode::kIo,
+      "{} will have {} bytes, {} of them are written, {} more must stay free, and the "
+      "disk has {}; make room or write elsewhere",
+      path, bytes, present, kSpareBytes, free);
 }
 
 Status QuantizedOutput::write_headers() {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ops/quantize/convert.h"
+#include "ops/quantize/float_types.h"
 #include "ops/quantize/quantize.h"
 #include "quant/codec.h"
 #include "quant/levels.h"
@@ -10,11 +11,6 @@ namespace weir::ops {
 namespace {
 
 using gguf::TensorType;
-
-bool is_float(TensorType type) {
-  return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16 ||
-         type == TensorType::kF64;
-}
 
 bool is_integer(TensorType type) {
   return type == TensorType::kI8 || type == TensorType::kI16 || type == TensorType::kI32 ||

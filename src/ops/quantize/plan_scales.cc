@@ -5,6 +5,7 @@
 
 #include "model/architecture.h"
 #include "ops/quantize/convert.h"
+#include "ops/quantize/float_types.h"
 #include "os/cpu.h"
 #include "quant/codec.h"
 
@@ -12,10 +13,6 @@ namespace weir::ops {
 namespace {
 
 using gguf::TensorType;
-
-bool is_float(TensorType type) {
-  return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
-}
 
 // Copying keeps what is there, so a change would round it once more.
 bool can_change(const PlannedTensor& p) { return !p.copied || is_float(p.type); }

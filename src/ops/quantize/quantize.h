@@ -111,8 +111,8 @@ struct Written {
 // matrix's columns, and 4 bytes for each value of a matrix (of an expert) whose rows are rotated;
 // pages of the source are given back as it goes. Errors: kIo (a full disk: also
 // before anything is written), kInvalidValue naming the tensor, row and column of a value that is
-// none; those of make_parts and QuantizedOutput::open; nothing is left behind then, but for kIo
-// with output.resume.
+// none, kCorrupt with the element of one that is copied; those of make_parts and
+// QuantizedOutput::open; nothing is left behind then, but for kIo with output.resume.
 Result<Written> write_quantized(const gguf::File& file, const QuantizePlan& plan,
                                 const Calibration& calibration, const Provenance& provenance,
                                 kernels::ThreadPool& pool, const OutputOptions& output,

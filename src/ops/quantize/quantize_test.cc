@@ -179,6 +179,15 @@ TEST(Mix, ChoicesByHandComeFirst) {
   }
 }
 
+TEST(Mix, AnExpressionThatExplodesIsAnError) {
+  const auto m =
+      model({{std::string(60, 'a') + ".weight", {256, 8}}, {"output_norm.weight", {256}}});
+  const auto plan = plan_quantize(m->file, *find_mix("Q4_0"),
+                                  {.overrides = {{"^(a|aa|aaa)+$", TensorType::kQ8_0}}}, {});
+  ASSERT_FALSE(plan.ok());
+  EXPECT_THAT(plan.error().message, HasSubstr("takes too many steps"));
+}
+
 // Whether their blocks divide the rows or not.
 TEST(Quantize, ANamedTypeThatCannotBeWrittenIsAnError) {
   const auto m = model(shapes(96, 2, false));
@@ -305,6 +314,24 @@ TEST(Quantize, NamesTheTensorThatHoldsNoWeight) {
   EXPECT_EQ(status.error().code, ErrorCode::kInvalidValue);
   EXPECT_THAT(status.error().message, HasSubstr("blk.1.ffn_up.weight"));
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+// Norms, what is kept, and what has the type already.
+TEST(Quantize, NamesTheTensorThatIsCopiedAndHoldsNoWeight) {
+  for (const auto& [tensor, element, type] : {std::tuple("output_norm.weight", "131", "Q4_0"),
+                                              {"output.weight", "1027", "Q4_0"},
+                                              {"blk.1.ffn_up.weight", "515", "F32"}}) {
+    const auto m = model(shapes(256, 2, false), {.layers = 2}, tensor);
+    const os::TempDir folder;
+    const auto plan = plan_quantize(m->file, *find_mix(type), {.keep_output = true}, {});
+    ASSERT_TRUE(plan.ok());
+    kernels::ThreadPool pool(2);
+    const auto status = write_quantized(m->file, *plan, {}, {}, pool, {folder.file("out")}, {});
+    ASSERT_FALSE(status.ok()) << tensor;
+    EXPECT_THAT(status.error().message,
+                HasSubstr(fmt::format("tensor {}: element {} is NaN", tensor, element)));
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  }
 }
 
 // The plan of all tensors, and sensitivities in which one tensor matters more than all others.

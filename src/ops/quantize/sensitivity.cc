@@ -193,8 +193,9 @@ Result<int32_t> count_of(const Json& root, std::string_view field) {
   return static_cast<int32_t>(j->as_int());
 }
 
-// What an earlier run measured, where it did so as this one does.
-Status take_over(const Sensitivity& before, Sensitivity& now) {
+}  // namespace
+
+Status check_sensitivity(const Sensitivity& before, const Sensitivity& now) {
   const std::tuple<const char*, std::string, std::string> parts[] = {
       {"the model", before.model, now.model},
       {"the text", before.text, now.text},
@@ -206,15 +207,12 @@ Status take_over(const Sensitivity& before, Sensitivity& now) {
   for (const auto& [what, was, is] : parts) {
     if (was == is) continue;
     return make_error(ErrorCode::kInvalidValue,
-                      "not all tensors were measured, and {} differs (was '{}', is '{}'): measure "
-                      "the rest as the first, or remove the file",
+                      "the sensitivities were measured otherwise: {} differs (was '{}', is '{}'); "
+                      "give what they were measured with, or remove the file",
                       what, was, is);
   }
-  now.kl = before.kl;
   return {};
 }
-
-}  // namespace
 
 Result<Sensitivity> measure_sensitivity(const gguf::File& file,
                                         std::span<const gguf::Tensor* const> tensors,
@@ -230,7 +228,10 @@ Result<Sensitivity> measure_sensitivity(const gguf::File& file,
   s.context_tokens = header.context_tokens;
   s.chunks = header.chunks;
   s.windows = windows_of(header.tokens, hex(header.vocabulary));
-  if (keeping.before) WEIR_TRY(take_over(*keeping.before, s));
+  if (keeping.before) {
+    WEIR_TRY(check_sensitivity(*keeping.before, s));
+    s.kl = keeping.before->kl;
+  }
   Variants variants(file, header, isa, pool);
   Converter converter(pool);
   WEIR_TRY(variants.prepare(tensors, converter));

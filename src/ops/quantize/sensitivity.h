@@ -57,6 +57,9 @@ Result<Sensitivity> measure_sensitivity(const gguf::File& file,
                                         const SensitivityProgress& progress,
                                         const SensitivityKeeping& keeping = {});
 
+// Whether an earlier run measured as `now` says. Error kInvalidValue naming the difference.
+Status check_sensitivity(const Sensitivity& before, const Sensitivity& now);
+
 // Errors: kIo; kCorrupt naming the field.
 Status write_sensitivity(const Sensitivity& s, const std::string& path);
 Result<Sensitivity> read_sensitivity(const std::string& path);

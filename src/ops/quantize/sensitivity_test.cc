@@ -24,6 +24,22 @@ Sensitivity some() {
   return s;
 }
 
+TEST(Sensitivity, WhatWasMeasuredOtherwiseIsNamed) {
+  EXPECT_TRUE(check_sensitivity(some(), some()).ok());
+  for (const auto& [what, change] : std::vector<std::pair<std::string, void (*)(Sensitivity&)>>{
+           {"the model differs (was '00ff', is '00fe')", [](Sensitivity& s) { s.model = "00fe"; }},
+           {"the text differs", [](Sensitivity& s) { s.text = "0c"; }},
+           {"the importance matrix differs", [](Sensitivity& s) { s.importance = ""; }},
+           {"the context differs", [](Sensitivity& s) { s.context_tokens = 256; }},
+           {"the number of chunks differs", [](Sensitivity& s) { s.chunks = 1; }}}) {
+    Sensitivity other = some();
+    change(other);
+    const Status checked = check_sensitivity(some(), other);
+    ASSERT_FALSE(checked.ok()) << what;
+    EXPECT_THAT(checked.error().message, HasSubstr(what));
+  }
+}
+
 TEST(Sensitivity, AFileGivesItBack) {
   const os::TempDir folder;
   ASSERT_TRUE(write_sensitivity(some(), folder.file("s.json")).ok());

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "model/finite.h"
 #include "ops/eval/fingerprint.h"
 #include "ops/quantize/convert.h"
 #include "ops/quantize/output.h"
@@ -72,6 +73,8 @@ class TensorWriter {
   // done(bytes of the source), slice by slice.
   Status write(const PlannedTensor& p, const std::function<void(uint64_t)>& done) {
     const gguf::Tensor& t = *p.source;
+    // What is converted is looked at by what converts it.
+    if (p.copied) WEIR_TRY(model::check_finite(t, pool_));
     const TensorTransform* transform = find_transform(transforms_, t.name);
     means_.clear();
     if (p.important) WEIR_TRY(column_weights(calibration_, t, transform, pool_, means_));
