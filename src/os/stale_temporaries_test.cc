@@ -28,7 +28,7 @@ TEST(StaleTemporaries, ThoseOfDeadProcessesGo) {
   const std::string dead = std::to_string(dead_process());
   const std::string own = std::to_string(::getpid());
   fs::create_directory(dir.file("out.tmp-" + dead + "-0"));
-  for (const std::string name :
+  for (const std::string& name :
        {"out.tmp-" + dead + "-0/model.safetensors", "out.tmp-" + dead + "-1",
         "out.tmp-" + own + "-0", "out2.tmp-" + dead + "-0", "out.tmp-" + dead + "-x",
         "out.tmp-" + dead, std::string("out.tmp--1-0")})
