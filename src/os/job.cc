@@ -250,14 +250,18 @@ Result<std::string> Job::wait_for_line(std::string_view prefix, int timeout_ms) 
       if (line.starts_with(prefix)) return std::string(line);
       at = stop + 1;
     }
-    const std::string said = (output_ + errors_)
-                                 .substr((output_ + errors_).size() -
-                                         std::min(kSaidBytes, output_.size() + errors_.size()));
+    const auto said = [this] {
+      const std::string all = output_ + errors_;
+      return all.substr(all.size() - std::min(kSaidBytes, all.size()));
+    };
     if (left_ms(end) <= 0)
       return make_error(ErrorCode::kIo, "no line \"{}\" within {} ms; it said: {}", prefix,
-                        timeout_ms, said);
-    if (!pump(kSliceMs) || (reap() && output_fd_ < 0))
-      return make_error(ErrorCode::kIo, "it ended before a line \"{}\"; it said: {}", prefix, said);
+                        timeout_ms, said());
+    if (!pump(kSliceMs) || (reap() && output_fd_ < 0)) {
+      (void)pump(kSliceMs);  // what it said last
+      return make_error(ErrorCode::kIo, "it ended before a line \"{}\"; it said: {}", prefix,
+                        said());
+    }
   }
 }
 
