@@ -15,6 +15,7 @@
 #include <chrono>
 
 #include "os/file.h"
+#include "os/owned_fd.h"
 
 extern char** environ;
 
@@ -77,33 +78,6 @@ struct Plan {
   ::_exit(kCannotRun);
 }
 
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-  void reset(int fd) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = fd;
-  }
-
- private:
-  int fd_;
-};
-
-Status make_pipe(Fd& reading, Fd& writing, const std::string& name) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_error("make a pipe for", name, errno);
-  reading.reset(ends[0]);
-  writing.reset(ends[1]);
-  return {};
-}
-
 // What a reading end has: appended within the bound. false: it is closed.
 bool take(int fd, std::string& out, size_t max_bytes, bool& cut) {
   std::array<char, 16384> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
@@ -121,13 +95,13 @@ bool take(int fd, std::string& out, size_t max_bytes, bool& cut) {
 Result<Job> Job::start(const JobSpec& spec) {
   const std::string& name = spec.command.front();
   if (::access(name.c_str(), X_OK) != 0) return system_error("run", name, errno);
-  Fd out_read;
-  Fd out_write;
-  Fd err_read;
-  Fd err_write;
-  WEIR_TRY(make_pipe(out_read, out_write, name));
-  if (!spec.merge) WEIR_TRY(make_pipe(err_read, err_write, name));
-  const Fd input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  OwnedFd out_read;
+  OwnedFd out_write;
+  OwnedFd err_read;
+  OwnedFd err_write;
+  if (!make_pipe(out_read, out_write) || (!spec.merge && !make_pipe(err_read, err_write)))
+    return system_error("make a pipe for", name, errno);
+  const OwnedFd input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   std::vector<std::string> words = spec.command;
   std::vector<std::string> variables = environment_of(spec);
   const std::vector<char*> arguments = pointers(words);

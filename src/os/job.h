@@ -56,6 +56,8 @@ class Job {
   // Whether it still runs. Reads what it has written, so that it does not wait for a reader.
   bool running();
 
+  // What has come so far.
+  const std::string& output() const { return output_; }
   const std::string& errors() const { return errors_; }
 
  private:

@@ -17,6 +17,7 @@
 #include <system_error>
 
 #include "os/landlock.h"
+#include "os/owned_fd.h"
 #include "os/sandbox_child.h"
 
 namespace weir::os {
@@ -50,34 +51,6 @@ std::string_view step_name(SandboxStep step) {
       break;
   }
   return "starting the program (execve)";
-}
-
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  ~Fd() { close(); }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-  void reset(int fd) {
-    close();
-    fd_ = fd;
-  }
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
-
-Status make_pipe(Fd& read, Fd& write) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return refused("pipe", errno);
-  read.reset(ends[0]);
-  write.reset(ends[1]);
-  return {};
 }
 
 // Made for one run and removed after it.
@@ -232,9 +205,9 @@ Result<Attempt> attempt(const SandboxJob& job, const SandboxLimits& limits, bool
   const std::string options = fmt::format("size={},nr_inodes=4096,mode=0700", limits.folder_bytes);
   const std::string users = fmt::format("1000 {} 1", ::geteuid());
   const std::string groups = fmt::format("1000 {} 1", ::getegid());
-  Fd output, output_write, report, report_write;
-  WEIR_TRY(make_pipe(output, output_write));
-  WEIR_TRY(make_pipe(report, report_write));
+  OwnedFd output, output_write, report, report_write;
+  if (!make_pipe(output, output_write) || !make_pipe(report, report_write))
+    return refused("pipe", errno);
   SandboxPlan plan;
   plan.limits = limits;
   plan.namespaces = namespaces;
