@@ -1,63 +1,44 @@
 #include "checkpoint/finite_values.h"
 
-#include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <cstring>
-#include <span>
+#include <optional>
+
+#include "kernels/finite_scan.h"
 
 namespace weir::checkpoint {
 namespace {
 
-constexpr uint64_t kNone = UINT64_MAX;
-constexpr uint64_t kElements = 1 << 16;  // of a task: some tens of microseconds
+using kernels::FloatFormat;
 
-// The first of the elements [begin, end) whose exponent is all ones, or kNone. Any alignment.
-template <typename Bits>
-uint64_t first_bad(std::span<const std::byte> data, Bits exponent, uint64_t begin, uint64_t end) {
-  for (uint64_t i = begin; i < end; ++i) {
-    Bits bits;
-    std::memcpy(&bits, data.data() + i * sizeof bits, sizeof bits);
-    if ((bits & exponent) == exponent) return i;
+std::optional<FloatFormat> format_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF64:
+      return FloatFormat::kF64;
+    case Dtype::kF32:
+      return FloatFormat::kF32;
+    case Dtype::kF16:
+      return FloatFormat::kF16;
+    case Dtype::kBF16:
+      return FloatFormat::kBF16;
+    default:
+      return std::nullopt;
   }
-  return kNone;
 }
 
-template <typename Bits>
-uint64_t find_bad(std::span<const std::byte> data, Bits exponent, kernels::ThreadPool& pool) {
-  const uint64_t elements = data.size() / sizeof(Bits);
-  std::atomic<uint64_t> first{kNone};
-  pool.parallel_for((elements + kElements - 1) / kElements, [&](size_t task, size_t) {
-    const uint64_t begin = task * kElements;
-    const uint64_t bad = first_bad(data, exponent, begin, std::min(elements, begin + kElements));
-    uint64_t seen = first.load();
-    while (bad < seen && !first.compare_exchange_weak(seen, bad)) {
-    }
-  });
-  return first.load();
+uint64_t element_bytes(FloatFormat format) {
+  return format == FloatFormat::kF64 ? 8 : format == FloatFormat::kF32 ? 4 : 2;
 }
 
 }  // namespace
 
 Status check_finite_values(const SafeTensor& t, kernels::ThreadPool& pool) {
-  uint64_t bad = kNone;
-  switch (t.dtype) {
-    case Dtype::kF64:
-      bad = find_bad<uint64_t>(t.data, uint64_t{0x7FF} << 52, pool);
-      break;
-    case Dtype::kF32:
-      bad = find_bad<uint32_t>(t.data, 0x7F800000U, pool);
-      break;
-    case Dtype::kF16:
-      bad = find_bad<uint16_t>(t.data, 0x7C00U, pool);
-      break;
-    case Dtype::kBF16:
-      bad = find_bad<uint16_t>(t.data, 0x7F80U, pool);
-      break;
-    default:
-      break;
-  }
-  if (bad == kNone) return {};
+  const auto format = format_of(t.dtype);
+  if (!format) return {};
+  const uint64_t bad = kernels::first_of(
+      t.data.size() / element_bytes(*format), pool, [&](uint64_t begin, uint64_t end) {
+        return kernels::first_not_finite(t.data, *format, begin, end);
+      });
+  if (bad == kernels::kNoneFound) return {};
   return make_error(ErrorCode::kInvalidValue,
                     "tensor {}: element {} is NaN or infinite; the file is damaged: download it "
                     "again",

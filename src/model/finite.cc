@@ -1,16 +1,18 @@
 #include "model/finite.h"
-#include "quant/half.h"
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <bit>
 #include <cstring>
+#include <optional>
+
+#include "kernels/finite_scan.h"
+#include "quant/half.h"
 
 namespace weir::model {
 namespace {
 
 using gguf::TensorType;
+using kernels::FloatFormat;
 using quant::f16_bad;
 
 uint16_t load_u16(const std::byte* p) {
@@ -18,18 +20,19 @@ uint16_t load_u16(const std::byte* p) {
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-// As quant::f16_bad.
-bool bf16_bad(uint16_t v) { return (v & 0x7F80U) == 0x7F80U; }
-bool f32_bad(const std::byte* p) {
-  uint32_t v;
-  std::memcpy(&v, p, sizeof v);
-  return (v & 0x7F800000U) == 0x7F800000U;
-}
-bool f64_bad(const std::byte* p) {
-  constexpr uint64_t kExponent = uint64_t{0x7FF} << 52;
-  uint64_t v;
-  std::memcpy(&v, p, sizeof v);
-  return (v & kExponent) == kExponent;
+std::optional<FloatFormat> format_of(TensorType type) {
+  switch (type) {
+    case TensorType::kF64:
+      return FloatFormat::kF64;
+    case TensorType::kF32:
+      return FloatFormat::kF32;
+    case TensorType::kF16:
+      return FloatFormat::kF16;
+    case TensorType::kBF16:
+      return FloatFormat::kBF16;
+    default:
+      return std::nullopt;
+  }
 }
 
 // Byte offsets of the f16 scales in a block, as ggml lays blocks out; -1 where there are fewer than
@@ -51,68 +54,37 @@ constexpr std::array kScalePlaces{
     ScalePlaces{TensorType::kTQ1_0, {52, -1}},  ScalePlaces{TensorType::kTQ2_0, {64, -1}},
 };
 
-constexpr uint64_t kNone = UINT64_MAX;
-
-template <typename IsBad>
-uint64_t find(uint64_t begin, uint64_t end, const IsBad& is_bad) {
-  for (uint64_t i = begin; i < end; ++i) {
-    if (is_bad(i)) return i;
-  }
-  return kNone;
-}
-
-// The first of the elements, or blocks, [begin, end) that is not finite, or kNone. places: of block
-// types.
-uint64_t find_bad(const gguf::Tensor& t, const ScalePlaces* places, uint64_t begin, uint64_t end) {
-  const std::byte* data = t.data.data();
-  switch (t.type) {
-    case TensorType::kF64:
-      return find(begin, end, [&](uint64_t i) { return f64_bad(data + i * 8); });
-    case TensorType::kF32:
-      return find(begin, end, [&](uint64_t i) { return f32_bad(data + i * 4); });
-    case TensorType::kF16:
-      return find(begin, end, [&](uint64_t i) { return f16_bad(load_u16(data + i * 2)); });
-    case TensorType::kBF16:
-      return find(begin, end, [&](uint64_t i) { return bf16_bad(load_u16(data + i * 2)); });
-    default:
-      break;
-  }
+// The first of the blocks [begin, end) with a scale that is not finite, or kNoneFound.
+uint64_t first_bad_block(const gguf::Tensor& t, const ScalePlaces& places, uint64_t begin,
+                         uint64_t end) {
   const uint64_t block_bytes = gguf::type_info(t.type)->block_bytes;
-  return find(begin, end, [&](uint64_t b) {
-    for (const int offset : places->offsets) {
-      if (offset >= 0 && f16_bad(load_u16(data + b * block_bytes + static_cast<uint64_t>(offset))))
-        return true;
+  for (uint64_t b = begin; b < end; ++b) {
+    const std::byte* block = t.data.data() + b * block_bytes;
+    for (const int offset : places.offsets) {
+      if (offset >= 0 && f16_bad(load_u16(block + offset))) return b;
     }
-    return false;
-  });
+  }
+  return kernels::kNoneFound;
 }
-
-// Units of a task: some 100 microseconds.
-constexpr uint64_t kUnits = 1 << 16;
 
 }  // namespace
 
 Status check_finite(const gguf::Tensor& t, kernels::ThreadPool& pool) {
-  const bool floats = t.type == TensorType::kF64 || t.type == TensorType::kF32 ||
-                      t.type == TensorType::kF16 || t.type == TensorType::kBF16;
+  const auto format = format_of(t.type);
   const auto* places = std::find_if(kScalePlaces.begin(), kScalePlaces.end(),
                                     [&](const ScalePlaces& p) { return p.type == t.type; });
-  if (!floats && places == kScalePlaces.end()) return {};
+  if (!format && places == kScalePlaces.end()) return {};
   const uint64_t units =
-      floats ? t.elements() : t.data.size() / gguf::type_info(t.type)->block_bytes;
-  std::atomic<uint64_t> first{kNone};
-  pool.parallel_for((units + kUnits - 1) / kUnits, [&](size_t task, size_t) {
-    const uint64_t begin = task * kUnits;
-    const uint64_t bad = find_bad(t, places, begin, std::min(units, begin + kUnits));
-    uint64_t seen = first.load();
-    while (bad < seen && !first.compare_exchange_weak(seen, bad)) {
-    }
+      format ? t.elements() : t.data.size() / gguf::type_info(t.type)->block_bytes;
+  const uint64_t bad = kernels::first_of(units, pool, [&](uint64_t begin, uint64_t end) {
+    return format ? kernels::first_not_finite(t.data, *format, begin, end)
+                  : first_bad_block(t, *places, begin, end);
   });
-  if (first.load() == kNone) return {};
+  if (bad == kernels::kNoneFound) return {};
   return make_error(ErrorCode::kCorrupt,
                     "tensor {}: {} {} is NaN or infinite; the file is damaged or was converted "
                     "wrongly: download or convert it again",
-                    t.name, floats ? "element" : "the scale of block", first.load());
+                    t.name, format ? "element" : "the scale of block", bad);
 }
 
 }  // namespace weir::model
