@@ -20,7 +20,7 @@
 #include "ops/eval/gate.h"
 #include "ops/eval/result.h"
 #include "ops/eval/windows.h"
-#include "ops/review/days.h"
+#include "ops/sources/days.h"
 #include "os/file.h"
 #include "plot/text.h"
 

@@ -6,7 +6,7 @@
 
 #include "ops/release/manifest.h"
 #include "ops/review/checks.h"
-#include "ops/review/days.h"
+#include "ops/sources/days.h"
 #include "text/json.h"
 
 namespace weir::ops {

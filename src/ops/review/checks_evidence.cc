@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "ops/review/checks.h"
-#include "ops/review/days.h"
+#include "ops/sources/days.h"
 #include "plot/text.h"
 
 namespace weir::ops {

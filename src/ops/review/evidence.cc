@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/review/days.h"
+#include "ops/sources/days.h"
 
 namespace weir::ops {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "ops/release/sha256.h"
 #include "ops/review/candidate.h"
-#include "ops/review/days.h"
 #include "ops/review/policy.h"
+#include "ops/sources/days.h"
 #include "os/temp_dir.h"
 
 namespace weir::ops {

@@ -8,7 +8,7 @@
 #include "ops/plan/plan_file.h"
 #include "ops/release/bundle.h"
 #include "ops/release/switch.h"
-#include "ops/review/days.h"
+#include "ops/sources/days.h"
 #include "os/file.h"
 
 namespace weir::ops {

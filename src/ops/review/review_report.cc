@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include "ops/release/manifest.h"
-#include "ops/review/days.h"
 #include "ops/review/review.h"
+#include "ops/sources/days.h"
 #include "plot/page.h"
 #include "plot/text.h"
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "ops/review/days.h"
 #include "ops/review/review.h"
+#include "ops/sources/days.h"
 
 namespace weir::ops {
 

@@ -5,7 +5,7 @@
 #include "config/yaml.h"
 #include "ops/eval/yaml_reader.h"
 #include "ops/project/project.h"
-#include "ops/review/days.h"
+#include "ops/sources/days.h"
 
 namespace weir::ops {
 namespace {
