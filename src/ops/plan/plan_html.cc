@@ -7,9 +7,9 @@
 
 #include "ops/plan/plan_report.h"
 #include "plot/page.h"
-#include "plot/svg_parts.h"
 #include "plot/svg_plot.h"
 #include "plot/text.h"
+#include "plot/tornado.h"
 
 namespace weir::ops {
 namespace {
@@ -92,40 +92,25 @@ std::string curve_plot(const PlanReport& r, const char* title, double LoadPoint:
   return plot::plot_svg(p);
 }
 
-// Bars from the devices at one end of an input to those at the other, the middle as a line.
 std::string tornado(const PlanSensitivity& s) {
   if (s.devices == 0 || s.bars.empty()) return "";
-  constexpr double kRow = 24, kNames = 230, kEnds = 70;
-  double low = s.devices, high = s.devices;
+  double most = s.devices;
+  for (const SensitivityBar& b : s.bars) most = std::max({most, b.at_low, b.at_high});
+  plot::Tornado drawn;
+  drawn.title = "What moves the devices needed";
+  drawn.unit = "devices";
+  drawn.base = s.devices;
+  drawn.width = kWidth;
+  // An end at which the SLO cannot be met lies beyond all that can.
+  const auto at = [most](double devices) { return devices == 0 ? 1.05 * most : devices; };
+  const auto text = [](const std::string& end, double devices) {
+    return devices == 0 ? end + " (cannot)" : end;
+  };
   for (const SensitivityBar& b : s.bars) {
-    for (const double v : {b.at_low, b.at_high}) {
-      if (v == 0) continue;
-      low = std::min(low, v);
-      high = std::max(high, v);
-    }
+    drawn.bars.push_back({b.input, text(b.low_text, b.at_low), text(b.high_text, b.at_high),
+                          at(b.at_low), at(b.at_high)});
   }
-  const double margin = std::max(0.02 * high, 0.1 * (high - low));
-  const plot::Scale x{low - margin, high + margin, kNames, kWidth - kEnds};
-  const double floor = plot::kTop + kRow * static_cast<double>(s.bars.size()) + 6;
-  std::string out = plot::open_svg(kWidth, floor + plot::kBottom, "What moves the devices needed");
-  out += plot::x_axis(x, floor, "devices", plot::kTop);
-  double y = plot::kTop + 4;
-  for (const SensitivityBar& b : s.bars) {
-    out += plot::text_at(kNames - 10, y + 12, "tick", "end", b.input);
-    const auto end = [&x, high, margin](double v) { return x.at(v == 0 ? high + margin : v); };
-    const double a = end(b.at_low), c = end(b.at_high);
-    out += plot::rect_at(std::min(a, c), y, std::max(std::fabs(c - a), 1.0), kRow - 8,
-                         b.at_low <= b.at_high ? "f0" : "f1");
-    const bool rises = a <= c;
-    out +=
-        plot::text_at(std::min(a, c) - 4, y + 12, "tick", "end", rises ? b.low_text : b.high_text);
-    out += plot::text_at(
-        std::max(a, c) + 4, y + 12, "tick", "start",
-        (rises ? b.high_text : b.low_text) + (b.at_low == 0 || b.at_high == 0 ? " (cannot)" : ""));
-    y += kRow;
-  }
-  out += plot::line_at(x.at(s.devices), plot::kTop, x.at(s.devices), floor, "mark");
-  return out + "</svg>\n";
+  return plot::tornado_svg(drawn);
 }
 
 std::string scale_plot(const AutoscaledFleet& a) {
