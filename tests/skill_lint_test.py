@@ -21,8 +21,6 @@ class SkillLint(unittest.TestCase):
         self.dir = pathlib.Path(holder.name)
 
     def test_the_pack_holds(self):
-        if (there := len(list(PACK.glob("references/*.md")) + list(PACK.glob("assets/*/*.md")))) < 28:
-            self.skipTest(f"{there} of the 28 pages are there yet")
         code, text, err = weir.run("skill", "lint", PACK, "--model", weir.MODEL, "--json", "--block-timeout", int(60 * weir.SLOWDOWN),
                                    timeout_s=600)
         self.assertTrue(text, err)
@@ -81,7 +79,7 @@ class SkillLint(unittest.TestCase):
         self.assertIn("give --force", err)
         code, text, err = weir.run("skill", "install", self.dir, "--agent", "generic")
         self.assertEqual(code, 0, err)
-        self.assertTrue((self.dir / ".agents" / "skills" / "weir" / "references").is_dir() or not list(PACK.glob("references/*")))
+        self.assertTrue((self.dir / ".agents" / "skills" / "weir" / "references").is_dir())
 
 
 if __name__ == "__main__":
