@@ -143,7 +143,7 @@ Result<int> lint(const Options& given) {
 
 // "weir" where PATH leads to this program, else its path.
 std::string command_name() {
-  const std::string self = this_program();
+  std::string self = this_program();
   const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): one thread
   std::string_view rest = path == nullptr ? "" : path;
   while (!rest.empty()) {
