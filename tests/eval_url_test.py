@@ -124,7 +124,7 @@ class EvalUrl(unittest.TestCase):
     def test_a_server_without_prompt_logprobs_is_named(self):
         self.only("choice")
         with Mock(logprobs=False) as mock:
-            self.fails(3, "item capital: the reply's choices[0].logprobs must be an object with token_logprobs, not null",
+            self.fails(3, f"item capital: {mock.url[7:]}: the reply's choices[0].logprobs must be an object with token_logprobs, not null",
                        "without its multiple_choice tasks", result=self.task(mock.url))
         refusal = (400, {}, {"error": {"message": "echo goes with no logprobs"}})
         with Mock(hook=lambda path, body, headers, n: refusal if body and body.get("echo") else None) as mock:
@@ -228,7 +228,7 @@ class EvalUrl(unittest.TestCase):
             self.assertEqual(code, 0, out + err)
             self.fails(2, "is a URL: give --suite", result=weir.run("eval", "compare", good.url, saved))
             self.fails(2, "stands the server's model", result=weir.run("eval", "compare", good.url + "#good", saved, *more))
-            self.fails(3, "candidate: the server has 2 models", result=weir.run("eval", "compare", good.url, bad.url, *more))
+            self.fails(3, f"candidate: {bad.url[7:]}: the server has 2 models", result=weir.run("eval", "compare", good.url, bad.url, *more))
         self.fails(2, "two result files", result=weir.run("eval", "compare", saved, saved, "--suite", self.suite))
 
     @unittest.skipUnless(weir.MODEL.exists(), "the model is not there")

@@ -112,10 +112,11 @@ class Methods(FolderCase):
             cut.write_bytes(whole[:size])
             self.assertIn("cut.gguf", self.fails(3, "--type", "Q4_0", "--method", "gptq", "--moments", cut))
 
-    def sensitivity(self, model):
+    def sensitivity(self, model, importance="0"):
         names = [t["name"] for t in self.quantize("x.gguf", "--type", "Q8_0", "--dry-run")["tensors"] if not t["name"].endswith("norm.weight")]
         path = self.folder / "sensitivity.json"
-        path.write_text(json.dumps({"kind": "weir.sensitivity", "type": "Q4_0", "model": model, "text": "0", "context": 512, "chunks": 1,
+        path.write_text(json.dumps({"kind": "weir.sensitivity", "type": "Q4_0", "model": model, "importance": importance, "text": "0",
+                                    "context": 512, "chunks": 1,
                                     "tensors": {n: 1.0 if n == "blk.7.attn_v.weight" else 0.001 for n in names}}))
         return path
 
@@ -123,7 +124,11 @@ class Methods(FolderCase):
         path = self.sensitivity("0")
         err = self.fails(3, "--target-bpw", 6, "--sensitivity", path)
         self.assertIn("another model", err)
-        path = self.sensitivity(re.search(r"this one is ([0-9a-f]{32})", err).group(1))
+        model = re.search(r"this one is ([0-9a-f]{32})", err).group(1)
+        self.sensitivity(model)
+        err = self.fails(3, "--target-bpw", 6, "--sensitivity", path, *self.calibrated)
+        self.assertIn("the importance matrix differs (was '0', is '", err)
+        path = self.sensitivity(model, re.search(r"is '([0-9a-f]{32})'", err).group(1))
         narrow = ("--types", "Q4_0,Q5_0,Q8_0")
         large = []
         for bits in [5.5, 7]:
