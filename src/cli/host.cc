@@ -59,6 +59,29 @@ Result<ops::Measured> measure_host(const std::string& file) {
   return out;
 }
 
+Result<ops::Accelerator> this_machine() {
+  WEIR_ASSIGN(const ops::Measured measured, measure_host(""));
+  ops::Accelerator a;
+  a.id = kThisMachine;
+  a.name = os::cpu_model_name();
+  a.kind = ops::AcceleratorKind::kCpu;
+  a.sources = {{.id = "measured",
+                .title = "weir bench machine",
+                .url = "",
+                .publisher = "this machine",
+                .primary = true,
+                .verified = true,
+                .accessed = ""}};
+  const auto figure = [](double value) {
+    return ops::Figure{value, "measured", fmt::format("{} threads", os::usable_cores()), true};
+  };
+  a.bandwidth_gb_per_s = figure(*measured.memory_gb_per_s);
+  if (measured.f32_tflops) a.dense_tflops.emplace_back("fp32", figure(*measured.f32_tflops));
+  if (measured.int8_tops) a.dense_tflops.emplace_back("int8", figure(*measured.int8_tops));
+  a.cores = figure(os::usable_cores());
+  return a;
+}
+
 std::string largest_file(const std::string& model) {
   namespace fs = std::filesystem;
   std::error_code error;

@@ -4,8 +4,10 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
+#include "ops/data/accelerators.h"
 #include "ops/doctor/host_files.h"
 #include "ops/doctor/machine.h"
 
@@ -19,6 +21,11 @@ Result<std::unique_ptr<ops::HostFiles>> open_host(const std::string& root);
 // seconds and 128 MB. A file that cannot be measured leaves the disk out and says so on stderr.
 // Errors: kUsage for a WEIR_ISA that this machine has not.
 Result<ops::Measured> measure_host(const std::string& file);
+
+// The accelerator that --accelerator this-machine means: the CPU, its memory and arithmetic measured
+// now on all usable cores. Its memory is the intake's. Errors: those of measure_host.
+inline constexpr std::string_view kThisMachine = "this-machine";
+Result<ops::Accelerator> this_machine();
 
 // The largest file of `model` (a GGUF file, a folder, a config.json beside its files, a name under
 // models/), absolute; "" when there is none.

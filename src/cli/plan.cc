@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/host.h"
 #include "cli/intake_sources.h"
 #include "cli/load.h"
 #include "cli/ops_commands.h"
@@ -86,8 +87,8 @@ Result<const ops::Accelerator*> find_device(const ops::Accelerators& all, const 
   for (const ops::Accelerator& a : all.all) ids.push_back(a.id);
   return make_error(ErrorCode::kUsage,
                     "--accelerator {}: weir knows none of that name; the nearest is {} (weir plan "
-                    "--accelerators lists them)",
-                    id, shown_id(ids, id));
+                    "--accelerators lists them; {} measures this one)",
+                    id, shown_id(ids, id), kThisMachine);
 }
 
 Result<int> list(const Options& o) {
@@ -229,8 +230,8 @@ void print_head(const ops::PlanRequest& request) {
       request.workload.output_p50);
   fmt::print("{}\n", request.fitted
                          ? "Ranges come from a fit to measurements and its error."
-                         : "Ranges are a hypothesis: published rates times what engines usually "
-                           "reach, not fitted to measurements.");
+                         : "Ranges are a hypothesis: the device's rates times what engines "
+                           "usually reach, not fitted to measurements.");
 }
 
 // --price ID=USD in place of the published ones. Borrowed by the search: `all` outlives it.
@@ -402,6 +403,10 @@ Result<int> plan(const Options& o) {
   if (id.empty())
     return make_error(ErrorCode::kUsage,
                       "a plan needs --accelerator, or hardware.accelerator in the intake");
+  if (id == kThisMachine) {
+    WEIR_ASSIGN(ops::Accelerator own, this_machine());
+    all.all.push_back(std::move(own));
+  }
   WEIR_ASSIGN(request.device, find_device(all, id));
   request.devices = o.devices.front();
   return o.fit.empty() ? plans(o, request, intake) : fit(o, request);
@@ -413,7 +418,9 @@ void add_replica_options(CLI::App& c, Options& o) {
   c.add_option("--model", o.model,
                "a published model's id, a GGUF file, a folder or config.json (default: the "
                "intake's)");
-  c.add_option("--accelerator", o.accelerator, "an id of --accelerators (default: the intake's)");
+  c.add_option("--accelerator", o.accelerator,
+               "an id of --accelerators, or this-machine: its CPU, measured now (default: the "
+               "intake's)");
   c.add_option("--devices", o.devices,
                "that share every layer (tensor parallel); several: a plan of each")
       ->delimiter(',')

@@ -29,15 +29,17 @@ std::string config_hash(const std::vector<EnvFile>& files) {
   return sha256_hex(list);
 }
 
-// The configuration of the release in effect; nothing where there is none.
+// Of the release in effect the model, and the configuration where envs/ENV has none; nothing where
+// there is no release.
 Status read_in_effect(const Project& project, const PublicKey& key, Candidate& out) {
   WEIR_ASSIGN(const std::optional<Pointer> pointer,
               read_pointer(project.environment(out.env), out.env, key));
   if (!pointer) return {};
   WEIR_ASSIGN(const Manifest manifest, open_bundle(project.releases(), pointer->release, key));
+  out.model = manifest.model;
+  if (!out.files.empty()) return {};
   const std::string folder = project.releases() + "/" + pointer->release + "/config";
   WEIR_ASSIGN(out.files, read_env_files(folder));
-  out.model = manifest.model;
   out.release = pointer->release;
   return {};
 }
@@ -84,7 +86,7 @@ Result<Candidate> read_candidate(const Project& project, const std::string& env,
   out.env = env;
   const std::string folder = project.environment(env);
   WEIR_ASSIGN(out.files, read_env_files(folder));
-  if (out.files.empty() && key != nullptr) WEIR_TRY(read_in_effect(project, *key, out));
+  if (key != nullptr) WEIR_TRY(read_in_effect(project, *key, out));
   const std::string path = folder + "/" + kModelFile;
   auto text = os::read_file(path, 1 << 16);
   if (text.ok()) {
@@ -95,6 +97,20 @@ Result<Candidate> read_candidate(const Project& project, const std::string& env,
   out.config = read_env_config(out.files);
   out.config_sha256 = config_hash(out.files);
   return out;
+}
+
+std::string other_model(const Candidate& candidate, const std::string& folder) {
+  const fs::path reviewed = fs::path(folder) / candidate.model.where;
+  std::error_code error;
+  for (const EngineUse& use : candidate.config.engines) {
+    const Fact* model = use.call.engine == "weir" ? use.call.facts.find("model") : nullptr;
+    if (model == nullptr || !fs::exists(model->text, error) || !fs::exists(reviewed, error))
+      continue;
+    if (fs::equivalent(model->text, reviewed, error)) continue;
+    return fmt::format("{}:{}: serves {}, but the model that is reviewed is {}", use.file,
+                       model->line, model->text, candidate.model.where);
+  }
+  return "";
 }
 
 Result<ReleaseModel> model_of(const Project& project, const std::string& model) {

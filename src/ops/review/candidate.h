@@ -1,7 +1,8 @@
 // What a review is about: the configuration of an environment and the model that it serves.
 //
 // The configuration are the files of envs/ENV, all but model.json and release.json; where there are
-// none, those of the release in effect. envs/ENV/model.json names the model:
+// none, those of the release in effect. envs/ENV/model.json names the model, where there is none it
+// is that of the release in effect:
 //   {"schema":"weir-model-1","name":"…","where":"../../model.gguf","sha256":"…","bytes":N}
 #pragma once
 
@@ -25,7 +26,7 @@ struct Candidate {
   std::vector<EnvFile> files;  // by path
   EnvConfig config;
   std::string config_sha256;  // of paths and contents
-  ReleaseModel model;         // sha256 is empty where model.json is missing
+  ReleaseModel model;         // sha256 is empty with neither model.json nor a release
   std::string release;        // the one in effect whose files these are; empty: those of envs/ENV
 
   // replicas: behind the address that is measured.
@@ -38,6 +39,10 @@ struct Candidate {
 // model.json that is none.
 Result<Candidate> read_candidate(const Project& project, const std::string& env,
                                  const PublicKey* key);
+
+// "FILE:LINE: ..." where a weir.yaml serves another file than the candidate's model; "" where none
+// does, or what it names is not on this machine. folder: the project's.
+std::string other_model(const Candidate& candidate, const std::string& folder);
 
 // The files of envs/ENV that are configuration, by path. Hidden files are left out.
 Result<std::vector<EnvFile>> read_env_files(const std::string& folder);

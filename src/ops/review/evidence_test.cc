@@ -124,5 +124,20 @@ TEST(Candidate, HashesWhatIsConfiguration) {
   EXPECT_EQ(model_of(project, "Qwen/Qwen3@" + std::string(40, 'a'))->bytes, 0u);
 }
 
+TEST(Candidate, ServesTheModelThatIsReviewed) {
+  const os::TempDir dir;
+  const Project project = Project::init(dir.file("p")).value();
+  for (const char* name : {"a.gguf", "b.gguf"}) std::ofstream(dir.file(name)) << name;
+  const auto serving = [&](const std::string& model) {
+    std::ofstream(project.environment("dev") + "/weir.yaml") << "ctx: 64\nmodel: " << model << "\n";
+    Candidate c = read_candidate(project, "dev", nullptr).value();
+    c.model = model_of(project, dir.file("a.gguf")).value();
+    return other_model(c, project.folder());
+  };
+  EXPECT_EQ(serving(dir.file("a.gguf")), "");
+  EXPECT_EQ(serving("/models/mounted-elsewhere.gguf"), "");
+  EXPECT_THAT(serving(dir.file("b.gguf")), HasSubstr("weir.yaml:2: serves "));
+}
+
 }  // namespace
 }  // namespace weir::ops

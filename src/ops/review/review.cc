@@ -164,7 +164,8 @@ Result<ReviewInput> read_review_input(const Project& project, const std::string&
   WEIR_ASSIGN(out.candidate, read_candidate(project, env, key));
   if (check_model_file && !out.candidate.model.sha256.empty()) {
     const Status model = check_model(project.folder(), out.candidate.model);
-    if (!model.ok()) out.model_problem = model.error().message;
+    out.model_problem =
+        model.ok() ? other_model(out.candidate, project.folder()) : model.error().message;
   }
   WEIR_TRY(read_evidence(project, out));
   if (key != nullptr) read_history(project, *key, out);
