@@ -99,16 +99,17 @@ Result<Candidate> read_candidate(const Project& project, const std::string& env,
   return out;
 }
 
-std::string other_model(const Candidate& candidate, const std::string& folder) {
-  const fs::path reviewed = fs::path(folder) / candidate.model.where;
+std::string other_model(const EnvConfig& config, const ReleaseModel& model,
+                        const std::string& folder) {
+  const fs::path reviewed = fs::path(folder) / model.where;
   std::error_code error;
-  for (const EngineUse& use : candidate.config.engines) {
-    const Fact* model = use.call.engine == "weir" ? use.call.facts.find("model") : nullptr;
-    if (model == nullptr || !fs::exists(model->text, error) || !fs::exists(reviewed, error))
-      continue;
-    if (fs::equivalent(model->text, reviewed, error)) continue;
+  if (!fs::exists(reviewed, error)) return "";
+  for (const EngineUse& use : config.engines) {
+    const Fact* served = use.call.engine == "weir" ? use.call.facts.find("model") : nullptr;
+    if (served == nullptr || !fs::exists(served->text, error)) continue;
+    if (fs::equivalent(served->text, reviewed, error)) continue;
     return fmt::format("{}:{}: serves {}, but the model that is reviewed is {}", use.file,
-                       model->line, model->text, candidate.model.where);
+                       served->line, served->text, model.where);
   }
   return "";
 }

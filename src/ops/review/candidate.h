@@ -40,9 +40,10 @@ struct Candidate {
 Result<Candidate> read_candidate(const Project& project, const std::string& env,
                                  const PublicKey* key);
 
-// "FILE:LINE: ..." where a weir.yaml serves another file than the candidate's model; "" where none
-// does, or what it names is not on this machine. folder: the project's.
-std::string other_model(const Candidate& candidate, const std::string& folder);
+// "FILE:LINE: ..." where a weir.yaml serves another file than `model`; "" where none does, or what
+// it names is not on this machine. folder: the project's.
+std::string other_model(const EnvConfig& config, const ReleaseModel& model,
+                        const std::string& folder);
 
 // The files of envs/ENV that are configuration, by path. Hidden files are left out.
 Result<std::vector<EnvFile>> read_env_files(const std::string& folder);

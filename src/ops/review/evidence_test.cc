@@ -130,9 +130,8 @@ TEST(Candidate, ServesTheModelThatIsReviewed) {
   for (const char* name : {"a.gguf", "b.gguf"}) std::ofstream(dir.file(name)) << name;
   const auto serving = [&](const std::string& model) {
     std::ofstream(project.environment("dev") + "/weir.yaml") << "ctx: 64\nmodel: " << model << "\n";
-    Candidate c = read_candidate(project, "dev", nullptr).value();
-    c.model = model_of(project, dir.file("a.gguf")).value();
-    return other_model(c, project.folder());
+    return other_model(read_candidate(project, "dev", nullptr)->config,
+                       model_of(project, dir.file("a.gguf")).value(), project.folder());
   };
   EXPECT_EQ(serving(dir.file("a.gguf")), "");
   EXPECT_EQ(serving("/models/mounted-elsewhere.gguf"), "");

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "ops/release/pointer.h"
+#include "ops/review/candidate.h"
 #include "os/file.h"
 #include "text/json.h"
 
@@ -17,7 +18,7 @@ constexpr const char* kFileChecks[] = {"limits",    "retries", "caches",
                                        "telemetry", "alerts",  "security"};
 
 // What stands against the target's own files.
-void check_own(const Checklist& checklist, const ReviewInput& input,
+void check_own(const Project& project, const Checklist& checklist, const ReviewInput& input,
                const std::vector<Waiver>& waivers, const std::string& to, EnvConfig own,
                ReleaseDraft& draft) {
   if (own.numerics() != draft.manifest.numerics) {
@@ -27,6 +28,9 @@ void check_own(const Checklist& checklist, const ReviewInput& input,
                     to, own.numerics(), draft.manifest.numerics));
     return;
   }
+  if (const std::string other = other_model(own, draft.manifest.model, project.folder());
+      !other.empty())
+    draft.against.push_back(fmt::format("envs/{}: {}", to, other));
   ReviewInput target = input;
   target.env = to;
   target.candidate.config = std::move(own);
@@ -66,7 +70,7 @@ Result<ReleaseDraft> draft_release(const Project& project, const Checklist& chec
   out.manifest.numerics = candidate.config.numerics();
   out.manifest.model = candidate.model;
   WEIR_ASSIGN(const std::vector<EnvFile> own, read_env_files(project.environment(to)));
-  if (!own.empty()) check_own(checklist, input, waivers, to, read_env_config(own), out);
+  if (!own.empty()) check_own(project, checklist, input, waivers, to, read_env_config(own), out);
   for (const EnvFile& f : own.empty() ? candidate.files : own)
     out.files.push_back({"config/" + f.path, f.text});
   if (!own.empty()) {

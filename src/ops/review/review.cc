@@ -165,7 +165,8 @@ Result<ReviewInput> read_review_input(const Project& project, const std::string&
   if (check_model_file && !out.candidate.model.sha256.empty()) {
     const Status model = check_model(project.folder(), out.candidate.model);
     out.model_problem =
-        model.ok() ? other_model(out.candidate, project.folder()) : model.error().message;
+        model.ok() ? other_model(out.candidate.config, out.candidate.model, project.folder())
+                   : model.error().message;
   }
   WEIR_TRY(read_evidence(project, out));
   if (key != nullptr) read_history(project, *key, out);
