@@ -122,15 +122,38 @@ TEST(StepFit, FindsTheCostsBehindNoise) {
     samples.push_back(s);
   }
   const StepFit fit = fit_steps(samples);
-  // The slow steps, 4 % more time in all, are spread over all costs.
-  EXPECT_NEAR(fit.costs.prefill_token_ms, 0.5 * 1.04, 0.03);
-  EXPECT_NEAR(fit.costs.decode_token_ms, 1.5 * 1.04, 0.1);
+  EXPECT_NEAR(fit.costs.prefill_token_ms, 0.5, 0.03);
+  EXPECT_NEAR(fit.costs.decode_token_ms, 1.5, 0.1);
+  // The slow steps are 4 % more time in all.
+  engine::StepWork work;
+  work.add_prefill(0, 100);
+  EXPECT_NEAR(fit.time().ms(work), 1.04 * truth.predict_ms(work), 0.03 * truth.predict_ms(work));
   double mean = 0;
   for (const double r : fit.spread) mean += r / static_cast<double>(fit.spread.size());
   EXPECT_NEAR(mean, 1, 1e-9);
   EXPECT_GT(fit.spread.back(), 2);
   EXPECT_LT(fit.median_error, 0.05);
   EXPECT_FALSE(fit_steps({}).costs.known());
+}
+
+// Few tokens at a time take longer each than the line through all steps says.
+TEST(StepFit, FindsWhatALineMisses) {
+  std::vector<engine::StepSample> samples;
+  const auto step = [](int64_t tokens) {
+    engine::StepSample s;
+    s.work.prefill_tokens = tokens;
+    s.ms = 5 + (tokens < 16 ? 0.8 : 0.2) * static_cast<double>(tokens);
+    return s;
+  };
+  for (uint64_t i = 0; i < 2000; ++i)
+    samples.push_back(step(1 + static_cast<int64_t>(random_u64(1, 0, i) % 256)));
+  const StepFit fit = fit_steps(samples);
+  for (const int64_t tokens : {13, 20, 40, 90, 200}) {
+    const engine::StepSample s = step(tokens);
+    EXPECT_NEAR(fit.time().ms(s.work), s.ms, 0.1 * s.ms) << tokens;
+  }
+  const engine::StepSample few = step(13);
+  EXPECT_LT(fit.costs.predict_ms(few.work), 0.8 * few.ms) << "the line alone";
 }
 
 }  // namespace

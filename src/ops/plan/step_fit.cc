@@ -14,6 +14,7 @@ constexpr int kSweeps = 400;  // of coordinate descent, five additions each
 constexpr double kHuber = 3;  // times the median error
 constexpr size_t kSpread = 64;
 constexpr double kLeastError = 0.01;
+constexpr double kDoubt = 4;
 
 Terms features(const engine::StepWork& w) {
   return {1, static_cast<double>(w.prefill_tokens), static_cast<double>(w.decode_tokens),
@@ -55,6 +56,26 @@ double median(std::vector<double> v) {
   return *middle;
 }
 
+// Measured over predicted sums of each size of steps; kDoubt steps as predicted stand beside them.
+std::vector<double> by_tokens(std::span<const engine::StepSample> samples,
+                              const engine::StepCosts& costs) {
+  std::vector<double> measured, expected, steps;
+  for (const engine::StepSample& s : samples) {
+    const size_t b = tokens_bucket(s.work);
+    for (auto* v : {&measured, &expected, &steps}) v->resize(std::max(v->size(), b + 1));
+    measured[b] += s.ms;
+    expected[b] += std::max(costs.predict_ms(s.work), 1e-6);
+    steps[b] += 1;
+  }
+  std::vector<double> out(measured.size(), 1);
+  for (size_t b = 0; b < out.size(); ++b) {
+    if (steps[b] == 0) continue;
+    const double doubt = kDoubt * expected[b] / steps[b];
+    out[b] = (measured[b] + doubt) / (expected[b] + doubt);
+  }
+  return out;
+}
+
 }  // namespace
 
 StepFit fit_steps(std::span<const engine::StepSample> samples) {
@@ -83,17 +104,12 @@ StepFit fit_steps(std::span<const engine::StepSample> samples) {
       weights[i] = std::min(1.0, bound / std::max(errors[i], 1e-9)) / (p * p);
     }
   }
-  double measured = 0, expected = 0;
+  fit.costs = {terms[0], terms[1], terms[2], terms[3], terms[4]};
+  fit.by_tokens = by_tokens(used, fit.costs);
+  const MeasuredStepTime fitted(fit.costs, {}, fit.by_tokens);
   std::vector<double> ratios(used.size());
-  for (size_t i = 0; i < used.size(); ++i) {
-    const double p = std::max(dot(terms, features(used[i].work)), 1e-6);
-    ratios[i] = used[i].ms / p;
-    measured += used[i].ms;
-    expected += p;
-  }
-  const double scale = measured / expected;
-  fit.costs = {terms[0] * scale, terms[1] * scale, terms[2] * scale, terms[3] * scale,
-               terms[4] * scale};
+  for (size_t i = 0; i < used.size(); ++i)
+    ratios[i] = used[i].ms / std::max(fitted.ms(used[i].work), 1e-6);
   std::sort(ratios.begin(), ratios.end());
   const size_t n = std::min(kSpread, ratios.size());
   double sum = 0;

@@ -1,6 +1,7 @@
 #include "ops/plan/step_time.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace weir::ops {
@@ -11,6 +12,16 @@ constexpr double kMsPerS = 1000;
 constexpr double kBitsPerByte = 8;
 
 }  // namespace
+
+size_t tokens_bucket(const engine::StepWork& work) {
+  return std::bit_width(static_cast<uint64_t>(work.prefill_tokens + work.decode_tokens));
+}
+
+double MeasuredStepTime::ms(const engine::StepWork& work) const {
+  const double ms = costs_.predict_ms(work);
+  if (by_tokens_.empty()) return ms;
+  return ms * by_tokens_[std::min(tokens_bucket(work), by_tokens_.size() - 1)];
+}
 
 RooflineStepTime::RooflineStepTime(const ModelShape& shape, const DeviceRates& rates,
                                    const Split& split, double kv_bytes,

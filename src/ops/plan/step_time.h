@@ -26,18 +26,24 @@ class StepTime {
 };
 
 // The cost model that weir's engine fits to itself (weir bench engine --calibrate), or a fit of
-// another engine's steps.
+// another engine's steps. by_tokens[b] is what steps of [2^(b-1), 2^b) tokens took of what the
+// costs say, the last one for all above: arithmetic of few tokens is slower than that of many.
 class MeasuredStepTime : public StepTime {
  public:
-  explicit MeasuredStepTime(const engine::StepCosts& costs, std::vector<double> spread = {})
-      : costs_(costs), spread_(std::move(spread)) {}
-  double ms(const engine::StepWork& work) const override { return costs_.predict_ms(work); }
+  explicit MeasuredStepTime(const engine::StepCosts& costs, std::vector<double> spread = {},
+                            std::vector<double> by_tokens = {})
+      : costs_(costs), spread_(std::move(spread)), by_tokens_(std::move(by_tokens)) {}
+  double ms(const engine::StepWork& work) const override;
   std::span<const double> spread() const override { return spread_; }
 
  private:
   engine::StepCosts costs_;
   std::vector<double> spread_;
+  std::vector<double> by_tokens_;
 };
+
+// The index of a step in by_tokens.
+size_t tokens_bucket(const engine::StepWork& work);
 
 // Rates of one device, as published, in units per second.
 struct DeviceRates {

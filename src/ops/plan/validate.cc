@@ -10,6 +10,7 @@ namespace weir::ops {
 namespace {
 
 constexpr double kFitShare = 0.6;  // of what the engine carries, at which steps are fitted
+constexpr double kFitSeconds = 0.5;  // of what a load takes
 constexpr size_t kFlood = 400;     // requests at once, to see what it carries
 constexpr size_t kSpeedRequests = 20'000;
 constexpr uint64_t kFitSeed = 7919;  // the fit sees other requests than the loads
@@ -31,12 +32,12 @@ class Validator {
     fleet_.replica.prefix_cache = false;
   }
 
-  std::vector<SimRequest> requests(double rate, uint64_t seed) const {
+  std::vector<SimRequest> requests(double rate, double seconds, uint64_t seed) const {
     Workload w = o_.workload;
     w.rate_per_s = rate;
     w.shared_share = 0;
     w.context_tokens = std::min(w.context_tokens, o_.kv_tokens);
-    const double count = std::max(rate * o_.seconds, static_cast<double>(kLeastRequests));
+    const double count = std::max(rate * seconds, static_cast<double>(kLeastRequests));
     return draw_requests(w, static_cast<size_t>(count), seed);
   }
 
@@ -57,7 +58,7 @@ class Validator {
   Result<ValidatedLoad> load(double rate, const StepTime& time, uint64_t seed) {
     ValidatedLoad load;
     load.rate_per_s = rate;
-    const auto all = requests(rate, seed);
+    const auto all = requests(rate, o_.seconds, seed);
     load.requests = all.size();
     WEIR_ASSIGN(const SimOutcome sim, simulate(all, fleet_, time));
     load.predicted = figures(sim.ttft_ms, sim.gaps, sim.output_tokens, sim.span_s);
@@ -106,23 +107,28 @@ Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
                                  const std::function<void(const std::string&)>& progress) {
   Validator v(model, clock, options);
   Validation out;
-  // Two requests at a time tell roughly what it carries, the load at kFitShare of that the rest.
+  // A few requests tell roughly what it carries; a load at kFitShare of that the rest. It is run
+  // again, with other requests, before each load that is predicted: what a shared machine can do
+  // drifts by the minute.
   progress("a few requests alone");
   WEIR_ASSIGN(const EngineLoadResult alone,
-              v.run(v.requests(kLeastRequests / options.seconds, kFitSeed + 1)));
+              v.run(v.requests(kLeastRequests / options.seconds, options.seconds, kFitSeed)));
   const StepFit rough = fit_steps(alone.steps);
-  WEIR_ASSIGN(const double guess, v.most(MeasuredStepTime(rough.costs)));
-  progress(fmt::format("steps are fitted at {:.3g} requests/s", kFitShare * guess));
-  WEIR_ASSIGN(const EngineLoadResult fitted, v.run(v.requests(kFitShare * guess, kFitSeed)));
-  std::vector<engine::StepSample> steps = alone.steps;
-  steps.insert(steps.end(), fitted.steps.begin(), fitted.steps.end());
-  out.fit = fit_steps(steps);
-  out.fitted_steps = steps.size();
-  const MeasuredStepTime time(out.fit.costs, out.fit.spread);
-  WEIR_ASSIGN(out.most_per_s, v.most(time));
+  WEIR_ASSIGN(double carried, v.most(rough.time()));
   std::vector<float> errors;
   for (size_t i = 0; i < options.shares.size(); ++i) {
-    const double rate = options.shares[i] * out.most_per_s;
+    progress(fmt::format("steps are fitted at {:.3g} requests/s", kFitShare * carried));
+    WEIR_ASSIGN(const EngineLoadResult fitted,
+                v.run(v.requests(kFitShare * carried, options.seconds * kFitSeconds,
+                                 kFitSeed + 1 + i)));
+    std::vector<engine::StepSample> steps = alone.steps;
+    steps.insert(steps.end(), fitted.steps.begin(), fitted.steps.end());
+    out.fit = fit_steps(steps);
+    out.fitted_steps += fitted.steps.size();
+    const MeasuredStepTime time = out.fit.time();
+    WEIR_ASSIGN(carried, v.most(time));
+    out.most_per_s = carried;
+    const double rate = options.shares[i] * carried;
     progress(fmt::format("{:.3g} requests/s", rate));
     WEIR_ASSIGN(const ValidatedLoad load, v.load(rate, time, options.seed + i));
     for (const double e : prediction_errors(load)) errors.push_back(static_cast<float>(e));
@@ -130,7 +136,7 @@ Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
   }
   out.median_error = sim_quantile(errors, 0.5);
   out.p95_error = sim_quantile(errors, 0.95);
-  WEIR_ASSIGN(out.simulated_per_minute, v.simulated_per_minute(0.7 * out.most_per_s, time));
+  WEIR_ASSIGN(out.simulated_per_minute, v.simulated_per_minute(0.7 * out.most_per_s, out.fit.time()));
   return out;
 }
 

@@ -1,5 +1,5 @@
 // The simulation beside the engine: the same requests, arriving at the same moments, run on weir's
-// own engine and are simulated with step times that were fitted to another load.
+// own engine and are simulated with step times that were fitted to other loads just before.
 #pragma once
 
 #include <cstdint>
@@ -37,16 +37,16 @@ struct ValidatedLoad {
 };
 
 struct Validation {
-  StepFit fit;
-  size_t fitted_steps = 0;
-  double most_per_s = 0;  // requests, what the fit says the engine carries
+  StepFit fit;              // before the last load
+  size_t fitted_steps = 0;  // of all fits
+  double most_per_s = 0;    // requests, what that fit says the engine carries
   std::vector<ValidatedLoad> loads;
   double median_error = 0,
          p95_error = 0;             // of all figures of all loads, |predicted / measured - 1|
   double simulated_per_minute = 0;  // requests, on this core
 };
 
-// Blocks for about (1 + shares) · seconds and what the last requests take. progress: what is run,
+// Blocks for about 1.5 · shares · seconds and what the last requests take. progress: what is run,
 // on the calling thread. The model's runner must be unused. Errors: those of the engine; kUsage
 // where no request of the workload fits the cache.
 Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
