@@ -22,8 +22,8 @@ Result<std::unique_ptr<ops::HostFiles>> open_host(const std::string& root);
 // Errors: kUsage for a WEIR_ISA that this machine has not.
 Result<ops::Measured> measure_host(const std::string& file);
 
-// The accelerator that --accelerator this-machine means: the CPU, its memory and arithmetic measured
-// now on all usable cores. Its memory is the intake's. Errors: those of measure_host.
+// The accelerator that --accelerator this-machine means: the CPU, its memory and arithmetic
+// measured now on all usable cores. Its memory is the intake's. Errors: those of measure_host.
 inline constexpr std::string_view kThisMachine = "this-machine";
 Result<ops::Accelerator> this_machine();
 

@@ -1,5 +1,5 @@
-// The times of steps that were measured, as a StepTime: a linear model of their work, what it misses
-// by the step's tokens, and how far single steps were from both.
+// The times of steps that were measured, as a StepTime: a linear model of their work, what it
+// misses by the step's tokens, and how far single steps were from both.
 #pragma once
 
 #include <span>

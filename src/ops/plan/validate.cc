@@ -9,9 +9,9 @@
 namespace weir::ops {
 namespace {
 
-constexpr double kFitShare = 0.6;  // of what the engine carries, at which steps are fitted
+constexpr double kFitShare = 0.6;    // of what the engine carries, at which steps are fitted
 constexpr double kFitSeconds = 0.5;  // of what a load takes
-constexpr size_t kFlood = 400;     // requests at once, to see what it carries
+constexpr size_t kFlood = 400;       // requests at once, to see what it carries
 constexpr size_t kSpeedRequests = 20'000;
 constexpr uint64_t kFitSeed = 7919;  // the fit sees other requests than the loads
 constexpr size_t kLeastRequests = 8;
@@ -118,9 +118,9 @@ Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
   std::vector<float> errors;
   for (size_t i = 0; i < options.shares.size(); ++i) {
     progress(fmt::format("steps are fitted at {:.3g} requests/s", kFitShare * carried));
-    WEIR_ASSIGN(const EngineLoadResult fitted,
-                v.run(v.requests(kFitShare * carried, options.seconds * kFitSeconds,
-                                 kFitSeed + 1 + i)));
+    WEIR_ASSIGN(
+        const EngineLoadResult fitted,
+        v.run(v.requests(kFitShare * carried, options.seconds * kFitSeconds, kFitSeed + 1 + i)));
     std::vector<engine::StepSample> steps = alone.steps;
     steps.insert(steps.end(), fitted.steps.begin(), fitted.steps.end());
     out.fit = fit_steps(steps);
@@ -136,7 +136,8 @@ Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
   }
   out.median_error = sim_quantile(errors, 0.5);
   out.p95_error = sim_quantile(errors, 0.95);
-  WEIR_ASSIGN(out.simulated_per_minute, v.simulated_per_minute(0.7 * out.most_per_s, out.fit.time()));
+  WEIR_ASSIGN(out.simulated_per_minute,
+              v.simulated_per_minute(0.7 * out.most_per_s, out.fit.time()));
   return out;
 }
 
