@@ -168,6 +168,12 @@ class BadInput(unittest.TestCase):
         write_huge_model(path)
         error = self.load_refused(path, "MiB")
         self.assertRegex(error, r"(?i)memory")
+        # 816 GB of second moments are seen before anything is loaded.
+        text = self.put("calibration.txt", b"Some words of a text. " * 200)
+        if os.statvfs(self.folder).f_bavail * os.statvfs(self.folder).f_frsize < 800e9:
+            out, moments = self.folder / "im.gguf", self.folder / "mo.gguf"
+            self.refused(BAD_INPUT, "imatrix", path, "--data", text, "-o", out, "--moments", moments,
+                         names=("--moments", moments, "bytes and the disk has", "another disk"))
 
     def test_no_permission(self):
         path = self.put("secret.gguf", self.model[:4096])

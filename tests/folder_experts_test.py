@@ -1,7 +1,10 @@
 """`weir quantize --format compressed-tensors` with the calibration of routed experts: each has its own importance and its own fixed scale of inputs, an expert
-that no token met has those of its layer."""
+that no token met has those of its layer. `weir imatrix` that kill -9 cuts short goes on to the same bytes; signals leave no temporaries."""
 
 import json
+import signal
+import subprocess
+import time
 import unittest
 
 import weir_process as weir
@@ -129,6 +132,77 @@ class Experts(FolderCase):
         self.assertIn(f"{LAYERS * EXPERTS * len(PARTS)} matrices were not measured", err)
         _, err = self.quantize(*options, "--imatrix", self.imatrix)
         self.assertNotIn("not measured", err)
+
+    def until(self, there, number, *arguments):
+        """Runs weir until something that `there` matches is in the folder, and ends it with the signal then; what it said, or None where it was done before."""
+        process = subprocess.Popen([str(a) for a in (weir.WEIR, *arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # ignored in the background
+        while process.poll() is None and not any(self.folder.glob(there)):
+            time.sleep(0.0005)
+        process.send_signal(number)
+        err = process.communicate()[1]
+        if process.returncode == 0:
+            return None
+        self.assertEqual(process.returncode, -number, err)
+        return err
+
+    def test_a_killed_imatrix_goes_on_to_the_same_bytes(self):
+        text = self.folder / "long"
+        text.write_text(folders.TEXT * 2000)
+        run = ("imatrix", self.source, "--data", text)
+
+        def imatrix(name, *more, context=32, code=0):
+            out = self.folder / f"{name}.im"
+            return out, self.weir(*run, "-o", out, "--moments", self.folder / f"{name}.mo", "--json", "--ctx", context, *more, code=code)
+
+        # Sums are kept after a second: as many chunks as take two and a half.
+        seconds = json.loads(imatrix("some", "--chunks", 100)[1])["seconds"]
+        chunks = ("--chunks", max(200, int(100 * 2.5 / seconds)))
+        whole, said = imatrix("whole", *chunks)
+        self.assertEqual(json.loads(said)["chunks_taken_over"], 0)
+        out, moments, kept = (self.folder / f"cut.{end}" for end in ("im", "mo", "im.partial"))
+        self.assertIsNotNone(self.until(kept.name, signal.SIGKILL, *run, "--ctx", 32, "-o", out, "--moments", moments, *chunks))
+        self.assertFalse(out.exists() or moments.exists())
+        # Another run's are not taken for one's own, nor damaged ones.
+        self.assertIn("the tokens of a chunk (--ctx) (was 32, is 16)", imatrix("cut", *chunks, "--resume", context=16, code=3)[1])
+        good = kept.read_bytes()
+        kept.write_bytes(good[:-1])
+        self.assertIn("cut or damaged", imatrix("cut", *chunks, "--resume", code=3)[1])
+        code, out_text, err = weir.run(*run, "--ctx", 32, "-o", out, "--chunks", 3, "--json")
+        self.assertEqual((code, json.loads(out_text)["chunks_taken_over"]), (0, 0))
+        self.assertIn("warning: an unfinished run was there", err)
+        kept.write_bytes(good)
+        said = json.loads(imatrix("cut", *chunks)[1])
+        self.assertGreater(said["chunks_taken_over"], 50)
+        self.assertEqual(said["chunks"], chunks[1])
+        self.assertEqual(out.read_bytes(), whole.read_bytes())
+        self.assertEqual(moments.read_bytes(), (self.folder / "whole.mo").read_bytes())
+        self.assertEqual(sorted(p.name for p in self.folder.glob("cut.*")), ["cut.im", "cut.mo"])
+
+    def test_signals_leave_no_temporaries(self):
+        (self.folder / "text2").write_text(folders.TEXT * 300)
+        base = ("eval", "kl", self.source, "-f", self.folder / "text2", "--ctx", 32, "--save-base", self.folder / "base.klb")
+        folder = ("quantize", self.source, self.folder / "f.out", *PACKED, "W4A16", "--group-size", 32)
+        for there, arguments in (("base.klb.tmp-*", base), ("f.out.tmp-*", folder)):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with self.subTest(arguments=arguments, signal=number):
+                    self.assertIsNotNone(self.until(there, number, *arguments))
+                    self.assertEqual([p.name for p in self.folder.iterdir() if p.name.startswith(there.split(".")[0] + ".")], [])
+
+    def test_where_nothing_can_be_written_is_said_at_once(self):
+        nowhere = "/proc/version.x"  # not even root can make a file there
+        long = self.folder / ("n" * 250)  # the name of the temporary file does not fit
+        for option, arguments in (("--out", ("imatrix", self.source, "--data", self.folder / "text", "-o")),
+                                  ("--moments", ("imatrix", self.source, "--data", self.folder / "text", "-o", self.folder / "w.im", "--moments")),
+                                  ("--save-base", ("eval", "kl", self.source, "-f", self.folder / "text", "--save-base")),
+                                  ("OUT", ("quantize", self.source, "--type", "Q8_0"))):
+            for path, why in ((nowhere, "name a file where you may write"), (long, "name a file where you may write"), ("/dev/null", "name a file")):
+                with self.subTest(option=option, path=path):
+                    err = self.weir(*arguments, path, code=2)
+                    for word in (option, str(path), why):
+                        self.assertIn(word, err)
+        self.assertFalse((self.folder / "w.im").exists())
+        self.assertIn("OUT", self.weir("quantize", self.source, "/proc/x", *PACKED, "W4A16", "--method", "awq", "--imatrix", self.imatrix, code=3))
 
 
 if __name__ == "__main__":

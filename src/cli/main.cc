@@ -16,6 +16,7 @@
 #include "config/key.h"
 #include "ops/quantize/mix.h"
 #include "os/signals.h"
+#include "os/temporaries.h"
 #include "plot/text.h"
 
 namespace {
@@ -148,6 +149,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   weir::os::explain_sigbus();
   weir::os::ignore_sigxfsz();
+  weir::os::remove_temporaries_on_signals();
   try {
     const int code = run(argc, argv);
     // What is still buffered may not fit any more: a full disk under `> file`.

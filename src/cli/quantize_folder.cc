@@ -12,6 +12,7 @@
 #include "kernels/thread_pool.h"
 #include "ops/quantize/channel_scales.h"
 #include "ops/quantize/folder_calibration.h"
+#include "os/atomic_folder.h"
 #include "os/cpu.h"
 #include "text/json.h"
 
@@ -225,6 +226,11 @@ Result<int> quantize_folder(const FolderOptions& o) {
   const int64_t start = clock.now_ns();
   WEIR_ASSIGN(const checkpoint::QuantizeScheme scheme, checkpoint::find_scheme(o.scheme));
   WEIR_TRY(check_method(o, scheme));
+  // What the end will do is tried: factors take minutes.
+  if (!o.dry_run) {
+    const auto place = os::AtomicFolder::create(o.out);
+    if (!place.ok()) return place.error().with_context("OUT");
+  }
   WEIR_ASSIGN(const Measurements measured, read_measurements(o, scheme.fp8_cache));
   WEIR_ASSIGN(const std::string path, resolve_model(o.in));
   WEIR_ASSIGN(FolderPlan plan, FolderPlan::make(path, scheme));

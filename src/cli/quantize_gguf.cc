@@ -87,6 +87,14 @@ Status check_out(const QuantizeOptions& o, const std::string& in,
   return {};
 }
 
+// Before what takes minutes. Sensitivities that are there may be complete, and only read.
+Status check_places(const QuantizeOptions& o) {
+  std::error_code ec;
+  WEIR_TRY(check_writable("OUT", o.out));
+  if (o.mixed.sensitivity.empty() || std::filesystem::exists(o.mixed.sensitivity, ec)) return {};
+  return check_writable("--sensitivity", o.mixed.sensitivity);
+}
+
 // "500M", "2G": as llama.cpp's gguf-split has them, of 1000.
 Result<uint64_t> split_bytes(const std::string& text) {
   uint64_t count = 0;
@@ -351,6 +359,7 @@ Result<int> quantize_gguf(const QuantizeOptions& o) {
   WEIR_ASSIGN(const std::string path, resolve_model(o.in));
   WEIR_ASSIGN(const ops::OutputOptions output, output_options(o));
   if (!output.split) WEIR_TRY(check_out(o, path, {o.out}));
+  if (!o.dry_run) WEIR_TRY(check_places(o));
   WEIR_ASSIGN(const CalibrationFiles files, read_calibration(o));
   const ops::Calibration calibration = files.calibration(uses_gptq(o));
   WEIR_ASSIGN(checkpoint::OpenedModel model, checkpoint::open_model(path));

@@ -69,9 +69,9 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::string& path,
   if (auto fits = model::check_fits(footprint, available); !fits.ok())
     return fits.error().with_context(path);
   std::unique_ptr<LoadedModel> loaded(new LoadedModel());
-  loaded->identity_ = model_identity(file);
   loaded->pool_ = std::make_unique<kernels::ThreadPool>(o.threads);
   if (opened.fill) WEIR_TRY(opened.fill(*loaded->pool_));
+  loaded->identity_ = model_identity(file);  // of what is filled in as well
   times.open_ms = watch.ms();
   std::optional<Result<std::unique_ptr<text::Tokenizer>>> tokenizer;
   const auto load_tokenizer = [&](const gguf::File& from) {

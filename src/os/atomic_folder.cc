@@ -12,6 +12,7 @@
 
 #include "os/file.h"
 #include "os/stale_temporaries.h"
+#include "os/temporaries.h"
 
 namespace weir::os {
 namespace {
@@ -39,13 +40,17 @@ Result<AtomicFolder> AtomicFolder::create(std::string path) {
   folder.path_ = std::move(path);
   for (int n = 0; n < kTemporaryNames; ++n) {
     std::string name = fmt::format("{}.tmp-{}-{}", folder.path_, ::getpid(), n);
+    if (is_there(name)) continue;
+    remember_temporary(name);  // before it is there: a signal may come at any time
     if (::mkdir(name.c_str(), 0777) == 0) {
       folder.lock_ = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       if (folder.lock_ >= 0) (void)::flock(folder.lock_, LOCK_EX | LOCK_NB);
       folder.temporary_ = std::move(name);
       return folder;
     }
-    if (errno != EEXIST) return system_error("make the folder", folder.path_, errno);
+    const int reason = errno;
+    forget_temporary(name);
+    if (reason != EEXIST) return system_error("make the folder", folder.path_, reason);
   }
   return system_error("make the folder", folder.path_, EEXIST);
 }
@@ -68,7 +73,8 @@ void AtomicFolder::discard() {
   if (lock_ >= 0) ::close(std::exchange(lock_, -1));
   if (temporary_.empty()) return;
   std::error_code ignored;
-  std::filesystem::remove_all(std::exchange(temporary_, {}), ignored);
+  std::filesystem::remove_all(temporary_, ignored);
+  forget_temporary(std::exchange(temporary_, {}));
 }
 
 std::string AtomicFolder::file(std::string_view name) const {
@@ -83,7 +89,7 @@ Status AtomicFolder::commit() {
     discard();
     return system_error("rename to", path_, reason);
   }
-  temporary_.clear();
+  forget_temporary(std::exchange(temporary_, {}));
   discard();
   return sync_directory_of(path_);
 }

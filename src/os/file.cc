@@ -13,6 +13,8 @@
 #include <system_error>
 #include <utility>
 
+#include "os/temporaries.h"
+
 namespace weir::os {
 
 namespace {
@@ -114,10 +116,15 @@ Result<AtomicFile> AtomicFile::create(const std::string& path, uint32_t mode) {
   if (exists && !S_ISREG(old.st_mode)) {
     return make_error(ErrorCode::kIo, "cannot write {}: it exists and is not a file", path);
   }
-  for (int n = 0; n < kTemporaryNames && file.fd_ < 0; ++n) {
+  for (int n = 0; n < kTemporaryNames; ++n) {
     file.temporary_ = fmt::format("{}.tmp-{}-{}", path, ::getpid(), n);
+    if (::access(file.temporary_.c_str(), F_OK) == 0) continue;
+    remember_temporary(file.temporary_);  // before it is there: a signal may come at any time
     file.fd_ = ::open(file.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (file.fd_ < 0 && errno != EEXIST) return system_error("write", path, errno);
+    if (file.fd_ >= 0) break;
+    const int reason = errno;
+    forget_temporary(file.temporary_);
+    if (reason != EEXIST) return system_error("write", path, reason);
   }
   if (file.fd_ < 0) return system_error("write", path, EEXIST);
   (void)::flock(file.fd_, LOCK_EX | LOCK_NB);  // os/stale_temporaries.h
@@ -146,6 +153,7 @@ void AtomicFile::discard() {
   if (fd_ < 0) return;
   ::close(std::exchange(fd_, -1));
   ::unlink(temporary_.c_str());
+  forget_temporary(temporary_);
 }
 
 Status AtomicFile::write(std::span<const std::byte> bytes) {
@@ -169,6 +177,7 @@ Status AtomicFile::commit() {
     discard();
     return system_error("replace", path_, reason);
   }
+  forget_temporary(temporary_);
   ::close(std::exchange(fd_, -1));
   return sync_directory_of(path_);
 }

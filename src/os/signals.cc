@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "os/file.h"
+#include "os/temporaries.h"
 
 namespace weir::os {
 namespace {
@@ -28,6 +29,7 @@ char last_words[4096];
 size_t last_words_size = 0;
 
 void say_last_words(int signal) {
+  remove_temporaries();
   (void)!::write(STDERR_FILENO, last_words, last_words_size);
   (void)::raise(signal);  // kills when the handler returns
 }

@@ -8,6 +8,7 @@
 
 #include "ops/eval/fingerprint.h"
 #include "ops/eval/scored_rows.h"
+#include "os/build_id.h"
 #include "os/memory.h"
 
 namespace weir::ops {
@@ -35,24 +36,54 @@ constexpr Readers kReaders[] = {
     {MatrixInput::kSharedExpertDown, {"ffn_down_shexp.weight"}},
 };
 
-// Sums in double precision: a long text adds millions of squares.
-struct Sums {
-  size_t cols = 0;
-  std::vector<double> squares;  // [matrices, cols]
-  std::vector<double> counts;   // [matrices]
-  std::vector<float> largest;   // [matrices, cols]
-};
+bool is_expert(MatrixInput input) {
+  return input == MatrixInput::kExpert || input == MatrixInput::kExpertDown;
+}
+
+std::vector<const gguf::Tensor*> tensors_of(const gguf::File& file, int32_t layer,
+                                            MatrixInput input) {
+  std::vector<const gguf::Tensor*> found;
+  for (const Readers& r : kReaders) {
+    if (r.input != input) continue;
+    for (const std::string_view name : r.names) {
+      if (name.empty()) continue;
+      const gguf::Tensor* t = file.find_tensor(fmt::format("blk.{}.{}", layer, name));
+      if (t != nullptr) found.push_back(t);
+    }
+  }
+  return found;
+}
+
+// Columns of all inputs whose second moments are taken.
+std::vector<uint64_t> moment_cols(const gguf::File& file) {
+  std::map<std::pair<std::string, MatrixInput>, uint64_t> cols;  // by layer, "blk.N."
+  for (const gguf::Tensor& t : file.tensors()) {
+    const size_t dot = t.name.starts_with("blk.") ? t.name.find('.', 4) : std::string::npos;
+    if (dot == std::string::npos) continue;
+    const std::string_view name = std::string_view(t.name).substr(dot + 1);
+    for (const Readers& r : kReaders) {
+      if (!is_expert(r.input) && std::find(r.names.begin(), r.names.end(), name) != r.names.end())
+        cols.emplace(std::pair(t.name.substr(0, dot), r.input), t.shape[0]);
+    }
+  }
+  std::vector<uint64_t> all;
+  all.reserve(cols.size());
+  for (const auto& [input, n] : cols) all.push_back(n);
+  return all;
+}
 
 class Collector {
  public:
-  // pool: nullptr, or what computes second moments.
-  Collector(const gguf::File& file, kernels::ThreadPool* pool) : file_(file), pool_(pool) {}
+  // pool: nullptr, or what computes second moments. sums: to go on from.
+  Collector(const gguf::File& file, kernels::ThreadPool* pool, CollectedSums sums)
+      : file_(file), pool_(pool), sums_(std::move(sums)) {}
 
   void add(const model::ObservedInput& in) {
     if (in.reader == MatrixInput::kCachedKeys || in.reader == MatrixInput::kCachedValues)
       return add_cached(in);
-    Sums& sums = of(in);
+    InputSums& sums = of(in);
     const auto matrix = static_cast<size_t>(in.expert);
+    if (sums.cols != in.cols || matrix >= sums.counts.size()) return does_not_fit();
     double* squares = sums.squares.data() + matrix * sums.cols;
     float* largest = sums.largest.data() + matrix * sums.cols;
     for (size_t row = 0; row < in.rows; ++row) {
@@ -65,28 +96,26 @@ class Collector {
     }
     sums.counts[matrix] += static_cast<double>(in.rows);
     if (pool_ == nullptr || is_expert(in.reader)) return;
-    moments_.try_emplace({in.layer, in.reader}, in.cols)
-        .first->second.add(in.x, in.ldx, in.rows, *pool_);
+    MomentSums& moments = sums_.moments.try_emplace({in.layer, in.reader}, in.cols).first->second;
+    if (moments.cols() != in.cols) return does_not_fit();
+    moments.add(in.x, in.ldx, in.rows, *pool_);
   }
 
-  // What the second moments of all inputs of so many layers take.
-  uint64_t moments_bytes(int32_t layers) const {
-    uint64_t bytes = 0;
-    for (int32_t layer = 0; layer < layers; ++layer) {
-      for (const Readers& r : kReaders) {
-        const auto readers = tensors(layer, r.input);
-        if (!readers.empty() && !is_expert(r.input))
-          bytes += MomentSums::bytes(readers.front()->shape[0]);
-      }
-    }
-    return bytes;
+  // After each chunk. Error: kCorrupt when the sums to go on from are of another model.
+  Status end_chunk() {
+    ++sums_.chunks;
+    if (fits_) return {};
+    return make_error(ErrorCode::kCorrupt,
+                      "what an unfinished run kept is of a model with other sizes: remove it");
   }
+
+  const CollectedSums& sums() const { return sums_; }
 
   std::vector<InputMoments> take_moments() {
     std::vector<InputMoments> all;
-    for (auto& [key, sums] : moments_) {
+    for (auto& [key, sums] : sums_.moments) {
       InputMoments input{{}, std::move(sums)};
-      for (const gguf::Tensor* t : tensors(key.first, key.second))
+      for (const gguf::Tensor* t : tensors_of(file_, key.first, key.second))
         input.matrices.push_back(t->name);
       if (!input.matrices.empty()) all.push_back(std::move(input));
     }
@@ -95,8 +124,8 @@ class Collector {
 
   Result<ImportanceMatrix> finish() const {
     ImportanceMatrix m;
-    for (const auto& [key, sums] : sums_) {
-      for (const gguf::Tensor* t : tensors(key.first, key.second)) {
+    for (const auto& [key, sums] : sums_.inputs) {
+      for (const gguf::Tensor* t : tensors_of(file_, key.first, key.second)) {
         ImportanceEntry e;
         e.name = t->name;
         e.sum_squares.assign(sums.squares.begin(), sums.squares.end());
@@ -114,46 +143,30 @@ class Collector {
     }
     std::sort(m.entries.begin(), m.entries.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
-    for (const auto& [layer, cached] : cached_) m.cache.push_back(cached);
+    for (const auto& [layer, cached] : sums_.cache) m.cache.push_back(cached);
     return m;
   }
 
  private:
-  using Key = std::pair<int32_t, MatrixInput>;
+  void does_not_fit() { fits_ = false; }
 
   void add_cached(const model::ObservedInput& in) {
-    CachedLargest& cached = cached_[in.layer];
+    CachedLargest& cached = sums_.cache[in.layer];
     cached.layer = in.layer;
     auto& largest = in.reader == MatrixInput::kCachedKeys ? cached.keys : cached.values;
-    largest.resize(in.cols);
+    if (largest.empty()) largest.resize(in.cols);
+    if (largest.size() != in.cols) return does_not_fit();
     for (size_t row = 0; row < in.rows; ++row) {
       for (size_t i = 0; i < in.cols; ++i)
         largest[i] = std::max(largest[i], std::fabs(in.x[row * in.ldx + i]));
     }
   }
 
-  static bool is_expert(MatrixInput input) {
-    return input == MatrixInput::kExpert || input == MatrixInput::kExpertDown;
-  }
-
-  std::vector<const gguf::Tensor*> tensors(int32_t layer, MatrixInput input) const {
-    std::vector<const gguf::Tensor*> found;
-    for (const Readers& r : kReaders) {
-      if (r.input != input) continue;
-      for (const std::string_view name : r.names) {
-        if (name.empty()) continue;
-        const gguf::Tensor* t = file_.find_tensor(fmt::format("blk.{}.{}", layer, name));
-        if (t != nullptr) found.push_back(t);
-      }
-    }
-    return found;
-  }
-
-  Sums& of(const model::ObservedInput& in) {
-    Sums& sums = sums_[{in.layer, in.reader}];
+  InputSums& of(const model::ObservedInput& in) {
+    InputSums& sums = sums_.inputs[{in.layer, in.reader}];
     if (sums.cols > 0) return sums;
     size_t matrices = 1;
-    for (const gguf::Tensor* t : tensors(in.layer, in.reader))
+    for (const gguf::Tensor* t : tensors_of(file_, in.layer, in.reader))
       matrices = std::max<size_t>(matrices, t->shape.size() > 2 ? t->shape[2] : 1);
     sums.cols = in.cols;
     sums.squares.resize(matrices * in.cols);
@@ -164,9 +177,8 @@ class Collector {
 
   const gguf::File& file_;
   kernels::ThreadPool* pool_;
-  std::map<Key, Sums> sums_;
-  std::map<Key, MomentSums> moments_;
-  std::map<int32_t, CachedLargest> cached_;
+  CollectedSums sums_;
+  bool fits_ = true;
 };
 
 // Evaluates a chunk for its inner states alone.
@@ -188,7 +200,9 @@ Status run_chunk(engine::LoadedModel& loaded, std::span<const int32_t> chunk,
   return {};
 }
 
-Status check_memory(uint64_t bytes) {
+Status check_memory(const gguf::File& file) {
+  uint64_t bytes = 0;
+  for (const uint64_t cols : moment_cols(file)) bytes += MomentSums::bytes(cols);
   WEIR_ASSIGN(const uint64_t available, os::available_memory_bytes());
   if (bytes <= available) return {};
   return make_error(ErrorCode::kOutOfMemory,
@@ -235,45 +249,84 @@ Status add_cache(ImportanceMatrix& sum, const ImportanceMatrix& more) {
   return {};
 }
 
-}  // namespace
+// What the sums depend on; what people choose comes first, so that they read what differs.
+RunFingerprint fingerprint(const engine::LoadedModel& model, std::span<const int32_t> tokens,
+                           const CollectOptions& options, bool with_moments) {
+  const auto chunks = tokens.size() / static_cast<size_t>(options.context_tokens);
+  return {{"the model", hex(model.identity())},
+          {"the tokens of a chunk (--ctx)", fmt::format("{}", options.context_tokens)},
+          {"the number of chunks", fmt::format("{}", chunks)},
+          {"second moments (--moments)", with_moments ? "taken" : "not taken"},
+          {"the text", hex(bytes_hash(std::as_bytes(tokens)))},
+          {"the kernels", std::string(kernels::isa_name(model.isa()))},
+          {"the build of weir", os::build_id()}};
+}
 
-Result<ImportanceMatrix> collect_importance(engine::LoadedModel& model,
-                                            std::span<const int32_t> tokens,
-                                            const CollectOptions& options,
-                                            std::vector<InputMoments>* moments,
-                                            const CollectProgress& progress) {
-  const int32_t context = options.context_tokens;
-  engine::Runner& runner = model.runner();
-  WEIR_ASSIGN(const int64_t chunks, chunks_of(model, tokens.size(), options));
-  const int32_t page_tokens = runner.page_tokens();
+// The chunks that the collector does not have yet.
+Status add_chunks(engine::LoadedModel& model, std::span<const int32_t> tokens, int32_t context,
+                  Collector& collector, Keeper* keeper, const CollectProgress& progress) {
+  const int32_t page_tokens = model.runner().page_tokens();
   std::vector<int32_t> pages(static_cast<size_t>((context + page_tokens - 1) / page_tokens));
   std::iota(pages.begin(), pages.end(), 0);
   const std::optional<int32_t> bos =
       model.tokenizer().adds_bos() ? model.tokenizer().bos() : std::nullopt;
-
-  std::optional<kernels::ThreadPool> pool;
-  if (moments != nullptr) pool.emplace(options.threads);
-  Collector collector(model.file(), pool ? &*pool : nullptr);
-  if (moments != nullptr) WEIR_TRY(check_memory(collector.moments_bytes(model.config().layers)));
+  const auto chunks = static_cast<int64_t>(tokens.size()) / context;
   model.observe_inputs([&](const model::ObservedInput& in) { collector.add(in); });
   Status status;
-  for (int64_t i = 0; i < chunks && status.ok(); ++i) {
+  for (int64_t i = collector.sums().chunks; i < chunks && status.ok(); ++i) {
     const auto text =
         tokens.subspan(static_cast<size_t>(i * context), static_cast<size_t>(context));
     std::vector<int32_t> chunk(text.begin(), text.end());
     if (bos) chunk[0] = *bos;
     status = run_chunk(model, chunk, pages);
+    if (status.ok()) status = collector.end_chunk();
     if (progress) progress(i + 1, chunks);
+    // The last chunk's sums become the result at once.
+    if (status.ok() && keeper != nullptr && i + 1 < chunks) keeper->chunk_done(collector.sums());
   }
   model.observe_inputs(nullptr);
-  WEIR_TRY(status);
-  WEIR_ASSIGN(ImportanceMatrix matrix, collector.finish());
-  matrix.chunks = static_cast<uint32_t>(chunks);
-  matrix.chunk_tokens = static_cast<uint32_t>(context);
-  matrix.windows = windows_of(tokens.first(static_cast<size_t>(chunks * context)),
-                              hex(vocabulary_hash(model.tokenizer())));
-  if (moments != nullptr) *moments = collector.take_moments();
-  return matrix;
+  return status;
+}
+
+}  // namespace
+
+Result<Collected> collect_importance(engine::LoadedModel& model, std::span<const int32_t> tokens,
+                                     const CollectOptions& options, bool with_moments,
+                                     const CollectProgress& progress) {
+  const int32_t context = options.context_tokens;
+  WEIR_ASSIGN(const int64_t chunks, chunks_of(model, tokens.size(), options));
+  tokens = tokens.first(static_cast<size_t>(chunks * context));
+  if (with_moments) WEIR_TRY(check_memory(model.file()));
+  std::optional<Keeper> keeper;
+  std::optional<CollectedSums> before;
+  if (options.keeping != nullptr) {
+    keeper.emplace(*options.keeping, fingerprint(model, tokens, options, with_moments));
+    WEIR_ASSIGN(before, keeper->take_up(chunks));
+  }
+  std::optional<kernels::ThreadPool> pool;
+  if (with_moments) pool.emplace(options.threads);
+  Collected result;
+  if (before) result.taken_over = before->chunks;
+  Collector collector(model.file(), pool ? &*pool : nullptr,
+                      before ? std::move(*before) : CollectedSums());
+  WEIR_TRY(add_chunks(model, tokens, context, collector, keeper ? &*keeper : nullptr, progress));
+  auto matrix = collector.finish();
+  if (!matrix.ok()) {
+    if (keeper) keeper->discard();
+    return std::move(matrix).error();
+  }
+  result.matrix = std::move(matrix).value();
+  result.matrix.chunks = static_cast<uint32_t>(chunks);
+  result.matrix.chunk_tokens = static_cast<uint32_t>(context);
+  result.matrix.windows = windows_of(tokens, hex(vocabulary_hash(model.tokenizer())));
+  if (with_moments) result.moments = collector.take_moments();
+  return result;
+}
+
+uint64_t moments_file_bytes(const gguf::File& model) {
+  uint64_t bytes = 0;
+  for (const uint64_t cols : moment_cols(model)) bytes += moments_tensor_bytes(cols);
+  return bytes;
 }
 
 Status add_importance(ImportanceMatrix& sum, const ImportanceMatrix& more) {

@@ -60,6 +60,8 @@ void MomentSums::means(std::vector<float>& out) const {
   }
 }
 
+uint64_t moments_tensor_bytes(size_t cols) { return triangle(cols) * sizeof(float); }
+
 Status write_moments(const std::vector<InputMoments>& inputs,
                      const std::optional<TextWindows>& windows, const std::string& path) {
   gguf::Writer writer;

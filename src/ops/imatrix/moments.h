@@ -29,6 +29,12 @@ class MomentSums {
   void add(const float* x, size_t ldx, size_t rows, kernels::ThreadPool& pool);
 
   size_t cols() const { return cols_; }
+  // What it is made of, for a run that goes on later: how many rows went in, and of column i its
+  // sums with columns 0 to i.
+  double rows() const { return rows_; }
+  void set_rows(double rows) { rows_ = rows; }
+  std::span<const float> row(size_t i) const { return {sums_.data() + i * stride_, i + 1}; }
+  std::span<float> row(size_t i) { return {sums_.data() + i * stride_, i + 1}; }
   // Means over the rows: the lower triangle, row by row.
   void means(std::vector<float>& out) const;
 
@@ -45,6 +51,9 @@ struct InputMoments {
   std::vector<std::string> matrices;  // that read the input
   MomentSums sums;
 };
+
+// Of the tensors in a file of moments, for inputs of so many columns.
+uint64_t moments_tensor_bytes(size_t cols);
 
 // windows: of the text. Errors: those of gguf::Writer.
 Status write_moments(const std::vector<InputMoments>& inputs,
