@@ -240,6 +240,30 @@ bool exposed(const CallView& call, const FactSet& facts) {
   return all && (form == ConfigForm::kCommand || call.container->published);
 }
 
+// What a bound of the queue must hold. vLLM's counts running requests too, over all data-parallel
+// ranks, each of which runs max_running (vllm-queue-limit-pr#scope); the others' waiting ones
+// alone.
+void add_queue(const std::string& engine, const std::string& flag, FactSet& out) {
+  if (engine != "vllm") {
+    out.set("queue_advice",
+            fmt::format("{} N, N about what is served within the TTFT that is promised", flag));
+    return;
+  }
+  const double ranks = out.number("data_parallel").value_or(1);
+  out.set_number("queue_ranks", ranks);
+  const auto running = out.number("max_running");
+  std::string sum = "data-parallel ranks x --max-num-seqs";
+  if (running && *running >= 1) {
+    out.set_number("running_capacity", ranks * *running);
+    sum = fmt::format("{:.0f} running ({:.0f} x --max-num-seqs {:.0f})", ranks * *running, ranks,
+                      *running);
+  }
+  out.set("queue_advice",
+          fmt::format("{} N, which counts running and waiting requests of all ranks: N = {}, and "
+                      "about what is served within the TTFT that is promised",
+                      flag, sum));
+}
+
 void add_derived(const CallView& call, FactSet& out) {
   const std::string& engine = call.snapshot->engine();
   const EngineProgram* program = engine_facts().find_engine(engine);
@@ -259,6 +283,7 @@ void add_derived(const CallView& call, FactSet& out) {
   const bool limited = !queue.empty() && call.snapshot->find_flag(queue).option != nullptr;
   out.set_flag("has_queue_limit", limited);
   if (limited) out.set("queue_flag", queue);
+  add_queue(engine, queue, out);
   out.set("metrics_flag", name_in_engine("metrics"));
   const Setting* headless = call.settings->find(call.snapshot->find_flag("--headless").option);
   out.set("role", headless != nullptr ? "worker" : "server");

@@ -205,6 +205,24 @@ TEST(LintRules, WhatIsRisky) {
   EXPECT_TRUE(good.empty()) << testing::PrintToString(good);
 }
 
+TEST(LintRules, BoundOfTheQueueCountsRunningOnesOverAllRanks) {
+  const auto none = lint("vllm serve m -dp 4 --max-num-seqs 128 --host 127.0.0.1\n");
+  ASSERT_NE(find(none, "queue-unbounded"), nullptr);
+  EXPECT_THAT(find(none, "queue-unbounded")->fix,
+              HasSubstr("512 running (4 x --max-num-seqs 128)"));
+  const std::string call = "vllm serve m -dp 4 --max-num-seqs 128 --max-num-queued-reqs ";
+  const auto low = lint(call + "256\n");
+  ASSERT_NE(find(low, "queue-below-running"), nullptr);
+  EXPECT_THAT(find(low, "queue-below-running")->reason, HasSubstr("4 x 128 could run"));
+  EXPECT_THAT(find(low, "queue-below-running")->fix, HasSubstr("of 512"));
+  EXPECT_EQ(find(lint(call + "576\n"), "queue-below-running"), nullptr);
+  // SGLang's counts waiting ones alone.
+  const auto sglang = lint(
+      "python -m sglang.launch_server --model-path m --max-running-requests 64 "
+      "--max-queued-requests 8\n");
+  EXPECT_EQ(find(sglang, "queue-below-running"), nullptr);
+}
+
 TEST(LintRules, ModelAndDevicesWithTheArithmetic) {
   LintOptions o;
   o.hardware = {*catalog_shape("llama-3.1-70b"), *lint_device("nvidia-l40s"), 4};
