@@ -221,9 +221,12 @@ void add_workload(const CallView& call, FactSet& out) {
   const int64_t least =
       scaler != nullptr ? scaler->min_replicas.value_or(1) : w.replicas.value_or(1);
   out.set_flag("workload.several", least > 1);
-  out.set_flag("workload.pdb",
-               std::any_of(d.budgets.begin(), d.budgets.end(),
-                           [&](const DisruptionBudget& b) { return covers(b.labels, w.labels); }));
+  const auto selected = [&](const std::vector<PodSelector>& by) {
+    return std::any_of(by.begin(), by.end(),
+                       [&](const PodSelector& s) { return covers(s.labels, w.labels); });
+  };
+  out.set_flag("workload.pdb", selected(d.budgets));
+  out.set_flag("workload.network_policy", selected(d.network_policies));
   out.set_flag("workload.spread", w.spread);
   if (w.grace_s) out.set_number("workload.grace_s", static_cast<double>(*w.grace_s), w.line);
 }
@@ -279,6 +282,9 @@ void add_derived(const CallView& call, FactSet& out) {
         kind == nullptr ? decltype(kind->engines.end()){} : kind->engines.find(engine);
     return kind == nullptr || names == kind->engines.end() ? "" : names->second[0].option;
   };
+  // vLLM's --config names a file with more flags, which is not here.
+  const Setting* file = call.settings->find(call.snapshot->find_flag("--config").option);
+  out.set_flag("reads_file", engine == "vllm" && file != nullptr);
   const std::string queue = name_in_engine("max_queued");
   const bool limited = !queue.empty() && call.snapshot->find_flag(queue).option != nullptr;
   out.set_flag("has_queue_limit", limited);
