@@ -351,7 +351,8 @@ int refuse(const std::vector<const ops::IntakeField*>& missing, const Options& o
   return kExitNo;
 }
 
-Result<int> draw(const Options& o, const Rules& rules, const ops::Advice& advice) {
+// Beside the advice, which goes to standard output as without --graph.
+Status draw(const Options& o, const Rules& rules, const ops::Advice& advice) {
   if (rules.trees.size() != 1) {
     return make_error(ErrorCode::kUsage, "--graph {}: name one tree with --tree", o.graph);
   }
@@ -359,9 +360,9 @@ Result<int> draw(const Options& o, const Rules& rules, const ops::Advice& advice
   const std::string picture = svg ? ops::tree_svg(rules.trees[0], &advice.walks[0])
                                   : ops::tree_mermaid(rules.trees[0], &advice.walks[0]);
   WEIR_TRY(os::write_file_atomic(o.graph, picture));
-  fmt::print("{}: the tree {}, with the way that was taken{}\n", o.graph, rules.trees[0].name,
-             svg ? "" : ", as Mermaid");
-  return kExitOk;
+  fmt::print(stderr, "weir: {}: the tree {}, with the way that was taken{}\n", o.graph,
+             rules.trees[0].name, svg ? "" : ", as Mermaid");
+  return {};
 }
 
 Result<int> advise(const Options& o, const CLI::App& program) {
@@ -382,7 +383,7 @@ Result<int> advise(const Options& o, const CLI::App& program) {
   const auto missing = ops::by_weight(intake.missing(), ops::field_weights(rules.trees));
   if (!missing.empty() && !o.assume) return refuse(missing, o);
   WEIR_ASSIGN(const ops::Advice advice, ops::advise(rules.trees, rules.actions, intake));
-  if (!o.graph.empty()) return draw(o, rules, advice);
+  if (!o.graph.empty()) WEIR_TRY(draw(o, rules, advice));
   WEIR_ASSIGN(const auto briefs, ops::brief_states(project.evidence(), rules.trends, rules.trees,
                                                    ops::today(SystemClock())));
   if (o.json) {
@@ -411,7 +412,7 @@ void add_advise(CLI::App& root, Selected& selected) {
   c->add_option("--explain", o->explain,
                 "TREE/NODE: its condition, where it leads, and its sources");
   c->add_option("--graph", o->graph,
-                "write the tree with the way taken: FILE.svg, or FILE.mmd for Mermaid");
+                "write the tree with the way taken as well: FILE.svg, or FILE.mmd for Mermaid");
   c->add_option(
       "--question", o->question,
       "a question whose answer ages: what to search, how old the evidence is, and a brief to "

@@ -43,6 +43,7 @@ Result<ops::LintHardware> hardware_of(const CheckOptions& o) {
     out.device = *device;
   }
   out.count = o.count;
+  out.weight_bits = o.weight_bits;
   return out;
 }
 
@@ -119,6 +120,10 @@ void add_check_options(CLI::App* command, CheckOptions& o) {
                       "what it runs on, such as nvidia-h100-sxm (data/accelerators.yaml)");
   command->add_option("--count", o.count, "how many of them a machine has")
       ->check(CLI::Range(1, 4096));
+  command
+      ->add_option("--weight-bits", o.weight_bits,
+                   "bits of a weight; without it as the model or its quantization says")
+      ->check(CLI::Range(1.0, 32.0));
 }
 
 Result<int> check_engine_file(const CheckOptions& o) {

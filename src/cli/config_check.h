@@ -19,6 +19,7 @@ struct CheckOptions {
   std::string model;        // a config.json, a folder with one, an id of data/models.yaml
   std::string accelerator;  // an id of data/accelerators.yaml
   int64_t count = 0;
+  double weight_bits = 0;  // 0: as model and configuration say
   bool json = false;
 };
 

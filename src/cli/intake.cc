@@ -124,12 +124,16 @@ Result<int> intake(const Options& o) {
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
   WEIR_ASSIGN(ops::Intake known, ops::read_intake(project.intake()));
   WEIR_ASSIGN(const ops::Intake found, read_sources(o.sources, project));
+  const ops::Intake before = known;
   for (const std::string& path : known.merge(found)) {
     if (o.json) continue;
     const ops::IntakeField& field = *ops::find_intake_field(path);
-    fmt::print(stderr, "weir: {}: {} ({}); the other says {} ({})\n", path,
-               config::show(field.key, known.find(path)->value), known.find(path)->evidence,
-               config::show(field.key, found.find(path)->value), found.find(path)->evidence);
+    const ops::IntakeValue& taken = *known.find(path);
+    const bool replaced = taken.value == found.find(path)->value;
+    const ops::IntakeValue& other = *(replaced ? before : found).find(path);
+    fmt::print(stderr, "weir: {}: {} ({}) is taken; the other says {} ({})\n", path,
+               config::show(field.key, taken.value), taken.evidence,
+               config::show(field.key, other.value), other.evidence);
   }
   WEIR_TRY(ops::infer_concurrency(known));
   for (const std::string& text : o.sets) WEIR_TRY(set(text, known));

@@ -39,6 +39,7 @@ struct Options {
   double memory_gb = 0;
   std::string kv_type = "f16";
   double weight_bits = 0;
+  std::string activations;  // empty: as the weights have it
   int spare = 1;
   int32_t max_running = 256;
   int32_t step_tokens = 2048;
@@ -145,6 +146,7 @@ Result<ops::PlanRequest> request_of(const Options& o, const ops::Intake& intake)
   request.kv_type = o.kv_type;
   WEIR_ASSIGN(request.kv_element_bytes, ops::kv_element_bytes(o.kv_type));
   if (o.weight_bits > 0) ops::set_weight_bits(request.shape, o.weight_bits);
+  if (!o.activations.empty()) WEIR_TRY(ops::set_activations(request.shape, o.activations));
   request.pipeline = o.pipeline;
   request.expert_parallel = o.experts;
   request.spare_replicas = o.spare;
@@ -268,9 +270,12 @@ Result<int> search(const Options& o, const ops::PlanRequest& request,
     // A CPU's memory is its owner's: it is planned where the intake or --memory-gb says it.
     if (a.memory_gb || request.memory_gb > 0) space.accelerators.push_back(&a);
   }
-  space.weights = {{request.shape.bits_per_weight, request.shape.precision}};
-  for (const auto& [bits, precision] : {std::pair(8.0, "fp8"), std::pair(4.5, "int4")}) {
-    if (bits < request.shape.bits_per_weight - 1) space.weights.push_back({bits, precision});
+  space.weights = {
+      {request.shape.bits_per_weight, request.shape.precision, request.shape.activations}};
+  for (const auto& [bits, precision] :
+       {std::pair(8.0, "fp8"), std::pair(4.5, "int4"), std::pair(4.5, "fp4")}) {
+    if (bits < request.shape.bits_per_weight - 1)
+      space.weights.push_back({bits, precision, o.activations});
   }
   const ops::EfficiencyRange range = ops::efficiency_range(request);
   space.engines = {{request.fitted ? "fitted" : "any (hypothesis)", ops::middle(range)}};
@@ -433,6 +438,10 @@ void add_replica_options(CLI::App& c, Options& o) {
       ->check(CLI::Range(0.1, 1e6));
   c.add_option("--weight-bits", o.weight_bits, "bits of a weight (default: as the model is stored)")
       ->check(CLI::Range(1.0, 32.0));
+  c.add_option("--activations", o.activations,
+               "type that activations are multiplied in (default: fp8 beside 8-bit weights, else "
+               "bf16, or as the model says)")
+      ->check(CLI::IsMember({"bf16", "fp8", "int8", "fp4"}));
   c.add_option("--kv-type", o.kv_type, "of the KV cache")
       ->check(CLI::IsMember({"f16", "fp8", "q8", "fp4"}))
       ->capture_default_str();

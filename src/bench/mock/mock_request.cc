@@ -10,10 +10,21 @@ namespace {
 
 constexpr std::string_view kToken = " w";
 
+// Of a text, or of the texts of a list; what is no text counts as `other` words.
+int32_t words_of(const Json& v, int32_t other) {
+  if (v.is_string()) return count_words(v.as_string());
+  if (!v.is_array()) return 0;
+  int32_t words = 0;
+  for (const Json& item : v.items()) {
+    const Json* text = item.is_object() ? item.find("text") : &item;
+    words += text != nullptr && text->is_string() ? count_words(text->as_string()) : other;
+  }
+  return words;
+}
+
 Result<int32_t> prompt_words(const Json& body) {
   if (const Json* prompt = body.find("prompt")) {
-    if (prompt->is_string()) return count_words(prompt->as_string());
-    if (prompt->is_array()) return static_cast<int32_t>(prompt->size());
+    if (prompt->is_string() || prompt->is_array()) return words_of(*prompt, 1);  // ids: one each
     return param_error(ErrorCode::kInvalidValue, "prompt", "prompt must be a text or an array");
   }
   const Json* messages = body.find("messages");
@@ -22,8 +33,8 @@ Result<int32_t> prompt_words(const Json& body) {
   }
   int32_t words = 0;
   for (const Json& message : messages->items()) {
-    const Json* content = message.find("content");
-    if (content != nullptr && content->is_string()) words += count_words(content->as_string());
+    const Json* content = message.is_object() ? message.find("content") : nullptr;
+    if (content != nullptr) words += words_of(*content, 0);
   }
   return words;
 }
@@ -62,9 +73,11 @@ Result<MockRequest> parse_mock_request(std::string_view body, bool chat) {
   MockRequest r;
   r.chat = chat;
   const Json* model = json.find("model");
-  if (model == nullptr || !model->is_string())
-    return param_error(ErrorCode::kInvalidValue, "model", "model must be a text");
-  r.model = model->as_string();
+  if (model != nullptr && !model->is_null()) {
+    if (!model->is_string())
+      return param_error(ErrorCode::kInvalidValue, "model", "model must be a text");
+    r.model = model->as_string();
+  }
   WEIR_ASSIGN(r.prompt_tokens, prompt_words(json));
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {
     const Json* max = json.find(name);

@@ -10,7 +10,7 @@
 namespace weir::bench {
 
 struct MockRequest {
-  std::string model;
+  std::string model;          // any; empty: none was named
   int32_t prompt_tokens = 0;  // words, or ids of a prompt of ids
   int32_t output_tokens = 16;
   bool chat = false;

@@ -23,6 +23,14 @@ TEST(MockRequest, Fields) {
   EXPECT_EQ(chat->prompt_tokens, 3);
   EXPECT_EQ(chat->output_tokens, 16);
   EXPECT_EQ(parse_mock_request(R"({"model":"m","prompt":[1,2,3,4]})", false)->prompt_tokens, 4);
+  const auto parts =
+      parse_mock_request(R"({"messages":[{"role":"user","content":[{"type":"text","text":"a b c"},)"
+                         R"({"type":"image_url","image_url":{"url":"x"}}]}]})",
+                         true);
+  ASSERT_TRUE(parts.ok()) << parts.error().message;
+  EXPECT_EQ(parts->prompt_tokens, 3);
+  EXPECT_EQ(parts->model, "");  // the mock's own
+  EXPECT_EQ(parse_mock_request(R"({"prompt":["a b","c"]})", false)->prompt_tokens, 3);
   EXPECT_EQ(*parse_mock_tokenize(R"({"prompt":"a b"})"), 2);
 }
 
@@ -31,7 +39,7 @@ TEST(MockRequest, RefusedAndCutAnywhere) {
   for (size_t cut = 0; cut < good.size(); ++cut)
     EXPECT_FALSE(parse_mock_request(good.substr(0, cut), false).ok()) << cut;
   for (const char* body :
-       {R"({"prompt":"a"})", R"({"model":"m"})", R"({"model":"m","prompt":1})",
+       {R"({"model":1,"prompt":"a"})", R"({"model":"m"})", R"({"model":"m","prompt":1})",
         R"({"model":"m","messages":[]})", R"([])", R"({"model":"m","prompt":"a","max_tokens":0})",
         R"({"model":"m","prompt":"a","max_tokens":1000001})"})
     EXPECT_FALSE(parse_mock_request(body, false).ok()) << body;

@@ -121,6 +121,7 @@ void MockServer::Impl::generate(const http::Request& request, http::ResponseWrit
     return refuse(writer, 503, make_error(ErrorCode::kServerOverloaded, "the server is starting"));
   Result<MockRequest> parsed = parse_mock_request(request.body, chat);
   if (!parsed.ok()) return refuse(writer, 400, parsed.error());
+  if (parsed->model.empty()) parsed->model = options.model;
   if (fails(number, writer)) return;
   // shared: timers hold it one after the other, and std::function wants copies.
   auto answer = std::make_shared<Answer>(Answer{

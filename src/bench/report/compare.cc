@@ -114,7 +114,7 @@ void judge(const Runs& a, const Runs& b, const Metric& m, MetricChange& out) {
 
 // Holm: the i-th smallest of n p-values is held against alpha / (n - i), until the first that
 // fails.
-void set_verdicts(std::vector<MetricChange>& changes, double min_effect) {
+void set_verdicts(std::vector<MetricChange>& changes, double min_effect, double wide) {
   std::vector<MetricChange*> tested;
   for (MetricChange& c : changes) {
     if (c.verdict != Verdict::kNotComparable) tested.push_back(&c);
@@ -124,9 +124,14 @@ void set_verdicts(std::vector<MetricChange>& changes, double min_effect) {
   });
   for (size_t i = 0; i < tested.size(); ++i) {
     MetricChange& c = *tested[i];
-    if (!(c.p_value <= kAlpha / static_cast<double>(tested.size() - i))) return;
+    if (!(c.p_value <= kAlpha / static_cast<double>(tested.size() - i))) break;
     if (std::abs(std::log(c.ratio)) < std::log1p(min_effect)) continue;
     c.verdict = (c.ratio > 1) == c.higher_is_better ? Verdict::kBetter : Verdict::kWorse;
+  }
+  for (MetricChange* c : tested) {
+    const bool narrow =
+        std::log(c->high) <= std::log1p(wide) && std::log(c->low) >= -std::log1p(wide);
+    if (c->verdict == Verdict::kNoDifference && !narrow) c->verdict = Verdict::kUndecided;
   }
 }
 
@@ -207,10 +212,11 @@ Result<Comparison> compare(const Report& a, const Report& b, const CompareOption
         "one run on a side: the intervals hold the noise within a run, not that between runs; "
         "repeat runs of the same label to include it");
   }
-  set_verdicts(out.changes, options.min_effect);
+  set_verdicts(out.changes, options.min_effect, options.wide);
   for (const MetricChange& c : out.changes) {
     out.better += c.verdict == Verdict::kBetter;
     out.worse += c.verdict == Verdict::kWorse;
+    out.undecided += c.verdict == Verdict::kUndecided;
   }
   return out;
 }

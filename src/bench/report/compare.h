@@ -7,7 +7,8 @@
 //     that noise in it.
 // A metric is better or worse when its p-value passes Holm's step-down at 5 % over all metrics of
 // the comparison (Holm 1979), so that a comparison of two equal runs cries wolf in at most one of
-// twenty cases, and the ratio is at least `min_effect` away from 1.
+// twenty cases, and the ratio is at least `min_effect` away from 1. The others are no difference
+// where the interval lies within `wide` of 1 on both sides, else undecided.
 #pragma once
 
 #include <string>
@@ -18,10 +19,11 @@
 
 namespace weir::bench {
 
-enum class Verdict { kBetter, kWorse, kNoDifference, kNotComparable };
+enum class Verdict { kBetter, kWorse, kNoDifference, kUndecided, kNotComparable };
 
 struct CompareOptions {
   double min_effect = 0.02;  // 2 %: less is no difference for anybody
+  double wide = 0.10;        // an interval beyond it may hide a tenth: a convention
 };
 
 struct MetricChange {
@@ -39,7 +41,7 @@ struct MetricChange {
 struct Comparison {
   std::vector<MetricChange> changes;  // in order of runs, then metrics
   std::vector<std::string> notes;     // unmatched labels, settings that differ, how sure one can be
-  int64_t better = 0, worse = 0;
+  int64_t better = 0, worse = 0, undecided = 0;
   bool any_worse() const { return worse > 0; }  // exit 1 with --fail-on-worse
 };
 

@@ -47,7 +47,20 @@ TEST(Compare, AReportWithItselfIsNoDifference) {
   ASSERT_TRUE(c.ok());
   EXPECT_FALSE(c->any_worse());
   EXPECT_EQ(find(*c, "ttft_ms.p95")->ratio, 1);
-  EXPECT_EQ(find(*c, "ttft_ms.p95")->verdict, Verdict::kNoDifference);
+  EXPECT_NE(find(*c, "ttft_ms.p95")->verdict, Verdict::kBetter);
+  EXPECT_EQ(find(*c, "itl_ms.p50")->verdict, Verdict::kNoDifference);
+}
+
+// Equal values with an interval of -20 to +25 % are no proof that nothing changed.
+TEST(Compare, AWideIntervalIsUndecided) {
+  Report a = report_of({1});
+  const auto verdict = [&](double log_se) {
+    a.runs[0].itl_ms.quantiles[0] = {.value = 10, .low = 9, .high = 11, .log_se = log_se};
+    return find(*compare(a, a), "itl_ms.p50")->verdict;
+  };
+  EXPECT_EQ(verdict(0.03), Verdict::kNoDifference);  // exp(1.96 sqrt(2) 0.03) is 1.087
+  EXPECT_EQ(verdict(0.04), Verdict::kUndecided);     // 1.117
+  EXPECT_NE(comparison_text(*compare(a, a)).find("undecided: ± 12 %"), std::string::npos);
 }
 
 TEST(Compare, ATtftThreeTimesAsLongIsWorse) {
@@ -86,7 +99,9 @@ TEST(Compare, RepeatedRunsBringTheNoiseBetweenRuns) {
     return r;
   };
   const auto noisy = compare(repeated({10, 11, 9}), repeated({10.5, 11.5, 9.8}));
-  EXPECT_EQ(find(*noisy, "itl_ms.p50")->verdict, Verdict::kNoDifference);
+  EXPECT_EQ(find(*noisy, "itl_ms.p50")->verdict, Verdict::kUndecided);
+  EXPECT_GT(noisy->undecided, 0);
+  EXPECT_NE(comparison_text(*noisy).find("undecided: ± "), std::string::npos);
   EXPECT_GT(find(*noisy, "itl_ms.p50")->p_value, 0.3);
   const auto sure = compare(repeated({10, 10.1, 9.9, 10}), repeated({15, 15.2, 14.9, 15}));
   EXPECT_EQ(find(*sure, "itl_ms.p50")->verdict, Verdict::kWorse);

@@ -1,6 +1,7 @@
 // A comparison for people and as JSON.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bench/report/compare.h"
@@ -19,14 +20,24 @@ const char* name_of(Verdict v) {
       return "worse";
     case Verdict::kNoDifference:
       return "no difference";
+    case Verdict::kUndecided:
+      return "undecided";
     case Verdict::kNotComparable:
       return "unknown";
   }
   return "";
 }
 
-std::string coloured(Verdict v, bool colour) {
-  if (!colour || (v != Verdict::kBetter && v != Verdict::kWorse)) return name_of(v);
+// "undecided: ± 34 %", the half of the interval that is wider.
+std::string verdict_text(const MetricChange& m) {
+  if (m.verdict != Verdict::kUndecided) return name_of(m.verdict);
+  const double wider = std::max(m.high / m.ratio, m.ratio / m.low) - 1;
+  return fmt::format("{}: ± {:.0f} %", name_of(m.verdict), 100 * wider);
+}
+
+std::string coloured(const MetricChange& m, bool colour) {
+  const Verdict v = m.verdict;
+  if (!colour || (v != Verdict::kBetter && v != Verdict::kWorse)) return verdict_text(m);
   return fmt::format("\x1b[{}m{}\x1b[0m", v == Verdict::kBetter ? "32" : "31", name_of(v));
 }
 
@@ -48,6 +59,11 @@ std::string comparison_text(const Comparison& c, bool colour) {
                     : c.better > 0 ? std::string("no measure is worse beyond noise")
                                    : std::string("no difference beyond noise");
   if (c.better > 0) out += fmt::format(", {} better", c.better);
+  if (c.undecided > 0) {
+    out += fmt::format(
+        "; {} undecided, their intervals are wide: longer runs, or several of a label, would tell",
+        c.undecided);
+  }
   out += "\n";
   std::string run;
   for (const MetricChange& m : c.changes) {
@@ -60,7 +76,7 @@ std::string comparison_text(const Comparison& c, bool colour) {
         "  {:<16} {:>10} {:>10}  {:<6} {:>9}   {:<22} {}\n", m.title, number_text(m.a),
         number_text(m.b), m.unit, change_text(m.ratio),
         std::isfinite(m.low) ? change_text(m.low) + " to " + change_text(m.high) : std::string("?"),
-        coloured(m.verdict, colour));
+        coloured(m, colour));
   }
   if (!c.notes.empty()) out += "\n";
   for (const std::string& note : c.notes) out += "note: " + printable(note) + "\n";
@@ -90,6 +106,7 @@ Json comparison_json(const Comparison& c) {
   o.set("schema", "weir.bench.compare/1");
   o.set("worse", c.worse);
   o.set("better", c.better);
+  o.set("undecided", c.undecided);
   o.set("changes", std::move(changes));
   o.set("notes", std::move(notes));
   return o;

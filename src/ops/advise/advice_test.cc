@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
 #include <set>
 
 #include "ops/advise/graph.h"
@@ -199,6 +200,32 @@ TEST(BuiltInTrees, EveryLeafIsReachedByACase) {
     }
     EXPECT_THAT(left, ElementsAre()) << t.name << ": leaves that no case reaches";
   }
+}
+
+// "83,488 to 166,992" -> "83488", "166992".
+std::vector<std::string> numbers_of(std::string text) {
+  std::erase(text, ',');
+  static const std::regex kNumber("[0-9]+(\\.[0-9]+)?");
+  return {std::sregex_token_iterator(text.begin(), text.end(), kNumber), {}};
+}
+
+TEST(BuiltInTrees, FiguresAreThoseOfTheirClaims) {
+  const auto actions = built_in_actions();
+  const auto sources = built_in_sources();
+  ASSERT_TRUE(actions.ok() && sources.ok());
+  size_t compared = 0;
+  for (const auto& [id, action] : *actions) {
+    for (const Expectation& e : action.expect) {
+      if (e.kind != "sourced") continue;
+      const SourceClaim& c = *sources->find(e.source)->claim(e.claim);
+      const auto claimed = numbers_of(c.value + " " + c.text + " " + c.workload);
+      for (const std::string& number : numbers_of(e.value)) {
+        EXPECT_THAT(claimed, Contains(number)) << id << ": " << e.source << "#" << e.claim;
+        ++compared;
+      }
+    }
+  }
+  EXPECT_GT(compared, 100U);
 }
 
 TEST(BuiltInTrees, WhatTheyTellAndCiteIsThere) {

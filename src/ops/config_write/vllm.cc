@@ -1,8 +1,22 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ops/config_write/engine_config.h"
 
 namespace weir::ops {
+namespace {
+
+// vLLM's bound counts requests in flight, those that run among them, over all data-parallel ranks
+// (vllm-queue-limit-pr#scope); nothing here starts more than one rank a server.
+PlanFact in_flight(PlanFact f, const EnvironmentValues& e) {
+  const int64_t waiting = std::max<int64_t>(1, e.max_queued);
+  f.values = {fmt::format("{}", e.max_running + waiting)};
+  f.why = fmt::format("counts running too: {} run and {} wait; {}", e.max_running, waiting, f.why);
+  return f;
+}
+
+}  // namespace
 
 void add_vllm(const EngineRequest& r, LineSet& out) {
   const PlanFile& p = *r.plan;
@@ -15,7 +29,8 @@ void add_vllm(const EngineRequest& r, LineSet& out) {
   if (p.expert_parallel > 1)
     out.set("--enable-expert-parallel", "true",
             fmt::format("experts over {} devices", p.expert_parallel), kFromPlan);
-  for (const PlanFact& f : facts_of_plan(r)) out.fact(f);
+  for (const PlanFact& f : facts_of_plan(r))
+    out.fact(f.fact == "max_queued" ? in_flight(f, *r.environment) : f);
   if (p.speculative_tokens > 0) {
     out.set("--speculative-config",
             fmt::format(R"({{"method":"ngram","num_speculative_tokens":{},"prompt_lookup_max":4}})",

@@ -220,12 +220,14 @@ TEST(ConfigWrite, LinesCarryThePlansArithmetic) {
       file_of(written(some_plan(), {.target = "vllm", .environment = "prod"}), "serve.sh");
   EXPECT_THAT(text, HasSubstr("exec vllm serve \\\n  meta-llama/Llama-3.1-70B"));
   EXPECT_THAT(text, HasSubstr("--tensor-parallel-size 4"));
-  EXPECT_THAT(text, HasSubstr("--max-num-queued-reqs 20"));
+  EXPECT_THAT(text, HasSubstr("--max-num-queued-reqs 148"));  // 128 run, 20 wait
+  EXPECT_THAT(text, HasSubstr("128 run and 20 wait"));
   EXPECT_THAT(text, HasSubstr("--quantization fp8"));  // the published checkpoint has 16 bits
   EXPECT_THAT(text, HasSubstr("less 17.6 of weights"));
   EXPECT_THAT(text, Not(HasSubstr("--pipeline-parallel-size")));  // its default
   const std::string sglang =
       file_of(written(some_plan(), {.target = "sglang", .environment = "prod"}), "serve.sh");
+  EXPECT_THAT(sglang, HasSubstr("--max-queued-requests 20"));     // waiting ones alone
   EXPECT_THAT(sglang, HasSubstr("--mem-fraction-static 0.875"));  // (17.6 + 52.4) / 80
   const std::string trtllm =
       file_of(written(some_plan(), {.target = "trtllm", .environment = "prod"}), "serve.sh");

@@ -76,7 +76,8 @@ struct AutoscalerSpec {
   int min_line = 0;
 };
 
-struct DisruptionBudget {
+// Of a PodDisruptionBudget, or of a NetworkPolicy for what comes in.
+struct PodSelector {
   std::map<std::string, std::string> labels;  // empty: every pod
   int line = 0;
 };
@@ -86,7 +87,8 @@ struct Deployment {
   ConfigForm form = ConfigForm::kCommand;
   std::vector<WorkloadSpec> workloads;
   std::vector<AutoscalerSpec> autoscalers;
-  std::vector<DisruptionBudget> budgets;
+  std::vector<PodSelector> budgets;
+  std::vector<PodSelector> network_policies;
   int prefix_router_line = 0;  // of an InferencePool, whose picker routes by cached prefixes
 };
 

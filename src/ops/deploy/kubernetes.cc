@@ -105,8 +105,23 @@ Status read_workload(const ConfigText& source, const Node& d, Deployment& out) {
     w.labels = labels_of(at_path(d, "metadata.labels"));
     if (const Node* spec = d.find("spec")) WEIR_TRY(read_pod(source, *spec, w));
   }
+  // What its controller adds to the pods of a group; the leader is the worker with the index 0.
+  if (w.kind == "LeaderWorkerSet") {
+    w.labels["leaderworkerset.sigs.k8s.io/name"] = w.name;
+    w.labels["leaderworkerset.sigs.k8s.io/worker-index"] = "0";
+  }
   if (!w.containers.empty()) out.workloads.push_back(std::move(w));
   return {};
+}
+
+// A policy that says nothing of egress alone holds for what comes in.
+void read_network_policy(const Node& d, Deployment& out) {
+  const Node* types = at_path(d, "spec.policyTypes");
+  const bool ingress =
+      types == nullptr || std::any_of(types->items.begin(), types->items.end(),
+                                      [](const Node& t) { return t.text == "Ingress"; });
+  if (!ingress) return;
+  out.network_policies.push_back({labels_of(at_path(d, "spec.podSelector.matchLabels")), d.line});
 }
 
 // What a metric's name measures.
@@ -188,6 +203,7 @@ Status read_kubernetes(const ConfigText& source, const Node& document, Deploymen
     return read_workload(source, document, out);
   if (kind == "HorizontalPodAutoscaler") read_hpa(document, out);
   if (kind == "ScaledObject") read_scaled_object(document, out);
+  if (kind == "NetworkPolicy") read_network_policy(document, out);
   if (kind == "InferencePool") out.prefix_router_line = document.line;
   if (kind == "PodDisruptionBudget") {
     out.budgets.push_back(

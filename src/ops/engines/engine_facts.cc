@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <charconv>
 
 #include "config/yaml.h"
 #include "ops/data/embedded.h"
@@ -78,6 +79,26 @@ Result<FactKind> fact_of(const Node& n, std::string_view file) {
   return f;
 }
 
+Status read_quantizations(const Node& n, std::string_view file, EngineFacts& out) {
+  QuantizationName q;
+  q.engine = text_of(n.find("engine"));
+  q.experts_only = text_of(n.find("part")) == "experts";
+  const std::string bits = text_of(n.find("bits"));
+  const auto [end, problem] = std::from_chars(bits.data(), bits.data() + bits.size(), q.bits);
+  const bool number = problem == std::errc() && end == bits.data() + bits.size();
+  const Node* names = n.find("names");
+  if (names == nullptr || names->items.empty() || (!bits.empty() && (!number || !(q.bits > 0)))) {
+    return make_error(ErrorCode::kCorrupt,
+                      "{}:{}: a quantization needs a list of names, and bits above 0 or none", file,
+                      n.line);
+  }
+  for (const Node& name : names->items) {
+    q.name = name.text;
+    out.quantizations.push_back(q);
+  }
+  return {};
+}
+
 EngineFacts read_embedded() {
   constexpr std::string_view kFile = "data/engine_facts.yaml";
   auto facts = parse_engine_facts(embedded_file(kFile), kFile);
@@ -101,6 +122,17 @@ const FactKind* EngineFacts::find_fact(std::string_view name) const {
   return nullptr;
 }
 
+const QuantizationName* EngineFacts::find_quantization(std::string_view engine,
+                                                       std::string_view name) const {
+  const QuantizationName* found = nullptr;
+  for (const QuantizationName& q : quantizations) {
+    if (q.name != name) continue;
+    if (q.engine == engine) return &q;
+    if (q.engine.empty()) found = &q;
+  }
+  return found;
+}
+
 Result<EngineFacts> parse_engine_facts(std::string_view text, std::string_view name) {
   WEIR_ASSIGN(const Node root, config::parse_yaml(text, name));
   EngineFacts out;
@@ -113,6 +145,9 @@ Result<EngineFacts> parse_engine_facts(std::string_view text, std::string_view n
   for (const Node& n : facts->items) {
     WEIR_ASSIGN(FactKind f, fact_of(n, name));
     out.facts.push_back(std::move(f));
+  }
+  if (const Node* names = root.find("quantizations")) {
+    for (const Node& n : names->items) WEIR_TRY(read_quantizations(n, name, out));
   }
   return out;
 }

@@ -35,12 +35,23 @@ struct FactKind {
   std::map<std::string, std::string, std::less<>> values;  // spelling -> what it means
 };
 
+// What the name of a quantization says of the size of weights.
+struct QuantizationName {
+  std::string name;
+  std::string engine;         // of this one alone; or empty
+  double bits = 0;            // of a weight, with scales; 0: only the checkpoint says
+  bool experts_only = false;  // the other weights have 16
+};
+
 struct EngineFacts {
   std::vector<EngineProgram> engines;
   std::vector<FactKind> facts;
+  std::vector<QuantizationName> quantizations;
 
   const EngineProgram* find_engine(std::string_view engine) const;
   const FactKind* find_fact(std::string_view name) const;
+  // The engine's own before what holds for all; nullptr: a name that is not known.
+  const QuantizationName* find_quantization(std::string_view engine, std::string_view name) const;
 };
 
 // Error kCorrupt: "NAME:LINE: ...".

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "ops/engines/catalog.h"
 #include "ops/intake/fields.h"
@@ -45,6 +46,30 @@ TEST(EngineFacts, IntakeFieldsExistAndEnginesAreKnown) {
   }
 }
 
+TEST(EngineFacts, EveryQuantizationOfASnapshotIsKnown) {
+  const FactKind* kind = engine_facts().find_fact("quantization");
+  ASSERT_NE(kind, nullptr);
+  std::set<std::string> used;
+  for (const EngineVersion& v : engine_versions()) {
+    const auto names = kind->engines.find(v.engine);
+    if (names == kind->engines.end()) continue;
+    const auto snapshot = engine_snapshot(v.engine, v.version);
+    const EngineOption* o = snapshot->find_flag(names->second[0].option).option;
+    ASSERT_NE(o, nullptr) << v.engine << " " << v.version;
+    for (const auto& values : {o->choices, o->known_values}) {
+      for (const std::string& name : values) {
+        EXPECT_NE(engine_facts().find_quantization(v.engine, name), nullptr)
+            << v.engine << " " << v.version << ": " << name;
+        used.insert(name);
+      }
+    }
+  }
+  for (const QuantizationName& q : engine_facts().quantizations)
+    EXPECT_TRUE(used.contains(q.name)) << q.name << " is in no snapshot";
+  EXPECT_EQ(engine_facts().find_quantization("vllm", "modelopt")->bits, 8);
+  EXPECT_EQ(engine_facts().find_quantization("sglang", "modelopt")->bits, 0);
+}
+
 TEST(EngineFacts, NamesSayMembersMeaningsAndInversions) {
   const auto facts = parse_engine_facts(
       "facts:\n  - {name: x, type: text, a: [--f.m, draft=--g], b: \"!--off\"}\n", "f");
@@ -55,6 +80,10 @@ TEST(EngineFacts, NamesSayMembersMeaningsAndInversions) {
   EXPECT_EQ(x.engines.at("a")[1].means, "draft");
   EXPECT_TRUE(x.engines.at("b")[0].inverted);
   EXPECT_FALSE(parse_engine_facts("facts:\n  - {name: x}\n", "f").ok());
+  EXPECT_THAT(parse_engine_facts("facts: []\nquantizations:\n  - {names: [a], bits: x}\n", "f")
+                  .error()
+                  .message,
+              testing::HasSubstr("f:3: a quantization needs"));
 }
 
 }  // namespace

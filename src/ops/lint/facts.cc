@@ -221,9 +221,12 @@ void add_workload(const CallView& call, FactSet& out) {
   const int64_t least =
       scaler != nullptr ? scaler->min_replicas.value_or(1) : w.replicas.value_or(1);
   out.set_flag("workload.several", least > 1);
-  out.set_flag("workload.pdb",
-               std::any_of(d.budgets.begin(), d.budgets.end(),
-                           [&](const DisruptionBudget& b) { return covers(b.labels, w.labels); }));
+  const auto selected = [&](const std::vector<PodSelector>& by) {
+    return std::any_of(by.begin(), by.end(),
+                       [&](const PodSelector& s) { return covers(s.labels, w.labels); });
+  };
+  out.set_flag("workload.pdb", selected(d.budgets));
+  out.set_flag("workload.network_policy", selected(d.network_policies));
   out.set_flag("workload.spread", w.spread);
   if (w.grace_s) out.set_number("workload.grace_s", static_cast<double>(*w.grace_s), w.line);
 }
@@ -238,6 +241,30 @@ bool exposed(const CallView& call, const FactSet& facts) {
   const ConfigForm form = call.deployment->form;
   if (form == ConfigForm::kKeys) return false;
   return all && (form == ConfigForm::kCommand || call.container->published);
+}
+
+// What a bound of the queue must hold. vLLM's counts running requests too, over all data-parallel
+// ranks, each of which runs max_running (vllm-queue-limit-pr#scope); the others' waiting ones
+// alone.
+void add_queue(const std::string& engine, const std::string& flag, FactSet& out) {
+  if (engine != "vllm") {
+    out.set("queue_advice",
+            fmt::format("{} N, N about what is served within the TTFT that is promised", flag));
+    return;
+  }
+  const double ranks = out.number("data_parallel").value_or(1);
+  out.set_number("queue_ranks", ranks);
+  const auto running = out.number("max_running");
+  std::string sum = "data-parallel ranks x --max-num-seqs";
+  if (running && *running >= 1) {
+    out.set_number("running_capacity", ranks * *running);
+    sum = fmt::format("{:.0f} running ({:.0f} x --max-num-seqs {:.0f})", ranks * *running, ranks,
+                      *running);
+  }
+  out.set("queue_advice",
+          fmt::format("{} N, which counts running and waiting requests of all ranks: N = {}, and "
+                      "about what is served within the TTFT that is promised",
+                      flag, sum));
 }
 
 void add_derived(const CallView& call, FactSet& out) {
@@ -255,10 +282,14 @@ void add_derived(const CallView& call, FactSet& out) {
         kind == nullptr ? decltype(kind->engines.end()){} : kind->engines.find(engine);
     return kind == nullptr || names == kind->engines.end() ? "" : names->second[0].option;
   };
+  // vLLM's --config names a file with more flags, which is not here.
+  const Setting* file = call.settings->find(call.snapshot->find_flag("--config").option);
+  out.set_flag("reads_file", engine == "vllm" && file != nullptr);
   const std::string queue = name_in_engine("max_queued");
   const bool limited = !queue.empty() && call.snapshot->find_flag(queue).option != nullptr;
   out.set_flag("has_queue_limit", limited);
   if (limited) out.set("queue_flag", queue);
+  add_queue(engine, queue, out);
   out.set("metrics_flag", name_in_engine("metrics"));
   const Setting* headless = call.settings->find(call.snapshot->find_flag("--headless").option);
   out.set("role", headless != nullptr ? "worker" : "server");

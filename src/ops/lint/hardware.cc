@@ -8,6 +8,7 @@
 #include "config/key.h"
 #include "ops/data/accelerators.h"
 #include "ops/data/models.h"
+#include "ops/engines/engine_facts.h"
 
 namespace weir::ops {
 namespace {
@@ -15,9 +16,36 @@ namespace {
 constexpr double kGb = 1e9;
 constexpr double kReserveBytes = 2 * kGb;  // activations and graphs: a hypothesis
 
-double bits_of(std::string_view type, double fallback) {
-  if (type == "fp8" || type == "int8" || type == "fbgemm_fp8" || type == "bitsandbytes") return 8;
-  return fallback;
+constexpr double kUnquantizedBits = 16;
+
+// Of all weights together.
+struct Weights {
+  double bytes = 0;
+  std::string words;  // "70.6 billion at 4.16 bits, awq"
+};
+
+// nullopt: the quantization's name does not say.
+std::optional<Weights> weights_of(const ModelShape& m, double asked_bits, const FactSet& facts) {
+  const Fact* name = facts.find("quantization");
+  const double all = m.parameters();
+  double bits = asked_bits > 0 ? asked_bits : m.bits_per_weight;
+  double rest = 0;  // parameters that keep 16 bits
+  std::string why = asked_bits > 0 ? ", as given" : "";
+  if (asked_bits <= 0 && m.bits_per_weight >= kUnquantizedBits && name != nullptr) {
+    const QuantizationName* q =
+        engine_facts().find_quantization(facts.find("engine")->text, name->text);
+    if (q == nullptr || q->bits <= 0) return std::nullopt;
+    bits = q->bits;
+    why = ", " + name->text;
+    if (q->experts_only) {
+      rest = all - m.expert_parameters();
+      why += " for experts";
+    }
+  }
+  Weights w;
+  w.bytes = ((all - rest) * bits + rest * kUnquantizedBits) / 8;
+  w.words = fmt::format("{:.1f} billion at {:.3g} bits{}", all / kGb, 8 * w.bytes / all, why);
+  return w;
 }
 
 double kv_element_bytes(const FactSet& facts) {
@@ -35,15 +63,12 @@ struct Fit {
   std::string words;   // how `left` came about
 };
 
-Fit fit_of(const ModelShape& m, const LintDevice& d, const FactSet& facts) {
+Fit fit_of(const ModelShape& m, const Weights& all, const LintDevice& d, const FactSet& facts) {
   const double tp = facts.number("tensor_parallel").value_or(1);
   const double pp = facts.number("pipeline_parallel").value_or(1);
-  const Fact* q = facts.find("quantization");
-  const double bits = q != nullptr && m.bits_per_weight >= 16 ? bits_of(q->text, m.bits_per_weight)
-                                                              : m.bits_per_weight;
   Fit f;
   const double devices = tp * pp;
-  f.weights = m.parameters() * bits / 8 / devices;
+  f.weights = all.bytes / devices;
   const double whole = m.kv_bytes(1e6, kv_element_bytes(facts)) / 1e6;
   const double split = m.kv_rank > 0 ? 1 : std::min(tp, static_cast<double>(m.kv_heads));
   f.token = whole / std::max(1.0, split) / pp;
@@ -52,20 +77,17 @@ Fit fit_of(const ModelShape& m, const LintDevice& d, const FactSet& facts) {
   if (engine == "llama.cpp") {
     const double seen = facts.number("container.devices").value_or(0);
     const double count = seen > 0 ? seen : facts.number("device.count").value_or(1);
-    f.weights = m.parameters() * bits / 8;
+    f.weights = all.bytes;
     f.token = whole;
     f.left = d.memory_bytes * count - f.weights - kReserveBytes;
     f.words = fmt::format(
-        "{:.0f} devices x {:.0f} GB - {:.1f} GB of weights ({:.1f} billion at {:.3g} bits) - "
-        "{:.0f} "
-        "GB assumed for activations = {:.1f} GB for KV",
-        count, d.memory_bytes / kGb, f.weights / kGb, m.parameters() / kGb, bits,
-        kReserveBytes / kGb, f.left / kGb);
+        "{:.0f} devices x {:.0f} GB - {:.1f} GB of weights ({}) - {:.0f} GB assumed for "
+        "activations = {:.1f} GB for KV",
+        count, d.memory_bytes / kGb, f.weights / kGb, all.words, kReserveBytes / kGb, f.left / kGb);
     return f;
   }
-  const std::string weights =
-      fmt::format("{:.1f} GB of weights ({:.1f} billion at {:.3g} bits over {:.0f} devices)",
-                  f.weights / kGb, m.parameters() / kGb, bits, devices);
+  const std::string weights = fmt::format("{:.1f} GB of weights ({} over {:.0f} devices)",
+                                          f.weights / kGb, all.words, devices);
   const auto share = facts.number("memory_utilization");
   if (engine == "tensorrt-llm") {
     const double fraction = share.value_or(0.9);
@@ -82,8 +104,14 @@ Fit fit_of(const ModelShape& m, const LintDevice& d, const FactSet& facts) {
   return f;
 }
 
-void add_fit(const ModelShape& m, const LintDevice& d, FactSet& facts) {
-  const Fit f = fit_of(m, d, facts);
+void add_fit(const ModelShape& m, double weight_bits, const LintDevice& d, FactSet& facts) {
+  const auto weights = weights_of(m, weight_bits, facts);
+  if (!weights) {
+    const Fact* name = facts.find("quantization");
+    facts.set("weights.unsaid_by", name->text, name->line, name->given);
+    return;
+  }
+  const Fit f = fit_of(m, *weights, d, facts);
   facts.set_number("kv.device_bytes", f.left);
   std::string words = f.words;
   if (f.left > 0 && f.token > 0) {
@@ -158,7 +186,8 @@ void add_hardware(const LintHardware& h, FactSet& facts) {
       facts.set_number("device.domain", static_cast<double>(h.device->domain));
   }
   if (h.count > 0) facts.set_number("device.count", static_cast<double>(h.count));
-  if (h.model && h.device && h.model->parameters() > 0) add_fit(*h.model, *h.device, facts);
+  if (h.model && h.device && h.model->parameters() > 0)
+    add_fit(*h.model, h.weight_bits, *h.device, facts);
 }
 
 }  // namespace weir::ops

@@ -28,7 +28,8 @@ Result<ModelShape> catalog_shape(std::string_view id);
 struct LintHardware {
   std::optional<ModelShape> model;
   std::optional<LintDevice> device;
-  int64_t count = 0;  // devices; 0: not said
+  int64_t count = 0;       // devices; 0: not said
+  double weight_bits = 0;  // of a weight, over all else that says it; 0: not said
 };
 
 // Adds model.*, device.* and, where model and device are known, kv.*: what is left for the KV cache
@@ -37,6 +38,10 @@ struct LintHardware {
 //   vLLM, SGLang: memory x utilization - weights/(TP x PP) - reserve
 //   TensorRT-LLM: (memory - weights/(TP x PP)) x fraction
 //   llama.cpp:    memory x devices - weights - reserve, the context in all slots together
+//
+// Bits of a weight: weight_bits, else the model's where it is stored in fewer than 16, else those
+// of the quantization's name (data/engine_facts.yaml), else the model's. Where the name leaves them
+// to the checkpoint there is no kv.*, and weights.unsaid_by is that name.
 //
 // reserve (activations, graphs): 2 GB, a hypothesis. KV of a token is divided by min(TP, KV heads)
 // and by PP; a latent (MLA) is kept whole by each device.

@@ -84,6 +84,7 @@ TEST(Rules, EveryFactIsOneThatIsSet) {
   for (const char* word : {"flag", "nearest", "value", "detail", "other", "instead"})
     known.insert(word);
   known.insert("queue_flag");
+  known.insert("weights.unsaid_by");
   const auto check = [&](const std::string& rule, const std::string& name) {
     if (name.empty() || name.starts_with("env.")) return;
     EXPECT_EQ(known.count(name), 1U) << rule << " names " << name;
@@ -194,6 +195,14 @@ TEST(LintRules, WhatContradictsItself) {
               Contains("eager-mode:1"));
 }
 
+TEST(LintRules, MethodsOfSpeculationThatWentAway) {
+  const std::string call =
+      "vllm serve m --speculative-config '{\"method\":\"medusa\",\"num_speculative_tokens\":3}'\n";
+  EXPECT_THAT(found(call), Contains("speculation-method-gone:1"));
+  EXPECT_THAT(found(lint(call, "f", {.version = "0.22.0"})),
+              Not(Contains("speculation-method-gone:1")));
+}
+
 TEST(LintRules, WhatIsRisky) {
   const auto f = found(
       "export HF_TOKEN=hf_1\nvllm serve m --gpu-memory-utilization 0.98 "
@@ -203,6 +212,24 @@ TEST(LintRules, WhatIsRisky) {
     EXPECT_THAT(f, Contains(finding));
   const auto good = found("vllm serve m --host 127.0.0.1 --max-num-queued-reqs 64\n");
   EXPECT_TRUE(good.empty()) << testing::PrintToString(good);
+}
+
+TEST(LintRules, BoundOfTheQueueCountsRunningOnesOverAllRanks) {
+  const auto none = lint("vllm serve m -dp 4 --max-num-seqs 128 --host 127.0.0.1\n");
+  ASSERT_NE(find(none, "queue-unbounded"), nullptr);
+  EXPECT_THAT(find(none, "queue-unbounded")->fix,
+              HasSubstr("512 running (4 x --max-num-seqs 128)"));
+  const std::string call = "vllm serve m -dp 4 --max-num-seqs 128 --max-num-queued-reqs ";
+  const auto low = lint(call + "256\n");
+  ASSERT_NE(find(low, "queue-below-running"), nullptr);
+  EXPECT_THAT(find(low, "queue-below-running")->reason, HasSubstr("4 x 128 could run"));
+  EXPECT_THAT(find(low, "queue-below-running")->fix, HasSubstr("of 512"));
+  EXPECT_EQ(find(lint(call + "576\n"), "queue-below-running"), nullptr);
+  // SGLang's counts waiting ones alone.
+  const auto sglang = lint(
+      "python -m sglang.launch_server --model-path m --max-running-requests 64 "
+      "--max-queued-requests 8\n");
+  EXPECT_EQ(find(sglang, "queue-below-running"), nullptr);
 }
 
 TEST(LintRules, ModelAndDevicesWithTheArithmetic) {
@@ -230,6 +257,32 @@ TEST(LintRules, ModelAndDevicesWithTheArithmetic) {
   EXPECT_THAT(found(lint("vllm serve m -tp 16\n", "f", o)), Contains("tp-repeats-kv:1"));
   EXPECT_THAT(lint_device("nvidia-h10").error().message, HasSubstr("the nearest is"));
   EXPECT_THAT(catalog_shape("llama-3.1-7b").error().message, HasSubstr("llama-3.1-"));
+}
+
+TEST(LintRules, BitsOfAWeightByTheNameOfItsQuantization) {
+  LintOptions o;
+  o.hardware = {*catalog_shape("llama-3.1-70b"), *lint_device("nvidia-h100-sxm"), 8};
+  const auto arithmetic = [&](const std::string& flags) {
+    const LintReport r = lint("vllm serve m --max-model-len 8192 -tp 2 " + flags + "\n", "f", o);
+    const Fact* words = r.calls[0].facts.find("kv.arithmetic");
+    return words == nullptr ? std::string() : words->text;
+  };
+  EXPECT_THAT(arithmetic(""), HasSubstr("70.6 GB of weights (70.6 billion at 16 bits over 2"));
+  EXPECT_THAT(arithmetic("-q modelopt"), HasSubstr("35.3 GB of weights (70.6 billion at 8 bits"));
+  EXPECT_THAT(arithmetic("-q modelopt_fp4"), HasSubstr("at 4.5 bits, modelopt_fp4 over"));
+  EXPECT_THAT(arithmetic("-q gptq_marlin"), HasSubstr("18.3 GB of weights"));
+  // A dense model has no experts, which is all that this one quantizes.
+  EXPECT_THAT(arithmetic("-q experts_int8"), HasSubstr("at 16 bits"));
+  EXPECT_THAT(arithmetic("-q compressed-tensors"), "");
+  EXPECT_THAT(found("vllm serve m -q compressed-tensors\n", o), Contains("weight-bits-unsaid:1"));
+  o.hardware.weight_bits = 4;
+  EXPECT_THAT(arithmetic("-q compressed-tensors"), HasSubstr("at 4 bits, as given"));
+  EXPECT_THAT(found("vllm serve m -q compressed-tensors\n", o),
+              Not(Contains("weight-bits-unsaid:1")));
+  LintOptions experts;
+  experts.hardware = {*catalog_shape("qwen3-30b-a3b"), *lint_device("nvidia-h100-sxm"), 8};
+  const auto fit = lint("vllm serve m -q mxfp4\n", "f", experts);
+  EXPECT_THAT(fit.calls[0].facts.find("kv.arithmetic")->text, HasSubstr("mxfp4 for experts"));
 }
 
 TEST(LintRules, LlamaCppTakesAllDevicesThatItSees) {
@@ -282,6 +335,41 @@ TEST(LintRules, Manifests) {
   std::string off(kBad);
   off.replace(off.find("\"2\"]"), 4, "\"2\", --no-enable-prefix-caching]");
   EXPECT_THAT(found(off, {}, "m.yaml"), Contains("prefix-cache-off-with-router:12"));
+}
+
+TEST(LintRules, PoliciesBudgetsAndFilesThatStandElsewhere) {
+  const std::string policy =
+      "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: n}\n"
+      "spec:\n  podSelector: {matchLabels: {app: qwen}}\n  policyTypes: [Ingress]\n";
+  const auto open = Contains(HasSubstr("api-key-missing-in-cluster"));
+  EXPECT_THAT(found(kBad, {}, "m.yaml"), open);
+  EXPECT_THAT(found(std::string(kBad) + policy, {}, "m.yaml"), Not(open));
+  std::string other = policy;
+  other.replace(other.find("app: qwen"), 9, "app: else");
+  EXPECT_THAT(found(std::string(kBad) + other, {}, "m.yaml"), open);
+  std::string egress = policy;
+  egress.replace(egress.find("[Ingress]"), 9, "[Egress]");
+  EXPECT_THAT(found(std::string(kBad) + egress, {}, "m.yaml"), open);
+
+  std::string file(kBad);
+  file.replace(file.find("-tp, \"2\""), 8, "--config, /c/vllm.yaml");
+  EXPECT_THAT(found(file, {}, "m.yaml"), Not(Contains(HasSubstr("devices-idle"))));
+  EXPECT_THAT(found(file, {}, "m.yaml"), Not(Contains(HasSubstr("queue-unbounded"))));
+
+  const std::string group =
+      "apiVersion: leaderworkerset.x-k8s.io/v1\nkind: LeaderWorkerSet\nmetadata: {name: g}\n"
+      "spec:\n  replicas: 2\n  leaderWorkerTemplate:\n    size: 2\n    leaderTemplate:\n"
+      "      metadata: {labels: {role: leader}}\n      spec:\n        containers:\n"
+      "        - {name: v, image: \"vllm/vllm-openai:v0.33.0\", args: [--model, m]}\n"
+      "    workerTemplate:\n      spec:\n        containers:\n"
+      "        - {name: w, image: \"vllm/vllm-openai:v0.33.0\", args: [--model, m, --headless]}\n";
+  const std::string budget =
+      "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec:\n"
+      "  maxUnavailable: 1\n  selector: {matchLabels: "
+      "{leaderworkerset.sigs.k8s.io/name: g}}\n";
+  const auto missing = Contains(HasSubstr("pdb-missing"));
+  EXPECT_THAT(found(group, {}, "m.yaml"), missing);
+  EXPECT_THAT(found(group + budget, {}, "m.yaml"), Not(missing));
 }
 
 TEST(ConfigIntake, WhatTheFileSaysIsMeasuredAndDefaultsAreInferred) {

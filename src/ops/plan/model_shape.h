@@ -64,6 +64,8 @@ struct ModelShape {
   std::optional<double> stated_parameters;  // as published
   double bits_per_weight = 16;              // as stored
   std::string precision;                    // "bf16", "fp8", "int4" ...
+  // Type that activations are multiplied in: "bf16", "fp8", "int8", "fp4"; empty: see below.
+  std::string activations;
 
   // Counts of weights, from the shape alone.
   double embedding_parameters() const;  // with the output matrix
@@ -87,6 +89,10 @@ struct ModelShape {
 // Errors: kCorrupt naming a key that is missing or out of range; kUnsupported for a config without
 // the keys of a language model. Unknown model types are read by the usual names.
 Result<ModelShape> read_model_shape(const text::Json& config);
+
+// Type that the matrices are multiplied in: that of the activations, else of weights in fp8, int8
+// or fp4; weights in others are expanded to bf16 for it (W4A16, W8A16).
+std::string arithmetic_type(const ModelShape& shape);
 
 // Of an opened GGUF file or folder: the shape, the file's own bits per weight.
 ModelShape model_shape(const model::Config& config, double parameters, double bits_per_weight);

@@ -74,6 +74,50 @@ TEST(ModelShape, WindowsHoldNoMoreThanTheirTokens) {
   EXPECT_EQ(m.bits_per_weight, 4.25);
 }
 
+TEST(ModelShape, WeightsAndArithmeticByTheQuantizationOfTheCheckpoint) {
+  const auto with = [](const std::string& quantization) {
+    return shape(R"({"model_type":"llama","hidden_size":4096,"intermediate_size":14336,
+      "num_hidden_layers":32,"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256,
+      "quantization_config":)" +
+                 quantization + "}");
+  };
+  const struct {
+    const char* config;
+    double bits;
+    const char *precision, *arithmetic;
+  } cases[] = {
+      {R"({"quant_method":"fp8"})", 8, "fp8", "fp8"},
+      {R"({"quant_method":"gptq","bits":8,"group_size":128})", 8.15625, "int8", "bf16"},
+      {R"({"quant_method":"awq"})", 4.15625, "int4", "bf16"},
+      {R"({"quant_method":"mxfp4"})", 4.25, "fp4", "bf16"},
+      {R"({"quant_method":"bitsandbytes","load_in_4bit":true})", 4.5, "int4", "bf16"},
+      {R"({"quant_method":"compressed-tensors","config_groups":{"group_0":{"weights":{"num_bits":4,
+        "type":"int","group_size":128},"input_activations":null}}})",
+       4.125, "int4", "bf16"},
+      {R"({"quant_method":"compressed-tensors","config_groups":{"group_0":{"weights":{"num_bits":8,
+        "type":"int"},"input_activations":{"num_bits":8,"type":"int"}}}})",
+       8, "int8", "int8"},
+      {R"({"quant_method":"compressed-tensors","config_groups":{"group_0":{"weights":{"num_bits":4,
+        "type":"int","group_size":128},"input_activations":{"num_bits":8,"type":"float"}}}})",
+       4.125, "int4", "fp8"},
+      {R"({"quant_method":"modelopt","quant_algo":"NVFP4"})", 4.5, "fp4", "fp4"},
+      {R"({"quant_method":"modelopt","quant_algo":"FP8"})", 8, "fp8", "fp8"},
+      {R"({"quant_method":"quark","global_quant_config":{"weight":{"dtype":"fp4"},
+        "input_tensors":{"dtype":"fp8_e4m3"}}})",
+       4.25, "fp4", "fp8"},
+      {R"({"quant_method":"compressed-tensors","config_groups":[1]})", 16, "bf16", "bf16"},
+      {R"({"quant_method":"compressed-tensors","config_groups":{"g":{"weights":{"num_bits":-4}}}})",
+       16, "bf16", "bf16"},
+      {R"({"quant_method":7,"bits":1e30})", 16, "bf16", "bf16"},
+  };
+  for (const auto& c : cases) {
+    const ModelShape m = with(c.config);
+    EXPECT_EQ(m.bits_per_weight, c.bits) << c.config;
+    EXPECT_EQ(m.precision, c.precision) << c.config;
+    EXPECT_EQ(arithmetic_type(m), c.arithmetic) << c.config;
+  }
+}
+
 TEST(ModelShape, LayersOfAStateKeepTheSameForEverySequence) {
   const ModelShape m = shape(R"({"model_type":"qwen3_next","hidden_size":2048,"head_dim":256,
     "intermediate_size":5120,"moe_intermediate_size":512,"num_experts":512,

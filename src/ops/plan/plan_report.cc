@@ -94,6 +94,7 @@ Json search_json(const SearchResult& result) {
     o.set("devices", static_cast<int64_t>(f.devices));
     o.set("weight_bits", f.weights.bits);
     o.set("precision", f.weights.precision);
+    o.set("compute_type", f.compute_type);
     o.set("replicas", static_cast<int64_t>(f.replicas));
     o.set("usd_per_million_output_tokens",
           f.usd_per_million_output_tokens > 0 ? Json(f.usd_per_million_output_tokens) : Json());

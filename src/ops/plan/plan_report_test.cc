@@ -36,6 +36,36 @@ TEST(WhatIf, SetsWhatIsNamed) {
   EXPECT_EQ(changed->slo.ttft_ms_p95, 250);
 }
 
+// Weights of 4 bits are multiplied in 16 unless the kernels take fewer: where prefill bounds the
+// load, 4 bits with 16-bit arithmetic carry less than 8 with FP8, and that is said.
+TEST(WhatIf, ArithmeticIsThatOfTheActivations) {
+  PlanRequest r = request();
+  r.workload = {4000, 8000, 20, 60, 5.0, 1.0, 0, 16384};
+  r.slo = {4000, 200, 0};
+  const auto most = [&](const char* changes, const char* arithmetic) {
+    const auto changed = what_if(r, changes);
+    EXPECT_TRUE(changed.ok()) << changed.error().message;
+    const auto plan = make_plan(*changed);
+    EXPECT_TRUE(plan.ok() && plan->low.most) << changes;
+    EXPECT_EQ(plan->compute_type, arithmetic) << changes;
+    PlanReport report;
+    report.request = *changed;
+    report.plan = plan_file(*changed, *plan, "2026-11-30");
+    const bool expanded = std::string_view(arithmetic) == "bf16" && report.plan.bits_per_weight < 9;
+    EXPECT_EQ(plan_text(report).find("are expanded and multiplied in bf16") != std::string::npos,
+              expanded);
+    return plan->low.most->rate_per_s;
+  };
+  const double sixteen = most("devices=1", "bf16");
+  const double four = most("weight-bits=4.5", "bf16");
+  const double eight = most("weight-bits=8", "fp8");
+  EXPECT_LT(four, 0.75 * eight);
+  EXPECT_GT(most("weight-bits=4.5,activations=fp8", "fp8"), 1.3 * four);
+  EXPECT_LT(most("weight-bits=8,activations=bf16", "bf16"), 0.75 * eight);
+  EXPECT_GT(four, 0.8 * sixteen);
+  EXPECT_EQ(most("weight-bits=4.5,activations=fp4", "bf16"), four);  // H100 has no FP4
+}
+
 TEST(WhatIf, NamesWhatIsWrong) {
   const auto message = [](const char* changes) {
     const auto r = what_if(request(), changes);
@@ -47,6 +77,7 @@ TEST(WhatIf, NamesWhatIsWrong) {
   EXPECT_THAT(message("acceptance=1.5"), HasSubstr("must be a number from 0 to 1"));
   EXPECT_THAT(message("devices"), HasSubstr("wants KEY=VALUE"));
   EXPECT_THAT(message("kv-type=f8"), HasSubstr("f16, fp8, q8, fp4"));
+  EXPECT_THAT(message("activations=fp16"), HasSubstr("bf16, fp8, int8, fp4"));
   for (const std::string& key : what_if_keys())
     EXPECT_NE(message((key + "=-1").c_str()), "") << key;
 }

@@ -39,6 +39,20 @@ std::string memory_text(const PlanFile& p) {
                            p.devices() == 1 ? "" : "s");
 }
 
+// Fewer bits a weight are no faster arithmetic by themselves; a load that prefill bounds may then
+// need more replicas than one in 8 bits.
+std::string arithmetic_text(const PlanFile& p) {
+  if (p.compute_type == "fp8" || p.compute_type == "int8" || p.compute_type == "fp4") {
+    return fmt::format("  assumed: weights and activations are multiplied in {}\n", p.compute_type);
+  }
+  if (p.bits_per_weight > 9) return "";
+  return fmt::format(
+      "  assumed: weights of {:.3g} bits are expanded and multiplied in {}, so prefill is as fast "
+      "as "
+      "with 16-bit weights; --activations fp8, int8 or fp4 where the kernels multiply in fewer\n",
+      p.bits_per_weight, p.compute_type);
+}
+
 std::string cost_text(const PlanReport& r) {
   const PlanFile& p = r.plan;
   if (p.high_usd_per_million <= 0 || p.low_usd_per_million <= 0 ||
@@ -130,7 +144,7 @@ std::string plan_text(const PlanReport& r) {
                   p.accelerator == "this-machine" ? "measured now"
                   : p.rates_verified              ? "read at their sources"
                                                   : "in part not read again: see the file");
-  out += memory_text(p);
+  out += memory_text(p) + arithmetic_text(p);
   if (!p.memory.fits) return out;
   out += load_text(r) + fleet_text(r);
   if (r.sensitivity) out += sensitivity_text(*r.sensitivity);
@@ -178,19 +192,19 @@ std::string search_text(const SearchResult& result, size_t most_rows) {
   std::string out = fmt::format(
       "{} combinations: {} meet the SLO, {} hold too little, {} are too slow. Nothing beats those "
       "with * in cost (lowest published prices), those with + in power, and TTFT and ITL at "
-      "once.\n  {:<28} {:>3} {:>5} "
-      "{:>8} "
-      "{:>10} {:>10} {:>9} {:>8}  engine\n",
+      "once; weights of 4 bits that are no "
+      "FP4 are multiplied in 16.\n  {:<28} {:>3} {:>5} {:>4} {:>8} {:>10} {:>10} {:>9} {:>8}  "
+      "engine\n",
       result.tried, result.found.size(), result.too_small, result.too_slow, "accelerator", "N",
-      "bits", "replicas", "TTFT p95", "ITL p95", "USD/M tok", "kW");
+      "bits", "in", "replicas", "TTFT p95", "ITL p95", "USD/M tok", "kW");
   size_t rows = 0;
   for (const SearchFound& f : result.found) {
     if (!f.on_front && !f.on_power_front && rows >= most_rows) continue;
     ++rows;
     out += fmt::format(
-        "{}{} {:<27} {:>3} {:>5.3g} {:>8} {:>7.4g} ms {:>7.3g} ms {:>9} {:>8.3g}  {}\n",
+        "{}{} {:<27} {:>3} {:>5.3g} {:>4} {:>8} {:>7.4g} ms {:>7.3g} ms {:>9} {:>8.3g}  {}\n",
         f.on_front ? "*" : " ", f.on_power_front ? "+" : " ", f.accelerator->id, f.devices,
-        f.weights.bits, f.replicas, f.load.ttft_ms_p95, f.load.itl_ms_p95,
+        f.weights.bits, f.compute_type, f.replicas, f.load.ttft_ms_p95, f.load.itl_ms_p95,
         f.usd_per_million_output_tokens > 0 ? fmt::format("{:.2f}", f.usd_per_million_output_tokens)
                                             : "no price",
         f.kw, f.engine);

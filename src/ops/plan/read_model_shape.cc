@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "ops/plan/model_shape.h"
+#include "ops/plan/read_precision.h"
 
 namespace weir::ops {
 namespace {
@@ -298,31 +299,6 @@ Status read_state(const Reader& r, ModelShape& m) {
   return {};
 }
 
-void read_precision(const Reader& r, ModelShape& m) {
-  const std::string type = r.text({"torch_dtype", "dtype"});
-  m.precision = type == "float32" ? "f32" : type == "float16" ? "f16" : "bf16";
-  m.bits_per_weight = type == "float32" ? 32 : 16;
-  const Json* q = r.find({"quantization_config", "compression_config"});
-  const Json* method = q == nullptr ? nullptr : q->find("quant_method");
-  const std::string name = method != nullptr && method->is_string() ? method->as_string() : "";
-  if (name.empty()) return;
-  const Json* bits = q->find("bits");
-  if (name == "fp8" || name == "fbgemm_fp8") {
-    m.precision = "fp8";
-    m.bits_per_weight = 8;
-  } else if (name == "mxfp4" || name == "nvfp4" || name == "modelopt_fp4") {
-    m.precision = "fp4";
-    m.bits_per_weight = name == "mxfp4" ? 4.25 : 4.5;
-  } else if (bits != nullptr && bits->is_int()) {
-    m.precision = bits->as_int() == 8 ? "int8" : "int4";
-    // A scale in 16 bits and a zero for each 128.
-    m.bits_per_weight = static_cast<double>(bits->as_int()) + 20.0 / 128;
-  } else if (name == "awq" || name == "gptq") {
-    m.precision = "int4";
-    m.bits_per_weight = 4 + 20.0 / 128;
-  }
-}
-
 }  // namespace
 
 Result<ModelShape> read_model_shape(const Json& outer) {
@@ -378,8 +354,8 @@ Result<ModelShape> read_model_shape(const Json& outer) {
   if (m.architecture == "falcon_h1") {
     for (ModelLayer& l : m.layers) l.also_state = true;
   }
-  read_precision(whole.find({"quantization_config", "compression_config"}) == nullptr ? r : whole,
-                 m);
+  const bool outside = whole.find({"quantization_config", "compression_config"}) != nullptr;
+  read_precision(outside ? outer : config, m);
   return m;
 }
 

@@ -1,7 +1,6 @@
 #include "ops/plan/replica_trial.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace weir::ops {
@@ -18,19 +17,15 @@ constexpr double kMsPerS = 1000;
 // A tenth: what a few thousand random arrivals can look like although they are carried.
 constexpr double kMostGrowth = 0.1;
 
-// That of the weights where the device has it, else 16 bits. On CPUs engines multiply weights of up
-// to 8 bits as int8 (llama.cpp's and weir's kernels).
+// That of the model's arithmetic where the device has it, else 16 bits. On CPUs engines multiply
+// weights of up to 8 bits as int8 (llama.cpp's and weir's kernels).
 std::pair<std::string, const Figure*> compute_rate(const ModelShape& shape, const Accelerator& a) {
   if (a.kind == AcceleratorKind::kCpu && shape.bits_per_weight <= 9) {
     if (const Figure* f = a.tflops("int8")) return {"int8", f};
   }
-  const bool four = shape.precision == "fp4";
-  const std::array wanted = {four                        ? "fp4"
-                             : shape.precision == "fp8"  ? "fp8"
-                             : shape.precision == "int8" ? "int8"
-                                                         : "bf16",
-                             "bf16", "fp16", "fp32"};
-  for (const char* type : wanted) {
+  const std::string wanted = arithmetic_type(shape);
+  for (const std::string& type :
+       {wanted, std::string("bf16"), std::string("fp16"), std::string("fp32")}) {
     if (const Figure* f = a.tflops(type)) return {type, f};
   }
   return {"", nullptr};

@@ -14,7 +14,7 @@ namespace weir::ops {
 struct PlanDevice {
   double memory_gb = 0;  // of one
   DeviceRates rates;
-  std::string compute_type;  // of the matrices: that of the weights where the device has it
+  std::string compute_type;  // of the matrices: the model's where the device has it
   bool verified = false;     // every figure was read at its source
 };
 

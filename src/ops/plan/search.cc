@@ -72,6 +72,9 @@ Result<SearchResult> search_plans(const PlanRequest& asked, const SearchSpace& s
       for (const SearchWeights& weights : space.weights) {
         request.shape.bits_per_weight = weights.bits;
         request.shape.precision = weights.precision;
+        request.shape.activations = weights.activations;
+        // There it would be the same as integers of as many bits.
+        if (weights.precision == "fp4" && accelerator->tflops("fp4") == nullptr) continue;
         const auto device = plan_device(request);
         const bool fits = device.ok() && plan_memory(request, device->memory_gb).fits;
         for (const SearchEngine& engine : space.engines) {
@@ -83,6 +86,7 @@ Result<SearchResult> search_plans(const PlanRequest& asked, const SearchSpace& s
           WEIR_ASSIGN(auto found, try_one(request, *device, engine, out));
           if (!found) continue;
           found->weights = weights;
+          found->compute_type = device->compute_type;
           out.found.push_back(std::move(*found));
         }
       }

@@ -12,10 +12,11 @@
 
 namespace weir::ops {
 
-// Bits of a weight and the type it is multiplied in.
+// Bits of a weight, its type, and that of the activations (empty: see arithmetic_type).
 struct SearchWeights {
   double bits = 16;
   std::string precision = "bf16";
+  std::string activations = {};
 };
 
 struct SearchEngine {
@@ -35,6 +36,7 @@ struct SearchFound {
   std::string engine;
   int devices = 1;
   SearchWeights weights;
+  std::string compute_type;                  // that they are multiplied in
   int replicas = 0;                          // spare ones counted
   LoadPoint load;                            // of a replica where the spare ones do not work
   double usd_per_million_output_tokens = 0;  // at the lowest published price; 0: none is known
@@ -49,7 +51,7 @@ struct SearchResult {
 };
 
 // progress(done, all): on the calling thread. Errors: those of make_plan(), apart from devices that
-// lack a rate or memory, which are passed over.
+// lack a rate or memory, and FP4 on devices without its arithmetic, which are passed over.
 Result<SearchResult> search_plans(const PlanRequest& request, const SearchSpace& space,
                                   const std::function<void(size_t, size_t)>& progress);
 

@@ -46,7 +46,7 @@ constexpr Key kKeys[] = {
     {"itl-ms", 0.001, 1e9, false, [](PlanRequest& r, double v) { r.slo.itl_ms_p95 = v; }},
     {"spare", 0, 10'000, true,
      [](PlanRequest& r, double v) { r.spare_replicas = static_cast<int>(v); }}};
-constexpr std::string_view kKvType = "kv-type";
+constexpr std::string_view kKvType = "kv-type", kActivations = "activations";
 
 Status set_one(PlanRequest& request, std::string_view name, std::string_view value) {
   if (name == kKvType) {
@@ -54,6 +54,7 @@ Status set_one(PlanRequest& request, std::string_view name, std::string_view val
     request.kv_type = value;
     return {};
   }
+  if (name == kActivations) return set_activations(request.shape, value);
   const Key* key = std::find_if(std::begin(kKeys), std::end(kKeys),
                                 [name](const Key& k) { return name == k.name; });
   if (key == std::end(kKeys)) {
@@ -85,10 +86,20 @@ Result<double> kv_element_bytes(std::string_view type) {
 void set_weight_bits(ModelShape& shape, double bits) {
   shape.bits_per_weight = bits;
   shape.precision = bits > 9 ? "bf16" : bits > 7 ? "fp8" : "int4";
+  shape.activations.clear();
+}
+
+Status set_activations(ModelShape& shape, std::string_view type) {
+  for (const std::string_view known : {"bf16", "fp8", "int8", "fp4"}) {
+    if (type != known) continue;
+    shape.activations = type;
+    return {};
+  }
+  return make_error(ErrorCode::kUsage, "activations in {}: weir plans bf16, fp8, int8, fp4", type);
 }
 
 std::vector<std::string> what_if_keys() {
-  std::vector<std::string> names(1, std::string(kKvType));
+  std::vector<std::string> names{std::string(kKvType), std::string(kActivations)};
   for (const Key& k : kKeys) names.emplace_back(k.name);
   return names;
 }

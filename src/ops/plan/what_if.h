@@ -13,8 +13,11 @@ namespace weir::ops {
 // Bytes of one number of the KV cache. Error: kUsage with the types there are.
 Result<double> kv_element_bytes(std::string_view type);
 
-// Weights of so many bits, and the type they are multiplied in.
+// Weights of so many bits: of about 8 they are FP8 and multiplied in it, of fewer integers that are
+// expanded to 16 bits for it, until set_activations() says otherwise.
 void set_weight_bits(ModelShape& shape, double bits);
+// Error: kUsage with the types there are.
+Status set_activations(ModelShape& shape, std::string_view type);
 
 // The request with each KEY=VALUE of `changes` set. Errors: kUsage naming the key (with the nearest
 // one), the value and its range.
