@@ -64,19 +64,47 @@ class PlanTest(unittest.TestCase):
         self.assertIn("devices=2,kv-type=fp8", text)
         self.assertIn("the nearest is devices", self.plan("--what-if", "device=2", code=2).stderr)
 
+    def test_the_split_that_fits_is_written(self):
+        out = self.path / "split.json"
+        text = self.plan("--model", "llama-3.1-70b", "--devices", "1,4", "-o", str(out)).stdout
+        self.assertIn("the plan of 4 devices", text)
+        plan = json.loads(out.read_text())
+        self.assertEqual((plan["tensor_parallel"], plan["memory"]["fits"]), (4, True))
+        self.assertLessEqual(plan["model"]["context_tokens"], 131072)
+        self.assertIn("over 1, 2, 4, 8", self.plan("--devices", "3", code=2).stderr)
+        self.assertIn("nothing joins them", self.plan("--devices", "8", "--accelerator", "apple-m4-max", code=2).stderr)
+
+    def test_the_intake_answers_what_no_flag_does(self):
+        own = str(self.path / "own")
+        self.run_weir("init", own, code=0)
+        fields = {**FIELDS, "stack.tensor_parallel": 2, "stack.max_running": 64, "traffic.requests_per_s_peak": 15,
+                  "hardware.nodes": 1, "hardware.accelerators_per_node": 1}
+        self.run_weir("intake", "--project", own, *[f"--set={k}={v}" for k, v in fields.items()], code=0)
+        text = self.run_weir("plan", "--project", own, code=0).stdout
+        for said in ("15 requests/s at the peak (10 on average)", "2 devices (stack.tensor_parallel)", "more than the machines have"):
+            self.assertIn(said, text)
+        plan = json.loads(self.run_weir("plan", "--project", own, "--devices", "1", "--json", code=0).stdout)[0]
+        self.assertEqual((plan["tensor_parallel"], plan["limits"]["max_running"]), (1, 64))
+        self.assertEqual((plan["workload"]["requests_per_s"], plan["workload"]["rate_per_s"]), (10, 15))
+        self.assertTrue(plan["machines"]["exceeded"])
+
     def test_what_does_not_fit_is_a_no(self):
         self.assertIn("does not fit", self.plan("--model", "llama-3.1-70b", code=1).stdout)
 
     def test_a_search_of_one_accelerator(self):
         found = json.loads(self.plan("--search", "--accelerator", "nvidia-h100-sxm", "--price", "nvidia-h100-sxm=2.5",
                                      "--json").stdout)
-        self.assertEqual(found["tried"], 12)
+        self.assertEqual(found["tried"], 12)  # 1, 2, 4 and 8 devices
         self.assertTrue(any(f["on_front"] for f in found["found"]))
 
     def test_a_fit_becomes_a_plan(self):
         result, fit = self.path / "vllm.json", self.path / "fit.json"
         result.write_text(json.dumps(VLLM_RESULT))
-        self.plan("--fit", str(result), "-o", str(fit))
+        self.assertIn("assumed", self.plan("--fit", str(result), "-o", str(fit)).stdout)
+        self.assertIn("+- 25 %, which is assumed", self.plan("--efficiency", str(fit)).stdout)
+        self.assertIn("on 1 x nvidia-h100-sxm", self.plan("--efficiency", str(fit), "--devices", "2", code=2).stderr)
+        forced = json.loads(self.plan("--efficiency", str(fit), "--devices", "2", "--force-efficiency", "--json").stdout)
+        self.assertEqual(forced[0]["class"], "hypothesis")
         self.assertEqual(json.loads(self.plan("--efficiency", str(fit), "--json").stdout)[0]["class"], "fitted")
         result.write_text("{}")
         self.assertIn("is no result of", self.plan("--fit", str(result), code=3).stderr)

@@ -56,6 +56,13 @@ double kv_element_bytes(const FactSet& facts) {
   return f->text == "f32" ? 4 : 2;
 }
 
+// The longest request; the model's context where it is not said.
+double wanted_tokens(const ModelShape& m, const FactSet& facts) {
+  const double wanted = facts.number("max_model_len").value_or(0);
+  if (wanted > 0) return wanted;
+  return m.context_tokens > 0 ? static_cast<double>(m.context_tokens) : 1e6;
+}
+
 struct Fit {
   double weights = 0;  // bytes of one device
   double left = 0;     // for the KV cache of one device
@@ -69,7 +76,9 @@ Fit fit_of(const ModelShape& m, const Weights& all, const LintDevice& d, const F
   Fit f;
   const double devices = tp * pp;
   f.weights = all.bytes / devices;
-  const double whole = m.kv_bytes(1e6, kv_element_bytes(facts)) / 1e6;
+  // In sequences as long as they may be: windows and states do not grow with them.
+  const double length = wanted_tokens(m, facts);
+  const double whole = m.kv_bytes(length, kv_element_bytes(facts)) / length;
   const double split = m.kv_rank > 0 ? 1 : std::min(tp, static_cast<double>(m.kv_heads));
   f.token = whole / std::max(1.0, split) / pp;
   const std::string engine = facts.find("engine")->text;

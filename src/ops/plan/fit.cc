@@ -11,8 +11,8 @@ namespace {
 constexpr size_t kRequests = 300;  // of each simulation: some hundreds of them
 constexpr int kRounds = 120;       // of Nelder and Mead's method
 constexpr size_t kParameters = 3;
-constexpr double kDefaultError = 0.1;
-constexpr double kClosedCv = 0.1;  // arrivals of a closed loop follow each other evenly
+constexpr double kAssumedEnds = 0.25;  // without a held-out error
+constexpr double kClosedCv = 0.1;      // arrivals of a closed loop follow each other evenly
 // As lognormal lengths that are almost equal: tools report means, not spreads.
 constexpr double kLengthSpread = 1.05;
 
@@ -143,7 +143,30 @@ double error_of(const LoadPoint& s, const Measurement& m) {
          2;
 }
 
+std::string model_name(const PlanRequest& request) {
+  return request.shape.name.empty() ? request.model_source : request.shape.name;
+}
+
 }  // namespace
+
+Status apply_fit(const EfficiencyFit& fit, bool force, PlanRequest& request) {
+  const std::string model = model_name(request);
+  const bool anywhere = request.device == nullptr;
+  const std::string accelerator = anywhere ? "every accelerator" : request.device->id;
+  const bool same =
+      fit.model == model &&
+      (anywhere || (fit.accelerator == accelerator && fit.devices == request.devices));
+  if (!same && !force) {
+    return make_error(ErrorCode::kUsage,
+                      "the fit is of {} on {} x {}, and the plan of {} on {} x {}; weir plan --fit "
+                      "FILES makes one of it, or --force-efficiency takes this one as a hypothesis",
+                      fit.model, fit.devices, fit.accelerator, model, request.devices, accelerator);
+  }
+  request.fitted = {fit.low, fit.high};
+  request.fitted_devices = same && !anywhere ? fit.devices : -1;
+  request.assumed_ends = fit.ends_held_out ? 0 : fit.ends_by;
+  return {};
+}
 
 Result<EfficiencyFit> fit_efficiency(const PlanRequest& request,
                                      std::span<const Measurement> measurements) {
@@ -152,7 +175,7 @@ Result<EfficiencyFit> fit_efficiency(const PlanRequest& request,
   WEIR_ASSIGN(const PlanDevice device, plan_device(request));
   Fitter fitter(request, device, middle(efficiency_range(request)));
   EfficiencyFit fit;
-  fit.model = request.shape.name.empty() ? request.model_source : request.shape.name;
+  fit.model = model_name(request);
   fit.accelerator = request.device->id;
   fit.devices = request.devices;
   WEIR_ASSIGN(fit.efficiency, fitter.fit(measurements));
@@ -174,7 +197,10 @@ Result<EfficiencyFit> fit_efficiency(const PlanRequest& request,
     fit.points.push_back(std::move(point));
   }
   fit.median_error = median(errors);
-  const double by = 1 + (held_out.empty() ? kDefaultError : std::max(median(held_out), 0.02));
+  fit.engine = request.engine;
+  fit.ends_held_out = !held_out.empty();
+  fit.ends_by = held_out.empty() ? kAssumedEnds : std::max(median(held_out), 0.02);
+  const double by = 1 + fit.ends_by;
   const auto moved = [&fit](double factor) {
     Efficiency e = fit.efficiency;
     e.compute = std::min(1.0, e.compute * factor);

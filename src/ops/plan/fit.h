@@ -26,8 +26,11 @@ struct EfficiencyFit {  // schema "weir-fit-1"
   std::string created, model, accelerator, engine;
   int devices = 1;
   Efficiency efficiency;
-  // The ends of a plan: each rate moved by the median held-out error (a tenth where there is none).
+  // The ends of a plan: each rate moved by `ends_by`, the median held-out error; without one (fewer
+  // than three loads) an assumed quarter.
   Efficiency low, high;
+  double ends_by = 0;
+  bool ends_held_out = false;
   std::vector<FittedPoint> points;
   double median_error = 0;  // of the fitted points themselves
 };
@@ -36,6 +39,12 @@ struct EfficiencyFit {  // schema "weir-fit-1"
 // make_plan(); kUsage without measurements.
 Result<EfficiencyFit> fit_efficiency(const PlanRequest& request,
                                      std::span<const Measurement> measurements);
+
+// Takes the fit's ends for the request's. Error: kUsage where the fit is of another model,
+// accelerator or number of devices than the request, naming both; with `force` the ends are then
+// taken as a hypothesis. A request without a device is of all of them: only the model counts, and
+// the ends are a hypothesis.
+Status apply_fit(const EfficiencyFit& fit, bool force, PlanRequest& request);
 
 text::Json efficiency_fit_json(const EfficiencyFit& fit);
 // The ends, and for which model, accelerator and devices: of a file that efficiency_fit_json()

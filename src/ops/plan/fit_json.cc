@@ -68,6 +68,8 @@ Json efficiency_fit_json(const EfficiencyFit& fit) {
   j.set("efficiency", efficiency_json(fit.efficiency));
   j.set("low", efficiency_json(fit.low));
   j.set("high", efficiency_json(fit.high));
+  j.set("ends_by", fit.ends_by);
+  j.set("ends_held_out", fit.ends_held_out);
   j.set("median_error", fit.median_error);
   Json points = Json::array();
   for (const FittedPoint& p : fit.points) {
@@ -105,6 +107,16 @@ Result<EfficiencyFit> parse_efficiency_fit(std::string_view json) {
   WEIR_TRY(read_efficiency(all, "efficiency", fit.efficiency));
   WEIR_TRY(read_efficiency(all, "low", fit.low));
   WEIR_TRY(read_efficiency(all, "high", fit.high));
+  // Older files have neither.
+  if (const Json* by = all.find("ends_by"); by != nullptr) {
+    if (!by->is_number() || !(by->as_double() >= 0) || by->as_double() > 1e3)
+      return wrong("ends_by", "must be a share from 0 on");
+    fit.ends_by = by->as_double();
+  }
+  if (const Json* held = all.find("ends_held_out"); held != nullptr) {
+    if (!held->is_bool()) return wrong("ends_held_out", "must be true or false");
+    fit.ends_held_out = held->as_bool();
+  }
   return fit;
 }
 

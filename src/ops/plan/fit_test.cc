@@ -58,6 +58,44 @@ TEST(Fit, FindsTheEfficiencyBehindMeasurements) {
     ASSERT_FALSE(parse_efficiency_fit(file.substr(0, i)).ok());
 }
 
+// Nothing is held out of one load: the ends stay apart, and that is said.
+TEST(Fit, OneLoadLeavesItsEndsToAnAssumption) {
+  PlanRequest r = request();
+  r.engine = "vllm";
+  const auto fit = fit_efficiency(r, std::vector<Measurement>{{"vllm", 4, 500, 100, 40, 0, 9}});
+  ASSERT_TRUE(fit.ok()) << fit.error().message;
+  EXPECT_FALSE(fit->ends_held_out);
+  EXPECT_EQ(fit->ends_by, 0.25);
+  EXPECT_NEAR(fit->low.memory, fit->efficiency.memory / 1.25, 1e-9);
+  EXPECT_EQ(fit->engine, "vllm");
+  const auto read = parse_efficiency_fit(efficiency_fit_json(*fit).dump());
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(read->engine, "vllm");
+  EXPECT_EQ(read->ends_by, 0.25);
+  ASSERT_TRUE(apply_fit(*read, false, r).ok());
+  EXPECT_EQ(r.assumed_ends, 0.25);
+}
+
+TEST(Fit, IsOfItsModelAcceleratorAndDevices) {
+  PlanRequest r = request();
+  EfficiencyFit fit;
+  fit.model = r.shape.name;
+  fit.accelerator = "nvidia-h100-sxm";
+  ASSERT_TRUE(apply_fit(fit, false, r).ok());
+  EXPECT_TRUE(is_fitted(r));
+  r.devices = 2;  // a what-if
+  EXPECT_FALSE(is_fitted(r));
+  const Status refused = apply_fit(fit, false, r);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
+  EXPECT_THAT(refused.error().message, HasSubstr("on 1 x nvidia-h100-sxm"));
+  EXPECT_THAT(refused.error().message, HasSubstr("--force-efficiency"));
+  ASSERT_TRUE(apply_fit(fit, true, r).ok());
+  EXPECT_FALSE(is_fitted(r));
+  fit.model = "another";
+  EXPECT_FALSE(apply_fit(fit, false, r).ok());
+}
+
 TEST(Fit, AFileThatIsWrongNamesTheField) {
   EfficiencyFit fit;
   text::Json j = efficiency_fit_json(fit);

@@ -14,6 +14,7 @@ constexpr double kMsPerS = 1000;
 // Of a transfer between machines: a round trip and the call. A hypothesis.
 constexpr double kLinkLatencyS = 0.002;
 constexpr std::array kQueued = {0.5, 1.0, 2.0, 4.0, 8.0, 16.0};  // rules that are tried
+constexpr int kMostMore = 3;                // spare replicas that are tried as a remedy
 constexpr size_t kRequestsPerReplica = 60;  // so that each sees more than its first few
 
 Workload workload_for(const PlanRequest& request, const SimFleet& fleet, double rate) {
@@ -122,21 +123,24 @@ Result<std::optional<DisaggregatedFleet>> plan_disaggregated(const PlanRequest& 
   SimDisaggregated fleet;
   fleet.prefill = fleet_of(trial, out.prefill_replicas);
   fleet.decode = fleet_of(trial, out.decode_replicas);
-  fleet.kv_bytes_per_token =
-      request.shape.kv_bytes_per_token(Mixer::kFull, request.kv_element_bytes) +
-      request.shape.kv_bytes_per_token(Mixer::kWindow, request.kv_element_bytes);
+  const ModelShape& shape = request.shape;
+  fleet.kv_bytes_per_token = shape.kv_bytes_per_token(Mixer::kFull, request.kv_element_bytes);
+  fleet.window_bytes_per_token = shape.kv_bytes_per_token(Mixer::kWindow, request.kv_element_bytes);
+  fleet.window_tokens = shape.window;
+  fleet.state_bytes = shape.state_bytes_per_sequence();
+  fleet.links = std::min(out.prefill_replicas, out.decode_replicas);
   fleet.link_bytes_per_s = link_bytes_per_s;
   fleet.link_latency_s = kLinkLatencyS;
-  out.transfer_ms =
-      kMsPerS * (fleet.link_latency_s +
-                 fleet.kv_bytes_per_token * request.workload.prompt_p50 / link_bytes_per_s);
+  out.transfer_ms = kMsPerS * (fleet.link_latency_s + shape.kv_bytes(request.workload.prompt_p50,
+                                                                     request.kv_element_bytes) /
+                                                          link_bytes_per_s);
   const auto requests = draw_requests(
       workload_for(request, trial.fleet(), rate),
       requests_for(request, out.prefill_replicas + out.decode_replicas), request.seed);
   WEIR_ASSIGN(const SimOutcome o,
               simulate_disaggregated(requests, fleet, trial.time(), trial.time()));
   out.load = load_point(o, rate);
-  out.load.meets_slo = meets(out.load, request.slo);
+  out.load.meets_slo = meets(out.load, request.slo) && is_carried(requests, o);
   return std::optional(out);
 }
 
@@ -200,6 +204,19 @@ Result<FailureOutcome> plan_failure(const PlanRequest& request, const ReplicaTri
   out.load = load_point(o, rate);
   out.load.meets_slo = meets(out.load, request.slo);
   out.restarted = o.restarted;
+  return out;
+}
+
+Result<FailureOutcome> plan_failure_with_remedy(const PlanRequest& request,
+                                                const ReplicaTrial& trial, int replicas,
+                                                double down_s) {
+  WEIR_ASSIGN(FailureOutcome out, plan_failure(request, trial, replicas, down_s));
+  for (int more = 1; !out.load.meets_slo && more <= kMostMore; ++more) {
+    WEIR_ASSIGN(const FailureOutcome larger, plan_failure(request, trial, replicas + more, down_s));
+    if (!larger.load.meets_slo) continue;
+    out.spare_that_meets = request.spare_replicas + more;
+    break;
+  }
   return out;
 }
 

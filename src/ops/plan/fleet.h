@@ -20,7 +20,8 @@ struct DisaggregatedFleet {
   double transfer_ms = 0;               // of the median prompt's keys and values
 };
 
-// link_bytes_per_s: between replicas, for one transfer. nullopt: not even one request at a time
+// link_bytes_per_s: of one replica's link, which sends one prompt after the other; the fleet has as
+// many as the smaller of both kinds. nullopt: not even one request at a time
 // meets the SLO. Errors: those of simulate_disaggregated().
 Result<std::optional<DisaggregatedFleet>> plan_disaggregated(const PlanRequest& request,
                                                              const PlanDevice& device,
@@ -56,8 +57,13 @@ struct FailureOutcome {
   int64_t restarted = 0;  // requests that began anew elsewhere
   size_t requests = 0;
   double down_s = 0;
+  int spare_that_meets = 0;  // the fewest spare replicas with which the SLO is met; 0: not known
 };
 Result<FailureOutcome> plan_failure(const PlanRequest& request, const ReplicaTrial& trial,
                                     int replicas, double down_s);
+// Where the SLO is missed, also whether a few more spare replicas would meet it.
+Result<FailureOutcome> plan_failure_with_remedy(const PlanRequest& request,
+                                                const ReplicaTrial& trial, int replicas,
+                                                double down_s);
 
 }  // namespace weir::ops

@@ -44,6 +44,10 @@ TEST(Fleet, PrefillAndDecodeApartMeetTheSlo) {
   EXPECT_TRUE(f.load.meets_slo) << f.load.ttft_ms_p95 << " " << f.load.itl_ms_p95;
   // 1000 tokens of 131,072 bytes over 25 GB/s, and the latency.
   EXPECT_NEAR(f.transfer_ms, 2 + 131.072 / 25, 0.01);
+  // A link that cannot carry what is prefilled: 131 MB a median prompt, 40 a second.
+  const auto narrow = plan_disaggregated(r, *device, mid(r), 0.2e9);
+  ASSERT_TRUE(narrow.ok() && narrow->has_value());
+  EXPECT_FALSE((*narrow)->load.meets_slo);
   // An objective for the first token that nothing reaches.
   PlanRequest hard = r;
   hard.slo.ttft_ms_p95 = 0.1;
@@ -93,6 +97,23 @@ TEST(Fleet, AFailedReplicaIsFelt) {
   EXPECT_GE(hit->load.ttft_ms_p95, calm->load.ttft_ms_p95);
 }
 
+TEST(Fleet, AFailureThatIsFeltHasARemedy) {
+  PlanRequest r = llama8b(30);
+  const auto device = plan_device(r);
+  const auto hit = plan_failure(r, ReplicaTrial(r, *device, mid(r)), 3, 20);
+  const auto eased = plan_failure(r, ReplicaTrial(r, *device, mid(r)), 5, 20);
+  ASSERT_TRUE(hit.ok() && eased.ok());
+  ASSERT_GT(hit->load.ttft_ms_p95, eased->load.ttft_ms_p95);
+  r.slo = {(hit->load.ttft_ms_p95 + eased->load.ttft_ms_p95) / 2, 0, 0};
+  const ReplicaTrial trial(r, *device, mid(r));
+  const auto remedy = plan_failure_with_remedy(r, trial, 3, 20);
+  ASSERT_TRUE(remedy.ok());
+  EXPECT_FALSE(remedy->load.meets_slo);
+  ASSERT_GE(remedy->spare_that_meets, 2);
+  EXPECT_LE(remedy->spare_that_meets, 3);
+  EXPECT_TRUE(plan_failure(r, trial, 2 + remedy->spare_that_meets, 20)->load.meets_slo);
+}
+
 TEST(PlanSensitivity, MoreWorkNeedsMoreDevices) {
   const auto s = plan_sensitivity(llama8b(20));
   ASSERT_TRUE(s.ok()) << s.error().message;
@@ -125,7 +146,7 @@ TEST(Search, TheFrontIsOfThoseThatNothingBeats) {
     if (a != nullptr) space.accelerators.push_back(a);
   }
   ASSERT_GE(space.accelerators.size(), 2U);
-  space.devices = {1, 2};
+  space.devices = {1, 2, 3};  // 32 heads are not split over three
   space.weights = {{16, "bf16"}, {8, "fp8"}};
   space.engines = {{"any engine", mid(r)}};
   size_t calls = 0;
@@ -139,6 +160,7 @@ TEST(Search, TheFrontIsOfThoseThatNothingBeats) {
   for (const SearchFound& f : found->found) {
     front += f.on_power_front ? 1 : 0;
     EXPECT_TRUE(f.load.meets_slo);
+    EXPECT_NE(f.devices, 3);
     EXPECT_GT(f.kw, 0);
     if (least == nullptr || f.kw < least->kw) least = &f;
   }

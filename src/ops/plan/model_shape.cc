@@ -31,7 +31,7 @@ double ModelShape::attention_parameters() const {
   double sum = 0;
   for (const ModelLayer& l : layers) {
     if (l.mixer == Mixer::kFull || l.mixer == Mixer::kWindow) sum += attention_layer(*this);
-    if (l.mixer == Mixer::kState || l.also_state) sum += static_cast<double>(state_parameters);
+    if (l.mixer == Mixer::kState || l.also_state) sum += state_parameters;
   }
   return sum;
 }
@@ -41,7 +41,8 @@ double ModelShape::dense_parameters() const {
   for (const ModelLayer& l : layers) {
     if (!l.feed_forward) continue;
     const int64_t width = l.experts ? shared_ffn : ffn;
-    sum += static_cast<double>(ffn_matrices * hidden) * static_cast<double>(width);
+    sum += static_cast<double>(ffn_matrices) * static_cast<double>(hidden) *
+           static_cast<double>(width);
     if (!l.experts) continue;
     sum += static_cast<double>(hidden) * static_cast<double>(experts);            // router
     sum += 2 * static_cast<double>(hidden) * static_cast<double>(expert_hidden);  // into and out of
@@ -55,8 +56,8 @@ double ModelShape::expert_parameters() const {
         return l.experts && l.feed_forward;
       }));
   const int64_t width = expert_hidden > 0 ? expert_hidden : hidden;
-  return expert_layers * static_cast<double>(experts) * static_cast<double>(ffn_matrices * width) *
-         static_cast<double>(expert_ffn);
+  return expert_layers * static_cast<double>(experts) * static_cast<double>(ffn_matrices) *
+         static_cast<double>(width) * static_cast<double>(expert_ffn);
 }
 
 double ModelShape::counted_parameters() const {
@@ -83,15 +84,32 @@ size_t ModelShape::count(Mixer mixer) const {
 
 double ModelShape::kv_bytes_per_token(Mixer mixer, double element_bytes) const {
   if (mixer == Mixer::kState || mixer == Mixer::kNone) return 0;
-  const int64_t elements = kv_rank > 0 ? kv_rank + rope_dim : kv_heads * (head_dim + value_dim);
-  return static_cast<double>(count(mixer)) * static_cast<double>(elements) * element_bytes;
+  const double elements =
+      kv_rank > 0 ? static_cast<double>(kv_rank) + static_cast<double>(rope_dim)
+                  : static_cast<double>(kv_heads) *
+                        (static_cast<double>(head_dim) + static_cast<double>(value_dim));
+  return static_cast<double>(count(mixer)) * elements * element_bytes;
 }
 
 double ModelShape::kv_bytes(double tokens, double element_bytes) const {
   const double seen = window > 0 ? std::min(tokens, static_cast<double>(window)) : tokens;
   return tokens * kv_bytes_per_token(Mixer::kFull, element_bytes) +
-         seen * kv_bytes_per_token(Mixer::kWindow, element_bytes) +
-         static_cast<double>(count(Mixer::kState)) * static_cast<double>(state_bytes);
+         seen * kv_bytes_per_token(Mixer::kWindow, element_bytes) + state_bytes_per_sequence();
+}
+
+double ModelShape::state_bytes_per_sequence() const {
+  return static_cast<double>(count(Mixer::kState)) * state_bytes;
+}
+
+double ModelShape::kv_bytes_per_token_at(double tokens, double element_bytes) const {
+  const double n = std::max(1.0, tokens);
+  return (kv_bytes(n, element_bytes) - state_bytes_per_sequence()) / n;
+}
+
+double ModelShape::kv_copies(int devices) const {
+  if (kv_rank > 0) return devices;
+  const double heads_kept = static_cast<double>(std::max<int64_t>(1, kv_heads));
+  return std::max(1.0, static_cast<double>(devices) / heads_kept);
 }
 
 ModelShape model_shape(const model::Config& config, double parameters, double bits_per_weight) {

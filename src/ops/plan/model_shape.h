@@ -58,8 +58,8 @@ struct ModelShape {
   int64_t shared_ffn = 0;     // of what every token takes beside its experts
 
   // Of a kState layer, where config.json says enough; else 0 and `stated_parameters` has them.
-  int64_t state_parameters = 0;
-  int64_t state_bytes = 0;  // of a sequence in one such layer
+  double state_parameters = 0;
+  double state_bytes = 0;  // of a sequence in one such layer
 
   std::optional<double> stated_parameters;  // as published
   double bits_per_weight = 16;              // as stored
@@ -84,6 +84,13 @@ struct ModelShape {
   double kv_bytes_per_token(Mixer mixer, double element_bytes) const;
   // Of a sequence of so many tokens: windows hold no more than theirs, states the same always.
   double kv_bytes(double tokens, double element_bytes) const;
+  // Of it, what every sequence takes whatever its length.
+  double state_bytes_per_sequence() const;
+  // The rest of it for each of so many tokens (at least one).
+  double kv_bytes_per_token_at(double tokens, double element_bytes) const;
+  // How often devices that share every layer hold the same keys and values: a latent is whole on
+  // each, and each has a key head at least.
+  double kv_copies(int devices) const;
 };
 
 // Errors: kCorrupt naming a key that is missing or out of range; kUnsupported for a config without

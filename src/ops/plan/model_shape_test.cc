@@ -1,5 +1,6 @@
 #include "ops/plan/model_shape.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -116,6 +117,37 @@ TEST(ModelShape, WeightsAndArithmeticByTheQuantizationOfTheCheckpoint) {
     EXPECT_EQ(m.precision, c.precision) << c.config;
     EXPECT_EQ(arithmetic_type(m), c.arithmetic) << c.config;
   }
+}
+
+// Zamba 2: some layers are attention beside a state.
+TEST(ModelShape, HybridLayersAttendAndKeepAState) {
+  const ModelShape m = shape(R"({"model_type":"zamba2","hidden_size":2048,"num_hidden_layers":6,
+    "layers_block_type":["mamba","mamba","hybrid","mamba","mamba","hybrid"],"vocab_size":32000,
+    "num_attention_heads":32,"num_key_value_heads":32,"attention_head_dim":128,
+    "n_mamba_heads":64,"mamba_d_state":64,"mamba_expand":2,"mamba_ngroups":1,"mamba_d_conv":4})");
+  EXPECT_EQ(m.count(Mixer::kFull), 2U);
+  EXPECT_EQ(m.count(Mixer::kState), 6U);
+  EXPECT_EQ(m.kv_bytes_per_token(Mixer::kFull, 2), 2 * 32 * 2 * 128 * 2);
+  EXPECT_EQ(m.state_bytes, 4.0 * 64 * 64 * 64 + 2.0 * (4096 + 128) * 3);
+}
+
+TEST(ModelShape, SizesAreBoundedAndTheirProductsDoNotOverflow) {
+  const auto with = [](const char* hidden, const char* heads) {
+    return read(fmt::format(R"({{"model_type":"x","hidden_size":{0},"intermediate_size":{0},
+      "num_hidden_layers":2,"num_attention_heads":8,"vocab_size":1000,"linear_num_value_heads":{1},
+      "linear_num_key_heads":{1},"linear_key_head_dim":{1},"linear_value_head_dim":{1},
+      "full_attention_interval":2}})",
+                            hidden, heads));
+  };
+  const auto refused = with("4294967295", "2");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("hidden_size must be an integer from 0 to 1048576"));
+  const auto huge = with("1048576", "1048576");
+  ASSERT_TRUE(huge.ok()) << huge.error().message;
+  EXPECT_GT(huge->state_parameters, 1e18);
+  EXPECT_GT(huge->state_bytes, 4e18);
+  EXPECT_GT(huge->counted_parameters(), 1e18);
 }
 
 TEST(ModelShape, LayersOfAStateKeepTheSameForEverySequence) {

@@ -28,6 +28,19 @@ Result<PlanEnd> plan_end(const PlanRequest& request, const PlanDevice& device,
   return end;
 }
 
+// What the cache holds in sequences of so many tokens.
+void hold(const PlanRequest& request, double tokens, PlanMemory& m) {
+  m.kv_bytes_per_token = request.shape.kv_bytes_per_token_at(tokens, request.kv_element_bytes);
+  if (m.kv_gb < 0) return;
+  if (m.kv_bytes_per_token == 0) {  // states alone: as long as the context allows
+    m.kv_tokens = request.workload.context_tokens * request.max_running;
+    return;
+  }
+  m.kv_tokens =
+      static_cast<int64_t>(m.kv_gb * kGiga * request.devices * request.pipeline /
+                           m.kv_bytes_per_token / request.shape.kv_copies(request.devices));
+}
+
 }  // namespace
 
 double usd_per_million(const PlanRequest& request, const LoadPoint& load, double replicas,
@@ -36,14 +49,20 @@ double usd_per_million(const PlanRequest& request, const LoadPoint& load, double
   const auto& price = *request.device->price_usd_per_hour;
   const double hourly = (end == PriceEnd::kLowest ? price.low_usd : price.high_usd) *
                         request.devices * request.pipeline;
-  // At the workload's own rate, spread over all replicas, spare ones too.
-  const double tok_s = load.output_tok_s / load.rate_per_s * request.workload.rate_per_s;
+  // At the workload's mean rate, spread over all replicas, spare ones too: a fleet for the peak is
+  // paid for all day.
+  const double tok_s = load.output_tok_s / load.rate_per_s * request.workload.mean_rate();
   return hourly * replicas / (tok_s * kSecondsPerHour) * kMillion;
 }
 
 PlanSlo slo_of(const Intake& intake) {
   return {intake.number("slo.ttft_ms_p95").value_or(0), intake.number("slo.itl_ms_p95").value_or(0),
           intake.number("slo.total_ms_p99").value_or(0)};
+}
+
+bool is_fitted(const PlanRequest& request) {
+  return request.fitted &&
+         (request.fitted_devices == 0 || request.fitted_devices == request.devices);
 }
 
 PlanMemory plan_memory(const PlanRequest& request, double device_gb) {
@@ -53,20 +72,17 @@ PlanMemory plan_memory(const PlanRequest& request, double device_gb) {
   m.weights_gb = request.shape.parameters() * request.shape.bits_per_weight / kBitsPerByte / kGiga /
                  (request.devices * request.pipeline);
   m.activations_gb = std::min(kActivationsGb, 0.1 * device_gb);
-  m.kv_gb = m.usable_gb - m.weights_gb - m.activations_gb;
-  m.kv_bytes_per_token = request.shape.kv_bytes_per_token(Mixer::kFull, request.kv_element_bytes) +
-                         request.shape.kv_bytes_per_token(Mixer::kWindow, request.kv_element_bytes);
-  // Fewer key heads than devices are copied: each holds one at least.
-  const double copies =
-      request.shape.kv_rank > 0
-          ? request.devices
-          : std::max(1.0, static_cast<double>(request.devices) /
-                              static_cast<double>(std::max<int64_t>(1, request.shape.kv_heads)));
-  if (m.kv_gb > 0 && m.kv_bytes_per_token > 0) {
-    m.kv_tokens = static_cast<int64_t>(m.kv_gb * kGiga * request.devices * request.pipeline /
-                                       (m.kv_bytes_per_token * copies));
-  }
-  m.fits = m.kv_tokens > 1;
+  m.states_gb = request.max_running * request.shape.state_bytes_per_sequence() / kGiga /
+                (request.devices * request.pipeline);
+  m.kv_gb = m.usable_gb - m.weights_gb - m.activations_gb - m.states_gb;
+  const Workload& w = request.workload;
+  const auto context = static_cast<double>(w.context_tokens);
+  m.longest_tokens = std::lround(std::min(context, std::max(2.0, w.prompt_p95 + w.output_p95)));
+  hold(request, std::round(std::min(context, mean_tokens(w))), m);
+  // Windows make a token of a long sequence smaller.
+  if (m.most_tokens(request.pipeline) < m.longest_tokens)
+    hold(request, static_cast<double>(m.longest_tokens), m);
+  m.fits = m.kv_gb >= 0 && m.most_tokens(request.pipeline) >= m.longest_tokens;
   return m;
 }
 

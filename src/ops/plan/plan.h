@@ -3,6 +3,7 @@
 // was fitted to are a hypothesis: a plan has two ends.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,6 +26,7 @@ struct PlanRequest {
   ModelShape shape;
   const Accelerator* device = nullptr;
   double memory_gb = 0;         // of a device, where the accelerator has none of its own (a CPU)
+  double own_memory_gb = 0;     // as measured or given: in place of the accelerator's; 0: that
   int devices = 1;              // that share every layer (tensor parallel)
   int pipeline = 1;             // groups of so many devices, each with a part of the layers
   int expert_parallel = 1;      // of `devices`: groups that hold experts whole
@@ -41,7 +43,12 @@ struct PlanRequest {
   double draft_acceptance = 0;
   // Ends that were fitted to measurements (ops/plan/fit.h), in place of the hypothesis.
   std::optional<std::pair<Efficiency, Efficiency>> fitted;
-  size_t requests = 4000;  // simulated for each load
+  int fitted_devices = 0;   // that the fit was made on; 0: any. On others it is a hypothesis
+  double assumed_ends = 0;  // by which the fit's ends differ without a held-out error; 0: by it
+  std::string engine;       // of the intake; may be empty
+  int machine_devices = 0;  // of the machines that there are, in all; 0: not known
+  std::vector<std::string> from_intake;  // what was taken from there besides the workload
+  size_t requests = 4000;                // simulated for each load
   uint64_t seed = 1;
 };
 
@@ -49,9 +56,14 @@ struct PlanRequest {
 struct PlanMemory {
   double device_gb = 0, usable_gb = 0;
   double weights_gb = 0, activations_gb = 0, kv_gb = 0;
-  double kv_bytes_per_token = 0;  // of the whole group
+  double states_gb = 0;           // of as many sequences as may run, where layers keep a state
+  double kv_bytes_per_token = 0;  // of the whole group, in sequences of the workload's mean length
   int64_t kv_tokens = 0;          // that the group holds
-  bool fits = false;
+  int64_t longest_tokens = 0;     // prompt and answer, both at their 95th percentile
+  bool fits = false;              // one such request too
+
+  // That one sequence may have: each batch of a pipeline has its part of the cache.
+  int64_t most_tokens(int pipeline) const { return kv_tokens / std::max(1, pipeline); }
 };
 
 struct LoadPoint {
@@ -79,8 +91,8 @@ struct Plan {
   bool rates_verified = false;  // every figure of the device was read at its source
 };
 
-// Errors: kUsage for a device without a rate of the type, or with neither memory nor memory_gb; a
-// model that does not fit is no error (memory.fits).
+// Errors: kUsage for a device without a rate of the type, or with neither memory nor memory_gb, and
+// those of check_layout(); a model that does not fit is no error (memory.fits).
 Result<Plan> make_plan(const PlanRequest& request);
 
 // USD for a million generated tokens at the workload's rate on so many replicas, each of which
@@ -91,6 +103,9 @@ double usd_per_million(const PlanRequest& request, const LoadPoint& load, double
 
 // What a simulation saw, as one point; meets_slo stays false.
 LoadPoint load_point(const SimOutcome& outcome, double rate_per_s);
+
+// Whether the efficiencies were fitted to this split; on another they are a hypothesis.
+bool is_fitted(const PlanRequest& request);
 
 PlanMemory plan_memory(const PlanRequest& request, double device_gb);
 

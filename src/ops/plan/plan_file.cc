@@ -1,6 +1,7 @@
 #include "ops/plan/plan_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -14,6 +15,7 @@ using text::Json;
 
 constexpr std::string_view kSchema = "weir-plan-1";
 constexpr uint64_t kMaxBytes = 1 << 20;
+constexpr int64_t kLeastQueued = 4;
 
 // One list of fields serves both directions: fields() visits each with its name.
 class Writer {
@@ -40,6 +42,11 @@ class Writer {
       return;
     }
     group(name, [&](Writer& w) { inner(w, *value); });
+  }
+  // A field that later versions of the schema have.
+  template <typename T>
+  void later(const char* name, T& value, const T&) {
+    field(name, value);
   }
   Json take() { return std::move(json_); }
 
@@ -73,6 +80,12 @@ class Reader {
         return fail(name, "an integer from 0 on", *found);
       value = static_cast<T>(found->as_int());
     }
+  }
+  // Where it is missing, `fallback`.
+  template <typename T>
+  void later(const char* name, T& value, const T& fallback) {
+    value = fallback;
+    if (json_.find(name) != nullptr) field(name, value);
   }
   template <typename F>
   void group(const char* name, F&& inner) {
@@ -186,8 +199,10 @@ void visit(V& v, PlanMemory& m) {
   v.field("weights_gb", m.weights_gb);
   v.field("activations_gb", m.activations_gb);
   v.field("kv_gb", m.kv_gb);
+  v.later("states_gb", m.states_gb, 0.0);
   v.field("kv_bytes_per_token", m.kv_bytes_per_token);
   v.field("kv_tokens", m.kv_tokens);
+  v.later("longest_tokens", m.longest_tokens, int64_t{0});
   v.field("fits", m.fits);
 }
 
@@ -197,7 +212,12 @@ void visit(V& v, Workload& w) {
   v.field("prompt_tokens_p95", w.prompt_p95);
   v.field("output_tokens_p50", w.output_p50);
   v.field("output_tokens_p95", w.output_p95);
-  v.field("requests_per_s", w.rate_per_s);
+  // The mean, and what the plan is for: the peak, where it is known.
+  double mean = w.mean_rate(), rate = w.rate_per_s;
+  v.field("requests_per_s", mean);
+  v.later("rate_per_s", rate, mean);
+  w.rate_per_s = rate;
+  w.mean_per_s = mean < rate ? mean : 0;
   v.field("arrival_cv", w.arrival_cv);
   v.field("shared_prefix_share", w.shared_share);
   v.field("context_tokens", w.context_tokens);
@@ -256,14 +276,29 @@ Status check(const PlanFile& p) {
   return {};
 }
 
-// Little's law: who waits as long as the objective allows leaves room for so many before it. The
-// pessimistic end, since a queue that is too long misses the objective and one too short refuses.
+// The 99th percentile of a Poisson count.
+int64_t most_arrivals(double mean) {
+  constexpr double kNormal99 = 2.326, kLarge = 400;
+  if (mean > kLarge) return std::llround(mean + kNormal99 * std::sqrt(mean));
+  int64_t n = 0;
+  double p = std::exp(-mean), below = p;
+  while (below < 0.99) {
+    ++n;
+    p *= mean / static_cast<double>(n);
+    below += p;
+  }
+  return n;
+}
+
+// Who waits as long as the objective allows leaves room for what may arrive meanwhile. The
+// pessimistic end, since a queue that is too long misses the objective and one too short refuses
+// requests that come close together.
 int64_t most_queued(const PlanFile& p) {
   const std::optional<LoadPoint>& load = p.low ? p.low : p.high;
   if (!load) return 0;
   if (p.slo.ttft_ms_p95 <= 0) return p.max_running;
   const double waiting_s = p.slo.ttft_ms_p95 / 1000;
-  return std::max<int64_t>(1, static_cast<int64_t>(load->rate_per_s * waiting_s));
+  return std::max(kLeastQueued, most_arrivals(load->rate_per_s * waiting_s));
 }
 
 }  // namespace
@@ -271,7 +306,7 @@ int64_t most_queued(const PlanFile& p) {
 PlanFile plan_file(const PlanRequest& request, const Plan& plan, std::string created) {
   PlanFile p;
   p.created = std::move(created);
-  p.evidence_class = request.fitted ? "fitted" : "hypothesis";
+  p.evidence_class = is_fitted(request) ? "fitted" : "hypothesis";
   p.model_source = request.model_source;
   p.model_name = request.shape.name;
   p.architecture = request.shape.architecture;
@@ -279,6 +314,8 @@ PlanFile plan_file(const PlanRequest& request, const Plan& plan, std::string cre
   p.parameters = request.shape.parameters();
   p.bits_per_weight = request.shape.bits_per_weight;
   p.context_tokens = request.workload.context_tokens;
+  if (plan.memory.fits)
+    p.context_tokens = std::min(p.context_tokens, plan.memory.most_tokens(request.pipeline));
   p.kv_type = request.kv_type;
   p.accelerator = request.device->id;
   p.accelerator_name = request.device->name;

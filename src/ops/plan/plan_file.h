@@ -31,7 +31,7 @@ struct PlanFile {
   std::string model_source, model_name, architecture;
   std::string precision;  // "bf16", "fp8", "int4", "q4_0", ...
   double parameters = 0, bits_per_weight = 16;
-  int64_t context_tokens = 0;  // that a request may have
+  int64_t context_tokens = 0;  // that a request may have: no more than the KV cache holds of one
   std::string kv_type;         // "f16", "fp8", "q8", "fp4"
   // On what. Devices of a replica: tensor_parallel x pipeline_parallel.
   std::string accelerator, accelerator_name;  // id and name of data/accelerators.yaml

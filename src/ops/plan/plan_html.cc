@@ -25,7 +25,7 @@ std::string span_text(double low, double high, const char* unit) {
 
 // Line by line: escaped() takes control characters out.
 std::string preformatted(std::string_view text) {
-  std::string out = "<pre>";
+  std::string out = "<pre style=\"white-space:pre-wrap\">";
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
     out += escaped(text.substr(0, end)) + "\n";
@@ -43,14 +43,14 @@ std::string tiles(const PlanReport& r) {
       "KV cache", number_text(static_cast<double>(p.memory.kv_tokens)),
       fmt::format("tokens, {} bytes each", number_text(p.memory.kv_bytes_per_token)));
   if (p.low && p.high) {
-    out += plot::html_tile("Most load in the SLO",
-                           span_text(p.low->rate_per_s, p.high->rate_per_s, "/s"), "of a replica");
+    out += plot::html_tile("Most load", span_text(p.low->rate_per_s, p.high->rate_per_s, "/s"),
+                           "of a replica, pessimistic to optimistic");
     out += plot::html_tile(
-        "Replicas", fmt::format("{}–{}", p.replicas_low, p.replicas_high),
+        "Replicas", fmt::format("{}–{}", p.replicas_high, p.replicas_low),
         fmt::format("for {} requests/s, {} spare", number_text(p.workload.rate_per_s), p.spare));
   }
   if (p.low_usd_per_million > 0) {
-    out += plot::html_tile("Cost", span_text(p.high_usd_per_million, p.low_usd_per_million, "USD"),
+    out += plot::html_tile("Cost", span_text(p.low_usd_per_million, p.high_usd_per_million, "USD"),
                            "a million generated tokens");
   }
   return out + "</div>\n";
@@ -192,8 +192,8 @@ std::string search_section(const SearchResult& search) {
                     number_text(f.load.itl_ms_p95) + " ms",
                     f.usd_per_million_output_tokens > 0
                         ? fmt::format("{:.2f}", f.usd_per_million_output_tokens)
-                        : "no price",
-                    number_text(f.kw)});
+                        : "-",
+                    f.kw > 0 ? number_text(f.kw) : "-"});
   }
   return out + plot::html_table(rows);
 }

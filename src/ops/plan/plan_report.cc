@@ -1,6 +1,7 @@
 #include "ops/plan/plan_report.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace weir::ops {
 namespace {
@@ -45,15 +46,45 @@ Result<std::vector<LoadPoint>> load_curve(const ReplicaTrial& trial, const LoadP
   return out;
 }
 
+MachineNeed machine_need(const PlanReport& r) {
+  const int64_t each = r.plan.devices();
+  return {r.plan.replicas_high * each, r.plan.replicas_low * each, r.request.machine_devices};
+}
+
+const PlanReport* best_plan(std::span<const PlanReport> reports) {
+  const auto rank = [](const PlanReport& r) {
+    const MachineNeed need = machine_need(r);
+    const bool both = r.plan.low && r.plan.replicas_high > 0;
+    return std::tuple(!both, both ? need.pessimistic : need.optimistic, r.plan.devices());
+  };
+  const PlanReport* best = nullptr;
+  for (const PlanReport& r : reports) {
+    if (!r.plan.memory.fits || (!r.plan.low && !r.plan.high)) continue;
+    if (best == nullptr || rank(r) < rank(*best)) best = &r;
+  }
+  return best;
+}
+
 Json plan_report_json(const PlanReport& r) {
   Json j = plan_file_json(r.plan);
   j.set("devices", static_cast<int64_t>(r.plan.devices()));  // of a replica
   if (!r.name.empty()) j.set("what_if", r.name);
+  if (!r.request.engine.empty()) j.set("engine", r.request.engine);
+  if (const MachineNeed need = machine_need(r); need.devices > 0) {
+    Json m = Json::object();
+    m.set("devices", need.devices);
+    m.set("needed_pessimistic", need.pessimistic);
+    m.set("needed_optimistic", need.optimistic);
+    m.set("exceeded", std::max(need.pessimistic, need.optimistic) > need.devices);
+    j.set("machines", std::move(m));
+  }
   if (r.failure) {
     Json f = point_json(r.failure->load);
     f.set("restarted", r.failure->restarted);
     f.set("requests", static_cast<int64_t>(r.failure->requests));
     f.set("down_s", r.failure->down_s);
+    if (r.failure->spare_that_meets > 0)
+      f.set("spare_that_meets", static_cast<int64_t>(r.failure->spare_that_meets));
     j.set("failure", std::move(f));
   }
   if (r.disaggregated) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,19 @@ struct PlanReport {
 Result<std::vector<LoadPoint>> load_curve(const ReplicaTrial& trial, const LoadPoint& alone,
                                           const std::optional<LoadPoint>& most);
 
+// Devices that the planned replicas take, and that the intake's machines have in all; 0: not known.
+struct MachineNeed {
+  int64_t pessimistic = 0, optimistic = 0;  // 0: that end cannot
+  int64_t devices = 0;
+};
+MachineNeed machine_need(const PlanReport& report);
+
+// The plan to go on with: one that both ends meet comes before one that the optimistic end meets,
+// then the fewest devices in all, of one accelerator also the cheapest. nullptr: none meets.
+const PlanReport* best_plan(std::span<const PlanReport> reports);
+
+// What is planned and how its ends come about.
+std::string head_text(const PlanRequest& request);
 std::string plan_text(const PlanReport& report);
 // Columns beside each other, the first one the plan itself.
 std::string what_if_text(const std::vector<PlanReport>& reports);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/data/models.h"
+#include "ops/plan/plan_lists.h"
 #include "ops/plan/what_if.h"
 
 namespace weir::ops {
@@ -102,7 +103,119 @@ TEST(PlanReport, SaysBothEndsAndDrawsThem) {
   // An end that misses the SLO is said, not shown as 0.
   r.plan.low.reset();
   r.plan.replicas_high = 0;
-  EXPECT_THAT(plan_text(r), HasSubstr("to cannot"));
+  EXPECT_THAT(plan_text(r), HasSubstr("cannot to"));
+}
+
+// Worst first in every row, and no exponents.
+TEST(PlanReport, RangesGoFromThePessimisticToTheOptimisticEnd) {
+  PlanReport r;
+  r.request = request();
+  r.plan.accelerator_name = "x";
+  r.plan.memory.fits = true;
+  r.plan.workload = r.request.workload;
+  r.plan.slo = r.request.slo;
+  r.plan.low_alone = LoadPoint{.ttft_ms_p50 = 24080, .itl_ms_p50 = 49.56};
+  r.plan.high_alone = LoadPoint{.ttft_ms_p50 = 12345.6, .itl_ms_p50 = 30.74};
+  r.plan.high = LoadPoint{.rate_per_s = 0.096, .ttft_ms_p95 = 30000};
+  r.plan.replicas_low = 209;
+  const std::string text = plan_text(r);
+  EXPECT_THAT(text, HasSubstr(" pessimistic to optimistic end"));
+  EXPECT_THAT(text, HasSubstr("24080 to 12346"));
+  EXPECT_THAT(text, HasSubstr("49.56 to 30.74"));
+  EXPECT_THAT(text, HasSubstr("cannot to 0.096"));
+  EXPECT_THAT(text, HasSubstr("spare: cannot to 209"));
+  EXPECT_THAT(text, Not(HasSubstr("e+")));
+}
+
+TEST(PlanReport, SaysWhyARequestDoesNotFit) {
+  PlanReport r;
+  r.request = request();
+  r.plan.memory.kv_tokens = 3326;
+  r.plan.memory.longest_tokens = 7300;
+  const std::string text = plan_text(r);
+  EXPECT_THAT(text, HasSubstr("does not fit: a request has 7300 tokens"));
+  EXPECT_THAT(text, HasSubstr("holds 3326"));
+}
+
+TEST(PlanReport, WithoutObjectivesNothingIsInTheSlo) {
+  PlanReport r;
+  r.request = request();
+  r.plan.memory.fits = true;
+  r.plan.low = r.plan.high = LoadPoint{.rate_per_s = 3};
+  const std::string text = plan_text(r);
+  EXPECT_THAT(text, HasSubstr("most load that a replica carries"));
+  EXPECT_THAT(text, HasSubstr("no objective is given (slo.ttft_ms_p95"));
+  EXPECT_THAT(text, Not(HasSubstr("in the SLO")));
+}
+
+TEST(PlanReport, MachinesThatAreTooFewAreSaid) {
+  PlanReport r;
+  r.request = request();
+  r.request.machine_devices = 16;
+  r.plan.memory.fits = true;
+  r.plan.low = r.plan.high = LoadPoint{.rate_per_s = 3};
+  r.plan.tensor_parallel = 4;
+  r.plan.replicas_low = 3;
+  r.plan.replicas_high = 5;
+  EXPECT_THAT(plan_text(r), HasSubstr("more than the machines have: 20 to 12 devices are needed"));
+  EXPECT_TRUE(plan_report_json(r).find("machines")->find("exceeded")->as_bool());
+  r.request.machine_devices = 20;
+  EXPECT_THAT(plan_text(r), Not(HasSubstr("more than the machines have")));
+  r.failure.emplace().spare_that_meets = 2;
+  EXPECT_THAT(plan_text(r), HasSubstr("the SLO is missed; --spare 2 meets it"));
+}
+
+TEST(PlanReport, TheBestMeetsAtBothEndsWithTheFewestDevices) {
+  const auto report = [](int devices, int low, int high) {
+    PlanReport r;
+    r.plan.memory.fits = low > 0;
+    r.plan.tensor_parallel = devices;
+    r.plan.replicas_low = low;
+    r.plan.replicas_high = high;
+    if (high > 0) r.plan.low = LoadPoint{};
+    if (low > 0) r.plan.high = LoadPoint{};
+    return r;
+  };
+  const std::vector<PlanReport> all = {report(1, 0, 0), report(2, 1, 0), report(4, 2, 3),
+                                       report(8, 1, 1)};
+  EXPECT_EQ(best_plan(all), &all[3]);
+  EXPECT_EQ(best_plan(std::span(all).first(3)), &all[2]);
+  EXPECT_EQ(best_plan(std::span(all).first(2)), &all[1]);
+  EXPECT_EQ(best_plan(std::span(all).first(1)), nullptr);
+}
+
+TEST(PlanReport, TheHeadSaysWhatIsPlannedForAndFromWhere) {
+  PlanRequest r = request();
+  r.workload.mean_per_s = 5;
+  r.from_intake = {"4 devices (stack.tensor_parallel)"};
+  EXPECT_THAT(head_text(r), HasSubstr("20 requests/s at the peak (5 on average)"));
+  EXPECT_THAT(head_text(r), HasSubstr("From the intake: 4 devices (stack.tensor_parallel)."));
+  r.fitted = {Efficiency(), Efficiency()};
+  r.assumed_ends = 0.25;
+  EXPECT_THAT(head_text(r), HasSubstr("+- 25 %, which is assumed"));
+  r.fitted_devices = -1;
+  EXPECT_THAT(head_text(r), HasSubstr("hypothesis: the fit is of another model"));
+}
+
+TEST(PlanReport, WhatIsNotKnownIsADash) {
+  const auto accelerators = load_accelerators();
+  SearchFound f;
+  f.accelerator = accelerators->find("nvidia-h100-sxm");
+  f.engine = "any";
+  const std::string row = search_text({.found = {f}, .tried = 1}, 5);
+  EXPECT_THAT(row, HasSubstr("        -        -  any"));
+  const std::string list = accelerators_text(*accelerators);
+  EXPECT_THAT(list, HasSubstr("     - GB"));
+  EXPECT_THAT(list, Not(HasSubstr("     0 ")));
+  const text::Json json = accelerators_json(*accelerators);
+  for (const text::Json& a : json.items()) {
+    if (a.find("id")->as_string() != "nvidia-h100-sxm") continue;
+    EXPECT_EQ(a.find("memory_gb")->as_double(), 80);
+    EXPECT_GT(a.find("dense_tflops")->find("bf16")->as_double(), 900);
+    EXPECT_EQ(a.find("released")->as_string(), "2022-10");
+  }
+  const auto models = built_in_models();
+  EXPECT_GT(models_json(*models).items()[0].find("memory_gb")->as_double(), 10);
 }
 
 // However long requests may wait, what comes out bounds what goes in.

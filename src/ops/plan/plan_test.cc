@@ -49,6 +49,63 @@ TEST(Plan, MemoryByArithmetic) {
   EXPECT_LT(sixteen.kv_tokens, eight.kv_tokens * 1.4);
 }
 
+// 3,326 tokens of cache, requests of 7,300 at the 95th percentile.
+TEST(Plan, WhatTheCacheDoesNotHoldDoesNotFit) {
+  PlanRequest r = request("llama-3.1-8b", "nvidia-h100-sxm");
+  r.own_memory_gb = (16.06 + 2 + 0.436) / 0.9;
+  const PlanMemory small = plan_memory(r, r.own_memory_gb);
+  EXPECT_NEAR(static_cast<double>(small.kv_tokens), 3326, 5);
+  EXPECT_TRUE(small.fits);  // of 2,600
+  r.workload = {6000, 7000, 300, 300, 1.0, 1.0, 0, 131072};
+  const auto plan = make_plan(r);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_FALSE(plan->memory.fits);
+  EXPECT_EQ(plan->memory.longest_tokens, 7300);
+  EXPECT_FALSE(plan->high.most);
+  // A pipeline's batches share the cache.
+  r.own_memory_gb = 20;
+  r.pipeline = 2;
+  const PlanMemory shared = plan_memory(r, r.own_memory_gb);
+  EXPECT_EQ(shared.most_tokens(2), shared.kv_tokens / 2);
+  EXPECT_EQ(shared.fits, shared.kv_tokens / 2 >= 7300);
+}
+
+// Gemma 3 27B: of 62 layers ten see all, the others 1,024 tokens.
+TEST(Plan, WindowsHoldNoMoreThanTheirTokens) {
+  PlanRequest r = request("gemma-3-27b-it", "nvidia-h100-sxm");
+  r.workload = {30'000, 60'000, 300, 600, 1.0, 1.0, 0, 131072};
+  const PlanMemory m = plan_memory(r, 80);
+  const double full = r.shape.kv_bytes_per_token(Mixer::kFull, 2);
+  const double all = full + r.shape.kv_bytes_per_token(Mixer::kWindow, 2);
+  ASSERT_GT(all, 5 * full);
+  EXPECT_GT(m.kv_bytes_per_token, full);
+  EXPECT_LT(m.kv_bytes_per_token, 1.25 * full);
+  EXPECT_TRUE(m.fits);
+  // Short ones are within the window whole.
+  r.workload = {100, 200, 50, 90, 1.0, 1.0, 0, 131072};
+  EXPECT_EQ(plan_memory(r, 80).kv_bytes_per_token, all);
+}
+
+TEST(Plan, StatesTakeMemoryOfTheirOwn) {
+  PlanRequest r = request("qwen3-next-80b-a3b-thinking", "nvidia-h100-sxm", 4);
+  const PlanMemory many = plan_memory(r, 80);
+  EXPECT_NEAR(many.states_gb * 4, 256 * 77e6 / 1e9, 1.0);
+  r.max_running = 16;
+  const PlanMemory few = plan_memory(r, 80);
+  EXPECT_NEAR(few.kv_gb - many.kv_gb, (256 - 16) * 77e6 / 1e9 / 4, 0.3);
+  // Nothing but states: as many sequences as may run, each as long as it likes.
+  PlanRequest states = request("llama-3.1-8b", "nvidia-h100-sxm");
+  for (ModelLayer& l : states.shape.layers) l.mixer = Mixer::kState;
+  states.shape.state_bytes = 1e6;
+  const auto plan = make_plan(states);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_TRUE(plan->memory.fits);
+  EXPECT_EQ(plan->memory.kv_bytes_per_token, 0);
+  EXPECT_TRUE(plan->high.most);
+  states.shape.state_bytes = 20e6;  // 164 GB of 256 sequences
+  EXPECT_FALSE(plan_memory(states, 80).fits);
+}
+
 TEST(Plan, TheEndsAreInOrderAndMeetTheSlo) {
   const PlanRequest r = request("llama-3.1-8b", "nvidia-h100-sxm");
   const auto plan = make_plan(r);
@@ -111,6 +168,39 @@ TEST(Workload, DrawsWhatItWasAsked) {
   EXPECT_EQ(requests[5].prefix_tokens, std::min(150, requests[5].prompt_tokens));
   w.rate_per_s = 8;
   EXPECT_NEAR(draw_requests(w, 100, 1)[99].arrival_s, requests[99].arrival_s / 2, 1e-9);
+}
+
+TEST(Workload, ThePeakIsPlannedFor) {
+  Intake intake;
+  for (const auto& [path, value] :
+       {std::pair("traffic.prompt_tokens_p50", "500"),
+        std::pair("traffic.prompt_tokens_p95", "900"), std::pair("traffic.output_tokens_p50", "60"),
+        std::pair("traffic.output_tokens_p95", "120"), std::pair("traffic.requests_per_s", "3"),
+        std::pair("traffic.requests_per_s_peak", "12")})
+    ASSERT_TRUE(intake.set_text(path, value, Origin::kGiven, "").ok());
+  const auto w = workload_of(intake);
+  ASSERT_TRUE(w.ok()) << w.error().message;
+  EXPECT_EQ(w->rate_per_s, 12);
+  EXPECT_EQ(w->mean_rate(), 3);
+  // What does not run at the peak all day costs more for each token.
+  PlanRequest r = request("llama-3.1-8b", "nvidia-h100-sxm");
+  r.workload = *w;
+  const LoadPoint load{.rate_per_s = 12, .output_tok_s = 1000};
+  const double peak = usd_per_million(r, load, 2, PriceEnd::kHighest);
+  r.workload.mean_per_s = 0;
+  EXPECT_NEAR(peak, 4 * usd_per_million(r, load, 2, PriceEnd::kHighest), 1e-9);
+}
+
+TEST(Workload, TheContextIsTheModelsUnlessLessIsAsked) {
+  Intake intake;
+  ModelShape shape;
+  EXPECT_THAT(context_of(intake, shape).error().message, HasSubstr("model.context_tokens"));
+  shape.context_tokens = 131072;
+  EXPECT_EQ(*context_of(intake, shape), 131072);
+  ASSERT_TRUE(intake.set_text("model.context_tokens", "8192", Origin::kGiven, "").ok());
+  EXPECT_EQ(*context_of(intake, shape), 8192);
+  shape.context_tokens = 4096;
+  EXPECT_EQ(*context_of(intake, shape), 4096);
 }
 
 TEST(Workload, WhatIsMissingIsNamed) {

@@ -3,16 +3,34 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "ops/plan/plan_report.h"
 
 namespace weir::ops {
 namespace {
 
+// Four digits or all before the point, never an exponent.
+std::string plain(double v) {
+  const double size = std::fabs(v);
+  const int digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : 4;
+  std::string out = fmt::format("{:.{}f}", v, digits);
+  if (digits == 0) return out;
+  out.erase(out.find_last_not_of('0') + 1);
+  if (out.back() == '.') out.pop_back();
+  return out;
+}
+
+std::string or_dash(double v) { return v > 0 ? plain(v) : "-"; }
+
 // 0: that end misses the SLO.
-std::string range(double low, double high, const char* unit) {
-  const auto text = [](double v) { return v == 0 ? "cannot" : fmt::format("{:.4g}", v); };
-  return fmt::format("{:>12} to {:<12} {}", text(low), text(high), unit);
+std::string range(double pessimistic, double optimistic, const char* unit) {
+  const auto text = [](double v) { return v == 0 ? "cannot" : plain(v); };
+  return fmt::format("{:>12} to {:<12} {}", text(pessimistic), text(optimistic), unit);
+}
+
+bool has_objective(const PlanSlo& slo) {
+  return slo.ttft_ms_p95 > 0 || slo.itl_ms_p95 > 0 || slo.total_ms_p99 > 0;
 }
 
 std::string row(const char* name, const std::string& value) {
@@ -27,16 +45,40 @@ std::string devices_text(const PlanFile& p) {
   return out;
 }
 
+std::string states_text(const PlanFile& p) {
+  if (p.memory.states_gb <= 0) return "";
+  return fmt::format(", states of {} sequences {:.1f}", p.max_running, p.memory.states_gb);
+}
+
+std::string no_fit_text(const PlanFile& p) {
+  const PlanMemory& m = p.memory;
+  const int64_t held = m.most_tokens(p.pipeline_parallel);
+  if (held > 0) {
+    return fmt::format(
+        "  does not fit: a request has {} tokens at the 95th percentile (prompt and answer), and "
+        "the KV cache holds {}{}; more devices, fewer bits, or a larger device\n",
+        m.longest_tokens, held, p.pipeline_parallel > 1 ? " for each batch of the pipeline" : "");
+  }
+  return fmt::format("  does not fit: more devices, fewer bits, {}or a larger device\n",
+                     m.states_gb > 0 ? "a smaller --max-running, " : "");
+}
+
 std::string memory_text(const PlanFile& p) {
   const PlanMemory& m = p.memory;
   std::string out = fmt::format(
       "  memory of a device: {:.1f} GB, of which {:.1f} for the engine: weights {:.1f}, "
-      "activations {:.1f}, KV cache {:.1f}\n",
-      m.device_gb, m.usable_gb, m.weights_gb, m.activations_gb, m.kv_gb);
-  if (!m.fits) return out + "  does not fit: more devices, fewer bits, or a larger device\n";
-  return out + fmt::format("  KV cache: {:.0f} bytes a token, {} tokens in {} device{}\n",
-                           m.kv_bytes_per_token, m.kv_tokens, p.devices(),
-                           p.devices() == 1 ? "" : "s");
+      "activations {:.1f}{}, KV cache {:.1f}\n",
+      m.device_gb, m.usable_gb, m.weights_gb, m.activations_gb, states_text(p), m.kv_gb);
+  if (!m.fits) return out + no_fit_text(p);
+  out += fmt::format("  KV cache: {:.0f} bytes a token, {} tokens in {} device{}\n",
+                     m.kv_bytes_per_token, m.kv_tokens, p.devices(), p.devices() == 1 ? "" : "s");
+  if (p.context_tokens < p.workload.context_tokens) {
+    out += fmt::format(
+        "  requests of more than {} tokens do not fit; the plan's longest is that, the context "
+        "{}\n",
+        p.context_tokens, p.workload.context_tokens);
+  }
+  return out;
 }
 
 // Fewer bits a weight are no faster arithmetic by themselves; a load that prefill bounds may then
@@ -61,31 +103,57 @@ std::string cost_text(const PlanReport& r) {
   const auto& price = *r.request.device->price_usd_per_hour;
   return fmt::format(
       "  {:.2f} to {:.2f} USD a million generated tokens (a device {} to {} USD an hour, {})\n",
-      p.high_usd_per_million, p.low_usd_per_million, price.low_usd, price.high_usd, price.date);
+      p.low_usd_per_million, p.high_usd_per_million, price.high_usd, price.low_usd, price.date);
+}
+
+// Only where they are too few.
+std::string machines_text(const PlanReport& r) {
+  const MachineNeed need = machine_need(r);
+  if (need.devices == 0 || std::max(need.pessimistic, need.optimistic) <= need.devices) return "";
+  return fmt::format(
+      "  more than the machines have: {} to {} devices are needed, and hardware.nodes x "
+      "hardware.accelerators_per_node are {}\n",
+      need.pessimistic, need.optimistic, need.devices);
 }
 
 std::string load_text(const PlanReport& r) {
   const PlanFile& p = r.plan;
-  std::string out;
+  const bool objective = has_objective(p.slo);
+  std::string out = row("", fmt::format("{:>12} to {:<12}", "pessimistic", "optimistic end"));
   if (p.high_alone && p.low_alone) {
     out += row("first token alone, median",
-               range(p.high_alone->ttft_ms_p50, p.low_alone->ttft_ms_p50, "ms"));
+               range(p.low_alone->ttft_ms_p50, p.high_alone->ttft_ms_p50, "ms"));
     out += row("next token alone, median",
-               range(p.high_alone->itl_ms_p50, p.low_alone->itl_ms_p50, "ms"));
+               range(p.low_alone->itl_ms_p50, p.high_alone->itl_ms_p50, "ms"));
   }
-  if (!p.low && !p.high) return out + "  the SLO is missed even by requests alone\n";
+  if (!p.low && !p.high) {
+    return out + (objective ? "  the SLO is missed even by requests alone\n"
+                            : "  not even requests alone are carried\n");
+  }
   const LoadPoint l = p.low.value_or(LoadPoint()), h = p.high.value_or(LoadPoint());
-  out += row("most load of a replica in the SLO", range(l.rate_per_s, h.rate_per_s, "requests/s"));
+  out += row(objective ? "most load of a replica in the SLO" : "most load that a replica carries",
+             range(l.rate_per_s, h.rate_per_s, "requests/s"));
   out += row("generated there", range(l.output_tok_s, h.output_tok_s, "tokens/s"));
-  out += row("first token there, p95", range(h.ttft_ms_p95, l.ttft_ms_p95, "ms"));
-  out += row("next token there, p95", range(h.itl_ms_p95, l.itl_ms_p95, "ms"));
+  out += row("first token there, p95", range(l.ttft_ms_p95, h.ttft_ms_p95, "ms"));
+  out += row("next token there, p95", range(l.itl_ms_p95, h.itl_ms_p95, "ms"));
+  if (!objective)
+    out += "  no objective is given (slo.ttft_ms_p95, slo.itl_ms_p95, slo.total_ms_p99)\n";
   out += fmt::format("  replicas for {:g} requests/s, {} of them spare: {} to {}\n",
                      p.workload.rate_per_s, p.spare,
-                     p.replicas_low == 0 ? "cannot" : fmt::format("{}", p.replicas_low),
-                     p.replicas_high == 0 ? "cannot" : fmt::format("{}", p.replicas_high));
+                     p.replicas_high == 0 ? "cannot" : fmt::format("{}", p.replicas_high),
+                     p.replicas_low == 0 ? "cannot" : fmt::format("{}", p.replicas_low));
+  out += machines_text(r);
   if (p.max_queued > 0)
     out += fmt::format("  requests that may wait in a replica: {}\n", p.max_queued);
   return out + cost_text(r);
+}
+
+std::string remedy_text(const FailureOutcome& f) {
+  if (f.load.meets_slo) return "";
+  return f.spare_that_meets > 0
+             ? fmt::format("; --spare {} meets it", f.spare_that_meets)
+             : "; a few more spare replicas do not meet it: start faster (--cold-start) or take a "
+               "load further below the most";
 }
 
 std::string fleet_text(const PlanReport& r) {
@@ -93,20 +161,20 @@ std::string fleet_text(const PlanReport& r) {
   if (r.failure) {
     const FailureOutcome& f = *r.failure;
     out += fmt::format(
-        "  while one replica of {} is down for {:.0f} s: TTFT p95 {:.4g} ms, ITL p95 {:.4g} ms, {} "
-        "of {} requests begin anew; the SLO is {}\n",
-        r.plan.replicas_high, f.down_s, f.load.ttft_ms_p95, f.load.itl_ms_p95, f.restarted,
-        f.requests, f.load.meets_slo ? "met" : "missed");
+        "  while one replica of {} is down for {:.0f} s: TTFT p95 {} ms, ITL p95 {} ms, {} of {} "
+        "requests begin anew; the SLO is {}{}\n",
+        r.plan.replicas_high, f.down_s, plain(f.load.ttft_ms_p95), plain(f.load.itl_ms_p95),
+        f.restarted, f.requests, f.load.meets_slo ? "met" : "missed", remedy_text(f));
   }
   if (r.disaggregated) {
     const DisaggregatedFleet& d = *r.disaggregated;
     out += fmt::format(
         "  prefill and decode apart: {} prefill and {} decode replicas (P:D {}:{}, spare ones not "
-        "counted) beside {} that do both; TTFT p95 {:.4g} ms, ITL p95 {:.4g} ms, KV transfer of a "
-        "median prompt {:.3g} ms; the SLO is {}\n",
+        "counted) beside {} that do both; TTFT p95 {} ms, ITL p95 {} ms, KV transfer of a median "
+        "prompt {} ms; the SLO is {}\n",
         d.prefill_replicas, d.decode_replicas, d.prefill_replicas, d.decode_replicas,
-        r.plan.replicas_high - r.plan.spare, d.load.ttft_ms_p95, d.load.itl_ms_p95, d.transfer_ms,
-        d.load.meets_slo ? "met" : "missed");
+        r.plan.replicas_high - r.plan.spare, plain(d.load.ttft_ms_p95), plain(d.load.itl_ms_p95),
+        plain(d.transfer_ms), d.load.meets_slo ? "met" : "missed");
   } else if (r.asked_disaggregation) {
     out += "  prefill and decode apart: not even single requests meet the SLO\n";
   }
@@ -114,9 +182,9 @@ std::string fleet_text(const PlanReport& r) {
     const AutoscaledFleet& a = *r.autoscaled;
     out += fmt::format(
         "  autoscaling: {} to {} replicas at {:g} waiting requests a replica, start {:.0f} s: "
-        "{:.0f} % of the replica hours of a fixed fleet, TTFT p95 {:.4g} ms\n",
+        "{:.0f} % of the replica hours of a fixed fleet, TTFT p95 {} ms\n",
         a.rule.least, a.rule.most, a.rule.queued_per_replica, a.rule.cold_start_s,
-        100 * a.replica_share, a.load.ttft_ms_p95);
+        100 * a.replica_share, plain(a.load.ttft_ms_p95));
   } else if (r.asked_autoscaling) {
     out += "  autoscaling: no rule that was tried meets the SLO; keep the fleet at its size\n";
   }
@@ -135,7 +203,40 @@ std::string sensitivity_text(const PlanSensitivity& s) {
   return out;
 }
 
+const char* ends_text(const PlanRequest& request) {
+  if (request.fitted && request.fitted_devices >= 0 && request.assumed_ends == 0)
+    return "Ranges come from a fit to measurements and its error at loads that it was not fitted "
+           "to.";
+  if (request.fitted && request.fitted_devices >= 0) return "";
+  if (request.fitted)
+    return "Ranges are a hypothesis: the fit is of another model, accelerator or number of "
+           "devices.";
+  return "Ranges are a hypothesis: the device's rates times what engines usually reach, not fitted "
+         "to measurements.";
+}
+
 }  // namespace
+
+std::string head_text(const PlanRequest& request) {
+  const ModelShape& s = request.shape;
+  const Workload& w = request.workload;
+  std::string out = fmt::format(
+      "{}: {:.4g} billion weights of {:.4g} bits, {:.4g} billion active; {:g} requests/s{} of {:g} "
+      "and {:g} tokens at the median\n",
+      s.name.empty() ? s.architecture : s.name, s.parameters() / 1e9, s.bits_per_weight,
+      s.active_parameters() / 1e9, w.rate_per_s,
+      w.mean_per_s > 0 ? fmt::format(" at the peak ({:g} on average)", w.mean_per_s) : "",
+      w.prompt_p50, w.output_p50);
+  if (!request.from_intake.empty())
+    out += fmt::format("From the intake: {}.\n", fmt::join(request.from_intake, ", "));
+  const std::string_view ends = ends_text(request);
+  if (!ends.empty()) return out + fmt::format("{}\n", ends);
+  return out +
+         fmt::format(
+             "Ranges are a fit to measurements +- {:.0f} %, which is assumed: fewer than three "
+             "loads leave none to hold the fit against.\n",
+             100 * request.assumed_ends);
+}
 
 std::string plan_text(const PlanReport& r) {
   const PlanFile& p = r.plan;
@@ -156,9 +257,7 @@ std::string what_if_text(const std::vector<PlanReport>& reports) {
     const char* name;
     std::string (*of)(const PlanFile&);
   };
-  static constexpr auto kNumber = [](double v) {
-    return v == 0 ? std::string("-") : fmt::format("{:.4g}", v);
-  };
+  static constexpr auto kNumber = [](double v) { return v == 0 ? std::string("-") : plain(v); };
   const Line lines[] = {
       {"devices of a replica", [](const PlanFile& p) { return fmt::format("{}", p.devices()); }},
       {"KV cache, tokens", [](const PlanFile& p) { return fmt::format("{}", p.memory.kv_tokens); }},
@@ -190,7 +289,8 @@ std::string what_if_text(const std::vector<PlanReport>& reports) {
 
 std::string search_text(const SearchResult& result, size_t most_rows) {
   std::string out = fmt::format(
-      "{} combinations: {} meet the SLO, {} hold too little, {} are too slow. Nothing beats those "
+      "{} combinations: {} meet the objectives, {} hold too little, {} are too slow. Nothing beats "
+      "those "
       "with * in cost (lowest published prices), those with + in power, and TTFT and ITL at "
       "once; weights of 4 bits that are no "
       "FP4 are multiplied in 16.\n  {:<28} {:>3} {:>5} {:>4} {:>8} {:>10} {:>10} {:>9} {:>8}  "
@@ -201,13 +301,14 @@ std::string search_text(const SearchResult& result, size_t most_rows) {
   for (const SearchFound& f : result.found) {
     if (!f.on_front && !f.on_power_front && rows >= most_rows) continue;
     ++rows;
-    out += fmt::format(
-        "{}{} {:<27} {:>3} {:>5.3g} {:>4} {:>8} {:>7.4g} ms {:>7.3g} ms {:>9} {:>8.3g}  {}\n",
-        f.on_front ? "*" : " ", f.on_power_front ? "+" : " ", f.accelerator->id, f.devices,
-        f.weights.bits, f.compute_type, f.replicas, f.load.ttft_ms_p95, f.load.itl_ms_p95,
-        f.usd_per_million_output_tokens > 0 ? fmt::format("{:.2f}", f.usd_per_million_output_tokens)
-                                            : "no price",
-        f.kw, f.engine);
+    out += fmt::format("{}{} {:<27} {:>3} {:>5.3g} {:>4} {:>8} {:>7} ms {:>7} ms {:>9} {:>8}  {}\n",
+                       f.on_front ? "*" : " ", f.on_power_front ? "+" : " ", f.accelerator->id,
+                       f.devices, f.weights.bits, f.compute_type, f.replicas,
+                       plain(f.load.ttft_ms_p95), plain(f.load.itl_ms_p95),
+                       f.usd_per_million_output_tokens > 0
+                           ? fmt::format("{:.2f}", f.usd_per_million_output_tokens)
+                           : "-",
+                       or_dash(f.kw), f.engine);
   }
   if (rows < result.found.size())
     out += fmt::format("   and {} more (--json has them all)\n", result.found.size() - rows);

@@ -14,7 +14,9 @@ using text::Json;
 using Names = std::initializer_list<std::string_view>;
 
 constexpr int64_t kMaxLayers = 2048;
-constexpr int64_t kMaxSize = int64_t{1} << 32;
+// Of a width or a count: products of four of them stay within a double's exact powers of two.
+constexpr int64_t kMaxSize = int64_t{1} << 20;
+constexpr int64_t kMaxTokens = int64_t{1} << 32;  // of a context, a window, a vocabulary
 // Families whose feed-forward part has no gate, and those whose output is the embedding unless
 // they say otherwise (the defaults of their classes in transformers).
 constexpr std::array kUngated = {"gpt2", "falcon",   "starcoder2",  "phi", "gpt_neox",
@@ -40,20 +42,20 @@ class Reader {
     return nullptr;
   }
 
-  Result<int64_t> whole(Names names, int64_t fallback) const {
+  Result<int64_t> whole(Names names, int64_t fallback, int64_t most = kMaxSize) const {
     const Json* v = find(names);
     if (v == nullptr) return fallback;
     if (v->is_array() && v->size() > 0) v = &v->items().back();  // one number for each layer
-    if (!v->is_int() || v->as_int() < 0 || v->as_int() > kMaxSize) {
+    if (!v->is_int() || v->as_int() < 0 || v->as_int() > most) {
       return make_error(ErrorCode::kCorrupt,
                         "config.json: {} must be an integer from 0 to {}, not {}", *names.begin(),
-                        kMaxSize, v->dump());
+                        most, v->dump().substr(0, 40));
     }
     return v->as_int();
   }
 
-  Result<int64_t> needed(Names names) const {
-    WEIR_ASSIGN(const int64_t value, whole(names, 0));
+  Result<int64_t> needed(Names names, int64_t most = kMaxSize) const {
+    WEIR_ASSIGN(const int64_t value, whole(names, 0, most));
     if (value > 0) return value;
     return make_error(ErrorCode::kCorrupt, "config.json: {} is missing or 0", *names.begin());
   }
@@ -161,7 +163,8 @@ Status place_experts(const Reader& r, ModelShape& m) {
 
 Mixer mixer_of(std::string_view name) {
   if (name == "sliding_attention" || name == "chunked_attention") return Mixer::kWindow;
-  if (name == "full_attention" || name == "attention" || name == "global_attention")
+  if (name == "full_attention" || name == "attention" || name == "global_attention" ||
+      name == "hybrid")
     return Mixer::kFull;
   return Mixer::kState;  // linear_attention, mamba, conv, recurrent
 }
@@ -212,6 +215,7 @@ bool place_by_types(const Json* types, ModelShape& m) {
   for (size_t i = 0; i < m.layers.size(); ++i) {
     const Json& type = types->items()[i];
     if (type.is_string()) m.layers[i].mixer = mixer_of(type.as_string());
+    if (type.is_string() && type.as_string() == "hybrid") m.layers[i].also_state = true;  // Zamba 2
     if (type.is_int()) m.layers[i].mixer = type.as_int() == 0 ? Mixer::kState : Mixer::kFull;
   }
   return true;
@@ -224,7 +228,7 @@ void place_every(int64_t every, int64_t offset, Mixer rare, Mixer common, ModelS
 }
 
 Status place_mixers(const Reader& r, ModelShape& m) {
-  WEIR_ASSIGN(m.window, r.whole({"sliding_window", "attention_chunk_size"}, 0));
+  WEIR_ASSIGN(m.window, r.whole({"sliding_window", "attention_chunk_size"}, 0, kMaxTokens));
   if (!r.flag("use_sliding_window", true)) m.window = 0;
   if (place_by_pattern(r.text({"hybrid_override_pattern"}), m)) return {};
   if (r.lists_layers() && place_by_blocks(r.find({"layers_block_type"}), m)) return {};
@@ -259,6 +263,13 @@ Status place_mixers(const Reader& r, ModelShape& m) {
   return {};
 }
 
+double d(int64_t n) { return static_cast<double>(n); }
+
+// Tokens that a convolution looks back at, in 16 bits.
+double convolved_bytes(double width, int64_t kernel) {
+  return 2 * width * std::max(0.0, d(kernel) - 1);
+}
+
 // State mixers by the names of Mamba 2 and of the gated delta rule.
 Status read_state(const Reader& r, ModelShape& m) {
   WEIR_ASSIGN(const int64_t value_heads, r.whole({"linear_num_value_heads"}, 0));
@@ -267,12 +278,12 @@ Status read_state(const Reader& r, ModelShape& m) {
     WEIR_ASSIGN(const int64_t key_dim, r.needed({"linear_key_head_dim"}));
     WEIR_ASSIGN(const int64_t value_dim, r.needed({"linear_value_head_dim"}));
     WEIR_ASSIGN(const int64_t kernel, r.whole({"linear_conv_kernel_dim"}, 4));
-    const int64_t keys = key_heads * key_dim, values = value_heads * value_dim;
-    const int64_t convolved = 2 * keys + values;
+    const double keys = d(key_heads) * d(key_dim), values = d(value_heads) * d(value_dim);
+    const double convolved = 2 * keys + values;
     // q, k, v and the gate; two numbers a head; the convolution; the output.
-    m.state_parameters =
-        m.hidden * (convolved + values + 2 * value_heads) + convolved * kernel + values * m.hidden;
-    m.state_bytes = 4 * value_heads * key_dim * value_dim + 2 * convolved * (kernel - 1);
+    m.state_parameters = d(m.hidden) * (convolved + values + 2 * d(value_heads)) +
+                         convolved * d(kernel) + values * d(m.hidden);
+    m.state_bytes = 4 * values * d(key_dim) + convolved_bytes(convolved, kernel);
     return {};
   }
   if (const Json* linear = r.find({"linear_attn_config"})) {  // Kimi delta attention
@@ -280,22 +291,25 @@ Status read_state(const Reader& r, ModelShape& m) {
     WEIR_ASSIGN(const int64_t linear_heads, l.needed({"num_heads"}));
     WEIR_ASSIGN(const int64_t dim, l.needed({"head_dim"}));
     WEIR_ASSIGN(const int64_t kernel, l.whole({"short_conv_kernel_size"}, 4));
-    const int64_t width = linear_heads * dim;
-    m.state_parameters = 4 * m.hidden * width + 2 * m.hidden * dim + 3 * width * kernel;
-    m.state_bytes = 4 * width * dim + 2 * 3 * width * (kernel - 1);
+    const double width = d(linear_heads) * d(dim);
+    m.state_parameters = 4 * d(m.hidden) * width + 2 * d(m.hidden) * d(dim) + 3 * width * d(kernel);
+    m.state_bytes = 4 * width * d(dim) + convolved_bytes(3 * width, kernel);
     return {};
   }
-  WEIR_ASSIGN(const int64_t heads, r.whole({"mamba_n_heads", "mamba_num_heads"}, 0));
+  WEIR_ASSIGN(const int64_t heads,
+              r.whole({"mamba_n_heads", "mamba_num_heads", "n_mamba_heads"}, 0));
   WEIR_ASSIGN(const int64_t state, r.whole({"mamba_d_state", "ssm_state_size"}, 0));
   if (heads == 0 || state == 0) return {};
-  WEIR_ASSIGN(const int64_t dim, r.whole({"mamba_d_head", "mamba_head_dim"}, 64));
-  WEIR_ASSIGN(const int64_t groups, r.whole({"mamba_n_groups", "n_groups"}, 1));
+  WEIR_ASSIGN(const int64_t expand, r.whole({"mamba_expand"}, 0));
+  WEIR_ASSIGN(const int64_t dim, r.whole({"mamba_d_head", "mamba_head_dim", "mamba_headdim"},
+                                         expand > 0 ? expand * m.hidden / heads : 64));
+  WEIR_ASSIGN(const int64_t groups, r.whole({"mamba_n_groups", "mamba_ngroups", "n_groups"}, 1));
   WEIR_ASSIGN(const int64_t kernel, r.whole({"mamba_d_conv", "conv_kernel"}, 4));
-  const int64_t inner = heads * dim;
-  const int64_t convolved = inner + 2 * groups * state;
+  const double inner = d(heads) * d(dim);
+  const double convolved = inner + 2 * d(groups) * d(state);
   m.state_parameters =
-      m.hidden * (inner + convolved + heads) + convolved * kernel + inner * m.hidden;
-  m.state_bytes = 4 * inner * state + 2 * convolved * (kernel - 1);
+      d(m.hidden) * (inner + convolved + d(heads)) + convolved * d(kernel) + inner * d(m.hidden);
+  m.state_bytes = 4 * inner * d(state) + convolved_bytes(convolved, kernel);
   return {};
 }
 
@@ -337,9 +351,10 @@ Result<ModelShape> read_model_shape(const Json& outer) {
                       kMaxLayers);
   }
   m.layers.resize(static_cast<size_t>(layers));
-  WEIR_ASSIGN(m.vocabulary, r.needed({"vocab_size", "padded_vocab_size"}));
+  WEIR_ASSIGN(m.vocabulary, r.needed({"vocab_size", "padded_vocab_size"}, kMaxTokens));
   WEIR_ASSIGN(m.context_tokens,
-              r.whole({"max_position_embeddings", "n_positions", "seq_length", "max_seq_len"}, 0));
+              r.whole({"max_position_embeddings", "n_positions", "seq_length", "max_seq_len"}, 0,
+                      kMaxTokens));
   const bool tied = among(kTied, m.architecture);
   m.tied = r.flag("tie_word_embeddings", whole.flag("tie_word_embeddings", tied));
   const bool gated = !among(kUngated, m.architecture) && r.text({"mlp_hidden_act"}) != "relu2";

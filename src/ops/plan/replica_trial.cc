@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/plan/layout.h"
+
 namespace weir::ops {
 namespace {
 
@@ -60,7 +62,9 @@ bool is_carried(std::span<const SimRequest> requests, const SimOutcome& o) {
 Result<PlanDevice> plan_device(const PlanRequest& request) {
   const Accelerator& a = *request.device;
   PlanDevice d;
-  d.memory_gb = a.memory_gb ? a.memory_gb->value : request.memory_gb;
+  d.memory_gb = request.own_memory_gb > 0 ? request.own_memory_gb
+                : a.memory_gb             ? a.memory_gb->value
+                                          : request.memory_gb;
   if (d.memory_gb <= 0) {
     return make_error(ErrorCode::kUsage,
                       "{} has no memory of its own: give the machine's with --memory-gb or "
@@ -81,13 +85,16 @@ Result<PlanDevice> plan_device(const PlanRequest& request) {
   d.rates.attention_flops = sixteen->value * kTera;
   d.rates.bytes = a.bandwidth_gb_per_s.value * kGiga;
   d.verified = rate->verified && a.bandwidth_gb_per_s.verified;
-  if (request.devices * request.pipeline == 1) return d;
-  if (a.interconnect) {
-    d.rates.link_bytes = a.interconnect->gb_per_s.value * kGiga;
-    d.verified = d.verified && a.interconnect->gb_per_s.verified;
-  } else if (a.pcie) {
-    // GB/s of a lane and direction, after encoding: 2 in generation 4, doubling.
-    d.rates.link_bytes = a.pcie->lanes * std::pow(2.0, a.pcie->generation - 3) * kGiga;
+  WEIR_TRY(check_layout(request));
+  if (request.devices > 1) {
+    const LinkRate link = link_between(a, request.devices);
+    d.rates.link_bytes = link.bytes;
+    d.verified = d.verified && link.verified;
+  }
+  if (request.pipeline > 1) {
+    const LinkRate link = link_between(a, request.devices * request.pipeline);
+    d.rates.handed_bytes = link.bytes;
+    d.verified = d.verified && link.verified;
   }
   return d;
 }

@@ -51,7 +51,8 @@ struct SearchResult {
 };
 
 // progress(done, all): on the calling thread. Errors: those of make_plan(), apart from devices that
-// lack a rate or memory, and FP4 on devices without its arithmetic, which are passed over.
+// lack a rate or memory, FP4 on devices without its arithmetic, and numbers of devices that do not
+// split the model or that nothing joins, which are passed over.
 Result<SearchResult> search_plans(const PlanRequest& request, const SearchSpace& space,
                                   const std::function<void(size_t, size_t)>& progress);
 

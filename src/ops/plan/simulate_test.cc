@@ -276,6 +276,18 @@ TEST(Simulate, DisaggregatedItIsAPipeline) {
   EXPECT_EQ(two->output_tokens, mixed.output_tokens);
   const double all = std::accumulate(two->total_ms.begin(), two->total_ms.end(), 0.0) / 1000;
   EXPECT_LT(two->in_system_s, all);  // what is on the way is on neither side
+  // One link sends one prompt after the other: 400 kB each, 8 a second, at 1 MB/s.
+  fleet.link_bytes_per_s = 1e6;
+  const auto slow = simulate_disaggregated(requests, fleet, steps(5, 0.2, 0.3), steps(5, 0.2, 0.3));
+  ASSERT_TRUE(slow.ok());
+  EXPECT_GT(slow->total_ms.back(), 100'000);
+  EXPECT_GT(slow->queue_ms.back(), 100'000);
+  fleet.links = 8;
+  const auto wide = simulate_disaggregated(requests, fleet, steps(5, 0.2, 0.3), steps(5, 0.2, 0.3));
+  EXPECT_LT(wide->total_ms.back(), 10'000);
+  fleet.links = 0;
+  EXPECT_FALSE(simulate_disaggregated(requests, fleet, time, time).ok());
+  fleet.links = 1;
   fleet.link_bytes_per_s = 0;
   EXPECT_FALSE(simulate_disaggregated(requests, fleet, time, time).ok());
 }
@@ -303,7 +315,7 @@ TEST(StepTime, RooflineOfADenseModel) {
     "num_key_value_heads":8,"vocab_size":128256,"tie_word_embeddings":false})");
   const auto shape = read_model_shape(*json);
   ASSERT_TRUE(shape.ok());
-  const DeviceRates h100{989e12, 989e12, 3.35e12, 450e9};
+  const DeviceRates h100{989e12, 989e12, 3.35e12, 450e9, 450e9};
   const Efficiency ideal{1, 1, 1, 0, 0};
   const RooflineStepTime one(*shape, h100, {}, 2, ideal);
   engine::StepWork decode;
@@ -311,7 +323,8 @@ TEST(StepTime, RooflineOfADenseModel) {
   EXPECT_NEAR(one.ms(decode), 7.5e9 * 2 / 3.35e12 * 1000, 0.05);
   engine::StepWork prefill;
   prefill.add_prefill(0, 4096);
-  EXPECT_NEAR(one.ms(prefill), 2 * 7.5e9 * 4096 / 989e12 * 1000, 8);
+  // The output matrix, half a billion, for the last token alone; 4.4 ms of attention.
+  EXPECT_NEAR(one.ms(prefill), 2 * 6.98e9 * 4096 / 989e12 * 1000 + 4.4, 1);
   // Two devices: half of each, and the exchange of 64 all-reduces.
   const RooflineStepTime two(*shape, h100, {2}, 2, ideal);
   EXPECT_NEAR(two.ms(decode), one.ms(decode) / 2, 0.05);
@@ -320,6 +333,52 @@ TEST(StepTime, RooflineOfADenseModel) {
   // Two groups of layers: the whole pass, and one hand-over of 4096 tokens of 8 KiB.
   const RooflineStepTime stages(*shape, h100, {1, 1, 2}, 2, ideal);
   EXPECT_NEAR(stages.ms(prefill) - one.ms(prefill), 4096.0 * 8192 / 450e9 * 1000, 1e-6);
+}
+
+// DeepSeek V3: prompts attend with 192 + 128 numbers a head, decodes on the latent, which is whole
+// on every device.
+TEST(StepTime, LatentAttentionExpandsPromptsAndCopiesTheLatent) {
+  auto json = text::Json::parse(R"({"model_type":"deepseek_v3","hidden_size":7168,
+    "intermediate_size":18432,"num_hidden_layers":61,"num_attention_heads":128,
+    "num_key_value_heads":128,"kv_lora_rank":512,"q_lora_rank":1536,"qk_nope_head_dim":128,
+    "qk_rope_head_dim":64,"v_head_dim":128,"vocab_size":129280})");
+  const auto shape = read_model_shape(*json);
+  ASSERT_TRUE(shape.ok());
+  const Efficiency ideal{1, 1, 1, 0, 0};
+  const RooflineStepTime one(*shape, {1e15, 1e15, 4e12, 0}, {}, 2, ideal);
+  engine::StepWork first, later;
+  first.add_prefill(0, 1000);
+  later.add_prefill(50'000, 1000);
+  EXPECT_NEAR(later.prefill_kv_pairs - first.prefill_kv_pairs, 50e6, 1);
+  EXPECT_NEAR(one.ms(later) - one.ms(first), 2 * 61 * 128 * (192 + 128) * 50e6 / 1e15 * 1000, 1e-3);
+  engine::StepWork near, far;
+  near.add_decode(1);
+  far.add_decode(100'001);
+  const double read_ms = 1e5 * 61 * 576 * 2 / 4e12 * 1000;
+  EXPECT_NEAR(one.ms(far) - one.ms(near), read_ms, 1e-3);
+  const RooflineStepTime eight(*shape, {1e15, 1e15, 4e12, 0}, {8}, 2, ideal);
+  EXPECT_NEAR(eight.ms(far) - eight.ms(near), read_ms, 1e-3);
+}
+
+// gpt-oss: every second layer reads no more than 128 tokens.
+TEST(StepTime, WindowsAndStatesAreReadAsFarAsTheyGo) {
+  auto json = text::Json::parse(R"({"model_type":"gpt_oss","hidden_size":2880,"head_dim":64,
+    "intermediate_size":2880,"num_hidden_layers":24,"num_attention_heads":64,
+    "num_key_value_heads":8,"vocab_size":201088,"sliding_window":128})");
+  auto shape = read_model_shape(*json);
+  ASSERT_TRUE(shape.ok());
+  const Efficiency ideal{1, 1, 1, 0, 0};
+  const DeviceRates rates{1e15, 1e15, 4e12, 0};
+  engine::StepWork near, far;
+  near.add_decode(1000);
+  far.add_decode(101'000);
+  const double token = 12 * 2 * 8 * 64 * 2;  // of the layers of one kind
+  const RooflineStepTime time(*shape, rates, {}, 2, ideal);
+  EXPECT_NEAR(time.ms(far) - time.ms(near), 1e5 * token / 4e12 * 1000, 1e-6);
+  shape->layers[0].also_state = true;
+  shape->state_bytes = 4e9;  // read and written
+  const RooflineStepTime kept(*shape, rates, {}, 2, ideal);
+  EXPECT_NEAR(kept.ms(near) - time.ms(near), 2.0, 0.05);
 }
 
 // Mixtral 8x7B: two of eight experts. Whole experts on each device need two all-to-alls where

@@ -51,6 +51,7 @@ struct DeviceRates {
   double attention_flops = 0;  // of the type of keys and values
   double bytes = 0;            // of memory
   double link_bytes = 0;       // one direction, between devices that share a layer; 0: one device
+  double handed_bytes = 0;     // from one group of layers to the next; 0: one group
 };
 
 // Shares of the published rates that an engine reaches. Unfitted they are a hypothesis: a range for
@@ -72,8 +73,12 @@ struct Split {
 
 // Roofline: of each phase the larger of arithmetic and bytes, plus what devices exchange.
 //
-//   weights: 2 · parameters · tokens FLOP, bytes of the weights that the tokens meet
-//   attention: 4 · heads · head_dim FLOP for each (query, key) pair, bytes of keys and values read
+//   weights: 2 · parameters · tokens FLOP, bytes of the weights that the tokens meet; the output
+//     matrix only for decodes and a prompt's last token
+//   attention: 4 · heads · head_dim FLOP for each (query, key) pair, bytes of keys and values read,
+//     as often as devices hold copies of them; in windows no more than theirs, at the mean length
+//     of the step's sequences. Latent attention: prompts expand the latent, decodes work on it
+//   states: read and written by each decode
 //   tensor: two all-reduces a layer of tokens · hidden · 2 bytes, 2 (N − 1) / N over the link
 //   expert: instead of the second one two all-to-alls of tokens · hidden · 2 bytes · experts of a
 //     token, (E − 1) / E over the link, each device its part of the tokens; experts equally loaded
@@ -87,17 +92,26 @@ class RooflineStepTime : public StepTime {
   double ms(const engine::StepWork& work) const override;
 
  private:
+  void attend(const ModelShape& shape, const Split& split, double kv_bytes);
   void exchange(const ModelShape& shape, const Split& split);
+  double attention_s(const engine::StepWork& work) const;
 
-  double dense_bytes_ = 0, expert_bytes_ = 0;  // of weights, all and of routed experts
-  double expert_share_ = 0;                    // of the experts that one token meets
-  double flops_per_token_ = 0;
-  double attention_flops_per_pair_ = 0;
-  double kv_bytes_per_token_ = 0;
+  // Of all layers of either kind.
+  struct PerPair {
+    double full = 0, window = 0;
+  };
+
+  double dense_bytes_ = 0, expert_bytes_ = 0;      // of weights, all and of routed experts
+  double expert_share_ = 0;                        // of the experts that one token meets
+  double flops_per_token_ = 0, output_flops_ = 0;  // the output matrix apart
+  PerPair prefill_flops_, decode_flops_, kv_read_;
+  double window_ = 0;                     // tokens
+  double state_bytes_ = 0;                // of a sequence
   double exchanged_bytes_per_token_ = 0;  // a device's, over its link
+  double handed_bytes_per_token_ = 0;
   double collectives_ = 0;
-  double flops_ = 0, attention_flops_ = 0, bytes_ = 0,
-         link_ = 0;  // of all devices together, reached
+  double flops_ = 0, attention_flops_ = 0, bytes_ = 0, link_ = 0,
+         handed_ = 0;  // of all devices together, reached
   double fixed_ms_ = 0, collective_ms_ = 0;
 };
 

@@ -64,16 +64,40 @@ Result<Workload> workload_of(const Intake& intake) {
     return make_error(ErrorCode::kUsage,
                       "a plan needs {}; weir intake --set FIELD=VALUE, or --trace FILE", missing);
   }
+  const double peak = intake.number("traffic.requests_per_s_peak").value_or(0);
+  if (peak > w.rate_per_s) {
+    w.mean_per_s = w.rate_per_s;
+    w.rate_per_s = peak;
+  }
   w.arrival_cv = intake.number("traffic.arrival_cv").value_or(1);
   w.shared_share = intake.number("traffic.shared_prefix_share").value_or(0);
   if (const auto context = intake.number("model.context_tokens"))
     w.context_tokens = static_cast<int64_t>(*context);
-  if (w.rate_per_s <= 0 || w.prompt_p50 < 1 || w.output_p50 < 1) {
+  if (w.mean_rate() <= 0 || w.prompt_p50 < 1 || w.output_p50 < 1) {
     return make_error(ErrorCode::kUsage,
                       "a plan needs traffic.requests_per_s above 0, prompts and answers of a token "
                       "at least");
   }
   return w;
+}
+
+Result<int64_t> context_of(const Intake& intake, const ModelShape& shape) {
+  const auto given = intake.number("model.context_tokens");
+  if (given && shape.context_tokens > 0)
+    return std::min(static_cast<int64_t>(*given), shape.context_tokens);
+  if (given) return static_cast<int64_t>(*given);
+  if (shape.context_tokens > 0) return shape.context_tokens;
+  return make_error(ErrorCode::kUsage,
+                    "a plan needs model.context_tokens, which the model does not say; weir intake "
+                    "--set model.context_tokens=N");
+}
+
+double mean_tokens(const Workload& w) {
+  const auto mean = [](double p50, double p95) {
+    const double sigma = p95 > p50 && p50 > 0 ? std::log(p95 / p50) / kNormal95 : 0;
+    return p50 * std::exp(sigma * sigma / 2);
+  };
+  return mean(w.prompt_p50, w.prompt_p95) + mean(w.output_p50, w.output_p95);
 }
 
 std::vector<SimRequest> draw_requests(const Workload& w, size_t count, uint64_t seed) {
