@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/host.h"
 #include "cli/intake_sources.h"
+#include "cli/load.h"
 #include "cli/ops_commands.h"
 #include "cli/plan_options.h"
 #include "ops/data/models.h"
