@@ -103,8 +103,6 @@ class PlanTest(unittest.TestCase):
         self.assertIn("assumed", self.plan("--fit", str(result), "-o", str(fit)).stdout)
         self.assertIn("+- 25 %, which is assumed", self.plan("--efficiency", str(fit)).stdout)
         self.assertIn("on 1 x nvidia-h100-sxm", self.plan("--efficiency", str(fit), "--devices", "2", code=2).stderr)
-        forced = json.loads(self.plan("--efficiency", str(fit), "--devices", "2", "--force-efficiency", "--json").stdout)
-        self.assertEqual(forced[0]["class"], "hypothesis")
         self.assertEqual(json.loads(self.plan("--efficiency", str(fit), "--json").stdout)[0]["class"], "fitted")
         result.write_text("{}")
         self.assertIn("is no result of", self.plan("--fit", str(result), code=3).stderr)
