@@ -89,8 +89,9 @@ std::string engine_of_keys(const Node& root) {
     if (!snapshot.ok()) continue;
     const auto known = static_cast<size_t>(
         std::count_if(root.members.begin(), root.members.end(), [&](const config::Member& m) {
-          return !snapshot->keys().empty() ? has_key(*snapshot, m.key)
-                                           : snapshot->find_flag("--" + m.key).option != nullptr;
+          if (!snapshot->keys().empty()) return has_key(*snapshot, m.key);
+          const EngineSnapshot::Found flag = snapshot->find_flag("--" + m.key);
+          return flag.option != nullptr && !flag.abbreviated;
         }));
     if (known > most) {
       best = engine;
