@@ -96,7 +96,7 @@ KubernetesObject scaled_object(const WriteContext& c, const EnvironmentValues& e
                                                  : "a quarter of what may wait [hypothesis]")},
                 {"ignoreNullValues",
                  Y::text("false").why("no series is no empty queue: the fallback below, not the "
-                                      "least replicas [keda-scaledobject-docs]")}})}});
+                                      "least replicas [keda-prometheus-scaler-docs]")}})}});
   const int calm = std::max(kLeastCalm_s, static_cast<int>(std::ceil(2 * cold)));
   Y behaviour = Y::map(
       {{"scaleDown",
