@@ -116,6 +116,11 @@ TEST(Quoting, OnlyPlainWordsStandWithoutQuotes) {
     EXPECT_TRUE(YamlText::text(other).scalar().starts_with('"')) << other;
 }
 
+TEST(Quoting, PeopleReadATextWithoutItsQuotes) {
+  EXPECT_EQ(YamlText::text("sum (up{job=\"a\"}) < 1").flow(), "sum (up{job=\"a\"}) < 1");
+  EXPECT_EQ(YamlText::list({YamlText::text("a b"), YamlText::number(3)}).flow(), "[a b, 3]");
+}
+
 TEST(Quoting, AValueIsRawOnlyWhereItIsMarkedAsJson) {
   const auto written = [](std::string value, bool json) {
     return value_of({"k", std::move(value), "why", "plan", json}).scalar();

@@ -200,7 +200,11 @@ bool YamlText::same(const YamlText& o) const {
 }
 
 std::string YamlText::flow() const {
-  if (kind_ == Kind::kScalar) return scalar_;
+  if (kind_ == Kind::kScalar) {
+    // People read the text; its quotes are JSON's.
+    const auto words = scalar_.starts_with('"') ? text::Json::parse(scalar_) : text::Json();
+    return words.ok() && words->is_string() ? words->as_string() : scalar_;
+  }
   std::string out;
   for (const auto& [key, value] : members_)
     out += (out.empty() ? "" : ", ") + key + ": " + value.flow();
