@@ -150,6 +150,8 @@ Result<WrittenConfig> write_config(const PlanFile& plan, const WriteRequest& req
                                                  : context.snapshot.engine();
   out.version = context.snapshot.version();
   WEIR_TRY(target->write(context, out));
+  // Prefill and decode apart are of the pessimistic end, and counted where they are written.
+  if (context.environment.split && (out.target == "dynamo" || out.target == "llm-d")) return out;
   out.notes.push_back(fmt::format(
       "replicas and limits are those of the plan's {} end, {} ({} to {})", planned_end(plan),
       planned_replicas(plan), plan.replicas_low,
