@@ -15,6 +15,8 @@ weir.skip_unless(weir.WEIR)
 
 PLAN = pathlib.Path(__file__).parent / "data/config_write/plan.json"
 ENVIRONMENTS = ("dev", "stage", "prod")
+GGUF = ("--model-source", "models/llama-3.1-70b-q8_0.gguf")
+FP8 = ("--model-source", "example/Llama-3.1-70B-FP8")  # for who does not quantize while loading
 IMAGE = ("--image", "registry.example/engine:1.2.3")  # of an engine that publishes none by its version
 
 # target: (arguments, file that is checked, arguments of the check), for the newest version and one older where there is one
@@ -23,17 +25,17 @@ TABLE = [
     ("vllm", "0.22.0", [], "vllm/serve.sh", ["vllm"]),
     ("sglang", "0.5.23", [], "sglang/serve.sh", ["sglang"]),
     ("sglang", "0.5.12.post1", [], "sglang/serve.sh", ["sglang"]),
-    ("llamacpp", "0.5.0", [], "llamacpp/serve.sh", ["llama.cpp"]),
-    ("trtllm", "main-00043967", [], "trtllm/serve.sh", ["tensorrt-llm"]),
+    ("llamacpp", "0.5.0", [*GGUF], "llamacpp/serve.sh", ["llama.cpp"]),
+    ("trtllm", "main-00043967", [*FP8], "trtllm/serve.sh", ["tensorrt-llm"]),
     ("deepspeed", "0.19.8", [], "deepspeed/deepspeed.json", ["deepspeed"]),
     ("llm-d", "0.4.12", [], "llm-d/values.yaml", ["llm-d"]),
     ("dynamo", "1.6.1", [], "dynamo/frontend.sh", ["dynamo"]),
-    ("weir", "", [], "weir/weir.yaml", ["weir"]),
+    ("weir", "", [*GGUF], "weir/weir.yaml", ["weir"]),
     ("kubernetes", "0.33.0", [], "kubernetes/rendered.yaml", []),
     ("kubernetes", "0.22.0", [], "kubernetes/rendered.yaml", []),
     ("kubernetes", "0.5.23", ["--engine", "sglang"], "kubernetes/rendered.yaml", []),
-    ("kubernetes", "0.5.0", ["--engine", "llamacpp", *IMAGE], "kubernetes/rendered.yaml", ["llama.cpp"]),
-    ("kubernetes", "main-00043967", ["--engine", "trtllm", *IMAGE], "kubernetes/rendered.yaml", ["tensorrt-llm"]),
+    ("kubernetes", "0.5.0", ["--engine", "llamacpp", *IMAGE, *GGUF], "kubernetes/rendered.yaml", ["llama.cpp"]),
+    ("kubernetes", "main-00043967", ["--engine", "trtllm", *IMAGE, *FP8], "kubernetes/rendered.yaml", ["tensorrt-llm"]),
 ]
 # What the check says with right: one replica in dev; a version that cannot bound its queue.
 ALLOWED = {"replicas-one"}
@@ -47,6 +49,9 @@ class ConfigWrite(unittest.TestCase):
 
     def write(self, target, environment, *more, out="envs", plan=PLAN):
         folder = self.dir / out
+        if target == "weir":  # it serves on CPUs
+            plan = self.dir / "cpu.json"
+            plan.write_text(PLAN.read_text().replace("nvidia-h100-sxm", "amd-epyc-9654"))
         code, text, error = weir.run("config", target, "--plan", plan, "--env", environment, "--out", folder, "--json", *more)
         self.assertEqual(code, 0, f"{target} {environment}: {error}")
         return folder, json.loads(text)
@@ -88,7 +93,7 @@ class ConfigWrite(unittest.TestCase):
                     kubernetes_validate.validate(document, "1.37", strict=True)
                     checked += 1
                 except kubernetes_validate.SchemaNotFoundError:
-                    self.assertIn(document["kind"], ("ScaledObject",))
+                    self.assertIn(document["kind"], ("ScaledObject", "PodMonitor"))
             if not shutil.which("kubectl"):
                 print("kubectl: not installed, so kustomize was not run")
                 continue
@@ -149,6 +154,18 @@ class ConfigWrite(unittest.TestCase):
         self.assertIn(str(script), out)
         self.assertTrue(script.stat().st_mode & 0o100)
 
+    def test_every_file_that_is_written_is_known_to_the_check(self):
+        for target in ("prometheus", "grafana", "nginx", "haproxy", "kubernetes", "llm-d"):
+            folder, written = self.write(target, "prod", out="beside")
+            for file in written["files"]:
+                code, out, error = weir.run("config", "check", folder / file)
+                self.assertIn(code, (0, 1), f"{file}: {error}")
+                self.assertNotIn("unknown key", out + error)
+        for file, target in (("dynamo/frontend.sh", "dynamo"), ("llm-d/values.yaml", "llm-d"), ("trtllm/config.yaml", "trtllm")):
+            folder, _ = self.write(target, "prod", *(FP8 if target == "trtllm" else ()), out="fit")
+            code, out, error = weir.run("config", "check", target, folder / "prod" / file, "--model", "llama-3.1-70b", "--accelerator", "nvidia-h100-sxm")
+            self.assertNotIn("do not fit", out + error)
+
     def test_bad_input_says_why(self):
         text = PLAN.read_text()
         for cut in range(0, len(text) - 2, 257):
@@ -160,13 +177,20 @@ class ConfigWrite(unittest.TestCase):
         large = json.loads(text)
         large["memory"]["fits"] = False
         (self.dir / "large.json").write_text(json.dumps(large))
+        hopeful = json.loads(text)
+        hopeful["low"] |= {"replicas": 0, "most": None}
+        (self.dir / "hopeful.json").write_text(json.dumps(hopeful))
         for arguments, part in (
                 (("vllm", "--plan", PLAN, "--env", "dev", "--engine-version", "0.30.0"), "there are 0.11.0, 0.22.0, 0.33.0"),
                 (("vllm", "--plan", PLAN, "--env", "prd"), "the nearest is prod"),
                 (("vllm", "--plan", self.dir / "large.json", "--env", "dev"), "does not fit"),
                 (("vllm", "--plan", self.dir / "nowhere.json", "--env", "dev"), "nowhere.json"),
                 (("kubernetes", "--plan", PLAN, "--env", "dev", "--image", "vllm/vllm-openai:latest"), "version or digest"),
-                (("kubernetes", "--plan", PLAN, "--env", "dev", "--engine", "trtllm"), "--image")):
+                (("kubernetes", "--plan", PLAN, "--env", "dev", "--engine", "trtllm"), "--image"),
+                (("llama.cpp", "--plan", PLAN, "--env", "dev"), "--model-source"),
+                (("tensorrt-llm", "--plan", PLAN, "--env", "dev"), "16, and tensorrt-llm does not quantize"),
+                (("weir", "--plan", PLAN, "--env", "dev"), "weir serves on CPUs"),
+                (("vllm", "--plan", self.dir / "hopeful.json", "--env", "prod"), "--optimistic")):
             code, out, error = weir.run("config", *arguments, "--out", self.dir / "none")
             self.assertNotIn(code, (0, 1), out)
             self.assertIn(part, error)

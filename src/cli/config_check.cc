@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/serve_options.h"
 #include "config/yaml.h"
+#include "ops/deploy/other_form.h"
 #include "ops/lint/lint.h"
 #include "os/file.h"
 #include "text/json.h"
@@ -95,6 +96,20 @@ void print_report(const CheckOptions& o, const ops::LintReport& report) {
              report.count(ops::Severity::kWarning), report.count(ops::Severity::kHint));
 }
 
+int print_other(const CheckOptions& o, const std::string& form) {
+  if (o.json) {
+    text::Json j = text::Json::object();
+    j.set("file", o.file);
+    j.set("form", form);
+    j.set("engines", text::Json::array());
+    for (const char* count : {"errors", "warnings", "hints"}) j.set(count, int64_t{0});
+    fmt::print("{}\n", j.dump());
+  } else {
+    fmt::print("{}: {}, for which weir has no rules\n", o.file, form);
+  }
+  return kExitOk;
+}
+
 }  // namespace
 
 text::Json findings_json(const std::vector<ops::Finding>& findings) {
@@ -132,7 +147,12 @@ Result<int> check_engine_file(const CheckOptions& o) {
   lint.engine = o.engine;
   lint.version = o.version;
   WEIR_ASSIGN(lint.hardware, hardware_of(o));
-  WEIR_ASSIGN(const ops::LintReport report, ops::lint_text(text, o.file, lint));
+  const auto found = ops::lint_text(text, o.file, lint);
+  if (!found.ok()) {
+    const std::string other = o.engine.empty() ? ops::other_form(text, o.file) : "";
+    return other.empty() ? Result<int>(found.error()) : Result<int>(print_other(o, other));
+  }
+  const ops::LintReport& report = *found;
   if (o.json) {
     print_json(o, report);
   } else {

@@ -146,6 +146,10 @@ void add_options(CLI::App* c, Options& o) {
                 "that serves: vllm, sglang, trtllm, llamacpp, weir (default: the intake's, or "
                 "vllm)");
   c->add_option("--engine-version", r.engine_version, "default: the newest that weir has read");
+  c->add_option("--model-source", r.model_source,
+                "in place of the plan's: a quantized checkpoint, a GGUF file or repository");
+  c->add_flag("--optimistic", r.optimistic,
+              "prod also where only the plan's optimistic end meets the SLO");
   c->add_option("--image", r.image, "of the engine, with a version or digest");
   c->add_option("--proxy-image", r.proxy_image,
                 "llm-d's routing sidecar, which prefill and decode apart need");
@@ -171,6 +175,8 @@ void add_config_writers(CLI::App& config, Selected& selected) {
                               fmt::format("  weir config {0} --plan plan.json --env prod\n"
                                           "  weir config {0} --project serving --env dev --json\n",
                                           target));
+    if (target == "trtllm") c->alias("tensorrt-llm");
+    if (target == "llamacpp") c->alias("llama.cpp");
     c->add_option("--env", o->request.environment, "dev, stage or prod")->required();
     c->add_option("--out", o->out,
                   "folder of the environments (default: the project's envs/, or "

@@ -38,7 +38,7 @@ bool names_commands(const CLI::App& app, const std::string& path, std::span<char
   std::vector<std::string> names;
   for (const CLI::App* c : commands) {
     names.push_back(c->get_name());
-    if (names.back() == words[0])
+    if (c->check_name(words[0]))  // or another name of it
       return names_commands(*c, path + " " + names.back(), words.subspan(1));
   }
   fmt::print(stderr, "weir: there is no command \"{}\"; there are {}; see {} --help\n", words[0],

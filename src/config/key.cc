@@ -181,9 +181,32 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+namespace {
+
+constexpr size_t kLeastWord = 3;  // shorter ones are in too many names
+
+std::string letters_and_digits(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c >= 'A' && c <= 'Z') out += static_cast<char>(c - 'A' + 'a');
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
+// A name that holds the whole word ("h100", "llama3") is nearer than any that only looks like it.
 std::string_view nearest(std::string_view name, std::span<const std::string> names) {
   std::string_view best;
   size_t best_distance = SIZE_MAX;
+  const std::string word = letters_and_digits(name);
+  for (const std::string& candidate : names) {
+    const bool holds =
+        word.size() >= kLeastWord && letters_and_digits(candidate).find(word) != std::string::npos;
+    if (holds && (best.empty() || candidate.size() < best.size())) best = candidate;
+  }
+  if (!best.empty()) return best;
   for (const std::string& candidate : names) {
     const size_t d = edit_distance(name, candidate);
     if (d < best_distance) {

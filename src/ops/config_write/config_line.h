@@ -17,6 +17,7 @@ struct ConfigLine {
   std::string value;  // empty: a switch
   std::string why;
   std::string source;  // an id of skill/data/sources.json, kFromPlan or kHypothesis
+  bool json = false;   // the value is JSON (a number, true, a list), not a text that may look so
 
   // "why [source]".
   std::string reason() const { return why + " [" + source + "]"; }

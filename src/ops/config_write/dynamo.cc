@@ -72,15 +72,15 @@ std::string script(const WriteContext& c, const std::vector<std::string>& progra
 struct Role {
   std::string name;  // "" for prefill and decode in one
   int count = 1;
+  std::string why;  // with its source
   std::vector<ConfigLine> lines;
 };
 
-std::vector<Role> roles_of(const WriteContext& c, const EnvironmentValues& e) {
-  if (!c.plan->disaggregation) return {{"", e.replicas, {}}};
-  const PlanDisaggregation& d = *c.plan->disaggregation;
-  const bool small = e.name == "dev" || e.name == "base";
-  return {{"prefill", small ? 1 : e.replicas * d.prefill_replicas, {}},
-          {"decode", small ? 1 : e.replicas * d.decode_replicas, {}}};
+std::vector<Role> roles_of(const EnvironmentValues& e) {
+  if (!e.split)
+    return {{"", e.replicas, fmt::format("{} [{}]", e.replicas_why, e.replicas_source), {}}};
+  const std::string why = fmt::format("{} [{}]", e.split->why, e.split->source);
+  return {{"prefill", e.split->prefill, why, {}}, {"decode", e.split->decode, why, {}}};
 }
 
 YamlText component(const std::string& name, const std::string& type, YamlText replicas,
@@ -110,7 +110,7 @@ YamlText container_of(const std::string& image, const std::string& module,
                  {"args", std::move(arguments)}});
 }
 
-YamlText graph_of(const WriteContext& c, const EnvironmentValues& e, const std::string& image,
+YamlText graph_of(const WriteContext& c, const std::string& image,
                   const std::vector<ConfigLine>& frontend, const std::vector<Role>& roles) {
   using Y = YamlText;
   Y components = Y::list({component("Frontend", "frontend", Y::number(1),
@@ -121,10 +121,9 @@ YamlText graph_of(const WriteContext& c, const EnvironmentValues& e, const std::
     container.set(
         "volumeMounts",
         Y::list({Y::map({{"name", Y::text("shm")}, {"mountPath", Y::text("/dev/shm")}})}));
-    components.push(component(
-        role.name.empty() ? "worker" : role.name, role.name.empty() ? "worker" : role.name,
-        Y::number(role.count).why(fmt::format("{} [{}]", e.replicas_why, e.replicas_source)),
-        std::move(container), true));
+    components.push(component(role.name.empty() ? "worker" : role.name,
+                              role.name.empty() ? "worker" : role.name,
+                              Y::number(role.count).why(role.why), std::move(container), true));
   }
   return Y::map({{"apiVersion", Y::text("nvidia.com/v1beta1")},
                  {"kind", Y::text("DynamoGraphDeployment")},
@@ -137,24 +136,23 @@ Result<YamlText> graph(const WriteContext& c, const EnvironmentValues& e) {
   std::string image = c.request->image;
   if (image.empty()) image = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:" + c.snapshot.version();
   WEIR_TRY(check_image(image, "--image"));
-  std::vector<Role> roles = roles_of(c, e);
+  std::vector<Role> roles = roles_of(e);
   for (Role& role : roles) {
     WEIR_ASSIGN(role.lines, worker_lines(c, e, role.name, unused));
   }
   WEIR_ASSIGN(const auto frontend, frontend_lines(c, true, unused));
-  return graph_of(c, e, image, frontend, roles);
+  return graph_of(c, image, frontend, roles);
 }
 
 }  // namespace
 
 Status write_dynamo(const WriteContext& c, WrittenConfig& out) {
   const std::vector<std::string> worker{"python3", "-m", "dynamo.vllm"};
-  for (const Role& role : roles_of(c, c.environment)) {
+  for (const Role& role : roles_of(c.environment)) {
     WEIR_ASSIGN(const auto own, worker_lines(c, c.environment, role.name, out));
     const std::string name = c.path((role.name.empty() ? "worker" : role.name) + ".sh");
     out.files.push_back({name, script(c, worker, own)});
-    out.notes.push_back(fmt::format("{} of {}: {} [{}]", role.count, name,
-                                    c.environment.replicas_why, c.environment.replicas_source));
+    out.notes.push_back(fmt::format("{} of {}: {}", role.count, name, role.why));
   }
   WEIR_ASSIGN(const auto lines, frontend_lines(c, false, out));
   out.files.push_back(

@@ -6,20 +6,10 @@
 #include <cctype>
 #include <cmath>
 
-#include "ops/data/models.h"
-
 namespace weir::ops {
 namespace {
 
 constexpr int kShortestGrace_s = 60, kLongestGrace_s = 3600;
-
-const KnownModel* known_model(std::string_view id) {
-  static const auto known = built_in_models();
-  if (!known.ok()) return nullptr;
-  const auto it =
-      std::find_if(known->begin(), known->end(), [&](const KnownModel& m) { return m.id == id; });
-  return it == known->end() ? nullptr : &*it;
-}
 
 std::string split_why(const PlanFile& p) {
   return fmt::format("{} x {:.1f} GB of weights a device; {}", p.devices(), p.memory.weights_gb,
@@ -45,24 +35,12 @@ std::string shared_why(const PlanFile& p) {
 
 }  // namespace
 
-double stored_bits(const PlanFile& plan) {
-  const KnownModel* m = known_model(plan.model_source);
-  if (m == nullptr) return 0;
-  const auto shape = shape_of(*m);
-  return shape.ok() ? shape->bits_per_weight : 0;
-}
-
 std::string memory_words(const PlanFile& p) {
   const PlanMemory& m = p.memory;
   return fmt::format(
       "{:.0f} GB a device, {:.1f} for the engine, less {:.1f} of weights and {:.1f} of "
       "activations: {:.1f} GB for {} tokens",
       m.device_gb, m.usable_gb, m.weights_gb, m.activations_gb, m.kv_gb, m.kv_tokens);
-}
-
-std::string model_reference(const PlanFile& plan) {
-  const KnownModel* m = known_model(plan.model_source);
-  return m == nullptr ? plan.model_source : m->name;
 }
 
 std::string object_name(const PlanFile& plan) {
@@ -114,8 +92,7 @@ std::vector<PlanFact> facts_of_plan(const EngineRequest& r) {
   if (p.expert_parallel > 1)
     add("expert_parallel", number(p.expert_parallel),
         fmt::format("experts over {} devices", p.expert_parallel), plan);
-  // A published checkpoint of 16 bits that the plan holds in 8 is quantized while it is loaded.
-  if (stored_bits(p) >= 16 && p.precision == "fp8")
+  if (quantizes_at_load(p, r.snapshot->engine()))
     add("quantization", {"fp8"},
         fmt::format("the checkpoint has {:g} bits a weight and the plan {:g}; or name one that is "
                     "FP8 already, with calibrated scales",
@@ -149,6 +126,8 @@ std::vector<PlanFact> facts_of_plan(const EngineRequest& r) {
 Result<EngineConfig> engine_config(const EngineRequest& r) {
   const EngineSnapshot& s = *r.snapshot;
   WEIR_ASSIGN(const EngineProfile* profile, engine_profile(s.engine()));
+  if (s.engine() == "llama.cpp") WEIR_TRY(check_gguf(*r.plan));
+  WEIR_TRY(check_weights(*r.plan, s.engine()));
   EngineConfig out;
   out.engine = s.engine();
   out.version = s.version();
@@ -170,14 +149,6 @@ Result<EngineConfig> engine_config(const EngineRequest& r) {
   for (std::string& left : keys.take_left_out()) out.left_out.push_back(std::move(left));
   out.flags = flags.take_lines();
   out.keys = keys.take_lines();
-  const double bits = stored_bits(*r.plan);
-  const bool eight = r.plan->precision == "fp8" && (s.engine() == "vllm" || s.engine() == "sglang");
-  if (bits > r.plan->bits_per_weight && !eight) {
-    out.left_out.push_back(
-        fmt::format("quantization: {} has {:g} bits a weight and the plan {:g} ({}): name a "
-                    "checkpoint that is quantized, or make one (weir quantize)",
-                    model_reference(*r.plan), bits, r.plan->bits_per_weight, r.plan->precision));
-  }
   if (r.plan->disaggregation) {
     out.left_out.emplace_back(
         "disaggregation: prefill and decode apart need a router; weir config dynamo and llm-d "

@@ -36,13 +36,20 @@ struct EngineRequest {
   int nodes = 1;           // machines of one replica
 };
 
-// Errors: kUsage for an engine that has no writer; kUnsupported for what its version cannot do.
+// Errors: kUsage for an engine that has no writer, for a model that it cannot load as the plan has
+// it (check_weights, GGUF for llama.cpp); kUnsupported for what its version cannot do.
 Result<EngineConfig> engine_config(const EngineRequest& request);
 
 // The model as engines load it: an id of data/models.yaml becomes the repository's name.
 std::string model_reference(const PlanFile& plan);
-// Bits of a weight in the published checkpoint; 0: not known.
+// Bits of a weight in the checkpoint: of an id of data/models.yaml, or of the config.json that the
+// plan was made from, where it still stands; 0: not known.
 double stored_bits(const PlanFile& plan);
+// Whether the engine quantizes the checkpoint to the plan's bits while it loads it, by a flag.
+bool quantizes_at_load(const PlanFile& plan, std::string_view engine);
+// Error kUsage, naming --model-source: the plan has fewer bits a weight than the checkpoint, and
+// the engine does not quantize while it loads.
+Status check_weights(const PlanFile& plan, std::string_view engine);
 // A DNS label of it: "llama-3-1-8b".
 std::string object_name(const PlanFile& plan);
 // Seconds that the longest answers take by the plan, 60 to 3600, and how that was found.
@@ -51,6 +58,9 @@ std::string longest_answer_why(const PlanFile& plan);
 // "80 GB a device, 72.0 for the engine, less 16.1 of weights and 2.0 of activations: 53.9 GB for
 // 441000 tokens".
 std::string memory_words(const PlanFile& plan);
+
+// Error kUsage, naming --model-source: neither a .gguf file nor a repository that is called GGUF.
+Status check_gguf(const PlanFile& plan);
 
 // In the order in which they are written.
 std::vector<PlanFact> facts_of_plan(const EngineRequest& request);

@@ -6,18 +6,14 @@
 #include "ops/config_write/shell_script.h"
 #include "ops/config_write/write.h"
 #include "ops/config_write/yaml_text.h"
+#include "ops/data/accelerators.h"
 #include "text/json.h"
 
 namespace weir::ops {
 namespace {
 
-// As YAML writes it: JSON values and lists are YAML already.
-YamlText value_of(const ConfigLine& l) {
-  if (l.value.starts_with('{') || l.value.starts_with('[')) return YamlText::raw(l.value);
-  const auto json = text::Json::parse(l.value);
-  const bool scalar = json.ok() && (json->is_number() || json->is_bool());
-  return scalar ? YamlText::raw(l.value) : YamlText::text(l.value);
-}
+constexpr int32_t kMostRunning = 4096;  // of weir's limits.max_running
+constexpr int64_t kCachedShare = 2;     // of what running requests use, with prefixes that stay
 
 YamlText tree_of(const std::vector<ConfigLine>& lines) {
   YamlText out;
@@ -48,6 +44,34 @@ std::string reasons_file(const std::vector<ConfigLine>& lines, std::string_view 
   for (const ConfigLine& l : lines)
     out += fmt::format("| `{}` | `{}` | {} | {} |\n", l.key, l.value, l.why, l.source);
   return out;
+}
+
+// Its memory and rates are those of the plan, and weir computes on CPUs.
+Status check_cpu(const PlanFile& p) {
+  if (p.accelerator == "this-machine") return {};
+  WEIR_ASSIGN(const Accelerators known, load_accelerators());
+  const Accelerator* a = known.find(p.accelerator);
+  if (a != nullptr && a->cores) return {};  // only entries of CPUs have cores
+  return make_error(ErrorCode::kUnsupported,
+                    "weir serves on CPUs, and the plan is for {}: plan for one (weir plan "
+                    "--accelerator this-machine, or a CPU of weir plan --accelerators)",
+                    p.accelerator_name.empty() ? p.accelerator : p.accelerator_name);
+}
+
+// What requests can use, not all memory of the machine.
+ConfigLine kv_tokens(const PlanFile& p, const EnvironmentValues& e) {
+  const int64_t running = std::min(e.max_running, kMostRunning);
+  const int64_t useful = kCachedShare * running * p.context_tokens;
+  ConfigLine l{"kv.tokens", fmt::format("{}", p.memory.kv_tokens), memory_words(p),
+               std::string(kFromPlan), true};
+  if (p.context_tokens <= 0 || useful >= p.memory.kv_tokens) return l;
+  l.value = fmt::format("{}", useful);
+  l.why = fmt::format(
+      "{} requests of {} tokens at once, and as much again for prefixes that stay; there is memory "
+      "for {}",
+      running, p.context_tokens, p.memory.kv_tokens);
+  l.source = kHypothesis;
+  return l;
 }
 
 text::Json json_of(const YamlText& t) {
@@ -100,6 +124,11 @@ Status write_deepspeed(const WriteContext& c, WrittenConfig& out) {
               kFromPlan);
   WEIR_TRY(lines.status());
   out.left_out = lines.take_left_out();
+  if (p.bits_per_weight < 15)
+    out.left_out.push_back(fmt::format(
+        "{:g} bits a weight: DeepSpeed computes in 16, so that weights take {:.2g} times "
+        "the memory of the plan",
+        p.bits_per_weight, 16 / p.bits_per_weight));
   const std::vector<ConfigLine> written = lines.take_lines();
   out.files.push_back(
       {c.path("deepspeed.json"), json_of(tree_of(written)).dump({.indent = 2}) + "\n"});
@@ -114,22 +143,25 @@ Status write_deepspeed(const WriteContext& c, WrittenConfig& out) {
 
 Status write_weir(const WriteContext& c, WrittenConfig& out) {
   const PlanFile& p = *c.plan;
+  WEIR_TRY(check_cpu(p));
+  WEIR_TRY(check_weights(p, "weir"));
   const auto lines_for = [&](const EnvironmentValues& e) {
     std::vector<ConfigLine> l;
     const std::string plan(kFromPlan);
     const auto add = [&](const char* key, const std::string& value, std::string why,
                          const std::string& source) {
-      l.push_back({key, value, std::move(why), source});
+      l.push_back({key, value, std::move(why), source, true});
     };
-    add("model", p.model_source, "the plan's model, " + p.precision, plan);
-    add("name", object_name(p), "what clients ask for, wherever it is loaded from", "hypothesis");
+    l.push_back({"model", p.model_source, "the plan's model, " + p.precision, plan});
+    l.push_back({"name", object_name(p), "what clients ask for, wherever it is loaded from",
+                 std::string(kHypothesis)});
     if (p.context_tokens > 0)
       add("ctx", fmt::format("{}", p.context_tokens), "the longest request of the plan", plan);
-    add("kv.tokens", fmt::format("{}", p.memory.kv_tokens), memory_words(p), plan);
+    l.push_back(kv_tokens(p, e));
     if (p.kv_type == "fp8" || p.kv_type == "q8")
-      add("kv.type", "q8_0", fmt::format("{:.0f} bytes a token", p.memory.kv_bytes_per_token),
-          plan);
-    if (p.kv_type == "fp4") add("kv.type", "q4_0", "half of 8 bits", plan);
+      l.push_back({"kv.type", "q8_0",
+                   fmt::format("{:.0f} bytes a token", p.memory.kv_bytes_per_token), plan});
+    if (p.kv_type == "fp4") l.push_back({"kv.type", "q4_0", "half of 8 bits", plan});
     if (!p.prefix_cache) add("prefix_cache.enabled", "false", "the plan is without it", plan);
     if (p.slo.itl_ms_p95 > 0)
       add("slo.itl_ms", fmt::format("{:g}", p.slo.itl_ms_p95),
@@ -137,8 +169,8 @@ Status write_weir(const WriteContext& c, WrittenConfig& out) {
     if (p.slo.ttft_ms_p95 > 0)
       add("slo.ttft_ms", fmt::format("{:g}", p.slo.ttft_ms_p95),
           "a request that would miss it is refused at once", "sre-handling-overload");
-    add("limits.max_running", fmt::format("{}", std::min(e.max_running, 4096)), "requests at once",
-        plan);
+    add("limits.max_running", fmt::format("{}", std::min(e.max_running, kMostRunning)),
+        "requests at once", plan);
     add("limits.step_tokens", fmt::format("{}", std::min(p.step_tokens, 8192)),
         "as the plan simulated them", plan);
     add("limits.max_queued_requests", fmt::format("{}", std::max<int64_t>(1, e.max_queued)),

@@ -16,8 +16,33 @@ constexpr int64_t kDevQueued = 32;
 // Where no TTFT is asked for: a full batch more may wait. A hypothesis.
 constexpr int64_t kQueuedPerRunning = 1;
 
+constexpr int kMostOfAKind = 8;  // in stage, beside one of the other kind
+
+// Prefill and decode apart: the plan's own numbers, each kind with the spare ones.
+SplitReplicas split_of(const PlanFile& plan, const std::string& environment) {
+  const PlanDisaggregation& d = *plan.disaggregation;
+  const std::string planned =
+      fmt::format("{} prefill and {} decode carry {:g} requests/s by the plan", d.prefill_replicas,
+                  d.decode_replicas, plan.workload.rate_per_s);
+  if (environment == "prod") {
+    return {d.prefill_replicas + plan.spare, d.decode_replicas + plan.spare,
+            fmt::format("{}; {} of each kind spare", planned, plan.spare), std::string(kFromPlan)};
+  }
+  if (environment != "stage")
+    return {1, 1, "one of each kind is enough to try things", std::string(kHypothesis)};
+  const int least = std::min(d.prefill_replicas, d.decode_replicas);
+  const auto share = [&](int replicas) {
+    return std::min(kMostOfAKind, (replicas + least / 2) / least);
+  };
+  return {
+      share(d.prefill_replicas), share(d.decode_replicas),
+      fmt::format("{}; their ratio, as few as can be, {} of a kind at most", planned, kMostOfAKind),
+      std::string(kHypothesis)};
+}
+
 void set_replicas(const PlanFile& plan, EnvironmentValues& v) {
   const int planned = planned_replicas(plan);
+  if (plan.disaggregation) v.split = split_of(plan, v.name);
   v.replicas_source = kFromPlan;
   if (v.name == "stage") {
     v.replicas = std::min(2, planned);
@@ -25,10 +50,10 @@ void set_replicas(const PlanFile& plan, EnvironmentValues& v) {
     v.replicas_source = kHypothesis;
   } else if (v.name == "prod") {
     v.replicas = planned;
-    v.replicas_why = fmt::format(
-        "{} for {:g} requests/s at the {} end of the plan ({} to {}), {} of them spare", planned,
-        plan.workload.rate_per_s, planned == plan.replicas_low ? "optimistic" : "pessimistic",
-        plan.replicas_low, plan.replicas_high, plan.spare);
+    v.replicas_why =
+        fmt::format("{} for {:g} requests/s at the {} end of the plan ({} to {}), {} of them spare",
+                    planned, plan.workload.rate_per_s, planned_end(plan), plan.replicas_low,
+                    plan.replicas_high, plan.spare);
     if (plan.autoscaling && plan.autoscaling->most > 1) {
       v.least = std::max(1, plan.autoscaling->least);
       v.most = std::max(v.least, plan.autoscaling->most);
@@ -47,68 +72,8 @@ int planned_replicas(const PlanFile& plan) {
   return plan.replicas_high > 0 ? plan.replicas_high : plan.replicas_low;
 }
 
-namespace {
-
-// Of numbers that come from a file: far above what there is, and far below what overflows.
-Status check_bounds(const PlanFile& p) {
-  const PlanDisaggregation split = p.disaggregation.value_or(PlanDisaggregation());
-  const PlanAutoscaling scaling = p.autoscaling.value_or(PlanAutoscaling());
-  const LoadPoint none;
-  const struct {
-    const char* name;
-    double value, most;
-  } kBounds[] = {
-      {"tensor_parallel", static_cast<double>(p.tensor_parallel), 10'000},
-      {"pipeline_parallel", static_cast<double>(p.pipeline_parallel), 10'000},
-      {"expert_parallel", static_cast<double>(p.expert_parallel), 10'000},
-      {"context_tokens", static_cast<double>(p.context_tokens), 1e9},
-      {"max_running", static_cast<double>(p.max_running), 1e6},
-      {"step_tokens", static_cast<double>(p.step_tokens), 1e8},
-      {"max_queued", static_cast<double>(p.max_queued), 1e9},
-      {"replicas", static_cast<double>(planned_replicas(p)), 10'000},
-      {"spare", static_cast<double>(p.spare), 10'000},
-      {"prefill_replicas", static_cast<double>(split.prefill_replicas), 10'000},
-      {"decode_replicas", static_cast<double>(split.decode_replicas), 10'000},
-      {"autoscaling.most", static_cast<double>(scaling.most), 10'000},
-      {"cold_start_s", scaling.cold_start_s, 86'400},
-      {"kv_tokens", static_cast<double>(p.memory.kv_tokens), 1e12},
-      {"memory.device_gb", p.memory.device_gb, 1e6},
-      {"memory.weights_gb", p.memory.weights_gb, 1e6},
-      {"memory.kv_gb", p.memory.kv_gb, 1e6},
-      {"slo.ttft_ms_p95", p.slo.ttft_ms_p95, 1e9},
-      {"low.total_ms_p99", p.low.value_or(none).total_ms_p99, 1e9},
-      {"high.total_ms_p99", p.high.value_or(none).total_ms_p99, 1e9},
-  };
-  for (const auto& b : kBounds) {
-    if (b.value >= 0 && b.value <= b.most) continue;
-    return make_error(ErrorCode::kUnsupported, "the plan's {} is {:g}: 0 to {:g} can be written",
-                      b.name, b.value, b.most);
-  }
-  return {};
-}
-
-}  // namespace
-
-Status check_plan(const PlanFile& plan) {
-  if (!plan.memory.fits) {
-    const PlanMemory& m = plan.memory;
-    return make_error(
-        ErrorCode::kUnsupported,
-        "{} does not fit: of a device's {:.1f} GB the engine may take {:.1f}, weights take {:.1f} "
-        "and activations {:.1f}; plan more devices (weir plan --devices), fewer bits "
-        "(--weight-bits) or a larger device",
-        plan.model_name.empty() ? plan.model_source : plan.model_name, m.device_gb, m.usable_gb,
-        m.weights_gb, m.activations_gb);
-  }
-  WEIR_TRY(check_bounds(plan));
-  if (plan.model_source.empty())
-    return make_error(ErrorCode::kUnsupported, "the plan does not say where its model comes from");
-  if (planned_replicas(plan) <= 0) {
-    return make_error(ErrorCode::kUnsupported,
-                      "the plan meets its SLO with no number of replicas: plan another device, "
-                      "split or SLO first (weir plan)");
-  }
-  return {};
+std::string_view planned_end(const PlanFile& plan) {
+  return plan.replicas_high > 0 ? "pessimistic" : "optimistic";
 }
 
 Result<EnvironmentValues> environment_values(const PlanFile& plan, std::string_view name) {

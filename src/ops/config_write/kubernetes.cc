@@ -19,7 +19,7 @@ Result<Objects> objects_of(const WriteContext& c, const EnvironmentValues& e, Wr
   if (c.snapshot.engine() == "tensorrt-llm") {
     WEIR_ASSIGN(const EngineConfig config, engine_config(c.engine_request(e, true)));
     Y keys;
-    for (const ConfigLine& l : config.keys) keys.set_path(l.key, Y::raw(l.value).why(l.reason()));
+    for (const ConfigLine& l : config.keys) keys.set_path(l.key, value_of(l).why(l.reason()));
     Y tree = object_head("v1", "ConfigMap", object_name(*c.plan), serving_labels(c, false));
     tree.set("data", Y::map({{"config.yaml", Y::block(keys.dump())}}));
     all.push_back({"configmap.yaml", true, std::move(tree)});
@@ -143,6 +143,8 @@ Status write_kubernetes(const WriteContext& c, WrittenConfig& out) {
                   "{0}/kubernetes/gateway needs the inference gateway's CRDs and "
                   "its picker {1}-epp",
                   c.environment.name, object_name(*c.plan)));
+  if (c.environment.monitored())
+    out.notes.emplace_back("podmonitor.yaml needs the Prometheus operator");
   if (c.environment.most > 0) out.notes.emplace_back("scaledobject.yaml needs KEDA");
   if (c.nodes > 1) out.notes.emplace_back("leaderworkerset.yaml needs LeaderWorkerSet");
   return {};

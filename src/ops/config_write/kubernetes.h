@@ -53,7 +53,7 @@ Result<KubernetesObject> workload_object(const WriteContext& context,
                                          const EnvironmentValues& values, WrittenConfig& out);
 // Service and NetworkPolicy.
 std::vector<KubernetesObject> network_objects(const WriteContext& context);
-// PodDisruptionBudget and ScaledObject, as far as the environment has them.
+// PodDisruptionBudget, PodMonitor and ScaledObject, as far as the environment has them.
 std::vector<KubernetesObject> fleet_objects(const WriteContext& context,
                                             const EnvironmentValues& values);
 // InferencePool and HTTPRoute.

@@ -93,7 +93,10 @@ KubernetesObject scaled_object(const WriteContext& c, const EnvironmentValues& e
                                    "[kubernetes-hpa-docs]")},
                 {"threshold", Y::text(fmt::format("{:g}", std::max(1.0, queued)))
                                   .why(asked > 0 ? "requests waiting for each replica [plan]"
-                                                 : "a quarter of what may wait [hypothesis]")}})}});
+                                                 : "a quarter of what may wait [hypothesis]")},
+                {"ignoreNullValues",
+                 Y::text("false").why("no series is no empty queue: the fallback below, not the "
+                                      "least replicas [keda-prometheus-scaler-docs]")}})}});
   const int calm = std::max(kLeastCalm_s, static_cast<int>(std::ceil(2 * cold)));
   Y behaviour = Y::map(
       {{"scaleDown",
@@ -122,6 +125,23 @@ KubernetesObject scaled_object(const WriteContext& c, const EnvironmentValues& e
                                  Y::map({{"behavior", std::move(behaviour)}})}})},
            {"triggers", Y::list({std::move(trigger)})}}));
   return {"scaledobject.yaml", false, std::move(tree)};
+}
+
+// The label that jobLabel names becomes the series' job, which queries, rules and boards ask for.
+KubernetesObject pod_monitor(const WriteContext& c) {
+  Y endpoint = Y::map({{"port", Y::text("http")},
+                       {"path", Y::text(c.profile->metrics_path)},
+                       {"interval", Y::text("15s").why("the autoscaler looks as often "
+                                                       "[hypothesis]")}});
+  Y tree = object_head("monitoring.coreos.com/v1", "PodMonitor", object_name(*c.plan),
+                       serving_labels(c, false));
+  tree.set("spec",
+           Y::map({{"jobLabel", Y::text(serving_labels(c, false).front().first)
+                                    .why("its value is the job that the autoscaler, rules and "
+                                         "boards ask for [plan]")},
+                   {"selector", Y::map({{"matchLabels", labels_tree(serving_labels(c, true))}})},
+                   {"podMetricsEndpoints", Y::list({std::move(endpoint)})}}));
+  return {"podmonitor.yaml", false, std::move(tree)};
 }
 
 }  // namespace
@@ -163,6 +183,7 @@ std::vector<KubernetesObject> network_objects(const WriteContext& c) {
 std::vector<KubernetesObject> fleet_objects(const WriteContext& c, const EnvironmentValues& e) {
   std::vector<KubernetesObject> out;
   if (e.budget) out.push_back(budget(c));
+  if (e.monitored()) out.push_back(pod_monitor(c));
   if (e.most > 0) out.push_back(scaled_object(c, e));
   return out;
 }

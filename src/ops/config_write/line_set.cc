@@ -49,7 +49,7 @@ std::string spelling(const EngineOption& o, const std::vector<std::string>& valu
 }  // namespace
 
 void LineSet::word(std::string value, std::string why, std::string_view source) {
-  lines_.push_back({"", std::move(value), std::move(why), std::string(source)});
+  lines_.push_back({"", std::move(value), std::move(why), std::string(source), false});
 }
 
 const EngineOption* LineSet::find(std::string_view name) const {
@@ -108,21 +108,23 @@ void LineSet::put(const EngineOption& option, const PlanFact& fact) {
     }
     return;
   }
-  if (!is_default(option, value)) lines_.push_back({option.name, value, fact.why, fact.source});
+  const bool json = option.type != OptionType::kText && option.type != OptionType::kChoice;
+  if (!is_default(option, value))
+    lines_.push_back({option.name, value, fact.why, fact.source, json});
 }
 
 void LineSet::put_switch(const EngineOption& option, bool on, const PlanFact& fact) {
   if (default_of(option) == on) return;
   if (keys_) {
-    lines_.push_back({option.name, on ? "true" : "false", fact.why, fact.source});
+    lines_.push_back({option.name, on ? "true" : "false", fact.why, fact.source, true});
     return;
   }
   if (on) {
-    lines_.push_back({option.name, "", fact.why, fact.source});
+    lines_.push_back({option.name, "", fact.why, fact.source, false});
   } else if (option.negatable) {
     const std::string no =
         option.negated.empty() ? "--no-" + option.name.substr(2) : option.negated.front();
-    lines_.push_back({no, "", fact.why, fact.source});
+    lines_.push_back({no, "", fact.why, fact.source, false});
   }
 }
 

@@ -45,7 +45,7 @@ class Values {
 
 Result<Y> container(const WriteContext& c, const EnvironmentValues& e, const std::string& image,
                     bool transfer, WrittenConfig& out) {
-  WEIR_ASSIGN(WorkerLines worker, vllm_worker_lines(c, e));
+  WEIR_ASSIGN(WorkerLines worker, vllm_worker_lines(c, e, image));
   out.left_out = worker.left_out;
   if (transfer) worker.lines.push_back(transfer_line());
   Y arguments = Y::list({});
@@ -104,11 +104,11 @@ Result<Y> values_of(const WriteContext& c, const EnvironmentValues& e, WrittenCo
     v.set("routing.proxy.image", Y::text(c.request->proxy_image),
           "a version, where the chart says latest", "vllm-release-0-28");
   }
-  const bool dev = e.name == "dev" || e.name == "base";
   const auto side = [&](const std::string& name, int replicas) -> Status {
     v.set(name + ".create", Y::flag(replicas > 0), "as planned", plan);
     if (replicas == 0) return {};
-    v.set(name + ".replicas", Y::number(dev ? 1 : replicas), e.replicas_why, e.replicas_source);
+    v.set(name + ".replicas", Y::number(replicas), split ? e.split->why : e.replicas_why,
+          split ? e.split->source : e.replicas_source);
     v.set(name + ".parallelism.tensor", Y::number(p.tensor_parallel),
           fmt::format("{:.1f} GB of weights a device", p.memory.weights_gb), plan);
     v.set(name + ".monitoring.podmonitor.enabled", Y::flag(true), "queue and latencies to alert on",
@@ -122,8 +122,8 @@ Result<Y> values_of(const WriteContext& c, const EnvironmentValues& e, WrittenCo
           "ranks exchange data in /dev/shm", "vllm-docker-docs");
     return {};
   };
-  WEIR_TRY(side("decode", split ? e.replicas * p.disaggregation->decode_replicas : e.replicas));
-  WEIR_TRY(side("prefill", split ? e.replicas * p.disaggregation->prefill_replicas : 0));
+  WEIR_TRY(side("decode", split ? e.split->decode : e.replicas));
+  WEIR_TRY(side("prefill", split ? e.split->prefill : 0));
   return v.take();
 }
 

@@ -85,7 +85,9 @@ std::vector<Alert> alerts_of(const WriteContext& c, const EnvironmentValues& e) 
   const int needed = std::max(1, fleet - (fleet > 1 ? p.spare : 0));
   std::vector<Alert> out;
   out.push_back(
-      {"LlmReplicasMissing", fmt::format("{} < {}", replicas, needed), "5m", page,
+      {"LlmReplicasMissing",
+       // A sum of nothing is no zero: without any target the comparison holds for nothing.
+       fmt::format("{} < {} or absent(up{})", replicas, needed, of), "5m", page,
        fmt::format("fewer than {} replicas, what is planned at least without the spare", needed),
        plan});
   const auto slow = [&](const char* name, const char* metric, const char* what, double limit_ms,
@@ -101,7 +103,8 @@ std::vector<Alert> alerts_of(const WriteContext& c, const EnvironmentValues& e) 
   if (shown("observed.waiting"))
     out.push_back(
         {"LlmQueueLong",
-         fmt::format("llm:requests_waiting{} > {:g} * {}", of,
+         // At least one, which a queue of one place reaches too.
+         fmt::format("llm:requests_waiting{} >= {:g} * {}", of,
                      std::max(1.0, kQueueShare * static_cast<double>(e.max_queued)), replicas),
          "5m", "ticket", "half of what may wait is waiting: soon requests are refused", plan});
   if (shown("observed.kv_usage"))

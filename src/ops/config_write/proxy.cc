@@ -42,6 +42,7 @@ std::string render(const Section& s, Style style, int indent) {
 // A token is some 4 bytes of text; escapes in JSON and the rest of the request double it.
 constexpr int64_t kBytesPerToken = 8;
 constexpr int64_t kMegabyte = 1 << 20;
+constexpr int64_t kOthers = 256;  // connections beside those of requests. A hypothesis.
 
 int64_t body_megabytes(const PlanFile& p) {
   return std::max<int64_t>(1, (p.context_tokens * kBytesPerToken + kMegabyte - 1) / kMegabyte);
@@ -51,6 +52,8 @@ struct ProxyFacts {
   std::string name, health, body_why, connections_why, read_why;
   std::vector<std::string> servers;
   int64_t connections = 0;  // of a replica
+  int64_t open = 0;         // clients of all replicas at once
+  std::string open_why;
   int64_t body_mb = 1;
   int read_s = 60, queue_s = 5;
 };
@@ -67,8 +70,13 @@ ProxyFacts facts_of(const WriteContext& c, const EnvironmentValues& e) {
   f.connections_why = fmt::format("{} run and {} may wait in a replica: {}", e.max_running,
                                   std::max<int64_t>(1, e.max_queued), e.limits_why);
   f.body_mb = body_megabytes(p);
-  f.body_why =
-      fmt::format("{} tokens of context, {} bytes each as JSON", p.context_tokens, kBytesPerToken);
+  f.open = static_cast<int64_t>(f.servers.size()) * f.connections + kOthers;
+  f.open_why =
+      fmt::format("{} replicas x {} requests that run or wait, and {} for probes and others",
+                  f.servers.size(), f.connections, kOthers);
+  f.body_why = fmt::format("{} tokens of context, {} bytes each as JSON: {:.2f} MiB, rounded up",
+                           p.context_tokens, kBytesPerToken,
+                           static_cast<double>(p.context_tokens * kBytesPerToken) / kMegabyte);
   f.read_s = longest_answer_s(p);
   f.read_why =
       "silence before the first token and between tokens stays below " + longest_answer_why(p);
@@ -164,10 +172,15 @@ std::vector<ConfigLine> flat(const Section& s, const std::string& path) {
 
 Section nginx_file(const ProxyFacts& f) {
   Section events{"events", {}, {}};
-  events.lines = {
-      {"worker_connections", "8192", "a stream holds two for its whole answer", kGuess}};
+  // Of each worker process: one may get them all.
+  events.lines = {{"worker_connections", fmt::format("{}", 2 * f.open),
+                   "a stream holds two for its whole answer: twice " + f.open_why, kPlan}};
   Section http{"http", {}, {nginx_upstream(f), nginx_server(f)}};
-  return {"", {}, {std::move(events), std::move(http)}};
+  Section file{"", {}, {std::move(events), std::move(http)}};
+  file.lines = {{"worker_processes", "auto", "one for each core", kGuess},
+                {"worker_rlimit_nofile", fmt::format("{}", 2 * f.open + kOthers),
+                 "a file for each connection, and logs", kGuess}};
+  return file;
 }
 
 Section haproxy_backend(const ProxyFacts& f) {
@@ -197,7 +210,8 @@ Section haproxy_backend(const ProxyFacts& f) {
 Section haproxy_file(const ProxyFacts& f) {
   Section global{"global", {}, {}};
   global.lines = {
-      {"maxconn", "8192", "a stream holds one for its whole answer", kGuess},
+      {"maxconn", fmt::format("{}", f.open),
+       "a stream holds one for its whole answer: " + f.open_why, kPlan},
       {"log", "stdout format raw local0", "for whoever collects a container's output", kGuess}};
   Section defaults{"defaults", {}, {}};
   defaults.lines = {
@@ -222,21 +236,30 @@ Section haproxy_file(const ProxyFacts& f) {
   return {"", {}, {std::move(global), std::move(defaults), std::move(front), haproxy_backend(f)}};
 }
 
+// A directive may stand several times: what both have goes out first, then those that are left of
+// one kind are held against each other in their order.
 std::vector<EnvironmentDifference> differences(const Section& base, const Section& own,
                                                const std::string& file) {
-  std::vector<EnvironmentDifference> out;
-  const std::vector<ConfigLine> before = flat(base, ""), after = flat(own, "");
-  const auto find = [](const std::vector<ConfigLine>& in, const ConfigLine& l) {
-    return std::find_if(in.begin(), in.end(), [&](const ConfigLine& o) { return o.key == l.key; });
-  };
-  for (const ConfigLine& l : after) {
-    const auto b = find(before, l);
-    if (b == before.end()) {
-      out.push_back({file, l.key, "", l.value, l.why.empty() ? "" : l.reason()});
-    } else if (b->value != l.value && l.key.find("timeout") == std::string::npos) {
-      out.push_back({file, l.key, b->value, l.value, l.why.empty() ? "" : l.reason()});
+  std::vector<ConfigLine> before = flat(base, ""), after;
+  for (ConfigLine& l : flat(own, "")) {
+    const auto same = std::find_if(before.begin(), before.end(), [&](const ConfigLine& b) {
+      return b.key == l.key && b.value == l.value;
+    });
+    if (same == before.end()) {
+      after.push_back(std::move(l));
+    } else {
+      before.erase(same);
     }
   }
+  std::vector<EnvironmentDifference> out;
+  for (const ConfigLine& l : after) {
+    const auto b = std::find_if(before.begin(), before.end(),
+                                [&](const ConfigLine& o) { return o.key == l.key; });
+    out.push_back(
+        {file, l.key, b == before.end() ? "" : b->value, l.value, l.why.empty() ? "" : l.reason()});
+    if (b != before.end()) before.erase(b);
+  }
+  for (const ConfigLine& b : before) out.push_back({file, b.key, b.value, "", ""});
   return out;
 }
 

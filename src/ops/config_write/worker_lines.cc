@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/deploy/recognise.h"
 #include "ops/engines/catalog.h"
 
 namespace weir::ops {
@@ -13,6 +14,16 @@ bool of_server(const EngineSnapshot& s, const std::string& flag) {
   return o == nullptr || o->group == "Frontend" || o->group == "server";
 }
 
+// Of an image of vLLM's own whose version was read; "": not known.
+std::string version_inside(const std::string& image) {
+  if (image.find("vllm-openai") == std::string::npos) return "";
+  const std::string version = version_of_tag(tag_of_image(image));
+  for (const EngineVersion& v : engine_versions()) {
+    if (v.engine == "vllm" && v.version == version) return version;
+  }
+  return "";
+}
+
 }  // namespace
 
 ConfigLine transfer_line() {
@@ -20,10 +31,12 @@ ConfigLine transfer_line() {
           "prefill hands its KV cache to decode over NIXL", "llm-d-pd-guide"};
 }
 
-Result<WorkerLines> vllm_worker_lines(const WriteContext& c, const EnvironmentValues& values) {
+Result<WorkerLines> vllm_worker_lines(const WriteContext& c, const EnvironmentValues& values,
+                                      const std::string& image) {
+  const std::string inside = version_inside(image);
   std::vector<EngineSnapshot> all;
   for (const EngineVersion& v : engine_versions()) {
-    if (v.engine != "vllm") continue;
+    if (v.engine != "vllm" || (!inside.empty() && v.version != inside)) continue;
     WEIR_ASSIGN(EngineSnapshot s, engine_snapshot(v.engine, std::string(v.version)));
     all.push_back(std::move(s));
   }
@@ -32,8 +45,9 @@ Result<WorkerLines> vllm_worker_lines(const WriteContext& c, const EnvironmentVa
   r.nodes = 1;
   WEIR_ASSIGN(EngineConfig config, engine_config(r));
   WorkerLines out;
+  if (!inside.empty()) out.left_out = std::move(config.left_out);
   for (ConfigLine& l : config.flags) {
-    if (l.key.empty() || of_server(all.back(), l.key)) continue;
+    if (l.key.empty() || (image.empty() && of_server(all.back(), l.key))) continue;
     const bool everywhere = std::all_of(all.begin(), all.end(), [&](const EngineSnapshot& s) {
       const EngineOption* o = s.find_flag(l.key).option;
       return o != nullptr && (l.value.empty() || value_problem(*o, l.value, true).empty());
@@ -44,6 +58,11 @@ Result<WorkerLines> vllm_worker_lines(const WriteContext& c, const EnvironmentVa
       out.left_out.push_back(l.key + ": not in every vLLM that may be inside; " + l.why);
     }
   }
+  // Who asks for these lines has prefill and decode apart.
+  out.left_out.erase(
+      std::remove_if(out.left_out.begin(), out.left_out.end(),
+                     [](const std::string& l) { return l.starts_with("disaggregation:"); }),
+      out.left_out.end());
   return out;
 }
 

@@ -1,5 +1,5 @@
-// vLLM's flags for who starts it with others' (Dynamo's worker, llm-d's chart): only what every
-// version that is known takes, since the version that they bring is theirs to say.
+// vLLM's flags for who starts it with others' (Dynamo's worker, llm-d's chart): of the version that
+// the image says, else only what every version that is known takes.
 #pragma once
 
 #include <string>
@@ -15,7 +15,10 @@ struct WorkerLines {
   std::vector<std::string> left_out;
 };
 
-Result<WorkerLines> vllm_worker_lines(const WriteContext& context, const EnvironmentValues& values);
+// image: that its own server (vllm serve) is started in, so that flags of the server go along;
+// empty: a worker without one.
+Result<WorkerLines> vllm_worker_lines(const WriteContext& context, const EnvironmentValues& values,
+                                      const std::string& image = "");
 
 // The line that lets prefill hand its KV cache to decode.
 ConfigLine transfer_line();

@@ -75,6 +75,16 @@ Status check_words(const WriteRequest& r) {
   return {};
 }
 
+// An outage in prod is worse than a file that is not written.
+Status check_end(const PlanFile& plan, const WriteRequest& r) {
+  if (r.environment != "prod" || r.optimistic || planned_end(plan) == "pessimistic") return {};
+  return make_error(ErrorCode::kUnsupported,
+                    "at the pessimistic end of its range the plan meets its SLO with no number of "
+                    "replicas, and {} is the optimistic end's: plan another device, split or SLO, "
+                    "measure (weir plan --fit), or accept it with --optimistic",
+                    plan.replicas_low);
+}
+
 Status fill(const Target& target, WriteContext& c) {
   const WriteRequest& r = *c.request;
   WEIR_TRY(check_words(r));
@@ -83,6 +93,7 @@ Status fill(const Target& target, WriteContext& c) {
                       r.devices_per_node);
   WEIR_ASSIGN(c.base, environment_values(*c.plan, "base"));
   WEIR_ASSIGN(c.environment, environment_values(*c.plan, r.environment));
+  WEIR_TRY(check_end(*c.plan, r));
   c.nodes = nodes_of(*c.plan, r.devices_per_node);
   const std::string serving = r.engine.empty() ? "vllm" : r.engine;
   const bool own = target.snapshot != nullptr && *target.snapshot != '\0';
@@ -111,8 +122,10 @@ const std::vector<std::string>& config_targets() {
 }
 
 Result<WrittenConfig> write_config(const PlanFile& plan, const WriteRequest& request) {
-  const auto* target = std::find_if(std::begin(kTargets), std::end(kTargets),
-                                    [&](const Target& t) { return request.target == t.name; });
+  const auto* target = std::find_if(std::begin(kTargets), std::end(kTargets), [&](const Target& t) {
+    return request.target == t.name ||
+           (t.snapshot != nullptr && *t.snapshot != '\0' && request.target == t.snapshot);
+  });
   if (target == std::end(kTargets)) {
     return make_error(ErrorCode::kUsage, "{}: nothing that is written; the nearest is {}, all: {}",
                       request.target, config::nearest(request.target, config_targets()),
@@ -122,17 +135,27 @@ Result<WrittenConfig> write_config(const PlanFile& plan, const WriteRequest& req
     return make_error(ErrorCode::kUsage,
                       "base is under every environment: ask for dev, stage or "
                       "prod");
+  PlanFile own = plan;
+  if (!request.model_source.empty()) own.model_source = request.model_source;
+  WriteRequest named = request;
+  named.target = target->name;
   WriteContext context;
-  context.plan = &plan;
-  context.request = &request;
+  context.plan = &own;
+  context.request = &named;
   WEIR_TRY(fill(*target, context));
   WrittenConfig out;
-  out.target = request.target;
+  out.target = named.target;
   out.environment = request.environment;
   out.engine = context.snapshot.engine().empty() ? std::string(context.profile->engine)
                                                  : context.snapshot.engine();
   out.version = context.snapshot.version();
   WEIR_TRY(target->write(context, out));
+  // Prefill and decode apart are of the pessimistic end, and counted where they are written.
+  if (context.environment.split && (out.target == "dynamo" || out.target == "llm-d")) return out;
+  out.notes.push_back(fmt::format(
+      "replicas and limits are those of the plan's {} end, {} ({} to {})", planned_end(plan),
+      planned_replicas(plan), plan.replicas_low,
+      plan.replicas_high > 0 ? fmt::format("{}", plan.replicas_high) : "none that meets the SLO"));
   return out;
 }
 

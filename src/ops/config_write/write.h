@@ -18,9 +18,11 @@ struct WriteRequest {
   std::string environment = {};  // "dev", "stage", "prod"
   std::string engine = {};       // behind kubernetes, nginx, ...; empty: vllm
   std::string engine_version =
-      {};                  // empty: the newest snapshot; one there is no snapshot of: an error
-  std::string image = {};  // of the engine, with a version; empty: the release's own
-  std::string proxy_image = {};  // llm-d's routing sidecar, which plans with disaggregation need
+      {};  // empty: the newest snapshot; one there is no snapshot of: an error
+  std::string model_source = {};  // in place of the plan's: where the quantized checkpoint is
+  bool optimistic = false;        // prod may be written from the plan's optimistic end
+  std::string image = {};         // of the engine, with a version; empty: the release's own
+  std::string proxy_image = {};   // llm-d's routing sidecar, which plans with disaggregation need
   int devices_per_node = 8;
   std::vector<std::string> regions = {};  // prod in several, each for a share of the load
   std::vector<std::string> backends =
@@ -40,7 +42,8 @@ const std::vector<std::string>& config_targets();
 
 // Errors: kUsage for a target, engine, version or environment that there is none of, an image
 // without a version; kUnsupported for a plan that cannot be written (environment_values), or that
-// the engine's version cannot do.
+// the engine's version cannot do, prod from a plan whose pessimistic end meets its SLO with no
+// number of replicas and `optimistic` not set.
 Result<WrittenConfig> write_config(const PlanFile& plan, const WriteRequest& request);
 
 // What dev, stage and prod have otherwise than the base, one after the other. The same errors.

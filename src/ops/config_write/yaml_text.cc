@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "text/json.h"
 
@@ -13,25 +12,60 @@ namespace {
 constexpr size_t kColumns = 100;
 constexpr size_t kNone = std::string_view::npos;
 
-bool reads_otherwise(std::string_view v) {
-  for (const std::string_view word : {"true", "false", "null", "yes", "no", "on", "off", "~",
-                                      "True", "False", "Yes", "No", "y", "n"}) {
-    if (v == word) return true;
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// Words that some reader of YAML (1.1 or 1.2) takes for a bool, null or number.
+bool is_reserved(std::string_view v) {
+  for (const std::string_view word :
+       {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity"}) {
+    if (v.size() == word.size() && std::equal(v.begin(), v.end(), word.begin(), [](char a, char b) {
+          return (is_letter(a) ? static_cast<char>(a | 0x20) : a) == b;
+        }))
+      return true;
   }
-  double number = 0;
-  const auto [end, error] = std::from_chars(v.data(), v.data() + v.size(), number);
-  return error == std::errc() && end == v.data() + v.size();
+  return false;
+}
+
+// A letter, a path or a flag first, then what has no meaning inside a plain word.
+bool is_plain(std::string_view v) {
+  std::string_view rest = v;
+  if (rest.starts_with("--")) rest.remove_prefix(2);
+  if (rest.empty() || v.back() == ':' || is_reserved(v)) return false;
+  if (!is_letter(rest.front()) && (rest.front() != '/' || rest.size() != v.size())) return false;
+  return std::all_of(rest.begin(), rest.end(), [](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') ||
+           std::string_view("-_./:=,@%+").find(c) != kNone;
+  });
+}
+
+// Sequences of UTF-8 that end a line for some reader, or that YAML takes only as escapes: U+007F
+// to U+009F, U+2028, U+2029, the byte order mark.
+std::string escape_breaks(std::string_view v) {
+  std::string out;
+  for (size_t i = 0; i < v.size(); ++i) {
+    const auto at = [&](size_t k) {
+      return i + k < v.size() ? static_cast<unsigned char>(v[i + k]) : 0U;
+    };
+    if (at(0) == 0x7f) {
+      out += "\\u007f";
+    } else if (at(0) == 0xc2 && at(1) >= 0x80 && at(1) < 0xa0) {
+      out += fmt::format("\\u{:04x}", at(1));
+      i += 1;
+    } else if (at(0) == 0xe2 && at(1) == 0x80 && (at(2) == 0xa8 || at(2) == 0xa9)) {
+      out += at(2) == 0xa8 ? "\\u2028" : "\\u2029";
+      i += 2;
+    } else if (at(0) == 0xef && at(1) == 0xbb && at(2) == 0xbf) {
+      out += "\\ufeff";
+      i += 2;
+    } else {
+      out += v[i];
+    }
+  }
+  return out;
 }
 
 std::string quoted(std::string_view v) {
-  const bool plain = !v.empty() &&
-                     std::string_view(" -?:,[]{}#&*!|>'\"%@`=").find(v.front()) == kNone &&
-                     v.back() != ' ' && v.back() != ':' && v.find(": ") == kNone &&
-                     v.find(" #") == kNone && v.find('\n') == kNone && !reads_otherwise(v);
-  // A flag, which begins with a dash that no space follows, is plain as well.
-  const bool flag = v.size() > 2 && v.starts_with("--") && v.find(": ") == kNone &&
-                    v.find(" #") == kNone && v.find('\n') == kNone && v.back() != ':';
-  return plain || flag ? std::string(v) : text::json_quote(v);
+  return is_plain(v) ? std::string(v) : escape_breaks(text::json_quote(v));
 }
 
 const YamlText* name_of(const YamlText& item) {
@@ -96,7 +130,6 @@ YamlText YamlText::raw(std::string v) {
 }
 YamlText YamlText::text(std::string_view v) { return raw(quoted(v)); }
 YamlText YamlText::number(int64_t v) { return raw(fmt::format("{}", v)); }
-YamlText YamlText::real(double v) { return raw(fmt::format("{:g}", v)); }
 YamlText YamlText::flag(bool v) { return raw(v ? "true" : "false"); }
 YamlText YamlText::none() { return raw("null"); }
 
@@ -167,7 +200,11 @@ bool YamlText::same(const YamlText& o) const {
 }
 
 std::string YamlText::flow() const {
-  if (kind_ == Kind::kScalar) return scalar_;
+  if (kind_ == Kind::kScalar) {
+    // People read the text; its quotes are JSON's.
+    const auto words = scalar_.starts_with('"') ? text::Json::parse(scalar_) : text::Json();
+    return words.ok() && words->is_string() ? words->as_string() : scalar_;
+  }
   std::string out;
   for (const auto& [key, value] : members_)
     out += (out.empty() ? "" : ", ") + key + ": " + value.flow();
@@ -175,9 +212,17 @@ std::string YamlText::flow() const {
   return kind_ == Kind::kMap ? "{" + out + "}" : "[" + out + "]";
 }
 
+YamlText value_of(const ConfigLine& l) {
+  const auto json = l.json ? text::Json::parse(l.value) : text::Json();
+  if (!l.json || !json.ok()) return YamlText::text(l.value);
+  // Lists and objects anew, so that they stand on one line.
+  return YamlText::raw(json->is_array() || json->is_object() ? escape_breaks(json->dump())
+                                                             : l.value);
+}
+
 std::string comment_lines(std::string_view given, int indent, std::string_view mark) {
   // A line's end inside would end the comment.
-  std::string clean(given);
+  std::string clean = escape_breaks(given);
   std::replace_if(
       clean.begin(), clean.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
   std::string_view text = clean;

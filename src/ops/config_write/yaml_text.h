@@ -19,9 +19,10 @@ class YamlText {
   using Member = std::pair<std::string, YamlText>;
 
   YamlText() : kind_(Kind::kMap) {}
-  static YamlText text(std::string_view v);  // quoted where YAML would read something else
+  // Plain only where every reader takes it for the same text; else in double quotes, with what a
+  // reader may take for the end of a line escaped. v: UTF-8.
+  static YamlText text(std::string_view v);
   static YamlText number(int64_t v);
-  static YamlText real(double v);
   static YamlText flag(bool v);
   static YamlText map(std::vector<Member> members);
   static YamlText list(std::vector<YamlText> items);
@@ -71,6 +72,9 @@ std::optional<YamlText> yaml_difference(const YamlText& base, const YamlText& va
 // The leaves of such a difference, for people. file: of each.
 std::vector<EnvironmentDifference> list_differences(const YamlText& base, const YamlText& value,
                                                     const std::string& file);
+
+// A line's value: as it stands where it is JSON, else a text.
+YamlText value_of(const ConfigLine& line);
 
 // A comment of several lines, 100 columns wide: "# ...".
 std::string comment_lines(std::string_view text, int indent, std::string_view mark = "#");

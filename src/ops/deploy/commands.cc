@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "ops/deploy/forms.h"
 #include "ops/deploy/recognise.h"
@@ -8,26 +9,40 @@ namespace weir::ops {
 namespace {
 
 // Options of docker run without a value; every other one takes the next word unless it has "=".
-constexpr std::array<std::string_view, 20> kDockerSwitches{"-d",
-                                                           "--detach",
-                                                           "--rm",
-                                                           "-i",
-                                                           "-t",
-                                                           "-it",
-                                                           "-ti",
-                                                           "-dit",
-                                                           "-itd",
-                                                           "--interactive",
-                                                           "--tty",
-                                                           "--init",
-                                                           "--privileged",
-                                                           "-P",
-                                                           "--publish-all",
-                                                           "-q",
-                                                           "--quiet",
-                                                           "--read-only",
-                                                           "--no-healthcheck",
-                                                           "--oom-kill-disable"};
+constexpr std::array<std::string_view, 12> kDockerSwitches{
+    "--detach",         "--rm",         "--interactive", "--tty",
+    "--init",           "--privileged", "--quiet",       "--publish-all",
+    "--no-healthcheck", "--read-only",  "--sig-proxy",   "--oom-kill-disable"};
+// Letters without a value, which may stand together ("-dit"); of another one the value follows at
+// once ("-p8000:8000", "-p=8000:8000") or is the next word.
+constexpr std::string_view kSwitchLetters = "ditPq";
+
+struct DockerOption {
+  std::string name;
+  std::optional<std::string> value;  // in the same word
+  bool is_switch = false;
+};
+
+DockerOption docker_option_of(const std::string& word) {
+  const size_t equals = word.find('=');
+  DockerOption out;
+  if (word.starts_with("--")) {
+    out.name = word.substr(0, equals);
+    out.is_switch = std::find(kDockerSwitches.begin(), kDockerSwitches.end(), out.name) !=
+                    kDockerSwitches.end();
+    if (equals != std::string::npos) out.value = word.substr(equals + 1);
+    return out;
+  }
+  size_t at = 1;
+  while (at < word.size() && kSwitchLetters.find(word[at]) != std::string_view::npos) ++at;
+  out.is_switch = at >= word.size() || word[at] == '=';  // "-d=true"
+  if (out.is_switch) return out;
+  out.name = std::string("-") + word[at];
+  std::string rest = word.substr(at + 1);
+  if (rest.starts_with('=')) rest.erase(0, 1);
+  if (!rest.empty()) out.value = std::move(rest);
+  return out;
+}
 
 void set_environment(std::string_view text, int line, bool expands, ContainerSpec& c) {
   const size_t equals = text.find('=');
@@ -80,16 +95,13 @@ Status read_docker(const ConfigText& source, const std::vector<Word>& words, siz
   std::vector<Word> entrypoint;
   while (at < words.size() && words[at].text.starts_with('-')) {
     const Word& word = words[at++];
-    const size_t equals = word.text.find('=');
-    const std::string name = word.text.substr(0, equals);
-    if (name == "--privileged") c.privileged = true;
-    if (std::find(kDockerSwitches.begin(), kDockerSwitches.end(), name) != kDockerSwitches.end())
-      continue;
-    if (equals != std::string::npos) {
-      docker_option(name, {word.text.substr(equals + 1), word.line, word.expands}, c, w,
-                    entrypoint);
+    const DockerOption option = docker_option_of(word.text);
+    if (option.name == "--privileged") c.privileged = option.value.value_or("true") == "true";
+    if (option.is_switch) continue;
+    if (option.value) {
+      docker_option(option.name, {*option.value, word.line, word.expands}, c, w, entrypoint);
     } else if (at < words.size()) {
-      docker_option(name, words[at++], c, w, entrypoint);
+      docker_option(option.name, words[at++], c, w, entrypoint);
     }
   }
   if (at >= words.size()) return {};

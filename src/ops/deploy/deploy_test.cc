@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "ops/deploy/arguments.h"
+#include "ops/deploy/other_form.h"
 #include "ops/deploy/read.h"
 #include "ops/deploy/recognise.h"
 #include "ops/engines/catalog.h"
@@ -40,6 +41,35 @@ std::vector<std::string> texts(const std::vector<Word>& words) {
   std::vector<std::string> out;
   for (const Word& w : words) out.push_back(w.text);
   return out;
+}
+
+TEST(Commands, OptionsOfDockerStandTogetherAndWithTheirValues) {
+  for (const char* options :
+       {"-p8000:8000 -dt", "-dt -p=8000:8000", "-dp 8000:8000", "-itp8000:8000 --rm",
+        "-d=true -p 8000:8000", "-eHF_HOME=/m -v/m:/m -dt -p 8000:8000",
+        "--privileged=false -tiP -p8000:8000"}) {
+    const Deployment d =
+        read(fmt::format("docker run {} vllm/vllm-openai:v0.22.0 --model m\n", options));
+    const ContainerSpec& c = engine_of(d);
+    EXPECT_EQ(c.image, "vllm/vllm-openai:v0.22.0") << options;
+    EXPECT_THAT(texts(c.call->arguments), ElementsAre("--model", "m")) << options;
+    EXPECT_TRUE(c.published) << options;
+    EXPECT_FALSE(c.privileged) << options;
+  }
+}
+
+TEST(OtherForm, FilesBesideAnEnginesAreNamed) {
+  EXPECT_THAT(other_form("scrape_configs: []\n", "p.yaml"), HasSubstr("Prometheus"));
+  EXPECT_THAT(other_form("groups:\n- name: a\n  rules: []\n", "r.yaml"), HasSubstr("rules of"));
+  EXPECT_THAT(other_form(R"({"panels": [], "schemaVersion": 39})", "d.json"), HasSubstr("Grafana"));
+  EXPECT_THAT(
+      other_form("kind: Service\napiVersion: v1\n---\nkind: NetworkPolicy\napiVersion: v1\n",
+                 "s.yaml"),
+      HasSubstr("(Service, NetworkPolicy)"));
+  EXPECT_THAT(other_form("events {\n}\nhttp {\n}\n", "a.conf"), HasSubstr("nginx"));
+  EXPECT_THAT(other_form("frontend a\nbackend b\n", "haproxy.cfg"), HasSubstr("haproxy"));
+  EXPECT_EQ(other_form("modl: x\nport: 8000\n", "weir.yaml"), "");
+  EXPECT_EQ(other_form("vllm serve m\n", "serve.sh"), "");
 }
 
 TEST(Recognise, ProgramsBehindWrappersAndShells) {

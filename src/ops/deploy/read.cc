@@ -70,6 +70,14 @@ bool looks_like_yaml(std::string_view text, std::string_view name) {
   return false;
 }
 
+// A key, or what others stand below: "decode" of "decode.replicas".
+bool has_key(const EngineSnapshot& snapshot, const std::string& key) {
+  const std::string below = key + ".";
+  return snapshot.find_key(key) != nullptr ||
+         std::any_of(snapshot.keys().begin(), snapshot.keys().end(),
+                     [&](const EngineOption& o) { return o.name.starts_with(below); });
+}
+
 // The engine whose keys, or flags without dashes, most of the top-level keys are; "" when it is not
 // clear.
 std::string engine_of_keys(const Node& root) {
@@ -81,8 +89,9 @@ std::string engine_of_keys(const Node& root) {
     if (!snapshot.ok()) continue;
     const auto known = static_cast<size_t>(
         std::count_if(root.members.begin(), root.members.end(), [&](const config::Member& m) {
-          return !snapshot->keys().empty() ? snapshot->find_key(m.key) != nullptr
-                                           : snapshot->find_flag("--" + m.key).option != nullptr;
+          if (!snapshot->keys().empty()) return has_key(*snapshot, m.key);
+          const EngineSnapshot::Found flag = snapshot->find_flag("--" + m.key);
+          return flag.option != nullptr && !flag.abbreviated;
         }));
     if (known > most) {
       best = engine;

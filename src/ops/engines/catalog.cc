@@ -87,6 +87,9 @@ int compare_versions(std::string_view a, std::string_view b) {
 }
 
 Result<EngineSnapshot> engine_snapshot(std::string_view engine, std::string_view version) {
+  // As the writers' targets are called.
+  if (engine == "trtllm") engine = "tensorrt-llm";
+  if (engine == "llamacpp") engine = "llama.cpp";
   const EngineVersion* best = nullptr;
   for (const EngineVersion& v : engine_versions()) {
     if (v.engine != engine) continue;

@@ -138,7 +138,21 @@ class FlagCheck {
       if (v.expands) continue;
       if (const std::string p = value_problem(*s.option, v.text, human); !p.empty())
         return wrong_value(s, p);
+      check_known(s, v.text);
     }
+  }
+
+  // Of values that plugins may add to: those that the engine itself names. A path or the name of a
+  // class is no such name.
+  void check_known(const Setting& s, const std::string& value) {
+    const std::vector<std::string>& known = s.option->known_values;
+    if (known.empty() || value.find_first_of("./") != std::string::npos ||
+        std::find(known.begin(), known.end(), value) != known.end())
+      return;
+    FactSet w = words(s);
+    w.set("value", value);
+    w.set("nearest", std::string(config::nearest(value, known)));
+    add("value-not-named", s, w);
   }
 
   void check_member(const Setting& s) {
@@ -155,7 +169,8 @@ class FlagCheck {
     if (!s.json_key.empty()) return check_member(s);
     const bool human = snapshot().engine() == "vllm";
     if (const std::string p = value_problem(*s.option, s.values[0].text, human); !p.empty())
-      wrong_value(s, p);
+      return wrong_value(s, p);
+    check_known(s, s.values[0].text);
   }
 
   void check_twice(const Setting& s) {

@@ -128,7 +128,8 @@ std::string LineEdit::text() const {
   for (const Line& l : lines_) {
     for (const std::string& line : l.after) out += line + "\n";
   }
-  if (!ends_with_newline_ && !out.empty()) out.pop_back();
+  const bool last_stays = !lines_.empty() && !lines_.back().after.empty();
+  if (!ends_with_newline_ && last_stays) out.pop_back();
   return out;
 }
 
@@ -154,11 +155,15 @@ std::string LineEdit::diff(std::string_view name) const {
     std::string body;
     size_t added = 0;
     for (size_t k = from; k < to; ++k) {
+      // What patch must hear of a file whose last line has no end.
+      const char* const end =
+          k + 1 == lines_.size() && !ends_with_newline_ ? "\n\\ No newline at end of file\n" : "\n";
       if (same(k)) {
-        body += " " + lines_[k].before + "\n";
+        body += " " + lines_[k].before + end;
       } else {
-        body += "-" + lines_[k].before + "\n";
-        for (const std::string& line : lines_[k].after) body += "+" + line + "\n";
+        body += "-" + lines_[k].before + end;
+        for (const std::string& line : lines_[k].after)
+          body += "+" + line + (&line == &lines_[k].after.back() ? end : "\n");
       }
       added += lines_[k].after.size();
     }

@@ -9,6 +9,14 @@
 namespace weir::ops {
 namespace {
 
+// Whether the file itself says over how many devices the weights are: a router has none, and of a
+// file of keys the command beside it, or the values below it, may say so.
+bool says_devices(const FactSet& facts) {
+  const Fact* tensor = facts.find("tensor_parallel");
+  return facts.is("engine", "llama.cpp") ||
+         (tensor != nullptr && (tensor->given || !facts.is("form", "keys")));
+}
+
 Result<CheckedCall> check_call(const Deployment& deployment, const WorkloadSpec& workload,
                                const ContainerSpec& container, const LintOptions& options) {
   const EngineCall& call = *container.call;
@@ -25,7 +33,9 @@ Result<CheckedCall> check_call(const Deployment& deployment, const WorkloadSpec&
   out.workload = workload.name.empty() ? workload.kind : workload.kind + "/" + workload.name;
   out.line = call.line;
   out.facts = facts_of(view);
-  add_hardware(options.hardware, out.facts);
+  LintHardware hardware = options.hardware;
+  if (!says_devices(out.facts)) hardware.device.reset();
+  add_hardware(hardware, out.facts);
   const LintRules& rules = LintRules::built_in();
   out.findings = check_flags(view, rules);
   for (Finding& f : rules.evaluate(out.facts, call.line)) out.findings.push_back(std::move(f));
@@ -49,8 +59,12 @@ size_t LintReport::count(Severity severity) const {
 Result<LintReport> lint_text(std::string_view text, std::string_view name,
                              const LintOptions& options) {
   LintReport report;
-  if (!options.engine.empty()) WEIR_TRY(engine_snapshot(options.engine));
-  WEIR_ASSIGN(report.deployment, read_deployment(text, name, options.engine));
+  std::string engine;
+  if (!options.engine.empty()) {
+    WEIR_ASSIGN(const EngineSnapshot asked, engine_snapshot(options.engine));
+    engine = asked.engine();
+  }
+  WEIR_ASSIGN(report.deployment, read_deployment(text, name, engine));
   for (const WorkloadSpec& w : report.deployment.workloads) {
     for (const ContainerSpec& c : w.containers) {
       if (!c.call) continue;

@@ -8,6 +8,7 @@
 #include <regex>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include "base/paths_testing.h"
 #include "ops/engines/engine_facts.h"
@@ -103,6 +104,44 @@ TEST(Rules, EveryFactIsOneThatIsSet) {
         check(r.id, (*it)[1]);
     }
   }
+}
+
+TEST(Flags, ValuesThatTheEngineDoesNotNameAreSaid) {
+  const std::string text = "vllm serve m --quantization foo --max-num-queued-reqs 300\n";
+  const LintReport report = lint(text, "f.sh", {.engine = "vllm", .version = "0.33.0"});
+  const Finding* f = find(report, "value-not-named");
+  ASSERT_NE(f, nullptr);
+  EXPECT_EQ(f->severity, Severity::kWarning);
+  EXPECT_THAT(f->reason, HasSubstr("names no foo for --quantization"));
+  for (const char* good : {"--quantization fp8", "--quantization $Q", "--kv-cache-dtype fp8",
+                           "--distributed-executor-backend my.plugin.Executor"}) {
+    const LintReport clean = lint(fmt::format("vllm serve m {}\n", good), "f.sh",
+                                  {.engine = "vllm", .version = "0.33.0"});
+    EXPECT_EQ(find(clean, "value-not-named"), nullptr) << good;
+  }
+}
+
+TEST(Hardware, AFileThatDoesNotSayItsDevicesIsNotHeldAgainstOne) {
+  const LintOptions options{
+      .hardware = {*catalog_shape("llama-3.1-70b"), *lint_device("nvidia-h100-sxm"), 8}};
+  LintOptions trtllm = options;
+  trtllm.engine = "trtllm";  // its other name
+  for (const auto& [text, name, o] :
+       {std::tuple("print_iter_log: true\n", "extra.yaml", trtllm),
+        std::tuple("exec python3 -m dynamo.frontend --router-mode kv\n", "f.sh", options),
+        std::tuple("decode:\n  replicas: 6\n", "values.yaml", options)})
+    EXPECT_EQ(find(lint(text, name, o), "weights-exceed-memory"), nullptr) << text;
+  EXPECT_NE(find(lint("vllm serve m\n", "f.sh", options), "weights-exceed-memory"), nullptr);
+  trtllm.engine = "tensorrt-llm";
+  EXPECT_NE(find(lint("tensor_parallel_size: 1\n", "extra.yaml", trtllm), "weights-exceed-memory"),
+            nullptr);
+}
+
+TEST(Names, TheNearestHoldsTheWholeWord) {
+  const auto nearest = [](const Result<LintDevice>& r) { return r.error().message; };
+  EXPECT_THAT(nearest(lint_device("h100")), HasSubstr("nearest is nvidia-h100"));
+  EXPECT_THAT(nearest(lint_device("nvidia-h100-sxn")), HasSubstr("nearest is nvidia-h100-sxm"));
+  EXPECT_THAT(catalog_shape("llama3").error().message, HasSubstr("nearest is llama-3"));
 }
 
 TEST(Rules, ConditionsAreHeldAgainstFacts) {

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "ops/deploy/arguments.h"
 #include "ops/deploy/read.h"
@@ -16,16 +17,33 @@ namespace {
 
 using Kind = MigrationNote::Kind;
 
-std::string pin_of(const EngineOption& option, const EngineOption& now) {
+// "vllm.core.scheduler.Scheduler": code of the version that it was the default of.
+bool names_code(std::string_view value) {
+  return std::count(value.begin(), value.end(), '.') >= 2 && value.find('/') == value.npos &&
+         std::all_of(value.begin(), value.end(),
+                     [](char c) {
+                       return c == '.' || c == '_' ||
+                              std::isalnum(static_cast<unsigned char>(c)) != 0;
+                     }) &&
+         std::isalpha(static_cast<unsigned char>(value.front())) != 0;
+}
+
+// Only what the newer version takes: a default that moved because the old one went is no choice.
+std::string pin_of(const EngineOption& option, const EngineOption& now, bool human_units) {
   if (!option.fallback) return "";
   const std::string& value = *option.fallback;
+  if (names_code(value)) return "";
   if (now.type == OptionType::kBool) {
     if (value == "true") return now.name;
     if (!now.negatable) return "";
     return now.negated.empty() ? "--no-" + now.name.substr(2) : now.negated[0];
   }
   if (value.empty() || value.starts_with('[') || value.starts_with('{')) return "";
-  return now.name + "=" + value;
+  const bool taken =
+      value_problem(now, value, human_units).empty() &&
+      (now.known_values.empty() || std::find(now.known_values.begin(), now.known_values.end(),
+                                             value) != now.known_values.end());
+  return taken ? now.name + "=" + value : "";
 }
 
 class Migrator {
@@ -91,11 +109,16 @@ class Migrator {
     }
   }
 
+  // What may go without loss goes; a setting that must be said in another way stays where it is, so
+  // that the new version refuses it rather than serve without it.
   void remove(const Setting& s, const Rename* r) {
+    const bool lossless = r != nullptr && r->instead.starts_with("drop it");
     note(Kind::kRemoved, s.line,
-         fmt::format("{} is gone: {}", s.written,
-                     r != nullptr ? r->instead : "nothing is known to take its place"),
+         fmt::format("{} is gone: {}{}", s.written,
+                     r != nullptr ? r->instead : "nothing is known to take its place",
+                     lossless ? "" : "; left in the file, which must be settled first"),
          r != nullptr ? r->source : "");
+    if (!lossless) return;
     std::vector<Word> gone;
     if (s.glued) {
       gone.push_back({s.written + "=" + s.values[0].text, s.line, false});
@@ -127,7 +150,7 @@ class Migrator {
       // What is settled at run time is no default to compare with.
       if (!before.fallback_note.empty() || !now->fallback_note.empty()) continue;
       DefaultChange c{before.name, before.fallback.value_or("none"), now->fallback.value_or("none"),
-                      pin_of(before, *now)};
+                      pin_of(before, *now, to_.engine() == "vllm")};
       if (pin_ && !c.pin.empty()) add_pin(c);
       if (std::none_of(out_.defaults.begin(), out_.defaults.end(),
                        [&](const DefaultChange& d) { return d.flag == c.flag; }))

@@ -70,6 +70,51 @@ TEST(LineEdit, TheDiffIsUnified) {
             "@@ -17,7 +17,8 @@\n l17\n l18\n l19\n-l20\n+l20\n+new\n l21\n l22\n l23\n");
 }
 
+TEST(LineEdit, TheDiffSaysWhereTheLastLineHasNoEnd) {
+  LineEdit edit("a --x\nb --y");
+  EXPECT_TRUE(edit.replace(2, "--y", "--z"));
+  EXPECT_EQ(edit.text(), "a --x\nb --z");
+  EXPECT_EQ(edit.diff("f"),
+            "--- f\n+++ f\n@@ -1,2 +1,2 @@\n a --x\n-b --y\n\\ No newline at end of file\n"
+            "+b --z\n\\ No newline at end of file\n");
+  LineEdit first("a --x\nb --y");
+  EXPECT_TRUE(first.replace(1, "--x", "--z"));
+  EXPECT_EQ(first.diff("f"),
+            "--- f\n+++ f\n@@ -1,2 +1,2 @@\n-a --x\n+a --z\n b --y\n"
+            "\\ No newline at end of file\n");
+}
+
+TEST(Migrate, ASettingThatMustBeSaidOtherwiseStaysInTheFile) {
+  const std::string text =
+      "vllm serve m --rope-scaling '{\"rope_type\":\"yarn\",\"factor\":4.0}' --swap-space 4\n";
+  const Migration m = migrate(text, "f.sh", "vllm-0.11.0", "vllm-0.22.0");
+  EXPECT_THAT(m.text, HasSubstr("--rope-scaling '{\"rope_type\":\"yarn\",\"factor\":4.0}'"));
+  EXPECT_EQ(m.text.find("--swap-space"), std::string::npos);
+  EXPECT_THAT(m.commands.at(0), HasSubstr("--rope-scaling"));
+  EXPECT_TRUE(m.needs_a_person());
+  const auto note = std::find_if(m.notes.begin(), m.notes.end(), [](const MigrationNote& n) {
+    return n.text.find("--rope-scaling") != std::string::npos;
+  });
+  ASSERT_NE(note, m.notes.end());
+  EXPECT_THAT(note->text, HasSubstr("--hf-overrides"));
+  EXPECT_THAT(note->text, HasSubstr("left in the file"));
+}
+
+TEST(Migrate, ADefaultThatWentWithItsCodeIsNotPinned) {
+  const Migration m = migrate("vllm serve m\n", "f.sh", "vllm-0.11.0", "vllm-0.33.0", true);
+  EXPECT_EQ(m.text.find("vllm.core.scheduler"), std::string::npos) << m.text;
+  EXPECT_THAT(m.text, HasSubstr("--gpu-memory-utilization=0.9"));
+  // Each pin is a value that the newer version takes.
+  const EngineSnapshot now = *engine_snapshot("vllm", "0.33.0");
+  for (const DefaultChange& d : m.defaults) {
+    const size_t equals = d.pin.find('=');
+    if (equals == std::string::npos) continue;
+    const EngineOption* o = now.find_flag(d.pin.substr(0, equals)).option;
+    ASSERT_NE(o, nullptr) << d.pin;
+    EXPECT_EQ(value_problem(*o, d.pin.substr(equals + 1), true), "") << d.pin;
+  }
+}
+
 TEST(Migrate, FlagsThatWentAndFlagsWithNewNames) {
   const Migration m = migrate(
       "vllm serve m \\\n  --calculate-kv-scales \\\n  --log-config-file l.json \\\n"

@@ -1,6 +1,9 @@
 #include "ops/skill/install.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include "ops/skill/pack.h"
@@ -46,6 +49,32 @@ Status make_folder(const fs::path& folder) {
   return {};
 }
 
+// What a run left that was killed between the two renames of replace_folder().
+void recover(const fs::path& target) {
+  std::error_code error;
+  const fs::path old = target.string() + ".old";
+  if (!fs::exists(target, error) && fs::exists(old, error)) fs::rename(old, target, error);
+}
+
+// In one step where the file system can, so that a kill leaves an old or a new one; else in two,
+// and the next run recovers.
+Status replace_folder(const fs::path& target, const std::string& fresh) {
+  std::error_code error;
+  if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
+    fs::remove_all(fresh, error);
+    return {};
+  }
+  const std::string old = target.string() + ".old";
+  fs::remove_all(old, error);
+  fs::rename(target, old, error);
+  if (!error) fs::rename(fresh, target, error);
+  if (error)
+    return make_error(ErrorCode::kIo, "cannot replace {}: {}; the new one is {}", target.string(),
+                      error.message(), fresh);
+  fs::remove_all(old, error);
+  return {};
+}
+
 // Beside it first, so that there is always an old or a new one.
 Status write_pack(const fs::path& target, const std::vector<SkillFile>& files, bool replace) {
   const std::string fresh = target.string() + ".new";
@@ -58,16 +87,7 @@ Status write_pack(const fs::path& target, const std::vector<SkillFile>& files, b
     WEIR_TRY(os::write_file_atomic(path.string(), file.text));
   }
   WEIR_TRY(folder.commit());
-  if (!replace) return {};
-  const std::string old = target.string() + ".old";
-  fs::remove_all(old, error);
-  fs::rename(target, old, error);
-  if (!error) fs::rename(fresh, target, error);
-  if (error)
-    return make_error(ErrorCode::kIo, "cannot replace {}: {}; the new one is {}", target.string(),
-                      error.message(), fresh);
-  fs::remove_all(old, error);
-  return {};
+  return replace ? replace_folder(target, fresh) : Status();
 }
 
 }  // namespace
@@ -121,6 +141,7 @@ Result<SkillInstalled> install_skill(const SkillInstall& request) {
   auto merged = merged_mcp_file(old.ok() ? std::string_view(*old) : std::string_view(),
                                 request.command, request.force, out.entry_written);
   if (!merged.ok()) return merged.error().with_context(mcp.string());
+  recover(target);
   const bool there = fs::exists(target, error);
   out.pack_written = !there || !same(target, files);
   if (there && out.pack_written && !request.force)

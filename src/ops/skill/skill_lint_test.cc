@@ -298,6 +298,12 @@ TEST(SkillInstall, WritesOnceAndReplacesOnlyWhenForced) {
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(dir.file(".claude/skills")))
     ++left;
   EXPECT_EQ(left, 1U);  // no .old, no .new
+  // A run that was killed while it replaced the folder in two steps.
+  fs::rename(first->pack, first->pack + ".old");
+  const auto recovered = install_skill(request);
+  ASSERT_TRUE(recovered.ok()) << recovered.error().message;
+  EXPECT_FALSE(recovered->pack_written);
+  EXPECT_FALSE(fs::exists(first->pack + ".old"));
   force.folder = dir.file("nowhere");
   EXPECT_FALSE(install_skill(force).ok());
 }
