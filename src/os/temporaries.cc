@@ -41,7 +41,6 @@ bool take(Slot& slot, State from, State to) {
 
 // The kernel's struct linux_dirent64: opendir() may not be used in a handler.
 constexpr size_t kLengthAt = 16;
-constexpr size_t kTypeAt = 18;
 constexpr size_t kNameAt = 19;
 
 void remove_below(int folder, int depth);
