@@ -16,6 +16,7 @@
 #include "cli/ops_commands.h"
 #include "cli/terminal.h"
 #include "ops/data/models.h"
+#include "ops/intake/conflicts.h"
 #include "ops/plan/fit.h"
 #include "ops/plan/plan_report.h"
 #include "ops/plan/what_if.h"
@@ -399,6 +400,8 @@ Result<int> plan(const Options& o) {
   if (!o.validate.empty()) return validate(o);
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
   WEIR_ASSIGN(const ops::Intake intake, ops::read_intake(project.intake()));
+  for (const ops::IntakeConflict& c : ops::find_conflicts(intake))
+    fmt::print(stderr, "weir: both cannot be: {}\n", c.what);
   WEIR_ASSIGN(ops::PlanRequest request, request_of(o, intake));
   WEIR_ASSIGN(auto all, ops::load_accelerators());
   WEIR_TRY(set_prices(o.prices, all));
@@ -500,15 +503,15 @@ void add_question_options(CLI::App& c, Options& o) {
 void add_plan(CLI::App& root, Selected& selected) {
   auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
                                          // this call
-  CLI::App* c =
-      add_command(root, "plan", "Memory, speed and replicas for the intake's load",
-                  "  weir plan --project serving --accelerator nvidia-h100-sxm --devices 1,2,4\n"
-                  "  weir plan --model qwen3-32b --accelerator amd-mi300x --weight-bits 8\n"
-                  "  weir plan --failure --autoscale --disaggregate --html plan.html -o plan.json\n"
-                  "  weir plan --what-if weight-bits=8 --what-if devices=2,kv-type=fp8\n"
-                  "  weir plan --search\n"
-                  "  weir plan --fit bench.json -o fit.json && weir plan --efficiency fit.json\n"
-                  "  weir plan --validate smollm2-135m-instruct\n");
+  CLI::App* c = add_command(
+      root, "plan", "Memory, speed and replicas for the intake's load",
+      "  weir plan --project serving --accelerator nvidia-h100-sxm --devices 1,2,4\n"
+      "  weir plan --project serving --model qwen3-32b --accelerator amd-mi300x --weight-bits 8\n"
+      "  weir plan --failure --autoscale --disaggregate --html plan.html -o plan.json\n"
+      "  weir plan --what-if weight-bits=8 --what-if devices=2,kv-type=fp8\n"
+      "  weir plan --search\n"
+      "  weir plan --fit bench.json -o fit.json && weir plan --efficiency fit.json\n"
+      "  weir plan --validate smollm2-135m-instruct\n");
   add_replica_options(*c, *o);
   add_question_options(*c, *o);
   c->add_option("--seed", o->seed, "of the requests that are drawn")->capture_default_str();
