@@ -295,6 +295,12 @@ class BadInput(unittest.TestCase):
             code, out, _ = weir.run(*arguments)
             self.assertEqual(code, 0, arguments)
             self.assertIn("xample", out, arguments)
+        self.assertEqual(weir.run("help"), weir.run("--help"))
+        self.assertEqual(weir.run("help", "eval", "ppl"), weir.run("eval", "ppl", "--help"))
+        self.assertEqual(weir.run("version"), weir.run("--version"))
+        code, _, errors = weir.run("--versoin")
+        self.assertEqual(code, USAGE)
+        self.assertIn("weir has no flag --versoin; the nearest is --version", errors)
 
 
 def write_huge_model(path):

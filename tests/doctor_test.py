@@ -33,6 +33,10 @@ class Doctor(unittest.TestCase):
         self.assertEqual(doctor("--root", SNAPSHOTS / "l40s-pcie")[0], OK, "hints only")
         self.assertEqual(doctor("--root", SNAPSHOTS / "laptop")[0], NO)
         self.assertEqual(doctor("--root", "/no/such/folder")[0], BAD_INPUT)
+        with tempfile.TemporaryDirectory() as empty:
+            code, _, err = doctor("--root", empty)
+        self.assertEqual(code, BAD_INPUT)
+        self.assertIn("is no snapshot", err)
         self.assertEqual(doctor("--root", SNAPSHOTS / "laptop", "--bench")[0], USAGE)
         self.assertEqual(doctor("--json", "--script")[0], USAGE)
 

@@ -8,6 +8,7 @@ import json
 import math
 import pathlib
 import statistics
+import subprocess
 import tempfile
 import threading
 import unittest
@@ -42,6 +43,27 @@ class Project(unittest.TestCase):
         if code != 0:
             return err
         return {f["field"]: f for f in json.loads(out)["fields"] if f["origin"] != "missing"}
+
+
+class Values(Project):
+    def test_what_many_set_at_once_is_all_kept(self):
+        fields = ["traffic.concurrency", "traffic.turns", "hardware.nodes", "hardware.cpu_cores", "stack.replicas", "stack.max_running"]
+        processes = [subprocess.Popen([str(weir.WEIR), "intake", "--project", self.dir, "--set", f"{f}=3"], stdout=subprocess.DEVNULL)
+                     for f in fields]
+        self.assertEqual([p.wait(60 * weir.SLOWDOWN) for p in processes], [0] * len(fields))
+        self.assertEqual(sorted(self.intake()), sorted(fields))
+
+    def test_what_cannot_be_is_named(self):
+        code, _, errors = weir.run("intake", "--project", self.dir, "--set", "traffic.prompt_tokens_p50=9", "--set", "traffic.prompt_tokens_p95=8")
+        self.assertEqual(code, 0)
+        said = "traffic.prompt_tokens_p50 9 is above traffic.prompt_tokens_p95 8"
+        self.assertIn(f"weir: both cannot be: {said}", errors)
+        code, out, _ = weir.run("intake", "check", "--project", self.dir, "--json")
+        self.assertEqual((code, json.loads(out)["conflicts"][0]["what"]), (1, said))
+        code, out, _ = weir.run("advise", "--project", self.dir)
+        self.assertEqual(code, 1)
+        self.assertIn(said, out)
+        self.assertIn("nobody waits", weir.run("intake", "fields")[1])
 
 
 class Trace(Project):

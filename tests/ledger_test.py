@@ -123,6 +123,10 @@ class Ledger(unittest.TestCase):
         self.assertIn("no brief newer than 60 days", state[0]["text"])
         page = self.dir / "brief.md"
         self.sources("brief", "new", "vLLM vs SGLang for chat?", "-o", page)
+        self.assertIn("\n## Evidence that stands now\n", page.read_text())
+        code, _, errors = weir.run("sources", "brief", "new", "vLLM vs SGLang for chat?", "--project", self.dir, "-o", page)
+        self.assertEqual(code, 2)
+        self.assertIn("--force", errors)
         text = page.read_text()
         self.assertIn(f"- [ ] vLLM vs SGLang benchmark {TODAY[:4]}\n", text)
         self.assertRegex(text, r"\(docs\): read 20\d\d-\d\d-\d\d, \d+ days ago")

@@ -34,8 +34,13 @@ def request(method, number=1, **params):
 class Http:
     """weir mcp --http on a free port."""
 
+    def __init__(self, *flags, token=""):
+        self.flags = flags or ("--no-token",)
+        self.environment = {**os.environ, "WEIR_MCP_TOKEN": token}
+
     def __enter__(self):
-        self.process = subprocess.Popen([str(weir.WEIR), "mcp", "--http", "0"], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([str(weir.WEIR), "mcp", "--http", "0", *self.flags], stdout=subprocess.PIPE, text=True,
+                                        env=self.environment)
         self.url = re.match(r"weir: ready (\S+)", self.process.stdout.readline()).group(1)
         self.port = int(re.search(r":(\d+)/", self.url).group(1))
         return self
@@ -81,8 +86,16 @@ async def walk(test, session, transcript=None):
     test.assertEqual(prompts, ["trend-protocol", "review-checklist", "quantize-with-proof", "capacity-plan", "incident-triage"])
     prompt = await session.get_prompt("trend-protocol", {"question": "Which engine for 8 GPUs?"})
     test.assertIn("Which engine for 8 GPUs?", prompt.messages[0].content.text)
-    listed = await session.call_tool("advise", {"list": True})
-    test.assertFalse(listed.is_error, listed)
+    test.assertNotIn("ask", tools["intake"].input_schema["properties"])
+    hints = {name: (t.annotations.read_only_hint, t.annotations.destructive_hint) for name, t in tools.items()}
+    test.assertEqual((hints["log_verify"], hints["cost"], hints["rollback"]), ((True, False), (False, False), (False, True)))
+    sources = await session.call_tool("sources_list", {})
+    test.assertEqual(len(sources.structured_content["items"]), 25)
+    test.assertLess(len(sources.content[0].text), 64_000)
+    test.assertIn("the first 25 of", sources.content[-1].text)
+    test.assertIn("25 unless given", tools["sources_list"].description)
+    topic = await session.call_tool("sources_list", {"topic": "kv-cach"})
+    test.assertIn("the nearest is kv-cache", topic.content[-1].text)
     wrong = await session.call_tool("plan", {"acelerator": "x"})
     test.assertTrue(wrong.is_error)
     test.assertIn('no parameter "acelerator"', wrong.content[0].text)
@@ -153,6 +166,38 @@ class Mcp(unittest.IsolatedAsyncioTestCase):
         self.assertNotIn(b'"id":1,', rest)
         self.assertEqual(await process.wait(), 0)
 
+    def test_http_wants_its_token(self):
+        code, _, errors = weir.run("mcp", "--http", "0")
+        self.assertEqual(code, 2, errors)
+        self.assertIn("--token-file", errors)
+        token = "0123456789abcdef0123"
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "token"
+            file.write_text(token + "\n")
+            file.chmod(0o640)
+            code, _, errors = weir.run("mcp", "--http", "0", "--token-file", file)
+            self.assertEqual(code, 3, errors)
+            self.assertIn("chmod 600", errors)
+            file.chmod(0o600)
+            for server in (Http("--token-file", str(file), "--allow-origin", "https://a.example"),
+                           Http("--allow-origin", "https://a.example", token=token)):
+                with server:
+                    listing = request("tools/list")
+                    for wrong in ("", "Bearer 0123456789abcdef0124", token):
+                        answer, text = server.send(listing, Authorization=wrong)
+                        self.assertEqual(answer.status, 401)
+                        self.assertIn("Authorization: Bearer TOKEN", text)
+                        self.assertIn("Bearer", answer.headers["WWW-Authenticate"])
+                    right = {"Authorization": f"Bearer {token}", "Origin": "https://a.example"}
+                    answer, _ = server.send(listing, **right)
+                    self.assertEqual(answer.status, 200)
+                    self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "https://a.example")
+                    # A browser asks before, without the token.
+                    answer, _ = server.send("", method="OPTIONS", Origin="https://a.example")
+                    self.assertEqual(answer.status, 204)
+                    self.assertIn("Authorization", answer.headers["Access-Control-Allow-Headers"])
+                    self.assertEqual(server.send("", method="OPTIONS", Origin="https://b.example")[0].status, 403)
+
     def test_http_refuses_what_it_must(self):
         with Http() as server:
             listing = request("tools/list")
@@ -167,6 +212,7 @@ class Mcp(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(server.send(listing, Accept="text/html")[0].status, 406)
             answer, text = server.send("{")
             self.assertEqual((answer.status, json.loads(text)["error"]["code"]), (400, -32700))
+            self.assertIn('"id":null', text)
             answer, text = server.send(listing, Mcp_Method="tools/call")
             self.assertEqual((answer.status, json.loads(text)["error"]["code"]), (400, -32020))
             answer, text = server.send(request("ping"))

@@ -3,14 +3,19 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
 #include "ops/advise/advice.h"
+#include "ops/advise/assumed.h"
 #include "ops/advise/graph.h"
+#include "ops/advise/try_line.h"
 #include "ops/brief/brief_store.h"
 #include "ops/brief/question.h"
+#include "ops/intake/conflicts.h"
+#include "ops/intake/infer.h"
 #include "ops/project/project.h"
 #include "ops/sources/days.h"
 #include "ops/sources/sources.h"
@@ -30,6 +35,8 @@ struct Options {
   std::string graph;
   std::string question;
   bool list = false;
+  bool verbose = false;
+  size_t limit = 0;  // of actions; 0: all
   bool json = false;
 };
 
@@ -39,11 +46,13 @@ struct Rules {
   ops::Actions actions;
   ops::Sources sources;
   ops::Trends trends;
+  std::string folder;  // the project's
 };
 
 Result<Rules> load_rules(const Options& o, const CLI::App& program) {
   Rules r;
   r.program = &program;
+  r.folder = o.folder;
   WEIR_ASSIGN(auto all, ops::built_in_trees());
   WEIR_ASSIGN(r.actions, ops::built_in_actions());
   WEIR_ASSIGN(r.sources, ops::built_in_sources());
@@ -64,9 +73,23 @@ Result<Rules> load_rules(const Options& o, const CLI::App& program) {
   return r;
 }
 
+// " --project FOLDER" for a command that takes it, where it is not this folder.
+std::string project_flag(const CLI::App& command, const std::string& text, const Rules& rules) {
+  if (rules.folder == "." || text.find("--project") != std::string::npos ||
+      command.get_option_no_throw("--project") == nullptr)
+    return "";
+  const bool plain = rules.folder.find_first_not_of(
+                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-") ==
+                     std::string::npos;
+  if (plain) return " --project " + rules.folder;
+  std::string quoted;
+  for (const char c : rules.folder) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return " --project '" + quoted + "'";
+}
+
 // A command of weir's that this version has not got says so.
 std::string try_text(const ops::Action& action, const Rules& rules, const ops::Intake& intake) {
-  std::string text = ops::fill_in(action.command, intake);
+  const std::string text = ops::try_line(action, intake);
   std::string_view left = text;
   for (const CLI::App* next = rules.program; next != nullptr;) {
     left.remove_prefix(std::min(left.size(), left.find(' ')));
@@ -74,8 +97,9 @@ std::string try_text(const ops::Action& action, const Rules& rules, const ops::I
     const std::string_view word = left.substr(0, left.find(' '));
     const auto commands = next->get_subcommands({});
     // A flag, or an argument of a command without groups.
-    if (!text.starts_with("weir ") || commands.empty() || word.empty() || word[0] == '-')
-      return text;
+    if (!text.starts_with("weir ")) return text;
+    if (commands.empty() || word.empty() || word[0] == '-')
+      return text + project_flag(*next, text, rules);
     const auto found = std::find_if(commands.begin(), commands.end(),
                                     [&](const CLI::App* c) { return c->get_name() == word; });
     next = found == commands.end() ? nullptr : *found;
@@ -112,8 +136,8 @@ void print_expectation(const ops::Expectation& e, const ops::Sources& sources) {
   if (e.kind == "sourced") {
     const ops::Source* s = sources.find(e.source);
     const ops::SourceClaim* claim = s == nullptr ? nullptr : s->claim(e.claim);
-    fmt::print(" {}, {}, read {}{}", e.source, s == nullptr ? "" : s->published,
-               s == nullptr ? "" : s->accessed,
+    fmt::print(" {}{}{}, read {}{}", e.source, s == nullptr || s->published.empty() ? "" : ", ",
+               s == nullptr ? "" : s->published, s == nullptr ? "" : s->accessed,
                claim != nullptr && !claim->read ? ", figure not read again" : "");
   }
   if (!e.file.empty()) fmt::print(" {}", e.file);
@@ -135,19 +159,10 @@ void print_action(size_t number, const ops::AdvisedAction& a, const Rules& rules
 }
 
 void print_text(const ops::Advice& advice, const Rules& rules, const ops::Intake& intake,
-                const std::vector<const ops::IntakeField*>& missing) {
-  if (!missing.empty() || !advice.missing.empty()) {
-    fmt::print("Assumed, for want of an answer:\n");
-    for (const ops::IntakeField* f : missing) fmt::print("  {} is not known\n", f->key.path);
-    for (const ops::Walk& walk : advice.walks) {
-      for (const ops::WalkStep& step : walk.steps) {
-        if (step.assumed)
-          fmt::print("  {} → {} ({})\n", step.node->ask, step.answer,
-                     fmt::join(step.unknown, ", "));
-      }
-    }
-    fmt::print("\n");
-  }
+                const std::vector<const ops::IntakeField*>& missing, const Options& o) {
+  for (const ops::IntakeConflict& c : ops::find_conflicts(intake))
+    fmt::print("both cannot be: {}\n", c.what);
+  fmt::print("{}", ops::assumed_text(advice, rules.trees, missing, o.assume || o.verbose));
   for (const ops::Walk& walk : advice.walks) {
     print_walk(walk);
     fmt::print("\n");
@@ -160,14 +175,20 @@ void print_text(const ops::Advice& advice, const Rules& rules, const ops::Intake
     fmt::print(
         "Where a request's time goes is not known; weir intake --metrics URL measures it.\n");
   }
-  size_t number = 0;
+  size_t number = 0, left_out = 0;
   for (const ops::AdvisedAction& a : advice.actions) {
-    if (a.state == ops::ActionState::kDo) print_action(++number, a, rules, intake);
+    if (a.state != ops::ActionState::kDo) continue;
+    if (o.limit > 0 && number == o.limit) {
+      ++left_out;
+    } else {
+      print_action(++number, a, rules, intake);
+    }
   }
+  if (left_out > 0) fmt::print("\n    and {} more: --limit 0\n", left_out);
   for (const ops::AdvisedAction& a : advice.actions) {
     if (a.state == ops::ActionState::kDo) continue;
     fmt::print("\n  - {}: {} ({})\n", a.action->title,
-               a.state == ops::ActionState::kAlready ? "already so" : "not possible here",
+               a.state == ops::ActionState::kAlready ? "already so" : "not here, it needs",
                a.state == ops::ActionState::kAlready ? a.action->already->text()
                                                      : a.action->needs->text());
   }
@@ -251,7 +272,7 @@ Json action_json(const ops::AdvisedAction& a, const Rules& rules, const ops::Int
 
 void print_json(const ops::Advice& advice, const Rules& rules, const ops::Intake& intake,
                 const std::vector<const ops::IntakeField*>& missing,
-                const std::vector<ops::BriefState>& briefs) {
+                const std::vector<ops::BriefState>& briefs, size_t limit) {
   Json walks = Json::array();
   for (const ops::Walk& walk : advice.walks) {
     Json steps = Json::array();
@@ -262,12 +283,17 @@ void print_json(const ops::Advice& advice, const Rules& rules, const ops::Intake
     walks.push_back(std::move(w));
   }
   Json actions = Json::array();
-  for (const ops::AdvisedAction& a : advice.actions)
+  for (const ops::AdvisedAction& a : advice.actions) {
+    if (limit > 0 && actions.size() == limit) break;
     actions.push_back(action_json(a, rules, intake));
+  }
   Json unknown = Json::array();
   for (const ops::IntakeField* f : missing) unknown.push_back(f->key.path);
   Json j = Json::object();
+  Json conflicts = Json::array();
+  for (const ops::IntakeConflict& c : ops::find_conflicts(intake)) conflicts.push_back(c.what);
   j.set("missing", std::move(unknown));
+  j.set("conflicts", std::move(conflicts));
   j.set("assumed", texts_json(advice.missing));
   if (advice.latency.known) {
     Json l = Json::object();
@@ -277,7 +303,9 @@ void print_json(const ops::Advice& advice, const Rules& rules, const ops::Intake
     l.set("how", advice.latency.how);
     j.set("latency", std::move(l));
   }
-  j.set("trees", std::move(walks));
+  if (limit == 0) j.set("trees", std::move(walks));
+  if (actions.size() < advice.actions.size())
+    j.set("actions_left_out", static_cast<int64_t>(advice.actions.size() - actions.size()));
   j.set("actions", std::move(actions));
   j.set("briefs", briefs_json(briefs));
   fmt::print("{}\n", j.dump());
@@ -327,8 +355,9 @@ void list(const Rules& rules) {
   }
 }
 
-// Exit 1 with questions, those that could change most first.
-int refuse(const std::vector<const ops::IntakeField*>& missing, const Options& o) {
+// Exit 1 with what cannot be, and with questions, those that could change most first.
+int refuse(const std::vector<const ops::IntakeField*>& missing,
+           const std::vector<ops::IntakeConflict>& conflicts, const Options& o) {
   if (o.json) {
     Json fields = Json::array();
     for (const ops::IntakeField* f : missing) {
@@ -337,11 +366,20 @@ int refuse(const std::vector<const ops::IntakeField*>& missing, const Options& o
       j.set("question", f->question);
       fields.push_back(std::move(j));
     }
+    Json both = Json::array();
+    for (const ops::IntakeConflict& c : conflicts) both.push_back(c.what);
     Json j = Json::object();
     j.set("missing", std::move(fields));
+    j.set("conflicts", std::move(both));
     fmt::print("{}\n", j.dump());
     return kExitNo;
   }
+  if (!conflicts.empty()) {
+    fmt::print("No advice yet: {} pairs of values cannot hold together:\n\n", conflicts.size());
+    for (const ops::IntakeConflict& c : conflicts) fmt::print("{}\n", c.what);
+    fmt::print("\nweir intake --set mends them; weir advise --assume goes on all the same.\n");
+  }
+  if (missing.empty()) return kExitNo;
   fmt::print(
       "No advice yet: {} required values are missing. Those that could change most first:\n\n",
       missing.size());
@@ -365,6 +403,14 @@ Status draw(const Options& o, const Rules& rules, const ops::Advice& advice) {
   return {};
 }
 
+// The plan that the project keeps, if it has one.
+Result<std::optional<ops::PlanFile>> project_plan(const ops::Project& project) {
+  auto plan = ops::read_plan_file(project.path("plan.json"));
+  if (plan.ok()) return std::optional(*std::move(plan));
+  if (plan.error().code == ErrorCode::kNotFound) return std::optional<ops::PlanFile>();
+  return plan.error();
+}
+
 Result<int> advise(const Options& o, const CLI::App& program) {
   if (!o.question.empty()) {
     WEIR_ASSIGN(const ops::QuestionPage page,
@@ -379,17 +425,21 @@ Result<int> advise(const Options& o, const CLI::App& program) {
   }
   if (!o.explain.empty()) return explain(o, rules);
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
-  WEIR_ASSIGN(const ops::Intake intake, ops::read_intake(project.intake()));
+  WEIR_ASSIGN(const ops::Intake given, ops::read_intake(project.intake()));
+  const ops::Intake intake = ops::with_inferred(given);
   const auto missing = ops::by_weight(intake.missing(), ops::field_weights(rules.trees));
-  if (!missing.empty() && !o.assume) return refuse(missing, o);
-  WEIR_ASSIGN(const ops::Advice advice, ops::advise(rules.trees, rules.actions, intake));
+  const auto conflicts = ops::find_conflicts(intake);
+  if (!o.assume && (!missing.empty() || !conflicts.empty())) return refuse(missing, conflicts, o);
+  WEIR_ASSIGN(const auto plan, project_plan(project));
+  WEIR_ASSIGN(const ops::Advice advice,
+              ops::advise(rules.trees, rules.actions, intake, plan ? &*plan : nullptr));
   if (!o.graph.empty()) WEIR_TRY(draw(o, rules, advice));
   WEIR_ASSIGN(const auto briefs, ops::brief_states(project.evidence(), rules.trends, rules.trees,
                                                    ops::today(SystemClock())));
   if (o.json) {
-    print_json(advice, rules, intake, missing, briefs);
+    print_json(advice, rules, intake, missing, briefs, o.limit);
   } else {
-    print_text(advice, rules, intake, missing);
+    print_text(advice, rules, intake, missing, o);
     print_briefs(briefs);
   }
   return kExitOk;
@@ -418,6 +468,10 @@ void add_advise(CLI::App& root, Selected& selected) {
       "a question whose answer ages: what to search, how old the evidence is, and a brief to "
       "fill (as weir sources brief new)");
   c->add_flag("--list", o->list, "the trees and their nodes");
+  c->add_flag("-v,--verbose", o->verbose, "every step that had to be assumed");
+  c->add_option("--limit", o->limit,
+                "at most so many actions, with --json without the ways through the trees; 0: all")
+      ->capture_default_str();
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &root, &selected] { selected.action = [o, &root] { return advise(*o, root); }; });
 }

@@ -2,6 +2,7 @@
 // that says what was found.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct Options {
   std::string question;
   std::string out;
   std::string file;
+  bool force = false;
   bool json = false;
 };
 
@@ -67,6 +69,10 @@ Json page_json(const ops::QuestionPage& page) {
 Result<int> make(const Options& o) {
   WEIR_ASSIGN(const int today, day_of(o));
   WEIR_ASSIGN(const ops::QuestionPage page, ops::question_page(o.question, o.folder, today));
+  std::error_code error;
+  if (!o.out.empty() && !o.force && std::filesystem::exists(o.out, error)) {
+    return make_error(ErrorCode::kUsage, "{} is there, perhaps filled: --force replaces it", o.out);
+  }
   if (!o.out.empty()) WEIR_TRY(os::write_file_atomic(o.out, page.text));
   if (o.json) {
     fmt::print("{}\n", page_json(page).dump());
@@ -136,6 +142,7 @@ void add_brief(CLI::App& sources, Selected& selected) {
   common(fresh);
   fresh->add_option("QUESTION", o->question, "in words")->required();
   fresh->add_option("-o,--out", o->out, "write the page here");
+  fresh->add_flag("--force", o->force, "with -o: replace a page that is there");
   fresh->callback([o, &selected] { selected.action = [o] { return make(*o); }; });
   CLI::App* checked =
       add_command(*group, "check", "Whether a filled page holds; then it is kept as evidence",

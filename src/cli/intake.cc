@@ -1,6 +1,7 @@
 // weir intake: what is known of a deployment, from flags, questions, files and machines.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -10,8 +11,11 @@
 #include "cli/intake_sources.h"
 #include "cli/terminal.h"
 #include "ops/advise/walk.h"
+#include "ops/intake/conflicts.h"
 #include "ops/intake/intake.h"
 #include "ops/intake/read_trace.h"
+#include "ops/intake/replace.h"
+#include "ops/project/folder_lock.h"
 #include "ops/project/project.h"
 #include "os/file.h"
 #include "text/json.h"
@@ -57,12 +61,33 @@ bool ask(const ops::IntakeField& field, ops::Intake& intake) {
   }
 }
 
-void ask_all(ops::Intake& intake) {
+// The answers alone. Questions follow from what is answered: nothing is asked of RDMA where there
+// is one machine.
+ops::Intake ask_all(ops::Intake known) {
   fmt::print("What is not known is left open by an empty line.\n");
-  for (const ops::IntakeField* field : intake.missing()) {
-    if (!ask(*field, intake)) break;
+  ops::Intake answers;
+  for (const ops::IntakeField& field : ops::intake_fields()) {
+    const auto missing = known.missing();
+    if (std::find(missing.begin(), missing.end(), &field) == missing.end()) continue;
+    if (!ask(field, answers)) break;
+    known.merge(answers);
   }
   fmt::print("\n");
+  return answers;
+}
+
+text::Json conflicts_json(const ops::Intake& intake) {
+  text::Json out = text::Json::array();
+  for (const ops::IntakeConflict& c : ops::find_conflicts(intake)) {
+    text::Json j = text::Json::object();
+    text::Json fields = text::Json::array();
+    fields.push_back(c.first);
+    fields.push_back(c.second);
+    j.set("fields", std::move(fields));
+    j.set("what", c.what);
+    out.push_back(std::move(j));
+  }
+  return out;
 }
 
 text::Json value_json(const ops::IntakeField& field, const ops::IntakeValue* value) {
@@ -101,6 +126,7 @@ void print_json(const ops::Intake& intake) {
   text::Json j = text::Json::object();
   j.set("fields", std::move(fields));
   j.set("missing", static_cast<int64_t>(intake.missing().size()));
+  j.set("conflicts", conflicts_json(intake));
   fmt::print("{}\n", j.dump());
 }
 
@@ -122,8 +148,17 @@ void print_values(const ops::Intake& intake) {
 
 Result<int> intake(const Options& o) {
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
-  WEIR_ASSIGN(ops::Intake known, ops::read_intake(project.intake()));
   WEIR_ASSIGN(const ops::Intake found, read_sources(o.sources, project));
+  ops::Intake answers;
+  if (o.ask) {
+    WEIR_ASSIGN(ops::Intake before_asking, ops::read_intake(project.intake()));
+    before_asking.merge(found);
+    answers = ask_all(std::move(before_asking));
+  }
+  // What takes long lies behind: the file is read, changed and written by one command at a time.
+  WEIR_ASSIGN(const ops::FolderLock lock, ops::FolderLock::take(project.folder()));
+  WEIR_ASSIGN(ops::Intake known, ops::read_intake(project.intake()));
+  ops::forget_replaced(known, found);
   const ops::Intake before = known;
   for (const std::string& path : known.merge(found)) {
     if (o.json) continue;
@@ -144,7 +179,9 @@ Result<int> intake(const Options& o) {
     }
     known.erase(path);
   }
-  if (o.ask) ask_all(known);
+  known.merge(answers);
+  for (const ops::IntakeConflict& c : ops::find_conflicts(known))
+    fmt::print(stderr, "weir: both cannot be: {}\n", c.what);
   WEIR_TRY(os::write_file_atomic(project.intake(), ops::intake_yaml(known)));
   if (o.json) {
     print_json(known);
@@ -163,19 +200,25 @@ Result<int> check(const Options& o) {
   WEIR_ASSIGN(const ops::Intake known, ops::read_intake(project.intake()));
   WEIR_ASSIGN(const auto trees, ops::built_in_trees());
   const auto missing = ops::by_weight(known.missing(), ops::field_weights(trees));
+  const auto conflicts = ops::find_conflicts(known);
+  const int code = missing.empty() && conflicts.empty() ? kExitOk : kExitNo;
   if (o.json) {
     text::Json questions = text::Json::array();
     for (const ops::IntakeField* f : missing) questions.push_back(value_json(*f, nullptr));
     text::Json j = text::Json::object();
     j.set("missing", std::move(questions));
+    j.set("conflicts", conflicts_json(known));
     fmt::print("{}\n", j.dump());
-    return missing.empty() ? kExitOk : kExitNo;
+    return code;
   }
+  for (const ops::IntakeConflict& c : conflicts) fmt::print("both cannot be: {}\n", c.what);
+  if (!conflicts.empty()) fmt::print("\n");
   for (const ops::IntakeField* f : missing) {
     fmt::print("{}\n    --set {}=...   ({})\n", f->question, f->key.path, config::describe(f->key));
   }
-  fmt::print("{}{} required values are missing\n", missing.empty() ? "" : "\n", missing.size());
-  return missing.empty() ? kExitOk : kExitNo;
+  fmt::print("{}{} required values are missing{}\n", missing.empty() ? "" : "\n", missing.size(),
+             conflicts.empty() ? "" : fmt::format(", {} conflicts", conflicts.size()));
+  return code;
 }
 
 Result<int> fields(const Options& o) {
@@ -184,13 +227,15 @@ Result<int> fields(const Options& o) {
     for (const ops::IntakeField& f : ops::intake_fields()) {
       text::Json j = value_json(f, nullptr);
       j.set("required", f.required);
+      j.set("help", f.key.spec.help);
       all.push_back(std::move(j));
     }
     fmt::print("{}\n", all.dump());
     return kExitOk;
   }
   for (const ops::IntakeField& f : ops::intake_fields()) {
-    fmt::print("{:<32} {} {}\n", f.key.path, f.required ? "*" : " ", config::describe(f.key));
+    fmt::print("{:<32} {} {}\n    {}\n", f.key.path, f.required ? "*" : " ",
+               config::describe(f.key), f.key.spec.help);
   }
   fmt::print("* required\n");
   return kExitOk;
@@ -213,7 +258,7 @@ void add_intake(CLI::App& root, Selected& selected) {
       "  weir intake --trace requests.csv\n"
       "  weir intake --metrics http://127.0.0.1:8000 --window 30s\n"
       "  weir intake check                  what is missing\n"
-      "  weir intake fields                 every field, its unit and range\n");
+      "  weir intake fields                 every field: what it means, its unit and range\n");
   c->require_subcommand(0, 1);
   add_project(c, *o);
   add_source_options(c, o->sources);
@@ -226,12 +271,13 @@ void add_intake(CLI::App& root, Selected& selected) {
   });
   CLI::App* checks = add_command(
       *c, "check",
-      "What is missing, as questions, those first that could change most; exit 1 if anything is",
+      "What is missing, as questions, those first that could change most, and what cannot be; exit "
+      "1 if anything is",
       "  weir intake check --project serving\n");
   add_project(checks, *o);
   checks->callback([o, &selected] { selected.action = [o] { return check(*o); }; });
-  CLI::App* lists =
-      add_command(*c, "fields", "Every field, its unit and range", "  weir intake fields --json\n");
+  CLI::App* lists = add_command(*c, "fields", "Every field: what it means, its unit and range",
+                                "  weir intake fields --json\n");
   add_project(lists, *o);
   lists->callback([o, &selected] { selected.action = [o] { return fields(*o); }; });
 }

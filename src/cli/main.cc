@@ -1,6 +1,7 @@
 // The program: parses the command line, runs the chosen command, prints its error.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -32,7 +33,8 @@ constexpr const char* kExamples =
 
 // Whether each word that stands where `app`, or a group of it, takes a command names one; when not,
 // says so.
-bool names_commands(const CLI::App& app, const std::string& path, std::span<char*> words) {
+bool names_commands(const CLI::App& app, const std::string& path,
+                    std::span<const std::string> words) {
   const std::vector<const CLI::App*> commands = app.get_subcommands({});
   if (commands.empty() || words.empty() || words[0][0] == '-') return true;
   std::vector<std::string> names;
@@ -44,6 +46,18 @@ bool names_commands(const CLI::App& app, const std::string& path, std::span<char
   fmt::print(stderr, "weir: there is no command \"{}\"; there are {}; see {} --help\n", words[0],
              fmt::join(names, ", "), path);
   return false;
+}
+
+// `weir help COMMAND` and `weir version`, as those who come from other programs write them: the
+// words that stand for them.
+std::vector<std::string> usual_words(std::span<char*> words) {
+  std::vector<std::string> out(words.begin(), words.end());
+  if (out.empty()) return out;
+  if (out[0] == "version" && out.size() == 1) return {"--version"};
+  if (out[0] != "help") return out;
+  out.erase(out.begin());
+  out.emplace_back("--help");
+  return out;
 }
 
 // What the words say that no flag or argument takes, with the flag that was probably meant.
@@ -120,12 +134,23 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "{}", app.help());
     return weir::cli::kExitUsage;
   }
-  if (!names_commands(app, "weir", std::span(argv + 1, static_cast<size_t>(argc - 1))))
-    return weir::cli::kExitUsage;
+  std::vector<std::string> words = usual_words(std::span(argv + 1, static_cast<size_t>(argc - 1)));
+  if (!names_commands(app, "weir", words)) return weir::cli::kExitUsage;
+  std::reverse(words.begin(), words.end());  // as CLI11 takes them
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(words));
   } catch (const CLI::ExtrasError&) {
     fmt::print(stderr, "weir: {}\n", unexpected(app));
+    return weir::cli::kExitUsage;
+  } catch (const CLI::RequiredError& error) {  // also for want of a command behind a flag
+    const std::vector<std::string> rest = app.remaining(true);
+    const bool flag = std::any_of(rest.begin(), rest.end(),
+                                  [](const std::string& word) { return word.starts_with("-"); });
+    if (flag) {
+      fmt::print(stderr, "weir: {}\n", unexpected(app));
+    } else {
+      app.exit(error);
+    }
     return weir::cli::kExitUsage;
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);

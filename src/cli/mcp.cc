@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <random>
@@ -13,11 +14,13 @@
 #include "http/server.h"
 #include "mcp/http_endpoint.h"
 #include "mcp/stdio.h"
+#include "mcp/token.h"
 #include "ops/skill/pack.h"
 #include "ops/skill/page.h"
 #include "os/job.h"
 #include "os/limits.h"
 #include "os/signals.h"
+#include "text/utf8.h"
 
 namespace weir::cli {
 namespace {
@@ -31,7 +34,32 @@ struct Options {
   int timeout_s = 600;
   size_t calls_at_once = 4;
   std::vector<std::string> origins;
+  std::string token_file;
+  bool no_token = false;
 };
+
+constexpr const char* kTokenVariable = "WEIR_MCP_TOKEN";
+
+// The token of --http, "" with --no-token. The variable is taken out of the environment, which the
+// commands inherit.
+Result<std::string> find_token(const Options& o) {
+  const char* variable =
+      std::getenv(kTokenVariable);  // NOLINT(concurrency-mt-unsafe): no thread yet
+  const std::string said = variable == nullptr ? "" : variable;
+  ::unsetenv(kTokenVariable);  // NOLINT(concurrency-mt-unsafe)
+  if (o.no_token) return std::string();
+  if (!o.token_file.empty()) return mcp::read_token_file(o.token_file);
+  if (!said.empty()) {
+    WEIR_TRY(mcp::check_token(said, kTokenVariable));
+    return said;
+  }
+  return make_error(ErrorCode::kUsage,
+                    "--http runs commands for whoever asks, so it wants a token: openssl rand -hex "
+                    "24 > mcp.token; chmod 600 mcp.token; weir mcp --http {} --token-file "
+                    "mcp.token, or {} in the environment; --no-token serves every process and "
+                    "user of this machine",
+                    o.port, kTokenVariable);
+}
 
 // The last whole line of what a command says while it works.
 std::string last_line(const std::string& said) {
@@ -39,7 +67,8 @@ std::string last_line(const std::string& said) {
   if (end == std::string::npos) return "";
   const size_t begin = said.find_last_of("\r\n", end);
   const size_t from = begin == std::string::npos ? 0 : begin + 1;
-  return said.substr(from, std::min(end + 1 - from, kShownLine));
+  const std::string line = text::replace_invalid_utf8(said.substr(from, end + 1 - from));
+  return std::string(text::cut_utf8(line, kShownLine));
 }
 
 // Runs this program with the words of a call, in a process of its own.
@@ -101,6 +130,7 @@ mcp::ServerContent content(const CLI::App& root) {
 }
 
 Result<int> serve_http(const mcp::Protocol& protocol, const Options& o) {
+  WEIR_ASSIGN(const std::string token, find_token(o));
   WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGINT, SIGTERM}));
   os::ignore_sigpipe();
   std::random_device entropy;
@@ -108,6 +138,7 @@ Result<int> serve_http(const mcp::Protocol& protocol, const Options& o) {
   mcp::EndpointOptions endpoint_options;
   endpoint_options.calls_at_once = o.calls_at_once;
   endpoint_options.allow_origins = o.origins;
+  endpoint_options.token = token;
   endpoint_options.random = draw;
   // Before the server, which ends first: it tells the calls that their clients are gone.
   mcp::HttpEndpoint endpoint(protocol, runner(o.timeout_s), endpoint_options);
@@ -151,10 +182,16 @@ void add_mcp(CLI::App& root, Selected& selected) {
   CLI::App* c = add_command(
       root, "mcp", "The commands as tools for an agent, over the Model Context Protocol",
       "  weir mcp               over standard input and output, as an agent starts it\n"
-      "  weir mcp --http 8123   at http://127.0.0.1:8123/mcp\n"
+      "  weir mcp --http 8123 --token-file mcp.token   at http://127.0.0.1:8123/mcp\n"
       "  weir skill install .   writes the entry for an agent\n");
   c->add_option("--http", o->port, "serve on this port of 127.0.0.1 instead; 0 takes a free one")
       ->check(CLI::Range(0, 65535));
+  CLI::Option* token = c->add_option(
+      "--token-file", o->token_file,
+      "with --http: clients present its first line as Authorization: Bearer TOKEN (mode 600; or "
+      "WEIR_MCP_TOKEN)");
+  c->add_flag("--no-token", o->no_token, "with --http: serve whoever reaches this machine's port")
+      ->excludes(token);
   c->add_option("--timeout", o->timeout_s, "seconds that a call may take")
       ->check(CLI::Range(1, 86'400))
       ->capture_default_str();
@@ -162,7 +199,8 @@ void add_mcp(CLI::App& root, Selected& selected) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   c->add_option("--allow-origin", o->origins,
-                "an Origin that may call, beside those of this machine, such as https://a.example");
+                "an Origin whose pages may call, beside those of this machine, such as "
+                "https://a.example");
   c->callback([o, &root, &selected] { selected.action = [o, &root] { return serve(root, *o); }; });
 }
 

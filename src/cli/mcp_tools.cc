@@ -80,6 +80,49 @@ bool is_flag(const CLI::Option& option, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// What a tool does, where it is less than the worst that Tool assumes. kAdds: it writes only files
+// that the call names.
+mcp::Tool::Effect effect_of(std::string_view command) {
+  using Effect = mcp::Tool::Effect;
+  constexpr std::string_view kReads[] = {"tokenize",     "inspect",       "embed",
+                                         "run",          "config show",   "config check",
+                                         "intake check", "intake fields", "config diff-envs",
+                                         "sources list", "sources check", "sources due",
+                                         "log show",     "log verify"};
+  constexpr std::string_view kAdds[] = {
+      "advise",   "plan",        "cost",       "doctor",       "init",         "bench machine",
+      "quantize", "imatrix",     "bench load", "bench engine", "bench report", "eval ppl",
+      "eval kl",  "eval logits", "eval task",  "eval compare", "recipe",       "sources brief new"};
+  if (std::find(std::begin(kReads), std::end(kReads), command) != std::end(kReads))
+    return Effect::kReads;
+  if (std::find(std::begin(kAdds), std::end(kAdds), command) != std::end(kAdds))
+    return Effect::kAdds;
+  return Effect::kReplaces;
+}
+
+// An agent has no terminal to be asked on, and no use for more than fits its context.
+void adapt(std::string_view command, mcp::Tool& tool) {
+  if (command == "intake")
+    std::erase_if(tool.parameters, [](const Parameter& p) { return p.name == "ask"; });
+  struct Bound {
+    std::string_view command;
+    int limit;
+    std::string_view more;
+  };
+  constexpr Bound kBounds[] = {
+      {"sources list", 25, "narrow it by topic, kind or claim first"},
+      {"advise", 12, "narrow it by tree first; the ways through the trees come without a limit"}};
+  for (const Bound& b : kBounds) {
+    if (b.command != command) continue;
+    tool.defaults.emplace_back("limit", fmt::format("--limit={}", b.limit));
+    tool.description +=
+        fmt::format(". Answers at most limit ({} unless given, 0: all); {}.", b.limit, b.more);
+    for (Parameter& p : tool.parameters) {
+      if (p.name == "limit") p.default_text = fmt::format("{}", b.limit);
+    }
+  }
+}
+
 mcp::Tool tool_of(const CLI::App& app, const std::vector<std::string>& path) {
   mcp::Tool tool;
   tool.name = property_name(fmt::format("{}", fmt::join(path, "_")));
@@ -100,6 +143,9 @@ mcp::Tool tool_of(const CLI::App& app, const std::vector<std::string>& path) {
     if (taken) p.name += p.flag.empty() ? "_argument" : "_option";
     tool.parameters.push_back(std::move(p));
   }
+  const std::string command = fmt::format("{}", fmt::join(path, " "));
+  tool.effect = effect_of(command);
+  adapt(command, tool);
   tool.json = json != nullptr;
   if (json == nullptr) return tool;
   for (CLI::Option* other : json->get_excludes()) {

@@ -16,6 +16,7 @@
 #include "cli/ops_commands.h"
 #include "cli/plan_options.h"
 #include "ops/data/models.h"
+#include "ops/intake/conflicts.h"
 #include "ops/plan/fit.h"
 #include "ops/plan/plan_lists.h"
 #include "ops/plan/plan_report.h"
@@ -257,6 +258,8 @@ Result<int> plan(const PlanOptions& o) {
   }
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
   WEIR_ASSIGN(const ops::Intake intake, ops::read_intake(project.intake()));
+  for (const ops::IntakeConflict& c : ops::find_conflicts(intake))
+    fmt::print(stderr, "weir: both cannot be: {}\n", c.what);
   WEIR_ASSIGN(auto all, ops::load_accelerators());
   WEIR_TRY(set_prices(o.prices, all));
   if (o.search) {
@@ -376,7 +379,7 @@ void add_plan(CLI::App& root, Selected& selected) {
   CLI::App* c =
       add_command(root, "plan", "Memory, speed and replicas for the intake's load",
                   "  weir plan --project serving --accelerator nvidia-h100-sxm --devices 1,2,4\n"
-                  "  weir plan --model qwen3-32b --accelerator amd-mi300x --weight-bits 8\n"
+                  "  weir plan --project serving --model qwen3-32b --accelerator amd-mi300x --weight-bits 8\n"
                   "  weir plan --failure --autoscale --disaggregate --html plan.html -o plan.json\n"
                   "  weir plan --what-if weight-bits=8 --what-if devices=2,kv-type=fp8\n"
                   "  weir plan --search\n"

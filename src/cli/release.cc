@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cli/ops_commands.h"
 #include "cli/subject.h"
+#include "ops/release/details_text.h"
 #include "ops/release/history.h"
 #include "ops/review/promote.h"
 #include "ops/sources/days.h"
@@ -223,7 +224,7 @@ Result<int> log_show(const Options& o) {
       fmt::print("{:>4}  {}  {:<18}  {:<5}  {:<12}  {}  {}\n", r.seq, ops::time_of(r.unix_s),
                  plot::printable(r.action), plot::printable(r.env),
                  plot::printable(ops::short_id(r.release)), plot::printable(r.who),
-                 plot::printable(r.details));
+                 plot::printable(ops::details_text(r.details)));
       continue;
     }
     text::Json j = text::Json::object();

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/ops_commands.h"
 #include "config/key.h"
+#include "ops/project/folder_lock.h"
+#include "ops/sources/ages.h"
 #include "ops/sources/citations.h"
 #include "ops/sources/days.h"
 #include "ops/sources/ledger_check.h"
@@ -32,6 +35,7 @@ struct Options {
   std::string today;  // a day; empty: now
   bool json = false;
   std::string kind, topic, claim;  // list
+  size_t limit = 0;                // of list; 0: all
   std::vector<std::string> pages;  // check
   bool online = false, orphans = false;
   std::vector<std::string> ids;  // list, check --online, verify
@@ -58,6 +62,17 @@ bool holds(const std::string& text, const std::string& wanted) {
   return std::search(text.begin(), text.end(), wanted.begin(), wanted.end(), same) != text.end();
 }
 
+// Error kUsage for a topic that no source has, with those that there are.
+Status check_topic(const ops::Sources& all, const std::string& topic) {
+  std::set<std::string> topics;
+  for (const ops::Source& s : all.all) topics.insert(s.topics.begin(), s.topics.end());
+  if (topics.contains(topic)) return {};
+  const std::vector<std::string> names(topics.begin(), topics.end());
+  return make_error(ErrorCode::kUsage,
+                    "--topic {}: no source has it; the nearest is {}; there are {}", topic,
+                    config::nearest(topic, names), fmt::join(names, ", "));
+}
+
 // The sources that the filters leave; an id that is not there is an error.
 Result<std::vector<const ops::Source*>> chosen(const ops::Sources& all, const Options& o) {
   for (const std::string& id : o.ids) {
@@ -68,6 +83,7 @@ Result<std::vector<const ops::Source*>> chosen(const ops::Sources& all, const Op
     return make_error(ErrorCode::kNotFound, "there is no source {}; the nearest is {}", id,
                       config::nearest(id, known));
   }
+  if (!o.topic.empty()) WEIR_TRY(check_topic(all, o.topic));
   std::vector<const ops::Source*> out;
   for (const ops::Source& s : all.all) {
     if (!o.ids.empty() && std::find(o.ids.begin(), o.ids.end(), s.id) == o.ids.end()) continue;
@@ -86,7 +102,13 @@ Result<std::vector<const ops::Source*>> chosen(const ops::Sources& all, const Op
 Result<int> list(const Options& o) {
   WEIR_ASSIGN(const auto all, ops::sources_with_project(project_ledger(o)));
   WEIR_ASSIGN(const int today, day_of(o));
-  WEIR_ASSIGN(const auto found, chosen(all, o));
+  WEIR_ASSIGN(auto found, chosen(all, o));
+  const size_t matching = found.size();
+  if (o.limit > 0 && matching > o.limit) {
+    found.resize(o.limit);
+    fmt::print(stderr, "weir: the first {} of {} sources; --limit 0 lists all\n", o.limit,
+               matching);
+  }
   if (o.json) {
     std::string out = "[\n";
     for (const ops::Source* s : found) out += (out.size() > 2 ? ",\n" : "") + ops::source_text(*s);
@@ -94,10 +116,10 @@ Result<int> list(const Options& o) {
     return kExitOk;
   }
   for (const ops::Source* s : found) {
-    fmt::print("{}\n  {} ({}, {}{}{})\n  {}\n  read {}, {} days ago{}; review by {}\n", s->id,
+    fmt::print("{}\n  {} ({}, {}{}{})\n  {}\n  read {}, {} ago{}; review by {}\n", s->id,
                plot::printable(s->title), plot::printable(s->publisher), s->kind,
                s->published.empty() ? "" : ", ", s->published, plot::printable(s->url), s->accessed,
-               today - ops::day_number(s->accessed).value_or(today),
+               ops::days(today - ops::day_number(s->accessed).value_or(today)),
                s->verified ? "" : ", unverified", s->review_by);
     for (const ops::SourceClaim& c : s->claims) {
       fmt::print("  - {}: {}{}{}{}\n", c.id, plot::printable(c.text), c.value.empty() ? "" : ": ",
@@ -210,6 +232,12 @@ Result<int> due(const Options& o) {
   return found.empty() ? kExitOk : kExitNo;
 }
 
+// Held from reading the ledger until it is written.
+Result<ops::FolderLock> lock_ledger(const Options& o) {
+  const std::string path = o.file.empty() ? project_ledger(o) : o.file;
+  return ops::FolderLock::take(std::filesystem::path(path).parent_path().string());
+}
+
 // The ledger file that add and verify write, and what it holds ("" where it is absent).
 Result<std::pair<std::string, std::string>> open_ledger(const Options& o) {
   const std::string path = o.file.empty() ? project_ledger(o) : o.file;
@@ -262,6 +290,7 @@ Result<int> add(const Options& o) {
   if (!accessed || *accessed > today)
     return make_error(ErrorCode::kUsage, "--accessed {}: must be a day, not ahead", s.accessed);
   if (s.review_by.empty()) s.review_by = ops::day_text(*accessed + ops::stale_days(s.kind));
+  WEIR_ASSIGN(const auto lock, lock_ledger(o));
   WEIR_ASSIGN(const auto ledger, open_ledger(o));
   WEIR_ASSIGN(const std::string after, ops::append_source(ledger.second, ledger.first, s));
   WEIR_TRY(save_ledger(o, ledger.first, ledger.second, after));
@@ -275,6 +304,7 @@ Result<int> verify(const Options& o) {
   if (!day || *day > today)
     return make_error(ErrorCode::kUsage, "--read {}: must be a day (YYYY-MM-DD), not ahead",
                       o.read);
+  WEIR_ASSIGN(const auto lock, lock_ledger(o));
   WEIR_ASSIGN(const auto ledger, open_ledger(o));
   WEIR_ASSIGN(const auto sources,
               ops::parse_sources(ledger.second.empty() ? "[]" : ledger.second, ledger.first));
@@ -327,6 +357,7 @@ void add_list(CLI::App& group, Selected& selected) {
           std::vector<std::string>(ops::source_kinds().begin(), ops::source_kinds().end())));
   c->add_option("--topic", o->topic, "only of this topic");
   c->add_option("--claim", o->claim, "only those whose claims hold this text");
+  c->add_option("--limit", o->limit, "at most so many; 0: all")->capture_default_str();
   c->callback([o, &selected] { selected.action = [o] { return list(*o); }; });
 }
 

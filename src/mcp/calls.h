@@ -1,10 +1,14 @@
-// Tool calls that run at the same time, each on a thread of its own, within a bound.
+// Tool calls that run at the same time, each on a thread of its own, within a bound; some more wait
+// their turn.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -29,17 +33,20 @@ class Calls {
     std::function<void(const ToolOutput* output)> done;
   };
 
+  static constexpr size_t kMaxWaiting = 16;  // a batch that an agent asks for at once
+
   Calls(RunCall run, size_t at_once) : run_(std::move(run)), at_once_(at_once) {}
   Calls(const Calls&) = delete;
   Calls& operator=(const Calls&) = delete;
   ~Calls();  // cancels what runs and waits for it
 
   enum class Started : uint8_t { kYes, kTooMany, kTaken };
-  // key: names the call for cancel(); kTaken when one of that name runs.
+  // key: names the call for cancel(); kTaken when one of that name runs or waits. Calls begin in
+  // the order in which they were started.
   Started start(std::string key, ToolCall call, Callbacks callbacks);
   // Of a key that is not known: nothing.
   void cancel(std::string_view key);
-  size_t at_once() const { return at_once_; }
+  std::string too_many() const;  // for the client
 
  private:
   struct Running {
@@ -49,9 +56,15 @@ class Calls {
     std::thread thread;
   };
   void reap();
+  bool wait_for_turn(const Running& r);  // false: cancelled while it waited
+  void end_turn();
 
   RunCall run_;
   size_t at_once_;
+  std::mutex turns_mutex_;  // guards turns_ and under_way_
+  std::condition_variable turns_changed_;
+  std::deque<const Running*> turns_;  // those that wait
+  size_t under_way_ = 0;
   std::vector<std::unique_ptr<Running>> running_;
 };
 

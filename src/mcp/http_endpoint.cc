@@ -7,6 +7,7 @@
 
 #include "http/sse.h"
 #include "mcp/base64.h"
+#include "mcp/token.h"
 
 namespace weir::mcp {
 namespace {
@@ -17,6 +18,9 @@ using http::ResponseWriter;
 
 constexpr std::string_view kSessionField = "Mcp-Session-Id";
 constexpr std::string_view kVersionField = "MCP-Protocol-Version";
+constexpr std::string_view kRequestFields =
+    "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, "
+    "Mcp-Session-Id";
 constexpr std::chrono::milliseconds kKeepAlive{15'000};
 
 Response refusal(int status, int code, std::string_view what) {
@@ -52,6 +56,13 @@ bool is_local_origin(std::string_view origin) {
     return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
   }
   return false;
+}
+
+// What a page of another origin may read of the answer.
+http::Headers shared_with(std::string_view origin) {
+  return {{"Access-Control-Allow-Origin", std::string(origin)},
+          {"Access-Control-Expose-Headers", std::string(kSessionField)},
+          {"Vary", "Origin"}};
 }
 
 // What Mcp-Name says of the body, or nullptr where it says nothing.
@@ -106,11 +117,33 @@ bool HttpEndpoint::origin_allowed(const Request& request) const {
 
 void HttpEndpoint::handle(const Request& request, ResponseWriter writer) {
   ++clock_;
+  const auto origin = request.headers.find("Origin");
   if (!origin_allowed(request)) {
     writer.send(refusal(403, kInvalidRequest, "this Origin is not allowed; see --allow-origin"));
-  } else if (request.path != "/mcp") {
+    return;
+  }
+  if (origin) writer.set_headers(shared_with(*origin));
+  if (request.path != "/mcp") {
     writer.send(refusal(404, kInvalidRequest, "the endpoint is /mcp"));
-  } else if (request.method == "POST") {
+  } else if (request.method == "OPTIONS" && origin) {  // a browser asks first, without the token
+    Response response = empty(204);
+    response.headers.set("Access-Control-Allow-Methods", "POST, DELETE");
+    response.headers.set("Access-Control-Allow-Headers", std::string(kRequestFields));
+    response.headers.set("Access-Control-Max-Age", "600");
+    writer.send(std::move(response));
+  } else if (!options_.token.empty() && !presents_token(request.headers, options_.token)) {
+    Response response = refusal(401, kInvalidRequest,
+                                "a token is needed: Authorization: Bearer TOKEN, the one of weir "
+                                "mcp --token-file or WEIR_MCP_TOKEN");
+    response.headers.set("WWW-Authenticate", "Bearer realm=\"weir mcp\"");
+    writer.send(std::move(response));
+  } else {
+    answer(request, std::move(writer));
+  }
+}
+
+void HttpEndpoint::answer(const Request& request, ResponseWriter writer) {
+  if (request.method == "POST") {
     post(request, std::move(writer));
   } else if (request.method == "DELETE" && request.headers.contains(kSessionField)) {
     const auto id = request.headers.find(kSessionField);
@@ -221,9 +254,7 @@ void HttpEndpoint::call(ResponseWriter first, ToolCall call, const std::string& 
   const std::string why =
       started == Calls::Started::kTaken
           ? error_reply(copy.id, kInvalidRequest, "a request of this id runs; take a new one")
-          : protocol_.busy_reply(copy, fmt::format("{} calls run, the bound; try again when one "
-                                                   "has ended",
-                                                   calls_.at_once()));
+          : protocol_.busy_reply(copy, calls_.too_many());
   writer->write(http::sse_data(why));
   writer->finish();
 }

@@ -22,6 +22,7 @@ struct EndpointOptions {
   size_t calls_at_once = 4;
   size_t max_sessions = 64;                // beyond, the one that was idle longest ends
   std::vector<std::string> allow_origins;  // beside those of this machine
+  std::string token;                       // that every request must present; "": none
   std::function<uint64_t()> random;        // from outside randomness: names sessions
 };
 
@@ -46,6 +47,7 @@ class HttpEndpoint {
   void listen(http::ResponseWriter writer, const Listen& listen);
   std::string begin(const LegacySession& state);
   bool origin_allowed(const http::Request& request) const;
+  void answer(const http::Request& request, http::ResponseWriter writer);
 
   const Protocol& protocol_;
   EndpointOptions options_;

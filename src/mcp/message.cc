@@ -16,7 +16,7 @@ RpcRead refuse(const Json& id, int code, std::string_view what) {
 Json envelope(const Json& id) {
   Json j = Json::object();
   j.set("jsonrpc", "2.0");
-  if (!id.is_null()) j.set("id", id);
+  j.set("id", id);
   return j;
 }
 
@@ -84,7 +84,8 @@ std::string result_reply(const Json& id, Json result) {
 }
 
 std::string notification(std::string_view method, Json params) {
-  Json j = envelope(nullptr);
+  Json j = Json::object();
+  j.set("jsonrpc", "2.0");
   j.set("method", method);
   j.set("params", std::move(params));
   return j.dump();

@@ -41,8 +41,8 @@ struct RpcRead {
 
 RpcRead read_message(std::string_view bytes);
 
-// {"jsonrpc":"2.0","id":ID,"error":{...}}, without id where it could not be read; one line, as all
-// of these.
+// {"jsonrpc":"2.0","id":ID,"error":{...}}, with "id": null where it could not be read
+// (JSON-RPC 2.0, section 5); one line, as all of these.
 std::string error_reply(const text::Json& id, int code, std::string_view what,
                         text::Json data = nullptr);
 std::string result_reply(const text::Json& id, text::Json result);

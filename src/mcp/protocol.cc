@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "text/utf8.h"
+
 namespace weir::mcp {
 namespace {
 
@@ -45,6 +47,10 @@ Json tool_json(const Tool& tool) {
   j.set("title", tool.title);
   j.set("description", tool.description);
   j.set("inputSchema", input_schema(tool));
+  Json hints = Json::object();
+  hints.set("readOnlyHint", tool.effect == Tool::Effect::kReads);
+  hints.set("destructiveHint", tool.effect == Tool::Effect::kReplaces);
+  j.set("annotations", std::move(hints));
   return j;
 }
 
@@ -97,6 +103,51 @@ std::string ending(const ToolOutput& o) {
   if (o.code == 0) return "";
   return fmt::format("exit code {}{}{}", o.code, o.code > 0 && o.code < 5 ? ": " : "",
                      o.code > 0 && o.code < 5 ? kMeaning[o.code] : "");
+}
+
+bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80; }
+
+// The output, without the beginning of a character that a cut left at its end.
+std::string_view whole_characters(const ToolOutput& o) {
+  std::string_view out = o.output;
+  if (!o.cut) return out;
+  size_t begin = out.size();
+  while (begin > 0 && out.size() - begin < 3 && continues(out[begin - 1])) --begin;
+  if (begin > 0 && text::decode_utf8(out, begin - 1).truncated) out = out.substr(0, begin - 1);
+  return out;
+}
+
+// The end of `text`, at most `most` bytes, from the beginning of a character.
+std::string_view last_characters(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  text.remove_prefix(text.size() - most);
+  for (int i = 0; i < 3 && !text.empty() && continues(text.front()); ++i) text.remove_prefix(1);
+  return text;
+}
+
+Json items(Json list) {
+  Json out = Json::object();
+  out.set("items", std::move(list));
+  return out;
+}
+
+// What a command printed as JSON, as the object that the protocol wants: an array, or lines of
+// which each is a document, as {"items": [...]}. Null where it is none.
+Json structured_content(const ToolOutput& o) {
+  if (o.cut || o.output.empty()) return {};
+  auto whole = Json::parse(o.output);
+  if (whole.ok() && whole->is_object()) return *std::move(whole);
+  if (whole.ok() && whole->is_array()) return items(*std::move(whole));
+  Json lines = Json::array();
+  std::string_view rest = o.output;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    auto line = Json::parse(rest.substr(0, end));
+    if (!line.ok() || !line->is_object()) return {};
+    lines.push_back(*std::move(line));
+    rest.remove_prefix(std::min(rest.size(), end + 1));
+  }
+  return items(std::move(lines));
 }
 
 }  // namespace
@@ -330,20 +381,19 @@ Outcome Protocol::get_prompt(const RpcMessage& m, bool modern) const {
 std::string Protocol::call_reply(const ToolCall& call, const ToolOutput& o) const {
   Json content = Json::array();
   Json result = Json::object();
-  auto structured = o.cut ? Result<Json>(Json()) : Json::parse(o.output);
-  if (!o.output.empty()) content.push_back(text_content(o.output));
+  if (!o.output.empty())
+    content.push_back(text_content(text::replace_invalid_utf8(whole_characters(o))));
   std::string rest = ending(o);
   if (o.cut) rest += rest.empty() ? "the output was cut" : "; the output was cut";
   const bool failed = o.end != ToolOutput::End::kExited || o.code > 1;
-  if (!o.errors.empty() && (failed || o.code != 0 || o.output.empty())) {
+  if (!o.errors.empty()) {
     if (!rest.empty()) rest += "\n";
-    rest += o.errors.size() <= kShownErrors ? o.errors
-                                            : o.errors.substr(o.errors.size() - kShownErrors);
+    rest += text::replace_invalid_utf8(last_characters(o.errors, kShownErrors));
   }
   if (!rest.empty() || o.output.empty()) content.push_back(text_content(rest));
   result.set("content", std::move(content));
-  if (structured.ok() && structured->is_object())
-    result.set("structuredContent", *std::move(structured));
+  if (auto structured = structured_content(o); !structured.is_null())
+    result.set("structuredContent", std::move(structured));
   result.set("isError", failed);
   return result_reply(call.id, complete(std::move(result), call.modern, false));
 }
@@ -361,7 +411,7 @@ std::string Protocol::progress(const Json& token, double seconds, std::string_vi
   Json params = Json::object();
   params.set("progressToken", token);
   params.set("progress", seconds);
-  params.set("message", said);
+  params.set("message", text::replace_invalid_utf8(said));
   return notification("notifications/progress", std::move(params));
 }
 

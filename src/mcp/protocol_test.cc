@@ -134,7 +134,7 @@ TEST(Protocol, MessagesThatAreNone) {
   EXPECT_THAT(reply("\xff"), HasSubstr("-32700"));
   EXPECT_THAT(reply("[]"), HasSubstr("batches"));
   EXPECT_THAT(reply(R"([{"jsonrpc":"2.0","id":1,"method":"ping"}])"), HasSubstr("-32600"));
-  EXPECT_THAT(reply("3"), HasSubstr("-32600"));
+  EXPECT_THAT(reply("3"), HasSubstr(R"({"jsonrpc":"2.0","id":null,"error":{"code":-32600)"));
   EXPECT_THAT(reply(R"({"id":1,"method":"ping"})"), HasSubstr(R"("id":1,"error":{"code":-32600)"));
   EXPECT_THAT(reply(R"({"jsonrpc":"2.0","id":null,"method":"ping"})"), HasSubstr("-32600"));
   EXPECT_THAT(reply(R"({"jsonrpc":"2.0","id":1.5,"method":"ping"})"), HasSubstr("-32600"));
@@ -210,6 +210,66 @@ TEST(Protocol, ACallHasItsWordsAndItsReply) {
   EXPECT_THAT(call(R"({"url":"a\u0000b"})"), HasSubstr("without a zero byte"));
   EXPECT_THAT(call("[]"), HasSubstr("arguments must be an object"));
   EXPECT_THAT(p.handle(modern("tools/call", R"("name":"x")"), {}).reply, HasSubstr("-32602"));
+}
+
+Json result_of(const ToolOutput& output) {
+  const Json reply = parsed(protocol().call_reply({}, output));
+  return *reply.find("result");
+}
+
+ToolOutput printed(std::string text, std::string errors = "", bool cut = false) {
+  return {ToolOutput::End::kExited, 0, 0, std::move(text), std::move(errors), cut};
+}
+
+// The bytes of a command may be cut anywhere and hold anything; a reply is well-formed all the
+// same.
+TEST(Protocol, RepliesAreUtf8) {
+  const std::string euros = "1 \u20ac 2 \u20ac";
+  for (size_t n = 0; n <= euros.size(); ++n) {
+    const Json r = result_of(printed(euros.substr(0, n) + (n == 0 ? "x" : ""), "", true));
+    EXPECT_EQ(r.find("content")->items()[0].find("text")->as_string().find("\ufffd"),
+              std::string::npos)
+        << n;
+  }
+  EXPECT_EQ(result_of(printed("a\xff"
+                              "b"))
+                .find("content")
+                ->items()[0]
+                .find("text")
+                ->as_string(),
+            "a\ufffd"
+            "b");
+  std::string errors;
+  while (errors.size() < 5000) errors += "\u20ac";
+  for (const char* more : {"", "x", "xy"}) {
+    const Json r = result_of(printed("", errors + more));
+    EXPECT_TRUE(r.find("content")->items()[0].find("text")->as_string().starts_with("\u20ac"));
+  }
+  EXPECT_THAT(Protocol::progress(Json(1), 1, "\xe2\x82"), HasSubstr("\ufffd"));
+}
+
+TEST(Protocol, ListsAreStructuredToo) {
+  EXPECT_EQ(result_of(printed("[1,{\"a\":2}]\n")).find("structuredContent")->dump(),
+            R"({"items":[1,{"a":2}]})");
+  EXPECT_EQ(result_of(printed("{\"a\":1}\n{\"a\":2}\n")).find("structuredContent")->dump(),
+            R"({"items":[{"a":1},{"a":2}]})");
+  EXPECT_EQ(result_of(printed("a\n{\"a\":2}\n")).find("structuredContent"), nullptr);
+  // What a command says beside its output reaches the model as well.
+  EXPECT_THAT(result_of(printed("{}", "weir: 40 of 90")).dump(), HasSubstr("weir: 40 of 90"));
+}
+
+TEST(Tool, SaysWhatItMayChangeAndHasDefaults) {
+  Tool tool = bench_tool();
+  tool.effect = Tool::Effect::kAdds;
+  tool.defaults = {{"rate", "--rate=9"}};
+  EXPECT_THAT(*command_line(tool, parsed(R"({"url":"u"})")), testing::Contains("--rate=9"));
+  const auto given = command_line(tool, parsed(R"({"url":"u","rate":1})"));
+  EXPECT_THAT(*given, testing::Not(testing::Contains("--rate=9")));
+  ServerContent content;
+  content.tools = {tool};
+  const Json list = parsed(Protocol(std::move(content)).handle(legacy("tools/list"), kBegun).reply);
+  EXPECT_EQ(list.find("result")->find("tools")->items()[0].find("annotations")->dump(),
+            R"({"readOnlyHint":false,"destructiveHint":false})");
 }
 
 TEST(Tool, JsonIsLeftOutBesideWhatExcludesIt) {

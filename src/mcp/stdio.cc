@@ -115,9 +115,7 @@ class StdioServer {
         return writer_.write(
             error_reply(call.id, kInvalidRequest, "a request of this id runs; take a new one"));
       case Calls::Started::kTooMany:
-        return writer_.write(protocol_.busy_reply(
-            call, fmt::format("{} calls run, the bound; try again when one has ended",
-                              calls_.at_once())));
+        return writer_.write(protocol_.busy_reply(call, calls_.too_many()));
     }
   }
 

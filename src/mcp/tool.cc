@@ -160,6 +160,10 @@ Result<std::vector<std::string>> command_line(const Tool& tool, const Json& argu
       }
     }
   }
+  for (const auto& [name, words] : tool.defaults) {
+    if (const Json* value = args.find(name); value == nullptr || value->is_null())
+      line.push_back(words);
+  }
   const bool json =
       tool.json && std::none_of(tool.json_excludes.begin(), tool.json_excludes.end(),
                                 [&](const std::string& name) { return given(args, name); });

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -22,11 +23,15 @@ struct ToolParameter {
 };
 
 struct Tool {
-  std::string name;                        // "bench_load"
-  std::string title;                       // "weir bench load"
-  std::string description;                 // one line
-  std::vector<std::string> command;        // "bench", "load"
-  std::vector<ToolParameter> parameters;   // those without a flag in their order
+  std::string name;                       // "bench_load"
+  std::string title;                      // "weir bench load"
+  std::string description;                // one line
+  std::vector<std::string> command;       // "bench", "load"
+  std::vector<ToolParameter> parameters;  // those without a flag in their order
+  // What it may do to files and services: nothing, add to them, or change or replace what is there.
+  enum class Effect : uint8_t { kReads, kAdds, kReplaces } effect = Effect::kReplaces;
+  // Words that stand for a flag which a call does not give: {"limit", "--limit=40"}.
+  std::vector<std::pair<std::string, std::string>> defaults;
   bool json = false;                       // it takes --json
   std::vector<std::string> json_excludes;  // parameters that --json does not go with
 };

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,6 +13,8 @@
 #include "mcp/base64.h"
 #include "mcp/http_endpoint.h"
 #include "mcp/stdio.h"
+#include "mcp/token.h"
+#include "os/file.h"
 
 namespace weir::mcp {
 namespace {
@@ -46,6 +49,11 @@ std::string call(int id, const std::string& tool) {
          R"(,"method":"tools/call","params":{"name":")" + tool +
          R"(","_meta":{"progressToken":"t","io.modelcontextprotocol/protocolVersion":"2026-07-28",)" +
          R"("io.modelcontextprotocol/clientCapabilities":{}}}})" + "\n";
+}
+
+std::string cancel(int id) {
+  return R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":)" +
+         std::to_string(id) + "}}\n";
 }
 
 // serve_stdio over pipes.
@@ -114,8 +122,22 @@ TEST_F(Stdio, RunsCallsWithProgressWithinItsBound) {
   EXPECT_THAT(line(), HasSubstr("progress"));
   say(call(2, "slow"));
   EXPECT_THAT(line(), HasSubstr("a request of this id runs"));
-  say(call(4, "quick"));
-  EXPECT_THAT(line(), HasSubstr("2 calls run, the bound"));
+}
+
+// An agent asks for several things at once: what is above the bound waits, in its order.
+TEST_F(Stdio, MoreCallsThanMayRunWaitTheirTurn) {
+  say(call(1, "slow") + call(2, "slow"));
+  EXPECT_THAT(line(), HasSubstr("progress"));
+  EXPECT_THAT(line(), HasSubstr("progress"));
+  say(call(3, "quick") + call(4, "slow"));
+  say(cancel(4));  // while it waits: it never begins
+  say(cancel(1));
+  EXPECT_THAT(line(), HasSubstr("progress"));
+  EXPECT_THAT(line(), HasSubstr("ran quick"));
+  say(call(10, "slow"));
+  EXPECT_THAT(line(), HasSubstr("progress"));
+  for (int i = 0; i < static_cast<int>(Calls::kMaxWaiting) + 1; ++i) say(call(20 + i, "quick"));
+  EXPECT_THAT(line(), HasSubstr("2 calls run and 16 wait, the bound"));
 }
 
 TEST_F(Stdio, ACancelledCallIsNotAnswered) {
@@ -151,6 +173,30 @@ TEST(HttpHeaders, AreHeldAgainstTheBody) {
     other.set(name, "tools/list");
     EXPECT_THAT(header_mismatch(other, m), HasSubstr("the body says"));
   }
+}
+
+TEST(Token, IsCheckedReadAndCompared) {
+  const std::string token = "0123456789abcdef0123";
+  EXPECT_TRUE(presents_token({{"authorization", "bearer " + token}}, token));
+  EXPECT_TRUE(presents_token({{"Authorization", "Bearer " + token}}, token));
+  const std::vector<std::string> others = {"",
+                                           token,
+                                           "Bearer " + token + "4",
+                                           "Bearer ",
+                                           "Bearer 0123456789abcdef0124",
+                                           "Basic " + token};
+  for (const std::string& field : others)
+    EXPECT_FALSE(presents_token({{"Authorization", field}}, token)) << field;
+  EXPECT_FALSE(presents_token({}, token));
+  for (const char* bad : {"", "short", "with a blank in its middle", "0123456789abcdef\x80"})
+    EXPECT_THAT(check_token(bad, "t").error().message, HasSubstr("openssl rand -hex 24"));
+  const std::string path = testing::TempDir() + "/weir-mcp-token-" + std::to_string(::getpid());
+  ASSERT_TRUE(os::write_file_atomic(path, token + "\n").ok());
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+  EXPECT_THAT(read_token_file(path).error().message, HasSubstr("chmod 600"));
+  ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
+  EXPECT_EQ(*read_token_file(path), token);
+  ::unlink(path.c_str());
 }
 
 TEST(Base64, AsClientsWriteIt) {

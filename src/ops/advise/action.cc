@@ -14,8 +14,9 @@ using YamlNode = config::Node;
 constexpr std::string_view kFolder = "src/ops/advise/actions/";
 constexpr std::array<std::string_view, 7> kEases = {"queue", "prefill", "decode",      "memory",
                                                     "cost",  "quality", "availability"};
-const std::vector<std::string> kKeys = {"title",  "eases",   "already", "needs",  "steps",
-                                        "expect", "assumes", "try",     "proves", "rollback"};
+const std::vector<std::string> kKeys = {"title",    "eases",  "already", "needs",
+                                        "steps",    "expect", "assumes", "try",
+                                        "try_gguf", "proves", "rollback"};
 const std::vector<std::string> kExpectKeys = {"what",  "value", "class",     "source",
                                               "claim", "file",  "comparable"};
 
@@ -54,6 +55,7 @@ class Reader {
   Status read_part(const Member& m, Action& a) const {
     if (m.key == "title") a.title = m.value.text;
     if (m.key == "try") a.command = m.value.text;
+    if (m.key == "try_gguf") a.command_gguf = m.value.text;
     if (m.key == "proves") a.proves = m.value.text;
     if (m.key == "rollback") a.rollback = m.value.text;
     if (m.key == "steps") return texts(m, a.steps);

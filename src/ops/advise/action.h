@@ -13,6 +13,7 @@
 //       - {what: prefill work, value: less by the shared share, class: hypothesis}
 //     assumes: [...]
 //     try: weir bench load --shared-prefix 512
+//     try_gguf: weir serve MODEL    # in its place where the engine reads GGUF
 //     proves: first token p95, prefix hit rate
 //     rollback: start the server without --prefix-cache on
 #pragma once
@@ -50,9 +51,10 @@ struct Action {
   std::vector<std::string> steps;
   std::vector<Expectation> expect;  // at least one
   std::vector<std::string> assumes;
-  std::string command;   // "try"
-  std::string proves;    // the metric
-  std::string rollback;  // how it is taken back
+  std::string command;       // "try"
+  std::string command_gguf;  // "try_gguf", or ""
+  std::string proves;        // the metric
+  std::string rollback;      // how it is taken back
 };
 
 using Actions = std::map<std::string, Action, std::less<>>;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/intake/infer.h"
+
 namespace weir::ops {
 namespace {
 
@@ -49,10 +51,28 @@ Latency latency_of(const Intake& intake) {
   return l;
 }
 
-Result<Advice> advise(const std::vector<Tree>& trees, const Actions& actions,
-                      const Intake& intake) {
+Latency planned_latency(const PlanFile& plan) {
+  Latency l;
+  const auto& load = plan.low ? plan.low : plan.low_alone;
+  const auto& alone = plan.low_alone ? plan.low_alone : plan.low;
+  if (!load || !alone) return l;
+  l.prefill_ms = std::min(alone->ttft_ms_p50, load->ttft_ms_p50);
+  l.queue_ms = load->ttft_ms_p50 - l.prefill_ms;
+  l.decode_ms = load->itl_ms_p50 * std::max(plan.workload.output_p50 - 1, 0.0);
+  l.known = l.total_ms() > 0;
+  l.how = fmt::format(
+      "nothing was observed; {} by the plan, its pessimistic end: TTFT p50 alone, what it grows by "
+      "at {:.3g} requests/s a replica, ITL p50 there × (answer p50 − 1)",
+      plan.evidence_class, load->rate_per_s);
+  return l;
+}
+
+Result<Advice> advise(const std::vector<Tree>& trees, const Actions& actions, const Intake& given,
+                      const PlanFile* plan) {
+  const Intake intake = with_inferred(given);
   Advice out;
   out.latency = latency_of(intake);
+  if (!out.latency.known && plan != nullptr) out.latency = planned_latency(*plan);
   for (const Tree& tree : trees) {
     out.walks.push_back(walk_tree(tree, intake));
     const Walk& walk = out.walks.back();

@@ -7,6 +7,7 @@
 
 #include "ops/advise/action.h"
 #include "ops/advise/walk.h"
+#include "ops/plan/plan_file.h"
 
 namespace weir::ops {
 
@@ -22,6 +23,10 @@ struct Latency {
 // From observed.queue_ms_mean and its siblings; else from TTFT, ITL and answer lengths; else not
 // known.
 Latency latency_of(const Intake& intake);
+// What a plan expects of its pessimistic end: prefill is TTFT p50 alone, queue what TTFT p50 at the
+// highest load adds to it, decode ITL p50 at that load × (answer p50 − 1). Not known of a plan that
+// cannot serve even one request within the SLO.
+Latency planned_latency(const PlanFile& plan);
 
 enum class ActionState : uint8_t { kDo, kAlready, kImpossible };
 
@@ -39,9 +44,11 @@ struct Advice {
   std::vector<std::string> missing;  // fields that steps had to assume, each once
 };
 
-// Pure. `trees` and `actions` outlive the result. Error kCorrupt for a leaf whose action is not
-// there.
-Result<Advice> advise(const std::vector<Tree>& trees, const Actions& actions, const Intake& intake);
+// Pure. `trees` and `actions` outlive the result. The intake is taken with what follows of it
+// (with_inferred); the plan says where the time goes when nothing was observed. Error kCorrupt for
+// a leaf whose action is not there.
+Result<Advice> advise(const std::vector<Tree>& trees, const Actions& actions, const Intake& intake,
+                      const PlanFile* plan = nullptr);
 
 // {value} of a field in the text of a command, such as "--concurrency {traffic.concurrency}"; what
 // is not known becomes its name in capitals.

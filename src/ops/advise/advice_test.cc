@@ -7,7 +7,9 @@
 #include <regex>
 #include <set>
 
+#include "ops/advise/assumed.h"
 #include "ops/advise/graph.h"
+#include "ops/advise/try_line.h"
 #include "ops/sources/sources.h"
 
 namespace weir::ops {
@@ -165,6 +167,87 @@ TEST(Advice, FieldsWeighWhatTheyCouldChange) {
   const auto sorted =
       by_weight({find_intake_field("model.name"), find_intake_field("traffic.kind")}, weights);
   EXPECT_EQ(sorted[0]->key.path, "traffic.kind");
+}
+
+TEST(Advice, BitsOfTheWeightsFollowFromTheirPrecision) {
+  const auto trees = built_in_trees();
+  const auto actions = built_in_actions();
+  const Intake i = with({{"model.precision", "bf16"},
+                         {"model.parameters_b", "70.6"},
+                         {"hardware.memory_gb", "80"},
+                         {"hardware.accelerators_per_node", "8"},
+                         {"hardware.interconnect", "nvswitch"},
+                         {"stack.tensor_parallel", "1"}});
+  const auto advice = advise(*trees, *actions, i);
+  ASSERT_TRUE(advice.ok());
+  for (const Walk& w : advice->walks) {
+    for (const WalkStep& s : w.steps) {
+      EXPECT_THAT(s.unknown, ::testing::Not(Contains("model.bits_per_weight"))) << s.node->name;
+      if (w.tree->name == "parallelism" && s.node->name == "fits") {
+        EXPECT_EQ(s.answer, "yes");
+        EXPECT_FALSE(s.assumed);
+        EXPECT_THAT(s.tested, Contains(std::pair("model.bits_per_weight", "16 bits")));
+      }
+    }
+  }
+}
+
+TEST(Advice, WhereNothingWasObservedAPlanSaysWhereTheTimeGoes) {
+  PlanFile plan;
+  plan.evidence_class = "hypothesis";
+  plan.workload.output_p50 = 101;
+  plan.low_alone.emplace().ttft_ms_p50 = 200;
+  plan.low.emplace().ttft_ms_p50 = 500;
+  plan.low->itl_ms_p50 = 20;
+  plan.low->rate_per_s = 2;
+  const Latency l = planned_latency(plan);
+  EXPECT_TRUE(l.known);
+  EXPECT_EQ(l.queue_ms, 300);
+  EXPECT_EQ(l.prefill_ms, 200);
+  EXPECT_EQ(l.decode_ms, 2000);
+  EXPECT_THAT(l.how, HasSubstr("nothing was observed; hypothesis by the plan"));
+  EXPECT_FALSE(planned_latency(PlanFile()).known);
+  const std::vector<Tree> trees = {tree()};
+  Actions actions;
+  ASSERT_TRUE(parse_actions(kActions, "a", actions).ok());
+  EXPECT_DOUBLE_EQ(advise(trees, actions, {}, &plan)->actions[0].share, 0.8);
+  const Intake seen = with({{"observed.queue_ms_mean", "0"},
+                            {"observed.prefill_ms_mean", "300"},
+                            {"observed.decode_ms_mean", "100"}});
+  EXPECT_DOUBLE_EQ(advise(trees, actions, seen, &plan)->actions[0].share, 0.25);
+}
+
+TEST(Advice, TriesWhatTheDeploymentHas) {
+  Action a;
+  a.command = "vllm serve MODEL";
+  a.command_gguf = "weir serve MODEL";
+  EXPECT_EQ(try_line(a, with({{"stack.engine", "vllm"}})), "vllm serve MODEL");
+  EXPECT_EQ(try_line(a, with({{"stack.engine", "llama.cpp"}})), "weir serve MODEL");
+  EXPECT_EQ(try_line(a, with({{"hardware.accelerators_per_node", "0"}})), "weir serve MODEL");
+  a.command =
+      "weir bench load --sweep 1:{traffic.requests_per_s_peak}:6 --slo "
+      "ttft={slo.ttft_ms_p95}ms,itl={slo.itl_ms_p95}ms --html s.html";
+  EXPECT_EQ(try_line(a, with({{"traffic.requests_per_s", "4"},
+                              {"slo.ttft_ms_p95", "86400000"},
+                              {"slo.itl_ms_p95", "50"}})),
+            "weir bench load --sweep 1:4:6 --slo itl=50ms --html s.html");
+  EXPECT_EQ(try_line(a, with({{"traffic.requests_per_s_peak", "9"}})),
+            "weir bench load --sweep 1:9:6 --html s.html");
+}
+
+TEST(Advice, SaysHowMuchItAssumedAndWhatOfItMatters) {
+  const auto trees = built_in_trees();
+  const auto actions = built_in_actions();
+  const auto advice = advise(*trees, *actions, {});
+  ASSERT_TRUE(advice.ok());
+  const auto lines = [](const std::string& text) {
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  const std::string few = assumed_text(*advice, *trees, {}, false);
+  EXPECT_EQ(lines(few), 7);  // the head, five, an empty one
+  EXPECT_THAT(few, HasSubstr("these 5 could change most (-v: all)"));
+  EXPECT_GT(lines(assumed_text(*advice, *trees, {}, true)), 30);
+  EXPECT_EQ(assumed_text(Advice(), *trees, {}, false), "");
 }
 
 TEST(Graph, LightsTheWayTaken) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "http/https_head.h"
+#include "ops/sources/ages.h"
 #include "ops/sources/days.h"
 #include "ops/sources/sources.h"
 
@@ -26,7 +27,8 @@ constexpr std::array kSections = {
     Section{"Emerging", 'E', &Brief::emerging, kLeastOther, "what is coming, and how far it is"},
     Section{"Declining", 'D', &Brief::declining, kLeastOther, "what is on its way out, and why"},
     Section{"Recommendation", 'R', &Brief::recommendation, kLeastOther,
-            "what follows for this deployment; name the lines it rests on, as [L1, E1]"},
+            "what follows for this deployment; name the lines it rests on, as - R1: "
+            "Migrate [L1, D1]; (KIND, DAY, LINK) where it has a source of its own"},
 };
 
 std::string_view trimmed(std::string_view s) {
@@ -73,6 +75,12 @@ std::string read_line(std::string_view text, BriefLine& out) {
   text = trimmed(text.substr(colon + 1));
   const size_t comma = text.rfind(", http");
   const size_t open = comma == std::string_view::npos ? comma : text.rfind('(', comma);
+  // What is recommended may rest on the lines that it names alone.
+  if (comma == std::string_view::npos && out.label[0] == 'R' && text.ends_with(']')) {
+    out.text = text;
+    out.refers = references(out.text);
+    return out.text.empty() ? "says nothing" : "";
+  }
   if (open == std::string_view::npos || !text.ends_with(')'))
     return "must end with (kind, day, link): (release, 2026-11-20, https://...)";
   const auto parts = list_of(text.substr(open + 1, comma - open - 1));
@@ -161,6 +169,7 @@ void check_line(const BriefLine& l, int today, std::vector<BriefProblem>& out) {
   const auto say = [&](std::string_view what) {
     out.push_back({l.line, fmt::format("{}: {}", l.label, what)});
   };
+  if (l.label[0] == 'R' && l.kind.empty() && l.date.empty() && l.link.empty()) return;
   const auto kinds = source_kinds();
   const bool known = std::find(kinds.begin(), kinds.end(), l.kind) != kinds.end();
   if (!known) say(fmt::format("kind \"{}\" must be one of {}", l.kind, fmt::join(kinds, ", ")));
@@ -169,7 +178,7 @@ void check_line(const BriefLine& l, int today, std::vector<BriefProblem>& out) {
   if (!day) return say(fmt::format("\"{}\" is no day; write YYYY-MM-DD", l.date));
   if (*day > today) say(fmt::format("{} lies ahead", l.date));
   if (known && today - *day > stale_days(l.kind)) {
-    say(fmt::format("{} is {} days ago; of kind {} {} at most", l.date, today - *day, l.kind,
+    say(fmt::format("{} is {} ago; of kind {} {} at most", l.date, days(today - *day), l.kind,
                     stale_days(l.kind)));
   }
 }
@@ -202,9 +211,9 @@ std::string brief_template(const TrendQuestion& q, std::span<const std::string> 
       fmt::format("# Brief: {}\n\n- kind: {}\n- topics: {}\n- written: {}\n\n## Searches\n\n",
                   q.text, q.kind == nullptr ? "other" : q.kind->id, topics, day_text(today));
   for (const std::string& s : searches) out += fmt::format("- [ ] {}\n", s);
-  out += "\n## AgedEvidence that stands now\n\n";
+  out += "\n## Evidence that stands now\n\n";
   for (const AgedEvidence& e : evidence) {
-    out += fmt::format("- {} ({}): read {}, {} days ago{}{}\n", e.id, e.what, e.read, e.age_days,
+    out += fmt::format("- {} ({}): read {}, {} ago{}{}\n", e.id, e.what, e.read, days(e.age_days),
                        e.stale() ? fmt::format("; stale, {} at most", e.limit_days) : "",
                        e.verified ? "" : "; unverified");
   }

@@ -38,6 +38,7 @@ struct BriefLine {
   std::string date;  // of the page; of a page without one, when it was read
   std::string link;
   std::vector<std::string> refers;  // labels in brackets
+  // Of a recommendation kind, date and link may be empty together: it rests on the lines it names.
 };
 
 struct Brief {

@@ -5,6 +5,8 @@
 #include <system_error>
 
 #include "base/hash.h"
+#include "ops/project/folder_lock.h"
+#include "ops/sources/ages.h"
 #include "ops/sources/days.h"
 #include "os/file.h"
 #include "text/json.h"
@@ -111,6 +113,10 @@ Result<std::vector<StoredBrief>> read_brief_index(const std::string& evidence) {
 Result<std::string> store_brief(const std::string& evidence, std::string_view text) {
   std::vector<BriefProblem> problems;
   const Brief b = parse_brief(text, problems);
+  std::error_code error;
+  std::filesystem::create_directories(evidence, error);
+  if (error) return make_error(ErrorCode::kIo, "cannot make {}: {}", evidence, error.message());
+  WEIR_ASSIGN(const FolderLock lock, FolderLock::take(evidence));
   WEIR_ASSIGN(auto index, read_brief_index(evidence));
   StoredBrief entry{fmt::format("brief-{}-{}.md", b.written, slug(b.question)),
                     b.question,
@@ -118,9 +124,6 @@ Result<std::string> store_brief(const std::string& evidence, std::string_view te
                     b.written,
                     b.topics,
                     hash_of(text)};
-  std::error_code error;
-  std::filesystem::create_directories(evidence, error);
-  if (error) return make_error(ErrorCode::kIo, "cannot make {}: {}", evidence, error.message());
   WEIR_TRY(os::write_file_atomic(path_of(evidence, entry.file), text));
   std::erase_if(index, [&](const StoredBrief& old) { return old.file == entry.file; });
   const std::string file = entry.file;
@@ -134,12 +137,11 @@ std::string BriefState::text() const {
       fmt::format("weir sources brief new \"QUESTION\" (about {})", topic->title);
   switch (kind) {
     case Kind::kFresh:
-      return fmt::format("{}: brief evidence/{} of {}, {} days old", topic->id, brief.file,
-                         brief.written, age_days);
+      return fmt::format("{}: brief evidence/{} of {}, {} old", topic->id, brief.file,
+                         brief.written, days(age_days));
     case Kind::kOld:
-      return fmt::format(
-          "{}: unverified: the newest brief, evidence/{}, is {} days old, {} at most; {}",
-          topic->id, brief.file, age_days, topic->fresh_days, next);
+      return fmt::format("{}: unverified: the newest brief, evidence/{}, is {} old, {} at most; {}",
+                         topic->id, brief.file, days(age_days), topic->fresh_days, next);
     case Kind::kChanged:
       return fmt::format(
           "{}: unverified: evidence/{} is not what was checked; weir sources brief check it again",

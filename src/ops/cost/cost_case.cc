@@ -11,6 +11,7 @@ namespace weir::ops {
 namespace {
 
 constexpr double kSecondsPerDay = 86'400;
+constexpr std::string_view kThisMachine = "this-machine";  // of weir plan --accelerator
 
 // Fills one case, step by step.
 class Builder {
@@ -26,6 +27,7 @@ class Builder {
     WEIR_TRY(fleet());
     outcomes();
     cache();
+    out.limit_usd = intake("slo.cost_usd_per_request");
     out.hosted = out.has("input-usd") || out.has("output-usd");
     out.tiers = out.hosted && (out.has("small-input-usd") || out.has("small-output-usd"));
     out.self_hosted = out.in.replicas > 0 && out.in.devices > 0 && out.in.device_usd_per_hour > 0;
@@ -158,7 +160,14 @@ class Builder {
       use(fmt::format("{} ({})", out.api->id, out.api->provider), out.api->origin,
           out.hosted_stale);
     }
+    out.in.batch_stacks = !out.api || out.api->batch_stacks;
     follow("input-usd", "cached-usd", "write-usd");
+    WEIR_TRY(small_model());
+    follow("small-input-usd", "small-cached-usd", "small-write-usd");
+    return {};
+  }
+
+  Status small_model() {
     if (given_.small.empty()) return {};
     WEIR_ASSIGN(out.small, find_api("--small", given_.small));
     const std::string from = "prices " + out.small->id;
@@ -181,11 +190,13 @@ class Builder {
   void plan_figures() {
     const PlanFile& p = *given_.plan;
     if (!out.has("devices")) set("devices", p.devices(), given_.plan_name);
-    const int most = std::max(p.replicas_low, p.replicas_high);
-    const int least = p.replicas_high > 0 ? p.replicas_high : most;
+    // Few of the optimistic end, many of the pessimistic one; 0: that end cannot.
+    const int most = p.replicas_high > 0 ? p.replicas_high : p.replicas_low;
     if (!out.has("replicas") && most > 0) {
-      set("replicas", most, given_.plan_name + ", the pessimistic end");
-      range("replicas", least, most);
+      set("replicas", most,
+          given_.plan_name +
+              (p.replicas_high > 0 ? ", the pessimistic end" : ", the optimistic end"));
+      if (p.replicas_low > 0) range("replicas", p.replicas_low, most);
     }
     const auto& point = p.low ? p.low : p.high;
     if (!out.has("replica-requests-per-s") && point) {
@@ -209,6 +220,13 @@ class Builder {
   }
 
   Status rent(const std::string& id) {
+    if (id == kThisMachine) {
+      return make_error(ErrorCode::kUsage,
+                        "{} has no rental price: give --device-usd-per-hour, what an hour of it "
+                        "costs (price over its life, power, housing), or --accelerator ID for what "
+                        "would be rented",
+                        id);
+    }
     const Accelerator* a = accelerators_.find(id);
     if (a == nullptr) {
       std::vector<std::string> ids;

@@ -56,7 +56,8 @@ struct CostCase {
   std::optional<ApiPrice> api, small;
   std::optional<Outcomes> outcomes;
   bool hosted = false, self_hosted = false, tiers = false;  // which of the sections there are
-  bool hosted_stale = false, rent_stale = false;            // their prices
+  std::optional<double> limit_usd;                // slo.cost_usd_per_request of the intake
+  bool hosted_stale = false, rent_stale = false;  // their prices
 
   bool has(std::string_view input) const { return origins.contains(input); }
 };

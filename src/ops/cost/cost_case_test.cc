@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "ops/cost/cost_report.h"
+#include "ops/plan/plan.h"
 #include "ops/sources/days.h"
 #include "ops/sources/sources.h"
 
@@ -133,6 +134,21 @@ TEST(Outcomes, AreCounted) {
     EXPECT_FALSE(parse_outcomes(kLine.substr(0, i), "o").ok());
 }
 
+// A plan as weir plan writes it: `few` replicas at the optimistic end, `many` at the other.
+PlanFile planned(const char* accelerator, int few, int many) {
+  PlanRequest request;
+  Accelerator device;
+  device.id = accelerator;
+  request.device = &device;
+  request.devices = 4;
+  Plan plan;
+  plan.low.replicas = many;
+  plan.low.most.emplace().rate_per_s = 0.5;
+  plan.high.replicas = few;
+  plan.high.most.emplace().rate_per_s = 1.5;
+  return plan_file(request, plan, "2026-11-30");
+}
+
 TEST(CostCase, TakesIntakePlanAndPrices) {
   CostGiven g = given({{"system-tokens", "1500"}});
   g.api = "big";
@@ -143,14 +159,8 @@ TEST(CostCase, TakesIntakePlanAndPrices) {
         std::pair("traffic.output_tokens_p95", "400"), std::pair("traffic.requests_per_s", "2"),
         std::pair("observed.prefix_hit_rate", "0.6")})
     ASSERT_TRUE(g.intake->set_text(path, value, Origin::kGiven, "").ok()) << path;
-  g.plan.emplace();
+  g.plan = planned("nvidia-h100-sxm", 3, 6);
   g.plan_name = "plan.json";
-  g.plan->accelerator = "nvidia-h100-sxm";
-  g.plan->tensor_parallel = 4;
-  g.plan->replicas_low = 6;
-  g.plan->replicas_high = 3;
-  g.plan->low.emplace().rate_per_s = 0.5;
-  g.plan->high.emplace().rate_per_s = 1.5;
   const auto c = made(g);
   ASSERT_TRUE(c.ok()) << c.error().message;
   const CostInputs& in = c->in;
@@ -175,6 +185,56 @@ TEST(CostCase, TakesIntakePlanAndPrices) {
   EXPECT_EQ(range("replicas"), std::pair(3.0, 6.0));
   EXPECT_EQ(range("device-usd-per-hour"), std::pair(2.0, 4.0));
   EXPECT_EQ(range("replica-requests-per-s"), std::pair(0.5, 1.5));
+}
+
+TEST(CostCase, AMachineOfOnesOwnHasNoRent) {
+  CostGiven g = given({{"question-tokens", "10"}, {"output-tokens", "10"}});
+  g.plan = planned("this-machine", 1, 2);
+  const auto c = made(g);
+  ASSERT_FALSE(c.ok());
+  EXPECT_THAT(c.error().message,
+              HasSubstr("this-machine has no rental price: give --device-usd-per-hour"));
+}
+
+TEST(CostCase, ASmallModelOfFlagsAloneIsCachedAtItsInputsPrice) {
+  const auto c = made(given({{"system-tokens", "2000"},
+                             {"question-tokens", "500"},
+                             {"output-tokens", "100"},
+                             {"cache-hit-rate", "0.8"},
+                             {"input-usd", "4"},
+                             {"small-input-usd", "0.5"},
+                             {"escalation-share", "0.1"}}));
+  ASSERT_TRUE(c.ok()) << c.error().message;
+  EXPECT_EQ(c->in.small_cached_usd, 0.5);
+  EXPECT_EQ(c->in.small_write_usd, 0.5);
+  EXPECT_DOUBLE_EQ(request_usd(c->in, small_prices(c->in), 0.8), 2500 * 0.5 / 1e6);
+}
+
+TEST(CostCase, BatchAtAProviderWhoseDiscountsDoNotAddUp) {
+  CostGiven g = given({{"system-tokens", "2000"},
+                       {"question-tokens", "500"},
+                       {"output-tokens", "100"},
+                       {"cache-hit-rate", "0.8"},
+                       {"batch-share", "1"}});
+  g.api = "big";
+  const auto c = made(g);
+  ASSERT_TRUE(c.ok()) << c.error().message;
+  EXPECT_FALSE(c->in.batch_stacks);
+  EXPECT_DOUBLE_EQ(hosted_usd(c->in), 0.5 * (2500 * 4 + 100 * 20) / 1e6);
+}
+
+TEST(CostReport, SaysWhetherARequestKeepsItsLimit) {
+  CostGiven g = given({{"question-tokens", "1000"}, {"output-tokens", "0"}});
+  g.api = "big";  // 0.004 USD
+  g.intake.emplace();
+  const auto text_at = [&](const char* limit) {
+    EXPECT_TRUE(g.intake->set_text("slo.cost_usd_per_request", limit, Origin::kGiven, "").ok());
+    return cost_text(make_cost_report(*made(g), prices(), kToday));
+  };
+  EXPECT_THAT(text_at("0.01"), HasSubstr("slo.cost_usd_per_request: met, a request costs 0.004"));
+  EXPECT_THAT(text_at("0.001"), HasSubstr("slo.cost_usd_per_request: missed"));
+  g.api.clear();
+  EXPECT_THAT(text_at("0.001"), HasSubstr("missed: a request costs 0.004 of at most 0.001 USD"));
 }
 
 TEST(CostCase, WhatIsMissingIsAsked) {

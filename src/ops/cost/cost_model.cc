@@ -102,13 +102,16 @@ double request_usd(const CostInputs& in, const TokenPrices& p, double hit_rate) 
          kMillion;
 }
 
+double tiered_usd(const CostInputs& in, double hit_rate) {
+  const double large = request_usd(in, large_prices(in), hit_rate);
+  if (!(in.small_input_usd > 0 || in.small_output_usd > 0)) return large;
+  return request_usd(in, small_prices(in), hit_rate) + in.check_usd + in.escalation_share * large;
+}
+
 double hosted_usd(const CostInputs& in) {
-  double usd = request_usd(in, large_prices(in), in.cache_hit_rate);
-  if (in.small_input_usd > 0 || in.small_output_usd > 0) {
-    usd = request_usd(in, small_prices(in), in.cache_hit_rate) + in.check_usd +
-          in.escalation_share * usd;
-  }
-  return usd * (1 - in.batch_share * in.batch_discount);
+  const double batch = tiered_usd(in, in.batch_stacks ? in.cache_hit_rate : 0);
+  return (1 - in.batch_share) * tiered_usd(in, in.cache_hit_rate) +
+         in.batch_share * (1 - in.batch_discount) * batch;
 }
 
 double fleet_usd_per_month(const CostInputs& in) {

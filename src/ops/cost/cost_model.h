@@ -33,6 +33,7 @@ struct CostInputs {
   // Hosted, per million tokens.
   double input_usd = 0, cached_usd = 0, write_usd = 0, output_usd = 0;
   double batch_discount = 0;  // of 1
+  bool batch_stacks = true;   // whether it adds up with the cache's; else batch is costed at h = 0
   // A smaller model that is asked first; its answers are checked for check_usd and escalated.
   double small_input_usd = 0, small_cached_usd = 0, small_write_usd = 0, small_output_usd = 0;
   double check_usd = 0, escalation_share = 0;
@@ -74,6 +75,8 @@ TokenPrices small_prices(const CostInputs& in);
 
 // A request, USD; hit_rate 0: without caching.
 double request_usd(const CostInputs& in, const TokenPrices& p, double hit_rate);
+// The same through the tiers, where there is a small model.
+double tiered_usd(const CostInputs& in, double hit_rate);
 // What a request costs on average through tiers and batch, of all that are answered.
 double hosted_usd(const CostInputs& in);
 // A request on one's own machines at the load of requests_per_day, whoever is idle paid for.

@@ -72,6 +72,15 @@ TEST(CostModel, CachingBreaksEven) {
   EXPECT_FALSE(break_even_requests_per_hour(p, 0));
 }
 
+// By hand: half as batch, of which the cache takes nothing off: 0.5 x 0.01796 + 0.25 x 0.026.
+TEST(CostModel, DiscountsThatDoNotAddUp) {
+  CostInputs in = sample();
+  in.batch_share = 0.5;
+  EXPECT_DOUBLE_EQ(hosted_usd(in), 0.75 * 0.01796);
+  in.batch_stacks = false;
+  EXPECT_DOUBLE_EQ(hosted_usd(in), 0.5 * 0.01796 + 0.25 * 0.026);
+}
+
 TEST(CostModel, TiersBreakEven) {
   CostInputs in = with_small();
   EXPECT_DOUBLE_EQ(request_usd(in, small_prices(in), in.cache_hit_rate), 0.001796);

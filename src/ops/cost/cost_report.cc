@@ -47,6 +47,14 @@ CostSection budget(const CostCase& c) {
   return s;
 }
 
+// Whether a request costs what slo.cost_usd_per_request allows.
+void add_limit(const CostCase& c, double usd, CostSection& s) {
+  if (!c.limit_usd) return;
+  s.rows.push_back({"limit_usd", "what a request may cost", *c.limit_usd, "USD",
+                    fmt::format("intake slo.cost_usd_per_request: {}, a request costs {}",
+                                usd <= *c.limit_usd ? "met" : "missed", n(usd))});
+}
+
 CostSection hosted(const CostCase& c) {
   CostSection s{"hosted", "Hosted", {}, c.hosted_stale};
   const CostInputs& in = c.in;
@@ -59,8 +67,10 @@ CostSection hosted(const CostCase& c) {
                    n(in.output_tokens))});
   s.rows.push_back(
       {"mixed_usd", "a request, tiers and batch included", usd, "USD",
-       fmt::format("batch share {} × discount {}{}", n(in.batch_share), n(in.batch_discount),
+       fmt::format("batch share {} × discount {}{}{}", n(in.batch_share), n(in.batch_discount),
+                   in.batch_share > 0 && !in.batch_stacks ? " without the cache's" : "",
                    c.tiers ? fmt::format("; escalation share {}", n(in.escalation_share)) : "")});
+  add_limit(c, usd, s);
   const double tokens = in.prompt_tokens() + in.output_tokens;
   s.rows.push_back({"million_tokens_usd", "a million tokens, prompt and output", usd / tokens * 1e6,
                     "USD", fmt::format("{} / {} tokens", n(usd), n(tokens))});
@@ -139,7 +149,7 @@ CostSection batch(const CostCase& c) {
   const CostInputs& in = c.in;
   const double large = request_usd(in, large_prices(in), in.cache_hit_rate);
   const double hours = c.api && c.api->batch_hours > 0 ? c.api->batch_hours : 24;
-  const bool stacks = !c.api || c.api->batch_stacks;
+  const bool stacks = in.batch_stacks;
   const double base = stacks ? large : request_usd(in, large_prices(in), 0);
   const double price = (1 - in.batch_discount) * base;
   s.rows.push_back(
@@ -170,6 +180,7 @@ CostSection own(const CostCase& c) {
   s.rows.push_back({"request_usd", "a request", usd, "USD",
                     fmt::format("fleet / ({} requests/day × {} days)", n(in.requests_per_day),
                                 n(kDaysPerMonth))});
+  add_limit(c, usd, s);
   s.rows.push_back({"million_tokens_usd", "a million tokens, prompt and output",
                     usd / (in.prompt_tokens() + in.output_tokens) * 1e6, "USD", ""});
   if (in.output_tokens > 0)
@@ -240,13 +251,18 @@ CostSection compared(const CostCase& c, const Prices& prices, int today) {
                         p.output.middle()};
     const double hit =
         in.prefix_tokens() < p.cache_minimum_tokens || !p.caches ? 0 : in.cache_hit_rate;
-    const double usd =
-        request_usd(in, t, hit) * (1 - in.batch_share * p.batch_discount) / in.accept_rate;
+    const double batch = (1 - p.batch_discount) * request_usd(in, t, p.batch_stacks ? hit : 0);
+    const double request = (1 - in.batch_share) * request_usd(in, t, hit) + in.batch_share * batch;
+    const double usd = request / in.accept_rate;
     const int age = today - day_number(p.origin.date).value_or(today);
     s.rows.push_back(
         {p.id, fmt::format("{} ({})", p.id, p.provider), usd, "USD/accepted",
-         fmt::format("{} / {} USD/million of {}{}", n(t.input), n(t.output), p.origin.date,
-                     age > kPriceDays ? fmt::format("; stale, {} days", age) : "")});
+         fmt::format("{} / {} USD/million of {}{}{}", n(t.input), n(t.output), p.origin.date,
+                     age > kPriceDays ? fmt::format("; stale, {} days", age) : "",
+                     c.limit_usd && request > *c.limit_usd
+                         ? fmt::format("; missed: a request costs {} of at most {} USD", n(request),
+                                       n(*c.limit_usd))
+                         : "")});
     s.stale = s.stale || age > kPriceDays;
   }
   std::stable_sort(s.rows.begin(), s.rows.end(),

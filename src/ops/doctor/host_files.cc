@@ -117,6 +117,11 @@ Result<std::unique_ptr<HostFiles>> open_host_folder(const std::string& root) {
                       "{} is no folder: give the root of a machine, or a "
                       "snapshot that weir doctor --capture wrote",
                       root);
+  if (!fs::exists(root + "/proc", error) && !fs::exists(root + "/sys", error))
+    return make_error(ErrorCode::kCorrupt,
+                      "{} is no snapshot of weir doctor --capture and no root of a machine: it has "
+                      "neither proc nor sys",
+                      root);
   return std::unique_ptr<HostFiles>(std::make_unique<FolderFiles>(root));
 }
 

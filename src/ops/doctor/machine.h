@@ -23,14 +23,17 @@ struct CpuFacts {
   std::vector<std::string> flags;        // of /proc/cpuinfo
   bool virtual_machine = false;          // the flag "hypervisor", or a hypervisor's product name
   std::map<std::string, int> governors;  // scaling governor -> CPUs
-  std::string scaling_driver;            // "intel_pstate"
-  std::string energy_preference;         // of cpu0: "performance"
-  std::optional<bool> boost;             // frequencies above the nominal one
-  std::string boost_file;                // the switch, below the root
-  bool boost_inverted = false;           // no_turbo: 1 is off
+  // "policy0" and its governor, of those that a setting is put back to.
+  std::vector<std::pair<std::string, std::string>> policies;
+  std::string scaling_driver;     // "intel_pstate"
+  std::string energy_preference;  // of cpu0: "performance"
+  std::optional<bool> boost;      // frequencies above the nominal one
+  std::string boost_file;         // the switch, below the root
+  bool boost_inverted = false;    // no_turbo: 1 is off
   // The deepest idle state that is not disabled.
   std::string idle_state;
   std::optional<int> idle_exit_us;
+  std::vector<std::pair<int, int>> idle_enabled;  // numbers of those, and us to leave each
   std::vector<std::string> vulnerable;  // names under cpu/vulnerabilities that are "Vulnerable"
 };
 

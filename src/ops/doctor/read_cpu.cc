@@ -68,6 +68,7 @@ void read_frequency(HostFiles& files, CpuFacts& cpu) {
     const std::string governor = first_line(files, folder + "scaling_governor");
     if (governor.empty()) continue;
     ++cpu.governors[governor];
+    cpu.policies.emplace_back(policy, governor);
     if (!cpu.scaling_driver.empty()) continue;
     cpu.scaling_driver = first_line(files, folder + "scaling_driver");
     cpu.energy_preference = first_line(files, folder + "energy_performance_preference");
@@ -91,6 +92,7 @@ void read_idle(HostFiles& files, CpuFacts& cpu) {
     if (name.empty()) return;
     const auto exit_us = number_in<int>(first_line(files, folder + "latency"));
     if (!exit_us || first_line(files, folder + "disable") == "1") continue;
+    cpu.idle_enabled.emplace_back(i, *exit_us);
     if (cpu.idle_exit_us && *exit_us <= *cpu.idle_exit_us) continue;
     cpu.idle_exit_us = exit_us;
     cpu.idle_state = name;

@@ -165,6 +165,50 @@ TEST(DoctorRules, FindingsNameWhatTheyFound) {
   EXPECT_THAT(finding(vm, "cpu-clock-source")->judged.undo, HasSubstr("echo 'xen' > "));
 }
 
+// What is undone is what was there: of each GPU, policy and idle state its own.
+TEST(DoctorRules, UndoPutsBackEachOwnValue) {
+  Machine pod = machine("pod-a100");
+  ASSERT_GE(pod.nvidia->gpus.size(), 3U);
+  for (NvidiaGpu& g : pod.nvidia->gpus) {
+    g.power_limit_w = g.power_default_w = 400;
+    g.mig = g.mig_pending = false;
+    g.application_mhz = g.application_default_mhz = 1410;
+  }
+  pod.nvidia->gpus[0].power_limit_w = 250;
+  pod.nvidia->gpus[2].power_limit_w = 300;
+  pod.nvidia->gpus[2].power_default_w = 350;
+  pod.nvidia->gpus[1].mig = pod.nvidia->gpus[1].mig_pending = true;
+  pod.nvidia->gpus[0].application_mhz = 1000;
+  pod.nvidia->gpus[1].application_mhz = 1100;
+  const Diagnosis d = diagnose(pod, {});
+  EXPECT_EQ(finding(d, "gpu-power-cap")->judged.fix,
+            "nvidia-smi -i 0 -pl 400\nnvidia-smi -i 2 -pl 350");
+  EXPECT_EQ(finding(d, "gpu-power-cap")->judged.undo,
+            "nvidia-smi -i 0 -pl 250\nnvidia-smi -i 2 -pl 300");
+  EXPECT_THAT(finding(d, "gpu-clocks")->judged.undo, HasSubstr("-i 1 -ac MEMORY,1100"));
+  EXPECT_EQ(finding(d, "gpu-mig")->judged.fix, "");
+  EXPECT_THAT(finding(d, "gpu-mig")->judged.advice, HasSubstr("make each instance anew"));
+
+  Machine laptop = machine("laptop");
+  laptop.cpu.governors = {{"powersave", 1}, {"schedutil", 1}, {"performance", 1}};
+  laptop.cpu.policies = {
+      {"policy0", "powersave"}, {"policy1", "performance"}, {"policy2", "schedutil"}};
+  laptop.cpu.energy_preference = "";
+  laptop.cpu.idle_enabled = {{0, 0}, {2, 200}, {5, 900}};  // 3 and 4 were off
+  laptop.memory.swap_used_bytes = 1 << 30;
+  const Diagnosis l = diagnose(laptop, {});
+  const std::string undo = finding(l, "cpu-governor")->judged.undo;
+  EXPECT_THAT(undo, HasSubstr("'policy0'/scaling_governor; do echo 'powersave'"));
+  EXPECT_THAT(undo, HasSubstr("'policy2'/scaling_governor; do echo 'schedutil'"));
+  EXPECT_THAT(undo, Not(HasSubstr("policy1")));
+  EXPECT_EQ(finding(l, "cpu-idle-states")->judged.undo,
+            "cpupower idle-set -e 2\ncpupower idle-set -e 5");
+  EXPECT_EQ(finding(l, "memory-swap")->judged.fix, "");
+  EXPECT_THAT(finding(l, "memory-swap")->judged.advice, HasSubstr("swapoff -a"));
+  laptop.memory.swap_used_bytes = 0;
+  EXPECT_EQ(finding(diagnose(laptop, {}), "memory-swap")->judged.fix, "swapoff -a");
+}
+
 TEST(DoctorReport, TextNamesEachPartAndCounts) {
   const Machine m = machine("laptop");
   const Diagnosis d = diagnose(m, {});
@@ -236,6 +280,8 @@ TEST(HostFiles, ACaptureReadsBackAsTheSameMachine) {
     EXPECT_FALSE(recording.write(folder.file(name)).ok()) << "the folder is there";
   }
   EXPECT_THAT(open_host_folder("/no/such/folder").error().message, HasSubstr("is no folder"));
+  const os::TempDir empty;
+  EXPECT_THAT(open_host_folder(empty.path()).error().message, HasSubstr("is no snapshot"));
 }
 
 TEST(HostFiles, ThisMachineIsReadAndJudged) {

@@ -23,15 +23,23 @@ Judged governor(const Machine& m, const DoctorNeed&) {
   if (worst.empty()) return fine("performance");
   if (active && m.cpu.energy_preference == "performance")
     return fine(fmt::format("{} with the energy preference performance", worst));
-  const std::string loop =
-      "for f in /sys/devices/system/cpu/cpufreq/policy*/scaling_governor; do echo {} > \"$f\"; "
-      "done";
-  const auto set = [&](std::string_view name) {
-    std::string out = loop;
-    return out.replace(out.find("{}"), 2, name);
+  const auto set = [](std::string_view policy, std::string_view name) {
+    return fmt::format(
+        "for f in /sys/devices/system/cpu/cpufreq/{}/scaling_governor; do echo {} > \"$f\"; done",
+        policy, name);
   };
-  return wrong(fmt::format("{} ({})", worst, m.cpu.scaling_driver), set("performance"),
-               set(shell_word(worst)));
+  const std::string found = fmt::format("{} ({})", worst, m.cpu.scaling_driver);
+  if (m.cpu.governors.size() == 1)
+    return wrong(found, set("policy*", "performance"), set("policy*", shell_word(worst)));
+  // Each goes back to what it was.
+  std::string fix, undo;
+  for (const auto& [policy, name] : m.cpu.policies) {
+    if (name == "performance") continue;
+    const char* line = fix.empty() ? "" : "\n";
+    fix += line + set(shell_word(policy), "performance");
+    undo += line + set(shell_word(policy), shell_word(name));
+  }
+  return wrong(found, fix, undo);
 }
 
 Judged turbo(const Machine& m, const DoctorNeed&) {
@@ -48,7 +56,15 @@ Judged idle_states(const Machine& m, const DoctorNeed&) {
   const std::string found =
       fmt::format("{} takes {} us to leave", m.cpu.idle_state, *m.cpu.idle_exit_us);
   if (*m.cpu.idle_exit_us <= kDeepIdleUs) return fine(found);
-  return wrong(found, fmt::format("cpupower idle-set -D {}", kDeepIdleUs), "cpupower idle-set -E");
+  // By number: what was off before stays off when it is undone.
+  std::string fix, undo;
+  for (const auto& [number, exit_us] : m.cpu.idle_enabled) {
+    if (exit_us <= kDeepIdleUs) continue;
+    const char* line = fix.empty() ? "" : "\n";
+    fix += fmt::format("{}cpupower idle-set -d {}", line, number);
+    undo += fmt::format("{}cpupower idle-set -e {}", line, number);
+  }
+  return wrong(found, fix, undo);
 }
 
 Judged clock_source(const Machine& m, const DoctorNeed&) {

@@ -28,6 +28,17 @@ std::string each(const std::string& numbers, std::string_view command) {
   return out;
 }
 
+// A command for each GPU that `is` says, made of its own values.
+template <typename Is, typename Command>
+std::string each_own(const Machine& m, const Is& is, const Command& command) {
+  std::string out;
+  for (size_t i = 0; i < m.nvidia->gpus.size(); ++i) {
+    const NvidiaGpu& g = m.nvidia->gpus[i];
+    if (is(g)) out += fmt::format("{}{}", out.empty() ? "" : "\n", command(i, g));
+  }
+  return out;
+}
+
 Judged driver(const Machine& m, const DoctorNeed&) {
   const int branch = m.nvidia->driver_branch();
   if (branch == 0) return unknown();
@@ -73,10 +84,13 @@ Judged power(const Machine& m, const DoctorNeed&) {
   const std::string low = which(m, capped);
   if (low.empty()) return fine("at the default");
   const auto& g = *std::find_if(m.nvidia->gpus.begin(), m.nvidia->gpus.end(), capped);
+  const auto set = [](size_t i, double watts) {
+    return fmt::format("nvidia-smi -i {} -pl {:.0f}", i, watts);
+  };
   return wrong(
       fmt::format("{:.0f} W of {:.0f} on GPU {}", *g.power_limit_w, *g.power_default_w, low),
-      each(low, fmt::format("-pl {:.0f}", *g.power_default_w)),
-      each(low, fmt::format("-pl {:.0f}", *g.power_limit_w)));
+      each_own(m, capped, [&](size_t i, const auto& own) { return set(i, *own.power_default_w); }),
+      each_own(m, capped, [&](size_t i, const auto& own) { return set(i, *own.power_limit_w); }));
 }
 
 Judged slowdown(const Machine& m, const DoctorNeed&) {
@@ -97,11 +111,12 @@ Judged clocks(const Machine& m, const DoctorNeed&) {
   const std::string low = which(m, held);
   if (low.empty()) return fine("not held below the default");
   const auto& g = *std::find_if(m.nvidia->gpus.begin(), m.nvidia->gpus.end(), held);
-  return wrong(
-      fmt::format("{:.0f} MHz of {:.0f} on GPU {}", *g.application_mhz, *g.application_default_mhz,
-                  low),
-      each(low, "-rac"),
-      "# set them again with nvidia-smi -ac MEMORY," + fmt::format("{:.0f}", *g.application_mhz));
+  return wrong(fmt::format("{:.0f} MHz of {:.0f} on GPU {}", *g.application_mhz,
+                           *g.application_default_mhz, low),
+               each(low, "-rac"), each_own(m, held, [](size_t i, const auto& own) {
+                 return fmt::format("# set them again with nvidia-smi -i {} -ac MEMORY,{:.0f}", i,
+                                    *own.application_mhz);
+               }));
 }
 
 Judged mig(const Machine& m, const DoctorNeed&) {
@@ -111,7 +126,11 @@ Judged mig(const Machine& m, const DoctorNeed&) {
                          "nvidia-smi -r once no process uses the GPU"));
   const std::string on = which(m, [](const NvidiaGpu& g) { return g.mig == true; });
   if (on.empty()) return fine("off");
-  return wrong("on at GPU " + on, each(on, "-mig 0"), each(on, "-mig 1"));
+  // Its instances would not come back with -mig 1: nothing for a script.
+  return advise("on at GPU " + on,
+                "where one model wants the whole GPU: note the instances (nvidia-smi mig -lgi), "
+                "drain it, then nvidia-smi -i N -mig 0; to go back make each instance anew "
+                "(nvidia-smi mig -cgi)");
 }
 
 Judged gpu_memory(const Machine& m, const DoctorNeed& n) {

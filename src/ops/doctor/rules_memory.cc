@@ -68,7 +68,12 @@ Judged swap(const Machine& m, const DoctorNeed&) {
   if (f.swap_bytes == 0) return fine("none");
   const std::string found = fmt::format("{}, {} in use", gib(static_cast<double>(f.swap_bytes)),
                                         gib(static_cast<double>(f.swap_used_bytes)));
-  Judged j = wrong(found, "swapoff -a", "swapon -a");
+  if (f.swap_used_bytes == 0) return as_hint(wrong(found, "swapoff -a", "swapon -a"));
+  // Reading it back while memory is short ends processes: no command for a script.
+  Judged j =
+      advise(found,
+             "find what needs the memory and stop or move it; once free -m shows more memory "
+             "available than swap used: swapoff -a, and swapon -a to go back");
   return f.swap_used_bytes >= kInUse ? j : as_hint(std::move(j));
 }
 

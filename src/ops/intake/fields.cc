@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "ops/intake/field_help.h"
+
 namespace weir::ops {
 namespace {
 
@@ -43,6 +45,7 @@ IntakeField field(const char* path, Type type, Need need, Spec spec, std::string
       zero = std::vector<std::string>();
       break;
   }
+  spec.help = field_help(path);
   return {{path, "", type, std::move(zero), std::move(spec)}, need == kRequired, question};
 }
 

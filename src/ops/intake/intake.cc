@@ -114,6 +114,28 @@ void append_field(std::string& out, const IntakeField& field, const IntakeValue*
   out += "\n";
 }
 
+// Fields that say nothing of a deployment of this kind: the machines behind a hosted API, links
+// between devices or machines where there is one, prices where nothing is rented.
+bool beside_the_point(std::string_view path, const Intake& intake) {
+  const auto is = [&](std::string_view field, double value) {
+    return intake.number(field) == value;
+  };
+  if (intake.text("stack.engine") == "hosted") {
+    constexpr std::string_view kTheirs[] = {
+        "stack.engine_version",  "stack.batching",     "stack.prefix_cache",
+        "stack.tensor_parallel", "stack.replicas",     "stack.autoscaling",
+        "model.precision",       "model.parameters_b", "model.tokenizer"};
+    return path.starts_with("hardware.") ||
+           std::find(std::begin(kTheirs), std::end(kTheirs), path) != std::end(kTheirs);
+  }
+  const bool no_accelerator = is("hardware.accelerators_per_node", 0);
+  if (path == "stack.tensor_parallel" || path == "hardware.storage_gb_per_s") return no_accelerator;
+  if (path == "hardware.interconnect")
+    return no_accelerator || is("hardware.accelerators_per_node", 1);
+  if (path == "hardware.rdma") return no_accelerator || is("hardware.nodes", 1);
+  return false;
+}
+
 }  // namespace
 
 std::string_view origin_name(Origin origin) {
@@ -183,7 +205,8 @@ std::optional<bool> Intake::flag(std::string_view path) const {
 std::vector<const IntakeField*> Intake::missing() const {
   std::vector<const IntakeField*> out;
   for (const IntakeField& f : intake_fields()) {
-    if (f.required && find(f.key.path) == nullptr) out.push_back(&f);
+    if (f.required && find(f.key.path) == nullptr && !beside_the_point(f.key.path, *this))
+      out.push_back(&f);
   }
   return out;
 }

@@ -3,8 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <set>
+#include <thread>
+
+#include "ops/intake/conflicts.h"
+#include "ops/intake/infer.h"
+#include "ops/intake/replace.h"
+#include "ops/project/folder_lock.h"
+#include "os/file.h"
 
 namespace weir::ops {
 namespace {
@@ -22,6 +33,8 @@ TEST(IntakeFields, EachHasAGroupAQuestionAndAnOwnPath) {
   for (const IntakeField& f : intake_fields()) {
     EXPECT_TRUE(paths.insert(f.key.path).second) << f.key.path;
     EXPECT_FALSE(f.question.empty()) << f.key.path;
+    EXPECT_FALSE(f.key.spec.help.empty()) << f.key.path;
+    EXPECT_EQ(f.key.spec.help.find('\n'), std::string_view::npos) << f.key.path;
     const std::string group = f.key.path.substr(0, f.key.path.find('.'));
     EXPECT_TRUE(std::any_of(intake_groups().begin(), intake_groups().end(),
                             [&](const IntakeGroup& g) { return g.name == group; }))
@@ -99,6 +112,146 @@ TEST(Intake, SetRefusesWhatIsOutOfRangeOrUnknown) {
       intake.set("traffic.concurrency", config::Value(int64_t{0}), Origin::kGiven, "").ok());
   EXPECT_FALSE(intake.set("traffic.concurrency", config::Value(1.5), Origin::kGiven, "").ok());
   EXPECT_TRUE(intake.values().empty());
+}
+
+Intake with(std::initializer_list<std::pair<const char*, const char*>> values) {
+  Intake i;
+  for (const auto& [path, value] : values)
+    EXPECT_TRUE(i.set_text(path, value, Origin::kGiven, "").ok()) << path;
+  return i;
+}
+
+std::set<std::string> missing(const Intake& i) {
+  std::set<std::string> out;
+  for (const IntakeField* f : i.missing()) out.insert(f->key.path);
+  return out;
+}
+
+TEST(Intake, AsksNothingThatSaysNothingOfSuchADeployment) {
+  const auto all = missing({});
+  for (const char* path : {"hardware.rdma", "hardware.storage_gb_per_s", "stack.tensor_parallel"}) {
+    EXPECT_TRUE(all.contains(path)) << path;
+    EXPECT_FALSE(missing(with({{"stack.engine", "hosted"}})).contains(path)) << path;
+    EXPECT_FALSE(missing(with({{"hardware.accelerators_per_node", "0"}})).contains(path)) << path;
+    EXPECT_TRUE(missing(with({{"hardware.accelerators_per_node", "8"}})).contains(path)) << path;
+  }
+  EXPECT_FALSE(missing(with({{"hardware.nodes", "1"}})).contains("hardware.rdma"));
+  EXPECT_TRUE(missing(with({{"hardware.nodes", "2"}})).contains("hardware.rdma"));
+  EXPECT_TRUE(missing(with({{"stack.engine", "hosted"}})).contains("traffic.kind"));
+}
+
+TEST(Intake, WhatCannotHoldTogetherIsNamed) {
+  const auto named = [](std::initializer_list<std::pair<const char*, const char*>> values) {
+    std::vector<std::string> out;
+    for (const IntakeConflict& c : find_conflicts(with(values)))
+      out.push_back(c.first + " " + c.second);
+    return out;
+  };
+  EXPECT_THAT(named({{"traffic.prompt_tokens_p50", "500"}, {"traffic.prompt_tokens_p95", "400"}}),
+              ElementsAre("traffic.prompt_tokens_p50 traffic.prompt_tokens_p95"));
+  EXPECT_THAT(named({{"traffic.output_tokens_p95", "500"}, {"traffic.output_tokens_p99", "400"}}),
+              ElementsAre("traffic.output_tokens_p95 traffic.output_tokens_p99"));
+  EXPECT_THAT(named({{"traffic.requests_per_s", "5"}, {"traffic.requests_per_s_peak", "4"}}),
+              ElementsAre("traffic.requests_per_s traffic.requests_per_s_peak"));
+  EXPECT_THAT(named({{"traffic.prompt_tokens_p95", "9000"}, {"model.context_tokens", "8192"}}),
+              ElementsAre("traffic.prompt_tokens_p95 model.context_tokens"));
+  EXPECT_THAT(named({{"model.active_parameters_b", "22"}, {"model.parameters_b", "8"}}),
+              ElementsAre("model.active_parameters_b model.parameters_b"));
+  EXPECT_THAT(named({{"stack.tensor_parallel", "32"},
+                     {"hardware.accelerators_per_node", "8"},
+                     {"hardware.nodes", "2"}}),
+              ElementsAre("stack.tensor_parallel hardware.accelerators_per_node"));
+  EXPECT_THAT(
+      named({{"constraints.offline", "true"},
+             {"traffic.streaming", "true"},
+             {"slo.ttft_ms_p95", "1000"}}),
+      ElementsAre("constraints.offline traffic.streaming", "constraints.offline slo.ttft_ms_p95"));
+  EXPECT_THAT(named({{"stack.tensor_parallel", "16"},
+                     {"hardware.accelerators_per_node", "8"},
+                     {"hardware.nodes", "2"},
+                     {"constraints.offline", "true"},
+                     {"traffic.streaming", "false"},
+                     {"traffic.requests_per_s", "5"},
+                     {"traffic.requests_per_s_peak", "5"}}),
+              ElementsAre());
+  const auto one = find_conflicts(
+      with({{"traffic.prompt_tokens_p50", "500"}, {"traffic.prompt_tokens_p95", "400"}}));
+  EXPECT_EQ(one[0].what, "traffic.prompt_tokens_p50 500 is above traffic.prompt_tokens_p95 400");
+}
+
+TEST(Intake, BitsFollowFromThePrecision) {
+  for (const std::string_view p : find_intake_field("model.precision")->key.spec.choices)
+    EXPECT_GT(precision_bits(p), 0) << p;
+  const Intake i = with_inferred(with({{"model.precision", "bf16"}}));
+  EXPECT_EQ(i.number("model.bits_per_weight"), 16.0);
+  EXPECT_EQ(i.find("model.bits_per_weight")->origin, Origin::kInferred);
+  EXPECT_EQ(i.find("model.bits_per_weight")->evidence, "of model.precision bf16");
+  EXPECT_EQ(with_inferred(with({{"model.precision", "int4"}, {"model.bits_per_weight", "4.8"}}))
+                .number("model.bits_per_weight"),
+            4.8);
+  EXPECT_EQ(with_inferred({}).find("model.bits_per_weight"), nullptr);
+}
+
+TEST(Intake, AnotherSourceOfTheSameKindReplacesAllThatTheFirstSaid) {
+  const auto measured = [](Intake& i, const char* path, const char* value, const char* evidence) {
+    ASSERT_TRUE(i.set_text(path, value, Origin::kMeasured, evidence).ok()) << path;
+  };
+  Intake known;
+  measured(known, "traffic.trace", "mooncake.jsonl", "mooncake.jsonl, 900 requests");
+  measured(known, "traffic.shared_prefix_share", "0.5", "mooncake.jsonl, 900 requests: as a cache");
+  measured(known, "traffic.prompt_tokens_p50", "6000", "mooncake.jsonl, 900 requests");
+  measured(known, "observed.running", "3", "http://a: vllm:num_requests_running");
+  measured(known, "stack.config", "old.yaml", "old.yaml");
+  measured(known, "stack.replicas", "1", "old.yaml:5");
+  ASSERT_TRUE(
+      known.set_text("stack.chunked_prefill", "true", Origin::kInferred, "default of vllm 0.33.0")
+          .ok());
+  ASSERT_TRUE(known.set_text("traffic.turns", "4", Origin::kGiven, "").ok());
+  Intake azure;
+  measured(azure, "traffic.trace", "azure.csv", "azure.csv, 500 requests");
+  measured(azure, "traffic.prompt_tokens_p50", "1500", "azure.csv, 500 requests");
+  Intake traced = known;
+  forget_replaced(traced, azure);
+  EXPECT_EQ(traced.find("traffic.shared_prefix_share"), nullptr);
+  EXPECT_EQ(traced.find("traffic.prompt_tokens_p50"), nullptr);
+  EXPECT_EQ(traced.number("traffic.turns"), 4.0);
+  EXPECT_EQ(traced.number("stack.replicas"), 1.0);
+  EXPECT_EQ(traced.number("observed.running"), 3.0);
+  Intake config, server;
+  measured(config, "stack.config", "new.yaml", "new.yaml");
+  measured(server, "observed.waiting", "1", "http://b: vllm:num_requests_waiting");
+  Intake configured = known;
+  forget_replaced(configured, config);
+  EXPECT_EQ(configured.find("stack.replicas"), nullptr);
+  EXPECT_EQ(configured.find("stack.chunked_prefill"), nullptr);
+  EXPECT_NE(configured.find("traffic.shared_prefix_share"), nullptr);
+  Intake watched = known;
+  forget_replaced(watched, server);
+  EXPECT_EQ(watched.find("observed.running"), nullptr);
+  EXPECT_NE(watched.find("stack.replicas"), nullptr);
+}
+
+// Twelve that add one to the same file at once: none is lost.
+TEST(FolderLock, ChangesOfManyAreAllKept) {
+  const std::string folder = ::testing::TempDir() + "/weir-lock-" + std::to_string(::getpid());
+  std::filesystem::create_directories(folder);
+  const std::string file = folder + "/n";
+  ASSERT_TRUE(os::write_file_atomic(file, "0").ok());
+  std::vector<std::thread> threads;
+  threads.reserve(12);
+  for (int i = 0; i < 12; ++i) {
+    threads.emplace_back([&] {
+      const auto lock = FolderLock::take(folder);
+      EXPECT_TRUE(lock.ok());
+      const int n = std::stoi(*os::read_file(file, 100));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      EXPECT_TRUE(os::write_file_atomic(file, std::to_string(n + 1)).ok());
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(*os::read_file(file, 100), "12");
+  EXPECT_FALSE(FolderLock::take(folder + "/none").ok());
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Intake, WhatIsKnownMoreSurelyStaysAndDifferencesAreNamed) {

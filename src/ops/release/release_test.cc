@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "ops/release/bundle.h"
+#include "ops/release/details_text.h"
 #include "ops/release/keys.h"
 #include "ops/release/pointer.h"
 #include "ops/release/sha256.h"
@@ -43,6 +44,16 @@ std::string text_of(const std::string& path) {
 
 void put(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
+}
+
+TEST(DetailsText, IsOneLineForPeople) {
+  EXPECT_EQ(details_text(R"({"from":"stage","name":"","previous":")" + std::string(64, 'a') +
+                         R"(","seconds":1.23456,"model":{"files_checked":3,"same":true},)"
+                         R"("why":["a","b\nc"],"none":null})"),
+            "from stage, previous aaaaaaaaaaaa, seconds 1.235, model files checked 3, model same "
+            "yes, why a; b c");
+  EXPECT_EQ(details_text("{}"), "");
+  EXPECT_EQ(details_text("no\nJSON"), "no JSON");
 }
 
 TEST(Sha256, KnownAnswer) {
