@@ -70,6 +70,14 @@ bool looks_like_yaml(std::string_view text, std::string_view name) {
   return false;
 }
 
+// Whether a key of the file is one of the snapshot, or a map of some of them.
+bool knows(const EngineSnapshot& snapshot, const std::string& key) {
+  if (snapshot.keys().empty()) return snapshot.find_flag("--" + key).option != nullptr;
+  return snapshot.find_key(key) != nullptr ||
+         std::any_of(snapshot.keys().begin(), snapshot.keys().end(),
+                     [&](const EngineOption& o) { return o.name.starts_with(key + "."); });
+}
+
 // The engine whose keys, or flags without dashes, most of the top-level keys are; "" when it is not
 // clear.
 std::string engine_of_keys(const Node& root) {
@@ -80,10 +88,8 @@ std::string engine_of_keys(const Node& root) {
     const auto snapshot = engine_snapshot(engine);
     if (!snapshot.ok()) continue;
     const auto known = static_cast<size_t>(
-        std::count_if(root.members.begin(), root.members.end(), [&](const config::Member& m) {
-          return !snapshot->keys().empty() ? snapshot->find_key(m.key) != nullptr
-                                           : snapshot->find_flag("--" + m.key).option != nullptr;
-        }));
+        std::count_if(root.members.begin(), root.members.end(),
+                      [&](const config::Member& m) { return knows(*snapshot, m.key); }));
     if (known > most) {
       best = engine;
       most = known;
