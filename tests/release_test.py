@@ -3,10 +3,12 @@
 import http.server
 import json
 import pathlib
+import signal
 import sqlite3
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 import weir_process as weir
@@ -40,7 +42,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def do_GET(self):
-        assert self.path.startswith("/admin/rollout?window_s=0."), self.path
+        assert self.path.startswith(("/admin/rollout?window_s=0.", "/admin/rollout?window_s=60")), self.path
         burn = 9 if self.weights.get("new", 0) >= 50 else 0.2
         self.answer({"weights": self.weights, "releases": {"old": {"requests": 500, "burn_rate": 0.1}, "new": {"requests": 100, "burn_rate": burn}}})
 
@@ -92,8 +94,8 @@ class Release(unittest.TestCase):
         (dev / "policy.yaml").write_text(POLICY)
         (dev / "watch.yaml").write_text(WATCH)
 
-    def bench(self):
-        mock = subprocess.Popen([str(weir.WEIR), "bench", "mock", "--port", "0", "--ttft", "10", "--itl", "1", "--slots", "8", "--max-waiting", "8"],
+    def bench(self, model):
+        mock = subprocess.Popen([str(weir.WEIR), "bench", "mock", "--port", "0", "--model", model, "--ttft", "10", "--itl", "1", "--slots", "8", "--max-waiting", "8"],
                                 stdout=subprocess.PIPE)
         try:
             url = mock.stdout.readline().split()[2].decode()
@@ -120,8 +122,15 @@ class Release(unittest.TestCase):
 
         refused = json.loads(self.signed(1, "promote", "--from", "stage", "--to", "prod", "--json"))
         self.assertEqual([w.split(":")[0] for w in refused["against"]], ["baseline", "slo", "overload", "rollback"])
-        self.bench()
-        self.assertIn("could go back to", self.signed(0, "rollback", "--env", "stage", "--rehearse"))
+        self.bench("/models/x")
+        load = self.project / "evidence" / "load.json"
+        measured = load.read_text()
+        load.write_text(json.dumps(json.loads(measured) | {"settings": {"model": "mock"}}))
+        self.assertIn('measured a server of "mock", and envs/stage serves "/models/x"', self.ops(1, "review", "--env", "stage"))
+        load.write_text(measured)
+        self.signed(0, "rollback", "--env", "stage", "--rehearse", "--skip-model")
+        self.assertIn("the model was not checked", self.ops(1, "review", "--env", "stage"))
+        self.assertIn("first release: nothing to go back to", self.signed(0, "rollback", "--env", "stage", "--rehearse"))
         self.ops(0, "review", "--env", "stage")
         first = json.loads(self.signed(0, "promote", "--from", "stage", "--to", "prod", "--release", "one", "--json"))["release"]
         self.assertEqual(self.in_effect("prod"), first)
@@ -167,6 +176,22 @@ class Release(unittest.TestCase):
         self.assertEqual({r["who"] for r in rows}, {"tester"})
 
     def check_tampering(self, first, second):
+        releases = self.project / "releases"
+        kept = (releases / "audit.db").read_bytes()
+        pointer = self.project / "envs" / "prod" / "release.json"
+        named = pointer.read_bytes()
+        db = sqlite3.connect(releases / "audit.db")
+        with db:
+            db.execute("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)")
+        db.close()
+        self.assertIn("missing: the head says", self.ops(1, "log", "verify"))
+        (releases / "audit.db").unlink()
+        self.assertIn("audit.db is gone", self.signed(3, "promote", "--from", "dev", "--to", "stage"))
+        self.ops(1, "log", "verify")
+        (releases / "audit.db").write_bytes(kept)
+        pointer.unlink()
+        self.assertIn("its release.json is gone", self.ops(1, "log", "verify"))
+        pointer.write_bytes(named)
         file = self.project / "releases" / first / "config" / "serve.sh"
         file.write_text(file.read_text().replace("64", "65"))
         self.assertIn("config/serve.sh was changed", self.signed(3, "rollback", "--env", "prod"))
@@ -192,6 +217,22 @@ class Release(unittest.TestCase):
         self.assertEqual(Gateway.puts, [1, 5, 25, 50, 0])
         self.assertIn("all traffic goes to new", self.weir(0, *rollout, "--token", "secret", "--slo-burn", 10))
         self.assertEqual(Gateway.weights, {"new": 100, "old": 0})
+        self.check_closed_terminal(rollout[:-1])
+
+    def check_closed_terminal(self, rollout):
+        Gateway.weights = {"old": 70, "third": 30}
+        self.weir(0, "init", self.project)
+        self.ops(0, "promote", "keygen", "--key", self.key)
+        process = subprocess.Popen([str(weir.WEIR), *rollout, "60s", "--token", "secret", "--project", str(self.project), "--key", str(self.key)],
+                                   stdout=subprocess.PIPE, text=True)
+        while "new" not in Gateway.weights:
+            time.sleep(0.01)
+        self.assertEqual(Gateway.weights, {"new": 1, "old": 69, "third": 30})
+        process.send_signal(signal.SIGHUP)
+        self.assertIn("as before (new 0 %, old 70 %, third 30 %): interrupted", process.communicate(timeout=10)[0])
+        self.assertEqual((process.returncode, Gateway.weights), (1, {"new": 0, "old": 70, "third": 30}))
+        rows = [json.loads(line) for line in self.ops(0, "log", "show", "--json").splitlines()]
+        self.assertEqual([(r["action"], r["env"], json.loads(r["details"])["begins"]) for r in rows], [("rollout", "prod", True), ("rollout", "prod", False)])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,12 @@
 // weir promote, rollback and log: releases, and who changed what is in effect.
 #include <fmt/format.h>
-#include <pwd.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
 
-#include "base/clock.h"
 #include "cli/ops_commands.h"
+#include "cli/release_session.h"
 #include "cli/subject.h"
 #include "ops/release/details_text.h"
 #include "ops/release/history.h"
@@ -23,80 +20,16 @@
 namespace weir::cli {
 namespace {
 
-struct Options {
-  std::string folder = ".";
-  std::string key;
-  std::string who;
+struct Options : ReleaseOptions {
   std::string from, to, name, env;
   bool rehearse = false;
   bool skip_model = false;
   bool json = false;
 };
 
-// user@host.
-std::string default_who() {
-  const passwd* user = ::getpwuid(::geteuid());
-  char host[256] = "";
-  if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-  return fmt::format("{}@{}", user == nullptr ? std::to_string(::geteuid()) : user->pw_name, host);
-}
-
-std::string default_key() {
-  const char* config = std::getenv("XDG_CONFIG_HOME");
-  const char* home = std::getenv("HOME");
-  const std::string base = config != nullptr && *config != '\0' ? config
-                           : home != nullptr                    ? std::string(home) + "/.config"
-                                                                : ".";
-  return base + "/weir/release.key";
-}
-
-Result<ops::Actor> actor_of(const Options& o) {
-  ops::Actor actor{o.who.empty() ? default_who() : o.who, SystemClock().unix_s()};
-  if (actor.who.size() <= 256 && text::is_valid_utf8(actor.who)) return actor;
-  return make_error(ErrorCode::kUsage, "--who must be UTF-8 of at most 256 bytes");
-}
-
-// The private key, and that it is the project's.
-Result<ops::SigningKey> signing_key(const Options& o, const ops::Project& project) {
-  const std::string path = o.key.empty() ? default_key() : o.key;
-  auto key = ops::SigningKey::read(path);
-  if (!key.ok() && key.error().code == ErrorCode::kNotFound)
-    return make_error(ErrorCode::kUsage, "there is no key {}: weir promote keygen --project {}",
-                      path, project.folder());
-  if (!key.ok()) return key.error();
-  WEIR_ASSIGN(const std::optional<ops::PublicKey> pub, project_key(project));
-  if (pub && pub->hex() == key->public_key().hex()) return key;
-  return make_error(ErrorCode::kUsage, "{} does not belong to {}{}", path,
-                    ops::public_key_path(project),
-                    pub ? "" : ", which is not there: weir promote keygen makes it");
-}
-
-struct Session {
-  ops::Project project;
-  ops::SigningKey key;
-  ops::Actor actor;
-  ops::ReleaseLock lock;
-  ops::AuditLog log;
-};
-
-// Everything that changes releases begins so: what was cut short is closed first.
-Result<Session> begin(const Options& o) {
-  WEIR_ASSIGN(ops::Project project, ops::Project::open(o.folder));
-  WEIR_ASSIGN(ops::SigningKey key, signing_key(o, project));
-  WEIR_ASSIGN(ops::Actor actor, actor_of(o));
-  std::error_code error;
-  std::filesystem::create_directories(project.releases(), error);
-  WEIR_ASSIGN(ops::ReleaseLock lock, ops::ReleaseLock::take(project));
-  WEIR_ASSIGN(ops::AuditLog log, ops::AuditLog::open(ops::audit_path(project), true));
-  WEIR_ASSIGN(const auto closed, ops::close_interrupted(project, log, key, actor));
-  for (const std::string& what : closed) fmt::print(stderr, "weir: {}\n", what);
-  return Session{std::move(project), std::move(key), std::move(actor), std::move(lock),
-                 std::move(log)};
-}
-
 Result<int> keygen(const Options& o) {
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
-  const std::string path = o.key.empty() ? default_key() : o.key;
+  const std::string path = o.key.empty() ? default_release_key() : o.key;
   const std::string public_path = ops::public_key_path(project);
   WEIR_ASSIGN(const std::optional<ops::PublicKey> there, project_key(project));
   std::error_code error;
@@ -123,7 +56,7 @@ Result<int> keygen(const Options& o) {
 }
 
 // The refusal is written down as well.
-Result<int> refuse(Session& s, const Options& o, const ops::ReleaseDraft& draft) {
+Result<int> refuse(ReleaseSession& s, const Options& o, const ops::ReleaseDraft& draft) {
   text::Json against = text::Json::array();
   for (const std::string& what : draft.against) against.push_back(what);
   text::Json j = text::Json::object();
@@ -154,13 +87,13 @@ Result<int> promote(const Options& o) {
     return make_error(ErrorCode::kUsage, "releases go from dev to stage and from stage to prod");
   if (o.name.size() > 256 || !text::is_valid_utf8(o.name))
     return make_error(ErrorCode::kUsage, "--release must be UTF-8 of at most 256 bytes");
-  WEIR_ASSIGN(Session s, begin(o));
+  WEIR_ASSIGN(ReleaseSession s, begin_release(o));
   const ops::PublicKey pub = s.key.public_key();
   const ops::Checklist& checklist = ops::built_in_checklist();
   WEIR_ASSIGN(const ops::ReviewInput input,
               ops::read_review_input(s.project, o.from, &pub, s.actor.unix_s, true, checklist));
-  WEIR_ASSIGN(const std::vector<ops::Waiver> waivers, ops::read_waivers(s.project, checklist));
-  const ops::Review review = ops::review(checklist, input, waivers);
+  WEIR_ASSIGN(const ops::WaiverFile waivers, ops::read_waivers(s.project, checklist));
+  const ops::Review review = ops::review(checklist, input, waivers.waivers);
   WEIR_ASSIGN(ops::ReleaseDraft draft,
               ops::draft_release(s.project, checklist, input, review, waivers, o.to));
   if (!draft.against.empty()) return refuse(s, o, draft);
@@ -185,7 +118,7 @@ Result<int> promote(const Options& o) {
 
 Result<int> rollback(const Options& o) {
   WEIR_TRY(check_environment("--env", o.env));
-  WEIR_ASSIGN(Session s, begin(o));
+  WEIR_ASSIGN(ReleaseSession s, begin_release(o));
   ops::RollbackOptions options{o.env, "", !o.skip_model};
   if (!o.to.empty()) {
     WEIR_ASSIGN(options.to, ops::find_bundle(s.project.releases(), o.to));
@@ -203,12 +136,17 @@ Result<int> rollback(const Options& o) {
     j.set("release", done->to);
     j.set("files_checked", static_cast<int64_t>(done->files));
     j.set("model_checked", done->model_checked);
+    j.set("first", done->first);
     fmt::print("{}\n", j.dump());
     return kExitOk;
   }
-  fmt::print("{} from {} {} {}: signature and {} files hold{}{}\n", o.env,
-             ops::short_id(done->from), o.rehearse ? "could go back to" : "back to",
-             ops::short_id(done->to), done->files,
+  const std::string what =
+      done->first
+          ? fmt::format("{}: first release: nothing to go back to; {} restored itself", o.env,
+                        ops::short_id(done->to))
+          : fmt::format("{} from {} {} {}", o.env, ops::short_id(done->from),
+                        o.rehearse ? "could go back to" : "back to", ops::short_id(done->to));
+  fmt::print("{}: signature and {} files hold{}{}\n", what, done->files,
              done->model_checked ? ", the model's hash too" : "; the model was not checked",
              o.rehearse ? fmt::format("; rehearsed in {:.2f} s", seconds) : "; in effect now");
   return kExitOk;
@@ -245,27 +183,19 @@ Result<int> log_verify(const Options& o) {
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
   WEIR_ASSIGN(const ops::PublicKey key,
               ops::PublicKey::read(o.key.empty() ? ops::public_key_path(project) : o.key));
-  WEIR_ASSIGN(const ops::AuditLog log, ops::AuditLog::open(ops::audit_path(project), false));
-  WEIR_ASSIGN(const std::vector<ops::AuditRow> rows, log.rows());
-  std::vector<ops::Pointer> pointers;
-  std::vector<std::string> problems;
-  for (const char* env : ops::kEnvironments) {
-    auto pointer = ops::read_pointer(project.environment(env), env, key);
-    if (!pointer.ok()) problems.push_back(pointer.error().message);
-    if (pointer.ok() && *pointer) pointers.push_back(**pointer);
-  }
-  for (std::string& p : ops::check_log(rows, pointers, key)) problems.push_back(std::move(p));
+  const ops::LogState state = ops::read_log_state(project, key);
+  const std::vector<std::string>& problems = state.problems;
   if (o.json) {
     text::Json list = text::Json::array();
     for (const std::string& p : problems) list.push_back(p);
     text::Json j = text::Json::object();
     j.set("ok", problems.empty());
-    j.set("rows", static_cast<int64_t>(rows.size()));
+    j.set("rows", static_cast<int64_t>(state.rows.size()));
     j.set("problems", std::move(list));
     fmt::print("{}\n", j.dump());
   } else {
     for (const std::string& p : problems) fmt::print("{}\n", plot::printable(p));
-    fmt::print("{} rows, {} environments: {}\n", rows.size(), pointers.size(),
+    fmt::print("{} rows, {} environments: {}\n", state.rows.size(), state.pointers.size(),
                problems.empty() ? "all signed, in order, none missing"
                                 : fmt::format("{} problems", problems.size()));
   }
@@ -275,16 +205,6 @@ Result<int> log_verify(const Options& o) {
 void add_common(CLI::App* c, Options& o) {
   c->add_option("--project", o.folder, "the project's folder (weir init)")->capture_default_str();
   c->add_flag("--json", o.json, "one JSON document");
-}
-
-void add_key(CLI::App* c, Options& o) {
-  c->add_option("--key", o.key,
-                "the private key (default: $WEIR_RELEASE_KEY, ~/.config/weir/release.key)")
-      ->envname("WEIR_RELEASE_KEY");
-}
-
-void add_who(CLI::App* c, Options& o) {
-  c->add_option("--who", o.who, "who does it, for the audit log (default: user@host)");
 }
 
 }  // namespace
@@ -301,8 +221,8 @@ void add_promote(CLI::App& root, Selected& selected) {
       "releases/ID/config; envs/ENV/release.json names it.\n");
   c->require_subcommand(0, 1);
   add_common(c, *o);
-  add_key(c, *o);
-  add_who(c, *o);
+  add_key_option(c, *o);
+  add_who_option(c, *o);
   c->add_option("--from", o->from, "whose candidate: dev or stage");
   c->add_option("--to", o->to, "stage or prod");
   c->add_option("--release", o->name, "a name for it, for people");
@@ -312,7 +232,7 @@ void add_promote(CLI::App& root, Selected& selected) {
   CLI::App* k = add_command(*c, "keygen", "Make the key that signs releases, mode 0600",
                             "  weir promote keygen --project serving\n");
   add_common(k, *o);
-  add_key(k, *o);
+  add_key_option(k, *o);
   k->callback([o, &selected] { selected.action = [o] { return keygen(*o); }; });
 }
 
@@ -324,8 +244,8 @@ void add_rollback(CLI::App& root, Selected& selected) {
                             "  weir rollback --project serving --env stage --rehearse    into a "
                             "scratch folder; logged\n");
   add_common(c, *o);
-  add_key(c, *o);
-  add_who(c, *o);
+  add_key_option(c, *o);
+  add_who_option(c, *o);
   c->add_option("--env", o->env, "stage or prod")->required();
   c->add_option("--to", o->to, "a release by its first digits (default: the last good one)");
   c->add_flag("--rehearse", o->rehearse, "a drill: changes nothing that is in effect");

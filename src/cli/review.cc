@@ -36,8 +36,8 @@ Result<int> review(const Options& o) {
   WEIR_ASSIGN(const ops::ReviewInput input,
               ops::read_review_input(project, o.env, key ? &*key : nullptr, SystemClock().unix_s(),
                                      !o.skip_model, checklist));
-  WEIR_ASSIGN(const std::vector<ops::Waiver> waivers, ops::read_waivers(project, checklist));
-  const ops::Review result = ops::review(checklist, input, waivers);
+  WEIR_ASSIGN(const ops::WaiverFile waivers, ops::read_waivers(project, checklist));
+  const ops::Review result = ops::review(checklist, input, waivers.waivers);
   if (!o.html.empty()) {
     WEIR_ASSIGN(const ops::Sources sources, ops::built_in_sources());
     WEIR_TRY(os::write_file_atomic(o.html, ops::review_html(result, sources)));

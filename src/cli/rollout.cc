@@ -8,6 +8,8 @@
 #include <string>
 
 #include "cli/ops_commands.h"
+#include "cli/release_session.h"
+#include "cli/subject.h"
 #include "http/url.h"
 #include "os/signals.h"
 #include "text/json.h"
@@ -15,7 +17,10 @@
 namespace weir::cli {
 namespace {
 
-struct Options {
+constexpr int kLogTries = 10;
+
+struct Options : ReleaseOptions {
+  std::string env = "prod";  // for the log
   std::string gateway;
   std::string token;
   std::string release;
@@ -42,9 +47,53 @@ void tell(const Options& o, const ops::RolloutEvent& e) {
   std::fflush(stdout);
 }
 
+// A row of the audit log; the lock is held for it alone, so that a rollback need not wait.
+Status log_rollout(const Options& o, text::Json details) {
+  if (o.folder.empty()) return {};
+  WEIR_ASSIGN(ReleaseSession s, begin_release(o));
+  details.set("gateway", o.gateway);
+  ops::AuditRow row;
+  row.unix_s = s.actor.unix_s;
+  row.who = s.actor.who;
+  row.action = ops::kActRollout;
+  row.env = o.env;
+  row.release = o.release;
+  row.details = details.dump();
+  WEIR_TRY(s.log.append(std::move(row), s.key));
+  return {};
+}
+
+Status log_start(const Options& o) {
+  text::Json details = text::Json::object();
+  details.set("begins", true);
+  details.set("steps", o.steps);
+  details.set("interval", o.interval);
+  return log_rollout(o, std::move(details));
+}
+
+// The rollout is over: what cannot be written down is told, and tried again while another command
+// holds the lock.
+void log_end(const Options& o, const Result<ops::RolloutResult>& result,
+             const std::function<bool(double)>& wait) {
+  text::Json details = text::Json::object();
+  details.set("begins", false);
+  details.set("done", result.ok() && result->done);
+  details.set("why", result.ok() ? result->why : result.error().message);
+  Status status = log_rollout(o, details);
+  for (int i = 0; i < kLogTries && !status.ok() && status.error().code == ErrorCode::kIo; ++i) {
+    wait(1);
+    status = log_rollout(o, details);
+  }
+  if (!status.ok())
+    fmt::print(stderr, "weir: the end of the rollout is not in the log: {}\n",
+               status.error().message);
+}
+
 Result<int> rollout(const Options& o) {
-  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGINT, SIGTERM}));
+  // A terminal that is closed must not leave the traffic where it is.
+  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGINT, SIGTERM, SIGHUP}));
   os::ignore_sigpipe();
+  if (!o.folder.empty()) WEIR_TRY(check_environment("--env", o.env));
   ops::RolloutRules rules = o.rules;
   WEIR_ASSIGN(rules.steps, ops::parse_steps(o.steps));
   WEIR_ASSIGN(rules.interval_s, ops::parse_interval(o.interval));
@@ -59,8 +108,10 @@ Result<int> rollout(const Options& o) {
     const auto signal = signals.wait(static_cast<int>(seconds * 1000));
     return signal.ok() && !signal->has_value();
   };
+  WEIR_TRY(log_start(o));
   auto result = ops::run_rollout(*gateway, rules, o.release, wait,
                                  [&](const ops::RolloutEvent& e) { tell(o, e); });
+  log_end(o, result, wait);
   if (!result.ok() && result.error().code == ErrorCode::kIo) {
     fmt::print(stderr, "weir: {}\n", result.error().message);
     return kExitUnavailable;
@@ -76,7 +127,8 @@ Result<int> rollout(const Options& o) {
   } else if (result->done) {
     fmt::print("all traffic goes to {}\n", o.release);
   } else {
-    fmt::print("taken back: all traffic goes to {} again: {}\n", result->stable, result->why);
+    fmt::print("taken back: the weights are as before ({}): {}\n",
+               ops::weights_text(result->before), result->why);
   }
   return result->done ? kExitOk : kExitNo;
 }
@@ -86,6 +138,7 @@ Result<int> rollout(const Options& o) {
 void add_rollout(CLI::App& root, Selected& selected) {
   auto o = std::make_shared<Options>();  // shared: the parser's callback and the action outlive
                                          // this call
+  o->folder.clear();
   CLI::App* c = add_command(
       root, "rollout",
       "Shift traffic to a release by steps; take it back when it burns the error budget",
@@ -111,6 +164,10 @@ void add_rollout(CLI::App& root, Selected& selected) {
                 "intervals that a step waits for them; then it is taken back")
       ->check(CLI::Range(0, 100'000))
       ->capture_default_str();
+  c->add_option("--project", o->folder, "write start and end into its audit log (with --key)");
+  c->add_option("--env", o->env, "for the log")->capture_default_str();
+  add_key_option(c, *o);
+  add_who_option(c, *o);
   c->add_flag("--yes-remote", o->yes_remote, "the gateway may be another machine");
   c->add_flag("--json", o->json, "a JSON line for each interval, and one at the end");
   c->callback([o, &selected] { selected.action = [o] { return rollout(*o); }; });

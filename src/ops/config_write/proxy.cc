@@ -136,7 +136,9 @@ Section nginx_server(const ProxyFacts& f) {
   Section health{"location = /health", {}, {}};
   health.lines = {
       {"access_log", "off", "probes would fill the log", kGuess},
-      {"proxy_pass", "http://" + f.name + f.health, "whether any replica is ready", kGuess}};
+      {"proxy_pass", "http://" + f.name + f.health, "whether any replica is ready", kGuess},
+      {"proxy_next_upstream_tries", "2", "a probe asks one other server, not all",
+       "sre-handling-overload"}};
   Section rest{"location /", {}, {}};
   rest.lines = {
       {"return", "404", "engines have paths beside /v1/ that no key guards", "vllm-security-docs"}};

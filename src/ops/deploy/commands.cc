@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "ops/deploy/forms.h"
+#include "ops/deploy/listen_address.h"
 #include "ops/deploy/recognise.h"
 
 namespace weir::ops {
@@ -53,12 +54,6 @@ void set_environment(std::string_view text, int line, bool expands, ContainerSpe
   } else {
     c.environment[name] = {std::string(text.substr(equals + 1)), line, !expands};
   }
-}
-
-// "127.0.0.1:8000:8000" stays on this machine.
-bool opens_port(std::string_view publish) {
-  return !publish.starts_with("127.") && !publish.starts_with("localhost:") &&
-         !publish.starts_with("[::1]");
 }
 
 // One option of docker run and its value.

@@ -1,4 +1,5 @@
 #include "ops/deploy/forms.h"
+#include "ops/deploy/listen_address.h"
 
 namespace weir::ops {
 namespace {
@@ -20,12 +21,12 @@ void read_environment(const Node* node, ContainerSpec& c) {
   }
 }
 
-bool opens_port(const Node& port) {
+bool publishes(const Node& port) {
   if (port.kind == Node::Kind::kMap) {
     const std::string ip = text_at(port, "host_ip");
-    return !ip.starts_with("127.");
+    return ip.empty() || !is_loopback(ip);
   }
-  return !port.text.starts_with("127.") && !port.text.starts_with("localhost:");
+  return opens_port(port.text);
 }
 
 // Devices that deploy.resources.reservations ask for.
@@ -61,7 +62,7 @@ Status read_service(const ConfigText& source, const config::Member& member, Depl
   c.privileged = text_at(s, "privileged") == "true";
   c.devices = devices_of(s);
   if (const Node* ports = s.find("ports")) {
-    for (const Node& port : ports->items) c.published = c.published || opens_port(port);
+    for (const Node& port : ports->items) c.published = c.published || publishes(port);
   }
   c.published = c.published || text_at(s, "network_mode") == "host";
   WEIR_ASSIGN(const auto entrypoint, words_of(source, s.find("entrypoint")));

@@ -57,6 +57,7 @@ struct ContainerSpec {
 struct WorkloadSpec {
   std::string kind;  // "Deployment", "service", "command"
   std::string name;
+  std::string name_space;  // of Kubernetes; empty: the file does not say
   int line = 0;
   std::optional<int64_t> replicas;
   int replicas_line = 0;

@@ -83,6 +83,7 @@ Status read_workload(const ConfigText& source, const Node& d, Deployment& out) {
   WorkloadSpec w;
   w.kind = text_at(d, "kind");
   w.name = text_at(d, "metadata.name");
+  w.name_space = text_at(d, "metadata.namespace");
   w.line = d.line;
   const Node* replicas = at_path(d, "spec.replicas");
   w.replicas = integer_of(replicas);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "ops/deploy/listen_address.h"
 #include "ops/deploy/recognise.h"
 #include "ops/engines/catalog.h"
 #include "ops/engines/engine_facts.h"
@@ -97,6 +98,9 @@ class FactReader {
     }
     if (s == nullptr) return false;
     if (text.empty() && !s->values.empty()) text = s->values[0].text;
+    // A model may have several names.
+    for (size_t i = 1; kind.name == "served_name" && i < s->values.size(); ++i)
+      text += "," + s->values[i].text;
     if (kind.type == "bool") {
       bool on = s->values.empty() ? !s->negated : lower(text) == "true";
       if (name.inverted) on = !on;
@@ -231,16 +235,32 @@ void add_workload(const CallView& call, FactSet& out) {
   if (w.grace_s) out.set_number("workload.grace_s", static_cast<double>(*w.grace_s), w.line);
 }
 
-// Who reaches the port.
+// Pods, of manifests or of a chart that makes them.
+bool in_cluster(const CallView& call) {
+  return call.deployment->form == ConfigForm::kKubernetes || call.snapshot->engine() == "llm-d";
+}
+
+// Whether others than this machine reach the port: the engine listens to more than loopback, and no
+// container's network is between. What a chart's pods listen to is the cluster's.
 bool exposed(const CallView& call, const FactSet& facts) {
   const EngineProgram* engine = engine_facts().find_engine(call.snapshot->engine());
   const Fact* host = facts.find("host");
-  const bool all = host != nullptr && (host->given || !host->text.empty())
-                       ? host->text == "0.0.0.0" || host->text == "::"
-                       : engine != nullptr && engine->listens_to_all;
+  const bool said = host != nullptr && (host->given || !host->text.empty());
+  const bool beyond = said ? !is_loopback(host->text) : engine != nullptr && engine->listens_to_all;
   const ConfigForm form = call.deployment->form;
-  if (form == ConfigForm::kKeys) return false;
-  return all && (form == ConfigForm::kCommand || call.container->published);
+  if (form == ConfigForm::kKeys) return beyond || (in_cluster(call) && !said);
+  return beyond && (form == ConfigForm::kCommand || call.container->published);
+}
+
+// An empty key is no key: engines take it for none.
+void add_key(const CallView& call, const EngineProgram* program, FactSet& out) {
+  const Fact* given = out.find("api_key");
+  if (given != nullptr && given->text.empty()) out.erase("api_key");
+  if (program == nullptr || program->key_env.empty() || out.find("api_key") != nullptr) return;
+  const auto key = call.container->environment.find(program->key_env);
+  if (key != call.container->environment.end() &&
+      (!key->second.known || !key->second.value.empty()))
+    out.set("api_key", "set", key->second.line, true);
 }
 
 // What a bound of the queue must hold. vLLM's counts running requests too, over all data-parallel
@@ -270,11 +290,8 @@ void add_queue(const std::string& engine, const std::string& flag, FactSet& out)
 void add_derived(const CallView& call, FactSet& out) {
   const std::string& engine = call.snapshot->engine();
   const EngineProgram* program = engine_facts().find_engine(engine);
-  if (program != nullptr && !program->key_env.empty()) {
-    const auto key = call.container->environment.find(program->key_env);
-    if (key != call.container->environment.end() && out.find("api_key") == nullptr)
-      out.set("api_key", "set", key->second.line, true);
-  }
+  add_key(call, program, out);
+  out.set_flag("in_cluster", in_cluster(call));
   out.set_flag("exposed", exposed(call, out));
   const auto name_in_engine = [&](std::string_view fact) -> std::string {
     const FactKind* kind = engine_facts().find_fact(fact);
@@ -325,6 +342,10 @@ void FactSet::set_number(std::string_view name, double value, int line, bool giv
 
 void FactSet::set_flag(std::string_view name, bool value, int line, bool given) {
   facts_[std::string(name)] = {value ? "true" : "false", std::nullopt, line, given};
+}
+
+void FactSet::erase(std::string_view name) {
+  if (const auto it = facts_.find(name); it != facts_.end()) facts_.erase(it);
 }
 
 const Fact* FactSet::find(std::string_view name) const {

@@ -25,6 +25,7 @@ class FactSet {
   void set(std::string_view name, std::string text, int line = 0, bool given = false);
   void set_number(std::string_view name, double value, int line = 0, bool given = false);
   void set_flag(std::string_view name, bool value, int line = 0, bool given = false);
+  void erase(std::string_view name);
   // nullptr when it is not known.
   const Fact* find(std::string_view name) const;
   std::optional<double> number(std::string_view name) const;

@@ -17,6 +17,16 @@ bool says_devices(const FactSet& facts) {
          (tensor != nullptr && (tensor->given || !facts.is("form", "keys")));
 }
 
+// A chart's pods: its own label, and those of the values.
+std::map<std::string, std::string> chart_labels(const EngineCall& call) {
+  constexpr std::string_view kBelow = "modelArtifacts.labels.";
+  std::map<std::string, std::string> out{{"llm-d.ai/inference-serving", "true"}};
+  for (const KeyValue& k : call.keys) {
+    if (k.path.starts_with(kBelow)) out[k.path.substr(kBelow.size())] = k.value;
+  }
+  return out;
+}
+
 Result<CheckedCall> check_call(const Deployment& deployment, const WorkloadSpec& workload,
                                const ContainerSpec& container, const LintOptions& options) {
   const EngineCall& call = *container.call;
@@ -31,6 +41,8 @@ Result<CheckedCall> check_call(const Deployment& deployment, const WorkloadSpec&
   out.version = snapshot.version();
   if (!asked.empty() && compare_versions(asked, snapshot.version()) != 0) out.asked_version = asked;
   out.workload = workload.name.empty() ? workload.kind : workload.kind + "/" + workload.name;
+  out.name_space = workload.name_space;
+  out.labels = call.engine == "llm-d" ? chart_labels(call) : workload.labels;
   out.line = call.line;
   out.facts = facts_of(view);
   LintHardware hardware = options.hardware;

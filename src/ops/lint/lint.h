@@ -2,6 +2,7 @@
 // model and devices.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,8 @@ struct CheckedCall {
   std::string version;        // of the snapshot
   std::string asked_version;  // of the image or the option, where it is another; or empty
   std::string workload;       // "Deployment/qwen", "command"
+  std::string name_space;     // of Kubernetes; empty: the file does not say
+  std::map<std::string, std::string> labels;  // of its pods
   int line = 0;
   FactSet facts;
   std::vector<Finding> findings;  // by line

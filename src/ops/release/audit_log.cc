@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "ops/release/sha256.h"
+#include "os/file.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -88,6 +89,23 @@ Status insert(sqlite3* db, const AuditRow& row) {
   return {};
 }
 
+std::string head_problem(std::span<const AuditRow> rows, const std::optional<LogHead>& head) {
+  const int64_t end = rows.empty() ? 0 : rows.back().seq;
+  if (!head)
+    return end == 0 ? ""
+                    : fmt::format("row {}: the head, which says that it is the last, is gone", end);
+  if (head->seq == 0) return "";
+  const auto it =
+      std::find_if(rows.begin(), rows.end(), [&](const AuditRow& r) { return r.seq == head->seq; });
+  if (it == rows.end())
+    return fmt::format(
+        "row {}: missing: the head says that the log goes on to it, and it ends at row {}",
+        head->seq, end);
+  if (it->hash != head->hash)
+    return fmt::format("row {}: another than the one of the head", head->seq);
+  return "";
+}
+
 }  // namespace
 
 std::string row_hash(const AuditRow& row) {
@@ -102,7 +120,7 @@ std::string row_hash(const AuditRow& row) {
 }
 
 std::vector<std::string> check_log(std::span<const AuditRow> rows,
-                                   std::span<const Pointer> pointers, const PublicKey& key) {
+                                   const std::optional<LogHead>& head, const PublicKey& key) {
   std::vector<std::string> out;
   std::string previous(64, '0');
   int64_t seq = 0;
@@ -120,30 +138,60 @@ std::vector<std::string> check_log(std::span<const AuditRow> rows,
       out.push_back(fmt::format("row {}: not signed by the project's key", seq));
     previous = row.hash;
   }
-  for (const Pointer& p : pointers) {
-    const auto it = std::find_if(rows.begin(), rows.end(),
-                                 [&](const AuditRow& r) { return r.seq == p.log_seq; });
-    if (it == rows.end()) {
-      out.push_back(
-          fmt::format("row {}: missing, and so is what came after it: release {} of {} was "
-                      "announced there and the log ends at row {}",
-                      p.log_seq, p.release.substr(0, 12), p.env, seq));
-    } else if (it->hash != p.log_hash) {
-      out.push_back(fmt::format("row {}: another than the one that announced release {} of {}",
-                                p.log_seq, p.release.substr(0, 12), p.env));
-    }
-  }
+  if (std::string problem = head_problem(rows, head); !problem.empty())
+    out.push_back(std::move(problem));
   return out;
+}
+
+std::vector<std::string> check_pointer(std::span<const AuditRow> rows, std::string_view env,
+                                       const std::optional<Pointer>& pointer) {
+  const AuditRow* open = nullptr;  // announced, and neither closed nor abandoned
+  const AuditRow* last = nullptr;  // announced the last switch that took effect
+  for (const AuditRow& row : rows) {
+    if (row.env != env) continue;
+    if (row.action == kActPromote || row.action == kActRollback) open = &row;
+    if (row.action == kActInEffect && open != nullptr) last = open;
+    if (row.action == kActInEffect || row.action == kActAbandoned) open = nullptr;
+  }
+  const auto names = [&](const AuditRow* row) {
+    return row != nullptr && pointer->log_seq == row->seq && pointer->log_hash == row->hash &&
+           pointer->release == row->release;
+  };
+  if (!pointer && last == nullptr) return {};
+  if (!pointer) {
+    return {fmt::format("row {}: release {} came into effect in {}, and its {} is gone", last->seq,
+                        last->release.substr(0, 12), env, kPointerFile)};
+  }
+  if (names(last) || names(open)) return {};
+  if (pointer->log_seq > (rows.empty() ? 0 : rows.back().seq)) {
+    return {fmt::format(
+        "row {}: missing, and so is what came after it: release {} of {} was "
+        "announced there and the log ends at row {}",
+        pointer->log_seq, pointer->release.substr(0, 12), env, rows.empty() ? 0 : rows.back().seq)};
+  }
+  return {fmt::format("row {}: {} of {} names it for release {}, but {}", pointer->log_seq,
+                      kPointerFile, env, pointer->release.substr(0, 12),
+                      last == nullptr ? std::string("no release of it ever came into effect")
+                                      : fmt::format("the one in effect is {}, announced in row {}",
+                                                    last->release.substr(0, 12), last->seq))};
 }
 
 Result<AuditLog> AuditLog::open(const std::string& path, bool make) {
   std::error_code error;
-  if (!make && !std::filesystem::exists(path, error))
+  const bool there = std::filesystem::exists(path, error);
+  const std::string head = log_head_path(path);
+  if (!there && std::filesystem::exists(head, error)) {
+    return make_error(ErrorCode::kCorrupt,
+                      "the audit log: {} is gone, and {} says how far it went: get it back from a "
+                      "copy",
+                      path, head);
+  }
+  if (!make && !there)
     return make_error(ErrorCode::kNotFound, "{} is not there: nothing was promoted yet", path);
   sqlite3* db = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | (make ? SQLITE_OPEN_CREATE : 0);
   const int code = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
-  AuditLog log(db);
+  AuditLog log(db, head);
   if (code != SQLITE_OK) {
     return make_error(ErrorCode::kIo, "cannot open {}: {}", path,
                       db == nullptr ? "no memory" : sqlite3_errmsg(db));
@@ -157,15 +205,32 @@ Result<AuditLog> AuditLog::open(const std::string& path, bool make) {
   return log;
 }
 
-AuditLog::AuditLog(AuditLog&& other) noexcept : db_(std::exchange(other.db_, nullptr)) {}
+AuditLog::AuditLog(AuditLog&& other) noexcept
+    : db_(std::exchange(other.db_, nullptr)), head_(std::move(other.head_)) {}
 AuditLog::~AuditLog() { sqlite3_close_v2(db_); }
 
 Result<std::vector<AuditRow>> AuditLog::rows() const { return select(db_, "ORDER BY seq"); }
 
+// last: the last row, or none.
+Status AuditLog::check_head(std::span<const AuditRow> last, const SigningKey& key) const {
+  WEIR_ASSIGN(const std::optional<LogHead> head, read_log_head(head_, key.public_key()));
+  std::vector<AuditRow> known;
+  if (head && head->seq > 0) {
+    WEIR_ASSIGN(known, select(db_, fmt::format("WHERE seq = {}", head->seq)));
+  }
+  if (known.empty()) known.assign(last.begin(), last.end());
+  const std::string problem = head_problem(known, head);
+  if (problem.empty()) return {};
+  return make_error(ErrorCode::kCorrupt, "the audit log: {}; weir log verify tells more", problem);
+}
+
 Result<AuditRow> AuditLog::append_locked(AuditRow row, const SigningKey& key) {
   WEIR_ASSIGN(const std::vector<AuditRow> last, select(db_, "ORDER BY seq DESC LIMIT 1"));
+  WEIR_TRY(check_head(last, key));
   row.seq = 1;
   row.previous = std::string(64, '0');
+  // From the first row on there is a head.
+  if (last.empty()) WEIR_TRY(os::write_file_atomic(head_, log_head_text({}, key)));
   if (!last.empty()) {
     const AuditRow& before = last.front();
     if (before.hash != row_hash(before) ||
@@ -188,7 +253,9 @@ Result<AuditRow> AuditLog::append(AuditRow row, const SigningKey& key) {
   WEIR_TRY(execute(db_, "BEGIN IMMEDIATE"));
   auto written = append_locked(std::move(row), key);
   const Status ended = execute(db_, written.ok() ? "COMMIT" : "ROLLBACK");
-  if (written.ok() && !ended.ok()) return ended.error();
+  if (!written.ok()) return written;
+  WEIR_TRY(ended);
+  WEIR_TRY(os::write_file_atomic(head_, log_head_text({written->seq, written->hash}, key)));
   return written;
 }
 

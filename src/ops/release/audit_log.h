@@ -1,11 +1,13 @@
 // releases/audit.db: who did what to which environment and when, in SQLite. Each row holds the hash
 // of the row before it and a signature, so that a row that is changed, taken out, put in or moved
-// shows. That rows at the end are gone shows by the pointers (pointer.h), which name a row and its
-// hash. Whoever has the private key can write another history; keep it off the machine that serves.
+// shows. That rows at the end are gone shows by the signed head beside it (log_head.h), and by the
+// pointers (pointer.h), which name a row and its hash. Whoever has the private key can write
+// another history; keep it off the machine that serves.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +15,7 @@
 
 #include "base/result.h"
 #include "ops/release/keys.h"
+#include "ops/release/log_head.h"
 #include "ops/release/pointer.h"
 
 struct sqlite3;
@@ -44,16 +47,21 @@ inline constexpr const char* kActRollout = "rollout";
 
 std::string row_hash(const AuditRow& row);
 
-// What is wrong with a log, each with its row: "row 7: …"; empty: nothing. pointers: of all
-// environments. Pure.
+// What is wrong with a log, each with its row: "row 7: …"; empty: nothing. head: nullopt where
+// there is none, which is right for a log without rows alone. Pure.
 std::vector<std::string> check_log(std::span<const AuditRow> rows,
-                                   std::span<const Pointer> pointers, const PublicKey& key);
+                                   const std::optional<LogHead>& head, const PublicKey& key);
+// What is wrong with the pointer of an environment: there is one exactly when a switch of it took
+// effect, and it names the row that announced the last one (or the one that is still open). Empty:
+// nothing. pointer: nullopt where there is no release.json. Pure.
+std::vector<std::string> check_pointer(std::span<const AuditRow> rows, std::string_view env,
+                                       const std::optional<Pointer>& pointer);
 
 // One thread; processes take turns by SQLite's locks.
 class AuditLog {
  public:
   // Makes it where it is missing and `make` says so, else kNotFound. Errors: kIo; kCorrupt for what
-  // is no such database.
+  // is no such database, and where it is gone and its head is there.
   static Result<AuditLog> open(const std::string& path, bool make);
   AuditLog(AuditLog&& other) noexcept;
   AuditLog& operator=(AuditLog&&) = delete;
@@ -61,16 +69,19 @@ class AuditLog {
 
   // All rows, in order of seq. Errors: kCorrupt, kLimit beyond kMaxRows.
   Result<std::vector<AuditRow>> rows() const;
-  // seq, previous, hash and signature are filled in. On the disk when it returns. Errors: kIo;
-  // kCorrupt when the last row is not signed by the key: nothing is built on it.
+  // seq, previous, hash and signature are filled in. On the disk when it returns, and the head
+  // after it. Errors: kIo; kCorrupt when the last row is not signed by the key or rows before it
+  // were cut off: nothing is built on that.
   Result<AuditRow> append(AuditRow row, const SigningKey& key);
 
   static constexpr int64_t kMaxRows = 1'000'000;
 
  private:
-  explicit AuditLog(sqlite3* db) : db_(db) {}
+  AuditLog(sqlite3* db, std::string head) : db_(db), head_(std::move(head)) {}
   Result<AuditRow> append_locked(AuditRow row, const SigningKey& key);
+  Status check_head(std::span<const AuditRow> last, const SigningKey& key) const;
   sqlite3* db_ = nullptr;
+  std::string head_;  // its file
 };
 
 }  // namespace weir::ops

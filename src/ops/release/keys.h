@@ -54,5 +54,6 @@ class SigningKey {
 inline constexpr std::string_view kSignManifest = "weir-manifest-1";
 inline constexpr std::string_view kSignPointer = "weir-pointer-1";
 inline constexpr std::string_view kSignLogRow = "weir-log-row-1";
+inline constexpr std::string_view kSignLogHead = "weir-log-head-1";
 
 }  // namespace weir::ops

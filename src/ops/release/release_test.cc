@@ -70,6 +70,29 @@ TEST(Sha256, KnownAnswer) {
   EXPECT_FALSE(sha256_of_file(dir.file("none")).ok());
 }
 
+TEST(Sha256, OfAFolderWithFoldersAndLinks) {
+  namespace fs = std::filesystem;
+  const os::TempDir dir;
+  const std::string m = dir.file("m");
+  fs::create_directories(m + "/sub/.cache");
+  put(m + "/a", "abc");
+  put(m + "/sub/b", "b");
+  put(m + "/sub/.cache/c", "left out");
+  const auto hash = sha256_of_folder(m);
+  ASSERT_TRUE(hash.ok()) << hash.error().message;
+  EXPECT_EQ(hash->sha256, sha256_hex(sha256_hex("abc") + " a\n" + sha256_hex("b") + " sub/b\n"));
+  EXPECT_EQ(hash->bytes, 4u);
+  fs::create_symlink("sub/b", m + "/inside");
+  EXPECT_EQ(sha256_of_folder(m)->bytes, 5u);
+  put(dir.file("out"), "x");
+  fs::create_symlink("../../out", m + "/sub/link");
+  EXPECT_EQ(sha256_of_folder(m).error().code, ErrorCode::kUsage);
+  EXPECT_NE(sha256_of_folder(m).error().message.find("leads out of the folder"), std::string::npos);
+  fs::remove(m + "/sub/link");
+  fs::create_directory_symlink("sub", m + "/again");
+  EXPECT_FALSE(sha256_of_folder(m).ok()) << "a link to a folder";
+}
+
 TEST(Keys, SignReadAndRefuse) {
   const os::TempDir dir;
   const SigningKey key = SigningKey::make();

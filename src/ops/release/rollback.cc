@@ -29,17 +29,10 @@ std::string details_of(const RollbackProof& proof, double seconds) {
   j.set("from", proof.from);
   j.set("files", static_cast<int64_t>(proof.files));
   j.set("model_checked", proof.model_checked);
+  // 0: a repository's, whose commit the engine checks.
+  j.set("model_bytes", static_cast<int64_t>(proof.manifest.model.bytes));
   if (seconds >= 0) j.set("seconds", seconds);
   return j.dump();
-}
-
-Status check_chain(const Project& project, const AuditLog& log, const PublicKey& key) {
-  WEIR_ASSIGN(const std::vector<AuditRow> rows, log.rows());
-  WEIR_ASSIGN(const std::vector<Pointer> pointers, read_pointers(project, key));
-  const std::vector<std::string> problems = check_log(rows, pointers, key);
-  if (problems.empty()) return {};
-  return make_error(ErrorCode::kCorrupt, "the audit log: {}; see weir log verify",
-                    problems.front());
 }
 
 // The bundle's folder copied file by file, so that what is proved are the bytes that were written.
@@ -55,7 +48,7 @@ Status copy_bundle(const std::string& from, const std::string& to) {
 
 Result<RollbackProof> plan_rollback(const Project& project, const AuditLog& log,
                                     const PublicKey& key, const RollbackOptions& options) {
-  WEIR_TRY(check_chain(project, log, key));
+  WEIR_TRY(check_chain(project, key));
   WEIR_ASSIGN(const Pointer now, pointer_of(project, options.env, key));
   WEIR_ASSIGN(const std::vector<AuditRow> rows, log.rows());
   RollbackProof proof;
@@ -106,11 +99,13 @@ Result<RollbackProof> rehearse_rollback(const Project& project, AuditLog& log,
   const auto start = std::chrono::steady_clock::now();
   RollbackOptions wanted = options;
   WEIR_ASSIGN(const std::vector<AuditRow> rows, log.rows());
-  if (wanted.to.empty() && !last_good(rows, options.env)) {
+  const bool first = wanted.to.empty() && !last_good(rows, options.env);
+  if (first) {
     WEIR_ASSIGN(const Pointer now, pointer_of(project, options.env, pub));
     wanted.to = now.release;
   }
   WEIR_ASSIGN(RollbackProof proof, plan_rollback(project, log, pub, wanted));
+  proof.first = first;
   const std::string scratch = project.releases() + "/.rehearsal";
   std::error_code ignored;
   fs::remove_all(scratch, ignored);

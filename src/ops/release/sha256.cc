@@ -74,19 +74,54 @@ Result<FileHash> sha256_of_file(const std::string& path) {
   return out;
 }
 
-Result<FileHash> sha256_of_folder(const std::string& path) {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A link inside of `root` leads to what is hashed at its own place. "" when it does.
+std::string link_problem(const fs::path& link, const fs::path& root) {
   std::error_code error;
-  std::vector<std::string> names;
-  std::filesystem::directory_iterator it(path, error);
-  const std::filesystem::directory_iterator end;
-  for (; !error && it != end; it.increment(error)) {
-    std::string name = it->path().filename().string();
-    if (name.starts_with(".") || !it->is_regular_file(error)) continue;
-    names.push_back(std::move(name));
+  const fs::path target = fs::canonical(link, error);
+  if (error) return fmt::format("{} leads nowhere", link.string());
+  const fs::path below = target.lexically_relative(fs::canonical(root, error));
+  if (!error && !below.empty() && *below.begin() != "..") {
+    if (!fs::is_directory(target, error)) return "";
+    return fmt::format("{} is a link to a folder: give a copy without it (cp -rL)", link.string());
   }
-  if (error) return make_error(ErrorCode::kIo, "cannot read {}: {}", path, error.message());
-  if (names.empty()) return make_error(ErrorCode::kUsage, "{} holds no files", path);
-  std::sort(names.begin(), names.end());
+  return fmt::format("{} leads out of the folder, to {}: give a copy without such links (cp -rL)",
+                     link.string(), target.string());
+}
+
+// Files below `root`, relative to it.
+Result<std::vector<std::string>> files_below(const std::string& root) {
+  std::error_code error;
+  std::vector<std::string> out;
+  fs::recursive_directory_iterator it(root, error);
+  for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    const fs::path& path = it->path();
+    if (path.filename().string().starts_with(".")) {
+      if (it->is_directory(error)) it.disable_recursion_pending();
+      continue;
+    }
+    if (it->is_symlink(error)) {
+      if (std::string problem = link_problem(path, root); !problem.empty())
+        return make_error(ErrorCode::kUsage, "{}", problem);
+    }
+    if (!it->is_regular_file(error)) continue;
+    if (out.size() == kMaxFolderFiles)
+      return make_error(ErrorCode::kLimit, "{} holds over {} files", root, kMaxFolderFiles);
+    out.push_back(path.lexically_relative(root).string());
+  }
+  if (error) return make_error(ErrorCode::kIo, "cannot read {}: {}", root, error.message());
+  if (out.empty()) return make_error(ErrorCode::kUsage, "{} holds no files", root);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+Result<FileHash> sha256_of_folder(const std::string& path) {
+  WEIR_ASSIGN(const std::vector<std::string> names, files_below(path));
   std::string list;
   FileHash out;
   for (const std::string& name : names) {

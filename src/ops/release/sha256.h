@@ -17,8 +17,11 @@ struct FileHash {
 };
 // Reads the file piece by piece, whatever its size. Errors: kNotFound, kIo.
 Result<FileHash> sha256_of_file(const std::string& path);
-// Of a folder (not those below it): the hash of the lines "SHA256 NAME\n" of its files in the order
-// of their names; names that begin with a dot are left out. Errors: also kUsage for an empty one.
+// Of a folder: the hash of the lines "SHA256 PATH\n" of its files and those of the folders below
+// it, in the order of their paths; names that begin with a dot are left out. Errors: also kUsage
+// for an empty one and for a symbolic link that leaves the folder or leads to one: what it leads to
+// may change; kLimit for over kMaxFolderFiles.
+inline constexpr size_t kMaxFolderFiles = 10'000;
 Result<FileHash> sha256_of_folder(const std::string& path);
 
 // Whether it is `digits` (by default 64) lower-case hexadecimal digits.

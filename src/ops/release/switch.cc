@@ -34,13 +34,42 @@ ReleaseLock::~ReleaseLock() {
 std::string audit_path(const Project& project) { return project.releases() + "/audit.db"; }
 std::string public_key_path(const Project& project) { return project.path("release.pub"); }
 
-Result<std::vector<Pointer>> read_pointers(const Project& project, const PublicKey& key) {
-  std::vector<Pointer> out;
+LogState read_log_state(const Project& project, const PublicKey& key) {
+  LogState out;
+  const auto read_rows = [&]() -> Status {
+    WEIR_ASSIGN(const AuditLog log, AuditLog::open(audit_path(project), false));
+    WEIR_ASSIGN(out.rows, log.rows());
+    return {};
+  };
+  const Status read = read_rows();
+  if (!read.ok() && read.error().code != ErrorCode::kNotFound) {
+    constexpr std::string_view kPrefix = "the audit log: ";  // every problem is one of it
+    const std::string& message = read.error().message;
+    out.problems.push_back(message.substr(message.starts_with(kPrefix) ? kPrefix.size() : 0));
+    return out;
+  }
+  const auto head = read_log_head(log_head_path(audit_path(project)), key);
+  if (!head.ok()) out.problems.push_back(head.error().message);
+  for (std::string& p : check_log(out.rows, head.ok() ? *head : LogHead(), key))
+    out.problems.push_back(std::move(p));
   for (const char* env : kEnvironments) {
-    WEIR_ASSIGN(std::optional<Pointer> pointer, read_pointer(project.environment(env), env, key));
-    if (pointer) out.push_back(*std::move(pointer));
+    const auto pointer = read_pointer(project.environment(env), env, key);
+    if (!pointer.ok()) {
+      out.problems.push_back(pointer.error().message);
+      continue;
+    }
+    for (std::string& p : check_pointer(out.rows, env, *pointer))
+      out.problems.push_back(std::move(p));
+    if (*pointer) out.pointers.push_back(**pointer);
   }
   return out;
+}
+
+Status check_chain(const Project& project, const PublicKey& key) {
+  const LogState state = read_log_state(project, key);
+  if (state.problems.empty()) return {};
+  return make_error(ErrorCode::kCorrupt, "the audit log: {}; see weir log verify",
+                    state.problems.front());
 }
 
 Result<std::vector<std::string>> close_interrupted(const Project& project, AuditLog& log,

@@ -45,8 +45,17 @@ using SwitchHook = std::function<void(SwitchStep)>;
 std::string audit_path(const Project& project);       // releases/audit.db
 std::string public_key_path(const Project& project);  // release.pub
 
-// The pointers of all environments. Errors: those of read_pointer.
-Result<std::vector<Pointer>> read_pointers(const Project& project, const PublicKey& key);
+// The log held against its head and the pointers.
+struct LogState {
+  std::vector<AuditRow> rows;
+  std::vector<Pointer> pointers;
+  std::vector<std::string> problems;  // each a sentence; empty: nothing is wrong
+};
+// Without a log there are no rows, and nothing is wrong where nothing else says that there were.
+// What cannot be read is a problem, too.
+LogState read_log_state(const Project& project, const PublicKey& key);
+// Error kCorrupt with the first problem.
+Status check_chain(const Project& project, const PublicKey& key);
 
 // Closes switches that were cut short, by what the pointers say. Returns a sentence for each.
 Result<std::vector<std::string>> close_interrupted(const Project& project, AuditLog& log,
@@ -65,6 +74,7 @@ struct RollbackProof {
   Manifest manifest;     // of `to`
   size_t files = 0;      // whose hashes were checked, before and after
   bool model_checked = false;
+  bool first = false;  // a rehearsal without an earlier release: the present one was restored
 };
 
 struct RollbackOptions {

@@ -13,6 +13,7 @@
 #include "ops/release/history.h"
 #include "ops/release/sha256.h"
 #include "ops/release/switch.h"
+#include "os/file.h"
 #include "os/temp_dir.h"
 
 namespace weir::ops {
@@ -49,8 +50,7 @@ class Switch : public ::testing::Test {
     return p.ok() && *p ? (*p)->release : "";
   }
   std::vector<std::string> problems() {
-    const auto pointers = read_pointers(*project_, key_.public_key());
-    return check_log(rows(), pointers.value(), key_.public_key());
+    return read_log_state(*project_, key_.public_key()).problems;
   }
   void sql(const std::string& text) {
     sqlite3* db = nullptr;
@@ -136,8 +136,8 @@ TEST_F(Switch, EveryKindOfTamperingNamesItsRow) {
               HasSubstr("row 3: not signed"));
   EXPECT_THAT(after("DELETE FROM audit WHERE seq=1"), HasSubstr("row 1: missing"));
   EXPECT_THAT(after("DELETE FROM audit WHERE seq=2"), HasSubstr("row 2: missing"));
-  EXPECT_THAT(after("DELETE FROM audit WHERE seq>=3"), HasSubstr("row 3: missing, and so is what"));
-  EXPECT_THAT(after("DELETE FROM audit"), HasSubstr("row 3: missing"));
+  EXPECT_THAT(after("DELETE FROM audit WHERE seq=4"), HasSubstr("row 4: missing: the head says"));
+  EXPECT_THAT(after("DELETE FROM audit"), HasSubstr("row 4: missing: the head says"));
   EXPECT_THAT(
       after("UPDATE audit SET seq=9 WHERE seq=1; UPDATE audit SET seq=1 WHERE seq=2; UPDATE "
             "audit SET seq=2 WHERE seq=9"),
@@ -153,9 +153,59 @@ TEST_F(Switch, NothingIsBuiltOnATamperedRow) {
   EXPECT_THAT(go(bundle("b")).error().message, HasSubstr("row 2 was changed"));
 }
 
+TEST_F(Switch, RowsThatAreCutOffAreNotBuiltOn) {
+  ASSERT_TRUE(go(bundle("a")).ok());
+  ASSERT_TRUE(go(bundle("b")).ok());
+  sql("DELETE FROM audit WHERE seq=4");
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("row 4: missing")));
+  EXPECT_THAT(go(bundle("c")).error().message, HasSubstr("row 4: missing"));
+  EXPECT_EQ(rows().size(), 3u);
+  EXPECT_EQ(check_chain(*project_, key_.public_key()).error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(Switch, AHeadThatIsGoneOrAnothersAndALogThatIsGone) {
+  const std::string log_file = audit_path(*project_);
+  const std::string head = log_head_path(log_file);
+  EXPECT_THAT(head, HasSubstr("releases/audit.head"));
+  ASSERT_TRUE(go(bundle("a")).ok());
+  const std::string good = os::read_file(head, 4096).value();
+  for (size_t n = 0; n < good.size(); n += 7)
+    EXPECT_FALSE(parse_log_head(good.substr(0, n), "h", key_.public_key()).ok());
+  std::ofstream(head) << log_head_text({9, std::string(64, 'a')}, SigningKey::make());
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("the signature does not hold")));
+  std::filesystem::remove(head);
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("row 2: the head")));
+  EXPECT_THAT(go(bundle("b")).error().message, HasSubstr("the head"));
+  // Killed before the head was written: it is a row behind, which is no harm.
+  std::ofstream(head) << log_head_text({1, rows()[0].hash}, key_);
+  EXPECT_THAT(problems(), IsEmpty());
+  std::filesystem::remove(log_file);
+  EXPECT_THAT(AuditLog::open(log_file, true).error().message, HasSubstr("is gone"));
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("is gone")));
+  std::filesystem::remove(head);
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("row 1: missing, and so is what")))
+      << "release.json";
+}
+
+TEST_F(Switch, APointerThatWasPutBackOrTakenAway) {
+  const std::string a = bundle("a");
+  ASSERT_TRUE(go(a).ok());
+  const std::string file = project_->environment("prod") + "/" + kPointerFile;
+  const std::string older = os::read_file(file, 4096).value();
+  ASSERT_TRUE(go(bundle("b")).ok());
+  std::ofstream(file) << older;
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("announced in row 3")));
+  std::filesystem::remove(file);
+  EXPECT_THAT(problems(), ElementsAre(HasSubstr("and its release.json is gone")));
+  RollbackOptions options;
+  options.env = "prod";
+  AuditLog l = log();
+  EXPECT_THAT(roll_back(*project_, l, key_, actor_, options).error().message, HasSubstr("is gone"));
+}
+
 TEST_F(Switch, ALogOfAnotherKeyAndNoLog) {
   ASSERT_TRUE(go(bundle("a")).ok());
-  const auto found = check_log(rows(), {}, SigningKey::make().public_key());
+  const auto found = check_log(rows(), std::nullopt, SigningKey::make().public_key());
   EXPECT_THAT(found.at(0), HasSubstr("row 1: not signed"));
   EXPECT_EQ(AuditLog::open(dir_.file("none"), false).error().code, ErrorCode::kNotFound);
   std::ofstream(dir_.file("junk")) << std::string(5000, 'x');
@@ -261,12 +311,14 @@ TEST_F(Switch, ARehearsalIsLoggedAndChangesNothing) {
   RollbackOptions options;
   options.env = "prod";
   double seconds = -1;
-  ASSERT_TRUE(rehearse_rollback(*project_, l, key_, actor_, options, seconds).ok());
+  EXPECT_TRUE(rehearse_rollback(*project_, l, key_, actor_, options, seconds).value().first);
   EXPECT_GE(seconds, 0);
+  EXPECT_THAT(rows().back().details, HasSubstr("\"model_checked\":true,\"model_bytes\":5"));
   ASSERT_TRUE(go(bundle("b")).ok());
   const auto proof = rehearse_rollback(*project_, l, key_, actor_, options, seconds);
   ASSERT_TRUE(proof.ok()) << proof.error().message;
   EXPECT_EQ(proof->to, a);
+  EXPECT_FALSE(proof->first);
   EXPECT_NE(in_effect(), a);
   EXPECT_EQ(rows().back().action, kActRehearsal);
   EXPECT_THAT(rows().back().details, HasSubstr("\"seconds\""));

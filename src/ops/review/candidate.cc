@@ -60,7 +60,8 @@ Result<std::vector<EnvFile>> read_env_files(const std::string& folder) {
   if (error == std::errc::no_such_file_or_directory) return out;
   for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
     const std::string path = it->path().lexically_relative(folder).string();
-    if (it->path().filename().string().starts_with(".")) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with(".") && name != ".env" && !name.starts_with(".env.")) {
       if (it->is_directory(error)) it.disable_recursion_pending();
       continue;
     }
@@ -97,21 +98,6 @@ Result<Candidate> read_candidate(const Project& project, const std::string& env,
   out.config = read_env_config(out.files);
   out.config_sha256 = config_hash(out.files);
   return out;
-}
-
-std::string other_model(const EnvConfig& config, const ReleaseModel& model,
-                        const std::string& folder) {
-  const fs::path reviewed = fs::path(folder) / model.where;
-  std::error_code error;
-  if (!fs::exists(reviewed, error)) return "";
-  for (const EngineUse& use : config.engines) {
-    const Fact* served = use.call.engine == "weir" ? use.call.facts.find("model") : nullptr;
-    if (served == nullptr || !fs::exists(served->text, error)) continue;
-    if (fs::equivalent(served->text, reviewed, error)) continue;
-    return fmt::format("{}:{}: serves {}, but the model that is reviewed is {}", use.file,
-                       served->line, served->text, model.where);
-  }
-  return "";
 }
 
 Result<ReleaseModel> model_of(const Project& project, const std::string& model) {

@@ -40,12 +40,8 @@ struct Candidate {
 Result<Candidate> read_candidate(const Project& project, const std::string& env,
                                  const PublicKey* key);
 
-// "FILE:LINE: ..." where a weir.yaml serves another file than `model`; "" where none does, or what
-// it names is not on this machine. folder: the project's.
-std::string other_model(const EnvConfig& config, const ReleaseModel& model,
-                        const std::string& folder);
-
-// The files of envs/ENV that are configuration, by path. Hidden files are left out.
+// The files of envs/ENV that are configuration, by path. Hidden files are left out, but for .env
+// and .env.NAME, which Compose reads.
 Result<std::vector<EnvFile>> read_env_files(const std::string& folder);
 
 // A model for model.json: a file, a folder, or NAME@COMMIT (40 hexadecimal digits) that an engine

@@ -32,11 +32,13 @@ struct ReviewInput {
   Intake intake;
   PlannedLoad load;
   Candidate candidate;
+  std::string intake_text;                // of the file that was read
   std::string model_problem;              // the model's file is not what model.json says
+  std::string quantized;                  // quantized_to() of the model
   std::vector<Evidence> evidence;         // newest first
   std::vector<std::string> unread;        // files of evidence/ that should have been read
   std::vector<AuditRow> log;              // in order
-  std::vector<std::string> log_problems;  // check_log()
+  std::vector<std::string> log_problems;  // read_log_state()
   std::optional<Manifest> in_effect;      // in the environment that comes next
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "ops/release/history.h"
 #include "ops/release/manifest.h"
 #include "ops/review/checks.h"
 #include "ops/sources/days.h"
@@ -61,6 +62,10 @@ CheckOutcome check_pinned(const ReviewInput& in, const ChecklistItem& item) {
   if (std::string problem = config_problem(in); !problem.empty()) return fails(std::move(problem));
   if (std::string f = first_finding(in.candidate.config, item, false); !f.empty())
     return fails(std::move(f));
+  // Of a repository the engine fetches the commit; no file was hashed.
+  if (model.bytes == 0)
+    return passes(fmt::format("{} at commit {}…", model.name,
+                              model.where.substr(model.where.rfind('@') + 1, 12)));
   return passes(fmt::format("{}, SHA-256 {}…", model.name, model.sha256.substr(0, 12)));
 }
 
@@ -199,26 +204,70 @@ CheckOutcome check_security(const ReviewInput& in, const ChecklistItem& item) {
   if (std::string problem = config_problem(in); !problem.empty()) return fails(std::move(problem));
   const EnvConfig& config = in.candidate.config;
   if (std::string f = first_finding(config, item, false); !f.empty()) return fails(std::move(f));
-  const bool closed = !config.network_policies.empty();
   std::vector<std::string> seen;
   for (const EngineUse& use : config.engines) {
     const FactSet& facts = use.call.facts;
-    const bool loopback = facts.is("exposed", "false") && !facts.is("form", "kubernetes");
+    const bool loopback = facts.is("exposed", "false") && !facts.is("in_cluster", "true");
     const bool key = facts.find("api_key") != nullptr;
-    if (!loopback && !key && !closed)
-      return fails(fmt::format("{}: whoever reaches {} may use it: no key, no NetworkPolicy",
-                               use.file, use.call.engine));
-    if (!loopback && !closed && config.tls.empty())
-      return fails(fmt::format("{}: {} is reached in clear: no TLS and no NetworkPolicy in envs/{}",
-                               use.file, use.call.engine, in.env));
+    std::string why;
+    const std::string closed = config.closed_by(use, why);
+    const std::string tls = config.tls_of(use);
+    if (!loopback && !key && closed.empty())
+      return fails(fmt::format("{}: whoever reaches {} may use it: no key, and {}", use.file,
+                               use.call.engine, why));
+    if (!loopback && closed.empty() && tls.empty())
+      return fails(
+          fmt::format("{}: {} is reached in clear: no TLS of its own or before it in "
+                      "envs/{}, and {}",
+                      use.file, use.call.engine, in.env, why));
     seen.push_back(fmt::format("{}: {}", use.file,
-                               loopback ? "this machine only"
-                               : key    ? "a key"
-                                        : "a NetworkPolicy"));
+                               loopback      ? "this machine only"
+                               : key         ? "a key"
+                               : tls.empty() ? "the NetworkPolicy of " + closed
+                                             : "the NetworkPolicy of " + closed + ", TLS: " + tls));
+    if (key && !loopback) seen.back() += closed.empty() ? ", TLS: " + tls : ", " + closed;
   }
-  for (const std::string& file : config.tls) seen.push_back("TLS: " + file);
   return passes(joined(seen));
 }
+
+namespace {
+
+// What a rehearsal's row says of it.
+CheckOutcome judge_drill(const ReviewInput& in, const AuditRow& drill) {
+  const auto details = text::Json::parse(drill.details);
+  const auto member = [&](const char* name) {
+    return details.ok() ? details->find(name) : nullptr;
+  };
+  const text::Json* seconds = member("seconds");
+  const text::Json* checked = member("model_checked");
+  const text::Json* bytes = member("model_bytes");
+  const text::Json* from = member("from");
+  const auto minutes = in.intake.number("constraints.rollback_minutes");
+  if (seconds == nullptr || !seconds->is_number())
+    return fails(fmt::format("row {} does not say how long it took", drill.seq));
+  if (minutes && seconds->as_double() > *minutes * 60)
+    return fails(fmt::format("row {}: {:.1f} s, over constraints.rollback_minutes of {:.4g}",
+                             drill.seq, seconds->as_double(), *minutes));
+  const bool repository = bytes != nullptr && bytes->is_int() && bytes->as_int() == 0;
+  const bool model = checked != nullptr && checked->is_bool() && checked->as_bool();
+  if (!model && !repository)
+    return fails(
+        fmt::format("row {}: the model was not checked: rehearse without --skip-model", drill.seq));
+  if (from == nullptr || !from->is_string() || from->as_string() != drill.release)
+    return passes(fmt::format("row {}: back to {} in {:.2f} s", drill.seq, short_id(drill.release),
+                              seconds->as_double()));
+  if (last_good(in.log, in.env))
+    return fails(
+        fmt::format("row {}: it went back to the release in effect itself: rehearse "
+                    "without --to",
+                    drill.seq));
+  return passes(
+      fmt::format("row {}: first release: nothing to go back to; {} restored itself in "
+                  "{:.2f} s",
+                  drill.seq, short_id(drill.release), seconds->as_double()));
+}
+
+}  // namespace
 
 CheckOutcome check_rollback(const ReviewInput& in, const ChecklistItem& /*item*/) {
   if (!in.log_problems.empty())
@@ -241,16 +290,7 @@ CheckOutcome check_rollback(const ReviewInput& in, const ChecklistItem& /*item*/
   const int64_t days = (in.now_s - drill->unix_s) / kDayS;
   if (days > in.max_age_days)
     return fails(fmt::format("the rehearsal (row {}) is {} days old", drill->seq, days));
-  const auto details = text::Json::parse(drill->details);
-  const text::Json* seconds = details.ok() ? details->find("seconds") : nullptr;
-  const auto minutes = in.intake.number("constraints.rollback_minutes");
-  if (seconds == nullptr || !seconds->is_number())
-    return fails(fmt::format("row {} does not say how long it took", drill->seq));
-  if (minutes && seconds->as_double() > *minutes * 60)
-    return fails(fmt::format("row {}: {:.1f} s, over constraints.rollback_minutes of {:.4g}",
-                             drill->seq, seconds->as_double(), *minutes));
-  return passes(fmt::format("row {}: back to {} in {:.2f} s", drill->seq, short_id(drill->release),
-                            seconds->as_double()));
+  return judge_drill(in, *drill);
 }
 
 Check find_check(std::string_view id) {

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "ops/review/checks.h"
+#include "ops/review/served_model.h"
 #include "ops/sources/days.h"
 #include "plot/text.h"
 
@@ -13,6 +14,7 @@ namespace weir::ops {
 namespace {
 
 constexpr int64_t kClockSkewS = 300;
+constexpr double kSameLoad = 0.05;  // runs within this share of a load are of that load
 constexpr size_t kMostReasons = 4;  // that are told why reports do not count
 
 CheckOutcome fails(std::string found) { return {false, std::move(found), {}}; }
@@ -26,6 +28,23 @@ std::string age_problem(const ReviewInput& in, const Evidence& e) {
   return fmt::format("{} is {} days old, over {}", e.file, days, in.max_age_days);
 }
 
+// "" when what was measured goes by a name that the configuration serves.
+std::string name_problem(const ReviewInput& in, const Evidence& e) {
+  std::vector<std::string> served;
+  for (const EngineUse& use : in.candidate.config.engines) {
+    if (use.call.facts.is("role", "worker")) continue;
+    const std::vector<std::string> names = served_names(use);
+    if (names.empty()) return "";
+    for (const std::string& name : names) {
+      if (same_model_name(name, e.model)) return "";
+      served.push_back(name);
+    }
+  }
+  if (served.empty()) return "";
+  return fmt::format("{} measured a server of \"{}\", and envs/{} serves \"{}\"", e.file, e.model,
+                     in.env, fmt::join(served, "\", \""));
+}
+
 std::string load_problem(const ReviewInput& in, const Evidence& e) {
   const Candidate& c = in.candidate;
   if (e.subject.model_sha256.empty() || e.subject.config_sha256.empty())
@@ -34,6 +53,7 @@ std::string load_problem(const ReviewInput& in, const Evidence& e) {
     return fmt::format("{} is of another model", e.file);
   if (e.subject.config_sha256 != c.config_sha256)
     return fmt::format("{} is of another configuration", e.file);
+  if (std::string other = name_problem(in, e); !other.empty()) return other;
   return age_problem(in, e);
 }
 
@@ -61,13 +81,31 @@ std::string planned_text(const ReviewInput& in) {
                      plot::number_text(in.load.concurrency), plot::number_text(in.load.replicas));
 }
 
-// judge: "" when the run proves the item, else why not. Newest report first; the first that has a
-// run which `fits` decides, so that a bad run is not outvoted by an older good one.
-CheckOutcome judge_loads(
-    const ReviewInput& in, const std::string& nothing,
-    const std::function<std::string(const Evidence&, const LoadRunEvidence&)>& fits,
-    const std::function<std::string(const Evidence&, const LoadRunEvidence&, std::string&)>&
-        judge) {
+using Fits = std::function<std::string(const Evidence&, const LoadRunEvidence&)>;
+using Judge = std::function<std::string(const Evidence&, const LoadRunEvidence&, std::string&)>;
+
+// Of runs that fit, those that decide: all, or where a load is asked for all up to that load (or up
+// to the run nearest it): a run above it that fails proves nothing.
+std::vector<const LoadRunEvidence*> deciding(const ReviewInput& in, const Evidence& e,
+                                             std::vector<const LoadRunEvidence*> fitting,
+                                             bool up_to_load) {
+  const auto off = [&](const LoadRunEvidence* run) {
+    return std::abs(load_share(in, e, *run) - 1);
+  };
+  std::stable_sort(fitting.begin(), fitting.end(),
+                   [&](const auto* a, const auto* b) { return off(a) < off(b); });
+  if (fitting.empty() || !up_to_load) return fitting;
+  const double most = 1 + std::max(kSameLoad, off(fitting.front()));
+  std::erase_if(fitting, [&](const auto* run) { return load_share(in, e, *run) > most; });
+  return fitting;
+}
+
+// fits, judge: "" when the run is of the load that is asked for, and when it proves the item; else
+// why not. Newest report first; the first that has a run which fits decides, and all of its
+// deciding runs must pass, so that a bad run is outvoted neither by an older good one nor by one
+// beside it. What is found is told of the run nearest the load.
+CheckOutcome judge_loads(const ReviewInput& in, const std::string& nothing, bool up_to_load,
+                         const Fits& fits, const Judge& judge) {
   if (in.candidate.model.sha256.empty())
     return fails(
         fmt::format("envs/{}/model.json is missing: no report can be of this candidate", in.env));
@@ -81,18 +119,20 @@ CheckOutcome judge_loads(
       note(std::move(problem));
       continue;
     }
-    std::string decided;
+    std::vector<const LoadRunEvidence*> fitting;
     for (const LoadRunEvidence& run : e.runs) {
-      if (std::string misfit = fits(e, run); !misfit.empty()) {
-        note(std::move(misfit));
-        continue;
-      }
-      std::string found;
-      const std::string problem = judge(e, run, found);
-      if (problem.empty()) return {true, std::move(found), {e.file}};
-      if (decided.empty()) decided = problem;
+      std::string misfit = fits(e, run);
+      if (misfit.empty()) fitting.push_back(&run);
+      if (!misfit.empty()) note(std::move(misfit));
     }
-    if (!decided.empty()) return fails(std::move(decided));
+    CheckOutcome out{true, "", {e.file}};
+    for (const LoadRunEvidence* run : deciding(in, e, std::move(fitting), up_to_load)) {
+      std::string found;
+      if (std::string problem = judge(e, *run, found); !problem.empty())
+        return fails(std::move(problem));
+      if (out.found.empty()) out.found = std::move(found);
+    }
+    if (!out.found.empty()) return out;
   }
   if (why.empty()) why = in.unread;
   if (why.size() > kMostReasons) why.resize(kMostReasons);
@@ -165,7 +205,7 @@ CheckOutcome check_baseline(const ReviewInput& in, const ChecklistItem& item) {
                         run.requests, run.peak_in_flight, planned_text(in));
     return lengths_problem(in, e, run, item.number("least_length_share"));
   };
-  return judge_loads(in, "no report in evidence/ is of this load", fits, judge);
+  return judge_loads(in, "no report in evidence/ is of this load", false, fits, judge);
 }
 
 CheckOutcome check_slo(const ReviewInput& in, const ChecklistItem& item) {
@@ -191,9 +231,10 @@ CheckOutcome check_slo(const ReviewInput& in, const ChecklistItem& item) {
                             missed * 100, *budget * 100);
     found =
         fmt::format("{}, at {}: {}; {:.2f} % failed", e.file, load_text(run), found, missed * 100);
-    return problem.empty() ? "" : fmt::format("{}, at {}: {}", e.file, load_text(run), problem);
+    if (problem.empty()) return lengths_problem(in, e, run, item.number("least_length_share"));
+    return fmt::format("{}, at {}: {}", e.file, load_text(run), problem);
   };
-  return judge_loads(in, "no report in evidence/ shows the SLO under the planned load", fits,
+  return judge_loads(in, "no report in evidence/ shows the SLO under the planned load", true, fits,
                      judge);
 }
 
@@ -229,9 +270,9 @@ CheckOutcome check_overload(const ReviewInput& in, const ChecklistItem& item) {
     found = fmt::format("{}, at {}: {} of {} refused in {} (p95); of the others {}", e.file,
                         load_text(run), run.refused, run.requests,
                         plot::ms_text(run.refusal_p95_ms), within);
-    return "";
+    return lengths_problem(in, e, run, item.number("least_length_share"));
   };
-  return judge_loads(in, "no report in evidence/ is of a load above capacity", fits, judge);
+  return judge_loads(in, "no report in evidence/ is of a load above capacity", false, fits, judge);
 }
 
 CheckOutcome check_quality(const ReviewInput& in, const ChecklistItem& /*item*/) {
@@ -249,9 +290,10 @@ CheckOutcome check_quality(const ReviewInput& in, const ChecklistItem& /*item*/)
                      numerics.find("kv_dtype=int") != std::string::npos ||
                      numerics.find("quantization=") != std::string::npos ||
                      numerics.find("=q") != std::string::npos;
-  if (!in.in_effect && whole && !types)
+  if (!in.in_effect && whole && !types && in.quantized.empty())
     return {true, fmt::format("a first release in {}, nothing is quantized", precision), {}};
   std::string why = "no gate result in evidence/ is of this candidate";
+  if (!in.quantized.empty()) why += fmt::format(", whose file is quantized to {}", in.quantized);
   for (const Evidence& e : in.evidence) {
     if (e.kind != EvidenceKind::kGate) continue;
     if (e.subject.model_sha256 != c.model.sha256 ||

@@ -90,6 +90,10 @@ std::vector<Broken> broken_baseline() {
       {"baseline", "100 requests are fewer", load([](auto& r) { r.requests = r.ok = 100; })},
       {"baseline", "prompts of 10.0 tokens", load([](auto& r) { r.prompt_tokens = 4000; })},
       {"baseline", "answers of 1.00 tokens", load([](auto& r) { r.output_tokens = 400; })},
+      {"baseline", "measured a server of \"mock\", and envs/stage serves \"/models/x\"",
+       [](auto& in) {
+         for (Evidence& e : in.evidence) e.model = "mock";
+       }},
       {"baseline", "of another model",
        [](auto& in) { in.evidence[1].subject.model_sha256 = std::string(64, 'b'); }},
       {"baseline", "of another configuration",
@@ -133,6 +137,21 @@ std::vector<Broken> broken_slo() {
          r.failed = 8;
        })},
       {"slo", "is not the planned load", [](auto& in) { in.load.requests_per_s = 0; }},
+      {"slo", "prompts of 10.0 tokens", load([](auto& r) { r.prompt_tokens = 4000; })},
+      {"slo", "answers of 1.00 tokens", load([](auto& r) { r.output_tokens = 400; })},
+      {"slo", "p95 TTFT 600 ms is over",
+       [](auto& in) {
+         auto& runs = in.evidence[1].runs;
+         runs.insert(runs.begin(), 2, runs[0]);
+         runs[0].ttft_p95_ms = runs[1].ttft_p95_ms = 600;
+       }},
+      {"overload", "prompts of 10.0 tokens", over([](auto& r) { r.prompt_tokens = 2000; })},
+      {"overload", "nothing was refused",
+       [](auto& in) {
+         auto& runs = in.evidence[0].runs;
+         runs.push_back(runs[0]);
+         runs[1].refused = 0;
+       }},
       {"overload", "no report", [](auto& in) { in.evidence.erase(in.evidence.begin()); }},
       {"overload", "do not overload: use --rate", over([](auto& r) {
          r.offered_per_s = 0;
@@ -160,6 +179,12 @@ std::vector<Broken> broken_gate_or_drill() {
       {"quality", "the gate says fail", [](auto& in) { in.evidence[2].verdict = "fail"; }},
       {"quality", "the gate says inconclusive",
        [](auto& in) { in.evidence[2].verdict = "inconclusive"; }},
+      {"quality", "whose file is quantized to Q4_K",
+       [](auto& in) {
+         in.evidence.pop_back();
+         (void)in.intake.set_text("model.precision", "bf16", Origin::kGiven, "");
+         in.quantized = "Q4_K";
+       }},
       {"quality", "of another model",
        [](auto& in) { in.evidence[2].subject.model_sha256 = std::string(64, 'b'); }},
       {"quality", "of another model",
@@ -175,7 +200,84 @@ std::vector<Broken> broken_gate_or_drill() {
        [](auto& in) { in.log[1].details = "{\"seconds\":301}"; }},
       {"rollback", "how long it took", [](auto& in) { in.log[1].details = "{}"; }},
       {"rollback", "no rehearsal", [](auto& in) { in.log[1].env = "prod"; }},
+      {"rollback", "the model was not checked",
+       [](auto& in) { in.log[1].details = test_drill(false, "e"); }},
+      {"rollback", "the model was not checked",
+       [](auto& in) { in.log[1].details = "{\"seconds\":2}"; }},
+      {"rollback", "went back to the release in effect itself",
+       [](auto& in) {
+         AuditRow older = test_row(kActPromote, "{}", 1);
+         older.release = std::string(64, 'a');
+         AuditRow closed = older;
+         closed.action = kActInEffect;
+         in.log = {older, closed, test_row(kActPromote, "{}", 3), test_row(kActInEffect, "{}", 4),
+                   test_row(kActRehearsal, test_drill(true, "d"), 5)};
+       }},
       {"rollback", "row 2: changed", [](auto& in) { in.log_problems = {"row 2: changed"}; }},
+  };
+}
+
+constexpr const char* kChart =
+    "modelArtifacts: {name: org/x, uri: \"hf://org/x\", labels: {app: x}}\n"
+    "decode: {create: true, replicas: 2}\n";
+
+// A pod with an engine, in a namespace.
+std::string pods(const std::string& policy) {
+  return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x, namespace: llm}\nspec:\n"
+         "  replicas: 2\n  template:\n    metadata: {labels: {app: x, tier: engine}}\n    spec:\n"
+         "      containers:\n      - name: x\n        image: vllm/vllm-openai:v0.33.0\n"
+         "        resources: {limits: {memory: 8Gi}}\n"
+         "        args: [--model, /models/x, --max-num-queued-reqs, \"8\"]\n---\n" +
+         policy;
+}
+
+std::string policy(const std::string& name_space, const std::string& app,
+                   const std::string& rules) {
+  return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+         "metadata: {name: n, namespace: " +
+         name_space +
+         "}\nspec:\n"
+         "  podSelector: {matchLabels: {app: " +
+         app + "}}\n  ingress: " + rules + "\n";
+}
+
+std::string way(const std::string& service, const std::string& selector) {
+  return "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: "
+         "llm}\nspec:\n  tls: [{secretName: s}]\n"
+         "  rules: [{http: {paths: [{backend: {service: {name: " +
+         service +
+         "}}}]}}]\n---\n"
+         "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: llm}\nspec: {selector: " +
+         selector + "}\n";
+}
+
+std::vector<Broken> broken_pods() {
+  const std::string gateway = "[{from: [{podSelector: {matchLabels: {app: gateway}}}]}]";
+  std::string key = pods(way("x", "{app: other}"));
+  key.insert(key.find("        args"), "        env: [{name: VLLM_API_KEY, valueFrom: {a: b}}]\n");
+  std::string other_service = pods(way("y", "{app: x}"));
+  other_service.insert(other_service.find("        args"),
+                       "        env: [{name: VLLM_API_KEY, valueFrom: {a: b}}]\n");
+  return {
+      {"security", "no key, and no NetworkPolicy", text("k8s/all.yaml", pods(""))},
+      {"security", "selects other pods",
+       text("k8s/all.yaml", pods(policy("kube-system", "x", gateway)))},
+      {"security", "selects other pods", text("k8s/all.yaml", pods(policy("llm", "y", gateway)))},
+      {"security", "lets everyone in", text("k8s/all.yaml", pods(policy("llm", "x", "[{}]")))},
+      {"security", "lets everyone in",
+       text("k8s/all.yaml", pods(policy("llm", "x", "[{from: []}]")))},
+      {"security", "lets everyone in",
+       text("k8s/all.yaml", pods(policy("llm", "x", "[{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]")))},
+      {"security", "lets everyone in",
+       text("k8s/all.yaml", pods(policy("llm", "x", gateway) + "---\n" +
+                                 policy("llm", "x", "[{from: [{namespaceSelector: {}}]}]")))},
+      {"security", "is reached in clear", text("k8s/all.yaml", key)},
+      {"security", "is reached in clear", text("k8s/all.yaml", other_service)},
+      {"security", "no key, and no NetworkPolicy",
+       [](auto& in) {
+         text("k8s/all.yaml", pods(""))(in);
+         text(kServe, "")(in);
+       }},
   };
 }
 
@@ -208,6 +310,18 @@ std::vector<Broken> broken_files() {
             "http://x; } }\n")},
       {"retries", "tries a request 7 times",
        text("haproxy/haproxy.cfg", "defaults\n  retries 6\nbackend a\n  server a 1:1\n")},
+      {"retries", "tries a request 9 times",
+       text("haproxy/haproxy.cfg",
+            "defaults\n  retries 1\nbackend a\n  retries 8\n  server a 1:1\nbackend b\n  retries "
+            "2\n")},
+      {"retries", "tries every server",
+       text("nginx/nginx.conf",
+            "server { location /a { proxy_next_upstream off; proxy_pass http://x; }\n"
+            "location /b { proxy_pass http://x; } }\n")},
+      {"retries", "tries a request 9 times",
+       text("nginx/nginx.conf",
+            "http { server { location /a { proxy_pass http://x; proxy_next_upstream_tries 2; }\n"
+            "location /b { proxy_pass http://x; } }\nproxy_next_upstream_tries 9; }\n")},
       {"retries", "tries a request 8 times",
        text("route.yaml", "kind: HTTPRoute\nspec: {rules: [{retry: {attempts: 7}}]}\n")},
       {"caches", "the cache \"tier\" outlives",
@@ -222,6 +336,21 @@ std::vector<Broken> broken_files() {
       {"alerts", "is about queues (2 alerts",
        text("prometheus/rules.yaml",
             "groups: [{rules: [{alert: A, expr: ttft > 1}, {alert: B, expr: up == 0}]}]\n")},
+  };
+}
+
+std::vector<Broken> broken_security() {
+  const std::string serve = "vllm serve /models/x --max-num-queued-reqs 64 --max-num-seqs 32";
+  return {
+      {"security", "api-key-missing", text(kServe, serve + " --host 203.0.113.5\n")},
+      {"security", "api-key-missing", text(kServe, serve + " --host [::]\n")},
+      {"security", "api-key-missing", text(kServe, serve + " --host 10.1.2.3\n")},
+      {"security", "api-key-missing", text(kServe, "VLLM_API_KEY= " + serve + "\n")},
+      {"security", "api-key-missing", text(kServe, serve + " --api-key \"\"\n")},
+      {"security", "vllm.yaml:2",
+       text("vllm/vllm.yaml", "model: x\nhost: 0.0.0.0\nmax-num-queued-reqs: 4\n")},
+      {"security", "whoever reaches llm-d", text("llm-d/values.yaml", kChart)},
+      {"security", "whoever reaches weir", text("weir/weir.yaml", "model: x\nhost: 10.0.0.7\n")},
       {"security", "api-key-missing", text(kServe, serve + "\n")},
       {"security", "is reached in clear", text(kServe, serve + " --api-key $KEY\n")},
       {"security", "secret-in-clear", text(kServe, serve + " --api-key abcdef\n")},
@@ -235,7 +364,8 @@ TEST(Checks, EveryItemFailsAsItMust) {
   std::set<std::string> seen;
   const ReviewInput passing = passing_input();  // reading its files is the slow part
   std::vector<Broken> all;
-  for (const auto& some : {broken_baseline(), broken_slo(), broken_gate_or_drill(), broken_files()})
+  for (const auto& some : {broken_baseline(), broken_slo(), broken_gate_or_drill(), broken_files(),
+                           broken_pods(), broken_security()})
     all.insert(all.end(), some.begin(), some.end());
   for (const Broken& b : all) {
     ReviewInput in = passing;
@@ -281,9 +411,44 @@ TEST(Checks, OtherWaysToPass) {
     in.in_effect->model = in.candidate.model;
     in.in_effect->numerics = in.candidate.config.numerics();
   });
+  const std::string gateway = "[{from: [{podSelector: {matchLabels: {app: gateway}}}]}]";
+  passes("security", text("k8s/all.yaml", pods(policy("llm", "x", gateway))));
+  passes("security", text("k8s/all.yaml", pods(policy("llm", "x", "[]"))));
+  passes("security", [&](auto& in) {
+    std::string key = pods(way("x", "{app: x}"));
+    key.insert(key.find("        args"),
+               "        env: [{name: VLLM_API_KEY, valueFrom: {a: b}}]\n");
+    text("k8s/all.yaml", key)(in);
+  });
+  passes("security", [&](auto& in) {
+    text("llm-d/values.yaml", kChart)(in);
+    text("net.yaml",
+         "kind: NetworkPolicy\nspec:\n  podSelector: {matchLabels: {app: x}}\n  ingress: " +
+             gateway + "\n")(in);
+  });
   passes("security", [](auto& in) {
-    text(kServe, "vllm serve /models/x --api-key $KEY --max-num-queued-reqs 64\n")(in);
-    text("net.yaml", "kind: NetworkPolicy\nspec: {}\n")(in);
+    text("vllm/vllm.yaml", "model: /models/x\nmax-num-queued-reqs: 4\n")(in);
+    text(kServe, "vllm serve --config vllm.yaml --host 127.0.0.1\n")(in);
+  });
+  passes("security", text(kServe, "vllm serve /models/x --host ::1\n"));
+  passes("security", text(kServe, "llama-server -m x.gguf\n"));
+  // Above the planned load nothing is promised.
+  passes("slo", [](auto& in) {
+    auto& runs = in.evidence[1].runs;
+    runs.push_back(runs[0]);
+    runs[1].offered_per_s = 5;
+    runs[1].ttft_p95_ms = 900;
+  });
+  passes("retries", text("nginx/nginx.conf",
+                         "http { proxy_next_upstream_tries 2; server { location /a {\n"
+                         "proxy_next_upstream off; proxy_pass http://x; }\n"
+                         "location /b { proxy_pass http://x; } } }\n"));
+  passes(
+      "retries",
+      text("haproxy/haproxy.cfg",
+           "defaults a\n  retries 8\ndefaults b\n  retries 1\nbackend a from b\n  server a 1:1\n"));
+  passes("rollback", [](auto& in) {
+    in.log[1].details = "{\"from\":\"e\",\"model_checked\":false,\"model_bytes\":0,\"seconds\":2}";
   });
   passes("security",
          text("weir/weir.yaml", "model: x\nhost: 0.0.0.0\nkeys_file: k\ntls: {cert: a, key: b}\n"));
@@ -299,6 +464,25 @@ TEST(Checks, ANewerBadRunIsNotOutvotedByAnOlderGoodOne) {
   const Review r = reviewed(in);
   EXPECT_EQ(item_of(r, "slo").verdict, ReviewVerdict::kFail);
   EXPECT_THAT(item_of(r, "slo").found, HasSubstr("newer.json"));
+}
+
+TEST(Checks, TheRehearsalOfAFirstReleaseSaysWhatItIs) {
+  ReviewInput in = passing_input();
+  in.log = {test_row(kActPromote, "{}", 1), test_row(kActInEffect, "{}", 2),
+            test_row(kActRehearsal, test_drill(true, "d"), 3)};
+  const Review r = reviewed(in);
+  EXPECT_EQ(item_of(r, "rollback").verdict, ReviewVerdict::kPass);
+  EXPECT_THAT(
+      item_of(r, "rollback").found,
+      HasSubstr("first release: nothing to go back to; dddddddddddd restored itself in 2.00 s"));
+}
+
+TEST(Checks, ARepositoryIsNotAHashedFile) {
+  ReviewInput in = passing_input();
+  const std::string commit(40, 'b');
+  in.candidate.model = {"org/x", "org/x@" + commit, std::string(64, 'a'), 0};
+  const Review r = reviewed(in);
+  EXPECT_EQ(item_of(r, "pinned").found, "org/x at commit bbbbbbbbbbbb…");
 }
 
 TEST(Checks, AChangeOfTypeAsksForAGateAgain) {

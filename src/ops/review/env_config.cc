@@ -46,27 +46,6 @@ bool has_key(const Node& node, std::string_view key, int depth = 0) {
                      [&](const Node& item) { return has_key(item, key, depth + 1); });
 }
 
-void add_route(const Node& document, const std::string& file, EnvConfig& out) {
-  const Node* spec = document.find("spec");
-  const Node* rules = spec == nullptr ? nullptr : spec->find("rules");
-  if (rules == nullptr) return;
-  for (const Node& rule : rules->items) {
-    const Node* retry = rule.find("retry");
-    if (retry == nullptr) continue;
-    ProxyUse use;
-    use.file = file;
-    use.kind = "HTTPRoute";
-    const std::string attempts = text_of(retry->find("attempts"));
-    if (!attempts.empty() && attempts.size() < 9 &&
-        attempts.find_first_not_of("0123456789") == std::string::npos) {
-      use.attempts = std::stoll(attempts) + 1;  // it counts the retries
-    } else {
-      use.unbounded_retries = true;
-    }
-    out.proxies.push_back(std::move(use));
-  }
-}
-
 // True: it was something that a review knows.
 bool add_document(const Node& document, const std::string& file, EnvConfig& out) {
   const std::string kind = text_of(document.find("kind"));
@@ -84,13 +63,8 @@ bool add_document(const Node& document, const std::string& file, EnvConfig& out)
   const bool scrapes = document.find("scrape_configs") != nullptr || kind == "ServiceMonitor" ||
                        kind == "PodMonitor" || has_key(document, "prometheus.io/scrape");
   if (scrapes) out.scrapes.push_back(file);
-  if (kind == "NetworkPolicy") out.network_policies.push_back(file);
-  const bool tls =
-      (kind == "Ingress" || kind == "Gateway") && spec != nullptr && has_key(*spec, "tls");
-  if (tls) out.tls.push_back(file);
-  if (kind == "HTTPRoute") add_route(document, file, out);
-  return scrapes || tls || kind == "NetworkPolicy" || kind == "PrometheusRule" ||
-         kind == "HTTPRoute" || document.find("groups") != nullptr;
+  const bool network = add_network(document, file, out);
+  return scrapes || network || kind == "PrometheusRule" || document.find("groups") != nullptr;
 }
 
 bool add_documents(const EnvFile& file, EnvConfig& out) {
@@ -125,14 +99,13 @@ void add_file(const EnvFile& file, EnvConfig& out) {
     return;
   }
   if (auto proxy = read_proxy(file)) {
-    if (proxy->tls) out.tls.push_back(file.path);
+    if (proxy->tls) out.tls_proxies.push_back(file.path);
     out.proxies.push_back(*std::move(proxy));
     return;
   }
   auto own = read_weir_config(file);
   if (!own.ok()) return out.unread.push_back(own.error().message);
   if (*own) {
-    if ((*own)->call.facts.find("tls.cert") != nullptr) out.tls.push_back(file.path);
     out.engines.push_back(**std::move(own));
     return;
   }
@@ -140,6 +113,48 @@ void add_file(const EnvFile& file, EnvConfig& out) {
   if (file.path.ends_with(".md") || file.path.ends_with(".json")) return;
   const bool known = is_yaml(file.path) && add_documents(file, out);
   add_engines(file, known, out);
+}
+
+// A command that reads a file of keys: what either says of host and key holds for both.
+void join(EngineUse& command, EngineUse& keys) {
+  FactSet& c = command.call.facts;
+  FactSet& k = keys.call.facts;
+  const auto given = [](const FactSet& facts) {
+    const Fact* host = facts.find("host");
+    return host != nullptr && host->given;
+  };
+  if (given(c) || !given(k)) {
+    k.set_flag("exposed", c.is("exposed", "true"));
+  } else if (k.is("exposed", "false")) {
+    c.set_flag("exposed", false);
+  }
+  for (const auto& [from, to] : {std::pair(&c, &k), std::pair(&k, &c)}) {
+    if (const Fact* key = from->find("api_key"); key != nullptr && to->find("api_key") == nullptr)
+      to->set("api_key", key->text);
+  }
+  for (EngineUse* use : {&command, &keys}) {
+    const FactSet& facts = use->call.facts;
+    if (facts.is("exposed", "true") && facts.find("api_key") == nullptr) continue;
+    std::erase_if(use->call.findings, [](const Finding& f) { return f.rule == "api-key-missing"; });
+  }
+}
+
+void join_key_files(std::span<const EnvFile> files, EnvConfig& out) {
+  const auto text_of_file = [&](const std::string& path) -> std::string_view {
+    for (const EnvFile& f : files) {
+      if (f.path == path) return f.text;
+    }
+    return "";
+  };
+  for (EngineUse& keys : out.engines) {
+    if (!keys.call.facts.is("form", "keys")) continue;
+    const std::string name = keys.file.substr(keys.file.rfind('/') + 1);
+    for (EngineUse& command : out.engines) {
+      if (command.call.engine == keys.call.engine && !command.call.facts.is("form", "keys") &&
+          text_of_file(command.file).find(name) != std::string_view::npos)
+        join(command, keys);
+    }
+  }
 }
 
 }  // namespace
@@ -162,6 +177,7 @@ std::string EnvConfig::numerics() const {
 EnvConfig read_env_config(std::span<const EnvFile> files) {
   EnvConfig out;
   for (const EnvFile& file : files) add_file(file, out);
+  join_key_files(files, out);
   return out;
 }
 

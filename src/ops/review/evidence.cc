@@ -137,6 +137,8 @@ Result<std::optional<Evidence>> parse_evidence(std::string_view text, std::strin
   if (!created) reader.fail("created", "a time, as 2026-11-30T12:00:00Z");
   out.created_s = created.value_or(0);
   out.subject = subject_of(json->find("subject"));
+  out.model = Reader::optional_text(json->find("settings"), "model");
+  out.text = text;
   if (out.kind == EvidenceKind::kLoad) {
     read_load(*json, reader, out);
   } else {

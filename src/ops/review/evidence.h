@@ -44,6 +44,8 @@ struct Evidence {
   EvidenceKind kind = EvidenceKind::kLoad;
   int64_t created_s = 0;
   Subject subject;                    // empty texts where it does not say
+  std::string model;                  // kLoad: as the server called it
+  std::string text;                   // the bytes that were read, which a release keeps
   std::vector<LoadRunEvidence> runs;  // kLoad
   std::string verdict;                // kGate: "pass", "fail", "inconclusive"
   std::string base;                   // kGate: the base's name

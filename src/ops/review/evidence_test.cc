@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 
 #include "ops/release/sha256.h"
@@ -70,6 +71,15 @@ TEST(Evidence, WhatIsNoneAndWhatIsBroken) {
   }
 }
 
+TEST(Evidence, SaysWhatWasServedAndKeepsItsBytes) {
+  std::string text = load_report();
+  text.insert(1, R"("settings":{"model":"org/x"},)");
+  const auto e = parse_evidence(text, "load.json");
+  ASSERT_TRUE(e.ok() && *e) << e.error().message;
+  EXPECT_EQ((*e)->model, "org/x");
+  EXPECT_EQ((*e)->text, text);
+}
+
 TEST(Policy, ReadsAndRefuses) {
   const auto p = parse_policy(
       "retries: {max_attempts: 2, budget_share: 0.1}\ncaches: [{name: a, key: k, ttl_s: 5}]\n",
@@ -106,6 +116,11 @@ TEST(Candidate, HashesWhatIsConfiguration) {
   const auto before = read_candidate(project, "dev", nullptr);
   ASSERT_TRUE(before.ok()) << before.error().message;
   EXPECT_EQ(before->files.size(), 1u) << ".gitkeep is none";
+  std::ofstream(env + "/.env") << "TAG=v0.33.0\n";
+  const auto variables = read_candidate(project, "dev", nullptr);
+  EXPECT_EQ(variables->files.size(), 2u);
+  EXPECT_NE(variables->config_sha256, before->config_sha256) << "Compose reads it";
+  std::filesystem::remove(env + "/.env");
   EXPECT_THAT(before->config.numerics(), HasSubstr("vllm "));
   std::ofstream(dir.file("m.gguf")) << "model";
   const auto model = model_of(project, dir.file("m.gguf"));
@@ -122,20 +137,6 @@ TEST(Candidate, HashesWhatIsConfiguration) {
   EXPECT_THAT(read_candidate(project, "dev", nullptr).error().message, HasSubstr("model.json"));
   EXPECT_THAT(model_of(project, "Qwen/Qwen3@main").error().message, HasSubstr("40 digits"));
   EXPECT_EQ(model_of(project, "Qwen/Qwen3@" + std::string(40, 'a'))->bytes, 0u);
-}
-
-TEST(Candidate, ServesTheModelThatIsReviewed) {
-  const os::TempDir dir;
-  const Project project = Project::init(dir.file("p")).value();
-  for (const char* name : {"a.gguf", "b.gguf"}) std::ofstream(dir.file(name)) << name;
-  const auto serving = [&](const std::string& model) {
-    std::ofstream(project.environment("dev") + "/weir.yaml") << "ctx: 64\nmodel: " << model << "\n";
-    return other_model(read_candidate(project, "dev", nullptr)->config,
-                       model_of(project, dir.file("a.gguf")).value(), project.folder());
-  };
-  EXPECT_EQ(serving(dir.file("a.gguf")), "");
-  EXPECT_EQ(serving("/models/mounted-elsewhere.gguf"), "");
-  EXPECT_THAT(serving(dir.file("b.gguf")), HasSubstr("weir.yaml:2: serves "));
 }
 
 }  // namespace

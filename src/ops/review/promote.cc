@@ -7,7 +7,7 @@
 
 #include "ops/release/pointer.h"
 #include "ops/review/candidate.h"
-#include "os/file.h"
+#include "ops/review/served_model.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -45,19 +45,11 @@ void check_own(const Project& project, const Checklist& checklist, const ReviewI
   }
 }
 
-Status add_file(const Project& project, const std::string& name, bool must, ReleaseDraft& draft) {
-  auto text = os::read_file(project.path(name), kMaxEvidenceBytes);
-  if (!text.ok() && !must && text.error().code == ErrorCode::kNotFound) return {};
-  if (!text.ok()) return text.error();
-  draft.files.push_back({name, std::move(*text)});
-  return {};
-}
-
 }  // namespace
 
 Result<ReleaseDraft> draft_release(const Project& project, const Checklist& checklist,
                                    const ReviewInput& input, const Review& reviewed,
-                                   const std::vector<Waiver>& waivers, const std::string& to) {
+                                   const WaiverFile& waivers, const std::string& to) {
   ReleaseDraft out;
   const Candidate& candidate = input.candidate;
   for (const ReviewedItem& i : reviewed.items) {
@@ -70,18 +62,20 @@ Result<ReleaseDraft> draft_release(const Project& project, const Checklist& chec
   out.manifest.numerics = candidate.config.numerics();
   out.manifest.model = candidate.model;
   WEIR_ASSIGN(const std::vector<EnvFile> own, read_env_files(project.environment(to)));
-  if (!own.empty()) check_own(project, checklist, input, waivers, to, read_env_config(own), out);
+  if (!own.empty())
+    check_own(project, checklist, input, waivers.waivers, to, read_env_config(own), out);
   for (const EnvFile& f : own.empty() ? candidate.files : own)
     out.files.push_back({"config/" + f.path, f.text});
   if (!own.empty()) {
     for (const EnvFile& f : candidate.files) out.files.push_back({"reviewed/" + f.path, f.text});
   }
-  std::set<std::string> evidence;
-  for (const ReviewedItem& i : reviewed.items) evidence.insert(i.files.begin(), i.files.end());
-  for (const std::string& name : evidence)
-    WEIR_TRY(add_file(project, "evidence/" + name, true, out));
-  WEIR_TRY(add_file(project, "intake.yaml", true, out));
-  WEIR_TRY(add_file(project, "waivers.yaml", false, out));
+  std::set<std::string> proofs;
+  for (const ReviewedItem& i : reviewed.items) proofs.insert(i.files.begin(), i.files.end());
+  for (const Evidence& e : input.evidence) {
+    if (proofs.count(e.file) != 0) out.files.push_back({"evidence/" + e.file, e.text});
+  }
+  out.files.push_back({"intake.yaml", input.intake_text});
+  if (!waivers.text.empty()) out.files.push_back({"waivers.yaml", waivers.text});
   out.files.push_back({"review.json", review_json(reviewed).dump() + "\n"});
   return out;
 }

@@ -21,10 +21,11 @@ struct ReleaseDraft {
 
 // The configuration that comes into effect are the files of envs/TO where there are some, which
 // must start the same engines in the same versions and types as those that were reviewed and pass
-// the checks of files for `to`; else the reviewed ones. Errors: those of reading files.
+// the checks of files for `to`; else the reviewed ones. Evidence, intake and waivers are the bytes
+// that were judged. Errors: those of reading the files of envs/TO.
 Result<ReleaseDraft> draft_release(const Project& project, const Checklist& checklist,
                                    const ReviewInput& input, const Review& review,
-                                   const std::vector<Waiver>& waivers, const std::string& to);
+                                   const WaiverFile& waivers, const std::string& to);
 
 // Writes the bundle and switches to it. The caller holds the lock. Precondition: nothing stands
 // against the draft. Returns the id.

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "ops/config_write/environment.h"
 #include "ops/plan/plan_file.h"
 #include "ops/release/bundle.h"
 #include "ops/release/switch.h"
+#include "ops/review/served_model.h"
 #include "ops/sources/days.h"
 #include "os/file.h"
 
@@ -17,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxEvidenceFiles = 2000;
+constexpr uint64_t kMaxIntakeBytes = 1 << 20;
 
 ReviewedItem judge(const Checklist& checklist, const ChecklistItem& item, const ReviewInput& input,
                    const std::vector<Waiver>& waivers) {
@@ -73,21 +76,19 @@ Status read_evidence(const Project& project, ReviewInput& out) {
 
 // Log and pointers; what is wrong with them is kept for the items that rest on them.
 void read_history(const Project& project, const PublicKey& key, ReviewInput& out) {
-  const auto read = [&]() -> Status {
-    WEIR_ASSIGN(const AuditLog log, AuditLog::open(audit_path(project), false));
-    WEIR_ASSIGN(out.log, log.rows());
-    WEIR_ASSIGN(const std::vector<Pointer> pointers, read_pointers(project, key));
-    out.log_problems = check_log(out.log, pointers, key);
-    const std::string next = next_environment(out.env);
-    for (const Pointer& p : pointers) {
-      if (p.env != next) continue;
-      WEIR_ASSIGN(out.in_effect, open_bundle(project.releases(), p.release, key));
+  LogState state = read_log_state(project, key);
+  const std::string next = next_environment(out.env);
+  for (const Pointer& p : state.pointers) {
+    if (p.env != next) continue;
+    auto in_effect = open_bundle(project.releases(), p.release, key);
+    if (in_effect.ok()) {
+      out.in_effect = *std::move(in_effect);
+    } else {
+      state.problems.push_back(in_effect.error().message);
     }
-    return {};
-  };
-  const Status status = read();
-  if (!status.ok() && status.error().code != ErrorCode::kNotFound)
-    out.log_problems.push_back(status.error().message);
+  }
+  out.log = std::move(state.rows);
+  out.log_problems = std::move(state.problems);
 }
 
 PlannedLoad load_of(const Intake& intake) {
@@ -100,16 +101,20 @@ PlannedLoad load_of(const Intake& intake) {
   return out;
 }
 
-// A plan.json says for how many requests over how many replicas was planned. Its spare ones may be
-// the ones that fail: the load is over the others.
+// A plan.json says for how many requests over how many replicas was planned: the fleet that weir
+// config writes, of which the spare ones may be the ones that fail, so the load is over the others.
+// Of the plan's rate and the intake's the higher one is the load.
 Status add_plan(const Project& project, PlannedLoad& load) {
   auto plan = read_plan_file(project.path("plan.json"));
   if (!plan.ok() && plan.error().code == ErrorCode::kNotFound) return {};
   if (!plan.ok()) return plan.error();
-  const int replicas = plan->replicas_low > 0 ? plan->replicas_low : plan->replicas_high;
-  load.requests_per_s = plan->workload.rate_per_s;
-  load.replicas = std::max(1, replicas - plan->spare);
+  load.replicas = std::max(1, planned_replicas(*plan) - plan->spare);
   load.source = "plan.json";
+  if (plan->workload.rate_per_s >= load.requests_per_s) {
+    load.requests_per_s = plan->workload.rate_per_s;
+  } else {
+    load.source += ", the rate of intake.yaml";
+  }
   return {};
 }
 
@@ -158,27 +163,34 @@ Result<ReviewInput> read_review_input(const Project& project, const std::string&
   out.env = env;
   out.now_s = now_s;
   out.max_age_days = checklist.max_age_days;
-  WEIR_ASSIGN(out.intake, read_intake(project.intake()));
+  WEIR_ASSIGN(out.intake_text, os::read_file(project.intake(), kMaxIntakeBytes));
+  WEIR_ASSIGN(out.intake, parse_intake(out.intake_text, project.intake()));
   out.load = load_of(out.intake);
   WEIR_TRY(add_plan(project, out.load));
   WEIR_ASSIGN(out.candidate, read_candidate(project, env, key));
   if (check_model_file && !out.candidate.model.sha256.empty()) {
     const Status model = check_model(project.folder(), out.candidate.model);
-    out.model_problem =
-        model.ok() ? other_model(out.candidate.config, out.candidate.model, project.folder())
-                   : model.error().message;
+    if (!model.ok()) out.model_problem = model.error().message;
+  }
+  if (!out.candidate.model.sha256.empty()) {
+    if (out.model_problem.empty())
+      out.model_problem = other_model(out.candidate.config, out.candidate.model, project.folder());
+    out.quantized = quantized_to(out.candidate.model, project.folder());
   }
   WEIR_TRY(read_evidence(project, out));
   if (key != nullptr) read_history(project, *key, out);
   return out;
 }
 
-Result<std::vector<Waiver>> read_waivers(const Project& project, const Checklist& checklist) {
+Result<WaiverFile> read_waivers(const Project& project, const Checklist& checklist) {
   const std::string path = project.path("waivers.yaml");
   auto text = os::read_file(path, 1 << 20);
-  if (!text.ok() && text.error().code == ErrorCode::kNotFound) return std::vector<Waiver>();
+  if (!text.ok() && text.error().code == ErrorCode::kNotFound) return WaiverFile();
   if (!text.ok()) return text.error();
-  return parse_waivers(*text, path, checklist);
+  WaiverFile out;
+  WEIR_ASSIGN(out.waivers, parse_waivers(*text, path, checklist));
+  out.text = *std::move(text);
+  return out;
 }
 
 std::string next_environment(const std::string& env) {

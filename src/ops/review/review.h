@@ -49,7 +49,7 @@ Result<ReviewInput> read_review_input(const Project& project, const std::string&
                                       const PublicKey* key, int64_t now_s, bool check_model,
                                       const Checklist& checklist);
 // waivers.yaml; none where it is missing.
-Result<std::vector<Waiver>> read_waivers(const Project& project, const Checklist& checklist);
+Result<WaiverFile> read_waivers(const Project& project, const Checklist& checklist);
 
 text::Json review_json(const Review& review);
 std::string review_text(const Review& review);

@@ -60,6 +60,8 @@ inline Evidence test_evidence(const ReviewInput& in, const std::string& file, Ev
   e.kind = kind;
   e.created_s = in.now_s - kDayS;
   e.subject = in.candidate.subject(1);
+  e.model = "x";
+  e.text = "{}";
   return e;
 }
 
@@ -72,6 +74,13 @@ inline AuditRow test_row(const char* action, const std::string& details, int64_t
   row.release = std::string(64, 'd');
   row.details = details;
   return row;
+}
+
+// from: the release that was in effect; test_row's is "d".
+inline std::string test_drill(bool model_checked, const std::string& from) {
+  return "{\"from\":\"" + std::string(64, from[0]) +
+         "\",\"files\":3,\"model_checked\":" + (model_checked ? "true" : "false") +
+         ",\"model_bytes\":5,\"seconds\":2}";
 }
 
 inline Intake test_intake() {
@@ -127,7 +136,7 @@ inline ReviewInput passing_input() {
   gate.verdict = "pass";
   gate.base = "base";
   in.evidence = {over, load, gate};
-  in.log = {test_row(kActInEffect, "{}", 1), test_row(kActRehearsal, "{\"seconds\":2}", 2)};
+  in.log = {test_row(kActInEffect, "{}", 1), test_row(kActRehearsal, test_drill(true, "e"), 2)};
   return in;
 }
 

@@ -23,6 +23,12 @@ struct Waiver {
   int line = 0;
 };
 
+// waivers.yaml as it was read; no text where there is none.
+struct WaiverFile {
+  std::string text;
+  std::vector<Waiver> waivers;
+};
+
 // Error kCorrupt: "NAME:LINE: …": an item or environment that there is none of, with the nearest;
 // what is missing; a day that is none; two for the same.
 Result<std::vector<Waiver>> parse_waivers(std::string_view text, std::string_view name,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "config/yaml.h"
+#include "ops/deploy/listen_address.h"
 #include "ops/review/env_config.h"
 
 namespace weir::ops {
@@ -52,11 +53,10 @@ Result<std::optional<EngineUse>> read_weir_config(const EnvFile& file) {
   const Fact* queued = facts.find("limits.max_queued_requests");
   facts.set("max_queued", queued == nullptr ? "default" : queued->text);
   const Fact* host = facts.find("host");
-  const bool loopback = host == nullptr || host->text == "127.0.0.1" || host->text == "::1" ||
-                        host->text == "localhost";
-  facts.set_flag("exposed", !loopback);
+  facts.set_flag("exposed", host != nullptr && !is_loopback(host->text));
   for (const char* name : {"api_keys", "keys_file", "tls.client_ca"}) {
-    if (facts.find(name) != nullptr) facts.set("api_key", name, facts.find(name)->line, true);
+    const Fact* key = facts.find(name);
+    if (key != nullptr && !key->text.empty()) facts.set("api_key", name, key->line, true);
   }
   use.call.findings = LintRules::built_in().evaluate(facts, 1);
   return std::optional<EngineUse>(std::move(use));

@@ -2,29 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 namespace weir::ops {
 namespace {
 
 constexpr int kTakeBackTries = 5;
 
-RolloutWeights weights_of(const std::string& release, int per_cent, const std::string& stable) {
-  RolloutWeights out;
-  out[release] = per_cent;
-  out[stable] = 100 - per_cent;
-  return out;
-}
-
-Status take_back(GatewayAdmin& gateway, const std::string& release, const std::string& stable,
+Status take_back(GatewayAdmin& gateway, const RolloutWeights& before,
                  const std::function<bool(double)>& wait) {
   Status status;
   for (int i = 0; i < kTakeBackTries; ++i) {
-    status = gateway.set_weights(weights_of(release, 0, stable));
+    status = gateway.set_weights(before);
     if (status.ok()) return status;
     wait(1);
   }
-  return make_error(ErrorCode::kIo,
-                    "the traffic could not be given back to {}: {}; set its weight to 100 by hand",
-                    stable, status.error().message);
+  return make_error(ErrorCode::kIo, "the weights could not be restored: {}; set them by hand: {}",
+                    status.error().message, weights_text(before));
 }
 
 Result<std::string> stable_of(const GatewayState& state, const std::string& release) {
@@ -46,6 +42,33 @@ Result<std::string> stable_of(const GatewayState& state, const std::string& rele
 
 }  // namespace
 
+RolloutWeights shifted(const RolloutWeights& before, const std::string& release, int per_cent) {
+  const int left = 100 - per_cent;
+  int others = 0;
+  for (const auto& [name, weight] : before) others += name == release ? 0 : weight;
+  RolloutWeights out;
+  std::vector<std::pair<int, std::string>> remainders;  // times `others`
+  int given = 0;
+  for (const auto& [name, weight] : before) {
+    if (name == release) continue;
+    out[name] = weight * left / others;
+    given += out[name];
+    remainders.emplace_back(weight * left % others, name);
+  }
+  std::stable_sort(remainders.begin(), remainders.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (int i = 0; i < left - given; ++i) ++out[remainders[static_cast<size_t>(i)].second];
+  out[release] = per_cent;
+  return out;
+}
+
+std::string weights_text(const RolloutWeights& weights) {
+  std::string out;
+  for (const auto& [name, weight] : weights)
+    out += fmt::format("{}{} {} %", out.empty() ? "" : ", ", name, weight);
+  return out;
+}
+
 Result<RolloutResult> run_rollout(GatewayAdmin& gateway, const RolloutRules& rules,
                                   const std::string& release,
                                   const std::function<bool(double)>& wait,
@@ -53,13 +76,15 @@ Result<RolloutResult> run_rollout(GatewayAdmin& gateway, const RolloutRules& rul
   WEIR_ASSIGN(const GatewayState before, gateway.state(rules.interval_s));
   RolloutResult out;
   WEIR_ASSIGN(out.stable, stable_of(before, release));
+  out.before = before.weights;
+  out.before.try_emplace(release, 0);
   const auto end = [&](std::string why) -> Result<RolloutResult> {
-    WEIR_TRY(take_back(gateway, release, out.stable, wait));
+    WEIR_TRY(take_back(gateway, out.before, wait));
     out.why = std::move(why);
     return out;
   };
   for (size_t step = 0; step < rules.steps.size(); ++step) {
-    const Status set = gateway.set_weights(weights_of(release, rules.steps[step], out.stable));
+    const Status set = gateway.set_weights(shifted(out.before, release, rules.steps[step]));
     if (!set.ok()) return end(set.error().message);
     for (int holds = 0;; ++holds) {
       if (!wait(rules.interval_s)) return end("interrupted");

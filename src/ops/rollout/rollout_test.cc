@@ -114,6 +114,25 @@ TEST(Rollout, BurnTakesItBack) {
   EXPECT_EQ(g.weights.at("old"), 100);
 }
 
+TEST(Rollout, AThirdReleaseKeepsItsShareAndGetsItBack) {
+  MadeUpGateway g;
+  g.weights = {{"old", 80}, {"third", 20}};
+  const auto r = roll(g, [&](double) {
+    EXPECT_EQ(g.weights, (RolloutWeights{{"new", 1}, {"old", 79}, {"third", 20}}));
+    return false;
+  });
+  ASSERT_TRUE(r.ok()) << r.error().message;
+  EXPECT_EQ(r->stable, "old");
+  EXPECT_EQ(g.weights, (RolloutWeights{{"new", 0}, {"old", 80}, {"third", 20}}));
+  EXPECT_EQ(shifted({{"old", 80}, {"third", 20}}, "new", 25),
+            (RolloutWeights{{"new", 25}, {"old", 60}, {"third", 15}}));
+  EXPECT_EQ(shifted({{"new", 10}, {"old", 45}, {"third", 45}}, "new", 25),
+            (RolloutWeights{{"new", 25}, {"old", 38}, {"third", 37}}));
+  EXPECT_EQ(shifted({{"new", 0}, {"old", 1}, {"third", 99}}, "new", 100),
+            (RolloutWeights{{"new", 100}, {"old", 0}, {"third", 0}}));
+  EXPECT_EQ(weights_text({{"a", 95}, {"b", 5}}), "a 95 %, b 5 %");
+}
+
 TEST(Rollout, ASignalOrABlindGatewayTakesItBack) {
   MadeUpGateway g;
   int waits = 0;
@@ -137,7 +156,7 @@ TEST(Rollout, WeightsThatAreRefused) {
   g.refusals = 100;
   const auto stuck = roll(g);
   EXPECT_EQ(stuck.error().code, ErrorCode::kIo);
-  EXPECT_THAT(stuck.error().message, HasSubstr("could not be given back to old"));
+  EXPECT_THAT(stuck.error().message, HasSubstr("set them by hand: new 0 %, old 100 %"));
 }
 
 TEST(Rollout, OnlyAReleaseThatTheGatewayKnows) {
