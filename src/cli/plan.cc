@@ -376,15 +376,15 @@ void add_question_options(CLI::App& c, PlanOptions& o) {
 void add_plan(CLI::App& root, Selected& selected) {
   auto o = std::make_shared<PlanOptions>();  // shared: the parser's callback and the action outlive
                                              // this call
-  CLI::App* c =
-      add_command(root, "plan", "Memory, speed and replicas for the intake's load",
-                  "  weir plan --project serving --accelerator nvidia-h100-sxm --devices 1,2,4\n"
-                  "  weir plan --project serving --model qwen3-32b --accelerator amd-mi300x --weight-bits 8\n"
-                  "  weir plan --failure --autoscale --disaggregate --html plan.html -o plan.json\n"
-                  "  weir plan --what-if weight-bits=8 --what-if devices=2,kv-type=fp8\n"
-                  "  weir plan --search\n"
-                  "  weir plan --fit bench.json -o fit.json && weir plan --efficiency fit.json\n"
-                  "  weir plan --validate smollm2-135m-instruct\n");
+  CLI::App* c = add_command(
+      root, "plan", "Memory, speed and replicas for the intake's load",
+      "  weir plan --project serving --accelerator nvidia-h100-sxm --devices 1,2,4\n"
+      "  weir plan --project serving --model qwen3-32b --accelerator amd-mi300x --weight-bits 8\n"
+      "  weir plan --failure --autoscale --disaggregate --html plan.html -o plan.json\n"
+      "  weir plan --what-if weight-bits=8 --what-if devices=2,kv-type=fp8\n"
+      "  weir plan --search\n"
+      "  weir plan --fit bench.json -o fit.json && weir plan --efficiency fit.json\n"
+      "  weir plan --validate smollm2-135m-instruct\n");
   add_replica_options(*c, *o);
   add_question_options(*c, *o);
   c->add_option("--seed", o->seed, "of the requests that are drawn")->capture_default_str();
