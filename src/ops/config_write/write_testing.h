@@ -32,7 +32,14 @@ inline PlanFile some_plan() {
   p.replicas_low = 4;
   p.replicas_high = 6;
   p.autoscaling = PlanAutoscaling{3, 9, 4, 120};
-  p.memory = {80, 72, 17.6, 2, 52.4, 163840, 1'279'000, true};
+  p.memory = {.device_gb = 80,
+              .usable_gb = 72,
+              .weights_gb = 17.6,
+              .activations_gb = 2,
+              .kv_gb = 52.4,
+              .kv_bytes_per_token = 163840,
+              .kv_tokens = 1'279'000,
+              .fits = true};
   p.slo = {1500, 60, 0};
   p.workload = {900, 6000, 250, 900, 12, 1.3, 0.3, 16384};
   LoadPoint low;

@@ -49,7 +49,14 @@ class ReviewOfAProject : public ::testing::Test {
     p.context_tokens = 4096;
     p.kv_type = "f16";
     p.accelerator = p.accelerator_name = "a";
-    p.memory = {80, 72, 17.6, 2, 52.4, 163840, 1'279'000, true};
+    p.memory = {.device_gb = 80,
+                .usable_gb = 72,
+                .weights_gb = 17.6,
+                .activations_gb = 2,
+                .kv_gb = 52.4,
+                .kv_bytes_per_token = 163840,
+                .kv_tokens = 1'279'000,
+                .fits = true};
     p.workload = {900, 6000, 250, 900, rate_per_s, 1.3, 0.3, 16384};
     p.replicas_low = 4;   // the optimistic end
     p.replicas_high = 6;  // the pessimistic one, which weir config writes
