@@ -86,7 +86,8 @@ class Walkthrough(unittest.TestCase):
             for block in page:
                 code, printed = shell.run(block)
                 self.assertEqual(code, block.code, f"{block.commands}\n{printed}")
-                self.assertEqual(comparable(printed), comparable(block.printed), f"{block.commands}\n{printed}")
+                if "varies" not in block.attributes:
+                    self.assertEqual(comparable(printed), comparable(block.printed), f"{block.commands}\n{printed}")
 
     def test_a_page_that_says_otherwise_is_noticed(self):
         said = blocks("```sh exit=1\necho 'took 3.5 s'; false\n```\n\n```text\ntook 4 s\n```\n```sh\necho a\n```\n\n```text\nb\n```\n")
