@@ -89,7 +89,7 @@ std::string project_flag(const CLI::App& command, const std::string& text, const
 
 // A command of weir's that this version has not got says so.
 std::string try_text(const ops::Action& action, const Rules& rules, const ops::Intake& intake) {
-  const std::string text = ops::try_line(action, intake);
+  std::string text = ops::try_line(action, intake);
   std::string_view left = text;
   for (const CLI::App* next = rules.program; next != nullptr;) {
     left.remove_prefix(std::min(left.size(), left.find(' ')));

@@ -17,7 +17,7 @@ bool of_server(const EngineSnapshot& s, const std::string& flag) {
 // Of an image of vLLM's own whose version was read; "": not known.
 std::string version_inside(const std::string& image) {
   if (image.find("vllm-openai") == std::string::npos) return "";
-  const std::string version = version_of_tag(tag_of_image(image));
+  std::string version = version_of_tag(tag_of_image(image));
   for (const EngineVersion& v : engine_versions()) {
     if (v.engine == "vllm" && v.version == version) return version;
   }

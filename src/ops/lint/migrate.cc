@@ -19,7 +19,8 @@ using Kind = MigrationNote::Kind;
 
 // "vllm.core.scheduler.Scheduler": code of the version that it was the default of.
 bool names_code(std::string_view value) {
-  return std::count(value.begin(), value.end(), '.') >= 2 && value.find('/') == value.npos &&
+  return std::count(value.begin(), value.end(), '.') >= 2 &&
+         value.find('/') == std::string_view::npos &&
          std::all_of(value.begin(), value.end(),
                      [](char c) {
                        return c == '.' || c == '_' ||

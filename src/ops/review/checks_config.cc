@@ -221,10 +221,11 @@ CheckOutcome check_security(const ReviewInput& in, const ChecklistItem& item) {
                       "envs/{}, and {}",
                       use.file, use.call.engine, in.env, why));
     seen.push_back(fmt::format("{}: {}", use.file,
-                               loopback      ? "this machine only"
-                               : key         ? "a key"
-                               : tls.empty() ? "the NetworkPolicy of " + closed
-                                             : "the NetworkPolicy of " + closed + ", TLS: " + tls));
+                               loopback ? "this machine only"
+                               : key    ? "a key"
+                               : tls.empty()
+                                   ? fmt::format("the NetworkPolicy of {}", closed)
+                                   : fmt::format("the NetworkPolicy of {}, TLS: {}", closed, tls)));
     if (key && !loopback) seen.back() += closed.empty() ? ", TLS: " + tls : ", " + closed;
   }
   return passes(joined(seen));
