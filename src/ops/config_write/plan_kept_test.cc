@@ -36,7 +36,10 @@ TEST(PlanKept, FleetsAreThePlans) {
   };
   const std::map<std::string, std::pair<int, int>> kSplit{
       {"dev", {1, 1}}, {"stage", {7, 1}}, {"prod", {15, 3}}};
-  for (const auto& [environment, split] : kSplit) {
+  for (const auto& entry : kSplit) {
+    // Lambdas of clang 14 cannot capture a structured binding.
+    const std::string& environment = entry.first;
+    const std::pair<int, int>& split = entry.second;
     SCOPED_TRACE(environment);
     const int fleet = environment == "prod" ? 17 : environment == "stage" ? 2 : 1;
     const auto config = [&](const char* target) {
