@@ -62,7 +62,7 @@ Result<ops::Measured> measure_host(const std::string& file) {
 Result<ops::Accelerator> this_machine() {
   WEIR_ASSIGN(const ops::Measured measured, measure_host(""));
   ops::Accelerator a;
-  a.id = kThisMachine;
+  a.id = ops::kThisMachine;
   a.name = os::cpu_model_name();
   a.kind = ops::AcceleratorKind::kCpu;
   a.sources = {{.id = "measured",

@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "base/result.h"
 #include "ops/data/accelerators.h"
@@ -24,7 +23,6 @@ Result<ops::Measured> measure_host(const std::string& file);
 
 // The accelerator that --accelerator this-machine means: the CPU, its memory and arithmetic
 // measured now on all usable cores. Its memory is the intake's. Errors: those of measure_host.
-inline constexpr std::string_view kThisMachine = "this-machine";
 Result<ops::Accelerator> this_machine();
 
 // The largest file of `model` (a GGUF file, a folder, a config.json beside its files, a name under

@@ -273,7 +273,7 @@ Result<int> plan(const PlanOptions& o) {
   if (id.empty())
     return make_error(ErrorCode::kUsage,
                       "a plan needs --accelerator, or hardware.accelerator in the intake");
-  if (id == kThisMachine) {
+  if (id == ops::kThisMachine) {
     WEIR_ASSIGN(ops::Accelerator own, this_machine());
     all.all.push_back(std::move(own));
   }

@@ -27,7 +27,7 @@ Result<const ops::Accelerator*> find_device(const ops::Accelerators& all, const 
   return make_error(ErrorCode::kUsage,
                     "--accelerator {}: weir knows none of that name; the nearest is {} (weir plan "
                     "--accelerators lists them; {} measures this one)",
-                    id, config::nearest(id, ids), kThisMachine);
+                    id, config::nearest(id, ids), ops::kThisMachine);
 }
 
 Status set_prices(const std::vector<std::string>& prices, ops::Accelerators& all) {

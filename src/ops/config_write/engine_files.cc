@@ -48,7 +48,7 @@ std::string reasons_file(const std::vector<ConfigLine>& lines, std::string_view 
 
 // Its memory and rates are those of the plan, and weir computes on CPUs.
 Status check_cpu(const PlanFile& p) {
-  if (p.accelerator == "this-machine") return {};
+  if (p.accelerator == kThisMachine) return {};
   WEIR_ASSIGN(const Accelerators known, load_accelerators());
   const Accelerator* a = known.find(p.accelerator);
   if (a != nullptr && a->cores) return {};  // only entries of CPUs have cores

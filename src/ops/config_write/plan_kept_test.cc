@@ -30,7 +30,7 @@ TEST(PlanKept, FleetsAreThePlans) {
     EXPECT_TRUE(documents.ok());
     std::vector<std::string> out;
     for (const config::Node& d : *documents) {
-      if (std::string v = value_at(d, path); !v.empty()) out.push_back(v);
+      if (std::string v = text_at(d, path); !v.empty()) out.push_back(v);
     }
     return out;
   };
@@ -50,10 +50,10 @@ TEST(PlanKept, FleetsAreThePlans) {
     const std::string graph = file_of(config("dynamo"), "graph.yaml");
     const auto tree = parse_documents(graph, "graph.yaml");
     ASSERT_TRUE(tree.ok());
-    const auto& components = node_at(tree->at(0), "spec.components")->items;
+    const auto& components = at_path(tree->at(0), "spec.components")->items;
     ASSERT_EQ(components.size(), 3U);
-    EXPECT_EQ(value_at(components[1], "replicas"), fmt::format("{}", split.first));
-    EXPECT_EQ(value_at(components[2], "replicas"), fmt::format("{}", split.second));
+    EXPECT_EQ(text_at(components[1], "replicas"), fmt::format("{}", split.first));
+    EXPECT_EQ(text_at(components[2], "replicas"), fmt::format("{}", split.second));
     const WrittenConfig l = config("llm-d");
     const std::string own = file_of(l, environment + "/llm-d/values.yaml");
     const std::string base = file_of(l, "base/llm-d/values.yaml");
@@ -209,10 +209,10 @@ TEST(PlanKept, AlertsCanFireAndTheAutoscalerSeesItsPods) {
   EXPECT_THAT(scaler, HasSubstr("ignoreNullValues: \"false\""));
   const auto monitor = config::parse_yaml(file_of(k, "podmonitor.yaml"), "podmonitor.yaml");
   ASSERT_TRUE(monitor.ok());
-  const std::string label = value_at(*monitor, "spec.jobLabel");
+  const std::string label = text_at(*monitor, "spec.jobLabel");
   const auto documents = parse_documents(file_of(k, "rendered.yaml"), "rendered.yaml");
   ASSERT_TRUE(documents.ok());
-  const config::Node* labels = node_at(documents->front(), "spec.template.metadata.labels");
+  const config::Node* labels = at_path(documents->front(), "spec.template.metadata.labels");
   ASSERT_NE(labels, nullptr);
   ASSERT_NE(labels->find(label), nullptr) << label;
   EXPECT_THAT(scaler, HasSubstr("job=\\\"" + labels->find(label)->text + "\\\""));

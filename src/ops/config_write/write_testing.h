@@ -9,6 +9,7 @@
 
 #include "config/yaml.h"
 #include "ops/config_write/write.h"
+#include "ops/deploy/node_path.h"
 
 namespace weir::ops {
 
@@ -68,21 +69,6 @@ inline std::string file_of(const WrittenConfig& w, std::string_view ending) {
   }
   ADD_FAILURE() << w.target << " wrote no " << ending;
   return "";
-}
-
-// Of a map: "" where something on the way is absent or no scalar.
-inline const config::Node* node_at(const config::Node& node, std::string_view path) {
-  const config::Node* at = &node;
-  while (!path.empty() && at != nullptr) {
-    const size_t end = std::min(path.find('.'), path.size());
-    at = at->find(path.substr(0, end));
-    path.remove_prefix(std::min(end + 1, path.size()));
-  }
-  return at;
-}
-inline std::string value_at(const config::Node& node, std::string_view path) {
-  const config::Node* n = node_at(node, path);
-  return n == nullptr ? "" : n->text;
 }
 
 }  // namespace weir::ops

@@ -11,7 +11,6 @@ namespace weir::ops {
 namespace {
 
 constexpr double kSecondsPerDay = 86'400;
-constexpr std::string_view kThisMachine = "this-machine";  // of weir plan --accelerator
 
 // Fills one case, step by step.
 class Builder {

@@ -86,6 +86,9 @@ struct Accelerator {
   const AcceleratorSource* source(std::string_view source_id) const;
 };
 
+// The id of the accelerator that stands for the machine weir runs on; its figures are measured.
+inline constexpr std::string_view kThisMachine = "this-machine";
+
 struct Accelerators {
   std::string checked;           // the day the file was gone through
   std::vector<Accelerator> all;  // ids are unique

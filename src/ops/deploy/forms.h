@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "config/yaml.h"
 #include "ops/deploy/deployment.h"
+#include "ops/deploy/node_path.h"
 
 namespace weir::ops {
 
@@ -33,9 +34,6 @@ int text_line(const ConfigText& source, const config::Node& node);
 Status set_call(const ConfigText& source, const std::vector<Word>& entrypoint,
                 const std::vector<Word>& arguments, ContainerSpec& container);
 
-// Of a map: nullptr where something on the way is absent. Path: "spec.template.spec".
-const config::Node* at_path(const config::Node& node, std::string_view path);
-std::string text_at(const config::Node& node, std::string_view path);
 std::optional<int64_t> integer_of(const config::Node* node);
 
 }  // namespace weir::ops

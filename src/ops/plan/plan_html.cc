@@ -205,9 +205,9 @@ std::string section(const PlanReport& r) {
                   escaped(p.accelerator_name));
   out +=
       fmt::format("<p class=\"soft\">Rates of the device {}; what of them is reached is {}.</p>\n",
-                  p.accelerator == "this-machine" ? "were measured when this was made"
-                  : p.rates_verified              ? "were read at their sources"
-                                                  : "were in part not read again",
+                  p.accelerator == kThisMachine ? "were measured when this was made"
+                  : p.rates_verified            ? "were read at their sources"
+                                                : "were in part not read again",
                   p.evidence_class == "fitted" ? "fitted to measurements"
                                                : "a hypothesis, so there are two ends");
   out += tiles(r) + memory_table(p);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ops/intake/infer.h"
 #include "ops/plan/what_if.h"
 
 namespace weir::ops {
@@ -16,11 +17,6 @@ namespace {
 constexpr std::pair<std::string_view, const char*> kKvTypes[] = {{"bf16", "f16"}, {"f16", "f16"},
                                                                  {"fp8", "fp8"},  {"int8", "q8"},
                                                                  {"int4", "fp4"}, {"fp4", "fp4"}};
-
-// Bits of a weight with its scales, where only the precision is known.
-constexpr std::pair<std::string_view, double> kBits[] = {
-    {"f32", 32}, {"bf16", 16}, {"f16", 16},   {"fp8", 8},    {"int8", 8},
-    {"fp6", 6},  {"fp4", 4.5}, {"int4", 4.5}, {"int3", 3.5}, {"int2", 2.5}};
 
 constexpr double kSame = 0.01;  // of memory: marketed and measured figures differ by as little
 
@@ -89,9 +85,7 @@ class Taker {
     const std::string precision =
         says(name) ? intake_.text("model.precision").value_or("") : std::string();
     double bits = says(width) ? intake_.number("model.bits_per_weight").value_or(0) : 0;
-    for (const auto& [known, usual] : kBits) {
-      if (bits == 0 && precision == known) bits = usual;
-    }
+    if (bits == 0) bits = precision_bits(precision);
     const ModelShape& shape = request_.shape;
     const bool same = (precision.empty() || precision == shape.precision) &&
                       std::fabs(bits - shape.bits_per_weight) < kSame;

@@ -242,9 +242,9 @@ std::string plan_text(const PlanReport& r) {
   const PlanFile& p = r.plan;
   std::string out =
       fmt::format("\n{} × {} ({}; rates {})\n", devices_text(p), p.accelerator_name, p.compute_type,
-                  p.accelerator == "this-machine" ? "measured now"
-                  : p.rates_verified              ? "read at their sources"
-                                                  : "in part not read again: see the file");
+                  p.accelerator == kThisMachine ? "measured now"
+                  : p.rates_verified            ? "read at their sources"
+                                                : "in part not read again: see the file");
   out += memory_text(p) + arithmetic_text(p);
   if (!p.memory.fits) return out;
   out += load_text(r) + fleet_text(r);

@@ -4,26 +4,13 @@
 
 #include <algorithm>
 
+#include "ops/deploy/node_path.h"
 #include "ops/review/env_config.h"
 
 namespace weir::ops {
 namespace {
 
 using config::Node;
-
-const Node* at(const Node* node, std::string_view path) {
-  while (node != nullptr && !path.empty()) {
-    const size_t dot = std::min(path.find('.'), path.size());
-    node = node->find(path.substr(0, dot));
-    path.remove_prefix(std::min(dot + 1, path.size()));
-  }
-  return node;
-}
-
-std::string text_at(const Node* node, std::string_view path) {
-  const Node* n = at(node, path);
-  return n == nullptr ? "" : n->text;
-}
 
 const std::vector<Node>& items_of(const Node* node) {
   static const std::vector<Node> none;
@@ -36,7 +23,7 @@ bool is_empty(const Node* node) {
 
 // Namespaces that no file names are those of kubectl or helm; "default" is what they are then.
 std::string namespace_of(const Node& document) {
-  const std::string name = text_at(&document, "metadata.namespace");
+  const std::string name = text_at(document, "metadata.namespace");
   return name == "default" ? "" : name;
 }
 
@@ -56,14 +43,13 @@ PodChoice selector_of(const Node& document, const Node* selector) {
 // A sender of a rule that is everyone, or every pod of the cluster.
 bool is_everyone(const Node& peer) {
   if (is_empty(&peer)) return true;
-  if (const Node* block = peer.find("ipBlock")) return text_at(block, "cidr").ends_with("/0");
+  if (const Node* block = peer.find("ipBlock")) return text_at(*block, "cidr").ends_with("/0");
   const Node* spaces = peer.find("namespaceSelector");
   return spaces != nullptr && is_empty(spaces) && is_empty(peer.find("podSelector"));
 }
 
 void add_policy(const Node& document, const std::string& file, EnvConfig& out) {
-  const Node* spec = document.find("spec");
-  const Node* types = at(spec, "policyTypes");
+  const Node* types = at_path(document, "spec.policyTypes");
   const auto& kinds = items_of(types);
   const bool ingress = kinds.empty() || std::any_of(kinds.begin(), kinds.end(), [](const Node& n) {
                          return n.text == "Ingress";
@@ -71,8 +57,8 @@ void add_policy(const Node& document, const std::string& file, EnvConfig& out) {
   if (!ingress) return;
   NetworkPolicyUse use;
   use.file = file;
-  use.pods = selector_of(document, at(spec, "podSelector"));
-  for (const Node& rule : items_of(at(spec, "ingress"))) {
+  use.pods = selector_of(document, at_path(document, "spec.podSelector"));
+  for (const Node& rule : items_of(at_path(document, "spec.ingress"))) {
     const auto& from = items_of(rule.find("from"));
     use.open = use.open || from.empty() || std::any_of(from.begin(), from.end(), is_everyone);
   }
@@ -80,34 +66,34 @@ void add_policy(const Node& document, const std::string& file, EnvConfig& out) {
 }
 
 void add_ingress(const Node& document, const std::string& file, EnvConfig& out) {
-  const Node* spec = document.find("spec");
   RouteUse use;
   use.file = file;
   use.name_space = namespace_of(document);
-  use.tls = !is_empty(at(spec, "tls"));
+  use.tls = !is_empty(at_path(document, "spec.tls"));
   const auto add = [&](const Node* backend) {
-    if (std::string name = text_at(backend, "service.name"); !name.empty())
+    if (backend == nullptr) return;
+    if (std::string name = text_at(*backend, "service.name"); !name.empty())
       use.services.push_back(std::move(name));
   };
-  add(at(spec, "defaultBackend"));
-  for (const Node& rule : items_of(at(spec, "rules"))) {
-    for (const Node& path : items_of(at(&rule, "http.paths"))) add(path.find("backend"));
+  add(at_path(document, "spec.defaultBackend"));
+  for (const Node& rule : items_of(at_path(document, "spec.rules"))) {
+    for (const Node& path : items_of(at_path(rule, "http.paths"))) add(path.find("backend"));
   }
   out.routes.push_back(std::move(use));
 }
 
 void add_gateway(const Node& document, EnvConfig& out) {
-  const auto& listeners = items_of(at(document.find("spec"), "listeners"));
+  const auto& listeners = items_of(at_path(document, "spec.listeners"));
   if (std::any_of(listeners.begin(), listeners.end(),
                   [](const Node& n) { return !is_empty(n.find("tls")); }))
-    out.tls_gateways.push_back(text_at(&document, "metadata.name"));
+    out.tls_gateways.push_back(text_at(document, "metadata.name"));
 }
 
 void add_retry(const Node& retry, const std::string& file, EnvConfig& out) {
   ProxyUse use;
   use.file = file;
   use.kind = "HTTPRoute";
-  const std::string attempts = text_at(&retry, "attempts");
+  const std::string attempts = text_at(retry, "attempts");
   if (!attempts.empty() && attempts.size() < 9 &&
       attempts.find_first_not_of("0123456789") == std::string::npos) {
     use.attempts = std::stoll(attempts) + 1;  // it counts the retries
@@ -118,15 +104,14 @@ void add_retry(const Node& retry, const std::string& file, EnvConfig& out) {
 }
 
 void add_route(const Node& document, const std::string& file, EnvConfig& out) {
-  const Node* spec = document.find("spec");
   RouteUse use;
   use.file = file;
   use.name_space = namespace_of(document);
-  for (const Node& parent : items_of(at(spec, "parentRefs")))
-    use.gateways.push_back(text_at(&parent, "name"));
-  for (const Node& rule : items_of(at(spec, "rules"))) {
+  for (const Node& parent : items_of(at_path(document, "spec.parentRefs")))
+    use.gateways.push_back(text_at(parent, "name"));
+  for (const Node& rule : items_of(at_path(document, "spec.rules"))) {
     for (const Node& backend : items_of(rule.find("backendRefs")))
-      use.services.push_back(text_at(&backend, "name"));
+      use.services.push_back(text_at(backend, "name"));
     if (const Node* retry = rule.find("retry")) add_retry(*retry, file, out);
   }
   out.routes.push_back(std::move(use));
@@ -188,12 +173,12 @@ std::string EnvConfig::closed_by(const EngineUse& use, std::string& why) const {
 }
 
 bool add_network(const Node& document, const std::string& file, EnvConfig& out) {
-  const std::string kind = text_at(&document, "kind");
+  const std::string kind = text_at(document, "kind");
   if (kind == "NetworkPolicy") {
     add_policy(document, file, out);
   } else if (kind == "Service" || kind == "InferencePool") {
-    out.services.push_back({text_at(&document, "metadata.name"),
-                            selector_of(document, at(document.find("spec"), "selector"))});
+    out.services.push_back({text_at(document, "metadata.name"),
+                            selector_of(document, at_path(document, "spec.selector"))});
   } else if (kind == "Ingress") {
     add_ingress(document, file, out);
   } else if (kind == "Gateway") {
