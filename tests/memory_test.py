@@ -12,8 +12,11 @@ weir.skip_unless(weir.WEIR, weir.MODEL)
 import httpx  # noqa: E402
 
 KV_TOKENS = 2048
-# Of file and KV cache as configured: after one request, and with all of the cache in use, where the workspace of the largest steps is as well.
-AT_REST, FULL = 1.1, 1.28
+# Of file and KV cache as configured: after one request all that is resident, and with all of the cache in use, where the workspace of the
+# largest steps is as well, what is the process's own: 1.15 measured. Pages of the program's file, which the system keeps as it likes, have a bound of
+# their own.
+AT_REST, FULL = 1.1, 1.18
+PROGRAM_KIB = 24 << 10
 MAPPED_KIB = 6 << 10  # of the model file: 64 rows of the embedding with the 64 KiB around each, and the metadata
 
 
@@ -21,8 +24,8 @@ def proc(server, name):
     return pathlib.Path(f"/proc/{server.process.pid}/{name}").read_text()
 
 
-def resident_kib(server):
-    return int(re.search(r"^VmRSS:\s*(\d+) kB", proc(server, "status"), re.MULTILINE).group(1))
+def resident_kib(server, part="VmRSS"):
+    return int(re.search(rf"^{part}:\s*(\d+) kB", proc(server, "status"), re.MULTILINE).group(1))
 
 
 def mapped_kib(server):
@@ -55,7 +58,8 @@ class Memory(unittest.TestCase):
             for seed in range(4):
                 self.ask(server, seed)
                 self.assertLess(mapped_kib(server), MAPPED_KIB)
-            self.assertLess(resident_kib(server), FULL * ideal)
+            self.assertLess(resident_kib(server, "RssAnon"), FULL * ideal)
+            self.assertLess(resident_kib(server, "RssFile") - mapped_kib(server), PROGRAM_KIB)
 
 
 class Loading(unittest.TestCase):

@@ -17,7 +17,6 @@ namespace weir::cli {
 namespace {
 
 constexpr uint64_t kMaxFileBytes = 1 << 20;
-constexpr uint64_t kMaxConfigBytes = 4 << 20;
 
 // Of a config.json, a folder with one, else of an id.
 Result<ops::ModelShape> shape_of(const std::string& model) {
@@ -25,12 +24,7 @@ Result<ops::ModelShape> shape_of(const std::string& model) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) path /= "config.json";
   if (!std::filesystem::exists(path, error)) return ops::catalog_shape(model);
-  WEIR_ASSIGN(const std::string text, os::read_file(path.string(), kMaxConfigBytes));
-  auto json = text::Json::parse(text);
-  if (!json.ok()) return json.error().with_context(path.string());
-  auto shape = ops::read_model_shape(*json);
-  if (!shape.ok()) return shape.error().with_context(path.string());
-  return shape;
+  return ops::read_model_shape_file(path.string());
 }
 
 Result<ops::LintHardware> hardware_of(const CheckOptions& o) {

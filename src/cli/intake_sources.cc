@@ -12,8 +12,6 @@
 namespace weir::cli {
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 4 << 20;
-
 // What a model is called, what turns its text into tokens, and its shape.
 struct FoundModel {
   ops::ModelShape shape;
@@ -21,14 +19,10 @@ struct FoundModel {
 };
 
 Result<FoundModel> from_config(const std::string& path) {
-  WEIR_ASSIGN(const std::string text, os::read_file(path, kMaxConfigBytes));
-  auto json = text::Json::parse(text);
-  if (!json.ok()) return json.error().with_context(path);
-  auto shape = ops::read_model_shape(*json);
-  if (!shape.ok()) return shape.error().with_context(path);
+  WEIR_ASSIGN(ops::ModelShape shape, ops::read_model_shape_file(path));
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
   std::error_code error;
-  FoundModel found{std::move(*shape), "", "", path};
+  FoundModel found{std::move(shape), "", "", path};
   if (std::filesystem::exists(folder / "tokenizer.json", error)) found.tokenizer = "tokenizer.json";
   found.name = found.shape.name.empty() ? folder.filename().string() : found.shape.name;
   return found;

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "text/ascii_lower.h"
 #include "text/pretokenizer.h"
 #include "text/token_trie.h"
 #include "text/utf8.h"
@@ -214,8 +215,7 @@ Status Vocabulary::read_strip_rules(const gguf::File& file) {
     return text.find(word) != std::string_view::npos;
   };
   WEIR_ASSIGN(const std::string_view given, file.string_or("general.name", ""));
-  std::string name(given);
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  const std::string name = ascii_lower(given);
   if (has(pre_, "jina-v2-de") || has(pre_, "jina-v2-es") || has(pre_, "jina-v2-code")) {
     if (const auto id = find("<mask>")) strip_[static_cast<size_t>(*id)] = 1;
   } else if (has(name, "phi-3") || has(name, "phi3")) {

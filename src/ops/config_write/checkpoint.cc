@@ -7,13 +7,12 @@
 
 #include "ops/config_write/engine_config.h"
 #include "ops/data/models.h"
-#include "os/file.h"
-#include "text/json.h"
+#include "ops/plan/model_shape.h"
+#include "text/ascii_lower.h"
 
 namespace weir::ops {
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 4 << 20;
 constexpr double kSameBits = 0.5;  // scales of blocks come on top of a type's own bits
 
 const KnownModel* known_model(std::string_view id) {
@@ -30,19 +29,8 @@ double bits_on_disk(const std::string& source) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) path /= "config.json";
   if (path.extension() != ".json" || !std::filesystem::is_regular_file(path, error)) return 0;
-  const auto text = os::read_file(path.string(), kMaxConfigBytes);
-  if (!text.ok()) return 0;
-  const auto json = text::Json::parse(*text);
-  if (!json.ok()) return 0;
-  const auto shape = read_model_shape(*json);
+  const auto shape = read_model_shape_file(path.string());
   return shape.ok() ? shape->bits_per_weight : 0;
-}
-
-bool contains_gguf(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return text.find("gguf") != std::string::npos;
 }
 
 }  // namespace
@@ -81,7 +69,7 @@ Status check_weights(const PlanFile& plan, std::string_view engine) {
 
 Status check_gguf(const PlanFile& plan) {
   const std::string model = model_reference(plan);
-  if (contains_gguf(model)) return {};
+  if (text::ascii_lower(model).find("gguf") != std::string::npos) return {};
   return make_error(
       ErrorCode::kUsage,
       "llama.cpp loads GGUF, and {} is none: name one with --model-source, a file "

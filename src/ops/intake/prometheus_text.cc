@@ -1,4 +1,5 @@
 #include "ops/intake/prometheus_text.h"
+#include "text/ascii_lower.h"
 
 #include <algorithm>
 #include <charconv>
@@ -16,10 +17,7 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 std::optional<double> read_value(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  const std::string lower = text::ascii_lower(text);
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (lower == "nan") return std::numeric_limits<double>::quiet_NaN();
   if (lower == "inf" || lower == "infinity") return kInfinity;

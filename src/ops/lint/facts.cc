@@ -10,6 +10,7 @@
 #include "ops/deploy/recognise.h"
 #include "ops/engines/catalog.h"
 #include "ops/engines/engine_facts.h"
+#include "text/ascii_lower.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -21,14 +22,6 @@ std::optional<double> number_of(std::string_view text) {
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(v))
     return std::nullopt;
   return v;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
 }
 
 // A member of the JSON that a setting holds; "" when there is none.
@@ -68,14 +61,14 @@ class FactReader {
   bool put(const FactKind& kind, const std::string& text, int line, bool is_given,
            FactSet& out) const {
     if (kind.type == "bool") {
-      out.set_flag(kind.name, lower(text) == "true", line, is_given);
+      out.set_flag(kind.name, text::ascii_lower(text) == "true", line, is_given);
       return true;
     }
     if (kind.type == "text") {
-      const auto known = kind.values.find(lower(text));
+      const auto known = kind.values.find(text::ascii_lower(text));
       out.set(kind.name, known == kind.values.end() ? text : known->second, line, is_given);
       if (known == kind.values.end() && !kind.values.empty())
-        out.set(kind.name, lower(text), line, is_given);
+        out.set(kind.name, text::ascii_lower(text), line, is_given);
       return true;
     }
     std::optional<double> v = number_of(text);
@@ -102,7 +95,7 @@ class FactReader {
     for (size_t i = 1; kind.name == "served_name" && i < s->values.size(); ++i)
       text += "," + s->values[i].text;
     if (kind.type == "bool") {
-      bool on = s->values.empty() ? !s->negated : lower(text) == "true";
+      bool on = s->values.empty() ? !s->negated : text::ascii_lower(text) == "true";
       if (name.inverted) on = !on;
       text = on ? "true" : "false";
     }
@@ -117,7 +110,8 @@ class FactReader {
     if (v == call_.container->environment.end() || !v->second.known) return false;
     std::string text = v->second.value;
     if (kind.type == "bool") {
-      const bool on = lower(text) == "true" || text == "1" || lower(text) == "on";
+      const bool on =
+          text::ascii_lower(text) == "true" || text == "1" || text::ascii_lower(text) == "on";
       text = on != name.inverted ? "true" : "false";
     }
     if (!name.means.empty()) text = name.means;
@@ -129,7 +123,8 @@ class FactReader {
     if (o == nullptr || !name.member.empty() || !name.means.empty()) return false;
     if (o->fallback) {
       std::string text = *o->fallback;
-      if (kind.type == "bool") text = (lower(text) == "true") != name.inverted ? "true" : "false";
+      if (kind.type == "bool")
+        text = (text::ascii_lower(text) == "true") != name.inverted ? "true" : "false";
       return put(kind, text, 0, false, out);
     }
     // What is settled at run time is what the class says, for a bool.

@@ -96,6 +96,9 @@ struct ModelShape {
 // Errors: kCorrupt naming a key that is missing or out of range; kUnsupported for a config without
 // the keys of a language model. Unknown model types are read by the usual names.
 Result<ModelShape> read_model_shape(const text::Json& config);
+// Of a config.json of at most 4 MiB. Errors: those of os::read_file, of parsing and of
+// read_model_shape, with the path.
+Result<ModelShape> read_model_shape_file(const std::string& path);
 
 // Type that the matrices are multiplied in: that of the activations, else of weights in fp8, int8
 // or fp4; weights in others are expanded to bf16 for it (W4A16, W8A16).

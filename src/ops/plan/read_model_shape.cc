@@ -6,6 +6,7 @@
 
 #include "ops/plan/model_shape.h"
 #include "ops/plan/read_precision.h"
+#include "os/file.h"
 
 namespace weir::ops {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 using text::Json;
 using Names = std::initializer_list<std::string_view>;
 
+constexpr uint64_t kMaxConfigBytes = 4 << 20;
 constexpr int64_t kMaxLayers = 2048;
 // Of a width or a count: products of four of them stay within a double's exact powers of two.
 constexpr int64_t kMaxSize = int64_t{1} << 20;
@@ -372,6 +374,15 @@ Result<ModelShape> read_model_shape(const Json& outer) {
   const bool outside = whole.find({"quantization_config", "compression_config"}) != nullptr;
   read_precision(outside ? outer : config, m);
   return m;
+}
+
+Result<ModelShape> read_model_shape_file(const std::string& path) {
+  WEIR_ASSIGN(const std::string text, os::read_file(path, kMaxConfigBytes));
+  auto json = text::Json::parse(text);
+  if (!json.ok()) return json.error().with_context(path);
+  auto shape = read_model_shape(*json);
+  if (!shape.ok()) return shape.error().with_context(path);
+  return shape;
 }
 
 }  // namespace weir::ops

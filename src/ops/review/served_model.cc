@@ -8,6 +8,7 @@
 
 #include "gguf/file.h"
 #include "os/file.h"
+#include "text/ascii_lower.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -19,10 +20,7 @@ constexpr uint64_t kMaxConfigBytes = 4 << 20;
 
 std::string base_name(std::string_view text) {
   while (text.ends_with('/')) text.remove_suffix(1);
-  std::string out(text.substr(text.rfind('/') + 1));
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::string out = text::ascii_lower(text.substr(text.rfind('/') + 1));
   if (out.ends_with(".gguf")) out.resize(out.size() - 5);
   return out;
 }

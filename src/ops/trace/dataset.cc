@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 
+#include "text/ascii_lower.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -27,12 +28,6 @@ std::string_view trim(std::string_view s) {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
   while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
   return s;
-}
-
-std::string lower(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  return out;
 }
 
 // Fields of a line of CSV; quotes around a field are taken off. The traces quote nothing that holds
@@ -117,7 +112,7 @@ Result<Columns> columns_of(std::string_view header) {
       {"burstgpt", "timestamp", "request tokens", "response tokens"},
   };
   std::vector<std::string> names;
-  for (const std::string_view f : fields_of(header)) names.push_back(lower(f));
+  for (const std::string_view f : fields_of(header)) names.push_back(text::ascii_lower(f));
   const auto find = [&](const char* name) {
     return static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
   };
