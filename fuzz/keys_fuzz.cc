@@ -5,17 +5,17 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "server/keys_file.h"
+#include "access/keys_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using weir::server::parse_keys_text;
+  using weir::access::parse_keys_text;
   const auto file = parse_keys_text({reinterpret_cast<const char*>(data), size}, "keys.yaml");
   if (!file.ok()) return 0;
   for (const auto& key : file->keys) {
     bool known = false;
     for (const auto& tenant : file->tenants) known = known || tenant.name == key.tenant;
     if (!known) std::abort();
-    if (!key.argon2id.empty() && !weir::server::check_argon2id(key.argon2id).ok()) std::abort();
+    if (!key.argon2id.empty() && !weir::access::check_argon2id(key.argon2id).ok()) std::abort();
   }
   return 0;
 }

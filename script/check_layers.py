@@ -15,7 +15,7 @@ import re
 import sys
 
 # Top to bottom; docs/ARCHITECTURE.md says what each owns.
-ORDER = ("base os gguf quant kernels text plot checkpoint model kv engine telemetry config http api server gateway ops bench mcp cli").split()
+ORDER = ("base os gguf quant kernels text plot checkpoint model kv engine telemetry config http api access server gateway ops bench mcp cli").split()
 PRIVATE = {"generic", "scalar", "avx2", "avx512", "neon"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 NAMESPACE = re.compile(r"^namespace ([\w:]+) \{")

@@ -4,9 +4,9 @@
 
 #include <memory>
 
+#include "access/keys_file.h"
 #include "cli/command.h"
 #include "os/file.h"
-#include "server/keys_file.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -22,16 +22,16 @@ struct Options {
   bool json = false;
 };
 
-Result<std::vector<server::NewKey>> make_keys(const Options& o) {
+Result<std::vector<access::NewKey>> make_keys(const Options& o) {
   unsigned rights = 0;
   for (const std::string& r : o.rights) {
-    rights |= static_cast<unsigned>(r == "admin"     ? server::Right::kAdmin
-                                    : r == "metrics" ? server::Right::kMetrics
-                                                     : server::Right::kInference);
+    rights |= static_cast<unsigned>(r == "admin"     ? access::Right::kAdmin
+                                    : r == "metrics" ? access::Right::kMetrics
+                                                     : access::Right::kInference);
   }
-  std::vector<server::NewKey> keys;
+  std::vector<access::NewKey> keys;
   for (const std::string& tenant : o.tenants) {
-    WEIR_ASSIGN(server::NewKey k, server::make_key(tenant, o.argon2));
+    WEIR_ASSIGN(access::NewKey k, access::make_key(tenant, o.argon2));
     k.entry.rights = rights;
     keys.push_back(std::move(k));
   }
@@ -40,24 +40,24 @@ Result<std::vector<server::NewKey>> make_keys(const Options& o) {
 
 // The file with its new entries: `keys:` has to be its last section, so that lines can follow.
 Result<std::string> extended(std::string text, const std::string& name,
-                             const std::vector<server::NewKey>& keys) {
-  server::KeysFile before;
+                             const std::vector<access::NewKey>& keys) {
+  access::KeysFile before;
   if (text.empty()) {
     text = "tenants:\nkeys:\n";
   } else {
-    WEIR_ASSIGN(before, server::parse_keys_text(text, name));
+    WEIR_ASSIGN(before, access::parse_keys_text(text, name));
   }
   if (!text.ends_with('\n')) text += '\n';
-  for (const server::NewKey& k : keys) {
+  for (const access::NewKey& k : keys) {
     const std::string entry = fmt::format("  {}: {{}}\n", k.entry.tenant);
     const bool known = std::any_of(before.tenants.begin(), before.tenants.end(),
                                    [&](const auto& t) { return t.name == k.entry.tenant; });
     if (const size_t at = text.find("tenants:\n"); !known && at != std::string::npos)
       text.insert(at + std::string_view("tenants:\n").size(), entry);
     if (!known) before.tenants.emplace_back().name = k.entry.tenant;
-    text += server::render_entry(k.entry);
+    text += access::render_entry(k.entry);
   }
-  const auto after = server::parse_keys_text(text, name);
+  const auto after = access::parse_keys_text(text, name);
   if (!after.ok() || after->keys.size() != before.keys.size() + keys.size()) {
     return make_error(
         ErrorCode::kCorrupt,
@@ -68,7 +68,7 @@ Result<std::string> extended(std::string text, const std::string& name,
   return text;
 }
 
-Status write_file(const Options& o, const std::vector<server::NewKey>& keys) {
+Status write_file(const Options& o, const std::vector<access::NewKey>& keys) {
   std::string text;
   auto old = os::read_file(o.file, kMaxFileBytes);
   const bool exists = old.ok();
@@ -81,14 +81,14 @@ Status write_file(const Options& o, const std::vector<server::NewKey>& keys) {
   return written;
 }
 
-void print_json(const std::vector<server::NewKey>& keys) {
+void print_json(const std::vector<access::NewKey>& keys) {
   text::Json list = text::Json::array();
-  for (const server::NewKey& k : keys) {
+  for (const access::NewKey& k : keys) {
     text::Json j = text::Json::object();
     j.set("tenant", k.entry.tenant);
     j.set("id", k.entry.id);
     j.set("key", k.key);
-    j.set("entry", server::render_entry(k.entry));
+    j.set("entry", access::render_entry(k.entry));
     list.push_back(std::move(j));
   }
   text::Json root = text::Json::object();
@@ -97,7 +97,7 @@ void print_json(const std::vector<server::NewKey>& keys) {
 }
 
 Result<int> new_keys(const Options& o) {
-  WEIR_ASSIGN(const std::vector<server::NewKey> keys, make_keys(o));
+  WEIR_ASSIGN(const std::vector<access::NewKey> keys, make_keys(o));
   std::string text;
   WEIR_ASSIGN(text, extended("", "keys.yaml", keys));
   if (!o.file.empty()) WEIR_TRY(write_file(o, keys));
@@ -107,14 +107,14 @@ Result<int> new_keys(const Options& o) {
   }
   // The keys themselves go elsewhere than the entries, so that `> keys.yaml` does not store them.
   if (o.file.empty()) fmt::print("{}", text);
-  for (const server::NewKey& k : keys)
+  for (const access::NewKey& k : keys)
     fmt::print(stderr, "key of {}, shown only now: {}\n", k.entry.tenant, k.key);
   return kExitOk;
 }
 
 Result<int> check(const Options& o) {
-  WEIR_ASSIGN(const server::KeysFile file, server::read_keys(o.file));
-  const std::string weak = server::weak_permissions(o.file);
+  WEIR_ASSIGN(const access::KeysFile file, access::read_keys(o.file));
+  const std::string weak = access::weak_permissions(o.file);
   if (!weak.empty()) fmt::print(stderr, "weir: {}: {}; chmod 600\n", o.file, weak);
   fmt::print("{}: ok, {} tenants, {} keys\n", o.file, file.tenants.size(), file.keys.size());
   return kExitOk;

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "access/key_hash.h"
+#include "access/keys_file.h"
 #include "base/rng.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
-#include "server/key_hash.h"
-#include "server/keys_file.h"
 #include "server/server_testing.h"
 
 namespace weir::server {
@@ -68,12 +68,12 @@ class AbuseTable : public ServerTest {
         "tenants:\n  requests: {requests_per_min: 1}\n  tokens: {tokens_per_min: 100}\n"
         "  concurrent: {concurrent: 1}\n  models: {models: [another]}\n  rights: {}\nkeys:\n";
     for (const char* tenant : {"requests", "tokens", "concurrent", "models", "rights"}) {
-      KeyEntry e;
+      access::KeyEntry e;
       e.id = tenant;
       e.tenant = tenant;
-      e.sha256 = sha256("k-" + e.tenant);
-      if (e.tenant == "rights") e.rights = static_cast<unsigned>(Right::kMetrics);
-      file += render_entry(e);
+      e.sha256 = access::sha256("k-" + e.tenant);
+      if (e.tenant == "rights") e.rights = static_cast<unsigned>(access::Right::kMetrics);
+      file += access::render_entry(e);
     }
     config_.keys_file = directory_.file("keys.yaml");
     ASSERT_TRUE(os::write_file_atomic(config_.keys_file, file).ok());

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "server/credentials.h"
+#include "access/credentials.h"
 #include "server/replies.h"
 
 namespace weir::server {
@@ -16,15 +16,15 @@ void AdminRoutes::add(std::string method, std::string_view pattern, http::Router
 }
 
 bool AdminRoutes::allowed(const http::Request& request) const {
-  const std::string_view given = presented_key(request.headers);
+  const std::string_view given = access::presented_key(request.headers);
   if (given.empty()) return false;
-  if (!token_.empty() && constant_time_equal(given, token_)) return true;
+  if (!token_.empty() && access::constant_time_equal(given, token_)) return true;
   return key_has_right_ && key_has_right_(given);
 }
 
 void AdminRoutes::handle(http::Request request, http::ResponseWriter writer) const {
   const std::string id = writer.request_id();
-  if (const Status ok = check_no_key_in_url(request.query); !ok.ok()) {
+  if (const Status ok = access::check_no_key_in_url(request.query); !ok.ok()) {
     writer.send(error_response(ok.error(), id));
   } else if (!allowed(request)) {
     const Error e = make_error(ErrorCode::kInvalidApiKey,

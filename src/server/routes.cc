@@ -4,12 +4,12 @@
 #include <charconv>
 #include <utility>
 
+#include "access/credentials.h"
 #include "api/error_table.h"
 #include "api/responses.h"
 #include "api/tokenize.h"
 #include "base/rng.h"
 #include "http/url.h"
-#include "server/credentials.h"
 #include "server/embeddings_answer.h"
 #include "server/replies.h"
 #include "server/stream_message.h"
@@ -147,7 +147,7 @@ void Routes::run(std::function<void()> task, http::ResponseWriter& writer) {
 
 http::Router::Route Routes::guard(Right right, Guarded next) {
   return [this, right, next = std::move(next)](http::Request request, http::ResponseWriter writer) {
-    if (const Status ok = check_no_key_in_url(request.query); !ok.ok()) {
+    if (const Status ok = access::check_no_key_in_url(request.query); !ok.ok()) {
       tenants_.metrics().auth_failures.with("url").add();
       return refuse(ok.error(), writer);
     }

@@ -87,8 +87,8 @@ class Server::Impl {
   Result<KeysFile> checked_keys(const ServerConfig& config) {
     KeysFile file;
     if (!config.keys_file.empty()) {
-      WEIR_ASSIGN(file, read_keys(config.keys_file));
-      const std::string weak = weak_permissions(config.keys_file);
+      WEIR_ASSIGN(file, access::read_keys(config.keys_file));
+      const std::string weak = access::weak_permissions(config.keys_file);
       if (!weak.empty())
         log_.warn("keys_file_permissions",
                   {{"file", config.keys_file}, {"why", weak}, {"remedy", "chmod 600"}});
@@ -292,7 +292,7 @@ class Server::Impl {
 Status check_config(const ServerConfig& config) {
   KeysFile file;
   if (!config.keys_file.empty()) {
-    auto read = read_keys(config.keys_file);
+    auto read = access::read_keys(config.keys_file);
     if (!read.ok()) return read.error().with_context("keys_file");
     file = std::move(*read);
   }
@@ -315,7 +315,7 @@ Server::~Server() { stop(); }
 Result<std::unique_ptr<Server>> Server::listen(const ServerConfig& config, const Clock& clock,
                                                telemetry::Logger& log) {
   WEIR_TRY(check_admin(config.admin));
-  WEIR_ASSIGN(std::string secret, random_bytes(kSecretBytes));
+  WEIR_ASSIGN(std::string secret, access::random_bytes(kSecretBytes));
   auto impl = std::make_unique<Impl>(config, clock, log, std::move(secret));
   WEIR_TRY(impl->load_tls(config.tls));
   WEIR_TRY(impl->listen());

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/credentials.h"
+#include "access/credentials.h"
 
 namespace weir::server {
 namespace {
@@ -91,7 +91,7 @@ Status Ticket::reserve(engine::Request& q, int64_t window) {
     return param_error(ErrorCode::kMaxOutputTokensExceeded, "max_tokens",
                        "max_tokens is {}; this key's tenant may ask for {} (max_output_tokens)",
                        q.max_tokens, s.max_output_tokens);
-  q.tenant = s.engine_tenant();
+  q.tenant = {s.name, s.weight, s.max_running, s.max_queued_requests, s.max_queued_tokens};
   if (s.service_class == "batch") q.service_class = engine::ServiceClass::kBatch;
   int64_t output = 0;
   if (!q.embeds() && !q.prompt_only) {
@@ -213,7 +213,7 @@ Result<Access> Tenants::access_of(const Keyring::Found& found, Right right) cons
 Result<std::optional<Access>> Tenants::check(const http::Headers& headers, Right right) const {
   const std::shared_ptr<const Keyring> ring = keyring();
   Keyring::Found found;
-  if (!ring->empty()) found = ring->find(presented_key(headers));
+  if (!ring->empty()) found = ring->find(access::presented_key(headers));
   if (found.verdict == Keyring::Verdict::kSlow) return std::optional<Access>();
   WEIR_ASSIGN(Access access, access_of(found, right));
   return std::optional<Access>(std::move(access));
@@ -221,7 +221,8 @@ Result<std::optional<Access>> Tenants::check(const http::Headers& headers, Right
 
 Result<Access> Tenants::check_slow(const http::Headers& headers, Right right) const {
   const std::shared_ptr<const Keyring> ring = keyring();
-  WEIR_ASSIGN(const Keyring::Found found, ring->verify(presented_key(headers), clock_.now_ns()));
+  WEIR_ASSIGN(const Keyring::Found found,
+              ring->verify(access::presented_key(headers), clock_.now_ns()));
   return access_of(found, right);
 }
 

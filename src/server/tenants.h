@@ -13,15 +13,21 @@
 #include <unordered_map>
 #include <vector>
 
+#include "access/keyring.h"
+#include "access/tenant_limits.h"
 #include "base/clock.h"
 #include "base/thread_annotations.h"
 #include "engine/request.h"
 #include "http/message.h"
-#include "server/keyring.h"
-#include "server/tenant_limits.h"
 #include "telemetry/tenant_metrics.h"
 
 namespace weir::server {
+
+using access::Keyring;
+using access::KeysFile;
+using access::Right;
+using access::TenantMeter;
+using access::TenantSpec;
 
 // A tenant's limits and what it takes at present. Shared by its tickets and by the directory, which
 // forgets it when a reload drops the tenant.

@@ -7,11 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "access/keys_file.h"
 #include "base/clock.h"
 #include "base/thread_annotations.h"
-#include "server/keys_file.h"
 
-namespace weir::server {
+namespace weir::access {
 
 class Keyring {
  public:
@@ -50,4 +50,4 @@ class Keyring {
   mutable int failures_ WEIR_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace weir::server
+}  // namespace weir::access

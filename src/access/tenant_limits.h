@@ -6,11 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "access/rate_window.h"
 #include "base/result.h"
-#include "engine/request.h"
-#include "server/rate_window.h"
 
-namespace weir::server {
+namespace weir::access {
 
 // A tenant as the keys file describes it. 0: no limit.
 struct TenantSpec {
@@ -22,13 +21,12 @@ struct TenantSpec {
   int32_t concurrent = 0;      // requests without a complete answer
   int32_t max_input_tokens = 0;
   int32_t max_output_tokens = 0;
-  int32_t max_running = 0;  // as engine::Tenant has these three
+  int32_t max_running = 0;  // the engine knows these three, a gateway does not
   int32_t max_queued_requests = 0;
   int64_t max_queued_tokens = 0;
   std::vector<std::string> models;  // it may use; empty: all
 
   bool may_use(std::string_view model) const;
-  engine::Tenant engine_tenant() const;
 };
 
 // What a tenant takes at present. One thread.
@@ -75,4 +73,4 @@ class TenantMeter {
   RateWindow tokens_;
 };
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -1,8 +1,8 @@
-#include "server/rate_window.h"
+#include "access/rate_window.h"
 
 #include <algorithm>
 
-namespace weir::server {
+namespace weir::access {
 
 void RateWindow::advance(int64_t now_ns) {
   const int64_t slot = std::max(newest_, now_ns / kSlotNs);
@@ -53,4 +53,4 @@ int64_t RateWindow::reset_ns(int64_t now_ns) {
   return 0;
 }
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -1,4 +1,4 @@
-#include "server/keys_file.h"
+#include "access/keys_file.h"
 
 #include <sys/stat.h>
 
@@ -12,7 +12,7 @@
 #define WEIR_FIELD(type, path) \
   [](type & o) -> auto& { return o.path; }
 
-namespace weir::server {
+namespace weir::access {
 namespace {
 
 constexpr config::YamlLimits kLimits{.max_bytes = 4 << 20, .max_depth = 8, .max_values = 200'000};
@@ -245,4 +245,4 @@ std::string render_entry(const KeyEntry& e) {
                      fmt::join(rights, ", "), hash);
 }
 
-}  // namespace weir::server
+}  // namespace weir::access

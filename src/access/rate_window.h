@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace weir::server {
+namespace weir::access {
 
 // One thread.
 class RateWindow {
@@ -45,4 +45,4 @@ class RateWindow {
   std::array<int64_t, kSlots> counts_{};
 };
 
-}  // namespace weir::server
+}  // namespace weir::access

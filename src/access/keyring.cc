@@ -1,8 +1,8 @@
-#include "server/keyring.h"
+#include "access/keyring.h"
 
 #include <utility>
 
-namespace weir::server {
+namespace weir::access {
 namespace {
 
 // Keys remembered after argon2id; beyond, the memory starts over.
@@ -85,4 +85,4 @@ Result<Keyring::Found> Keyring::verify(std::string_view key, int64_t now_ns) con
   return Found{Verdict::kKnown, entry};
 }
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -1,4 +1,4 @@
-#include "server/key_hash.h"
+#include "access/key_hash.h"
 
 #include <argon2.h>
 #include <openssl/crypto.h>
@@ -8,7 +8,7 @@
 
 #include <charconv>
 
-namespace weir::server {
+namespace weir::access {
 namespace {
 
 constexpr size_t kMaxEncodedBytes = 256;
@@ -114,4 +114,4 @@ Result<std::string> make_argon2id(std::string_view key) {
   return encoded;
 }
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "http/message.h"
 
-namespace weir::server {
+namespace weir::access {
 
 // The key of "Authorization: Bearer KEY", or of "x-api-key: KEY" as Anthropic's clients send it;
 // "" without one. Borrowed from the headers.
@@ -24,4 +24,4 @@ bool is_one_of(std::string_view given, const std::vector<std::string>& keys);
 // Equal strings; time depends on the lengths alone.
 bool constant_time_equal(std::string_view a, std::string_view b);
 
-}  // namespace weir::server
+}  // namespace weir::access

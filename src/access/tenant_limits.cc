@@ -1,8 +1,8 @@
-#include "server/tenant_limits.h"
+#include "access/tenant_limits.h"
 
 #include <algorithm>
 
-namespace weir::server {
+namespace weir::access {
 namespace {
 
 // When a place among the concurrent requests will be free is not known.
@@ -23,10 +23,6 @@ TenantMeter::View view(RateWindow& window, int64_t now_ns) {
 
 bool TenantSpec::may_use(std::string_view model) const {
   return models.empty() || std::find(models.begin(), models.end(), model) != models.end();
-}
-
-engine::Tenant TenantSpec::engine_tenant() const {
-  return {name, weight, max_running, max_queued_requests, max_queued_tokens};
 }
 
 void TenantMeter::set_spec(const TenantSpec& spec) {
@@ -85,4 +81,4 @@ void TenantMeter::reconcile(const Reservation& r, int64_t used_tokens, int64_t n
 TenantMeter::View TenantMeter::requests(int64_t now_ns) { return view(requests_, now_ns); }
 TenantMeter::View TenantMeter::tokens(int64_t now_ns) { return view(tokens_, now_ns); }
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace weir::server {
+namespace weir::access {
 
 using Digest = std::array<uint8_t, 32>;
 
@@ -42,4 +42,4 @@ bool verify_argon2id(const std::string& encoded, std::string_view key);
 // With 19 MiB, 2 passes, 1 lane (some 20 ms). Errors: kIo, kOutOfMemory.
 Result<std::string> make_argon2id(std::string_view key);
 
-}  // namespace weir::server
+}  // namespace weir::access

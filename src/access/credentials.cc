@@ -1,9 +1,9 @@
-#include "server/credentials.h"
+#include "access/credentials.h"
 
 #include <algorithm>
 #include <array>
 
-namespace weir::server {
+namespace weir::access {
 namespace {
 
 // Names under which clients of other services put keys into URLs, in lower case.
@@ -57,4 +57,4 @@ bool is_one_of(std::string_view given, const std::vector<std::string>& keys) {
   return found;
 }
 
-}  // namespace weir::server
+}  // namespace weir::access

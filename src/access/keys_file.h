@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "access/key_hash.h"
+#include "access/tenant_limits.h"
 #include "base/result.h"
 #include "config/yaml.h"
-#include "server/key_hash.h"
-#include "server/tenant_limits.h"
 
-namespace weir::server {
+namespace weir::access {
 
 enum class Right : unsigned { kInference = 1, kAdmin = 2, kMetrics = 4 };
 
@@ -55,4 +55,4 @@ std::string_view id_of_key(std::string_view key);
 // An entry as a line of the file's `keys`.
 std::string render_entry(const KeyEntry& entry);
 
-}  // namespace weir::server
+}  // namespace weir::access
