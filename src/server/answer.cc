@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "api/error_table.h"
+#include "api/replies.h"
 #include "http/sse.h"
 #include "server/logprob_entries.h"
-#include "server/replies.h"
 #include "text/utf8.h"
 
 namespace weir::server {
@@ -106,7 +106,7 @@ void Answer::send_error(const Error& error) {
   over_ = true;
   count_error(error, context_.reporting.metrics);
   report_.finish(context_.reporting, context_.clock, &error, writer_);
-  http::Response r = error_response(error, writer_.request_id());
+  http::Response r = api::error_response(error, writer_.request_id());
   r.headers.set("traceparent", telemetry::format_traceparent(spec_.report.trace.own));
   // A stream that has begun, by us or by a keep-alive: an error event, no [DONE].
   if (writer_.send(std::move(r)) == http::WriteStatus::kClosed) {

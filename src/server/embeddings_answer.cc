@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "server/replies.h"
+#include "api/replies.h"
 
 namespace weir::server {
 
@@ -82,7 +82,7 @@ void EmbeddingsAnswer::send_error(const Error& error) {
   over_ = true;
   count_error(error, context_.reporting.metrics);
   report_.finish(context_.reporting, context_.clock, &error, writer_);
-  writer_.send(error_response(error, writer_.request_id()));
+  writer_.send(api::error_response(error, writer_.request_id()));
   if (id_ != 0) context_.engine.cancel(id_);
 }
 

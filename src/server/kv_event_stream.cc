@@ -6,9 +6,9 @@
 #include <string_view>
 #include <utility>
 
+#include "api/replies.h"
 #include "http/sse.h"
 #include "server/kv_event_wire.h"
-#include "server/replies.h"
 
 namespace weir::server {
 namespace {
@@ -38,9 +38,9 @@ void KvEventStream::handle(const http::Request& request, http::ResponseWriter wr
   const std::string id = writer.request_id();
   uint64_t next = events_.next_sequence();
   if (!parse_from(request.query, next)) {
-    writer.send(error_response(param_error(ErrorCode::kInvalidValue, "from",
-                                           "the query takes from=N, the number of a batch"),
-                               id));
+    writer.send(api::error_response(param_error(ErrorCode::kInvalidValue, "from",
+                                                "the query takes from=N, the number of a batch"),
+                                    id));
     return;
   }
   MutexLock lock(mutex_);
@@ -49,7 +49,7 @@ void KvEventStream::handle(const http::Request& request, http::ResponseWriter wr
     Error e = make_error(ErrorCode::kServerOverloaded, "{} subscribers follow the cache already",
                          kMaxSubscribers);
     e.retry_after_s = 1;
-    writer.send(error_response(e, id));
+    writer.send(api::error_response(e, id));
     return;
   }
   http::Headers headers;

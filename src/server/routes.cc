@@ -6,12 +6,12 @@
 
 #include "access/credentials.h"
 #include "api/error_table.h"
+#include "api/replies.h"
 #include "api/responses.h"
 #include "api/tokenize.h"
 #include "base/rng.h"
 #include "http/url.h"
 #include "server/embeddings_answer.h"
-#include "server/replies.h"
 #include "server/stream_message.h"
 #include "text/chat_segments.h"
 #include "text/truncate.h"
@@ -68,7 +68,7 @@ Routes::Routes(const ServerConfig& config, const ServedModel& model, const Clock
       started_unix_s_(clock.unix_s()),
       live_(
           std::make_shared<const LiveOptions>(LiveOptions{config.api, config.metrics_require_key})),
-      router_(render_http_error),
+      router_(api::render_http_error),
       executor_(config.workers, static_cast<size_t>(config.max_pending_requests)) {
   add_routes();
 }
@@ -89,8 +89,8 @@ void Routes::add_routes() {
   });
   router_.add("GET", "/ready", [this](const http::Request& r, http::ResponseWriter w) {
     if (draining_.load(std::memory_order_relaxed)) {
-      w.send(error_response(make_error(ErrorCode::kServerOverloaded, "the server is shutting down"),
-                            r.request_id));
+      w.send(api::error_response(
+          make_error(ErrorCode::kServerOverloaded, "the server is shutting down"), r.request_id));
     } else {
       w.send(http::json_response(200, R"({"status":"ready"})"));
     }
@@ -236,7 +236,7 @@ void Routes::refuse(const Error& error, http::ResponseWriter& writer) {
   count_error(error, metrics_);
   writer.note([&](http::AnswerNotes& n) { n.error_code = api::error_row(error.code).openai_code; });
   const std::string id = writer.request_id();
-  writer.send(error_response(error, id));
+  writer.send(api::error_response(error, id));
 }
 
 Status Routes::check_model(const std::string& name, const TenantSpec& tenant) const {

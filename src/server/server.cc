@@ -4,16 +4,16 @@
 #include <atomic>
 #include <utility>
 
+#include "access/admin_routes.h"
+#include "access/http_observer.h"
+#include "api/replies.h"
 #include "http/post.h"
 #include "http/server.h"
 #include "http/url.h"
 #include "server/active_json.h"
-#include "server/admin_routes.h"
 #include "server/engine_observer.h"
-#include "server/http_observer.h"
 #include "server/instruments.h"
 #include "server/kv_event_stream.h"
-#include "server/replies.h"
 #include "server/routes.h"
 #include "server/stream_message.h"
 #include "server/tenants.h"
@@ -159,8 +159,8 @@ class Server::Impl {
       if (!serving()) return answer_loading(request, writer);
       routes_->handle(std::move(request), std::move(writer));
     };
-    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, render_http_error, clock_,
-                                           &observer_));
+    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, api::render_http_error,
+                                           clock_, &observer_));
     log_.info("listening",
               {{"host", config_.host}, {"port", http_->port()}, {"model", config_.model_name}});
     return listen_admin();
@@ -201,7 +201,7 @@ class Server::Impl {
     e.retry_after_s =
         std::min(static_cast<double>(clock_.now_ns() - begin_ns_) * 1e-9, kMaxLoadingRetryS);
     writer.note([&](http::AnswerNotes& n) { n.error_code = "server_overloaded"; });
-    writer.send(error_response(e, request.request_id));
+    writer.send(api::error_response(e, request.request_id));
   }
 
   Status listen_admin() {
@@ -218,7 +218,7 @@ class Server::Impl {
       admin_.handle(std::move(request), std::move(writer));
     };
     WEIR_ASSIGN(admin_http_,
-                http::Server::start(std::move(options), handle, render_http_error, clock_));
+                http::Server::start(std::move(options), handle, api::render_http_error, clock_));
     log_.info("admin_listening", {{"host", admin.host}, {"port", admin_http_->port()}});
     return {};
   }
@@ -256,15 +256,15 @@ class Server::Impl {
     });
     admin_.add("POST", "/admin/config/reload", [this](const http::Request& r, auto w) {
       if (!config_.admin.reload)
-        return w.send(error_response(
+        return w.send(api::error_response(
             make_error(ErrorCode::kBadRequest, "this server has no configuration to read again"),
             r.request_id));
       const auto done = config_.admin.reload();
       // Whoever has the admin token may know what is wrong with the file.
       w.send(done.ok()
                  ? http::json_response(200, *done)
-                 : error_response(Error{ErrorCode::kBadRequest, done.error().message, {}, 0.0},
-                                  r.request_id));
+                 : api::error_response(Error{ErrorCode::kBadRequest, done.error().message, {}, 0.0},
+                                       r.request_id));
       return http::WriteStatus::kOk;
     });
   }
@@ -272,13 +272,13 @@ class Server::Impl {
   const ServerConfig config_;
   Instruments instruments_;
   std::unique_ptr<OtlpPipeline> otlp_;  // null: nothing is exported
-  HttpObserver observer_;
+  access::HttpObserver observer_;
   EngineObserver steps_;
   Tenants tenants_;
   telemetry::Logger& log_;
   const Clock& clock_;
   const int64_t begin_ns_;  // Clock::now_ns() when the load began, or just before
-  AdminRoutes admin_;
+  access::AdminRoutes admin_;
   // From serve() to stop(); other threads look only when serving_ says so.
   std::optional<Routes> routes_;
   engine::Engine* engine_ = nullptr;

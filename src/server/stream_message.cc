@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "server/replies.h"
+#include "api/replies.h"
 #include "text/json.h"
 #include "text/utf8.h"
 
@@ -54,7 +54,7 @@ Status route_message(http::Request& request) {
 }
 
 http::Response upgrade_required(std::string_view request_id) {
-  http::Response r = error_response(
+  http::Response r = api::error_response(
       make_error(ErrorCode::kBadRequest,
                  "this route is a WebSocket: ask with Upgrade: websocket (RFC 6455)"),
       request_id);

@@ -1,6 +1,6 @@
-#include "server/http_observer.h"
+#include "access/http_observer.h"
 
-namespace weir::server {
+namespace weir::access {
 namespace {
 
 bool is_probe(std::string_view route) {
@@ -33,4 +33,4 @@ void HttpObserver::on_request_end(const http::RequestRecord& r) {
             {"disconnect", end}});
 }
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -1,11 +1,11 @@
-#include "server/replies.h"
+#include "api/replies.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "api/error_table.h"
 
-namespace weir::server {
+namespace weir::api {
 
 http::Response error_response(const Error& error, std::string_view request_id) {
   const api::ErrorRow& row = api::error_row(error.code);
@@ -25,4 +25,4 @@ http::Response render_http_error(int status, const Error& error, std::string_vie
   return r;
 }
 
-}  // namespace weir::server
+}  // namespace weir::api

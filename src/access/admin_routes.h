@@ -12,7 +12,7 @@
 #include "http/response_writer.h"
 #include "http/router.h"
 
-namespace weir::server {
+namespace weir::access {
 
 class AdminRoutes {
  public:
@@ -37,4 +37,4 @@ class AdminRoutes {
   http::Router router_;
 };
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -4,7 +4,7 @@
 #include "http/metrics_observer.h"
 #include "telemetry/log.h"
 
-namespace weir::server {
+namespace weir::access {
 
 // On the I/O thread. Both are borrowed.
 class HttpObserver final : public http::MetricsObserver {
@@ -20,4 +20,4 @@ class HttpObserver final : public http::MetricsObserver {
   telemetry::Logger& log_;
 };
 
-}  // namespace weir::server
+}  // namespace weir::access

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "http/message.h"
 
-namespace weir::server {
+namespace weir::api {
 
 // The error's row of the table as a response, with Retry-After and x-should-retry where a retry
 // makes sense.
@@ -15,4 +15,4 @@ http::Response error_response(const Error& error, std::string_view request_id);
 // The same for what http/ and its router refuse, with the status that they give it.
 http::Response render_http_error(int status, const Error& error, std::string_view path);
 
-}  // namespace weir::server
+}  // namespace weir::api

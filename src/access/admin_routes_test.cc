@@ -1,10 +1,10 @@
 // The admin listener over loopback: its own token, its own routes.
 #include <gtest/gtest.h>
 
+#include "access/admin_routes.h"
 #include "http/server_test_util.h"
-#include "server/admin_routes.h"
 
-namespace weir::server {
+namespace weir::access {
 namespace {
 
 using http::TestClient;
@@ -69,4 +69,4 @@ TEST(AdminRoutesTest, AnEmptyTokenLetsNobodyIn) {
 }
 
 }  // namespace
-}  // namespace weir::server
+}  // namespace weir::access
