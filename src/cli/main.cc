@@ -105,6 +105,7 @@ int run(int argc, char** argv) {
   weir::cli::Selected selected;
   weir::cli::add_run(app, selected);
   weir::cli::add_serve(app, selected);
+  weir::cli::add_gateway(app, selected);
   weir::cli::add_embed(app, selected);
   weir::cli::add_tokenize(app, selected);
   weir::cli::add_inspect(app, selected);

@@ -1,11 +1,12 @@
-// The commands of the ops loop, for main.cc. Apart from command.h, which every command includes: a
-// new one here recompiles nothing else.
+// The commands of the gateway and of the ops loop, for main.cc. Apart from command.h, which every
+// command includes: a new one here recompiles nothing else.
 #pragma once
 
 #include "cli/command.h"
 
 namespace weir::cli {
 
+void add_gateway(CLI::App& root, Selected& selected);
 void add_advise(CLI::App& root, Selected& selected);
 void add_plan(CLI::App& root, Selected& selected);
 void add_doctor(CLI::App& root, Selected& selected);

@@ -1,0 +1,101 @@
+// weir gateway: one door in front of a fleet of servers.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <random>
+
+#include "base/clock.h"
+#include "cli/ops_commands.h"
+#include "gateway/gateway.h"
+#include "os/limits.h"
+#include "os/signals.h"
+#include "telemetry/log.h"
+
+namespace weir::cli {
+namespace {
+
+struct GatewayOptions {
+  std::string file;
+  std::string log_level = "info";
+  std::string log_format = "text";
+  bool check = false;
+};
+
+std::optional<std::string> variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+// Whether everything had its answer in time, and before a second signal.
+Result<bool> drained(std::chrono::milliseconds left, os::Signals& signals, gateway::Gateway& g) {
+  constexpr std::chrono::milliseconds kSlice{100};
+  while (true) {
+    if (g.wait_drained(std::min(left, kSlice))) return true;
+    left -= std::min(left, kSlice);
+    WEIR_ASSIGN(const std::optional<int> again, signals.wait(0));
+    if ((again.has_value() && again != SIGHUP) || left.count() == 0) return false;
+  }
+}
+
+Result<int> run_gateway(const GatewayOptions& o) {
+  WEIR_ASSIGN(gateway::GatewayConfig config, gateway::read_gateway_config(o.file, variable));
+  if (o.check) {
+    fmt::print("{}: good\n{}", o.file, gateway::describe(config));
+    return kExitOk;
+  }
+  telemetry::LogOptions log_options;
+  WEIR_ASSIGN(log_options.level, telemetry::parse_log_level(o.log_level));
+  if (o.log_format == "json") log_options.format = telemetry::LogFormat::kJson;
+  WEIR_ASSIGN(os::Signals signals, os::Signals::block({SIGTERM, SIGINT, SIGHUP}));
+  os::ignore_sigpipe();
+  os::raise_descriptor_limit();
+  telemetry::Logger log(log_options);
+  std::random_device entropy;
+  const uint64_t seed = (uint64_t{entropy()} << 32) | entropy();
+  const SystemClock clock;
+  const std::string host = config.host;
+  const auto drain_time = std::chrono::seconds(config.drain_timeout_s);
+  auto started = gateway::Gateway::start(std::move(config), clock, log, seed);
+  if (!started.ok()) {
+    if (started.error().code != ErrorCode::kIo) return started.error();
+    fmt::print(stderr, "weir: {}\n", started.error().message);
+    return kExitUnavailable;
+  }
+  gateway::Gateway& g = **started;
+  if (g.admin_port() != 0) fmt::print("weir: admin port {}\n", g.admin_port());
+  fmt::print("weir: ready http://{}:{}\n", host, g.port());
+  std::fflush(stdout);
+  std::optional<int> signal;
+  while (!signal.has_value() || signal == SIGHUP) {
+    WEIR_ASSIGN(signal, signals.wait(-1));
+  }
+  log.info("signal", {{"number", signal.value_or(0)}});
+  g.drain();
+  WEIR_ASSIGN(const bool in_time, drained(drain_time, signals, g));
+  if (!in_time) log.warn("drain_cut_short", {{"drain_timeout_s", drain_time.count()}});
+  g.stop();
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_gateway(CLI::App& root, Selected& selected) {
+  auto o = std::make_shared<GatewayOptions>();  // shared: the parser's callbacks outlive this call
+  CLI::App* c = add_command(root, "gateway", "One door in front of a fleet of servers",
+                            "  weir gateway gateway.yaml --check\n"
+                            "  weir gateway gateway.yaml\n");
+  c->add_option("FILE", o->file, "The configuration: listen, upstreams, models")->required();
+  c->add_flag("--check", o->check, "Read the file, say what would be served, and end");
+  c->add_option("--log-level", o->log_level, "debug, info, warn or error")->capture_default_str();
+  c->add_option("--log-format", o->log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  c->callback([o, &selected] { selected.action = [o] { return run_gateway(*o); }; });
+}
+
+}  // namespace weir::cli

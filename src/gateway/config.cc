@@ -1,0 +1,347 @@
+#include "gateway/config.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "access/keys_file.h"
+#include "config/table.h"
+#include "os/file.h"
+
+// A field of a struct, for Table::add.
+#define WEIR_FIELD(type, path) \
+  [](type & o) -> auto& { return o.path; }
+
+namespace weir::gateway {
+namespace {
+
+using config::Node;
+
+constexpr size_t kMaxUpstreams = 1'000;
+constexpr size_t kMaxEndpoints = 10'000;  // of all upstreams
+constexpr size_t kMaxModels = 10'000;
+constexpr size_t kMaxTargets = 100;  // of a model
+constexpr size_t kMaxNameBytes = 128;
+constexpr uint64_t kMaxSecretBytes = 64 * 1024;
+constexpr double kDayMs = 86'400'000;
+
+// What stands in the file and not, as it is, in the configuration.
+struct RawSecret {
+  std::string env;
+  std::string file;
+};
+struct RawTop {
+  GatewayConfig config;
+  RawSecret admin_token;
+};
+struct RawUpstream {
+  UpstreamConfig config;
+  RawSecret key;
+};
+struct RawTarget {
+  TargetConfig config;
+  std::string upstream;
+};
+struct RawEndpoint {
+  EndpointConfig config;
+};
+
+config::Table<RawTop> top_table() {
+  config::Table<RawTop> t;
+  t.add("listen.host", "", WEIR_FIELD(RawTop, config.host), {});
+  t.add("listen.port", "", WEIR_FIELD(RawTop, config.port), {.min = 0, .max = 65535});
+  t.add("listen.tls_certificate", "", WEIR_FIELD(RawTop, config.tls.certificate), {});
+  t.add("listen.tls_key", "", WEIR_FIELD(RawTop, config.tls.key), {});
+  t.add("listen.tls_client_ca", "", WEIR_FIELD(RawTop, config.tls.client_ca), {});
+  t.add("listen.max_connections", "", WEIR_FIELD(RawTop, config.limits.max_connections),
+        {.min = 1, .max = 1e6});
+  t.add("listen.max_body_bytes", "", WEIR_FIELD(RawTop, config.limits.body_bytes),
+        {.min = 1024, .max = double{1U << 30}});
+  t.add("listen.allow_remote_without_keys", "",
+        WEIR_FIELD(RawTop, config.allow_remote_without_keys), {});
+  t.add("admin.host", "", WEIR_FIELD(RawTop, config.admin_host), {});
+  t.add("admin.port", "", WEIR_FIELD(RawTop, config.admin_port), {.min = -1, .max = 65535});
+  t.add("admin.token_env", "", WEIR_FIELD(RawTop, admin_token.env), {});
+  t.add("admin.token_file", "", WEIR_FIELD(RawTop, admin_token.file), {});
+  t.add("keys_file", "", WEIR_FIELD(RawTop, config.keys_file), {});
+  t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
+  return t;
+}
+
+config::Table<RawUpstream> upstream_table() {
+  config::Table<RawUpstream> t;
+  t.add("engine", "", WEIR_FIELD(RawUpstream, config.engine),
+        {.choices = {"openai", "anthropic", "weir", "vllm", "sglang", "trtllm", "llamacpp",
+                     "dynamo"}});
+  t.add("key_env", "", WEIR_FIELD(RawUpstream, key.env), {});
+  t.add("key_file", "", WEIR_FIELD(RawUpstream, key.file), {});
+  t.add("max_in_flight", "", WEIR_FIELD(RawUpstream, config.max_in_flight), {.min = 1, .max = 1e6});
+  t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health.path), {});
+  t.add("health.interval_ms", "", WEIR_FIELD(RawUpstream, config.health.interval_ms),
+        {.min = 10, .max = kDayMs});
+  t.add("health.timeout_ms", "", WEIR_FIELD(RawUpstream, config.health.timeout_ms),
+        {.min = 1, .max = 60'000});
+  t.add("health.rise", "", WEIR_FIELD(RawUpstream, config.health.rise), {.min = 1, .max = 100});
+  t.add("health.fall", "", WEIR_FIELD(RawUpstream, config.health.fall), {.min = 1, .max = 100});
+  t.add("metrics.path", "", WEIR_FIELD(RawUpstream, config.metrics.path), {});
+  t.add("metrics.interval_ms", "", WEIR_FIELD(RawUpstream, config.metrics.interval_ms),
+        {.min = 50, .max = kDayMs});
+  t.add("metrics.stale_ms", "", WEIR_FIELD(RawUpstream, config.metrics.stale_ms),
+        {.min = 50, .max = kDayMs});
+  return t;
+}
+
+config::Table<RawEndpoint> endpoint_table() {
+  config::Table<RawEndpoint> t;
+  t.add("url", "", WEIR_FIELD(RawEndpoint, config.url), {});
+  t.add("region", "", WEIR_FIELD(RawEndpoint, config.region), {});
+  t.add("zone", "", WEIR_FIELD(RawEndpoint, config.zone), {});
+  t.add("weight", "", WEIR_FIELD(RawEndpoint, config.weight), {.min = 0.001, .max = 1000});
+  return t;
+}
+
+config::Table<RawTarget> target_table() {
+  config::Table<RawTarget> t;
+  t.add("upstream", "", WEIR_FIELD(RawTarget, upstream), {});
+  t.add("model", "", WEIR_FIELD(RawTarget, config.model), {});
+  t.add("weight", "", WEIR_FIELD(RawTarget, config.weight), {.min = 0, .max = 1'000'000});
+  t.add("tier", "", WEIR_FIELD(RawTarget, config.tier), {.min = 0, .max = 100});
+  t.add("release", "", WEIR_FIELD(RawTarget, config.release), {});
+  return t;
+}
+
+config::Table<ModelConfig> model_table() {
+  config::Table<ModelConfig> t;
+  t.add("policy", "", WEIR_FIELD(ModelConfig, policy),
+        {.choices = {"round_robin", "least_loaded", "cache_aware", "session_affinity",
+                     "two_choices"}});
+  t.add("timeouts.connect_ms", "", WEIR_FIELD(ModelConfig, timeouts.connect_ms),
+        {.min = 0, .max = kDayMs});
+  t.add("timeouts.first_byte_ms", "", WEIR_FIELD(ModelConfig, timeouts.first_byte_ms),
+        {.min = 0, .max = kDayMs});
+  t.add("timeouts.idle_ms", "", WEIR_FIELD(ModelConfig, timeouts.idle_ms),
+        {.min = 0, .max = kDayMs});
+  t.add("timeouts.total_ms", "", WEIR_FIELD(ModelConfig, timeouts.total_ms),
+        {.min = 0, .max = kDayMs});
+  t.add("retries.max_attempts", "", WEIR_FIELD(ModelConfig, retries.max_attempts),
+        {.min = 1, .max = 10});
+  t.add("retries.budget_ratio", "", WEIR_FIELD(ModelConfig, retries.budget_ratio),
+        {.min = 0, .max = 1});
+  t.add("retries.base_ms", "", WEIR_FIELD(ModelConfig, retries.base_ms), {.min = 0, .max = 60'000});
+  t.add("retries.max_ms", "", WEIR_FIELD(ModelConfig, retries.max_ms), {.min = 0, .max = 600'000});
+  return t;
+}
+
+// Letters, digits and "-_.:/@": names appear in metrics, logs and headers.
+bool is_name(std::string_view text) {
+  constexpr std::string_view kOther = "-_.:/@";
+  return !text.empty() && text.size() <= kMaxNameBytes &&
+         std::all_of(text.begin(), text.end(), [&](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  kOther.find(c) != std::string_view::npos;
+         });
+}
+
+class Reader {
+ public:
+  Reader(const std::string& name, const Environment& environment)
+      : name_(name), environment_(environment) {}
+
+  Result<GatewayConfig> read(const Node& file) {
+    if (file.kind != Node::Kind::kMap)
+      return wrong(file.line, "must be a map with upstreams: and models:");
+    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models"}));
+    config_ = std::move(top.config);
+    WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
+    if (config_.admin_port >= 0 && config_.admin_token.empty())
+      return wrong(file.line,
+                   "the admin listener needs a token: give admin.token_file or "
+                   "admin.token_env, or leave admin.port out");
+    WEIR_TRY(read_upstreams(file.find("upstreams"), file.line));
+    WEIR_TRY(read_models(file.find("models"), file.line));
+    return std::move(config_);
+  }
+
+ private:
+  Error wrong(int line, const std::string& what) const {
+    return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, std::max(line, 1), what);
+  }
+
+  // Those of `node` but for the members that are read apart.
+  template <typename T>
+  Result<T> fields(const config::Table<T>& table, const Node& node,
+                   std::initializer_list<std::string_view> apart = {}) const {
+    config::Sources sources;
+    sources.file_name = name_;
+    sources.file = node;
+    std::erase_if(sources.file.members, [&](const config::Member& m) {
+      return std::find(apart.begin(), apart.end(), m.key) != apart.end();
+    });
+    WEIR_ASSIGN(const config::Settings s, config::Settings::resolve(table.keys(), sources));
+    return table.make(s);
+  }
+
+  Result<std::string> secret(const RawSecret& raw, std::string_view what, int line) const {
+    if (!raw.env.empty() && !raw.file.empty())
+      return wrong(line, fmt::format("{0}_env and {0}_file exclude each other", what));
+    std::string text;
+    if (!raw.env.empty()) {
+      const auto value = environment_ ? environment_(raw.env) : std::nullopt;
+      if (!value.has_value() || value->empty())
+        return wrong(line, fmt::format("{}_env: the variable {} is not set", what, raw.env));
+      text = *value;
+    } else if (!raw.file.empty()) {
+      const std::string weak = access::weak_permissions(raw.file);
+      if (!weak.empty())
+        return make_error(ErrorCode::kUsage, "{}: it holds a secret and {}; chmod 600 it", raw.file,
+                          weak);
+      auto read = os::read_file(raw.file, kMaxSecretBytes);
+      if (!read.ok()) return read.error().with_context(fmt::format("{}_file", what));
+      text = std::move(*read);
+      while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+      if (text.empty()) return wrong(line, fmt::format("{}_file: {} is empty", what, raw.file));
+    }
+    const bool printable =
+        std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+    if (!printable)
+      return wrong(line, fmt::format("{}: a space or a character beyond ASCII", what));
+    return text;
+  }
+
+  Status read_upstreams(const Node* node, int line) {
+    if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
+      return wrong(node == nullptr ? line : node->line,
+                   "upstreams must be a map of names, with one at least");
+    if (node->members.size() > kMaxUpstreams)
+      return wrong(node->line, fmt::format("more than {} upstreams", kMaxUpstreams));
+    const auto table = upstream_table();
+    for (const config::Member& m : node->members) {
+      if (!is_name(m.key)) return wrong(m.line, bad_name("an upstream"));
+      WEIR_ASSIGN(RawUpstream raw, fields(table, m.value, {"endpoints"}));
+      UpstreamConfig u = std::move(raw.config);
+      u.name = m.key;
+      u.line = m.line;
+      u.protocol = u.engine == "anthropic" ? "anthropic" : "openai";
+      WEIR_ASSIGN(u.key, secret(raw.key, "key", m.line));
+      WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
+      config_.upstreams.push_back(std::move(u));
+    }
+    return {};
+  }
+
+  Status read_endpoints(const Node* node, int line, UpstreamConfig& u) {
+    if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty())
+      return wrong(line, fmt::format("upstreams.{}: endpoints must be a list of URLs, with one at "
+                                     "least, as [\"http://127.0.0.1:8080\"]",
+                                     u.name));
+    const auto table = endpoint_table();
+    for (const Node& item : node->items) {
+      EndpointConfig e;
+      if (item.kind == Node::Kind::kScalar) {
+        e.url = item.text;
+      } else {
+        WEIR_ASSIGN(RawEndpoint raw, fields(table, item));
+        e = std::move(raw.config);
+      }
+      auto url = http::parse_url(e.url);
+      if (!url.ok()) return wrong(item.line, url.error().message);
+      e.to = *url;
+      if (!urls_.insert(u.name + ' ' + e.to.authority() + e.to.path).second)
+        return wrong(item.line, fmt::format("{} stands twice", e.url));
+      u.endpoints.push_back(std::move(e));
+    }
+    if (urls_.size() > kMaxEndpoints)
+      return wrong(node->line, fmt::format("more than {} endpoints", kMaxEndpoints));
+    return {};
+  }
+
+  Status read_models(const Node* node, int line) {
+    if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
+      return wrong(node == nullptr ? line : node->line,
+                   "models must be a map of names, with one at least");
+    if (node->members.size() > kMaxModels)
+      return wrong(node->line, fmt::format("more than {} models", kMaxModels));
+    const auto table = model_table();
+    for (const config::Member& m : node->members) {
+      if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
+      WEIR_ASSIGN(ModelConfig model, fields(table, m.value, {"targets"}));
+      model.name = m.key;
+      model.line = m.line;
+      WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
+      config_.models.push_back(std::move(model));
+    }
+    return {};
+  }
+
+  Status read_targets(const Node* node, int line, ModelConfig& model) {
+    if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty() ||
+        node->items.size() > kMaxTargets)
+      return wrong(line, fmt::format("models.{}: targets must be a list of 1 to {}, as "
+                                     "[{{upstream: NAME}}]",
+                                     model.name, kMaxTargets));
+    const auto table = target_table();
+    for (const Node& item : node->items) {
+      WEIR_ASSIGN(RawTarget raw, fields(table, item));
+      TargetConfig t = std::move(raw.config);
+      const auto found =
+          std::find_if(config_.upstreams.begin(), config_.upstreams.end(),
+                       [&](const UpstreamConfig& u) { return u.name == raw.upstream; });
+      if (found == config_.upstreams.end()) return wrong(item.line, unknown_upstream(raw.upstream));
+      t.upstream = static_cast<size_t>(found - config_.upstreams.begin());
+      if (t.release.empty()) t.release = found->name;
+      model.targets.push_back(std::move(t));
+    }
+    const bool any = std::any_of(model.targets.begin(), model.targets.end(),
+                                 [](const TargetConfig& t) { return t.weight > 0; });
+    if (!any) return wrong(line, fmt::format("models.{}: every target has weight 0", model.name));
+    return {};
+  }
+
+  std::string unknown_upstream(const std::string& given) const {
+    std::vector<std::string> names;
+    names.reserve(config_.upstreams.size());
+    for (const UpstreamConfig& u : config_.upstreams) names.push_back(u.name);
+    return fmt::format("upstream \"{}\" is not under upstreams; the nearest is \"{}\"",
+                       given.substr(0, 100),
+                       config::nearest(given, std::span<const std::string>(names)));
+  }
+  static std::string bad_name(std::string_view what) {
+    return fmt::format("the name of {} has 1 to {} letters, digits and - _ . : / @", what,
+                       kMaxNameBytes);
+  }
+
+  const std::string& name_;
+  const Environment& environment_;
+  GatewayConfig config_;
+  std::set<std::string> urls_;
+};
+
+}  // namespace
+
+Result<GatewayConfig> parse_gateway_config(const Node& file, const std::string& name,
+                                           const Environment& environment) {
+  return Reader(name, environment).read(file);
+}
+
+Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment) {
+  WEIR_ASSIGN(const Node file, config::read_yaml(path));
+  return parse_gateway_config(file, path, environment);
+}
+
+std::string describe(const GatewayConfig& c) {
+  std::string out = fmt::format("listens on {}:{}\n", c.host, c.port);
+  for (const ModelConfig& m : c.models) {
+    out += fmt::format("{}  ({})\n", m.name, m.policy);
+    for (const TargetConfig& t : m.targets) {
+      const UpstreamConfig& u = c.upstreams[t.upstream];
+      out += fmt::format("  tier {}  weight {:>3}  {} ({}, {} endpoint{})  model {}\n", t.tier,
+                         t.weight, u.name, u.engine, u.endpoints.size(),
+                         u.endpoints.size() == 1 ? "" : "s", t.model.empty() ? m.name : t.model);
+    }
+  }
+  return out;
+}
+
+}  // namespace weir::gateway

@@ -1,0 +1,128 @@
+// gateway.yaml: who listens, which upstreams there are, and which models are answered by which of
+// them.
+//
+//   listen: {host: 127.0.0.1, port: 8090}
+//   upstreams:
+//     pods:
+//       engine: weir
+//       endpoints: ["http://10.0.0.1:8080", {url: "http://10.0.0.2:8080", zone: b}]
+//     hosted: {engine: openai, key_env: OPENAI_API_KEY, endpoints: ["https://api.openai.com"]}
+//   models:
+//     chat:
+//       policy: cache_aware
+//       targets: [{upstream: pods, model: smollm2}, {upstream: hosted, model: gpt-4o-mini, tier:
+//       1}]
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/yaml.h"
+#include "http/server.h"
+#include "http/tls.h"
+#include "http/url.h"
+
+namespace weir::gateway {
+
+struct EndpointConfig {
+  std::string url;  // as written
+  http::Url to;
+  std::string region;
+  std::string zone;
+  double weight = 1;
+};
+
+// Milliseconds; 0: none.
+struct TimeoutConfig {
+  int64_t connect_ms = 2'000;
+  int64_t first_byte_ms = 60'000;  // from the request's last byte to the answer's first
+  int64_t idle_ms = 60'000;        // between two pieces of an answer
+  int64_t total_ms = 600'000;      // of a request with all its attempts; a client may ask for less
+};
+
+struct HealthConfig {
+  std::string path;             // "": what the engine has; "none": no probes
+  int64_t interval_ms = 2'000;  // between probes of an endpoint, +-10 %
+  int64_t timeout_ms = 1'000;
+  int32_t rise = 2;  // good probes in a row until it is up again
+  int32_t fall = 3;  // bad ones until it is down
+};
+
+struct MetricsConfig {
+  std::string path;             // "": what the engine has; "none": not asked
+  int64_t interval_ms = 1'000;  // between scrapes
+  int64_t stale_ms = 5'000;     // older figures are not used
+};
+
+// A pool of endpoints that serve the same models.
+struct UpstreamConfig {
+  std::string name;
+  std::string engine = "openai";    // openai anthropic weir vllm sglang trtllm llamacpp dynamo
+  std::string protocol = "openai";  // or anthropic
+  std::vector<EndpointConfig> endpoints;
+  std::string key;                // sent as the protocol wants it; never a client's. "": none
+  int32_t max_in_flight = 1'000;  // requests at an endpoint; beyond: the next one
+  HealthConfig health;
+  MetricsConfig metrics;
+  int line = 0;
+};
+
+struct TargetConfig {
+  size_t upstream = 0;   // index into GatewayConfig::upstreams
+  std::string model;     // what the upstream calls it; "": as the client does
+  int32_t weight = 100;  // share of the traffic among targets of a tier
+  int32_t tier = 0;      // a higher one is for when lower ones cannot
+  std::string release;   // a name for rollouts and logs; "": the upstream's
+};
+
+struct RetryConfig {
+  int32_t max_attempts = 3;   // the first one included
+  double budget_ratio = 0.1;  // retries per request of a pool, over time
+  int64_t base_ms = 25;       // of the back-off, doubled for each attempt, jittered
+  int64_t max_ms = 1'000;
+};
+
+struct ModelConfig {
+  std::string name;  // what clients call it
+  std::string policy = "least_loaded";
+  std::vector<TargetConfig> targets;
+  TimeoutConfig timeouts;
+  RetryConfig retries;
+  int line = 0;
+};
+
+struct GatewayConfig {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8090;  // 0: any free one
+  http::ServerLimits limits;
+  http::TlsFiles tls;
+  std::string keys_file;  // tenants and their keys; "": everybody may ask, on loopback only
+  bool allow_remote_without_keys = false;
+  std::string admin_host = "127.0.0.1";
+  int32_t admin_port = -1;  // -1: no admin listener
+  std::string admin_token;
+  int64_t drain_timeout_s = 30;
+  std::vector<UpstreamConfig> upstreams;
+  std::vector<ModelConfig> models;
+};
+
+// A variable of the environment; nothing when it is not set.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+// Reads the files that key_file and the like name. Errors: kCorrupt "NAME:LINE: what is wrong",
+// with the nearest key for an unknown one; kUsage for a file with a secret in it that others can
+// read.
+Result<GatewayConfig> parse_gateway_config(const config::Node& file, const std::string& name,
+                                           const Environment& environment);
+// The same errors, and those of config::read_yaml.
+Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment);
+
+// A table for people: what would be served, by whom (weir gateway --check).
+std::string describe(const GatewayConfig& config);
+
+}  // namespace weir::gateway

@@ -1,0 +1,124 @@
+// gateway.yaml: what is accepted, and what each mistake is called.
+#include "gateway/config.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "os/file.h"
+#include "os/temp_dir.h"
+
+namespace weir::gateway {
+namespace {
+
+constexpr std::string_view kGood = R"(
+listen: {port: 8090}
+upstreams:
+  pods:
+    engine: weir
+    max_in_flight: 32
+    endpoints: ["http://127.0.0.1:8080", {url: "http://127.0.0.1:8081/base/", zone: b, weight: 2}]
+    health: {interval_ms: 500, fall: 1}
+  hosted: {engine: anthropic, key_env: KEY, endpoints: ["http://127.0.0.1:9000"]}
+models:
+  chat:
+    policy: cache_aware
+    timeouts: {first_byte_ms: 1000}
+    targets: [{upstream: pods, model: smol, weight: 95}, {upstream: hosted, tier: 1, release: r2}]
+)";
+
+Result<GatewayConfig> parse(std::string_view text) {
+  auto node = config::parse_yaml(text, "g.yaml");
+  if (!node.ok()) return node.error();
+  return parse_gateway_config(*node, "g.yaml", [](const std::string& name) {
+    return name == "KEY" ? std::optional<std::string>("secret") : std::nullopt;
+  });
+}
+
+std::string error_of(std::string_view text) {
+  const auto config = parse(text);
+  return config.ok() ? "" : config.error().message;
+}
+
+// kGood with a piece of it replaced.
+std::string with(std::string_view from, std::string_view to) {
+  std::string text(kGood);
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(GatewayConfig, ReadsUpstreamsAndModels) {
+  const auto config = parse(kGood);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  ASSERT_EQ(config->upstreams.size(), 2U);
+  const UpstreamConfig& pods = config->upstreams[0];
+  EXPECT_EQ(pods.engine, "weir");
+  EXPECT_EQ(pods.protocol, "openai");
+  EXPECT_EQ(pods.max_in_flight, 32);
+  EXPECT_EQ(pods.health.fall, 1);
+  ASSERT_EQ(pods.endpoints.size(), 2U);
+  EXPECT_EQ(pods.endpoints[1].to.port, 8081);
+  EXPECT_EQ(pods.endpoints[1].to.path, "/base");
+  EXPECT_EQ(pods.endpoints[1].zone, "b");
+  EXPECT_EQ(config->upstreams[1].protocol, "anthropic");
+  EXPECT_EQ(config->upstreams[1].key, "secret");
+  const ModelConfig& chat = config->models.at(0);
+  EXPECT_EQ(chat.policy, "cache_aware");
+  EXPECT_EQ(chat.timeouts.first_byte_ms, 1000);
+  EXPECT_EQ(chat.targets.at(0).model, "smol");
+  EXPECT_EQ(chat.targets.at(0).release, "pods");
+  EXPECT_EQ(chat.targets.at(1).upstream, 1U);
+  EXPECT_EQ(chat.targets.at(1).tier, 1);
+  EXPECT_EQ(chat.targets.at(1).release, "r2");
+  EXPECT_NE(describe(*config).find("tier 1  weight 100  hosted"), std::string::npos);
+}
+
+TEST(GatewayConfig, NamesLineAndRemedy) {
+  const std::pair<std::string, std::string_view> rows[] = {
+      {with("listen:", "listn:"), "unknown key \"listn"},
+      {with("engine: weir", "engine: wier"), "engine"},
+      {with("max_in_flight: 32", "max_in_flight: 0"), "max_in_flight"},
+      {with("http://127.0.0.1:8080", "127.0.0.1:8080"), "does not begin with http"},
+      {with("8081/base/", "8080"), "stands twice"},
+      {with("upstream: pods", "upstream: pod"), "the nearest is \"pods\""},
+      {with("key_env: KEY", "key_env: KEZ"), "the variable KEZ is not set"},
+      {with("weight: 95", "weight: -1"), "weight"},
+      {with("{upstream: pods, model: smol, weight: 95}, {upstream: hosted, tier: 1, release: r2}",
+            "{upstream: pods, weight: 0}"),
+       "every target has weight 0"},
+      {with("[{upstream: pods, model: smol, weight: 95}, {upstream: hosted, tier: 1, release: "
+            "r2}]",
+            "[]"),
+       "targets must be a list"},
+      {with("listen:", "admin: {port: 0}\nlisten:"), "needs a token"},
+      {with("policy: cache_aware", "policy: magic"), "policy"},
+      {"[]", "must be a map"},
+      {"listen: {port: 1}", "upstreams must be a map"},
+      {"upstreams: {a: {endpoints: []}}", "endpoints must be a list"}};
+  for (const auto& [text, what] : rows) {
+    const std::string message = error_of(text);
+    EXPECT_NE(message.find(what), std::string::npos) << message << " instead of " << what;
+    EXPECT_EQ(message.substr(0, 7), "g.yaml:") << message;
+    EXPECT_EQ(message.find("secret"), std::string::npos) << message;
+  }
+}
+
+TEST(GatewayConfig, ASecretThatOthersCanReadIsRefused) {
+  const os::TempDir dir;
+  const std::string path = dir.path() + "/key";
+  ASSERT_TRUE(os::write_file_atomic(path, std::string_view("top-secret\n")).ok());
+  const std::string text = with("key_env: KEY", "key_file: " + path);
+  ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  EXPECT_NE(error_of(text).find("chmod 600"), std::string::npos) << error_of(text);
+  ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
+  const auto config = parse(text);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->upstreams[1].key, "top-secret");
+}
+
+TEST(GatewayConfig, CutAtEveryByteGivesAConfigurationOrAnError) {
+  for (size_t cut = 0; cut < kGood.size(); ++cut) (void)parse(kGood.substr(0, cut));
+}
+
+}  // namespace
+}  // namespace weir::gateway

@@ -1,0 +1,250 @@
+#include "gateway/gateway.h"
+
+#include <atomic>
+#include <optional>
+#include <utility>
+
+#include "access/admin_routes.h"
+#include "access/credentials.h"
+#include "access/http_observer.h"
+#include "access/keyring.h"
+#include "api/replies.h"
+#include "gateway/instruments.h"
+#include "gateway/prober.h"
+#include "gateway/proxy.h"
+#include "http/client.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "http/url.h"
+#include "text/json.h"
+
+namespace weir::gateway {
+namespace {
+
+constexpr size_t kSecretBytes = 32;
+constexpr double kDrainRetryS = 1;
+constexpr size_t kMaxAdminBodyBytes = 1 << 20;
+constexpr size_t kMaxAdminConnections = 64;
+// Of the client's connections to one endpoint; requests beyond wait for max_in_flight.
+constexpr size_t kConnectionsPerEndpoint = 16 * 1024;
+
+// What goes to upstreams as it is asked for.
+constexpr std::string_view kForwarded[] = {"/v1/chat/completions", "/v1/completions",
+                                           "/v1/embeddings", "/v1/responses", "/v1/messages"};
+
+Status check_reachable(const GatewayConfig& config, size_t keys) {
+  if (http::is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
+  return make_error(ErrorCode::kUsage,
+                    "{} can be reached from other machines and nobody needs a key; give keys_file, "
+                    "or listen.allow_remote_without_keys if something in front checks who asks",
+                    config.host);
+}
+
+std::string models_json(const GatewayConfig& config) {
+  text::Json list = text::Json::array();
+  for (const ModelConfig& m : config.models) {
+    text::Json one = text::Json::object();
+    one.set("id", m.name);
+    one.set("object", "model");
+    one.set("created", 0);
+    one.set("owned_by", "weir");
+    list.push_back(std::move(one));
+  }
+  text::Json body = text::Json::object();
+  body.set("object", "list");
+  body.set("data", std::move(list));
+  return body.dump();
+}
+
+}  // namespace
+
+class Gateway::Impl {
+ public:
+  Impl(GatewayConfig config, const Clock& clock, telemetry::Logger& log, uint64_t seed)
+      : config_(std::move(config)),
+        clock_(clock),
+        log_(log),
+        seed_(seed),
+        instruments_(config_),
+        observer_(instruments_.http, log),
+        models_json_(models_json(config_)),
+        router_(api::render_http_error),
+        admin_(config_.admin_token) {}
+
+  Status start() {
+    WEIR_TRY(load_keys());
+    http::ClientOptions client;
+    client.max_connections_per_host = kConnectionsPerEndpoint;
+    client.thread_name = "gateway";
+    WEIR_ASSIGN(client_, http::Client::start(client));
+    proxy_.emplace(config_, *client_, clock_, instruments_, log_, seed_);
+    prober_.emplace(*proxy_);
+    prober_->start();
+    add_routes();
+    WEIR_TRY(listen());
+    return listen_admin();
+  }
+
+  ~Impl() { stop(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void stop() {
+    if (admin_http_) admin_http_->stop();
+    if (http_) http_->stop();
+    client_.reset();  // ends what calls there are
+  }
+
+  void drain() {
+    log_.info("draining");
+    draining_.store(true, std::memory_order_relaxed);
+  }
+  http::Server& http() { return *http_; }
+  http::Server* admin_http() { return admin_http_.get(); }
+
+ private:
+  Status load_keys() {
+    access::KeysFile file;
+    if (!config_.keys_file.empty()) {
+      WEIR_ASSIGN(file, access::read_keys(config_.keys_file));
+      const std::string weak = access::weak_permissions(config_.keys_file);
+      if (!weak.empty())
+        return make_error(ErrorCode::kUsage, "{}: it holds keys and {}; chmod 600 it",
+                          config_.keys_file, weak);
+    }
+    WEIR_TRY(check_reachable(config_, file.keys.size()));
+    WEIR_ASSIGN(std::string secret, access::random_bytes(kSecretBytes));
+    keyring_.emplace(std::move(file), std::vector<std::string>{}, std::move(secret));
+    return {};
+  }
+
+  // Whether the request may go on; else it has its answer.
+  bool admitted(const http::Request& request, http::ResponseWriter& writer) {
+    std::optional<Error> error;
+    if (const Status ok = access::check_no_key_in_url(request.query); !ok.ok()) {
+      error = ok.error();
+    } else if (draining_.load(std::memory_order_relaxed)) {
+      error = make_error(ErrorCode::kServerOverloaded, "the gateway is shutting down");
+      error->retry_after_s = kDrainRetryS;
+    } else if (!config_.keys_file.empty()) {
+      const auto found = keyring_->find(access::presented_key(request.headers));
+      if (found.verdict != access::Keyring::Verdict::kKnown) {
+        error = make_error(ErrorCode::kInvalidApiKey,
+                           "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY");
+      } else if ((found.entry->rights & static_cast<unsigned>(access::Right::kInference)) == 0) {
+        error = make_error(ErrorCode::kPermissionDenied, "this key has no right to inference");
+      } else {
+        writer.note([&](http::AnswerNotes& n) { n.tenant = found.entry->tenant; });
+      }
+    }
+    if (!error.has_value()) return true;
+    writer.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error->code); });
+    writer.send(api::error_response(*error, writer.request_id()));
+    return false;
+  }
+
+  void add_routes() {
+    for (const std::string_view path : kForwarded) {
+      router_.add("POST", path, [this](http::Request request, http::ResponseWriter writer) {
+        if (admitted(request, writer)) proxy_->handle(std::move(request), std::move(writer));
+      });
+    }
+    router_.add("GET", "/v1/models", [this](const http::Request& request, http::ResponseWriter w) {
+      if (admitted(request, w)) w.send(http::json_response(200, models_json_));
+    });
+    router_.add("GET", "/health", [](const http::Request&, http::ResponseWriter w) {
+      w.send(http::json_response(200, R"({"status":"ok"})"));
+    });
+    router_.add("GET", "/ready", [this](const http::Request&, http::ResponseWriter w) {
+      const bool ready = !draining_.load(std::memory_order_relaxed);
+      w.send(http::json_response(ready ? 200 : 503,
+                                 ready ? R"({"status":"ready"})" : R"({"status":"draining"})"));
+    });
+    router_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
+      http::Response r;
+      r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
+      r.body = instruments_.registry.exposition();
+      w.send(std::move(r));
+    });
+  }
+
+  Status listen() {
+    http::ServerOptions options;
+    options.host = config_.host;
+    options.port = config_.port;
+    options.limits = config_.limits;
+    options.request_id_seed = seed_;
+    if (!config_.tls.certificate.empty() || !config_.tls.key.empty()) {
+      WEIR_ASSIGN(options.tls, http::TlsContext::load(config_.tls));
+    }
+    auto handle = [this](http::Request request, http::ResponseWriter writer) {
+      const std::string_view route = router_.pattern_of(request.path);
+      writer.note([&](http::AnswerNotes& n) { n.route = route; });
+      router_.handle(std::move(request), std::move(writer));
+    };
+    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, api::render_http_error,
+                                           clock_, &observer_));
+    log_.info("listening", {{"host", config_.host}, {"port", http_->port()}});
+    return {};
+  }
+
+  Status listen_admin() {
+    if (config_.admin_port < 0) return {};
+    http::ServerOptions options;
+    options.host = config_.admin_host;
+    options.port = static_cast<uint16_t>(config_.admin_port);
+    options.limits.body_bytes = kMaxAdminBodyBytes;
+    options.limits.max_connections = kMaxAdminConnections;
+    options.request_id_seed = seed_ ^ 1;  // other ids than the main listener's
+    admin_.add("POST", "/admin/drain", [this](const http::Request&, http::ResponseWriter w) {
+      drain();
+      w.send(http::json_response(200, R"({"draining":true})"));
+    });
+    auto handle = [this](http::Request request, http::ResponseWriter writer) {
+      admin_.handle(std::move(request), std::move(writer));
+    };
+    WEIR_ASSIGN(admin_http_,
+                http::Server::start(std::move(options), handle, api::render_http_error, clock_));
+    return {};
+  }
+
+  const GatewayConfig config_;
+  const Clock& clock_;
+  telemetry::Logger& log_;
+  const uint64_t seed_;
+  Instruments instruments_;
+  access::HttpObserver observer_;
+  const std::string models_json_;
+  http::Router router_;
+  access::AdminRoutes admin_;
+  std::optional<access::Keyring> keyring_;
+  std::atomic<bool> draining_{false};
+  std::optional<Proxy> proxy_;
+  std::optional<Prober> prober_;
+  std::unique_ptr<http::Client> client_;      // ends before what its requests refer to
+  std::unique_ptr<http::Server> http_;        // last: their threads call the others
+  std::unique_ptr<http::Server> admin_http_;  // null: none
+};
+
+Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Gateway::~Gateway() = default;
+
+Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config, const Clock& clock,
+                                                telemetry::Logger& log, uint64_t seed) {
+  auto impl = std::make_unique<Impl>(std::move(config), clock, log, seed);
+  WEIR_TRY(impl->start());
+  return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
+}
+
+uint16_t Gateway::port() const { return impl_->http().port(); }
+uint16_t Gateway::admin_port() const {
+  return impl_->admin_http() == nullptr ? uint16_t{0} : impl_->admin_http()->port();
+}
+void Gateway::drain() { impl_->drain(); }
+bool Gateway::wait_drained(std::chrono::milliseconds timeout) {
+  impl_->http().drain();
+  return impl_->http().wait_drained(timeout);
+}
+void Gateway::stop() { impl_->stop(); }
+
+}  // namespace weir::gateway

@@ -1,0 +1,42 @@
+// weir gateway: the HTTP listener, the proxy and the client behind it, wired together.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "gateway/config.h"
+#include "telemetry/log.h"
+
+namespace weir::gateway {
+
+class Gateway {
+ public:
+  // Listens and takes requests. clock and log outlive the gateway. seed: from outside randomness.
+  // Errors: those of the keys file; kUsage for an address beyond loopback without keys; kIo when a
+  // port is taken or not permitted.
+  static Result<std::unique_ptr<Gateway>> start(GatewayConfig config, const Clock& clock,
+                                                telemetry::Logger& log, uint64_t seed);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  uint16_t port() const;
+  uint16_t admin_port() const;  // 0: no admin listener
+
+  // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
+  void drain();
+  // Waits until every connection has its answer, at most `timeout`; whether it was enough.
+  bool wait_drained(std::chrono::milliseconds timeout);
+  // Ends what is left.
+  void stop();
+
+ private:
+  class Impl;
+  explicit Gateway(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir::gateway

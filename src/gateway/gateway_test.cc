@@ -1,0 +1,268 @@
+// The gateway over loopback, in front of upstreams that answer well or badly.
+#include "gateway/gateway.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "gateway/upstream_testing.h"
+#include "http/server_test_util.h"
+
+namespace weir::gateway {
+namespace {
+
+using http::TestClient;
+
+class GatewayTest : public testing::Test {
+ protected:
+  // more: of models.chat, one line of YAML.
+  void start(const std::string& more = "", const std::string& upstream = "") {
+    std::string yaml = "listen: {port: 0}\nupstreams:\n  pods:\n    endpoints: [";
+    for (const auto& u : upstreams_) yaml += "\"" + u->url() + "\",";
+    yaml += "]\n    " + upstream + "\nmodels:\n  chat: {" + more + "targets: [{upstream: pods}]}\n";
+    yaml += "  renamed: {targets: [{upstream: pods, model: ok}]}\n";
+    start_yaml(yaml);
+  }
+  void start_yaml(const std::string& yaml) {
+    const auto node = config::parse_yaml(yaml, "g.yaml");
+    ASSERT_TRUE(node.ok()) << node.error().message;
+    auto config = parse_gateway_config(*node, "g.yaml", {});
+    ASSERT_TRUE(config.ok()) << config.error().message;
+    auto started = Gateway::start(std::move(*config), clock_, log_, 1);
+    ASSERT_TRUE(started.ok()) << started.error().message;
+    gateway_ = std::move(*started);
+  }
+  FakeUpstream& add(const std::string& name, const std::string& behaviour = "ok") {
+    return *upstreams_.emplace_back(std::make_unique<FakeUpstream>(name, behaviour));
+  }
+  static std::string post(const std::string& body, const std::string& fields = "",
+                          const std::string& path = "/v1/chat/completions") {
+    return "POST " + path + " HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n" + fields +
+           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  http::Response ask(const std::string& body, const std::string& fields = "") {
+    TestClient client(gateway_->port());
+    const auto response = client.exchange(post(body, fields));
+    EXPECT_TRUE(response.has_value());
+    return response.value_or(http::Response{0, {}, ""});
+  }
+  std::string metric(const std::string& line) {
+    TestClient client(gateway_->port());
+    const auto r = client.exchange("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
+    const size_t at = r->body.find("\n" + line + " ");
+    if (at == std::string::npos) return "";
+    const size_t value = at + line.size() + 2;
+    return r->body.substr(value, r->body.find('\n', value) - value);
+  }
+
+  SystemClock clock_;
+  telemetry::Logger log_{{.level = telemetry::LogLevel::kOff}};
+  std::deque<std::unique_ptr<FakeUpstream>> upstreams_;
+  std::unique_ptr<Gateway> gateway_;
+};
+
+constexpr std::string_view kChat =
+    R"({"model":"chat","messages":[{"role":"user","content":"hi"}]})";
+constexpr std::string_view kStream =
+    R"({"model":"chat","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+
+TEST_F(GatewayTest, ForwardsAnAnswer) {
+  FakeUpstream& u = add("one");
+  start();
+  const http::Response r = ask(std::string(kChat),
+                               "x-request-id: abc\r\nAuthorization: Bearer mine\r\n"
+                               "x-gateway-destination-endpoint: 10.0.0.1:80\r\nTE: trailers\r\n");
+  EXPECT_EQ(r.status, 200);
+  EXPECT_NE(r.body.find("\"one\""), std::string::npos) << r.body;
+  EXPECT_EQ(r.headers.find("x-weir-upstream"), "pods");
+  EXPECT_EQ(r.headers.find("x-weir-attempts"), "1");
+  const http::Request seen = u.last();
+  EXPECT_EQ(seen.body, kChat);
+  EXPECT_EQ(seen.headers.find("x-request-id"), "abc");
+  // Neither a client's key nor where it would like to be sent.
+  for (const char* name : {"authorization", "te", "x-gateway-destination-endpoint"})
+    EXPECT_FALSE(seen.headers.contains(name)) << name;
+  EXPECT_TRUE(seen.headers.contains("x-weir-deadline-ms"));
+}
+
+TEST_F(GatewayTest, StreamsAsItComes) {
+  add("one");
+  start();
+  const http::Response r = ask(std::string(kStream));
+  EXPECT_EQ(r.status, 200);
+  EXPECT_EQ(r.headers.find("content-type"), "text/event-stream");
+  EXPECT_NE(r.body.find("from one"), std::string::npos);
+  EXPECT_TRUE(r.body.ends_with("data: [DONE]\n\n")) << r.body;
+}
+
+TEST_F(GatewayTest, TheUpstreamsNameOfTheModelIsSent) {
+  FakeUpstream& u = add("one");
+  start();
+  EXPECT_EQ(ask(R"({"temperature":0.10,"model":"renamed","prompt":"a"})").status, 200);
+  EXPECT_EQ(u.last().body, R"({"temperature":0.10,"model":"ok","prompt":"a"})");
+}
+
+TEST_F(GatewayTest, WhatFailsBeforeTheFirstByteIsTriedElsewhere) {
+  for (const std::string how : {"status-500", "status-503", "status-429", "reset", "malformed"}) {
+    for (const std::string_view body : {kChat, kStream}) {
+      upstreams_.clear();
+      FakeUpstream& bad = add("bad", how);
+      FakeUpstream& good = add("good", "slow");
+      start();
+      // The good one is busy, so that the bad one is asked first.
+      TestClient other(gateway_->port());
+      int asked = 0;
+      while (bad.requests() == 0 && asked++ < 4) {
+        const http::Response r = ask(std::string(body));
+        EXPECT_EQ(r.status, 200) << how;
+        EXPECT_NE(r.body.find("good"), std::string::npos) << how << r.body;
+      }
+      EXPECT_GE(bad.requests(), 1) << how;
+      EXPECT_GE(good.requests(), 1) << how;
+      gateway_.reset();
+    }
+  }
+}
+
+TEST_F(GatewayTest, ADeadUpstreamIsNotWaitedFor) {
+  {
+    FakeUpstream dead;
+    upstreams_.clear();
+    const std::string url = dead.url();
+    add("good");
+    start_yaml("listen: {port: 0}\nupstreams: {pods: {endpoints: [\"" + url + "\", \"" +
+               upstreams_[0]->url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
+  }
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(ask(std::string(kChat)).status, 200);
+}
+
+TEST_F(GatewayTest, NoAnswerAtAllIsNamed) {
+  const std::tuple<std::string, int, std::string> rows[] = {
+      {"status-500", 502, "upstream_error"},
+      {"status-429", 503, "upstream_overloaded"},
+      {"malformed", 502, "upstream_error"},
+      {"hang", 504, "upstream_timeout"}};
+  for (const auto& [how, status, code] : rows) {
+    upstreams_.clear();
+    add("bad", how);
+    start("timeouts: {first_byte_ms: 100},");
+    const http::Response r = ask(std::string(kChat));
+    EXPECT_EQ(r.status, status) << how << r.body;
+    EXPECT_NE(r.body.find(code), std::string::npos) << r.body;
+    EXPECT_EQ(r.body.find("127.0.0.1"), std::string::npos) << r.body;
+    if (status == 503) {
+      EXPECT_EQ(r.headers.find("retry-after"), "7");
+    }
+    gateway_.reset();
+  }
+}
+
+TEST_F(GatewayTest, ACutStreamEndsWithAnErrorAndWithoutDone) {
+  for (const std::string how : {"cut", "unfinished"}) {
+    upstreams_.clear();
+    add("bad", how);
+    start();
+    const http::Response r = ask(std::string(kStream));
+    EXPECT_EQ(r.status, 200);
+    EXPECT_NE(r.body.find("Hello "), std::string::npos) << r.body;
+    EXPECT_NE(r.body.find("upstream_error"), std::string::npos) << r.body;
+    EXPECT_EQ(r.body.find("[DONE]"), std::string::npos) << r.body;
+    gateway_.reset();
+  }
+}
+
+TEST_F(GatewayTest, WhatTheUpstreamRefusesGoesToTheClient) {
+  FakeUpstream& u = add("strict", "status-400");
+  add("other", "status-400");
+  start();
+  const http::Response r = ask(std::string(kChat));
+  EXPECT_EQ(r.status, 400);
+  EXPECT_NE(r.body.find("\"no\""), std::string::npos);
+  EXPECT_LE(u.requests(), 1) << "a bad request stays bad elsewhere";
+}
+
+TEST_F(GatewayTest, AClientThatLeavesIsLeft) {
+  FakeUpstream& u = add("bad", "hang");
+  start();
+  {
+    TestClient client(gateway_->port());
+    ASSERT_TRUE(client.send(post(std::string(kChat))));
+    ASSERT_TRUE(http::eventually([&] { return u.requests() == 1; }));
+  }
+  EXPECT_TRUE(http::eventually([&] { return u.gone() == 1; }));
+  EXPECT_TRUE(http::eventually([&] { return metric("weir_gateway_in_flight") == "0"; }));
+}
+
+TEST_F(GatewayTest, TheClientsDeadlineHolds) {
+  add("bad", "hang");
+  start();
+  const auto begin = std::chrono::steady_clock::now();
+  const http::Response r = ask(std::string(kChat), "x-weir-deadline-ms: 150\r\n");
+  EXPECT_EQ(r.status, 504) << r.body;
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+TEST_F(GatewayTest, RetriesHaveABudget) {
+  FakeUpstream& a = add("a", "status-500");
+  FakeUpstream& b = add("b", "status-500");
+  start();
+  constexpr int kRequests = 200;
+  TestClient client(gateway_->port());
+  for (int i = 0; i < kRequests; ++i) {
+    const auto r = client.exchange(post(std::string(kChat)));
+    ASSERT_TRUE(r.has_value());
+    EXPECT_EQ(r->status, 502);
+  }
+  const int attempts = a.requests() + b.requests();
+  EXPECT_GE(attempts, kRequests);
+  EXPECT_LE(attempts, kRequests * 1.1 + 10);
+}
+
+TEST_F(GatewayTest, BadRequestsGoNowhere) {
+  FakeUpstream& u = add("one");
+  start();
+  const std::tuple<std::string, int, std::string> rows[] = {
+      {"{", 400, "invalid_json"},
+      {"[]", 400, "invalid_json"},
+      {"{}", 400, "invalid_value"},
+      {R"({"model":7})", 400, "invalid_value"},
+      {R"({"model":"chat","stream":1})", 400, "invalid_value"},
+      {R"({"model":"chat","max_tokens":-1})", 400, "invalid_value"},
+      {R"({"model":"chat","model":"chat"})", 400, "invalid_json"},
+      {R"({"model":"nope"})", 404, "model_not_found"}};
+  for (const auto& [body, status, code] : rows) {
+    const http::Response r = ask(body);
+    EXPECT_EQ(r.status, status) << body;
+    EXPECT_NE(r.body.find(code), std::string::npos) << body << r.body;
+  }
+  EXPECT_EQ(u.requests(), 0);
+}
+
+TEST_F(GatewayTest, ProbesTakeAnEndpointOutAndIn) {
+  add("one");
+  start("", "health: {path: /, interval_ms: 20, timeout_ms: 500, rise: 1, fall: 1}");
+  const std::string up = R"(weir_gateway_endpoints_up{upstream="pods"})";
+  EXPECT_EQ(metric(up), "1");
+  upstreams_.clear();
+  EXPECT_TRUE(http::eventually([&] { return metric(up) == "0"; }));
+  const http::Response r = ask(std::string(kChat));
+  EXPECT_EQ(r.status, 503);
+  EXPECT_EQ(r.headers.find("x-weir-attempts"), "0");
+}
+
+TEST_F(GatewayTest, DrainsWhatIsInFlight) {
+  FakeUpstream& u = add("one", "slow");
+  start();
+  TestClient client(gateway_->port());
+  ASSERT_TRUE(client.send(post(std::string(kChat))));
+  ASSERT_TRUE(http::eventually([&] { return u.requests() == 1; }));
+  gateway_->drain();
+  EXPECT_EQ(ask(std::string(kChat)).status, 503);
+  EXPECT_TRUE(gateway_->wait_drained(std::chrono::seconds(5)));
+  const auto r = client.read_response();
+  ASSERT_TRUE(r.has_value());
+  EXPECT_EQ(r->status, 200);
+}
+
+}  // namespace
+}  // namespace weir::gateway

@@ -1,0 +1,72 @@
+#include "gateway/incoming.h"
+
+#include <limits>
+
+#include "text/json.h"
+
+namespace weir::gateway {
+namespace {
+
+using text::Json;
+
+constexpr size_t kMaxModelBytes = 256;
+constexpr size_t kMaxUserBytes = 1024;
+constexpr int64_t kBytesPerToken = 4;  // of English text, with the tokenizers of today's models
+
+// Bytes of all strings: prompt, messages, tools, whatever their shape.
+int64_t text_bytes(const Json& value) {
+  if (value.is_string()) return static_cast<int64_t>(value.size());
+  int64_t sum = 0;
+  if (value.is_array()) {
+    for (const Json& item : value.items()) sum += item.is_int() ? kBytesPerToken : text_bytes(item);
+  } else if (value.is_object()) {
+    for (const auto& [name, member] : value.members()) sum += text_bytes(member);
+  }
+  return sum;
+}
+
+Status read_count(const Json& body, std::string_view name, int64_t& into) {
+  const Json* value = body.find(name);
+  if (value == nullptr || value->is_null()) return {};
+  if (!value->is_int() || value->as_int() < 0 ||
+      value->as_int() > std::numeric_limits<int32_t>::max())
+    return param_error(ErrorCode::kInvalidValue, name, "{} must be an integer from 0 to {}", name,
+                       std::numeric_limits<int32_t>::max());
+  into = value->as_int();
+  return {};
+}
+
+}  // namespace
+
+Result<Incoming> read_incoming(std::string_view path, std::string_view body) {
+  WEIR_ASSIGN(const Json json, Json::parse(body));
+  if (!json.is_object())
+    return make_error(ErrorCode::kInvalidJson, "the body must be an object, not {}",
+                      json.type_name());
+  Incoming in;
+  const Json* model = json.find("model");
+  if (model == nullptr || !model->is_string() || model->size() == 0 ||
+      model->size() > kMaxModelBytes)
+    return param_error(ErrorCode::kInvalidValue, "model",
+                       "model must be a string of 1 to {} bytes: GET /v1/models lists them",
+                       kMaxModelBytes);
+  in.model = model->as_string();
+  if (const Json* stream = json.find("stream"); stream != nullptr && !stream->is_null()) {
+    if (!stream->is_bool())
+      return param_error(ErrorCode::kInvalidValue, "stream", "stream must be true or false, not {}",
+                         stream->type_name());
+    in.stream = stream->as_bool();
+  }
+  if (const Json* user = json.find("user");
+      user != nullptr && user->is_string() && user->size() <= kMaxUserBytes)
+    in.user = user->as_string();
+  WEIR_TRY(read_count(json, "max_tokens", in.max_output_tokens));
+  WEIR_TRY(read_count(json, "max_completion_tokens", in.max_output_tokens));
+  for (const std::string_view name : {"messages", "prompt", "input", "system", "tools"})
+    if (const Json* value = json.find(name)) in.input_tokens += text_bytes(*value);
+  in.input_tokens = (in.input_tokens + kBytesPerToken - 1) / kBytesPerToken;
+  in.generates = path != "/v1/embeddings";
+  return in;
+}
+
+}  // namespace weir::gateway

@@ -1,0 +1,41 @@
+#include "gateway/instruments.h"
+
+namespace weir::gateway {
+namespace {
+
+const std::vector<double> kSeconds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+                                      2.5,   5,    10,    20,   40,  80,   160, 320};
+const std::vector<double> kOverhead = {0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002,
+                                       0.005,   0.01,   0.02,   0.05,   0.1};
+
+}  // namespace
+
+Instruments::Instruments(const GatewayConfig& config)
+    : http(registry),
+      requests(registry.counter_family("weir_gateway_requests_total",
+                                       "Requests of clients by how they ended", "end")),
+      retries(registry.counter("weir_gateway_retries_total", "Attempts after the first")),
+      retries_denied(registry.counter("weir_gateway_retries_denied_total",
+                                      "Retries that the budget of their pool refused")),
+      in_flight(registry.gauge("weir_gateway_in_flight", "Requests without a whole answer")),
+      request_s(registry.histogram("weir_gateway_request_seconds",
+                                   "From a request's last byte to its answer's last", kSeconds)),
+      first_byte_s(registry.histogram("weir_gateway_first_byte_seconds",
+                                      "From a request's last byte to its answer's first",
+                                      kSeconds)),
+      overhead_s(registry.histogram("weir_gateway_overhead_seconds",
+                                    "From a request's last byte to the first one sent upstream",
+                                    kOverhead)) {
+  for (const UpstreamConfig& u : config.upstreams) {
+    const telemetry::Labels labels{{"upstream", u.name}};
+    attempts.emplace(u.name, registry.counter_family("weir_gateway_attempts_total",
+                                                     "Attempts at an upstream by how they ended",
+                                                     "end", labels));
+    telemetry::Gauge up =
+        registry.gauge("weir_gateway_endpoints_up", "Endpoints that take requests", labels);
+    up.set(static_cast<double>(u.endpoints.size()));
+    endpoints_up.emplace(u.name, up);
+  }
+}
+
+}  // namespace weir::gateway

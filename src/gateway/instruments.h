@@ -1,0 +1,32 @@
+// The metrics of a gateway beside those of its HTTP server (weir_http_*).
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "gateway/config.h"
+#include "telemetry/http_metrics.h"
+#include "telemetry/metrics.h"
+
+namespace weir::gateway {
+
+struct Instruments {
+  explicit Instruments(const GatewayConfig& config);
+
+  telemetry::Registry registry;
+  telemetry::HttpMetrics http;
+  telemetry::CounterFamily requests;  // weir_gateway_requests_total{end}, one a request
+  telemetry::Counter retries;         // weir_gateway_retries_total
+  telemetry::Counter retries_denied;  // weir_gateway_retries_denied_total: the budget was spent
+  telemetry::Gauge in_flight;         // weir_gateway_in_flight
+  telemetry::Histogram request_s;     // weir_gateway_request_seconds
+  telemetry::Histogram first_byte_s;  // weir_gateway_first_byte_seconds
+  telemetry::Histogram overhead_s;    // weir_gateway_overhead_seconds: read to handed to a socket
+  // weir_gateway_attempts_total{upstream,end}; by upstream.
+  std::map<std::string, telemetry::CounterFamily, std::less<>> attempts;
+  // weir_gateway_endpoints_up{upstream}
+  std::map<std::string, telemetry::Gauge, std::less<>> endpoints_up;
+};
+
+}  // namespace weir::gateway

@@ -1,0 +1,74 @@
+// Takes the requests of clients and sees each through to its end: which upstream, how often, what
+// goes back. All state of the gateway that changes with requests is here and in what it holds.
+//
+// Threads: everything but handle() and stats() runs on the HTTP client's I/O thread ("the proxy's
+// thread").
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "gateway/config.h"
+#include "gateway/fleet.h"
+#include "gateway/instruments.h"
+#include "http/client.h"
+#include "http/message.h"
+#include "http/response_writer.h"
+#include "telemetry/log.h"
+
+namespace weir::gateway {
+
+class Call;
+
+class Proxy {
+ public:
+  // All borrowed; they outlive the proxy's requests, which end when the client does.
+  Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
+        Instruments& instruments, telemetry::Logger& log, uint64_t seed);
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  // A request for one of the paths that go to upstreams. Any thread.
+  void handle(http::Request request, http::ResponseWriter writer);
+
+  const ModelConfig* model(std::string_view name) const;
+  // The endpoint for the next attempt, and as which target of the model; nothing when none is left.
+  // tried: those that have been, in order.
+  struct Choice {
+    Endpoint* endpoint = nullptr;
+    const TargetConfig* target = nullptr;
+  };
+  Choice choose(const ModelConfig& model, std::span<const Endpoint* const> tried);
+  // Whether the pools' retry budget has one left; takes it.
+  bool take_retry(const ModelConfig& model);
+  uint64_t draw() { return random_u64(seed_, 0, draws_++); }
+
+  Fleet& fleet() { return fleet_; }
+  http::Client& client() { return client_; }
+  const Clock& clock() const { return clock_; }
+  Instruments& instruments() { return instruments_; }
+  telemetry::Logger& log() { return log_; }
+  const GatewayConfig& config() const { return config_; }
+
+ private:
+  const GatewayConfig& config_;
+  http::Client& client_;
+  const Clock& clock_;
+  Instruments& instruments_;
+  telemetry::Logger& log_;
+  const uint64_t seed_;
+  uint64_t draws_ = 0;
+  Fleet fleet_;
+  std::unordered_map<std::string, const ModelConfig*> models_;
+  std::unordered_map<const ModelConfig*, double> retry_tokens_;
+};
+
+}  // namespace weir::gateway

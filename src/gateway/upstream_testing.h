@@ -1,0 +1,127 @@
+// An upstream for tests: the model of a request says how it is answered. Tests only.
+//
+//   ok, slow (300 ms), hang (never), cut (after half of a stream), status-NNN, malformed (a stream
+//   of another content type), reset (closed without an answer)
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <charconv>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/thread_annotations.h"
+#include "http/server.h"
+#include "text/json.h"
+
+namespace weir::gateway {
+
+class FakeUpstream {
+ public:
+  // name: what its answers say; behaviour: instead of what the model says, when not empty.
+  explicit FakeUpstream(std::string name = "fake", std::string behaviour = "")
+      : name_(std::move(name)), behaviour_(std::move(behaviour)) {
+    auto started = http::Server::start(
+        {},
+        [this](http::Request request, http::ResponseWriter writer) {
+          handle(std::move(request), std::move(writer));
+        },
+        {}, clock_);
+    EXPECT_TRUE(started.ok());
+    server_ = std::move(*started);
+  }
+  ~FakeUpstream() { server_->stop(); }
+  FakeUpstream(const FakeUpstream&) = delete;
+  FakeUpstream& operator=(const FakeUpstream&) = delete;
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
+  int requests() const { return requests_; }
+  int gone() const { return gone_; }  // answers that nobody waited for
+  http::Request last() const {
+    MutexLock lock(mutex_);
+    return last_;
+  }
+  void behave(std::string behaviour) {
+    MutexLock lock(mutex_);
+    behaviour_ = std::move(behaviour);
+  }
+
+ private:
+  static std::string event(const std::string& text) {
+    return R"(data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":")" +
+           text + "\"}}]}\n\n";
+  }
+
+  void handle(http::Request request, http::ResponseWriter writer) {
+    if (request.method == "GET") {
+      writer.send(http::json_response(200, "{}"));
+      return;
+    }
+    const auto body = text::Json::parse(request.body);
+    const bool stream = body.ok() && body->find("stream") != nullptr &&
+                        body->find("stream")->is_bool() && body->find("stream")->as_bool();
+    std::string how;
+    {
+      MutexLock lock(mutex_);
+      how = behaviour_.empty() ? body->find("model")->as_string() : behaviour_;
+      last_ = std::move(request);
+    }
+    ++requests_;
+    answer(how, stream, std::move(writer));
+  }
+
+  void answer(const std::string& how, bool stream, http::ResponseWriter writer) {
+    if (how.starts_with("status-")) {
+      int status = 500;
+      std::from_chars(how.data() + 7, how.data() + how.size(), status);
+      http::Response r = http::json_response(
+          status, R"({"error":{"message":"no","type":"t","param":null,"code":"c"}})");
+      if (status == 429 || status == 503) r.headers.set("Retry-After", "7");
+      writer.send(std::move(r));
+    } else if (how == "hang" || how == "slow") {
+      // shared: std::function wants copies.
+      auto kept = std::make_shared<http::ResponseWriter>(std::move(writer));
+      kept->on_closed([this](http::CloseReason) { ++gone_; });
+      if (how == "slow")
+        server_->post_after(std::chrono::milliseconds(300),
+                            [this, kept, stream] { answer("ok", stream, std::move(*kept)); });
+      else
+        hanging_.push_back(kept);
+    } else if (how == "reset") {
+      writer.begin_stream(200, {{"Content-Type", "application/json"}});
+      writer.abort();
+    } else if (how == "malformed") {
+      writer.send({200, {{"Content-Type", "text/html"}}, "<html>"});
+    } else if (stream) {
+      writer.begin_stream(200, {{"Content-Type", "text/event-stream"}});
+      writer.write(event("Hello "));
+      writer.write(event("from " + name_));
+      if (how == "cut") {  // once the client of this has what came before
+        auto kept = std::make_shared<http::ResponseWriter>(std::move(writer));
+        return server_->post_after(std::chrono::milliseconds(50), [kept] { kept->abort(); });
+      }
+      if (how != "unfinished") writer.write("data: [DONE]\n\n");
+      writer.finish();
+    } else {
+      writer.send(http::json_response(
+          200, R"({"object":"chat.completion","choices":[{"index":0,"message":{"content":")" +
+                   name_ + R"("}}],"usage":{"prompt_tokens":3,"completion_tokens":2}})"));
+    }
+  }
+
+  const std::string name_;
+  SystemClock clock_;
+  std::atomic<int> requests_{0};
+  std::atomic<int> gone_{0};
+  mutable Mutex mutex_;
+  std::string behaviour_ WEIR_GUARDED_BY(mutex_);
+  http::Request last_ WEIR_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<http::ResponseWriter>> hanging_;  // I/O thread
+  std::unique_ptr<http::Server> server_;
+};
+
+}  // namespace weir::gateway
