@@ -8,12 +8,14 @@
 #include <deque>
 #include <future>
 #include <map>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "http/client_connection.h"
+#include "http/server.h"
 #include "os/thread.h"
 
 namespace weir::http {
@@ -25,6 +27,8 @@ std::string_view failure_kind_name(FailureKind kind) {
   switch (kind) {
     case FailureKind::kConnect:
       return "connect";
+    case FailureKind::kTls:
+      return "tls";
     case FailureKind::kTimeout:
       return "timeout";
     case FailureKind::kClosed:
@@ -45,7 +49,7 @@ std::string_view failure_kind_name(FailureKind kind) {
 
 namespace {
 
-// The connections to one host and port. Removed when it has neither connections nor requests.
+// The connections of one key. Removed when it has neither connections nor requests.
 struct Host {
   std::vector<std::shared_ptr<ClientConnection>> idle;  // the last used at the back
   std::deque<std::shared_ptr<ClientJob>> waiting;       // ended ones are skipped
@@ -53,14 +57,34 @@ struct Host {
   size_t open = 0;
 };
 
+const std::shared_ptr<const TlsClientContext>& trust_of(const ClientRequest& request,
+                                                        const ClientOptions& options) {
+  return request.tls ? request.tls : options.tls;
+}
+
+// Requests of one key may share connections: scheme, host, port and whom to believe.
+std::string key_of(const ClientRequest& request, const ClientOptions& options) {
+  if (!request.url.tls) return request.url.authority();
+  const void* trust = trust_of(request, options).get();
+  return fmt::format("https://{} {}", request.url.authority(), trust);
+}
+
 }  // namespace
 
-struct Client::Impl final : ClientConnection::Owner {
-  explicit Impl(ClientOptions o) : options(std::move(o)) {}
+// Shared with what is pending on the I/O thread, weakly: on a server's thread that goes on after
+// the client. Connections and timers of it are closed by then and touch nothing.
+struct Client::Impl final : ClientConnection::Owner, std::enable_shared_from_this<Impl> {
+  Impl(ClientOptions o, Server* s)
+      : options(std::move(o)),
+        server(s),
+        own_io(s == nullptr ? std::make_unique<asio::io_context>(1) : nullptr),
+        io(s == nullptr ? *own_io : s->io_context()) {}
 
   const ClientOptions options;
-  asio::io_context io{1};
-  asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(io);
+  Server* const server;  // whose thread is the I/O thread; null: the client has its own
+  const std::unique_ptr<asio::io_context> own_io;
+  asio::io_context& io;
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work;
   std::atomic<RequestId> next_id = 1;
   std::atomic<size_t> open = 0;  // connections, for any thread to read
   std::thread thread;
@@ -75,11 +99,22 @@ struct Client::Impl final : ClientConnection::Owner {
   void assign(const std::string& key, Host& host, std::shared_ptr<ClientJob> job);
   void open_connection(const std::string& key, Host& host, std::shared_ptr<ClientJob> job);
   void wait(Host& host, const std::shared_ptr<ClientJob>& job);
+  void on_waited_too_long(RequestId id);
   void serve_waiting(const std::string& key);
   void end(const std::shared_ptr<ClientJob>& job, const Failure* failure);
+  void end_soon(const std::shared_ptr<ClientJob>& job, Failure failure);
   void forget(ClientConnection& connection);
   void cancel(RequestId id);
+  void resume(RequestId id);
   void stop();
+
+  // fn(Impl&) while the client is there, else nothing.
+  template <typename Function>
+  auto guarded(Function fn) {
+    return [weak = weak_from_this(), fn = std::move(fn)]() mutable {
+      if (const auto self = weak.lock()) fn(*self);
+    };
+  }
 
   void on_done(ClientConnection& connection, std::shared_ptr<ClientJob> job,
                bool reusable) override;
@@ -93,8 +128,17 @@ void Client::Impl::submit(std::shared_ptr<ClientJob> job) {
     return job->handler->on_end(&failure);
   }
   jobs.emplace(job->id, job);
-  const std::string key = job->request.url.authority();
-  assign(key, hosts[key], std::move(job));
+  if (job->request.url.tls && !trust_of(job->request, options))
+    return end_soon(job, {FailureKind::kTls, "the client was started without TLS", false});
+  job->key = key_of(job->request, options);
+  assign(job->key, hosts[job->key], job);
+}
+
+// Not from within send(): a handler that sends again would recurse.
+void Client::Impl::end_soon(const std::shared_ptr<ClientJob>& job, Failure failure) {
+  asio::post(io, guarded([job, failure = std::move(failure)](Impl& self) {
+               if (!job->ended) self.end(job, &failure);
+             }));
 }
 
 void Client::Impl::assign(const std::string& key, Host& host, std::shared_ptr<ClientJob> job) {
@@ -109,7 +153,8 @@ void Client::Impl::assign(const std::string& key, Host& host, std::shared_ptr<Cl
 
 void Client::Impl::open_connection(const std::string& key, Host& host,
                                    std::shared_ptr<ClientJob> job) {
-  auto connection = std::make_shared<ClientConnection>(*this, options, io, key);
+  auto trust = job->request.url.tls ? trust_of(job->request, options) : nullptr;
+  auto connection = std::make_shared<ClientConnection>(*this, options, io, key, std::move(trust));
   connections.emplace(connection.get(), connection);
   ++host.open;
   ++open;
@@ -118,29 +163,31 @@ void Client::Impl::open_connection(const std::string& key, Host& host,
 
 void Client::Impl::wait(Host& host, const std::shared_ptr<ClientJob>& job) {
   if (host.waiting_live >= options.max_waiting_per_host) {
-    const Failure failure{
-        FailureKind::kTooMany,
-        fmt::format("{} requests wait for one of the {} connections (max_waiting_per_host)",
-                    host.waiting_live, host.open),
-        false};
-    // Not from within send(): a handler that sends again would recurse.
-    return asio::post(io, [this, job, failure] {
-      if (!job->ended) end(job, &failure);
-    });
+    return end_soon(
+        job, {FailureKind::kTooMany,
+              fmt::format("{} requests wait for one of the {} connections (max_waiting_per_host)",
+                          host.waiting_live, host.open),
+              false});
   }
   ++host.waiting_live;
   host.waiting.push_back(job);
   if (job->deadline == steady_clock::time_point::max()) return;
   job->wait_timer = std::make_unique<asio::steady_timer>(io, job->deadline);
-  job->wait_timer->async_wait([this, id = job->id](const boost::system::error_code& error) {
-    const auto found = jobs.find(id);
-    if (error || found == jobs.end() || !found->second->wait_timer) return;
-    const auto late = found->second;
-    --hosts[late->request.url.authority()].waiting_live;
-    const Failure failure{FailureKind::kTimeout, "no connection came free within the total timeout",
-                          false};
-    end(late, &failure);
+  job->wait_timer->async_wait([late = guarded([id = job->id](Impl& self) {
+                                 self.on_waited_too_long(id);
+                               })](const boost::system::error_code& error) mutable {
+    if (!error) late();
   });
+}
+
+void Client::Impl::on_waited_too_long(RequestId id) {
+  const auto found = jobs.find(id);
+  if (found == jobs.end() || !found->second->wait_timer) return;
+  const auto late = found->second;
+  --hosts[late->key].waiting_live;
+  const Failure failure{FailureKind::kTimeout, "no connection came free within the total timeout",
+                        false};
+  end(late, &failure);
 }
 
 // Hands connections, or the right to open one, to those that wait.
@@ -209,10 +256,16 @@ void Client::Impl::cancel(RequestId id) {
   if (const auto connection = job->connection.lock()) {
     return connection->fail(FailureKind::kCancelled, "cancelled");
   }
-  const auto host = hosts.find(job->request.url.authority());
+  const auto host = hosts.find(job->key);
   if (host != hosts.end()) --host->second.waiting_live;
   const Failure failure{FailureKind::kCancelled, "cancelled", false};
   end(job, &failure);
+}
+
+void Client::Impl::resume(RequestId id) {
+  const auto found = jobs.find(id);
+  if (found == jobs.end()) return;
+  if (const auto connection = found->second->connection.lock()) connection->resume();
 }
 
 void Client::Impl::stop() {
@@ -222,14 +275,15 @@ void Client::Impl::stop() {
   const auto left = jobs;
   const Failure failure{FailureKind::kStopped, "the client is stopping", false};
   for (const auto& [id, job] : left) end(job, &failure);
-  io.stop();
+  if (own_io) own_io->stop();
 }
 
-Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<Client>> Client::start(ClientOptions options) {
   try {
-    auto impl = std::make_unique<Impl>(std::move(options));
+    auto impl = std::make_shared<Impl>(std::move(options), nullptr);
+    impl->work.emplace(asio::make_work_guard(impl->io));
     impl->thread = std::thread([raw = impl.get()] {
       os::set_thread_name(raw->options.thread_name);
       raw->io.run();
@@ -240,9 +294,27 @@ Result<std::unique_ptr<Client>> Client::start(ClientOptions options) {
   }
 }
 
+Result<std::unique_ptr<Client>> Client::start_on(Server& server, ClientOptions options) {
+  return std::unique_ptr<Client>(new Client(std::make_shared<Impl>(std::move(options), &server)));
+}
+
 Client::~Client() {
-  asio::post(impl_->io, [impl = impl_.get()] { impl->stop(); });
-  impl_->thread.join();
+  if (impl_->server == nullptr) {
+    asio::post(impl_->io, [impl = impl_.get()] { impl->stop(); });
+    impl_->thread.join();
+    return;
+  }
+  // Shared: the promise is still at work when the wait is over.
+  const auto stopped = std::make_shared<std::promise<void>>();
+  const bool runs = impl_->server->post([impl = impl_.get(), stopped] {
+    impl->stop();
+    stopped->set_value();
+  });
+  if (runs) {
+    stopped->get_future().wait();
+  } else {
+    impl_->stop();
+  }
 }
 
 Client::RequestId Client::send(ClientRequest request, std::unique_ptr<ResponseHandler> handler) {
@@ -253,35 +325,34 @@ Client::RequestId Client::send(ClientRequest request, std::unique_ptr<ResponseHa
   job->request = std::move(request);
   job->handler = std::move(handler);
   const RequestId id = job->id;
-  asio::dispatch(impl_->io, [impl = impl_.get(), job = std::move(job)]() mutable {
-    impl->submit(std::move(job));
-  });
+  asio::dispatch(impl_->io, impl_->guarded([job = std::move(job)](Impl& self) mutable {
+    self.submit(std::move(job));
+  }));
   return id;
 }
 
 void Client::cancel(RequestId id) {
-  asio::post(impl_->io, [impl = impl_.get(), id] { impl->cancel(id); });
+  asio::post(impl_->io, impl_->guarded([id](Impl& self) { self.cancel(id); }));
 }
 
 void Client::resume(RequestId id) {
-  asio::post(impl_->io, [impl = impl_.get(), id] {
-    const auto found = impl->jobs.find(id);
-    if (found == impl->jobs.end()) return;
-    if (const auto connection = found->second->connection.lock()) connection->resume();
-  });
+  asio::post(impl_->io, impl_->guarded([id](Impl& self) { self.resume(id); }));
 }
 
-void Client::post(std::function<void()> fn) { asio::post(impl_->io, std::move(fn)); }
+void Client::post(std::function<void()> fn) {
+  asio::post(impl_->io, impl_->guarded([fn = std::move(fn)](Impl&) { fn(); }));
+}
 
 void Client::post_at(steady_clock::time_point when, std::function<void()> fn) {
-  asio::dispatch(impl_->io, [impl = impl_.get(), when, fn = std::move(fn)]() mutable {
-    auto timer = std::make_unique<asio::steady_timer>(impl->io, when);
+  asio::dispatch(impl_->io, impl_->guarded([when, fn = std::move(fn)](Impl& self) mutable {
+    auto timer = std::make_unique<asio::steady_timer>(self.io, when);
     auto& waiting = *timer;
-    waiting.async_wait(
-        [timer = std::move(timer), fn = std::move(fn)](const boost::system::error_code& error) {
-          if (!error) fn();
-        });
-  });
+    waiting.async_wait([timer = std::move(timer), late = self.guarded([fn = std::move(fn)](Impl&) {
+      fn();
+    })](const boost::system::error_code& error) mutable {
+      if (!error) late();
+    });
+  }));
 }
 
 size_t Client::connections() const { return impl_->open; }

@@ -16,9 +16,12 @@
 #include "base/result.h"
 #include "http/message.h"
 #include "http/response_parser.h"
+#include "http/tls_client.h"
 #include "http/url.h"
 
 namespace weir::http {
+
+class Server;
 
 struct ClientOptions {
   ResponseLimits response;
@@ -27,12 +30,15 @@ struct ClientOptions {
   // An idle connection is closed after this; servers close theirs after a minute or more, and
   // closing first avoids the race with a request.
   std::chrono::milliseconds idle_timeout{30'000};
+  // Whom https URLs believe; null: a request to one fails with kTls unless it brings its own.
+  // Shared with who made it.
+  std::shared_ptr<const TlsClientContext> tls;
   std::string thread_name = "http-client";
 };
 
 // Zero: none.
 struct ClientTimeouts {
-  std::chrono::milliseconds connect{5'000};       // look-up and connection
+  std::chrono::milliseconds connect{5'000};       // look-up, connection, TLS handshake
   std::chrono::milliseconds first_byte{600'000};  // request handed to the socket to first byte
   std::chrono::milliseconds idle{120'000};        // between two reads of an answer
   std::chrono::milliseconds total{0};             // from send() to the last byte
@@ -45,13 +51,16 @@ struct ClientRequest {
   Headers headers;           // Host and Content-Length are added
   std::string body;
   ClientTimeouts timeouts;
+  // In place of ClientOptions::tls. Connections are kept apart by it.
+  std::shared_ptr<const TlsClientContext> tls;
   // Send once more when a kept-alive connection turns out to be closed before any byte of an
   // answer. The server may have seen the first: only for requests that may run twice.
   bool replay_stale = false;
 };
 
 enum class FailureKind {
-  kConnect,    // no such host, refused, unreachable
+  kConnect,    // no such host, refused, unreachable, closed during the TLS handshake
+  kTls,        // the certificate is not believed, or what answers speaks no TLS that we do
   kTimeout,    // one of ClientTimeouts
   kClosed,     // reset, or closed before the answer was whole
   kProtocol,   // the bytes are no HTTP answer
@@ -88,6 +97,11 @@ class Client {
   using RequestId = uint64_t;
 
   [[nodiscard]] static Result<std::unique_ptr<Client>> start(ClientOptions options);
+  // On the I/O thread of a server, so that a request that is passed on crosses no thread. The
+  // client goes before the server, and not while Server::stop runs; after it, what is left ends on
+  // the thread of the destructor.
+  [[nodiscard]] static Result<std::unique_ptr<Client>> start_on(Server& server,
+                                                                ClientOptions options);
   ~Client();  // ends every request with kStopped and joins the thread; not from the I/O thread
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -98,7 +112,7 @@ class Client {
   // After on_body has said false.
   void resume(RequestId id);
 
-  // Runs fn on the I/O thread soon, or at a time of the steady clock; dropped when the client is
+  // Runs fn on the I/O thread soon, or at a time of the steady clock; not when the client is
   // destroyed first.
   void post(std::function<void()> fn);
   void post_at(std::chrono::steady_clock::time_point when, std::function<void()> fn);
@@ -108,8 +122,8 @@ class Client {
 
  private:
   struct Impl;
-  explicit Client(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Client(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;  // operations that outlive it on a server's thread see that it went
 };
 
 // One whole answer, for control requests: blocks the calling thread, which is not the I/O thread.

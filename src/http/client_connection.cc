@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "http/tcp_transport.h"
+#include "http/tls_transport.h"
 
 namespace weir::http {
 
@@ -49,10 +50,11 @@ FailureKind kind_of(const Error& error) {
 }  // namespace
 
 ClientConnection::ClientConnection(Owner& owner, const ClientOptions& options, asio::io_context& io,
-                                   std::string key)
+                                   std::string key, std::shared_ptr<const TlsClientContext> trust)
     : owner_(owner),
       options_(options),
       key_(std::move(key)),
+      trust_(std::move(trust)),
       resolver_(io),
       socket_(io),
       parser_(options.response),
@@ -94,12 +96,35 @@ void ClientConnection::on_resolved(const error_code& error,
 void ClientConnection::on_connected(const error_code& error) {
   if (closed_) return;
   if (error) {
-    return fail(FailureKind::kConnect,
-                fmt::format("cannot connect to {}: {}", key_, error.message()));
+    return fail(FailureKind::kConnect, fmt::format("cannot connect to {}: {}",
+                                                   job_->request.url.authority(), error.message()));
   }
   error_code ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
+  const auto executor = socket_.get_executor();
   transport_ = std::make_unique<TcpTransport>(std::move(socket_));
+  if (!trust_) return on_ready();
+  const std::string& host = job_->request.url.host;
+  auto secured = make_tls_client_transport(std::move(transport_), *trust_, host, executor);
+  if (!secured) return fail(FailureKind::kTls, fmt::format("TLS cannot ask for the name {}", host));
+  TlsClientTransport& session = *secured;
+  transport_ = std::move(secured);
+  session.handshake([self = shared_from_this()](std::error_code failed, size_t) {
+    if (!self->closed_) self->on_secured(failed);
+  });
+}
+
+void ClientConnection::on_secured(std::error_code error) {
+  if (!error) return on_ready();
+  const std::string name = job_->request.url.authority();
+  const std::string problem = transport_->problem();
+  if (!problem.empty()) return fail(FailureKind::kTls, fmt::format("{}: {}", name, problem));
+  fail(FailureKind::kConnect,
+       fmt::format("{}: the connection ended during the TLS handshake: {}", name, error.message()));
+}
+
+void ClientConnection::on_ready() {
+  ready_ = true;
   read();
   write_request();
 }
@@ -157,10 +182,12 @@ void ClientConnection::on_read(std::error_code error, size_t bytes) {
     const bool ended = error == std::error_code(error_code(asio::error::eof));
     if (ended) parser_.finish();
     if (ended && parser_.phase() == ResponseParser::Phase::kDone) return on_answer_done(true);
-    return fail(
-        FailureKind::kClosed,
-        ended ? parser_.error().message : fmt::format("the connection broke: {}", error.message()),
-        reused_ && !any_byte_);
+    const std::string problem = transport_->problem();
+    return fail(FailureKind::kClosed,
+                ended ? parser_.error().message
+                      : fmt::format("the connection broke: {}",
+                                    problem.empty() ? error.message() : problem),
+                reused_ && !any_byte_);
   }
   any_byte_ = true;
   const ClientTimeouts& timeouts = job_->request.timeouts;
@@ -220,7 +247,7 @@ void ClientConnection::resume() {
 void ClientConnection::fail(FailureKind kind, std::string message, bool stale) {
   if (closed_) return;
   const auto self = shared_from_this();
-  const bool sent = transport_ != nullptr;
+  const bool sent = ready_;
   close();
   std::shared_ptr<ClientJob> job = std::move(job_);
   job_.reset();
@@ -263,8 +290,8 @@ void ClientConnection::on_timer() {
   if (deadline_ == TimePoint::max()) return;
   if (steady_clock::now() < deadline_) return arm_timer();
   if (!job_) return fail(FailureKind::kTimeout, "idle");
-  fail(FailureKind::kTimeout,
-       fmt::format("no answer from {} within the {} timeout", key_, deadline_name_));
+  fail(FailureKind::kTimeout, fmt::format("no answer from {} within the {} timeout",
+                                          job_->request.url.authority(), deadline_name_));
 }
 
 }  // namespace weir::http

@@ -1,5 +1,6 @@
-// One connection of the client: connects, carries one request after the other, keeps their
-// timeouts. Internal to http/. Everything here runs on the client's I/O thread.
+// One connection of the client: connects, shakes hands where it speaks TLS, carries one request
+// after the other, keeps their timeouts. Internal to http/. Everything here runs on the client's
+// I/O thread.
 //
 //   connect ──► busy ──answer whole──► idle ──next request──► busy
 //      │ failure   │ failure, cancel     │ closed by the peer, idle too long
@@ -25,6 +26,7 @@ class ClientConnection;
 struct ClientJob {
   Client::RequestId id = 0;
   ClientRequest request;
+  std::string key;  // of the connections that may carry it
   std::unique_ptr<ResponseHandler> handler;
   std::chrono::steady_clock::time_point deadline;         // of timeouts.total; max() for none
   std::weak_ptr<ClientConnection> connection;             // that carries it
@@ -48,8 +50,9 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
                            Failure failure, bool stale) = 0;
   };
 
+  // owner and options are not used once the connection is closed. trust: null without TLS.
   ClientConnection(Owner& owner, const ClientOptions& options, boost::asio::io_context& io,
-                   std::string key);
+                   std::string key, std::shared_ptr<const TlsClientContext> trust);
 
   // Connects, then carries the job.
   void connect(std::shared_ptr<ClientJob> job);
@@ -68,6 +71,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   void on_resolved(const boost::system::error_code& error,
                    const boost::asio::ip::tcp::resolver::results_type& found);
   void on_connected(const boost::system::error_code& error);
+  void on_secured(std::error_code error);
+  void on_ready();
   void write_request();
   void write();
   void read();
@@ -80,13 +85,15 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   Owner& owner_;
   const ClientOptions& options_;
-  std::string key_;  // "host:port"
+  std::string key_;
+  std::shared_ptr<const TlsClientContext> trust_;  // shared: the key means it as long as this lives
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::ip::tcp::socket socket_;  // until it is connected; then transport_ has it
   std::unique_ptr<Transport> transport_;
   std::shared_ptr<ClientJob> job_;
   ResponseParser parser_;
   bool closed_ = false;
+  bool ready_ = false;   // connected, and secured where it has to be
   bool reused_ = false;  // job_ is not the first
   bool head_told_ = false;
   bool any_byte_ = false;  // of the answer

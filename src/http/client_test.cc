@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <future>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -349,6 +350,71 @@ TEST_F(ClientTest, TimersRunOnTheIoThread) {
                    [&] { later.set_value(std::this_thread::get_id()); });
   client_->post([&] { soon.set_value(std::this_thread::get_id()); });
   EXPECT_EQ(soon.get_future().get(), later.get_future().get());
+}
+
+// A request that is passed on crosses no thread.
+TEST_F(ClientTest, RunsOnTheThreadOfAServer) {
+  start_echo();
+  const auto behind = std::move(server_);
+  std::set<std::thread::id> threads;
+  std::unique_ptr<Client> proxy;
+  start([&](Request incoming, ResponseWriter writer) {
+    threads.insert(std::this_thread::get_id());
+    class Pass final : public ResponseHandler {
+     public:
+      Pass(ResponseWriter w, std::set<std::thread::id>& t) : writer_(std::move(w)), threads_(t) {}
+      bool on_body(std::string_view piece) override {
+        threads_.insert(std::this_thread::get_id());
+        body_ += piece;
+        return true;
+      }
+      void on_end(const Failure* failure) override {
+        writer_.send({failure == nullptr ? 200 : 502, {}, body_});
+      }
+
+     private:
+      ResponseWriter writer_;
+      std::set<std::thread::id>& threads_;
+      std::string body_;
+    };
+    proxy->send(request(behind->port(), incoming.path),
+                std::make_unique<Pass>(std::move(writer), threads));
+  });
+  proxy = std::move(*Client::start_on(*server_, {}));
+  EXPECT_EQ(exchange(request(server_->port(), "/through")).body, "GET /through ");
+  EXPECT_EQ(threads.size(), 1U);
+  EXPECT_EQ(proxy->connections(), 1U);
+}
+
+// Requests, timers and posted functions of a client that goes first, and of one that goes last.
+TEST_F(ClientTest, OnAServerItEndsBeforeTheServerOrAfterItHasStopped) {
+  for (const bool stop_first : {false, true}) {
+    start_echo();
+    const RawServer raw;
+    make({});
+    ClientOptions one;
+    one.max_connections_per_host = 1;
+    client_ = std::move(*Client::start_on(*server_, one));
+    auto busy = send(request(raw.port()));
+    ::close(raw.accept());
+    EXPECT_EQ(failure_of(busy.get()), FailureKind::kClosed);
+    auto pending = send(request(raw.port()));
+    const int peer = raw.accept();
+    auto waiting = send(request(raw.port()));
+    std::atomic<int> late = 0;
+    client_->post_at(std::chrono::steady_clock::now() + milliseconds(20), [&] { ++late; });
+    if (stop_first) server_->stop();
+    client_.reset();
+    EXPECT_EQ(failure_of(pending.get()), FailureKind::kStopped);
+    EXPECT_EQ(failure_of(waiting.get()), FailureKind::kStopped);
+    std::this_thread::sleep_for(milliseconds(40));
+    EXPECT_EQ(late, 0);
+    if (!stop_first) {
+      EXPECT_EQ(client().exchange(get("/"))->status, 200);
+    }
+    server_.reset();
+    ::close(peer);
+  }
 }
 
 }  // namespace

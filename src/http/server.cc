@@ -300,10 +300,14 @@ void Server::stop() {
   impl_->thread.join();
 }
 
-void Server::post(std::function<void()> fn) {
+bool Server::post(std::function<void()> fn) {
   MutexLock lock(impl_->mutex);
-  if (!impl_->stopped) asio::post(impl_->io, std::move(fn));
+  if (impl_->stopped) return false;
+  asio::post(impl_->io, std::move(fn));
+  return true;
 }
+
+asio::io_context& Server::io_context() { return impl_->io; }
 
 void Server::post_after(std::chrono::nanoseconds delay, std::function<void()> fn) {
   post([impl = impl_.get(), delay, fn = std::move(fn)]() mutable {

@@ -22,6 +22,10 @@
 #include "http/response_writer.h"
 #include "http/tls.h"
 
+namespace boost::asio {
+class io_context;
+}
+
 namespace weir::http {
 
 // The bounds of a server, by name; the name is what Observer::on_limit reports.
@@ -155,9 +159,12 @@ class Server {
   // I/O thread.
   void stop();
 
-  // Runs fn on the I/O thread soon, or after a delay; dropped when the server stops first.
-  void post(std::function<void()> fn);
+  // Runs fn on the I/O thread soon, or after a delay; dropped when the server stops first. False:
+  // it has stopped.
+  bool post(std::function<void()> fn);
   void post_after(std::chrono::nanoseconds delay, std::function<void()> fn);
+  // For http/: of the I/O thread.
+  boost::asio::io_context& io_context();
 
  private:
   struct Impl;

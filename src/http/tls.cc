@@ -9,18 +9,12 @@
 #include <fstream>
 #include <utility>
 
+#include "http/tls_client.h"
+
 namespace weir::http {
 namespace {
 
 constexpr int64_t kWarnSeconds = 14 * 86'400;
-
-// The innermost reason that OpenSSL gives, and an empty queue after it.
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  ERR_clear_error();
-  const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
-  return reason != nullptr ? reason : "no reason given";
-}
 
 Status check_readable(const std::string& path, std::string_view flag) {
   errno = 0;

@@ -4,10 +4,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,42 +14,13 @@
 #include <fstream>
 
 #include "http/server_test_util.h"
+#include "http/tls_testing.h"
 #include "http/websocket_test_util.h"
 
 namespace weir::http {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct Identity {
-  std::shared_ptr<EVP_PKEY> key;
-  std::shared_ptr<X509> certificate;
-};
-
-// Valid from `begin_s` to `end_s` from now on; signed by issuer, or by itself.
-Identity make_identity(const std::string& name, long begin_s, long end_s,
-                       const Identity* issuer = nullptr) {
-  Identity id;
-  id.key.reset(EVP_EC_gen("P-256"), EVP_PKEY_free);
-  id.certificate.reset(X509_new(), X509_free);
-  X509* c = id.certificate.get();
-  X509_set_version(c, 2);
-  ASN1_INTEGER_set(X509_get_serialNumber(c), 1);
-  X509_gmtime_adj(X509_getm_notBefore(c), begin_s);
-  X509_gmtime_adj(X509_getm_notAfter(c), end_s);
-  X509_set_pubkey(c, id.key.get());
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(c), "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
-  X509_set_issuer_name(c, X509_get_subject_name(issuer ? issuer->certificate.get() : c));
-  if (issuer == nullptr) {  // an authority has to say that it is one
-    X509_EXTENSION* extension =
-        X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, "critical,CA:TRUE");
-    X509_add_ext(c, extension, -1);
-    X509_EXTENSION_free(extension);
-  }
-  X509_sign(c, (issuer ? issuer->key : id.key).get(), EVP_sha256());
-  return id;
-}
 
 class TlsTest : public ServerTest {
  protected:
@@ -70,12 +38,7 @@ class TlsTest : public ServerTest {
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   void write(const Identity& id, const std::string& name) const {
-    std::FILE* f = std::fopen(path(name + ".crt").c_str(), "w");
-    PEM_write_X509(f, id.certificate.get());
-    std::fclose(f);
-    f = std::fopen(path(name + ".key").c_str(), "w");
-    PEM_write_PrivateKey(f, id.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-    std::fclose(f);
+    write_identity(id, path(name + ".crt"), path(name + ".key"));
   }
   TlsFiles files(const std::string& certificate = "server", const std::string& key = "server") {
     return {path(certificate + ".crt"), path(key + ".key"), {}};

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <system_error>
 #include <utility>
@@ -32,23 +33,33 @@ constexpr std::string_view kPlainAnswer =
 // thread. Shared with the operations of the inner transport.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(std::unique_ptr<Transport> inner, std::shared_ptr<TlsContext> context, SSL* ssl,
-          const asio::any_io_executor& executor)
+  // context: of a server; null: the session is a client's, and peer is there.
+  Session(std::unique_ptr<Transport> inner, std::shared_ptr<TlsContext> context,
+          std::unique_ptr<TlsPeer> peer, SSL* ssl, const asio::any_io_executor& executor)
       : inner_(std::move(inner)),
         context_(std::move(context)),
+        peer_(std::move(peer)),
         ssl_(ssl, SSL_free),
         from_network_(BIO_new(BIO_s_mem())),
         to_network_(BIO_new(BIO_s_mem())),
         executor_(executor),
         network_(kNetworkBytes) {
     SSL_set_bio(ssl, from_network_, to_network_);
-    SSL_set_accept_state(ssl);
-    ++context_->handshakes();
+    if (context_) {
+      SSL_set_accept_state(ssl);
+      ++context_->handshakes();
+    } else {
+      SSL_set_connect_state(ssl);
+    }
   }
   ~Session() { end_handshake(); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  void handshake(Transport::Completion done) {
+    handshake_done_ = std::move(done);
+    pump();
+  }
   void read(std::span<char> buffer, Transport::Completion done) {
     read_buffer_ = buffer;
     read_done_ = std::move(done);
@@ -69,6 +80,7 @@ class Session : public std::enable_shared_from_this<Session> {
     closed_ = true;
   }
   std::string remote() const { return inner_->remote(); }
+  std::string problem() const { return peer_ ? peer_->problem : std::string(); }
 
  private:
   // Does all that can be done without waiting.
@@ -92,6 +104,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (result == 1) {
       end_handshake();
       handshake_over_ = true;
+      complete(handshake_done_, {}, 0);
       return true;
     }
     check(result);
@@ -99,8 +112,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void end_handshake() {
-    if (!std::exchange(handshake_counted_, false)) return;
-    --context_->handshakes();
+    if (std::exchange(handshake_counted_, false) && context_) --context_->handshakes();
   }
 
   // What OpenSSL says beyond "more bytes, please" ends the session; its alert still goes out.
@@ -110,8 +122,21 @@ class Session : public std::enable_shared_from_this<Session> {
     if (reason == SSL_ERROR_ZERO_RETURN) {
       end_of_input_ = true;  // the peer has ended its direction only: ours goes on
     } else {
+      if (peer_ && peer_->problem.empty()) peer_->problem = tls_problem();
       error_ = std::make_error_code(std::errc::protocol_error);
     }
+  }
+
+  static std::string tls_problem() {
+    const bool foreign = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_WRONG_VERSION_NUMBER;
+    const std::string reason = openssl_reason();
+    return foreign ? "what answers there does not speak TLS" : "TLS: " + reason;
+  }
+
+  // How a stream ends that the peer has ended properly.
+  std::error_code orderly_end() const {
+    if (context_) return std::make_error_code(std::errc::connection_aborted);
+    return boost::system::error_code(asio::error::eof);
   }
 
   void decrypt() {
@@ -120,7 +145,7 @@ class Session : public std::enable_shared_from_this<Session> {
                            static_cast<int>(std::min<size_t>(read_buffer_.size(), 1 << 30)));
     if (n > 0) return complete(read_done_, {}, static_cast<size_t>(n));
     check(n);
-    if (end_of_input_) complete(read_done_, std::make_error_code(std::errc::connection_aborted), 0);
+    if (end_of_input_) complete(read_done_, orderly_end(), 0);
   }
 
   void encrypt() {
@@ -185,8 +210,12 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void on_received(std::error_code error, size_t bytes) {
     receiving_ = false;
-    if (error) return fail(error);
-    if (!std::exchange(heard_, true) && network_[0] != kHandshakeRecord) {
+    if (error) {
+      const bool cut =
+          !context_ && error == std::error_code(boost::system::error_code(asio::error::eof));
+      return fail(cut ? std::make_error_code(std::errc::connection_aborted) : error);
+    }
+    if (!std::exchange(heard_, true) && context_ && network_[0] != kHandshakeRecord) {
       // Letters begin every HTTP method and no TLS record.
       plain_ = network_[0] >= 'A' && network_[0] <= 'Z';
       if (plain_) outgoing_ += kPlainAnswer;
@@ -206,12 +235,14 @@ class Session : public std::enable_shared_from_this<Session> {
     error_ = error;
     accepted_ = 0;
     end_handshake();
+    complete(handshake_done_, error, 0);
     complete(read_done_, error, 0);
     complete(write_done_, error, 0);
   }
 
   std::unique_ptr<Transport> inner_;
   std::shared_ptr<TlsContext> context_;  // shared: counts this handshake
+  std::unique_ptr<TlsPeer> peer_;        // a client's; before ssl_, which points to it
   std::unique_ptr<SSL, void (*)(SSL*)> ssl_;
   BIO* from_network_;  // both owned by ssl_
   BIO* to_network_;
@@ -224,6 +255,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool closed_ = false;
   bool end_of_input_ = false;
   std::error_code error_;
+  Transport::Completion handshake_done_;
 
   std::vector<char> network_;
   bool receiving_ = false;
@@ -242,10 +274,11 @@ class Session : public std::enable_shared_from_this<Session> {
   bool inner_shut_ = false;
 };
 
-class TlsTransport final : public Transport {
+class TlsTransport final : public TlsClientTransport {
  public:
   explicit TlsTransport(std::shared_ptr<Session> session) : session_(std::move(session)) {}
   ~TlsTransport() override { session_->close(); }
+  void handshake(Completion done) override { session_->handshake(std::move(done)); }
   void read_some(std::span<char> buffer, Completion done) override {
     session_->read(buffer, std::move(done));
   }
@@ -255,6 +288,7 @@ class TlsTransport final : public Transport {
   void shutdown_send() override { session_->shutdown(); }
   void close() override { session_->close(); }
   std::string remote() const override { return session_->remote(); }
+  std::string problem() const override { return session_->problem(); }
 
  private:
   std::shared_ptr<Session> session_;  // shared with the inner transport's pending operations
@@ -268,7 +302,17 @@ std::unique_ptr<Transport> make_tls_transport(std::unique_ptr<Transport> inner,
   SSL* ssl = context->new_session();
   if (ssl == nullptr) return nullptr;
   return std::make_unique<TlsTransport>(
-      std::make_shared<Session>(std::move(inner), std::move(context), ssl, executor));
+      std::make_shared<Session>(std::move(inner), std::move(context), nullptr, ssl, executor));
+}
+
+std::unique_ptr<TlsClientTransport> make_tls_client_transport(
+    std::unique_ptr<Transport> inner, const TlsClientContext& context, const std::string& host,
+    const asio::any_io_executor& executor) {
+  auto peer = std::make_unique<TlsPeer>();
+  SSL* ssl = context.new_session(host, *peer);
+  if (ssl == nullptr) return nullptr;
+  return std::make_unique<TlsTransport>(
+      std::make_shared<Session>(std::move(inner), nullptr, std::move(peer), ssl, executor));
 }
 
 }  // namespace weir::http

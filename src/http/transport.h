@@ -29,6 +29,8 @@ class Transport {
   virtual void close() = 0;
   // "127.0.0.1:51234"
   virtual std::string remote() const = 0;
+  // What went wrong, for a user, where there is more to say than the error; else empty.
+  virtual std::string problem() const { return {}; }
 };
 
 }  // namespace weir::http

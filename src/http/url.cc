@@ -3,32 +3,32 @@
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <charconv>
+#include <utility>
 
 #include "http/message.h"
 
 namespace weir::http {
+namespace {
 
-std::string Url::authority() const {
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
-                                             : fmt::format("[{}]:{}", host, port);
+constexpr uint16_t kHttpsPort = 443;
+constexpr std::string_view kHttp = "http://";
+constexpr std::string_view kHttps = "https://";
+
+bool has_scheme(std::string_view text, std::string_view scheme) {
+  return text.size() >= scheme.size() && iequals(text.substr(0, scheme.size()), scheme);
 }
 
-Result<Url> parse_url(std::string_view text) {
-  constexpr std::string_view kScheme = "http://";
-  const auto bad = [&](std::string_view why) {
-    return make_error(ErrorCode::kUsage, "\"{}\" is not a URL of a server: {}", text, why);
-  };
-  std::string_view rest = text;
-  if (rest.size() >= 8 && iequals(rest.substr(0, 8), "https://"))
-    return bad("https is not supported; put a TLS-ending proxy in between and use http://");
-  if (rest.size() < kScheme.size() || !iequals(rest.substr(0, kScheme.size()), kScheme))
-    return bad("it does not begin with http://, as in http://127.0.0.1:8080");
-  rest.remove_prefix(kScheme.size());
+Error bad_url(std::string_view text, std::string_view why) {
+  return make_error(ErrorCode::kUsage, "\"{}\" is not a URL of a server: {}", text, why);
+}
+
+// rest: what follows the scheme. url comes with the port of its scheme.
+Result<Url> parse_rest(std::string_view text, std::string_view rest, Url url) {
+  const auto bad = [&](std::string_view why) { return bad_url(text, why); };
   if (!std::all_of(rest.begin(), rest.end(), [](char c) { return c > 0x20 && c < 0x7F; }))
     return bad("it holds a space, a control character or one beyond ASCII");
   if (rest.find_first_of("?#@") != std::string_view::npos)
     return bad("it has a query, a fragment or a user name");
-  Url url;
   const size_t slash = std::min(rest.find('/'), rest.size());
   url.path = rest.substr(slash);
   while (url.path.ends_with('/')) url.path.pop_back();
@@ -52,6 +52,37 @@ Result<Url> parse_url(std::string_view text) {
       return bad("the port is not a number from 1 to 65535");
   }
   return url;
+}
+
+}  // namespace
+
+std::string Url::authority() const {
+  if (tls && port == kHttpsPort)
+    return host.find(':') == std::string::npos ? host : fmt::format("[{}]", host);
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
+                                             : fmt::format("[{}]:{}", host, port);
+}
+
+Result<Url> parse_url(std::string_view text) {
+  if (has_scheme(text, kHttps)) {
+    return bad_url(text,
+                   "https is not supported; put a TLS-ending proxy in between and use http://");
+  }
+  if (!has_scheme(text, kHttp))
+    return bad_url(text, "it does not begin with http://, as in http://127.0.0.1:8080");
+  return parse_rest(text, text.substr(kHttp.size()), Url{});
+}
+
+Result<Url> parse_http_or_https_url(std::string_view text) {
+  if (has_scheme(text, kHttps)) {
+    Url url;
+    url.port = kHttpsPort;
+    url.tls = true;
+    return parse_rest(text, text.substr(kHttps.size()), std::move(url));
+  }
+  if (!has_scheme(text, kHttp))
+    return bad_url(text, "it does not begin with http:// or https://, as in https://host.example");
+  return parse_rest(text, text.substr(kHttp.size()), Url{});
 }
 
 bool is_loopback(std::string_view host) {

@@ -18,6 +18,22 @@ TEST(Url, Parts) {
   EXPECT_EQ(parse_url("http://[::1]:9000")->authority(), "[::1]:9000");
 }
 
+TEST(Url, HttpsWhereItIsAsked) {
+  const auto url = parse_http_or_https_url("HTTPS://host.example/base/");
+  ASSERT_TRUE(url.ok()) << url.error().message;
+  EXPECT_TRUE(url->tls);
+  EXPECT_EQ(url->port, 443);
+  EXPECT_EQ(url->path, "/base");
+  EXPECT_EQ(url->authority(), "host.example");
+  EXPECT_EQ(parse_http_or_https_url("https://h:8443")->authority(), "h:8443");
+  EXPECT_EQ(parse_http_or_https_url("https://[::1]")->authority(), "[::1]");
+  EXPECT_EQ(parse_http_or_https_url("http://h:443")->authority(), "h:443");
+  EXPECT_FALSE(parse_http_or_https_url("http://h")->tls);
+  EXPECT_EQ(parse_http_or_https_url("http://h")->port, 80);
+  for (const char* text : {"", "ftp://h", "https://", "https://u@h", "https://h:0", "httpsh"})
+    EXPECT_FALSE(parse_http_or_https_url(text).ok()) << text;
+}
+
 TEST(Url, Refused) {
   for (const char* text : {"", "h:80", "ftp://h", "https://h", "http://", "http:///x", "http://:80",
                            "http://h:", "http://h:0", "http://h:65536", "http://h:1x",
