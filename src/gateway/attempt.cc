@@ -66,6 +66,7 @@ AttemptEnd Attempt::end_of(const http::Failure* failure) const {
   if (failure != nullptr) {
     switch (failure->kind) {
       case http::FailureKind::kConnect:
+      case http::FailureKind::kTls:
         return AttemptEnd::kConnect;
       case http::FailureKind::kTimeout:
         return failure->sent ? AttemptEnd::kTimeout : AttemptEnd::kConnect;

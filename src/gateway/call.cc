@@ -81,6 +81,7 @@ http::ClientRequest Call::upstream_request(const Proxy::Choice& choice) const {
   const TimeoutConfig& t = model_->timeouts;
   http::ClientRequest r;
   r.url = choice.endpoint->config->to;
+  r.tls = choice.endpoint->tls;
   r.method = "POST";
   r.target = request_.path;
   const std::string& name = choice.target->model;

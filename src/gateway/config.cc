@@ -77,6 +77,7 @@ config::Table<RawUpstream> upstream_table() {
                      "dynamo"}});
   t.add("key_env", "", WEIR_FIELD(RawUpstream, key.env), {});
   t.add("key_file", "", WEIR_FIELD(RawUpstream, key.file), {});
+  t.add("ca_file", "", WEIR_FIELD(RawUpstream, config.ca_file), {});
   t.add("max_in_flight", "", WEIR_FIELD(RawUpstream, config.max_in_flight), {.min = 1, .max = 1e6});
   t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health.path), {});
   t.add("health.interval_ms", "", WEIR_FIELD(RawUpstream, config.health.interval_ms),
@@ -245,7 +246,7 @@ class Reader {
         WEIR_ASSIGN(RawEndpoint raw, fields(table, item));
         e = std::move(raw.config);
       }
-      auto url = http::parse_url(e.url);
+      auto url = http::parse_http_or_https_url(e.url);
       if (!url.ok()) return wrong(item.line, url.error().message);
       e.to = *url;
       if (!urls_.insert(u.name + ' ' + e.to.authority() + e.to.path).second)

@@ -65,6 +65,7 @@ struct UpstreamConfig {
   std::string engine = "openai";    // openai anthropic weir vllm sglang trtllm llamacpp dynamo
   std::string protocol = "openai";  // or anthropic
   std::vector<EndpointConfig> endpoints;
+  std::string ca_file;            // PEM, of https endpoints: who signs for them; "": the system's
   std::string key;                // sent as the protocol wants it; never a client's. "": none
   int32_t max_in_flight = 1'000;  // requests at an endpoint; beyond: the next one
   HealthConfig health;

@@ -14,6 +14,22 @@ Fleet::Fleet(const GatewayConfig& config) {
   }
 }
 
+Status Fleet::load_tls() {
+  for (const std::vector<Endpoint*>& pool : pools_) {
+    std::shared_ptr<const http::TlsClientContext> tls;
+    for (Endpoint* e : pool) {
+      if (!e->config->to.tls) continue;
+      if (tls == nullptr) {
+        http::TlsClientOptions options;
+        options.ca_file = e->upstream->ca_file;
+        WEIR_ASSIGN(tls, http::TlsClientContext::load(options));
+      }
+      e->tls = tls;
+    }
+  }
+  return {};
+}
+
 bool Fleet::on_probe(Endpoint& e, bool good) {
   if (good == e.up) {
     e.streak = 0;

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <deque>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "gateway/config.h"
+#include "http/tls_client.h"
 
 namespace weir::gateway {
 
@@ -27,12 +29,17 @@ struct Endpoint {
   bool up = true;      // by probes; until the first one has failed so often
   int32_t streak = 0;  // probes in a row against `up`
   CapacitySignals signals;
+  // Whom https believes; null for http. Shared with kept-alive connections.
+  std::shared_ptr<const http::TlsClientContext> tls;
 };
 
 class Fleet {
  public:
   // config outlives the fleet.
   explicit Fleet(const GatewayConfig& config);
+
+  // Errors: those of TlsClientContext::load.
+  Status load_tls();
 
   std::deque<Endpoint>& endpoints() { return endpoints_; }
   const std::deque<Endpoint>& endpoints() const { return endpoints_; }

@@ -73,15 +73,17 @@ class Gateway::Impl {
 
   Status start() {
     WEIR_TRY(load_keys());
-    http::ClientOptions client;
-    client.max_connections_per_host = kConnectionsPerEndpoint;
-    client.thread_name = "gateway";
-    WEIR_ASSIGN(client_, http::Client::start(client));
-    proxy_.emplace(config_, *client_, clock_, instruments_, log_, seed_);
-    prober_.emplace(*proxy_);
-    prober_->start();
     add_routes();
     WEIR_TRY(listen());
+    // On the listener's thread: a request that goes through crosses no thread.
+    http::ClientOptions client;
+    client.max_connections_per_host = kConnectionsPerEndpoint;
+    WEIR_ASSIGN(client_, http::Client::start_on(*http_, client));
+    proxy_.emplace(config_, *client_, clock_, instruments_, log_, seed_);
+    WEIR_TRY(proxy_->fleet().load_tls());
+    prober_.emplace(*proxy_);
+    prober_->start();
+    serving_.store(true, std::memory_order_release);
     return listen_admin();
   }
 
@@ -91,8 +93,9 @@ class Gateway::Impl {
 
   void stop() {
     if (admin_http_) admin_http_->stop();
-    if (http_) http_->stop();
+    serving_.store(false, std::memory_order_release);
     client_.reset();  // ends what calls there are
+    if (http_) http_->stop();
   }
 
   void drain() {
@@ -123,8 +126,9 @@ class Gateway::Impl {
     std::optional<Error> error;
     if (const Status ok = access::check_no_key_in_url(request.query); !ok.ok()) {
       error = ok.error();
-    } else if (draining_.load(std::memory_order_relaxed)) {
-      error = make_error(ErrorCode::kServerOverloaded, "the gateway is shutting down");
+    } else if (draining_.load(std::memory_order_relaxed) ||
+               !serving_.load(std::memory_order_acquire)) {
+      error = make_error(ErrorCode::kServerOverloaded, "the gateway is starting or shutting down");
       error->retry_after_s = kDrainRetryS;
     } else if (!config_.keys_file.empty()) {
       const auto found = keyring_->find(access::presented_key(request.headers));
@@ -156,7 +160,8 @@ class Gateway::Impl {
       w.send(http::json_response(200, R"({"status":"ok"})"));
     });
     router_.add("GET", "/ready", [this](const http::Request&, http::ResponseWriter w) {
-      const bool ready = !draining_.load(std::memory_order_relaxed);
+      const bool ready =
+          serving_.load(std::memory_order_acquire) && !draining_.load(std::memory_order_relaxed);
       w.send(http::json_response(ready ? 200 : 503,
                                  ready ? R"({"status":"ready"})" : R"({"status":"draining"})"));
     });
@@ -219,10 +224,11 @@ class Gateway::Impl {
   access::AdminRoutes admin_;
   std::optional<access::Keyring> keyring_;
   std::atomic<bool> draining_{false};
+  std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
   std::optional<Proxy> proxy_;
   std::optional<Prober> prober_;
-  std::unique_ptr<http::Client> client_;      // ends before what its requests refer to
-  std::unique_ptr<http::Server> http_;        // last: their threads call the others
+  std::unique_ptr<http::Server> http_;
+  std::unique_ptr<http::Client> client_;      // on its thread; ends before what calls refer to
   std::unique_ptr<http::Server> admin_http_;  // null: none
 };
 

@@ -30,7 +30,7 @@ class Prober::Probe final : public http::ResponseHandler {
 };
 
 void Prober::start() {
-  proxy_.client().post([this] {
+  proxy_.client().post([this] {  // the fleet is that thread's
     for (Endpoint& e : proxy_.fleet().endpoints()) {
       const HealthConfig& h = e.upstream->health;
       if (h.path == "none" || (h.path.empty() && health_path(e.upstream->engine).empty())) continue;
@@ -50,6 +50,7 @@ void Prober::probe(Endpoint& endpoint) {
   const HealthConfig& h = endpoint.upstream->health;
   http::ClientRequest r;
   r.url = endpoint.config->to;
+  r.tls = endpoint.tls;
   r.target = h.path.empty() ? std::string(health_path(endpoint.upstream->engine)) : h.path;
   r.timeouts.connect = r.timeouts.first_byte = r.timeouts.total =
       std::chrono::milliseconds(h.timeout_ms);

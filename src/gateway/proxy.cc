@@ -30,9 +30,7 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
 Proxy::~Proxy() = default;
 
 void Proxy::handle(http::Request request, http::ResponseWriter writer) {
-  // shared: what the client runs has to be copyable.
-  auto call = std::make_shared<Call>(*this, std::move(request), std::move(writer));
-  client_.post([call] { call->begin(); });
+  std::make_shared<Call>(*this, std::move(request), std::move(writer))->begin();
 }
 
 const ModelConfig* Proxy::model(std::string_view name) const {

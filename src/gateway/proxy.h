@@ -1,8 +1,8 @@
 // Takes the requests of clients and sees each through to its end: which upstream, how often, what
 // goes back. All state of the gateway that changes with requests is here and in what it holds.
 //
-// Threads: everything but handle() and stats() runs on the HTTP client's I/O thread ("the proxy's
-// thread").
+// Threads: everything runs on the I/O thread that the listener and the HTTP client share ("the
+// proxy's thread").
 #pragma once
 
 #include <atomic>
@@ -36,7 +36,7 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  // A request for one of the paths that go to upstreams. Any thread.
+  // A request for one of the paths that go to upstreams.
   void handle(http::Request request, http::ResponseWriter writer);
 
   const ModelConfig* model(std::string_view name) const;
