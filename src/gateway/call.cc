@@ -28,10 +28,33 @@ int64_t wanted_deadline_ms(const http::Headers& headers) {
   return std::max<int64_t>(ms, 0);
 }
 
+// Counts of "usage" in an answer's body; zeros where there are none.
+Usage usage_of(std::string_view body) {
+  const auto at = member_value(body, "usage");
+  if (!at.has_value()) return {};
+  const auto usage = text::Json::parse(body.substr(at->begin, at->size));
+  if (!usage.ok()) return {};
+  const auto count = [&](std::string_view name, std::string_view other) {
+    const text::Json* v = usage->find(name);
+    if (v == nullptr) v = usage->find(other);
+    return v != nullptr && v->is_int() ? std::max<int64_t>(v->as_int(), 0) : 0;
+  };
+  Usage u{count("prompt_tokens", "input_tokens"), 0, count("completion_tokens", "output_tokens")};
+  if (const text::Json* details = usage->find("prompt_tokens_details")) {
+    const text::Json* cached = details->find("cached_tokens");
+    if (cached != nullptr && cached->is_int()) u.cached_tokens = cached->as_int();
+  }
+  return u;
+}
+
 }  // namespace
 
-Call::Call(Proxy& proxy, http::Request request, http::ResponseWriter writer)
-    : proxy_(proxy), request_(std::move(request)), writer_(std::move(writer)) {
+Call::Call(Proxy& proxy, http::Request request, http::ResponseWriter writer,
+           std::unique_ptr<Place> place)
+    : proxy_(proxy),
+      request_(std::move(request)),
+      writer_(std::move(writer)),
+      place_(std::move(place)) {
   proxy_.instruments().in_flight.add(1);
 }
 
@@ -44,6 +67,8 @@ void Call::begin() {
     return refuse(param_error(ErrorCode::kModelNotFound, "model",
                               "there is no model \"{}\": GET /v1/models lists them",
                               incoming_.model.substr(0, 100)));
+  if (place_ != nullptr)
+    if (const Status ok = place_->reserve(incoming_); !ok.ok()) return refuse(ok.error());
   int64_t total_ms = model_->timeouts.total_ms;
   const int64_t wanted_ms = wanted_deadline_ms(request_.headers);
   if (wanted_ms > 0) total_ms = total_ms == 0 ? wanted_ms : std::min(total_ms, wanted_ms);
@@ -163,12 +188,23 @@ void Call::on_end(Attempt& ended, AttemptEnd end) {
 void Call::answer_whole(Attempt& attempt) {
   http::Response& answer = attempt.answer();
   proxy_.instruments().first_byte_s.observe(seconds(request_.received_ns, proxy_.clock().now_ns()));
+  note_usage(usage_of(answer.body));
   http::Response r;
   r.status = answer.status;
   r.headers = client_headers(attempt);
   r.body = std::move(answer.body);
   writer_.send(std::move(r));
   over(answer.status < 400 ? "answered" : "upstream_refused");
+}
+
+void Call::note_usage(const Usage& usage) {
+  if (usage.input_tokens == 0 && usage.output_tokens == 0) return;
+  writer_.note([&](http::AnswerNotes& n) {
+    n.prompt_tokens = usage.input_tokens;
+    n.cached_tokens = usage.cached_tokens;
+    n.completion_tokens = usage.output_tokens;
+  });
+  if (place_ != nullptr) place_->use(usage.input_tokens, usage.output_tokens);
 }
 
 void Call::end_stream(AttemptEnd end) {
@@ -202,6 +238,7 @@ void Call::on_client_gone() {
 
 void Call::over(std::string_view how) {
   over_ = true;
+  place_.reset();
   Instruments& i = proxy_.instruments();
   i.in_flight.add(-1);
   i.requests.with(how).add();

@@ -24,9 +24,17 @@ namespace weir::gateway {
 
 class Attempt;
 
+// Tokens as an upstream counted them.
+struct Usage {
+  int64_t input_tokens = 0;
+  int64_t cached_tokens = 0;  // of these
+  int64_t output_tokens = 0;
+};
+
 class Call : public std::enable_shared_from_this<Call> {
  public:
-  Call(Proxy& proxy, http::Request request, http::ResponseWriter writer);
+  Call(Proxy& proxy, http::Request request, http::ResponseWriter writer,
+       std::unique_ptr<Place> place);
   // Reads the request, then makes the first attempt, or answers why not.
   void begin();
 
@@ -47,6 +55,7 @@ class Call : public std::enable_shared_from_this<Call> {
 
   bool may_retry(AttemptEnd end) const;
   void answer_whole(Attempt& attempt);
+  void note_usage(const Usage& usage);
   void fail(AttemptEnd end, double retry_after_s);
   void end_stream(AttemptEnd end);
   http::Headers client_headers(const Attempt& attempt) const;
@@ -56,6 +65,7 @@ class Call : public std::enable_shared_from_this<Call> {
   Proxy& proxy_;
   const http::Request request_;
   http::ResponseWriter writer_;
+  std::unique_ptr<Place> place_;  // null: nobody needs a key
   Incoming incoming_;
   const ModelConfig* model_ = nullptr;
   int64_t deadline_ns_ = 0;

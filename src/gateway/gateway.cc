@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "http/router.h"
 #include "http/server.h"
 #include "http/url.h"
+#include "os/executor.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -23,6 +25,7 @@ namespace {
 
 constexpr size_t kSecretBytes = 32;
 constexpr double kDrainRetryS = 1;
+constexpr size_t kMaxKeyChecks = 64;  // argon2id, one at a time; beyond: 503
 constexpr size_t kMaxAdminBodyBytes = 1 << 20;
 constexpr size_t kMaxAdminConnections = 64;
 // Of the client's connections to one endpoint; requests beyond wait for max_in_flight.
@@ -40,9 +43,11 @@ Status check_reachable(const GatewayConfig& config, size_t keys) {
                     config.host);
 }
 
-std::string models_json(const GatewayConfig& config) {
+// tenant: null for all models.
+std::string models_json(const GatewayConfig& config, const access::TenantSpec* tenant) {
   text::Json list = text::Json::array();
   for (const ModelConfig& m : config.models) {
+    if (tenant != nullptr && !tenant->may_use(m.name)) continue;
     text::Json one = text::Json::object();
     one.set("id", m.name);
     one.set("object", "model");
@@ -67,7 +72,6 @@ class Gateway::Impl {
         seed_(seed),
         instruments_(config_),
         observer_(instruments_.http, log),
-        models_json_(models_json(config_)),
         router_(api::render_http_error),
         admin_(config_.admin_token) {}
 
@@ -81,6 +85,7 @@ class Gateway::Impl {
     WEIR_ASSIGN(client_, http::Client::start_on(*http_, client));
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, seed_);
     WEIR_TRY(proxy_->fleet().load_tls());
+    proxy_->tenants().load(keyring_->file());
     prober_.emplace(*proxy_);
     prober_->start();
     serving_.store(true, std::memory_order_release);
@@ -121,40 +126,92 @@ class Gateway::Impl {
     return {};
   }
 
-  // Whether the request may go on; else it has its answer.
-  bool admitted(const http::Request& request, http::ResponseWriter& writer) {
-    std::optional<Error> error;
-    if (const Status ok = access::check_no_key_in_url(request.query); !ok.ok()) {
-      error = ok.error();
-    } else if (draining_.load(std::memory_order_relaxed) ||
-               !serving_.load(std::memory_order_acquire)) {
-      error = make_error(ErrorCode::kServerOverloaded, "the gateway is starting or shutting down");
-      error->retry_after_s = kDrainRetryS;
-    } else if (!config_.keys_file.empty()) {
-      const auto found = keyring_->find(access::presented_key(request.headers));
-      if (found.verdict != access::Keyring::Verdict::kKnown) {
-        error = make_error(ErrorCode::kInvalidApiKey,
-                           "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY");
-      } else if ((found.entry->rights & static_cast<unsigned>(access::Right::kInference)) == 0) {
-        error = make_error(ErrorCode::kPermissionDenied, "this key has no right to inference");
-      } else {
-        writer.note([&](http::AnswerNotes& n) { n.tenant = found.entry->tenant; });
-      }
+  // What is wrong with a request whoever asks.
+  std::optional<Error> problem(const http::Request& request) const {
+    if (const Status ok = access::check_no_key_in_url(request.query); !ok.ok()) return ok.error();
+    if (!draining_.load(std::memory_order_relaxed) && serving_.load(std::memory_order_acquire))
+      return std::nullopt;
+    Error e = make_error(ErrorCode::kServerOverloaded, "the gateway is starting or shutting down");
+    e.retry_after_s = kDrainRetryS;
+    return e;
+  }
+
+  static void refuse(http::ResponseWriter& writer, const Error& error) {
+    writer.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
+    writer.send(api::error_response(error, writer.request_id()));
+  }
+
+  // then(request, writer, entry) once the key is known to be good; entry is null when nobody needs
+  // one. On the proxy's thread, at once unless the key takes argon2id.
+  using Admitted =
+      std::function<void(http::Request, http::ResponseWriter, const access::KeyEntry*)>;
+  void admit(http::Request request, http::ResponseWriter writer, const Admitted& then) {
+    if (const auto error = problem(request)) return refuse(writer, *error);
+    if (config_.keys_file.empty()) return then(std::move(request), std::move(writer), nullptr);
+    const auto found = keyring_->find(access::presented_key(request.headers));
+    if (found.verdict != access::Keyring::Verdict::kSlow)
+      return checked(std::move(request), std::move(writer), found, then);
+    // shared: the executor and the client want what can be copied.
+    auto waiting = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(
+        std::move(request), std::move(writer));
+    const bool taken = key_checks_.run([this, waiting, then] {
+      auto slow = keyring_->verify(access::presented_key(waiting->first.headers), clock_.now_ns());
+      http_->post([this, waiting, then, slow = std::move(slow)] {
+        if (!slow.ok()) return refuse(waiting->second, slow.error());
+        checked(std::move(waiting->first), std::move(waiting->second), *slow, then);
+      });
+    });
+    if (taken) return;
+    Error e = make_error(ErrorCode::kServerOverloaded, "too many keys are being checked");
+    e.retry_after_s = 1;
+    refuse(waiting->second, e);
+  }
+
+  void checked(http::Request request, http::ResponseWriter writer,
+               const access::Keyring::Found& found, const Admitted& then) {
+    if (found.verdict != access::Keyring::Verdict::kKnown)
+      return refuse(writer,
+                    make_error(ErrorCode::kInvalidApiKey,
+                               "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY"));
+    if ((found.entry->rights & static_cast<unsigned>(access::Right::kInference)) == 0)
+      return refuse(writer,
+                    make_error(ErrorCode::kPermissionDenied, "this key has no right to inference"));
+    if (const auto error = problem(request)) return refuse(writer, *error);
+    writer.note([&](http::AnswerNotes& n) { n.tenant = found.entry->tenant; });
+    then(std::move(request), std::move(writer), found.entry);
+  }
+
+  const access::TenantSpec* spec_of(const access::KeyEntry* entry) const {
+    if (entry == nullptr) return nullptr;
+    for (const access::TenantSpec& t : keyring_->file().tenants)
+      if (t.name == entry->tenant) return &t;
+    return nullptr;
+  }
+
+  void forward(http::Request request, http::ResponseWriter writer, const access::KeyEntry* entry) {
+    std::unique_ptr<Place> place;
+    if (entry != nullptr) {
+      auto begun = proxy_->tenants().begin(entry->tenant);
+      if (!begun.ok()) return refuse(writer, begun.error());
+      place = std::move(*begun);
     }
-    if (!error.has_value()) return true;
-    writer.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error->code); });
-    writer.send(api::error_response(*error, writer.request_id()));
-    return false;
+    proxy_->handle(std::move(request), std::move(writer), std::move(place));
   }
 
   void add_routes() {
     for (const std::string_view path : kForwarded) {
       router_.add("POST", path, [this](http::Request request, http::ResponseWriter writer) {
-        if (admitted(request, writer)) proxy_->handle(std::move(request), std::move(writer));
+        admit(std::move(request), std::move(writer),
+              [this](http::Request r, http::ResponseWriter w, const access::KeyEntry* entry) {
+                forward(std::move(r), std::move(w), entry);
+              });
       });
     }
-    router_.add("GET", "/v1/models", [this](const http::Request& request, http::ResponseWriter w) {
-      if (admitted(request, w)) w.send(http::json_response(200, models_json_));
+    router_.add("GET", "/v1/models", [this](http::Request request, http::ResponseWriter w) {
+      admit(std::move(request), std::move(w),
+            [this](const http::Request&, http::ResponseWriter writer, const access::KeyEntry* e) {
+              writer.send(http::json_response(200, models_json(config_, spec_of(e))));
+            });
     });
     router_.add("GET", "/health", [](const http::Request&, http::ResponseWriter w) {
       w.send(http::json_response(200, R"({"status":"ok"})"));
@@ -219,10 +276,10 @@ class Gateway::Impl {
   const uint64_t seed_;
   Instruments instruments_;
   access::HttpObserver observer_;
-  const std::string models_json_;
   http::Router router_;
   access::AdminRoutes admin_;
   std::optional<access::Keyring> keyring_;
+  os::Executor key_checks_{1, kMaxKeyChecks};
   std::atomic<bool> draining_{false};
   std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
   std::optional<Proxy> proxy_;

@@ -2,11 +2,15 @@
 #include "gateway/gateway.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <deque>
 
+#include "access/keys_file.h"
 #include "gateway/upstream_testing.h"
 #include "http/server_test_util.h"
+#include "os/file.h"
+#include "os/temp_dir.h"
 
 namespace weir::gateway {
 namespace {
@@ -248,6 +252,45 @@ TEST_F(GatewayTest, ProbesTakeAnEndpointOutAndIn) {
   const http::Response r = ask(std::string(kChat));
   EXPECT_EQ(r.status, 503);
   EXPECT_EQ(r.headers.find("x-weir-attempts"), "0");
+}
+
+// The keys file of weir serve, with its limits.
+TEST_F(GatewayTest, KeysAndLimitsOfTenants) {
+  add("one");
+  const auto fast = access::make_key("acme", /*argon2=*/false);
+  const auto slow = access::make_key("slow", /*argon2=*/true);
+  ASSERT_TRUE(fast.ok() && slow.ok());
+  const os::TempDir dir;
+  const std::string keys = dir.path() + "/keys.yaml";
+  ASSERT_TRUE(os::write_file_atomic(
+                  keys,
+                  "tenants:\n  acme: {requests_per_min: 3, models: [chat], "
+                  "max_output_tokens: 50}\n  slow: {tokens_per_min: 100}\nkeys:\n" +
+                      access::render_entry(fast->entry) + access::render_entry(slow->entry))
+                  .ok());
+  ASSERT_EQ(::chmod(keys.c_str(), 0600), 0);
+  start_yaml("listen: {port: 0}\nkeys_file: " + keys + "\nupstreams: {pods: {endpoints: [\"" +
+             upstreams_[0]->url() +
+             "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}, "
+             "other: {targets: [{upstream: pods}]}}\n");
+  const std::string acme = "Authorization: Bearer " + fast->key + "\r\n";
+  const std::string other = "x-api-key: " + slow->key + "\r\n";
+  EXPECT_EQ(ask(std::string(kChat)).status, 401);
+  EXPECT_EQ(ask(std::string(kChat), "Authorization: Bearer nope\r\n").status, 401);
+  EXPECT_EQ(ask(std::string(kChat), acme).status, 200);
+  EXPECT_EQ(ask(R"({"model":"other"})", acme).status, 404);
+  EXPECT_EQ(ask(R"({"model":"chat","max_tokens":51})", acme).status, 400);
+  const http::Response late = ask(std::string(kChat), acme);
+  EXPECT_EQ(late.status, 429) << late.body;
+  EXPECT_TRUE(late.headers.contains("retry-after"));
+  // Of 100 tokens 61 are reserved and 5 are used: there is room for another.
+  const std::string sixty = R"({"model":"other","max_tokens":60,"prompt":"abcd"})";
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ask(sixty, other).status, 200) << i;
+  EXPECT_EQ(ask(R"({"model":"other","max_tokens":90,"prompt":"abcd"})", other).status, 429);
+  TestClient client(gateway_->port());
+  const auto models = client.exchange("GET /v1/models HTTP/1.1\r\nHost: t\r\n" + acme + "\r\n");
+  EXPECT_NE(models->body.find("\"chat\""), std::string::npos) << models->body;
+  EXPECT_EQ(models->body.find("\"other\""), std::string::npos) << models->body;
 }
 
 TEST_F(GatewayTest, DrainsWhatIsInFlight) {

@@ -20,7 +20,8 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
       instruments_(instruments),
       log_(log),
       seed_(seed),
-      fleet_(config) {
+      fleet_(config),
+      tenants_(clock) {
   for (const ModelConfig& m : config.models) {
     models_.emplace(m.name, &m);
     retry_tokens_.emplace(&m, kMaxRetryTokens);
@@ -29,8 +30,9 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
 
 Proxy::~Proxy() = default;
 
-void Proxy::handle(http::Request request, http::ResponseWriter writer) {
-  std::make_shared<Call>(*this, std::move(request), std::move(writer))->begin();
+void Proxy::handle(http::Request request, http::ResponseWriter writer,
+                   std::unique_ptr<Place> place) {
+  std::make_shared<Call>(*this, std::move(request), std::move(writer), std::move(place))->begin();
 }
 
 const ModelConfig* Proxy::model(std::string_view name) const {

@@ -18,6 +18,7 @@
 #include "gateway/config.h"
 #include "gateway/fleet.h"
 #include "gateway/instruments.h"
+#include "gateway/tenants.h"
 #include "http/client.h"
 #include "http/message.h"
 #include "http/response_writer.h"
@@ -37,7 +38,8 @@ class Proxy {
   Proxy& operator=(const Proxy&) = delete;
 
   // A request for one of the paths that go to upstreams.
-  void handle(http::Request request, http::ResponseWriter writer);
+  // place: of its tenant; null when nobody needs a key.
+  void handle(http::Request request, http::ResponseWriter writer, std::unique_ptr<Place> place);
 
   const ModelConfig* model(std::string_view name) const;
   // The endpoint for the next attempt, and as which target of the model; nothing when none is left.
@@ -52,6 +54,7 @@ class Proxy {
   uint64_t draw() { return random_u64(seed_, 0, draws_++); }
 
   Fleet& fleet() { return fleet_; }
+  Tenants& tenants() { return tenants_; }
   http::Client& client() { return client_; }
   const Clock& clock() const { return clock_; }
   Instruments& instruments() { return instruments_; }
@@ -67,6 +70,7 @@ class Proxy {
   const uint64_t seed_;
   uint64_t draws_ = 0;
   Fleet fleet_;
+  Tenants tenants_;
   std::unordered_map<std::string, const ModelConfig*> models_;
   std::unordered_map<const ModelConfig*, double> retry_tokens_;
 };

@@ -17,8 +17,8 @@
 #include "base/thread_annotations.h"
 #include "engine/engine.h"
 #include "http/response_writer.h"
+#include "os/executor.h"
 #include "server/content_log.h"
-#include "server/executor.h"
 #include "server/request_report.h"
 #include "server/tenants.h"
 #include "text/tokenizer.h"
@@ -50,7 +50,7 @@ struct AnswerContext {
   ContentLog* content = nullptr;  // null: content is not logged
   // Writes answers with the log probabilities of prompts, which no step waits for; null: the
   // engine's thread does. Outlives that.
-  Executor* executor = nullptr;
+  os::Executor* executor = nullptr;
 };
 
 // Shared by the sinks of its requests and the writer's callbacks: its life ends with the last of

@@ -15,7 +15,7 @@ class EmbeddingsAnswer::Sink final : public engine::EventSink {
   std::shared_ptr<EmbeddingsAnswer> answer_;  // shared with the connection's callback
 };
 
-EmbeddingsAnswer::EmbeddingsAnswer(const AnswerContext& context, Executor& executor,
+EmbeddingsAnswer::EmbeddingsAnswer(const AnswerContext& context, os::Executor& executor,
                                    EmbeddingsSpec spec, http::ResponseWriter writer)
     : context_(context),
       executor_(executor),

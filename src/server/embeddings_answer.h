@@ -13,8 +13,8 @@
 #include "base/thread_annotations.h"
 #include "engine/engine.h"
 #include "http/response_writer.h"
+#include "os/executor.h"
 #include "server/answer.h"
-#include "server/executor.h"
 
 namespace weir::server {
 
@@ -29,7 +29,7 @@ struct EmbeddingsSpec {
 class EmbeddingsAnswer : public std::enable_shared_from_this<EmbeddingsAnswer> {
  public:
   // executor: of the server; borrowed, and outlives the engine's thread.
-  EmbeddingsAnswer(const AnswerContext& context, Executor& executor, EmbeddingsSpec spec,
+  EmbeddingsAnswer(const AnswerContext& context, os::Executor& executor, EmbeddingsSpec spec,
                    http::ResponseWriter writer);
 
   // A refusal becomes the answer.
@@ -43,7 +43,7 @@ class EmbeddingsAnswer : public std::enable_shared_from_this<EmbeddingsAnswer> {
   void send_error(const Error& error) WEIR_REQUIRES(mutex_);
 
   const AnswerContext context_;
-  Executor& executor_;
+  os::Executor& executor_;
   const EmbeddingsSpec spec_;
   Mutex mutex_;
   http::ResponseWriter writer_ WEIR_GUARDED_BY(mutex_);

@@ -29,7 +29,7 @@ TEST(EmbeddingsAnswerTest, NoStepWritesTheAnswer) {
   tenants.load({}, {}, false);
   auto access = tenants.check({}, Right::kInference);
   ASSERT_TRUE(access.ok() && access->has_value());
-  Executor executor(1, 1);
+  os::Executor executor(1, 1);
   std::promise<void> release;
   ASSERT_TRUE(executor.run([held = release.get_future().share()] { held.wait(); }));
   const auto handle = [&](const http::Request& r, http::ResponseWriter writer) {
@@ -66,7 +66,7 @@ TEST(ExecutorTest, WhatEndsARequestGoesFirstAndIsAlwaysTaken) {
   std::promise<void> begun;
   std::string order;
   {
-    Executor executor(1, 1);
+    os::Executor executor(1, 1);
     ASSERT_TRUE(executor.run([&, held = release.get_future().share()] {
       begun.set_value();
       held.wait();

@@ -14,9 +14,9 @@
 #include "http/message.h"
 #include "http/response_writer.h"
 #include "http/router.h"
+#include "os/executor.h"
 #include "server/answer.h"
 #include "server/content_log.h"
-#include "server/executor.h"
 #include "server/instruments.h"
 #include "server/server.h"
 #include "server/tenants.h"
@@ -106,7 +106,7 @@ class Routes {
   std::atomic<uint64_t> next_seed_{0};
   std::atomic<uint64_t> next_trace_{0};
   http::Router router_;
-  Executor executor_;  // last: its threads use the others
+  os::Executor executor_;  // last: its threads use the others
 };
 
 }  // namespace weir::server

@@ -1,10 +1,10 @@
-#include "server/executor.h"
+#include "os/executor.h"
 
 #include <utility>
 
 #include "os/thread.h"
 
-namespace weir::server {
+namespace weir::os {
 
 Executor::Executor(int32_t threads, size_t max_pending) : max_pending_(max_pending) {
   for (int32_t i = 0; i < threads; ++i) threads_.emplace_back([this] { loop(); });
@@ -48,4 +48,4 @@ void Executor::loop() {
   }
 }
 
-}  // namespace weir::server
+}  // namespace weir::os

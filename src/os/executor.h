@@ -11,7 +11,7 @@
 
 #include "base/thread_annotations.h"
 
-namespace weir::server {
+namespace weir::os {
 
 class Executor {
  public:
@@ -35,4 +35,4 @@ class Executor {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace weir::server
+}  // namespace weir::os

@@ -1,0 +1,64 @@
+// Tenants of the keys file and what each takes at present. One thread: the proxy's.
+//
+// The limits are those of weir serve (access/tenant_limits.h): requests and tokens in a minute,
+// requests at a time, tokens of one request, models. The tokens of a prompt are an estimate until
+// the upstream says how many there were.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+#include "access/keys_file.h"
+#include "access/tenant_limits.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "gateway/incoming.h"
+#include "http/message.h"
+
+namespace weir::gateway {
+
+struct Tenant {
+  access::TenantSpec spec;
+  access::TenantMeter meter;
+};
+
+// A request's place among its tenant's, and the tokens that it may take. Gives back what it did not
+// use when it is destroyed.
+class Place {
+ public:
+  Place(const Clock& clock, std::shared_ptr<Tenant> tenant);
+  ~Place();
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  // Errors: kModelNotFound for a model that is not the tenant's, kMaxInputTokensExceeded,
+  // kMaxOutputTokensExceeded, kRateLimitExceeded.
+  Status reserve(const Incoming& incoming);
+  // Of the answer, as the upstream counted; without a call the estimate stays.
+  void use(int64_t input_tokens, int64_t output_tokens) { used_ = input_tokens + output_tokens; }
+  const access::TenantSpec& spec() const { return tenant_->spec; }
+
+ private:
+  const Clock& clock_;
+  const std::shared_ptr<Tenant> tenant_;  // shared: a reload may drop it meanwhile
+  std::optional<access::TenantMeter::Reservation> reservation_;
+  std::optional<int64_t> used_;
+};
+
+class Tenants {
+ public:
+  explicit Tenants(const Clock& clock) : clock_(clock) {}
+  // From now on these; what was taken stays counted.
+  void load(const access::KeysFile& file);
+  // Error kRateLimitExceeded. Precondition: the tenant is in the file that was loaded last.
+  Result<std::unique_ptr<Place>> begin(const std::string& tenant);
+
+ private:
+  const Clock& clock_;
+  std::unordered_map<std::string, std::shared_ptr<Tenant>> tenants_;
+};
+
+}  // namespace weir::gateway
