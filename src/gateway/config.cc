@@ -170,10 +170,25 @@ class Reader {
     return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, std::max(line, 1), what);
   }
 
+  // Whether each member is a key, a section of keys or read apart.
+  Status known(const std::vector<config::Key>& keys, const Node& node,
+               std::initializer_list<std::string_view> apart) const {
+    std::vector<std::string> names(apart.begin(), apart.end());
+    for (const config::Key& k : keys) names.push_back(k.path.substr(0, k.path.find('.')));
+    for (const config::Member& m : node.members) {
+      if (std::find(names.begin(), names.end(), m.key) != names.end()) continue;
+      return wrong(m.line,
+                   fmt::format("unknown key \"{}\"; the nearest is \"{}\"", m.key.substr(0, 100),
+                               config::nearest(m.key, std::span<const std::string>(names))));
+    }
+    return {};
+  }
+
   // Those of `node` but for the members that are read apart.
   template <typename T>
   Result<T> fields(const config::Table<T>& table, const Node& node,
                    std::initializer_list<std::string_view> apart = {}) const {
+    WEIR_TRY(known(table.keys(), node, apart));
     config::Sources sources;
     sources.file_name = name_;
     sources.file = node;
