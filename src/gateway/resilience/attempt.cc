@@ -6,9 +6,9 @@
 namespace weir::gateway {
 
 std::string_view attempt_end_name(AttemptEnd end) {
-  constexpr std::array<std::string_view, 8> kNames = {
-      "answered", "connect_failed", "no_first_byte", "cut",
-      "stalled",  "malformed",      "cancelled",     "not_tried"};
+  constexpr std::array<std::string_view, 9> kNames = {
+      "answered",  "connect_failed", "no_first_byte", "cut",      "stalled",
+      "malformed", "too_large",      "cancelled",     "not_tried"};
   return kNames[static_cast<size_t>(end)];
 }
 
@@ -22,8 +22,9 @@ AttemptEnd attempt_end_of(const http::Failure& failure, bool head_seen) {
     case http::FailureKind::kClosed:
       return AttemptEnd::kCut;
     case http::FailureKind::kProtocol:
-    case http::FailureKind::kLimit:
       return AttemptEnd::kMalformed;
+    case http::FailureKind::kLimit:
+      return AttemptEnd::kTooLarge;
     case http::FailureKind::kCancelled:
       return AttemptEnd::kCancelled;
     case http::FailureKind::kTooMany:
@@ -62,6 +63,7 @@ EndpointSign endpoint_sign(const AttemptOutcome& outcome, int64_t hang_ms) {
   switch (outcome.end) {
     case AttemptEnd::kAnswered:
       return sign_of_status(outcome);
+    case AttemptEnd::kTooLarge:
     case AttemptEnd::kCancelled:
     case AttemptEnd::kNotTried:
       return EndpointSign::kNone;

@@ -16,7 +16,8 @@ enum class AttemptEnd {
   kNoFirstByte,    // time-out before the first byte of the answer
   kCut,            // closed or reset before the answer was whole
   kStalled,        // time-out between two bytes of the answer
-  kMalformed,      // no HTTP, no SSE, another content type, a bound of the answer passed
+  kMalformed,      // no HTTP, no SSE, another content type
+  kTooLarge,       // a bound of the answer was passed, as a client can bring about
   kCancelled,      // by the gateway: the client left, another attempt was faster
   kNotTried,       // refused inside the gateway, which sent nothing: a full queue, a stop
 };
@@ -43,7 +44,7 @@ enum class EndpointSign {
   kGood,  // it works; also where it refuses what the client sent
   kBad,   // it fails: no answer, a 5xx, or it refuses the gateway's own key or account
   kBusy,  // it works and has too much to do: 429, 529, 503 with Retry-After
-  kNone,  // nothing: cancelled, not tried, the client's own deadline
+  kNone,  // nothing: cancelled, not tried, too large, the client's own deadline
 };
 // hang_ms: a wait for the first byte that is bad whoever ended it.
 EndpointSign endpoint_sign(const AttemptOutcome& outcome, int64_t hang_ms);

@@ -107,10 +107,15 @@ void Breaker::count(CallResult result, int64_t now_ns) {
     slot->failures += failed;
     slot->slow += slow;
   }
+  in_a_row_ = failed > 0 ? in_a_row_ + 1 : 0;
   if (failed + slow > 0) judge(now_ns);
 }
 
 void Breaker::judge(int64_t now_ns) {
+  if (config_.in_a_row > 0 && in_a_row_ >= config_.in_a_row) {
+    open(now_ns);
+    return;
+  }
   if (sum_.calls < config_.min_calls) return;
   const auto calls = static_cast<double>(sum_.calls);
   if (static_cast<double>(sum_.failures) >= config_.failure_rate * calls ||
@@ -138,6 +143,7 @@ void Breaker::close(int64_t now_ns) {
   tripped_ = false;
   ++epoch_;
   closed_at_ns_ = now_ns;
+  in_a_row_ = 0;
   slots_.fill({});
   sum_ = {};
 }

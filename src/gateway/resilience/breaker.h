@@ -1,7 +1,9 @@
 // Circuit breaker of one endpoint: when too many calls of the last seconds failed or were slow,
-// none is let through for a while, then a few probes decide. Pure: time is passed in.
+// none is let through for a while, then a few probes decide. Pure: time is passed in. Failures in a
+// row count as well: a rate notices an endpoint that dies after many good calls only when as many
+// have failed.
 //
-//   closed ── failure or slow rate over its threshold ──► open ── after its time ──► half open
+//   closed ── failures in a row, failure or slow rate ───► open ── after its time ──► half open
 //     ▲                                                    ▲                            │
 //     └── probe_successes probes succeeded ────────────────┼────────────────────────────┤
 //                                                          └── a probe failed ──────────┘
@@ -20,6 +22,7 @@ namespace weir::gateway {
 struct BreakerConfig {
   int64_t window_ms = 10'000;  // 100 .. 600,000; in slots of a tenth
   int64_t min_calls = 10;      // settled in the window before rates mean something; >= 1
+  int32_t in_a_row = 5;        // failures that open it, whatever the rates; 0: none do
   double failure_rate = 0.5;   // of the calls; above 1: failures never open it
   int64_t slow_ms = 60'000;    // a first byte after this is slow; 0: none is
   double slow_rate = 0.9;      // of the calls; above 1: slow calls never open it
@@ -97,6 +100,7 @@ class Breaker {
   int64_t open_until_ns_ = 0;
   int64_t closed_at_ns_ = 0;
   uint64_t opened_ = 0;
+  int32_t in_a_row_ = 0;  // failures
   int64_t newest_ = -1;
   Slot sum_;
   std::array<Slot, kSlots> slots_{};

@@ -11,7 +11,7 @@ namespace weir::gateway {
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
-constexpr BreakerConfig kConfig{.min_calls = 10, .slow_ms = 500, .open_jitter = 0};
+constexpr BreakerConfig kConfig{.min_calls = 10, .in_a_row = 0, .slow_ms = 500, .open_jitter = 0};
 
 void call(Breaker& breaker, CallResult result, int64_t now) {
   const auto permit = breaker.acquire(now);
@@ -40,6 +40,22 @@ TEST(BreakerTest, OpensAtTheFailureRateOfEnoughCalls) {
   EXPECT_EQ(breaker.state(0), BreakerState::kOpen);
   EXPECT_FALSE(breaker.acquire(999 * kMs));
   EXPECT_EQ(breaker.state(1000 * kMs), BreakerState::kHalfOpen);
+}
+
+TEST(BreakerTest, OpensAfterFailuresInARow) {
+  Breaker breaker({.in_a_row = 3}, 1);
+  calls(breaker, 1000, CallResult::kSuccess, 0);
+  calls(breaker, 2, CallResult::kFailure, 0);
+  call(breaker, CallResult::kSuccess, 0);
+  calls(breaker, 2, CallResult::kFailure, 0);
+  EXPECT_EQ(breaker.state(0), BreakerState::kClosed);
+  call(breaker, CallResult::kFailure, 0);
+  EXPECT_EQ(breaker.state(0), BreakerState::kOpen);
+  // Closed again it counts anew.
+  const int64_t now = breaker.open_until_ns();
+  calls(breaker, 3, CallResult::kSuccess, now);
+  calls(breaker, 2, CallResult::kFailure, now);
+  EXPECT_EQ(breaker.state(now), BreakerState::kClosed);
 }
 
 TEST(BreakerTest, OldCallsLeaveTheWindow) {
@@ -98,7 +114,7 @@ TEST(BreakerTest, ACancelledProbeGivesItsPlaceBack) {
 
 TEST(BreakerTest, AFailedProbeOpensItForLonger) {
   const BreakerConfig config{
-      .open_ms = 1000, .open_growth = 2, .open_max_ms = 5000, .open_jitter = 0};
+      .in_a_row = 0, .open_ms = 1000, .open_growth = 2, .open_max_ms = 5000, .open_jitter = 0};
   Breaker breaker = opened(config, 0);
   int64_t now = 1000 * kMs;
   for (const int64_t ms : {2000, 4000, 5000, 5000}) {

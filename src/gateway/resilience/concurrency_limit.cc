@@ -61,8 +61,11 @@ void ConcurrencyLimit::plan_measurement(int64_t now_ns) {
 
 void ConcurrencyLimit::measure(int64_t latency_ns, int64_t now_ns) {
   quiet_.push_back(latency_ns);
-  if (quiet_.size() < static_cast<size_t>(config_.measure_samples)) return;
-  no_load_ns_ = median_of(quiet_);
+  const bool enough = quiet_.size() >= static_cast<size_t>(config_.measure_samples);
+  // The first requests of all find no load, and there may be no others: each counts at once.
+  if (enough || !measured_) no_load_ns_ = median_of(quiet_);
+  if (!enough) return;
+  measured_ = true;
   quiet_.clear();
   measuring_ = false;
   plan_measurement(now_ns);

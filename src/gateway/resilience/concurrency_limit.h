@@ -66,6 +66,7 @@ class ConcurrencyLimit {
   int32_t in_flight_ = 0;
   int32_t most_in_flight_ = 0;  // of the window
   bool measuring_ = false;
+  bool measured_ = false;  // once, with all samples
   int64_t no_load_ns_ = 0;
   int64_t measure_at_ns_ = 0;
   int64_t window_start_ns_;

@@ -9,10 +9,10 @@
 namespace weir::gateway {
 
 std::string_view retry_reason_name(RetryReason reason) {
-  constexpr std::array<std::string_view, 13> kNames = {
-      "succeeded", "retryable",        "continued",      "client_gone",  "refused_here",
-      "status",    "upstream_forbids", "not_repeatable", "answer_begun", "attempts",
-      "deadline",  "retry_after",      "budget"};
+  constexpr std::array<std::string_view, 14> kNames = {
+      "succeeded", "retryable", "continued",        "client_gone",    "refused_here",
+      "too_large", "status",    "upstream_forbids", "not_repeatable", "answer_begun",
+      "attempts",  "deadline",  "retry_after",      "budget"};
   return kNames[static_cast<size_t>(reason)];
 }
 
@@ -41,6 +41,8 @@ RetryReason repeatable(const RetryConfig& config, const RetryCase& request,
   switch (outcome.end) {
     case AttemptEnd::kCancelled:
       return RetryReason::kClientGone;
+    case AttemptEnd::kTooLarge:
+      return RetryReason::kTooLarge;
     case AttemptEnd::kNotTried:
       if (!request.other_endpoint) return RetryReason::kRefusedHere;
       break;

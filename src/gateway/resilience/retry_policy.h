@@ -55,6 +55,7 @@ enum class RetryReason {
   kContinued,        // the stream goes on elsewhere
   kClientGone,       // cancelled
   kRefusedHere,      // refused inside the gateway, and there is no other endpoint
+  kTooLarge,         // it would be too large again
   kStatus,           // a status that no retry would change
   kUpstreamForbids,  // x-should-retry: false
   kNotRepeatable,    // it may have been done already

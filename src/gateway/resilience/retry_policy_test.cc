@@ -45,6 +45,7 @@ TEST(RetryPolicyTest, WhatIsSafe) {
               "give up not_repeatable");
   }
   EXPECT_EQ(decide(broken(AttemptEnd::kCancelled), keyed), "give up client_gone");
+  EXPECT_EQ(decide(broken(AttemptEnd::kTooLarge), keyed), "give up too_large");
   EXPECT_EQ(decide(broken(AttemptEnd::kNotTried, false), plain), "give up refused_here");
   EXPECT_EQ(decide(broken(AttemptEnd::kNotTried, false), {.other_endpoint = true}),
             "retry retryable elsewhere");
@@ -160,7 +161,7 @@ TEST(RetryPolicyTest, NeverBeyondTheDeadline) {
                             .continuable = true,
                             .other_endpoint = rng.below(2) == 0,
                             .jitter = rng.unit()};
-    AttemptOutcome outcome{.end = static_cast<AttemptEnd>(rng.below(8)),
+    AttemptOutcome outcome{.end = static_cast<AttemptEnd>(rng.below(9)),
                            .status = static_cast<int>(200 + rng.below(400)),
                            .sent = true,
                            .passed_on = rng.below(4) == 0};
@@ -190,7 +191,8 @@ TEST(EndpointSignTest, WhatAnOutcomeSays) {
   for (const AttemptEnd end : {AttemptEnd::kConnectFailed, AttemptEnd::kNoFirstByte,
                                AttemptEnd::kCut, AttemptEnd::kStalled, AttemptEnd::kMalformed})
     EXPECT_EQ(endpoint_sign(broken(end), kHangMs), EndpointSign::kBad);
-  for (const AttemptEnd end : {AttemptEnd::kCancelled, AttemptEnd::kNotTried})
+  for (const AttemptEnd end :
+       {AttemptEnd::kTooLarge, AttemptEnd::kCancelled, AttemptEnd::kNotTried})
     EXPECT_EQ(endpoint_sign(broken(end), kHangMs), EndpointSign::kNone);
   // A client's own short deadline takes no endpoint from the others; a long wait does.
   AttemptOutcome late = broken(AttemptEnd::kNoFirstByte);
@@ -212,7 +214,7 @@ TEST(AttemptEndTest, FailuresOfTheClient) {
   EXPECT_EQ(of(FailureKind::kTimeout, true, true), "stalled");
   EXPECT_EQ(of(FailureKind::kClosed, true, true), "cut");
   EXPECT_EQ(of(FailureKind::kProtocol, true, false), "malformed");
-  EXPECT_EQ(of(FailureKind::kLimit, true, true), "malformed");
+  EXPECT_EQ(of(FailureKind::kLimit, true, true), "too_large");
   EXPECT_EQ(of(FailureKind::kTooMany, false, false), "not_tried");
   EXPECT_EQ(of(FailureKind::kCancelled, true, true), "cancelled");
   EXPECT_EQ(of(FailureKind::kStopped, true, true), "not_tried");
