@@ -82,6 +82,7 @@ void Breaker::revoke(const BreakerPermit& permit, int64_t now_ns) {
     --sum_.calls;
     break;
   }
+  ++revoked_in_a_row_;
   count(CallResult::kFailure, now_ns);
 }
 
@@ -112,7 +113,7 @@ void Breaker::count(CallResult result, int64_t now_ns) {
 }
 
 void Breaker::judge(int64_t now_ns) {
-  if (config_.in_a_row > 0 && in_a_row_ >= config_.in_a_row) {
+  if (config_.in_a_row > 0 && std::max(in_a_row_, revoked_in_a_row_) >= config_.in_a_row) {
     open(now_ns);
     return;
   }
@@ -144,6 +145,7 @@ void Breaker::close(int64_t now_ns) {
   ++epoch_;
   closed_at_ns_ = now_ns;
   in_a_row_ = 0;
+  revoked_in_a_row_ = 0;
   slots_.fill({});
   sum_ = {};
 }

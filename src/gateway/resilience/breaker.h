@@ -69,8 +69,11 @@ class Breaker {
   void settle(const BreakerPermit& permit, CallResult result, int64_t now_ns);
   // The call said nothing: not counted, and a probe's place is free again.
   void cancel(const BreakerPermit& permit);
-  // A call settled as a success (at its first byte) has failed after all.
+  // A call settled as a success (at its first byte) has failed after all. So many in a row open it
+  // as well; only complete() ends their row, for first bytes come from one that cuts every stream.
   void revoke(const BreakerPermit& permit, int64_t now_ns);
+  // A call settled as a success has come to its end.
+  void complete() { revoked_in_a_row_ = 0; }
 
   int64_t open_until_ns() const { return open_until_ns_; }  // of the last opening, 0 before
   int64_t closed_at_ns() const { return closed_at_ns_; }    // of the last closing, 0 before
@@ -101,6 +104,7 @@ class Breaker {
   int64_t closed_at_ns_ = 0;
   uint64_t opened_ = 0;
   int32_t in_a_row_ = 0;  // failures
+  int32_t revoked_in_a_row_ = 0;
   int64_t newest_ = -1;
   Slot sum_;
   std::array<Slot, kSlots> slots_{};

@@ -189,6 +189,31 @@ TEST(BreakerTest, ARevokedSuccessIsAFailure) {
   EXPECT_EQ(breaker.state(until), BreakerState::kOpen);
 }
 
+TEST(BreakerTest, CutStreamsInARow) {
+  BreakerConfig config = kConfig;
+  config.in_a_row = 3;
+  Breaker breaker(config, 1);
+  int64_t now = 0;
+  const auto cut = [&] {
+    const auto stream = breaker.acquire(now);
+    ASSERT_TRUE(stream);
+    breaker.settle(*stream, CallResult::kSuccess, now);
+    breaker.revoke(*stream, now);
+  };
+  for (int i = 0; i < 100; ++i, now += 60'000 * kMs) {  // two of three are cut
+    cut();
+    cut();
+    call(breaker, CallResult::kSuccess, now);
+    breaker.complete();
+  }
+  cut();
+  cut();
+  call(breaker, CallResult::kSuccess, now);  // a first byte is no end
+  EXPECT_EQ(breaker.state(now), BreakerState::kClosed);
+  cut();
+  EXPECT_EQ(breaker.state(now), BreakerState::kOpen);
+}
+
 // Whatever happens: the sums are those of the slots, never more probes than allowed, and it is not
 // stuck half open once all calls have ended.
 TEST(BreakerTest, RandomCallsKeepTheBounds) {

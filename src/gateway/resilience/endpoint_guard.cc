@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 
@@ -11,7 +12,8 @@ namespace weir::gateway {
 
 namespace {
 constexpr int64_t kNsPerMs = 1'000'000;
-}
+constexpr double kLeastRecent = 0.1;
+}  // namespace
 
 std::string_view send_verdict_name(SendVerdict verdict) {
   constexpr std::array<std::string_view, 8> kNames = {
@@ -38,10 +40,25 @@ SendVerdict EndpointGuard::verdict(int64_t now_ns, bool ignore_health) const {
   return limit_.has_room() ? SendVerdict::kYes : SendVerdict::kFull;
 }
 
+double EndpointGuard::recent_failures(int64_t now_ns) const {
+  const double age_ms = static_cast<double>(now_ns - recent_at_ns_) * 1e-6;
+  const auto half_life_ms = static_cast<double>(std::max<int64_t>(config_.recent_half_life_ms, 1));
+  return recent_failures_ * std::exp2(-std::max(age_ms, 0.0) / half_life_ms);
+}
+
+void EndpointGuard::remember(bool good, int64_t now_ns) {
+  const double before = recent_failures(now_ns);
+  const double part = std::clamp(config_.recent_part, 0.0, 1.0);
+  recent_failures_ = before + part * ((good ? 0.0 : 1.0) - before);
+  recent_at_ns_ = now_ns;
+}
+
 double EndpointGuard::weight(int64_t now_ns) const {
   int64_t ready_since = std::max(health_.healthy_since_ns(), breaker_.closed_at_ns());
   if (!ejected(now_ns)) ready_since = std::max(ready_since, ejected_until_ns_);
-  return slow_start_weight(config_.slow_start, ready_since, now_ns);
+  const double successes = 1.0 - recent_failures(now_ns);
+  return slow_start_weight(config_.slow_start, ready_since, now_ns) *
+         std::max(kLeastRecent, successes * successes);
 }
 
 std::optional<SendPermit> EndpointGuard::on_start(int64_t now_ns, bool ignore_health) {
@@ -77,10 +94,16 @@ EndpointSign EndpointGuard::on_outcome(SendPermit& permit, const AttemptOutcome&
     case EndpointSign::kGood:
       ++good_;
       busy_in_a_row_ = 0;
-      if (!permit.first_byte) breaker_.settle(permit.breaker, CallResult::kSuccess, now_ns);
+      if (permit.first_byte) {
+        breaker_.complete();
+      } else {
+        breaker_.settle(permit.breaker, CallResult::kSuccess, now_ns);
+      }
+      remember(true, now_ns);
       break;
     case EndpointSign::kBad:
       ++bad_;
+      remember(false, now_ns);
       if (permit.first_byte) {
         breaker_.revoke(permit.breaker, now_ns);
       } else {

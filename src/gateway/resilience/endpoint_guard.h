@@ -1,6 +1,7 @@
 // Everything of one endpoint that decides whether, and how much of, the load it gets: active
 // health, passive ejection, circuit breaker, concurrency limit, what it asked for by Retry-After,
-// slow start. Pure: time and results are passed in; the checks and the requests are the caller's.
+// slow start, recent failures. Pure: time and results are passed in; the checks and the requests
+// are the caller's.
 //
 // One attempt:
 //   if (guard.may_send(now)) {
@@ -36,6 +37,10 @@ struct EndpointGuardConfig {
   int64_t max_pushback_ms = 60'000;  // a longer Retry-After counts as this
   int64_t hang_ms = 10'000;          // a wait for the first byte that is the endpoint's fault also
                                      // when the client's deadline ended it
+  // The weight has the square of the recent success rate as a factor (at least 0.1), so that load
+  // leaves an endpoint that fails half of the time before its breaker opens.
+  double recent_part = 0.1;              // of the newest outcome in that rate; 0: no such factor
+  int64_t recent_half_life_ms = 10'000;  // of old failures
 };
 
 // Whether a request may be sent now, or what forbids it. In this order the first one counts.
@@ -85,7 +90,8 @@ class EndpointGuard {
   bool may_send(int64_t now_ns, bool ignore_health = false) const {
     return verdict(now_ns, ignore_health) == SendVerdict::kYes;
   }
-  // 0.01 .. 1: multiply the endpoint's share with it (slow start after it became ready again).
+  // 0.001 .. 1: multiply the endpoint's share with it: slow start after it became ready again, and
+  // its recent success rate.
   double weight(int64_t now_ns) const;
 
   // Nothing when may_send is false.
@@ -116,6 +122,8 @@ class EndpointGuard {
 
  private:
   void push_back(const AttemptOutcome& outcome, int64_t now_ns);
+  double recent_failures(int64_t now_ns) const;
+  void remember(bool good, int64_t now_ns);
 
   EndpointGuardConfig config_;
   ActiveHealth health_;
@@ -125,6 +133,8 @@ class EndpointGuard {
   int32_t busy_in_a_row_ = 0;
   int64_t pushed_back_until_ns_ = 0;
   int64_t ejected_until_ns_ = 0;
+  double recent_failures_ = 0;  // rate, at recent_at_ns_
+  int64_t recent_at_ns_ = 0;
   uint64_t good_ = 0;
   uint64_t bad_ = 0;
   uint64_t busy_ = 0;

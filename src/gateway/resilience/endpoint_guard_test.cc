@@ -38,7 +38,9 @@ void attempt(EndpointGuard& guard, const AttemptOutcome& outcome, int64_t now) {
 }
 
 TEST(EndpointGuardTest, TheBreakerAndItsProbes) {
-  EndpointGuard guard(plain(), 1, 0);
+  EndpointGuardConfig config = plain();
+  config.recent_part = 0;
+  EndpointGuard guard(config, 1, 0);
   for (int i = 0; i < 5; ++i) attempt(guard, kRefused, 0);
   EXPECT_EQ(verdict(guard, 0), "open");
   EXPECT_EQ(guard.ready_at_ns(0), 1000 * kMs);
@@ -65,21 +67,17 @@ TEST(EndpointGuardTest, TheBreakerAndItsProbes) {
 
 TEST(EndpointGuardTest, StreamsThatBreakAreFailures) {
   EndpointGuard guard(plain(), 1, 0);
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 9; ++i) {
     ASSERT_EQ(verdict(guard, 0), "yes") << i;
     auto permit = guard.on_start(0);
-    // Each first byte is a success between; the rate tells.
     guard.on_first_byte(*permit, 0);
-    EXPECT_EQ(guard.on_outcome(*permit, {.end = AttemptEnd::kCut, .sent = true}, 0),
-              EndpointSign::kBad);
+    const bool whole = i == 3;
+    const AttemptOutcome cut{.end = AttemptEnd::kCut, .sent = true};
+    EXPECT_EQ(guard.on_outcome(*permit, whole ? kOk : cut, 0),
+              whole ? EndpointSign::kGood : EndpointSign::kBad);
   }
-  for (int i = 0; i < 5 && guard.may_send(0); ++i) {
-    auto permit = guard.on_start(0);
-    guard.on_first_byte(*permit, 0);
-    guard.on_outcome(*permit, {.end = AttemptEnd::kCut, .sent = true}, 0);
-  }
-  EXPECT_EQ(verdict(guard, 0), "open");
-  EXPECT_EQ(guard.view(0).bad, 10U);
+  EXPECT_EQ(verdict(guard, 0), "open");  // five in a row; the first bytes between do not count
+  EXPECT_EQ(guard.view(0).bad, 8U);
 }
 
 TEST(EndpointGuardTest, RetryAfterIsHeeded) {
@@ -190,6 +188,24 @@ TEST(EndpointGuardTest, WhatAClientCanBringAboutSaysNothing) {
         {.end = AttemptEnd::kNoFirstByte, .sent = true, .by_deadline = true, .waited_ms = 10'000},
         0);
   EXPECT_EQ(verdict(guard, 0), "open");
+}
+
+TEST(EndpointGuardTest, TheWeightFollowsRecentFailures) {
+  EndpointGuardConfig config = plain();
+  config.breaker.in_a_row = 0;
+  config.breaker.failure_rate = 2;
+  config.slow_start.window_ms = 0;
+  EndpointGuard guard(config, 1, 0);
+  EXPECT_DOUBLE_EQ(guard.weight(0), 1.0);
+  for (int i = 0; i < 200; ++i) attempt(guard, i % 2 == 0 ? kOk : kRefused, 0);
+  EXPECT_NEAR(guard.weight(0), 0.25, 0.06);
+  for (int i = 0; i < 200; ++i) attempt(guard, kRefused, 0);
+  EXPECT_DOUBLE_EQ(guard.weight(0), 0.1);
+  // Unused it is trusted again: half of the failures are forgotten in 10 s.
+  EXPECT_NEAR(guard.weight(10'000 * kMs), 0.25, 1e-6);
+  EXPECT_GT(guard.weight(60'000 * kMs), 0.96);
+  for (int i = 0; i < 50; ++i) attempt(guard, kOk, 0);
+  EXPECT_GT(guard.weight(0), 0.98);
 }
 
 TEST(EndpointGuardTest, SlowFirstBytesOpenTheBreaker) {

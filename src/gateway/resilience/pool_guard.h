@@ -2,7 +2,8 @@
 // outliers, panic, the retry budget, when to come again. Pure: time and results are passed in.
 //
 //   pool.on_request(now);                                    // once per request
-//   attempt: pick an endpoint with pool.may_send(e, now), by pool.endpoint(e).weight(now) and load
+//   attempt: pick an endpoint with pool.may_send(e, now), by pool.endpoint(e).weight(now) and load;
+//     for another attempt one that was not tried, with the greatest weight
 //     std::optional<PoolPermit> permit = pool.start(e, now);
 //     ... pool.first_byte(*permit, now);                     // of an answer that is no error
 //     ... pool.finish(*permit, outcome, now);                // exactly once

@@ -1,10 +1,11 @@
 // The policies together, against upstreams that fail in every way of the fault table: how many
 // requests succeed, how much load the upstreams see, how soon they are back. Each row runs with
-// several seeds; WEIR_SIM_PRINT=1 prints the figures.
+// several seeds; WEIR_SIM_SEEDS sets their number, WEIR_SIM_PRINT=1 prints the figures.
 #include <gtest/gtest.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <ostream>
 #include <string>
 
 #include "gateway/resilience/simulation_testing.h"
@@ -14,7 +15,11 @@ namespace {
 
 constexpr int64_t kFaultFrom = 20'000;
 constexpr int64_t kFaultTo = 50'000;
-constexpr uint64_t kSeeds = 5;
+
+uint64_t seeds() {
+  const char* given = std::getenv("WEIR_SIM_SEEDS");  // NOLINT(concurrency-mt-unsafe)
+  return given == nullptr ? 3 : std::strtoull(given, nullptr, 10);
+}
 
 // As a gateway would be set for an upstream that answers in 20 ms: the times of the defaults, but
 // pauses of at most 5 s, so that a run of 80 s sees the recovery.
@@ -86,12 +91,13 @@ struct Row {
   size_t faulty;  // of 4
   int64_t period_ms;
 };
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 
 class FaultTableTest : public testing::TestWithParam<Row> {};
 
 TEST_P(FaultTableTest, ServedByTheHealthyAndBackAfterwards) {
   const Row row = GetParam();
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 1; seed <= seeds(); ++seed) {
     ResilienceSim sim(with_fault(seed, row.mode, row.faulty, row.period_ms));
     sim.run();
     const Figures before = figures(sim, 0, kFaultFrom);
@@ -103,8 +109,8 @@ TEST_P(FaultTableTest, ServedByTheHealthyAndBackAfterwards) {
     EXPECT_GE(during.success(), 0.999) << seed << ": " << during.failed;
     EXPECT_GE(after.success(), 0.9999) << seed << ": " << after.failed;
     EXPECT_LE(during.load(), 1.1) << seed;
-    // Nobody waited longer than a hung attempt, its retry, and the stream.
-    EXPECT_LE(during.slowest_ms, 3'000) << seed;
+    // Nobody waited longer than three hung attempts, the waits between, and the stream.
+    EXPECT_LE(during.slowest_ms, 3'300) << seed;
     // 20 s after the fault each endpoint has its share again: a quarter, by least load.
     EXPECT_GE(static_cast<double>(late.at_faulty), 0.2 * static_cast<double>(late.attempts))
         << seed;
@@ -128,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
 // The whole pool is down: its requests fail at once, the upstreams see a small part of the load,
 // and when they are back, so is the service.
 TEST(ResilienceSimTest, AWhollyDeadPool) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 1; seed <= seeds(); ++seed) {
     ResilienceSim sim(with_fault(seed, SimMode::kDead, 4));
     sim.run();
     const Figures during = figures(sim, kFaultFrom, kFaultTo);
@@ -143,7 +149,7 @@ TEST(ResilienceSimTest, AWhollyDeadPool) {
 
 // Without breakers, ejection and checks the budget alone bounds the load.
 TEST(ResilienceSimTest, TheBudgetAlone) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 1; seed <= seeds(); ++seed) {
     SimConfig config = with_fault(seed, SimMode::kDead, 4);
     config.faults.clear();
     for (size_t e = 0; e < 4; ++e) config.faults.push_back({e, SimMode::kDead, 0, 90'000, 0});
@@ -163,7 +169,7 @@ TEST(ResilienceSimTest, TheBudgetAlone) {
 
 // All upstreams answer 429 with Retry-After: 2. They are asked again when they said, not before.
 TEST(ResilienceSimTest, AStormOf429) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 1; seed <= seeds(); ++seed) {
     ResilienceSim sim(with_fault(seed, SimMode::kBusy, 4));
     sim.run();
     const Figures during = figures(sim, kFaultFrom, kFaultTo);
@@ -175,7 +181,7 @@ TEST(ResilienceSimTest, AStormOf429) {
 }
 
 TEST(ResilienceSimTest, HedgesCutTheTailWithinTheirBudget) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 1; seed <= seeds(); ++seed) {
     const auto tail = [seed](bool hedge, double& slow_part, Figures& all) {
       SimConfig config = usual(seed);
       config.length_ms = 40'000;
@@ -212,7 +218,7 @@ TEST(ResilienceSimTest, HedgesCutTheTailWithinTheirBudget) {
 // Four times what an upstream can do: without a limit every request waits longer and longer; with
 // one that follows the latency those let through are answered in time, the others refused at once.
 TEST(ResilienceSimTest, TheLimitKeepsAnOverloadedUpstreamUseful) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (uint64_t seed = 1; seed <= seeds(); ++seed) {
     const auto run = [seed](bool adaptive) {
       SimConfig config = usual(seed);
       config.endpoints = 1;
@@ -229,8 +235,8 @@ TEST(ResilienceSimTest, TheLimitKeepsAnOverloadedUpstreamUseful) {
     const Figures adaptive = run(true);
     print("no limit", seed, fixed);
     print("limit", seed, adaptive);
-    EXPECT_GT(adaptive.success(), 0.2) << seed;
-    EXPECT_GT(adaptive.success(), 1.5 * fixed.success()) << seed;
+    EXPECT_GT(adaptive.success(), 0.15) << seed;
+    EXPECT_GT(adaptive.success(), 2 * fixed.success()) << seed;
     EXPECT_LT(adaptive.slowest_first_byte_ms, 200) << seed;
     EXPECT_GT(fixed.slowest_first_byte_ms, 500) << seed;
   }

@@ -154,7 +154,8 @@ class ResilienceSim {
     if (now_ms_ + gap < static_cast<double>(config_.length_ms)) after(gap, [this] { arrive(); });
   }
 
-  // Of two endpoints drawn by weight the one with less to do.
+  // Of two endpoints drawn by weight the one with less to do; for another attempt that with the
+  // greatest weight.
   std::optional<size_t> pick(uint64_t without) {
     std::vector<std::pair<size_t, double>> fit;
     double sum = 0;
@@ -164,6 +165,10 @@ class ResilienceSim {
       sum += fit.back().second;
     }
     if (fit.empty()) return std::nullopt;
+    if (without != 0)
+      return std::max_element(fit.begin(), fit.end(),
+                              [](const auto& a, const auto& b) { return a.second < b.second; })
+          ->first;
     const auto draw = [&] {
       double place = rng_.unit() * sum;
       for (const auto& [e, weight] : fit)
