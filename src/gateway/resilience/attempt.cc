@@ -15,6 +15,7 @@ std::string_view attempt_end_name(AttemptEnd end) {
 AttemptEnd attempt_end_of(const http::Failure& failure, bool head_seen) {
   switch (failure.kind) {
     case http::FailureKind::kConnect:
+    case http::FailureKind::kTls:
       return AttemptEnd::kConnectFailed;
     case http::FailureKind::kTimeout:
       if (head_seen) return AttemptEnd::kStalled;

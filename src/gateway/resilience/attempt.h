@@ -12,7 +12,7 @@ namespace weir::gateway {
 
 enum class AttemptEnd {
   kAnswered,       // a whole answer, of whatever status
-  kConnectFailed,  // no such host, refused, unreachable, time-out of the connection
+  kConnectFailed,  // no such host, refused, unreachable, no TLS, time-out of the connection
   kNoFirstByte,    // time-out before the first byte of the answer
   kCut,            // closed or reset before the answer was whole
   kStalled,        // time-out between two bytes of the answer

@@ -209,6 +209,7 @@ TEST(AttemptEndTest, FailuresOfTheClient) {
     return attempt_end_name(attempt_end_of({.kind = kind, .message = "", .sent = sent}, head));
   };
   EXPECT_EQ(of(FailureKind::kConnect, false, false), "connect_failed");
+  EXPECT_EQ(of(FailureKind::kTls, false, false), "connect_failed");
   EXPECT_EQ(of(FailureKind::kTimeout, false, false), "connect_failed");
   EXPECT_EQ(of(FailureKind::kTimeout, true, false), "no_first_byte");
   EXPECT_EQ(of(FailureKind::kTimeout, true, true), "stalled");
