@@ -20,9 +20,9 @@ struct TokenEstimate {
   TranslateLimits limits;
 };
 
-// Of a body of chat completions, completions, responses, embeddings, messages or count_tokens: texts,
-// arguments and results of tools in bytes, definitions of tools as JSON, images at their flat rate,
-// documents by their base64. Errors: kInvalidJson, kBodyTooLarge. Pure; any thread.
+// Of a body of chat completions, completions, responses, embeddings, messages or count_tokens:
+// texts, arguments and results of tools in bytes, definitions of tools as JSON, images at their
+// flat rate, documents by their base64. Errors: kInvalidJson, kBodyTooLarge. Pure; any thread.
 Result<int64_t> estimate_input_tokens(std::string_view body, const TokenEstimate& estimate);
 
 // The answer of count_tokens: {"input_tokens": N}.

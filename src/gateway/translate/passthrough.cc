@@ -292,7 +292,7 @@ Result<bool> RawEvents::next(Event& event) {
     const size_t end = all.find_first_of("\r\n", scan_);
     // Of a CR at the end it is not known yet whether it is half of a CRLF.
     const bool open = end == std::string_view::npos || (all[end] == '\r' && end + 1 == all.size());
-    if ((open ? all.size() : end) - event_ > max_event_bytes_) {
+    if (std::min(end, all.size()) - event_ > max_event_bytes_) {
       return make_error(ErrorCode::kLimit, "a server-sent event is larger than {} bytes",
                         max_event_bytes_);
     }
