@@ -37,7 +37,9 @@ FinishReason read_anthropic_stop(std::string_view reason);
 std::string_view anthropic_stop_reason(FinishReason reason, bool by_sequence, bool calls);
 
 // What an upstream's error says, of either protocol's shape or of none (a proxy's HTML). The code
-// follows the status, and in a stream (status 200) the type; the message is at most 2 KiB.
+// follows the status, and in a stream (status 200) the type; the message is at most 2 KiB. An
+// upstream's 401, 402 and 403 concern the gateway's own key or account, not the client's:
+// kInternal.
 Error read_error(int status, std::string_view body);
 // An error as the client's protocol has it: {"error":{...}} or {"type":"error","error":{...}}.
 std::string write_error(Protocol protocol, const Error& error, std::string_view request_id = "");

@@ -44,7 +44,10 @@ class ObjectEnd {
 
 class Writer final : public StreamWriter {
  public:
-  explicit Writer(StreamWriterOptions options) : options_(std::move(options)) {}
+  explicit Writer(StreamWriterOptions options)
+      : options_(std::move(options)), index_(options_.next_block), started_(options_.begun) {
+    if (options_.text_open) blocks_.emplace_back().open = true;
+  }
 
   Status status() const override {
     if (!too_large_) return {};

@@ -53,9 +53,9 @@ ErrorBody read_body(std::string_view body) {
 ErrorCode code_of_status(int status) {
   switch (status) {
     case 401:
-      return ErrorCode::kInvalidApiKey;
+    case 402:
     case 403:
-      return ErrorCode::kPermissionDenied;
+      return ErrorCode::kInternal;
     case 404:
       return ErrorCode::kModelNotFound;
     case 405:
@@ -125,7 +125,7 @@ Error read_error(int status, std::string_view body) {
 }
 
 std::string write_error(Protocol protocol, const Error& error, std::string_view request_id) {
-  const std::string openai = api::render_error(error, request_id);
+  std::string openai = api::render_error(error, request_id);
   if (protocol == Protocol::kOpenAi) return openai;
   // The same message, with what must not be shown taken out of it.
   const auto rendered = Json::parse(openai);

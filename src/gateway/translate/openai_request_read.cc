@@ -462,7 +462,7 @@ class Reader {
 Status read_unknown_members(Fields& fields, const TranslateOptions& options, Conversation& out) {
   constexpr int kNamed = 16;  // each costs a pass over the members
   for (int i = 0; i < kNamed; ++i) {
-    const Status left = fields.finish(true);
+    Status left = fields.finish(true);
     if (left.ok()) return {};
     if (options.refuse_unknown) return left;
     const std::string& name = left.error().param;

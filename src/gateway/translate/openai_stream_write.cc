@@ -11,7 +11,8 @@ namespace {
 
 class Writer final : public StreamWriter {
  public:
-  explicit Writer(StreamWriterOptions options) : options_(std::move(options)) {}
+  explicit Writer(StreamWriterOptions options)
+      : options_(std::move(options)), id_(options_.id), started_(options_.begun) {}
 
   void start(std::string_view id, std::string_view model) override {
     if (started_) return;

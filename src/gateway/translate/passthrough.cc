@@ -167,7 +167,10 @@ class Looker {
     const std::string type = skim_string(type_).value_or("");
     if (type == "error") found_.error = true;
     if (type == "message_start") look_at_start();
+    const auto index = skim_int(skim_member(json, "index").value_or(""));
+    if (type == "content_block_stop") found_.block_stop = index;
     if (type == "content_block_start") {
+      found_.block_start = index;
       look_at_block(skim_member(json, "content_block").value_or(""));
     }
     if (type == "content_block_delta") {

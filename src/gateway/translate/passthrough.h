@@ -34,6 +34,9 @@ struct Sighting {
   std::vector<std::string_view> models;  // values of its model members, quotes included
   bool usage_only = false;               // a chunk for include_usage: no choices, but a usage
   bool error = false;                    // it reports an error in place of an answer
+  // Of Anthropic's streams: a block began or ended with this event.
+  std::optional<int64_t> block_start;
+  std::optional<int64_t> block_stop;
 };
 
 // Looks at an event's data or at a whole body and tells the observer. nullopt: no well-formed JSON

@@ -77,6 +77,11 @@ struct StreamWriterOptions {
   bool include_usage = false;  // OpenAI: a last chunk with the usage
   int64_t created_unix_s = 0;  // OpenAI
   TranslateLimits limits;
+  // Of a stream whose beginning the client has from elsewhere: start() is left out.
+  bool begun = false;
+  std::string id = {};     // OpenAI: that it began with
+  int64_t next_block = 0;  // Anthropic: the index of the next block, or of the one that is open
+  bool text_open = false;  // Anthropic: that block is a text and open
 };
 std::unique_ptr<StreamWriter> make_openai_stream_writer(StreamWriterOptions options);
 std::unique_ptr<StreamWriter> make_anthropic_stream_writer(StreamWriterOptions options);

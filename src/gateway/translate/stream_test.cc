@@ -439,7 +439,7 @@ TEST(Streams, GoOnElsewhere) {
   ASSERT_TRUE(t->feed(chunk(R"({"content":"one "})") + "data: {\"id\":\"c1\",\"cho", out).ok());
   ASSERT_FALSE(t->end(out).ok());
   EXPECT_TRUE(t->observer().can_continue());
-  ASSERT_TRUE(t->resume().ok());
+  ASSERT_TRUE(t->resume(Protocol::kOpenAi).ok());
   ASSERT_TRUE(t->feed(chunk(R"({"role":"assistant","content":""})") +
                           chunk(R"({"content":"two"})") + chunk("{}", R"("finish_reason":"stop")") +
                           kUsage + "data: [DONE]\n\n",

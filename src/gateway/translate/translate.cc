@@ -69,25 +69,32 @@ class Tee final : public StreamSink {
   StreamSink& second_;
 };
 
-// From one protocol to the other.
-class Translating final : public AnswerTranslator {
+// Events of one protocol in, events of a protocol out.
+class Chain {
  public:
-  explicit Translating(AnswerPlan plan) : AnswerTranslator(std::move(plan)) {
-    translate::StreamWriterOptions o;
-    o.model = plan_.client_model;
-    o.include_usage = plan_.include_usage;
-    o.created_unix_s = plan_.created_unix_s;
-    o.limits = plan_.limits;
-    writer_ = plan_.client == Protocol::kOpenAi
+  Chain(const AnswerPlan& plan, translate::StreamWriterOptions o, StreamObserver& observer)
+      : limits_(plan.limits) {
+    o.model = plan.client_model;
+    o.include_usage = plan.include_usage;
+    o.created_unix_s = plan.created_unix_s;
+    o.limits = plan.limits;
+    writer_ = plan.client == Protocol::kOpenAi
                   ? translate::make_openai_stream_writer(std::move(o))
                   : translate::make_anthropic_stream_writer(std::move(o));
-    tee_ = std::make_unique<Tee>(observer_, *writer_);
-    begin_reading();
+    tee_ = std::make_unique<Tee>(observer, *writer_);
   }
 
-  Status feed(std::string_view bytes, std::string& out) override {
+  // From the beginning of an upstream's stream.
+  void read_from(Protocol upstream) {
+    events_ = std::make_unique<http::SseReader>(limits_.max_event_bytes);
+    reader_ = upstream == Protocol::kOpenAi
+                  ? translate::make_openai_stream_reader(*tee_, limits_)
+                  : translate::make_anthropic_stream_reader(*tee_, limits_);
+  }
+
+  Status feed(std::string_view bytes, std::string& out) {
     Status event_status;
-    const Status fed = events_->feed(bytes, [&](const http::SseEvent& event) {
+    Status fed = events_->feed(bytes, [&](const http::SseEvent& event) {
       if (event_status.ok()) event_status = reader_->event(event);
       if (event_status.ok()) event_status = writer_->status();
     });
@@ -96,14 +103,33 @@ class Translating final : public AnswerTranslator {
     return fed;
   }
 
-  Status end(std::string& out) override {
-    const Status ended = reader_->end();
+  Status end(std::string& out) {
+    Status ended = reader_->end();
     out += writer_->take();
     return ended;
   }
 
-  Status resume() override {
-    begin_reading();
+ private:
+  TranslateLimits limits_;
+  std::unique_ptr<StreamWriter> writer_;
+  std::unique_ptr<Tee> tee_;
+  std::unique_ptr<http::SseReader> events_;
+  std::unique_ptr<StreamReader> reader_;
+};
+
+// From one protocol to the other.
+class Translating final : public AnswerTranslator {
+ public:
+  explicit Translating(AnswerPlan plan)
+      : AnswerTranslator(std::move(plan)), chain_(plan_, {}, observer_) {
+    chain_.read_from(plan_.upstream);
+  }
+
+  Status feed(std::string_view bytes, std::string& out) override { return chain_.feed(bytes, out); }
+  Status end(std::string& out) override { return chain_.end(out); }
+  Status resume(Protocol upstream) override {
+    plan_.upstream = upstream;
+    chain_.read_from(upstream);
     return {};
   }
 
@@ -121,13 +147,6 @@ class Translating final : public AnswerTranslator {
   }
 
  private:
-  void begin_reading() {
-    events_ = std::make_unique<http::SseReader>(plan_.limits.max_event_bytes);
-    reader_ = plan_.upstream == Protocol::kOpenAi
-                  ? translate::make_openai_stream_reader(*tee_, plan_.limits)
-                  : translate::make_anthropic_stream_reader(*tee_, plan_.limits);
-  }
-
   void observe(const translate::Answer& answer) {
     using Kind = translate::ContentBlock::Kind;
     observer_.start(answer.id, answer.model);
@@ -140,10 +159,7 @@ class Translating final : public AnswerTranslator {
     observer_.finish(answer.finish, answer.stop_sequence);
   }
 
-  std::unique_ptr<StreamWriter> writer_;
-  std::unique_ptr<Tee> tee_;
-  std::unique_ptr<http::SseReader> events_;
-  std::unique_ptr<StreamReader> reader_;
+  Chain chain_;
 };
 
 // Bytes that pass.
@@ -156,6 +172,7 @@ class Passing final : public AnswerTranslator {
         events_(plan_.limits.max_event_bytes) {}
 
   Status feed(std::string_view bytes, std::string& out) override {
+    if (chain_ != nullptr) return chain_->feed(bytes, out);
     events_.feed(bytes);
     translate::RawEvents::Event event;
     while (true) {
@@ -166,6 +183,7 @@ class Passing final : public AnswerTranslator {
   }
 
   Status end(std::string& out) override {
+    if (chain_ != nullptr) return chain_->end(out);
     if (observer_.is_done()) return {};
     if (observer_.finish_reason() == FinishReason::kNone) {
       return make_error(ErrorCode::kCorrupt, "the upstream's stream ended before its answer did");
@@ -180,12 +198,30 @@ class Passing final : public AnswerTranslator {
     return {};
   }
 
-  Status resume() override {
-    if (dialect_ != translate::Dialect::kChat && dialect_ != translate::Dialect::kCompletions) {
-      return make_error(ErrorCode::kUnsupported,
-                        "a stream of this protocol cannot go on at another upstream");
+  // Chunks of OpenAI's do not depend on one another; blocks of Anthropic's are numbered, so they
+  // are read and written anew.
+  Status resume(Protocol upstream) override {
+    using translate::Dialect;
+    const bool chunks = dialect_ == Dialect::kChat || dialect_ == Dialect::kCompletions;
+    if (chunks && upstream == Protocol::kOpenAi && chain_ == nullptr) {
+      events_ = translate::RawEvents(plan_.limits.max_event_bytes);
+      return {};
     }
-    events_ = translate::RawEvents(plan_.limits.max_event_bytes);
+    if (dialect_ != Dialect::kChat && dialect_ != Dialect::kMessages) {
+      return make_error(ErrorCode::kUnsupported, "a stream of {} cannot go on at another upstream",
+                        plan_.path);
+    }
+    if (chain_ == nullptr) {
+      translate::StreamWriterOptions o;
+      // A stream that broke off before its first event has no beginning yet.
+      o.begun = began_;
+      o.id = observer_.id();
+      o.next_block = next_block_;
+      o.text_open = block_open_;
+      chain_ = std::make_unique<Chain>(plan_, std::move(o), observer_);
+    }
+    plan_.upstream = upstream;
+    chain_->read_from(upstream);
     return {};
   }
 
@@ -234,6 +270,15 @@ class Passing final : public AnswerTranslator {
     }
     if (seen->error) return translate::read_error(200, event.data);
     if (seen->usage_only && plan_.hide_usage) return {};
+    began_ = true;
+    if (seen->block_start.has_value()) {
+      block_open_ = true;
+      next_block_ = *seen->block_start;
+    }
+    if (seen->block_stop.has_value()) {
+      block_open_ = false;
+      next_block_ = *seen->block_stop + 1;
+    }
     if (plan_.client_model.empty() || seen->models.empty()) {
       out += event.raw;
     } else if (event.data_in_raw) {
@@ -252,6 +297,10 @@ class Passing final : public AnswerTranslator {
   translate::Dialect dialect_;
   std::string model_;  // quoted
   translate::RawEvents events_;
+  std::unique_ptr<Chain> chain_;  // after a resume, where bytes can no longer pass
+  bool began_ = false;            // an event of the answer went out
+  bool block_open_ = false;
+  int64_t next_block_ = 0;
 };
 
 TranslatedRequest common(Protocol client, Protocol upstream, std::string_view path,
@@ -300,6 +349,11 @@ Result<ClientAnswer> AnswerTranslator::whole(int status, std::string_view conten
   out.content_type = "application/json";
   if (status >= 400) {
     if (plan_.client == Protocol::kOpenAi && status == 529) out.status = 503;
+    if (status == 401 || status == 402 || status == 403) {
+      out.status = 502;
+      out.body = error_body(plan_.client, translate::read_error(status, body));
+      return out;
+    }
     StreamObserver unused(0);
     const bool same = plan_.client == plan_.upstream;
     const auto seen =

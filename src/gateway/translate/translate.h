@@ -67,8 +67,9 @@ class AnswerTranslator {
   AnswerTranslator& operator=(const AnswerTranslator&) = delete;
   virtual ~AnswerTranslator() = default;
 
-  // A whole answer. Of a status from 400 on: the error in the client's shape with that status (529
-  // becomes 503 for clients of OpenAI). Error: kCorrupt, kLimit when it is no answer: another
+  // A whole answer. Of a status from 400 on: the error in the client's shape with that status; but
+  // 529 becomes 503 for clients of OpenAI, and what concerns the gateway's own key or account (401,
+  // 402, 403) 502 without its message. Error: kCorrupt, kLimit when it is no answer: another
   // upstream may do better, and the client has seen nothing.
   Result<ClientAnswer> whole(int status, std::string_view content_type, std::string_view body);
 
@@ -80,9 +81,10 @@ class AnswerTranslator {
   // The upstream closed. Error: kCorrupt when the answer is cut. Appends the end that a complete
   // answer lacks.
   virtual Status end(std::string& out) = 0;
-  // Goes on with the stream of another upstream, which was sent the prompt plus the text so far.
-  // kUnsupported where bytes of a protocol pass that numbers its events.
-  virtual Status resume() = 0;
+  // Goes on with the stream of another upstream, of either protocol, which was sent the prompt plus
+  // the text so far. Only while the observer can_continue(). Error: kUnsupported for answers that
+  // are neither chats nor, at an upstream of the same protocol, completions.
+  virtual Status resume(Protocol upstream) = 0;
   // An error event in the client's protocol; [DONE] or message_stop do not follow.
   void fail(const Error& error, std::string_view request_id, std::string& out) const;
 

@@ -143,6 +143,13 @@ TEST(Errors, OfUpstreamsInTheClientsShape) {
   EXPECT_EQ(
       error(a, o, 502, "<html>nginx at 10.0.0.7</html>"),
       R"(502 {"type":"error","error":{"type":"api_error","message":"the server failed to answer this request"}})");
+  // What concerns the gateway's own key.
+  for (const int status : {401, 402, 403}) {
+    EXPECT_EQ(
+        error(o, o, status,
+              R"({"error":{"message":"Incorrect API key provided: sk-1","type":"x"}})"),
+        R"(502 {"error":{"message":"the server failed to answer this request","type":"server_error","param":null,"code":"internal_error"}})");
+  }
   // The same protocol: as it is, if it has the shape.
   const std::string own = R"({"error":{"message":"x","type":"y","extra":1}})";
   EXPECT_EQ(error(o, o, 418, own), "418 " + own);
@@ -326,8 +333,6 @@ TEST(Passing, AnthropicStreams) {
           "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"o\"}}\n\n")
           .find("error: o"),
       std::string::npos);
-  const auto t = make_answer_translator(plan);
-  EXPECT_EQ(t->resume().error().code, ErrorCode::kUnsupported);
 }
 
 TEST(Passing, OtherShapes) {
@@ -382,7 +387,7 @@ TEST(Passing, ChatGoesOnElsewhere) {
           .ok());
   ASSERT_FALSE(t->end(out).ok());
   ASSERT_TRUE(t->observer().can_continue());
-  ASSERT_TRUE(t->resume().ok());
+  ASSERT_TRUE(t->resume(Protocol::kOpenAi).ok());
   ASSERT_TRUE(t->feed("data: "
                       "{\"choices\":[{\"delta\":{\"content\":\"two\"},\"finish_reason\":\"stop\"}]}"
                       "\n\ndata: [DONE]\n\n",
@@ -391,6 +396,84 @@ TEST(Passing, ChatGoesOnElsewhere) {
   EXPECT_TRUE(t->is_done());
   EXPECT_EQ(t->observer().text(), "one two");
   EXPECT_EQ(out.find("data: {\"id\n"), std::string::npos);
+}
+
+TEST(Passing, MessagesGoOnElsewhere) {
+  // Broken off before the first event, within a text, behind one; at an upstream of each protocol.
+  const std::string more =
+      "data: {\"id\":\"x\",\"choices\":[{\"delta\":{\"content\":\" "
+      "you\"},\"finish_reason\":\"stop\"}],"
+      "\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1}}\n\ndata: [DONE]\n\n";
+  const std::string stop =
+      "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n";
+  const size_t delta = kMessages.find("event: message_delta");
+  for (const std::string& begun :
+       {std::string(), kMessages.substr(0, delta), kMessages.substr(0, delta) + stop}) {
+    for (const Protocol upstream : {Protocol::kOpenAi, Protocol::kAnthropic}) {
+      const auto t = make_answer_translator(plan_of(Protocol::kAnthropic, Protocol::kAnthropic));
+      std::string out;
+      ASSERT_TRUE(t->feed(begun + "event: mess", out).ok());
+      ASSERT_FALSE(t->end(out).ok());
+      ASSERT_TRUE(t->observer().can_continue());
+      ASSERT_TRUE(t->resume(upstream).ok());
+      ASSERT_TRUE(t->feed(upstream == Protocol::kOpenAi ? more : kMessages, out).ok());
+      ASSERT_TRUE(t->end(out).ok());
+      EXPECT_TRUE(t->is_done());
+      EXPECT_TRUE(t->observer().text().ends_with(upstream == Protocol::kOpenAi ? " you" : "hi"));
+      // Each block starts once, its deltas and its stop have its index, one start and one end.
+      std::string order;
+      http::SseReader reader;
+      ASSERT_TRUE(reader
+                      .feed(out,
+                            [&](const http::SseEvent& e) {
+                              const Json json = *Json::parse(e.data);
+                              const Json* index = json.find("index");
+                              order += e.name;
+                              order += index == nullptr ? " " : index->dump() + " ";
+                            })
+                      .ok());
+      const std::string block = "content_block_start0 content_block_delta0 ";
+      std::string wanted = "message_start ";
+      if (!begun.empty()) wanted += "ping ";
+      wanted += block;
+      if (begun.ends_with(stop)) {
+        wanted +=
+            "content_block_stop0 content_block_start1 content_block_delta1 content_block_stop1 ";
+      } else {
+        wanted +=
+            begun.empty() ? "content_block_stop0 " : "content_block_delta0 content_block_stop0 ";
+      }
+      EXPECT_EQ(order, wanted + "message_delta message_stop ");
+    }
+  }
+}
+
+TEST(Passing, AChatGoesOnAtAnAnthropicUpstream) {
+  const auto t = make_answer_translator(plan_of(Protocol::kOpenAi, Protocol::kOpenAi));
+  std::string out;
+  ASSERT_TRUE(
+      t->feed("data: {\"id\":\"c\",\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"one "
+              "\"}}]}\n\n",
+              out)
+          .ok());
+  ASSERT_FALSE(t->end(out).ok());
+  out.clear();
+  ASSERT_TRUE(t->resume(Protocol::kAnthropic).ok());
+  ASSERT_TRUE(t->feed(kMessages, out).ok());
+  EXPECT_EQ(out,
+            "data: "
+            "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":17,\"model\":\"alias\","
+            "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n"
+            "data: "
+            "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":17,\"model\":\"alias\","
+            "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n"
+            "data: [DONE]\n\n");
+  EXPECT_EQ(t->observer().text(), "one hi");
+  AnswerPlan completions = plan_of(Protocol::kOpenAi, Protocol::kOpenAi);
+  completions.path = "/v1/completions";
+  EXPECT_TRUE(make_answer_translator(completions)->resume(Protocol::kOpenAi).ok());
+  EXPECT_EQ(make_answer_translator(completions)->resume(Protocol::kAnthropic).error().code,
+            ErrorCode::kUnsupported);
 }
 
 // ---- Counting
