@@ -19,6 +19,13 @@ std::string string_of(std::string_view object, std::string_view name) {
   return value.has_value() ? skim_string(*value).value_or("") : "";
 }
 
+// Of the first CR or LF from there on. find_first_of calls memchr once a byte, which was a third of
+// all the time that passing a stream took.
+size_t find_line_end(std::string_view text, size_t at) {
+  while (at < text.size() && text[at] != '\n' && text[at] != '\r') ++at;
+  return at < text.size() ? at : std::string_view::npos;
+}
+
 class Looker {
  public:
   Looker(Dialect dialect, bool whole, StreamObserver& observer)
@@ -292,7 +299,7 @@ void RawEvents::take_line(std::string_view line) {
 Result<bool> RawEvents::next(Event& event) {
   const std::string_view all(buffer_);
   while (true) {
-    const size_t end = all.find_first_of("\r\n", scan_);
+    const size_t end = find_line_end(all, scan_);
     // Of a CR at the end it is not known yet whether it is half of a CRLF.
     const bool open = end == std::string_view::npos || (all[end] == '\r' && end + 1 == all.size());
     if (std::min(end, all.size()) - event_ > max_event_bytes_) {
