@@ -1,0 +1,55 @@
+// What a routing decision sees of the request and of the fleet at one moment. Views borrow: nothing
+// is copied for a request, and whoever makes a view keeps what it points to alive and still until
+// the decision is made. Plain values, no I/O; any thread that owns the view.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "gateway/route/prompt_blocks.h"
+#include "http/message.h"
+
+namespace weir::gateway {
+
+// The place of an endpoint in FleetView::endpoints is its index; it stays the same for as long as
+// the endpoint is configured.
+struct EndpointView {
+  uint64_t identity = 0;  // hash of its address: the same in every replica and after a restart
+  uint32_t pool = 0;
+  uint32_t region = 0;    // numbers the caller gives to names; 0: not told
+  uint32_t zone = 0;      // distinct across regions; 0: not told
+  uint32_t priority = 0;  // 0 is used first; below kMaxPriorities (failover.h)
+  double weight = 1;      // > 0: its share beside others; slow start scales it
+  bool up = true;         // healthy, not ejected, and its circuit lets requests through
+  // This gateway's own account.
+  int32_t in_flight = 0;
+  int32_t max_in_flight = 0;  // 0: no bound
+  int64_t queued_tokens = 0;  // prompt tokens sent there for which no byte has come back yet
+  // What the endpoint says of itself, from its metrics.
+  int64_t signals_age_ms = -1;      // -1: it never said anything
+  double kv_usage = 0;              // 0 .. 1
+  int32_t waiting = 0;              // requests in its queue, of all its clients
+  double prefill_tokens_per_s = 0;  // estimate of its capacity; 0: not known
+};
+
+struct FleetView {
+  std::span<const EndpointView> endpoints;
+  uint32_t home_region = 0;  // of this gateway; 0: not told
+  uint32_t home_zone = 0;
+};
+
+struct RequestView {
+  std::string_view model;  // the alias the client asked for
+  std::string_view route;  // path, "/v1/chat/completions"
+  std::string_view tenant;
+  std::string_view user;     // as the client names it; may be empty, as the next
+  std::string_view session;  // conversation
+  std::span<const http::Headers::Field> headers;
+  std::span<const PromptBlock> blocks;
+  int64_t input_tokens = 0;  // estimate
+  int32_t priority = 0;      // of the request: higher is more important
+  int64_t unix_s = 0;        // wall time
+};
+
+}  // namespace weir::gateway
