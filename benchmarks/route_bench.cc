@@ -33,11 +33,11 @@ struct Fleet {
     for (uint32_t i = 0; i < kEndpoints; ++i) {
       candidates.push_back(i);
       endpoints.push_back({.identity = mix64(i),
-                           .region = 1 + i % 3,
-                           .zone = 1 + i % 9,
-                           .priority = i % 10 == 0 ? 1U : 0U,
                            .weight = equal_weights ? 1.0 : static_cast<double>(1 + i % 4),
                            .up = i % 50 != 0,
+                           .priority = static_cast<uint8_t>(i % 10 == 0 ? 1 : 0),
+                           .region = 1 + i % 3,
+                           .zone = 1 + i % 9,
                            .max_in_flight = 64,
                            .signals_age_ms = 500,
                            .prefill_tokens_per_s = 8'000});
@@ -68,11 +68,12 @@ void BM_Decision(benchmark::State& state) {
   PickConfig config;
   config.policy = policy;
   std::vector<uint32_t> matched(kEndpoints);
+  PickScratch scratch;
   // Drawn before, so that only the decision is timed: tenants by a skewed law.
   Rng rng(1);
   std::vector<std::vector<PromptBlock>> prompts;
   std::vector<std::string> sessions;
-  for (int i = 0; i < 50'000; ++i) {
+  for (int i = 0; i < 20'000; ++i) {
     const double u = rng.unit();
     const auto tenant = static_cast<uint64_t>(u * u * kTenants);
     const uint64_t conversation = rng.below(kConversations);
@@ -88,13 +89,14 @@ void BM_Decision(benchmark::State& state) {
     request.blocks = prompts[at];
     request.input_tokens = prompts[at].back().end_tokens + 50;
     if (policy == PickPolicy::kCacheAware) index.match(request.blocks, matched);
-    const Attempts a = route(config, {.request = request,
-                                      .fleet = fleet.view(),
-                                      .candidates = fleet.candidates,
-                                      .failover = fleet.failover,
-                                      .matched_tokens = matched,
-                                      .draw = random_u64(2, 0, turn),
-                                      .turn = turn});
+    const Attempts a = route(config,
+                             {.request = request,
+                              .fleet = fleet.view(),
+                              .failover = fleet.failover,
+                              .matched_tokens = matched,
+                              .draw = random_u64(2, 0, turn),
+                              .turn = turn},
+                             scratch);
     if (policy == PickPolicy::kCacheAware) {
       hits += matched[a.endpoint[0]] > 0 ? 1 : 0;
       index.touch(a.endpoint[0], request.blocks);
@@ -110,12 +112,9 @@ void BM_Decision(benchmark::State& state) {
                  (state.range(1) != 0 ? "" : ", four weights"));
   state.counters["bytes"] = static_cast<double>(index.bytes());
   state.counters["pairs"] = static_cast<double>(index.pairs());
-  state.counters["hits"] =
-      static_cast<double>(hits) / static_cast<double>(state.iterations());
+  state.counters["hits"] = static_cast<double>(hits) / static_cast<double>(state.iterations());
 }
-BENCHMARK(BM_Decision)
-    ->ArgsProduct({{0, 1, 2, 3, 4}, {1, 0}})
-    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_Decision)->ArgsProduct({{0, 1, 2, 3, 4}, {1, 0}})->Unit(benchmark::kMicrosecond);
 
 void BM_Blocks(benchmark::State& state) {
   const std::string text(static_cast<size_t>(state.range(0)), 'x');

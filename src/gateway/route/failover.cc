@@ -32,7 +32,7 @@ size_t tier_of(const FailoverConfig& config, const FleetView& fleet, const Endpo
   } else if (fleet.home_region != 0 && endpoint.region == fleet.home_region) {
     distance = 1;
   }
-  return size_t{std::min(endpoint.priority, kMaxPriorities - 1)} * 3 + distance;
+  return size_t{std::min(uint32_t{endpoint.priority}, kMaxPriorities - 1)} * 3 + distance;
 }
 
 void Failover::judge(Tier& tier, double health, int64_t now_ns) const {
@@ -56,11 +56,22 @@ void Failover::update(const FleetView& fleet, std::span<const uint32_t> candidat
                       int64_t now_ns) {
   std::array<double, kTiers> all{};
   std::array<double, kTiers> up{};
+  double prefill = 0;
+  int telling = 0;
+  members_.clear();
   for (const uint32_t i : candidates) {
     const EndpointView& e = fleet.endpoints[i];
     const size_t t = tier_of(config_, fleet, e);
+    members_.push_back({i, static_cast<uint32_t>(t), 1 / e.weight});
     all[t] += e.weight;
-    if (e.up) up[t] += e.weight;
+    if (!e.up) continue;
+    up[t] += e.weight;
+    prefill += e.prefill_tokens_per_s;
+    telling += e.prefill_tokens_per_s > 0 ? 1 : 0;
+  }
+  for (Member& m : members_) {
+    const double own = fleet.endpoints[m.endpoint].prefill_tokens_per_s;
+    if (telling > 0 && own > 0) m.load_factor *= prefill / telling / own;
   }
   std::array<double, kTiers> health{};
   std::array<double, kTiers> trusted{};

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "gateway/route/fleet_view.h"
 
@@ -37,16 +38,24 @@ size_t tier_of(const FailoverConfig& config, const FleetView& fleet, const Endpo
 
 using TierShares = std::array<double, kTiers>;  // 0 .. 1, sum 1; all 0: nothing is up
 
-// Of one pool.
+// Of one pool: what changes seldom, so that a decision need not find it out again.
 class Failover {
  public:
   explicit Failover(const FailoverConfig& config) : config_(config) {}
 
   // candidates: indexes of the pool's endpoints. To be called when one of them goes up or down or
-  // changes its weight, and about every second.
+  // changes its weight, when the pool gets or loses one, and about every second.
   void update(const FleetView& fleet, std::span<const uint32_t> candidates, int64_t now_ns);
 
   const TierShares& shares() const { return shares_; }
+  struct Member {
+    uint32_t endpoint = 0;  // index
+    uint32_t tier = 0;
+    // 1 / (weight, times its prefill speed over the mean of those that are up and tell theirs):
+    // what a token of load there weighs.
+    double load_factor = 1;
+  };
+  std::span<const Member> members() const { return members_; }
   const FailoverConfig& config() const { return config_; }
 
  private:
@@ -61,6 +70,7 @@ class Failover {
   FailoverConfig config_;
   std::array<Tier, kTiers> tiers_{};
   TierShares shares_{};
+  std::vector<Member> members_;
 };
 
 }  // namespace weir::gateway

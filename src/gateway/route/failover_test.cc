@@ -114,10 +114,10 @@ TEST(FailoverTest, ADelayIsNoReasonToRefuse) {
 
 TEST(FailoverTest, NearIsBeforeFarWithinAPriority) {
   Fleet f;
-  f.add(2, {.region = 1, .zone = 11, .priority = 0});
-  f.add(2, {.region = 1, .zone = 12, .priority = 0});
-  f.add(2, {.region = 2, .zone = 21, .priority = 0});
-  f.add(2, {.region = 1, .zone = 11, .priority = 1});
+  f.add(2, {.priority = 0, .region = 1, .zone = 11});
+  f.add(2, {.priority = 0, .region = 1, .zone = 12});
+  f.add(2, {.priority = 0, .region = 2, .zone = 21});
+  f.add(2, {.priority = 1, .region = 1, .zone = 11});
   const FailoverConfig config{};
   EXPECT_EQ(tier_of(config, f.view(), f.endpoints[0]), 0U);
   EXPECT_EQ(tier_of(config, f.view(), f.endpoints[2]), 1U);
@@ -125,7 +125,7 @@ TEST(FailoverTest, NearIsBeforeFarWithinAPriority) {
   EXPECT_EQ(tier_of(config, f.view(), f.endpoints[6]), 3U);
   EXPECT_EQ(tier_of({.locality = false}, f.view(), f.endpoints[4]), 0U);
   EXPECT_EQ(tier_of(config, FleetView{f.endpoints}, f.endpoints[0]), 2U);  // home is not told
-  EXPECT_EQ(tier_of(config, f.view(), EndpointView{.priority = 1'000}), kTiers - 1);
+  EXPECT_EQ(tier_of(config, f.view(), EndpointView{.priority = 200}), kTiers - 1);
   Failover failover(config);
   f.endpoints[0].up = false;
   failover.update(f.view(), f.all, 0);
@@ -139,10 +139,10 @@ TEST(FailoverTest, NoTrafficToTheDead) {
     Rng rng(seed);
     Fleet f;
     for (int i = 0; i < 12; ++i) {
-      f.add(1, {.region = static_cast<uint32_t>(rng.below(3)),
-                .zone = static_cast<uint32_t>(11 + rng.below(2)),
-                .priority = static_cast<uint32_t>(rng.below(3)),
-                .weight = static_cast<double>(1 + rng.below(5))});
+      f.add(1, {.weight = static_cast<double>(1 + rng.below(5)),
+                .priority = static_cast<uint8_t>(rng.below(3)),
+                .region = static_cast<uint32_t>(rng.below(3)),
+                .zone = static_cast<uint32_t>(11 + rng.below(2))});
     }
     Failover failover({.failback_ms = 5'000});
     int64_t now = 0;

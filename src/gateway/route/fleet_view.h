@@ -16,22 +16,23 @@ namespace weir::gateway {
 // the endpoint is configured.
 struct EndpointView {
   uint64_t identity = 0;  // hash of its address: the same in every replica and after a restart
-  uint32_t pool = 0;
-  uint32_t region = 0;    // numbers the caller gives to names; 0: not told
-  uint32_t zone = 0;      // distinct across regions; 0: not told
-  uint32_t priority = 0;  // 0 is used first; below kMaxPriorities (failover.h)
   double weight = 1;      // > 0: its share beside others; slow start scales it
-  bool up = true;         // healthy, not ejected, and its circuit lets requests through
+  uint16_t pool = 0;
+  bool up = true;        // healthy, not ejected, and its circuit lets requests through
+  uint8_t priority = 0;  // 0 is used first; below kMaxPriorities (failover.h)
+  uint32_t region = 0;   // numbers the caller gives to names; 0: not told
+  uint32_t zone = 0;     // distinct across regions; 0: not told
   // This gateway's own account.
   int32_t in_flight = 0;
   int32_t max_in_flight = 0;  // 0: no bound
-  int64_t queued_tokens = 0;  // prompt tokens sent there for which no byte has come back yet
   // What the endpoint says of itself, from its metrics.
-  int64_t signals_age_ms = -1;      // -1: it never said anything
-  double kv_usage = 0;              // 0 .. 1
-  int32_t waiting = 0;              // requests in its queue, of all its clients
-  double prefill_tokens_per_s = 0;  // estimate of its capacity; 0: not known
+  int32_t signals_age_ms = -1;     // -1: it never said anything
+  int32_t waiting = 0;             // requests in its queue, of all its clients
+  float kv_usage = 0;              // 0 .. 1
+  int64_t queued_tokens = 0;       // own account: prompt tokens sent there, no byte back yet
+  float prefill_tokens_per_s = 0;  // estimate of its capacity; 0: not known
 };
+static_assert(sizeof(EndpointView) <= 64, "a decision reads a cache line of each endpoint");
 
 struct FleetView {
   std::span<const EndpointView> endpoints;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "gateway/route/mix.h"
 
@@ -24,7 +23,7 @@ bool fresh(const PickConfig& config, const EndpointView& e) {
 
 // Lower comes first; equal ones by the draw.
 struct Rank {
-  uint32_t group = UINT32_MAX;  // not full and near before far and full
+  uint32_t group = UINT32_MAX;
   double cost = 0;
   uint64_t tie = 0;
 
@@ -35,55 +34,47 @@ struct Rank {
   }
 };
 
-// What one pass over the candidates finds.
-struct Survey {
-  uint32_t first_group = UINT32_MAX;                          // the best that has anything
-  size_t members = 0;                                         // of first_group
-  double weight = 0;                                          // of first_group
-  double min_load = std::numeric_limits<double>::infinity();  // of first_group
-  double all_weight = 0;                                      // of all that are up
-  int64_t all_in_flight = 0;
-  double mean_prefill = 0;  // of those that tell it; 0: none does
-};
-
 // A member of the first group, by its number there.
 struct Place {
   size_t place = SIZE_MAX;
   double weight = 0;
 };
 
+}  // namespace
+
 class Picker {
  public:
-  Picker(const PickConfig& config, const PickInput& input) : config_(config), in_(input) {
-    first_tier_ = draw_tier();
+  Picker(const PickConfig& config, const PickInput& input, PickScratch& scratch)
+      : config_(config), in_(input), entries_(scratch.entries_) {
     if (config.policy == PickPolicy::kSessionAffinity && !input.request.session.empty()) {
       const auto bytes = std::as_bytes(std::span(input.request.session));
       session_ = keyed_hash(config.session_key, bytes).low;
       affine_ = true;
     }
+    limit_ = std::clamp<size_t>(config.attempts, 1, kMaxAttempts);
+    per_own_token_ = 1 / static_cast<double>(std::max<int64_t>(input.request.input_tokens, 1));
   }
 
   Attempts run() {
     survey();
     choose_places();
-    Attempts out;
-    const size_t limit = std::clamp<size_t>(config_.attempts, 1, kMaxAttempts);
-    std::array<Rank, kMaxAttempts> ranks;
-    size_t place = 0;  // among first_group
-    for (const uint32_t i : in_.candidates) {
-      const EndpointView& e = in_.fleet.endpoints[i];
-      if (!e.up) continue;
-      Rank rank{group_of(e), 0, mix64(in_.draw ^ e.identity ^ (uint64_t{i} << 40))};
-      const bool first = rank.group == survey_.first_group;
-      rank.cost = first ? cost_of(i, e, place) : spread(e);
-      if (comes_later(e, first, place)) ++rank.group;
+    size_t place = 0;  // in the first group
+    for (const PickScratch::Entry& entry : entries_) {
+      const EndpointView& e = view(entry);
+      const bool first = entry.group == first_group_;
+      Rank rank{entry.group + (comes_later(e, first, place) ? 1 : 0), 0, 0};
+      rank.cost = first ? cost_of(entry, e, place) : entry.spread;
       place += first ? 1 : 0;
-      insert(out, ranks, limit, i, rank);
+      insert(entry.endpoint, e, rank);
     }
-    return out;
+    return out_;
   }
 
  private:
+  const EndpointView& view(const PickScratch::Entry& entry) const {
+    return in_.fleet.endpoints[entry.endpoint];
+  }
+
   // Tiers in the order in which they are tried: the drawn one, then the others.
   size_t draw_tier() const {
     const TierShares& shares = in_.failover.shares();
@@ -98,62 +89,51 @@ class Picker {
     return last;
   }
 
-  // Even; the odd one above it is for those that comes_later() names.
-  uint32_t group_of(const EndpointView& e) const {
-    const size_t tier = tier_of(in_.failover.config(), in_.fleet, e);
-    const size_t order = tier == first_tier_ ? 0 : tier + 1;
-    return static_cast<uint32_t>((is_full(config_, e) ? kTiers + 1 : 0) + order) * 2;
-  }
-
-  // Load as a fraction of what the endpoint is worth.
-  double spread(const EndpointView& e) const {
-    double worth = e.weight;
-    if (survey_.mean_prefill > 0 && e.prefill_tokens_per_s > 0)
-      worth *= e.prefill_tokens_per_s / survey_.mean_prefill;
-    return load_tokens(config_, e) / worth;
-  }
-
+  // Who is up, in which group, with which load. A group is what comes before other groups: not
+  // full and near before far and full. Its number is even; the odd one above it is for those that
+  // comes_later() names.
   void survey() {
-    double prefill = 0;
-    size_t telling = 0;
-    for (const uint32_t i : in_.candidates) {
-      const EndpointView& e = in_.fleet.endpoints[i];
-      if (!e.up || e.prefill_tokens_per_s <= 0) continue;
-      prefill += e.prefill_tokens_per_s;
-      ++telling;
-    }
-    survey_.mean_prefill = telling > 0 ? prefill / static_cast<double>(telling) : 0;
-    for (const uint32_t i : in_.candidates) {
-      const EndpointView& e = in_.fleet.endpoints[i];
+    const size_t first_tier = draw_tier();
+    const bool needs_sums = config_.policy == PickPolicy::kRoundRobin ||
+                            config_.policy == PickPolicy::kRandomTwo || affine_;
+    entries_.clear();
+    for (const Failover::Member& m : in_.failover.members()) {
+      const EndpointView& e = in_.fleet.endpoints[m.endpoint];
       if (!e.up) continue;
-      survey_.all_weight += e.weight;
-      survey_.all_in_flight += e.in_flight;
-      const uint32_t group = group_of(e);
-      if (group > survey_.first_group) continue;
-      if (group < survey_.first_group) {
-        survey_.first_group = group;
-        survey_.members = 0;
-        survey_.weight = 0;
-        survey_.min_load = std::numeric_limits<double>::infinity();
+      const size_t order = m.tier == first_tier ? 0 : size_t{m.tier} + 1;
+      const auto group = static_cast<uint32_t>((is_full(config_, e) ? kTiers + 1 : 0) + order) * 2;
+      entries_.push_back({m.endpoint, group, load_tokens(config_, e) * m.load_factor});
+      if (!needs_sums) {
+        first_group_ = std::min(first_group_, group);
+        continue;
       }
-      ++survey_.members;
-      survey_.weight += e.weight;
-      survey_.min_load = std::min(survey_.min_load, spread(e));
+      all_weight_ += e.weight;
+      all_in_flight_ += e.in_flight;
+      if (group > first_group_) continue;
+      if (group < first_group_) {
+        first_group_ = group;
+        members_ = 0;
+        weight_ = 0;
+        equal_weights_ = true;
+        some_weight_ = e.weight;
+      }
+      ++members_;
+      weight_ += e.weight;
+      equal_weights_ &= e.weight == some_weight_;
     }
   }
 
   // Of the first group without one member: who is at a point of the weights laid end to end,
   // 0 <= point < 1.
-  Place place_at(double point, const Place& without = {}) const {
-    double at = point * (survey_.weight - without.weight);
+  Place place_at(double point, const Place& without) const {
+    double at = point * (weight_ - without.weight);
     size_t place = 0;
     Place found;
-    for (const uint32_t i : in_.candidates) {
-      const EndpointView& e = in_.fleet.endpoints[i];
-      if (!e.up || group_of(e) != survey_.first_group) continue;
+    for (const PickScratch::Entry& entry : entries_) {
+      if (entry.group != first_group_) continue;
       if (place != without.place) {
-        found = {place, e.weight};
-        at -= e.weight;
+        found = {place, view(entry).weight};
+        at -= found.weight;
         if (at < 0) break;
       }
       ++place;
@@ -162,25 +142,17 @@ class Picker {
   }
 
   void choose_places() {
-    if (survey_.members == 0) return;
+    if (members_ == 0) return;
     if (config_.policy == PickPolicy::kRoundRobin) {
       // Multiples of the golden ratio fill the unit interval as evenly as a sequence without end
       // can, so every stretch of turns has each endpoint close to its share.
-      first_place_ = equal_weights() ? static_cast<size_t>(in_.turn % survey_.members)
-                                     : place_at(unit_of(in_.turn * 0x9E3779B97F4A7C15)).place;
+      first_place_ = equal_weights_ ? static_cast<size_t>(in_.turn % members_)
+                                    : place_at(unit_of(in_.turn * 0x9E3779B97F4A7C15), {}).place;
     } else if (config_.policy == PickPolicy::kRandomTwo) {
-      const Place first = place_at(unit_of(mix64(in_.draw + 1)));
+      const Place first = place_at(unit_of(mix64(in_.draw + 1)), {});
       first_place_ = first.place;
       second_place_ = place_at(unit_of(mix64(in_.draw + 2)), first).place;
     }
-  }
-
-  bool equal_weights() const {
-    const double mean = survey_.weight / static_cast<double>(survey_.members);
-    return std::all_of(in_.candidates.begin(), in_.candidates.end(), [&](uint32_t i) {
-      const EndpointView& e = in_.fleet.endpoints[i];
-      return !e.up || group_of(e) != survey_.first_group || std::abs(e.weight - mean) < 1e-9 * mean;
-    });
   }
 
   // Behind the others of its group: who was not drawn, or has its share of the load.
@@ -191,63 +163,80 @@ class Picker {
   }
 
   // Cost of a member of the first group.
-  double cost_of(uint32_t index, const EndpointView& e, size_t place) const {
+  double cost_of(const PickScratch::Entry& entry, const EndpointView& e, size_t place) const {
     switch (config_.policy) {
       case PickPolicy::kRoundRobin:
-        return static_cast<double>((place + survey_.members - first_place_) % survey_.members);
+        return static_cast<double>(place < first_place_ ? place + members_ - first_place_
+                                                        : place - first_place_);
       case PickPolicy::kRandomTwo:
       case PickPolicy::kLeastLoaded:
-        return spread(e);
+        return entry.spread;
       case PickPolicy::kCacheAware:
-        return -score(index, e);
+        return -score(entry);
       case PickPolicy::kSessionAffinity:
-        // Weighted rendezvous hashing (Thaler and Ravishankar 1998, in the logarithmic form): the
-        // least -ln(u) / weight falls on each endpoint in proportion to its weight.
-        return affine_ ? -std::log(unit_of(mix64(session_ ^ mix64(e.identity)))) / e.weight
-                       : spread(e);
+        return affine_ ? distance(e) : entry.spread;
     }
     return 0;
   }
 
-  double score(uint32_t index, const EndpointView& e) const {
-    const auto own = static_cast<double>(std::max<int64_t>(in_.request.input_tokens, 1));
-    const double matched = index < in_.matched_tokens.size() ? in_.matched_tokens[index] : 0;
-    return std::min(matched / own, 1.0) - config_.beta * (spread(e) - survey_.min_load) / own;
+  // Weighted rendezvous hashing (Thaler and Ravishankar 1998, in the logarithmic form): the least
+  // -ln(u) / weight falls on each endpoint in proportion to its weight.
+  double distance(const EndpointView& e) const {
+    const double u = unit_of(mix64(session_ ^ mix64(e.identity)));
+    return equal_weights_ ? 1 - u : -std::log(u) / e.weight;
+  }
+
+  // The load of the least loaded would be the same in all scores of a request: it is left out.
+  double score(const PickScratch::Entry& entry) const {
+    const size_t i = entry.endpoint;
+    const double matched = i < in_.matched_tokens.size() ? in_.matched_tokens[i] : 0;
+    return std::min(matched * per_own_token_, 1.0) - config_.beta * entry.spread * per_own_token_;
   }
 
   // Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, SODA 2018): no
   // endpoint takes more than session_bound times its share of what is in flight.
   bool over_bound(const EndpointView& e) const {
-    const auto total = static_cast<double>(survey_.all_in_flight + 1);
-    return e.in_flight + 1 >
-           std::ceil(config_.session_bound * total * e.weight / survey_.all_weight);
+    const auto total = static_cast<double>(all_in_flight_ + 1);
+    return e.in_flight >= std::ceil(config_.session_bound * total * e.weight / all_weight_);
   }
 
-  static void insert(Attempts& out, std::array<Rank, kMaxAttempts>& ranks, size_t limit,
-                     uint32_t index, const Rank& rank) {
-    size_t at = out.count;
-    while (at > 0 && rank < ranks[at - 1]) --at;
-    if (at == limit) return;
-    out.count = std::min(out.count + 1, limit);
-    for (size_t k = out.count - 1; k > at; --k) {
-      ranks[k] = ranks[k - 1];
-      out.endpoint[k] = out.endpoint[k - 1];
+  void insert(uint32_t index, const EndpointView& e, Rank rank) {
+    size_t at = out_.count;
+    if (at == limit_) {
+      const Rank& last = ranks_[limit_ - 1];
+      if (rank.group > last.group || (rank.group == last.group && rank.cost > last.cost)) return;
     }
-    ranks[at] = rank;
-    out.endpoint[at] = index;
+    rank.tie = mix64(in_.draw ^ e.identity ^ (uint64_t{index} << 40));
+    while (at > 0 && rank < ranks_[at - 1]) --at;
+    if (at == limit_) return;
+    out_.count = std::min(out_.count + 1, limit_);
+    for (size_t k = out_.count - 1; k > at; --k) {
+      ranks_[k] = ranks_[k - 1];
+      out_.endpoint[k] = out_.endpoint[k - 1];
+    }
+    ranks_[at] = rank;
+    out_.endpoint[at] = index;
   }
 
   const PickConfig& config_;
   const PickInput& in_;
-  size_t first_tier_ = 0;
+  std::vector<PickScratch::Entry>& entries_;
   uint64_t session_ = 0;
   bool affine_ = false;
-  Survey survey_;
+  size_t limit_ = 1;
+  double per_own_token_ = 1;           // 1 / tokens of the request
+  uint32_t first_group_ = UINT32_MAX;  // the best that has anybody
+  size_t members_ = 0;                 // of the first group, as the next
+  double weight_ = 0;
+  double some_weight_ = 0;
+  bool equal_weights_ = true;
+  double all_weight_ = 0;  // of all that are up
+  int64_t all_in_flight_ = 0;
   size_t first_place_ = 0;
   size_t second_place_ = 0;
+  Attempts out_;
+  std::array<Rank, kMaxAttempts> ranks_;
 };
-
-}  // namespace
 
 std::string_view pick_policy_name(PickPolicy policy) {
   for (const auto& [p, name] : kNames) {
@@ -274,8 +263,8 @@ bool is_full(const PickConfig& config, const EndpointView& e) {
   return fresh(config, e) && e.waiting > 0 && e.kv_usage >= config.full_kv_usage;
 }
 
-Attempts route(const PickConfig& config, const PickInput& input) {
-  return Picker(config, input).run();
+Attempts route(const PickConfig& config, const PickInput& input, PickScratch& scratch) {
+  return Picker(config, input, scratch).run();
 }
 
 }  // namespace weir::gateway

@@ -1,9 +1,9 @@
 // Which endpoint of a pool gets a request, and where it goes next should that fail.
 //
-// Pure and deterministic: the same inputs and the same draw give the same attempts. O(endpoints),
-// no allocation. What is down is never chosen; what is full comes after everything else that is not
-// (a pool spills over to its next tier at once and returns as soon as there is room). Source of the
-// order of tiers: failover.h.
+// Pure and deterministic: the same inputs and the same draw give the same attempts. O(endpoints).
+// What is down is never chosen; what is full comes after everything else that is not (a pool spills
+// over to its next tier at once and returns as soon as there is room). Source of the order of
+// tiers: failover.h.
 #pragma once
 
 #include <array>
@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/hash.h"
 #include "gateway/route/failover.h"
@@ -61,8 +62,7 @@ struct Attempts {
 struct PickInput {
   const RequestView& request;
   const FleetView& fleet;
-  std::span<const uint32_t> candidates;  // the pool's endpoints
-  const Failover& failover;              // of the pool, up to date
+  const Failover& failover;  // of the pool, up to date
   // By index of endpoint (PrefixIndex::match); empty: nothing matches. Used by kCacheAware only.
   std::span<const uint32_t> matched_tokens{};
   uint64_t draw = 0;  // random
@@ -75,6 +75,18 @@ double load_tokens(const PickConfig& config, const EndpointView& endpoint);
 
 bool is_full(const PickConfig& config, const EndpointView& endpoint);
 
-Attempts route(const PickConfig& config, const PickInput& input);
+// Memory that decisions use one after the other, so that none allocates.
+class PickScratch {
+ private:
+  friend class Picker;
+  struct Entry {
+    uint32_t endpoint = 0;
+    uint32_t group = 0;
+    double spread = 0;
+  };
+  std::vector<Entry> entries_;  // those that are up
+};
+
+Attempts route(const PickConfig& config, const PickInput& input, PickScratch& scratch);
 
 }  // namespace weir::gateway

@@ -24,6 +24,7 @@ struct Bed {
   PickConfig config;
   Failover failover{{.failback_ms = 0}};
   uint64_t turn = 0;
+  PickScratch scratch;
 
   explicit Bed(size_t n, PickPolicy policy) {
     config.policy = policy;
@@ -37,13 +38,14 @@ struct Bed {
   Attempts attempts(uint64_t draw) {
     const FleetView fleet{endpoints, 1, 11};
     failover.update(fleet, candidates, 0);
-    return route(config, {.request = request,
-                          .fleet = fleet,
-                          .candidates = candidates,
-                          .failover = failover,
-                          .matched_tokens = matched,
-                          .draw = mix64(draw),
-                          .turn = turn++});
+    return route(config,
+                 {.request = request,
+                  .fleet = fleet,
+                  .failover = failover,
+                  .matched_tokens = matched,
+                  .draw = mix64(draw),
+                  .turn = turn++},
+                 scratch);
   }
   uint32_t first(uint64_t draw) {
     const Attempts a = attempts(draw);
@@ -265,7 +267,7 @@ TEST(PickTest, WhateverTheFleetAttemptsAreSound) {
     for (uint32_t i = 0; i < n; ++i) {
       EndpointView& e = bed.endpoints[i];
       e.up = rng.below(4) != 0;
-      e.priority = static_cast<uint32_t>(rng.below(3));
+      e.priority = static_cast<uint8_t>(rng.below(3));
       e.zone = static_cast<uint32_t>(rng.below(20));
       e.weight = static_cast<double>(1 + rng.below(3));
       e.in_flight = static_cast<int32_t>(rng.below(20));

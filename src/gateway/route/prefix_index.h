@@ -115,6 +115,7 @@ class PrefixIndex {
   std::vector<uint32_t> free_sets_;
   std::vector<uint64_t> live_;  // scratch of match()
   std::vector<uint64_t> here_;
+  std::vector<uint32_t> ids_;
 };
 
 }  // namespace weir::gateway

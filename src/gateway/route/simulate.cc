@@ -18,10 +18,10 @@ using text::Json;
 
 namespace {
 
-constexpr uint32_t kBlockTokens = 512;                // Mooncake's
-constexpr double kLastStepS = 3;                      // of times rounded to 3 s
-constexpr int64_t kMaxTokens = int64_t{1} << 31;      // of a request
-constexpr size_t kMaxTraceBlocks = size_t{1} << 26;   // 1 GiB
+constexpr uint32_t kBlockTokens = 512;               // Mooncake's
+constexpr double kLastStepS = 3;                     // of times rounded to 3 s
+constexpr int64_t kMaxTokens = int64_t{1} << 31;     // of a request
+constexpr size_t kMaxTraceBlocks = size_t{1} << 26;  // 1 GiB
 
 Result<int64_t> count_of(const Json& o, std::string_view key) {
   const Json* v = o.find(key);
@@ -49,8 +49,7 @@ Status add_request(const Json& o, RouteTrace& out) {
   for (const Json& id : ids->items()) {
     if (!id.is_int()) return make_error(ErrorCode::kCorrupt, "hash_ids holds no integers");
     end = std::min(end + kBlockTokens, r.input_tokens);  // the last one may be partly filled
-    out.blocks.push_back(
-        {mix64(static_cast<uint64_t>(id.as_int())), static_cast<uint32_t>(end)});
+    out.blocks.push_back({mix64(static_cast<uint64_t>(id.as_int())), static_cast<uint32_t>(end)});
     if (out.blocks.size() - r.first_block <= 2) r.session = out.blocks.back().name;
   }
   if (!out.requests.empty() && r.at_s < out.requests.back().at_s)
@@ -124,7 +123,8 @@ class Simulation {
     int64_t most = 0;
     for (const Upstream& u : upstreams_) most = std::max(most, u.computed_tokens);
     const int64_t computed = all_tokens_ - hit_tokens_;
-    out.max_over_mean = computed > 0 ? double(most) * double(upstreams_.size()) / double(computed) : 0;
+    out.max_over_mean =
+        computed > 0 ? double(most) * double(upstreams_.size()) / double(computed) : 0;
     return out;
   }
 
@@ -135,8 +135,7 @@ class Simulation {
       Upstream& u = upstreams_[i];
       for (; !u.prompts.empty() && u.prompts.front().done_s <= now_s; u.prompts.pop_front())
         views_[i].queued_tokens -= u.prompts.front().tokens;
-      for (; !u.streams.empty() && u.streams.top() <= now_s; u.streams.pop())
-        --views_[i].in_flight;
+      for (; !u.streams.empty() && u.streams.top() <= now_s; u.streams.pop()) --views_[i].in_flight;
     }
   }
 
@@ -148,14 +147,13 @@ class Simulation {
     request.session = session;
     request.blocks = blocks;
     request.input_tokens = r.input_tokens;
-    const uint32_t to = route(pick_, {.request = request,
-                                      .fleet = {views_, 0, 0},
-                                      .candidates = candidates_,
-                                      .failover = failover_,
-                                      .matched_tokens = matched_,
-                                      .draw = random_u64(config_.seed, 0, turn_),
-                                      .turn = turn_})
-                            .endpoint[0];
+    const PickInput input{.request = request,
+                          .fleet = {views_, 0, 0},
+                          .failover = failover_,
+                          .matched_tokens = matched_,
+                          .draw = random_u64(config_.seed, 0, turn_),
+                          .turn = turn_};
+    const uint32_t to = route(pick_, input, scratch_).endpoint[0];
     index_.touch(to, blocks);
     return to;
   }
@@ -167,7 +165,8 @@ class Simulation {
     caches_.match(blocks, matched_);
     caches_.touch(to, blocks);
     // The last token of a prompt is always computed: its logits are wanted.
-    const int64_t hit = std::clamp<int64_t>(matched_[to], 0, std::max<int64_t>(r.input_tokens - 1, 0));
+    const int64_t hit =
+        std::clamp<int64_t>(matched_[to], 0, std::max<int64_t>(r.input_tokens - 1, 0));
     Upstream& u = upstreams_[to];
     const double speed =
         config_.prefill_tokens_per_s *
@@ -195,6 +194,7 @@ class Simulation {
   std::vector<EndpointView> views_;
   std::vector<uint32_t> candidates_;
   std::vector<uint32_t> matched_;
+  PickScratch scratch_;
   uint64_t turn_ = 0;
   int64_t hit_tokens_ = 0;
   int64_t all_tokens_ = 0;

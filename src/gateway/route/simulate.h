@@ -2,14 +2,14 @@
 // of requests that is replayed against it. Deterministic: the same inputs give the same figures.
 //
 // An upstream computes prompts one after the other, in order of arrival, at prefill_tokens_per_s
-// less what the requests before take that have not ended; what its cache holds costs nothing. A request
-// has its first token when its prompt is computed, and then one each itl_ms. The cache holds whole
-// blocks of prompts and forgets the least recently used. The gateway sees of an upstream what it
-// sees in production: what it sent there and which of it has answered. It knows the caches' size,
-// not their contents.
+// less what the requests before take that have not ended; what its cache holds costs nothing. A
+// request has its first token when its prompt is computed, and then one each itl_ms. The cache
+// holds whole blocks of prompts and forgets the least recently used. The gateway sees of an
+// upstream what it sees in production: what it sent there and which of it has answered. It knows
+// the caches' size, not their contents.
 //
-// Left out: queues bounded by cache space, output tokens in the cache, batches of prompts, failures.
-// One thread.
+// Left out: queues bounded by cache space, output tokens in the cache, batches of prompts,
+// failures. One thread.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct TraceRequest {
   double at_s = 0;  // ascending
   int64_t input_tokens = 0;
   int64_t output_tokens = 0;
-  uint64_t session = 0;  // requests that share more than what all prompts begin with
+  uint64_t session = 0;      // requests that share more than what all prompts begin with
   uint32_t first_block = 0;  // of RouteTrace::blocks
   uint32_t block_count = 0;
 };
@@ -56,10 +56,10 @@ struct SimulationConfig {
   int64_t believed_cache_tokens = -1;  // what the gateway takes it for; -1: knows it
   double prefill_tokens_per_s = 7'000;
   double itl_ms = 15;
-  double stream_cost = 0.01;  // of the prefill speed that a request before it takes
+  double stream_cost = 0.01;   // of the prefill speed that a request before it takes
   double least_prefill = 0.3;  // that is left to it at least
-  double overhead_ms = 20;    // of each request before its prompt is computed
-  double speed = 1;           // of the trace: 2 replays it in half the time
+  double overhead_ms = 20;     // of each request before its prompt is computed
+  double speed = 1;            // of the trace: 2 replays it in half the time
   uint64_t seed = 1;
 };
 

@@ -15,10 +15,9 @@ constexpr std::string_view kLine =
     R"({"timestamp": 1000, "input_length": 1000, "output_length": 10, "hash_ids": [4, 5]})";
 
 std::string line(int64_t ms, int64_t input, std::string_view ids) {
-  return fmt::format(
-      R"({{"timestamp":{},"input_length":{},"output_length":2,"hash_ids":[{}]}})"
-      "\n",
-      ms, input, ids);
+  return fmt::format(R"({{"timestamp":{},"input_length":{},"output_length":2,"hash_ids":[{}]}})"
+                     "\n",
+                     ms, input, ids);
 }
 
 TEST(SimulateTest, ReadsATrace) {
