@@ -81,7 +81,7 @@ WeekMinutes minutes_of(const Rule& rule) {
   return out;
 }
 
-// Whether rule `a` takes whatever rule `b` does, if only `b` has a time or both the same.
+// Whether rule `a` takes whatever rule `b` does, times left aside.
 bool covers_but_for_time(const Rule& a, const Rule& b) {
   if (!covers(a.tenants, b.tenants) || !covers(a.routes, b.routes) || !covers(a.models, b.models))
     return false;
