@@ -26,16 +26,15 @@ constexpr uint64_t kConversations = 20;
 
 struct Fleet {
   std::vector<EndpointView> endpoints;
-  std::vector<uint32_t> candidates;
+  std::vector<Candidate> candidates;
   Failover failover{{}};
 
   explicit Fleet(bool equal_weights) {
     for (uint32_t i = 0; i < kEndpoints; ++i) {
-      candidates.push_back(i);
+      candidates.push_back({.endpoint = i, .priority = static_cast<uint8_t>(i % 10 == 0 ? 1 : 0)});
       endpoints.push_back({.identity = mix64(i),
                            .weight = equal_weights ? 1.0 : static_cast<double>(1 + i % 4),
                            .up = i % 50 != 0,
-                           .priority = static_cast<uint8_t>(i % 10 == 0 ? 1 : 0),
                            .region = 1 + i % 3,
                            .zone = 1 + i % 9,
                            .max_in_flight = 64,

@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::string_view kFormat = "weir-difficulty-1";
 constexpr std::array<std::string_view, kDifficultyFeatures> kFeatureNames = {
-    "log_bytes",    "log_lines",      "code_fences", "digit_share", "symbol_share",
-    "non_ascii",    "question_marks", "asks_why",    "log_turns",   "log_bytes_before",
+    "log_bytes", "log_lines",      "code_fences", "digit_share", "symbol_share",
+    "non_ascii", "question_marks", "asks_why",    "log_turns",   "log_bytes_before",
 };
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -22,8 +22,8 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 // Words that ask for reasoning rather than for a fact.
 bool asks_why(std::string_view word) {
   constexpr std::array<std::string_view, 14> kWords = {
-      "why",   "how",     "explain",  "prove",   "derive",   "compare", "analyze",
-      "debug", "analyse", "optimize", "design",  "evaluate", "solve",   "refactor"};
+      "why",   "how",     "explain",  "prove",  "derive",   "compare", "analyze",
+      "debug", "analyse", "optimize", "design", "evaluate", "solve",   "refactor"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 

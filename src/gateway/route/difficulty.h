@@ -56,7 +56,8 @@ struct DifficultyTraining {
 };
 
 // The model of greatest likelihood less l2 / 2 times the squared weights, by Newton's method.
-// Errors: kInvalidValue when all labels are the same, a feature is not finite, or l2 is not above 0.
+// Errors: kInvalidValue when all labels are the same, a feature is not finite, or l2 is not above
+// 0.
 Result<DifficultyModel> train_difficulty(std::span<const DifficultyExample> examples,
                                          const DifficultyTraining& training = {});
 

@@ -25,14 +25,15 @@ double sum_of(const TierShares& shares) {
 
 }  // namespace
 
-size_t tier_of(const FailoverConfig& config, const FleetView& fleet, const EndpointView& endpoint) {
+size_t tier_of(const FailoverConfig& config, const FleetView& fleet, const Candidate& candidate) {
+  const EndpointView& endpoint = fleet.endpoints[candidate.endpoint];
   size_t distance = 2;
   if (!config.locality || (fleet.home_zone != 0 && endpoint.zone == fleet.home_zone)) {
     distance = 0;
   } else if (fleet.home_region != 0 && endpoint.region == fleet.home_region) {
     distance = 1;
   }
-  return size_t{std::min(uint32_t{endpoint.priority}, kMaxPriorities - 1)} * 3 + distance;
+  return size_t{std::min(uint32_t{candidate.priority}, kMaxPriorities - 1)} * 3 + distance;
 }
 
 void Failover::judge(Tier& tier, double health, int64_t now_ns) const {
@@ -52,20 +53,21 @@ void Failover::judge(Tier& tier, double health, int64_t now_ns) const {
   tier.better = false;
 }
 
-void Failover::update(const FleetView& fleet, std::span<const uint32_t> candidates,
+void Failover::update(const FleetView& fleet, std::span<const Candidate> candidates,
                       int64_t now_ns) {
   std::array<double, kTiers> all{};
   std::array<double, kTiers> up{};
   double prefill = 0;
   int telling = 0;
   members_.clear();
-  for (const uint32_t i : candidates) {
-    const EndpointView& e = fleet.endpoints[i];
-    const size_t t = tier_of(config_, fleet, e);
-    members_.push_back({i, static_cast<uint32_t>(t), 1 / e.weight});
-    all[t] += e.weight;
+  for (const Candidate& c : candidates) {
+    const EndpointView& e = fleet.endpoints[c.endpoint];
+    const size_t t = tier_of(config_, fleet, c);
+    const double weight = c.weight * e.weight;
+    members_.push_back({c.endpoint, static_cast<uint32_t>(t), weight, 1 / weight});
+    all[t] += weight;
     if (!e.up) continue;
-    up[t] += e.weight;
+    up[t] += weight;
     prefill += e.prefill_tokens_per_s;
     telling += e.prefill_tokens_per_s > 0 ? 1 : 0;
   }

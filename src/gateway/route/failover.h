@@ -1,6 +1,6 @@
-// Which share of a pool's traffic goes to which tier of it. A tier is a priority (configured: own
-// accelerators before hosted ones) and within it the distance to this gateway: same zone, same
-// region, elsewhere.
+// Which share of a model's traffic goes to which tier of its endpoints. A tier is a priority
+// (configured: own accelerators before hosted ones) and within it the distance to this gateway:
+// same zone, same region, elsewhere.
 //
 // A tier of which the fraction h of the weight is up can take min(1, overprovisioning * h) of the
 // traffic; the first tier takes what it can, the next what is left, and so on; when all together
@@ -32,25 +32,33 @@ struct FailoverConfig {
   bool locality = true;           // false: all endpoints of a priority are one tier
 };
 
+// An endpoint as one of those that serve a model: another model may use it otherwise.
+struct Candidate {
+  uint32_t endpoint = 0;  // index; not twice
+  uint8_t priority = 0;   // 0 is used first; kMaxPriorities or more counts as the last
+  double weight = 1;      // > 0; multiplies the endpoint's own
+};
+
 // Its tier, lower is used first. Where this gateway's zone or region is not told, every endpoint is
-// elsewhere. A priority of kMaxPriorities or more counts as the last.
-size_t tier_of(const FailoverConfig& config, const FleetView& fleet, const EndpointView& endpoint);
+// elsewhere.
+size_t tier_of(const FailoverConfig& config, const FleetView& fleet, const Candidate& candidate);
 
 using TierShares = std::array<double, kTiers>;  // 0 .. 1, sum 1; all 0: nothing is up
 
-// Of one pool: what changes seldom, so that a decision need not find it out again.
+// Of one model: what changes seldom, so that a decision need not find it out again.
 class Failover {
  public:
   explicit Failover(const FailoverConfig& config) : config_(config) {}
 
-  // candidates: indexes of the pool's endpoints. To be called when one of them goes up or down or
-  // changes its weight, when the pool gets or loses one, and about every second.
-  void update(const FleetView& fleet, std::span<const uint32_t> candidates, int64_t now_ns);
+  // To be called when one of the candidates goes up or down or changes its weight, when there are
+  // others, and about every second.
+  void update(const FleetView& fleet, std::span<const Candidate> candidates, int64_t now_ns);
 
   const TierShares& shares() const { return shares_; }
   struct Member {
     uint32_t endpoint = 0;  // index
     uint32_t tier = 0;
+    double weight = 1;  // of candidate and endpoint
     // 1 / (weight, times its prefill speed over the mean of those that are up and tell theirs):
     // what a token of load there weighs.
     double load_factor = 1;

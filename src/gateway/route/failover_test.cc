@@ -15,11 +15,11 @@ constexpr int64_t kSecond = 1'000'000'000;
 
 struct Fleet {
   std::vector<EndpointView> endpoints;
-  std::vector<uint32_t> all;
+  std::vector<Candidate> all;
 
-  void add(uint32_t count, const EndpointView& e) {
+  void add(uint32_t count, uint8_t priority, const EndpointView& e, double weight = 1) {
     for (uint32_t i = 0; i < count; ++i) {
-      all.push_back(static_cast<uint32_t>(endpoints.size()));
+      all.push_back({static_cast<uint32_t>(endpoints.size()), priority, weight});
       endpoints.push_back(e);
     }
   }
@@ -32,8 +32,8 @@ struct Fleet {
 
 Fleet two_priorities() {
   Fleet f;
-  f.add(10, {.priority = 0});
-  f.add(10, {.priority = 1});
+  f.add(10, 0, {});
+  f.add(10, 1, {});
   return f;
 }
 
@@ -99,10 +99,25 @@ TEST(FailoverTest, FlappingMovesNothingBack) {
   EXPECT_EQ(failover.shares()[0], 1);
 }
 
+// A tier's health is of the weight that is up: the endpoint's times the candidate's.
+TEST(FailoverTest, WeightsMultiply) {
+  Fleet f;
+  f.add(1, 0, {.weight = 2}, 3);
+  f.add(1, 0, {.weight = 2}, 2);
+  f.add(1, 1, {});
+  f.endpoints[0].up = false;
+  Failover failover({.locality = false});
+  failover.update(f.view(), f.all, 0);
+  EXPECT_NEAR(failover.shares()[0], 0.56, 1e-9);  // 1.4 * 4 / 10
+  ASSERT_EQ(failover.members().size(), 3U);
+  EXPECT_EQ(failover.members()[0].weight, 6);
+  EXPECT_EQ(failover.members()[1].load_factor, 0.25);
+}
+
 // On probation, but all there is.
 TEST(FailoverTest, ADelayIsNoReasonToRefuse) {
   Fleet f;
-  f.add(4, {.priority = 0});
+  f.add(4, 0, {});
   Failover failover({.locality = false});
   f.up(0, 4);
   failover.update(f.view(), f.all, 0);
@@ -114,18 +129,18 @@ TEST(FailoverTest, ADelayIsNoReasonToRefuse) {
 
 TEST(FailoverTest, NearIsBeforeFarWithinAPriority) {
   Fleet f;
-  f.add(2, {.priority = 0, .region = 1, .zone = 11});
-  f.add(2, {.priority = 0, .region = 1, .zone = 12});
-  f.add(2, {.priority = 0, .region = 2, .zone = 21});
-  f.add(2, {.priority = 1, .region = 1, .zone = 11});
+  f.add(2, 0, {.region = 1, .zone = 11});
+  f.add(2, 0, {.region = 1, .zone = 12});
+  f.add(2, 0, {.region = 2, .zone = 21});
+  f.add(2, 1, {.region = 1, .zone = 11});
   const FailoverConfig config{};
-  EXPECT_EQ(tier_of(config, f.view(), f.endpoints[0]), 0U);
-  EXPECT_EQ(tier_of(config, f.view(), f.endpoints[2]), 1U);
-  EXPECT_EQ(tier_of(config, f.view(), f.endpoints[4]), 2U);
-  EXPECT_EQ(tier_of(config, f.view(), f.endpoints[6]), 3U);
-  EXPECT_EQ(tier_of({.locality = false}, f.view(), f.endpoints[4]), 0U);
-  EXPECT_EQ(tier_of(config, FleetView{f.endpoints}, f.endpoints[0]), 2U);  // home is not told
-  EXPECT_EQ(tier_of(config, f.view(), EndpointView{.priority = 200}), kTiers - 1);
+  EXPECT_EQ(tier_of(config, f.view(), f.all[0]), 0U);
+  EXPECT_EQ(tier_of(config, f.view(), f.all[2]), 1U);
+  EXPECT_EQ(tier_of(config, f.view(), f.all[4]), 2U);
+  EXPECT_EQ(tier_of(config, f.view(), f.all[6]), 3U);
+  EXPECT_EQ(tier_of({.locality = false}, f.view(), f.all[4]), 0U);
+  EXPECT_EQ(tier_of(config, FleetView{f.endpoints}, f.all[0]), 2U);  // home is not told
+  EXPECT_EQ(tier_of(config, f.view(), Candidate{.endpoint = 4, .priority = 200}), kTiers - 1);
   Failover failover(config);
   f.endpoints[0].up = false;
   failover.update(f.view(), f.all, 0);
@@ -139,10 +154,10 @@ TEST(FailoverTest, NoTrafficToTheDead) {
     Rng rng(seed);
     Fleet f;
     for (int i = 0; i < 12; ++i) {
-      f.add(1, {.weight = static_cast<double>(1 + rng.below(5)),
-                .priority = static_cast<uint8_t>(rng.below(3)),
-                .region = static_cast<uint32_t>(rng.below(3)),
-                .zone = static_cast<uint32_t>(11 + rng.below(2))});
+      f.add(1, static_cast<uint8_t>(rng.below(3)),
+            {.weight = static_cast<double>(1 + rng.below(5)),
+             .region = static_cast<uint32_t>(rng.below(3)),
+             .zone = static_cast<uint32_t>(11 + rng.below(2))});
     }
     Failover failover({.failback_ms = 5'000});
     int64_t now = 0;
@@ -152,9 +167,10 @@ TEST(FailoverTest, NoTrafficToTheDead) {
       failover.update(f.view(), f.all, now);
       bool any = false;
       std::array<bool, kTiers> alive{};
-      for (const EndpointView& e : f.endpoints) {
-        any |= e.up;
-        alive[tier_of(failover.config(), f.view(), e)] |= e.up;
+      for (const Candidate& c : f.all) {
+        const bool up = f.endpoints[c.endpoint].up;
+        any |= up;
+        alive[tier_of(failover.config(), f.view(), c)] |= up;
       }
       double sum = 0;
       for (size_t t = 0; t < kTiers; ++t) {

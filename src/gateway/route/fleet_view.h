@@ -17,11 +17,10 @@ namespace weir::gateway {
 struct EndpointView {
   uint64_t identity = 0;  // hash of its address: the same in every replica and after a restart
   double weight = 1;      // > 0: its share beside others; slow start scales it
-  uint16_t pool = 0;
-  bool up = true;        // healthy, not ejected, and its circuit lets requests through
-  uint8_t priority = 0;  // 0 is used first; below kMaxPriorities (failover.h)
-  uint32_t region = 0;   // numbers the caller gives to names; 0: not told
-  uint32_t zone = 0;     // distinct across regions; 0: not told
+  uint16_t pool = 0;      // number of its upstream
+  bool up = true;         // healthy, not ejected, and its circuit lets requests through
+  uint32_t region = 0;    // numbers the caller gives to names; 0: not told
+  uint32_t zone = 0;      // distinct across regions; 0: not told
   // This gateway's own account.
   int32_t in_flight = 0;
   int32_t max_in_flight = 0;  // 0: no bound

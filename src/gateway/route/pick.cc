@@ -62,7 +62,7 @@ class Picker {
     for (const PickScratch::Entry& entry : entries_) {
       const EndpointView& e = view(entry);
       const bool first = entry.group == first_group_;
-      Rank rank{entry.group + (comes_later(e, first, place) ? 1 : 0), 0, 0};
+      Rank rank{entry.group + (comes_later(entry, e, first, place) ? 1 : 0), 0, 0};
       rank.cost = first ? cost_of(entry, e, place) : entry.spread;
       place += first ? 1 : 0;
       insert(entry.endpoint, e, rank);
@@ -102,12 +102,12 @@ class Picker {
       if (!e.up) continue;
       const size_t order = m.tier == first_tier ? 0 : size_t{m.tier} + 1;
       const auto group = static_cast<uint32_t>((is_full(config_, e) ? kTiers + 1 : 0) + order) * 2;
-      entries_.push_back({m.endpoint, group, load_tokens(config_, e) * m.load_factor});
+      entries_.push_back({m.endpoint, group, load_tokens(config_, e) * m.load_factor, m.weight});
       if (!needs_sums) {
         first_group_ = std::min(first_group_, group);
         continue;
       }
-      all_weight_ += e.weight;
+      all_weight_ += m.weight;
       all_in_flight_ += e.in_flight;
       if (group > first_group_) continue;
       if (group < first_group_) {
@@ -115,11 +115,11 @@ class Picker {
         members_ = 0;
         weight_ = 0;
         equal_weights_ = true;
-        some_weight_ = e.weight;
+        some_weight_ = m.weight;
       }
       ++members_;
-      weight_ += e.weight;
-      equal_weights_ &= e.weight == some_weight_;
+      weight_ += m.weight;
+      equal_weights_ &= m.weight == some_weight_;
     }
   }
 
@@ -132,7 +132,7 @@ class Picker {
     for (const PickScratch::Entry& entry : entries_) {
       if (entry.group != first_group_) continue;
       if (place != without.place) {
-        found = {place, view(entry).weight};
+        found = {place, entry.weight};
         at -= found.weight;
         if (at < 0) break;
       }
@@ -156,10 +156,11 @@ class Picker {
   }
 
   // Behind the others of its group: who was not drawn, or has its share of the load.
-  bool comes_later(const EndpointView& e, bool first, size_t place) const {
+  bool comes_later(const PickScratch::Entry& entry, const EndpointView& e, bool first,
+                   size_t place) const {
     if (config_.policy == PickPolicy::kRandomTwo)
       return first && place != first_place_ && place != second_place_;
-    return affine_ && over_bound(e);
+    return affine_ && over_bound(entry, e);
   }
 
   // Cost of a member of the first group.
@@ -174,16 +175,16 @@ class Picker {
       case PickPolicy::kCacheAware:
         return -score(entry);
       case PickPolicy::kSessionAffinity:
-        return affine_ ? distance(e) : entry.spread;
+        return affine_ ? distance(entry, e) : entry.spread;
     }
     return 0;
   }
 
   // Weighted rendezvous hashing (Thaler and Ravishankar 1998, in the logarithmic form): the least
   // -ln(u) / weight falls on each endpoint in proportion to its weight.
-  double distance(const EndpointView& e) const {
+  double distance(const PickScratch::Entry& entry, const EndpointView& e) const {
     const double u = unit_of(mix64(session_ ^ mix64(e.identity)));
-    return equal_weights_ ? 1 - u : -std::log(u) / e.weight;
+    return equal_weights_ ? 1 - u : -std::log(u) / entry.weight;
   }
 
   // The load of the least loaded would be the same in all scores of a request: it is left out.
@@ -195,9 +196,9 @@ class Picker {
 
   // Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, SODA 2018): no
   // endpoint takes more than session_bound times its share of what is in flight.
-  bool over_bound(const EndpointView& e) const {
+  bool over_bound(const PickScratch::Entry& entry, const EndpointView& e) const {
     const auto total = static_cast<double>(all_in_flight_ + 1);
-    return e.in_flight >= std::ceil(config_.session_bound * total * e.weight / all_weight_);
+    return e.in_flight >= std::ceil(config_.session_bound * total * entry.weight / all_weight_);
   }
 
   void insert(uint32_t index, const EndpointView& e, Rank rank) {

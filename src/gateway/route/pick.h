@@ -1,9 +1,9 @@
-// Which endpoint of a pool gets a request, and where it goes next should that fail.
+// Which of a model's endpoints gets a request, and where it goes next should that fail.
 //
 // Pure and deterministic: the same inputs and the same draw give the same attempts. O(endpoints).
-// What is down is never chosen; what is full comes after everything else that is not (a pool spills
-// over to its next tier at once and returns as soon as there is room). Source of the order of
-// tiers: failover.h.
+// What is down is never chosen; what is full comes after everything that is not (a tier spills over
+// to the next at once and has its traffic back as soon as it has room). Which tier comes first:
+// failover.h.
 #pragma once
 
 #include <array>
@@ -62,11 +62,11 @@ struct Attempts {
 struct PickInput {
   const RequestView& request;
   const FleetView& fleet;
-  const Failover& failover;  // of the pool, up to date
+  const Failover& failover;  // of the model, up to date
   // By index of endpoint (PrefixIndex::match); empty: nothing matches. Used by kCacheAware only.
   std::span<const uint32_t> matched_tokens{};
   uint64_t draw = 0;  // random
-  uint64_t turn = 0;  // of kRoundRobin: counts the pool's requests
+  uint64_t turn = 0;  // of kRoundRobin: counts the model's requests
 };
 
 // Prefill tokens that stand before a new request there: what was sent and has not answered, running
@@ -82,7 +82,8 @@ class PickScratch {
   struct Entry {
     uint32_t endpoint = 0;
     uint32_t group = 0;
-    double spread = 0;
+    double spread = 0;  // load as a fraction of what the endpoint is worth
+    double weight = 1;
   };
   std::vector<Entry> entries_;  // those that are up
 };

@@ -18,7 +18,7 @@ namespace {
 
 struct Bed {
   std::vector<EndpointView> endpoints;
-  std::vector<uint32_t> candidates;
+  std::vector<Candidate> candidates;
   std::vector<uint32_t> matched;
   RequestView request;
   PickConfig config;
@@ -31,7 +31,7 @@ struct Bed {
     request.input_tokens = 1'000;
     for (uint32_t i = 0; i < n; ++i) {
       endpoints.push_back({.identity = mix64(i)});
-      candidates.push_back(i);
+      candidates.push_back({.endpoint = i});
     }
     matched.assign(n, 0);
   }
@@ -84,7 +84,7 @@ TEST(PickTest, RoundRobinGoesRound) {
 TEST(PickTest, RoundRobinKeepsWeightsInEveryStretch) {
   Bed bed(3, PickPolicy::kRoundRobin);
   bed.endpoints[0].weight = 1;
-  bed.endpoints[1].weight = 2;
+  bed.candidates[1].weight = 2;  // either way
   bed.endpoints[2].weight = 5;
   for (int stretch = 0; stretch < 20; ++stretch) {
     const auto counts = bed.counts(80);
@@ -225,7 +225,7 @@ TEST(PickTest, AffinityHasABound) {
 
 TEST(PickTest, FullSpillsOverAndComesBack) {
   Bed bed(4, PickPolicy::kLeastLoaded);
-  bed.endpoints[2].priority = bed.endpoints[3].priority = 1;
+  bed.candidates[2].priority = bed.candidates[3].priority = 1;
   for (EndpointView& e : bed.endpoints) e.max_in_flight = 10;
   bed.endpoints[0].in_flight = bed.endpoints[1].in_flight = 9;
   EXPECT_LT(bed.first(1), 2U);
@@ -248,7 +248,7 @@ TEST(PickTest, FullSpillsOverAndComesBack) {
 
 TEST(PickTest, TiersGetTheirShares) {
   Bed bed(20, PickPolicy::kLeastLoaded);
-  for (uint32_t i = 10; i < 20; ++i) bed.endpoints[i].priority = 1;
+  for (uint32_t i = 10; i < 20; ++i) bed.candidates[i].priority = 1;
   for (uint32_t i = 0; i < 5; ++i) bed.endpoints[i].up = false;
   int near = 0;
   for (const auto& [endpoint, n] : bed.counts(4'000)) near += endpoint < 10 ? n : 0;
@@ -267,7 +267,8 @@ TEST(PickTest, WhateverTheFleetAttemptsAreSound) {
     for (uint32_t i = 0; i < n; ++i) {
       EndpointView& e = bed.endpoints[i];
       e.up = rng.below(4) != 0;
-      e.priority = static_cast<uint8_t>(rng.below(3));
+      bed.candidates[i].priority = static_cast<uint8_t>(rng.below(3));
+      bed.candidates[i].weight = static_cast<double>(1 + rng.below(2));
       e.zone = static_cast<uint32_t>(rng.below(20));
       e.weight = static_cast<double>(1 + rng.below(3));
       e.in_flight = static_cast<int32_t>(rng.below(20));
@@ -276,7 +277,7 @@ TEST(PickTest, WhateverTheFleetAttemptsAreSound) {
       bed.matched[i] = static_cast<uint32_t>(rng.below(1'000));
     }
     bed.candidates.erase(std::remove_if(bed.candidates.begin(), bed.candidates.end(),
-                                        [&](uint32_t) { return rng.below(4) == 0; }),
+                                        [&](const Candidate&) { return rng.below(4) == 0; }),
                          bed.candidates.end());
     bed.turn = rng.next();
     const uint64_t turn = bed.turn;
@@ -285,13 +286,14 @@ TEST(PickTest, WhateverTheFleetAttemptsAreSound) {
     const Attempts again = bed.attempts(seed);
     EXPECT_TRUE(std::equal(a.all().begin(), a.all().end(), again.all().begin(), again.all().end()));
     size_t up = 0;
-    for (const uint32_t i : bed.candidates) up += bed.endpoints[i].up ? 1 : 0;
+    for (const Candidate& c : bed.candidates) up += bed.endpoints[c.endpoint].up ? 1 : 0;
     ASSERT_EQ(a.count, std::min(up, bed.config.attempts)) << "seed " << seed;
     EXPECT_EQ(std::set<uint32_t>(a.all().begin(), a.all().end()).size(), a.count);
     bool full = false;
     for (const uint32_t i : a.all()) {
       EXPECT_TRUE(bed.endpoints[i].up);
-      EXPECT_TRUE(std::count(bed.candidates.begin(), bed.candidates.end(), i) == 1);
+      EXPECT_TRUE(std::any_of(bed.candidates.begin(), bed.candidates.end(),
+                              [i](const Candidate& c) { return c.endpoint == i; }));
       const bool f = is_full(bed.config, bed.endpoints[i]);
       EXPECT_TRUE(f || !full) << "seed " << seed;
       full = f;

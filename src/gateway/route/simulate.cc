@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
-#include <numeric>
 #include <queue>
 
 #include "base/quantile.h"
@@ -95,8 +94,8 @@ class Simulation {
         views_(config.upstreams),
         candidates_(config.upstreams),
         matched_(config.upstreams) {
-    std::iota(candidates_.begin(), candidates_.end(), 0);
-    for (const uint32_t i : candidates_) {
+    for (uint32_t i = 0; i < config.upstreams; ++i) {
+      candidates_[i].endpoint = i;
       views_[i].identity = mix64(config.seed + i);
       caches_.set_capacity(i, config.cache_tokens);
       const int64_t believed = config.believed_cache_tokens;
@@ -192,7 +191,7 @@ class Simulation {
   Failover failover_{{}};
   std::vector<Upstream> upstreams_;
   std::vector<EndpointView> views_;
-  std::vector<uint32_t> candidates_;
+  std::vector<Candidate> candidates_;
   std::vector<uint32_t> matched_;
   PickScratch scratch_;
   uint64_t turn_ = 0;
