@@ -32,6 +32,14 @@ class IdTable {
     if (!slots_.empty()) __builtin_prefetch(&slots_[home(tag_of(hash))]);
   }
 
+  // What find() will probably return, without looking at any key.
+  uint32_t guess(uint64_t hash) const {
+    if (slots_.empty()) return kNone;
+    size_t i = home(tag_of(hash));
+    while (slots_[i].id != kNone && slots_[i].tag != tag_of(hash)) i = (i + 1) & mask_;
+    return slots_[i].id;
+  }
+
   // Precondition: the key is not in the table.
   void insert(uint64_t hash, uint32_t id) {
     if ((used_ + 1) * 4 > slots_.size() * 3) grow();

@@ -70,18 +70,12 @@ void PrefixIndex::match(std::span<const PromptBlock> blocks, std::span<uint32_t>
     for (; bits != 0; bits &= bits - 1)
       matched_tokens[word * 64 + static_cast<size_t>(std::countr_zero(bits))] = tokens;
   };
-  // Each lookup misses the processor's caches: they are begun together.
-  for (const PromptBlock& b : blocks) block_table_.prefetch(b.name);
-  ids_.clear();
-  for (const PromptBlock& b : blocks) {
-    ids_.push_back(find_block(b.name));
-    if (ids_.back() == kNone) break;
-    __builtin_prefetch(&blocks_[ids_.back()]);
-  }
+  prefetch_blocks(blocks);
   uint32_t before = 0;
-  for (size_t i = 0; i < blocks.size() && ids_[i] != kNone; ++i) {
-    const PromptBlock& b = blocks[i];
-    holders(blocks_[ids_[i]], here_);
+  for (const PromptBlock& b : blocks) {
+    const uint32_t id = find_block(b.name);
+    if (id == kNone) break;
+    holders(blocks_[id], here_);
     uint64_t any = 0;
     for (size_t w = 0; w < words_; ++w) {
       if (before > 0) set_matched(w, live_[w] & ~here_[w], before);
@@ -95,13 +89,21 @@ void PrefixIndex::match(std::span<const PromptBlock> blocks, std::span<uint32_t>
   for (size_t w = 0; w < words_; ++w) set_matched(w, live_[w], before);
 }
 
-void PrefixIndex::touch(uint32_t endpoint, std::span<const PromptBlock> blocks) {
+// Each lookup misses the processor's caches twice: those of all blocks are begun together.
+void PrefixIndex::prefetch_blocks(std::span<const PromptBlock> blocks) const {
+  for (const PromptBlock& b : blocks) block_table_.prefetch(b.name);
   for (const PromptBlock& b : blocks) {
-    pair_table_.prefetch(pair_hash(endpoint, b.name));
-    block_table_.prefetch(b.name);
+    const uint32_t id = block_table_.guess(b.name);
+    if (id == kNone) return;
+    __builtin_prefetch(&blocks_[id]);
   }
+}
+
+void PrefixIndex::touch(uint32_t endpoint, std::span<const PromptBlock> blocks) {
+  for (const PromptBlock& b : blocks) pair_table_.prefetch(pair_hash(endpoint, b.name));
+  prefetch_blocks(blocks);
   for (const PromptBlock& b : blocks) {
-    const uint32_t id = find_pair(endpoint, b.name);
+    const uint32_t id = pair_table_.guess(pair_hash(endpoint, b.name));
     if (id != kNone) __builtin_prefetch(&pairs_[id]);
   }
   // From the end: the beginning of the prompt is the youngest and goes last.

@@ -88,6 +88,7 @@ class PrefixIndex {
 
   uint32_t find_pair(uint32_t endpoint, uint64_t name) const;
   uint32_t find_block(uint64_t name) const;
+  void prefetch_blocks(std::span<const PromptBlock> blocks) const;
   void use(uint32_t endpoint, uint64_t name, uint32_t tokens);  // adds or makes youngest
   void drop(uint32_t pair);
   void trim(uint32_t endpoint);
@@ -115,7 +116,6 @@ class PrefixIndex {
   std::vector<uint32_t> free_sets_;
   std::vector<uint64_t> live_;  // scratch of match()
   std::vector<uint64_t> here_;
-  std::vector<uint32_t> ids_;
 };
 
 }  // namespace weir::gateway
