@@ -1,50 +1,23 @@
 #include "gateway/call.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "api/replies.h"
-#include "gateway/json_member.h"
+#include "gateway/translate/translate.h"
+#include "gateway/upstream_error.h"
 #include "text/json.h"
 
 namespace weir::gateway {
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
-constexpr std::string_view kStreamEnd = "data: [DONE]";
-constexpr size_t kTailBytes = 64;
+constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kDeadlineHeader = "x-weir-deadline-ms";
+constexpr std::string_view kSessionHeader = "x-session-id";
 
 double seconds(int64_t from_ns, int64_t to_ns) {
   return static_cast<double>(to_ns - from_ns) * 1e-9;
-}
-
-// The client's own limit in milliseconds; 0: none.
-int64_t wanted_deadline_ms(const http::Headers& headers) {
-  const auto field = headers.find(kDeadlineHeader);
-  int64_t ms = 0;
-  if (field.has_value()) std::from_chars(field->data(), field->data() + field->size(), ms);
-  return std::max<int64_t>(ms, 0);
-}
-
-// Counts of "usage" in an answer's body; zeros where there are none.
-Usage usage_of(std::string_view body) {
-  const auto at = member_value(body, "usage");
-  if (!at.has_value()) return {};
-  const auto usage = text::Json::parse(body.substr(at->begin, at->size));
-  if (!usage.ok()) return {};
-  const auto count = [&](std::string_view name, std::string_view other) {
-    const text::Json* v = usage->find(name);
-    if (v == nullptr) v = usage->find(other);
-    return v != nullptr && v->is_int() ? std::max<int64_t>(v->as_int(), 0) : 0;
-  };
-  Usage u{count("prompt_tokens", "input_tokens"), 0, count("completion_tokens", "output_tokens")};
-  if (const text::Json* details = usage->find("prompt_tokens_details")) {
-    const text::Json* cached = details->find("cached_tokens");
-    if (cached != nullptr && cached->is_int()) u.cached_tokens = cached->as_int();
-  }
-  return u;
 }
 
 }  // namespace
@@ -54,184 +27,307 @@ Call::Call(Proxy& proxy, http::Request request, http::ResponseWriter writer,
     : proxy_(proxy),
       request_(std::move(request)),
       writer_(std::move(writer)),
-      place_(std::move(place)) {
+      place_(std::move(place)),
+      protocol_(request_.path.starts_with(kMessages) ? Protocol::kAnthropic : Protocol::kOpenAi) {
   proxy_.instruments().in_flight.add(1);
 }
 
-void Call::begin() {
-  auto read = read_incoming(request_.path, request_.body);
-  if (!read.ok()) return refuse(read.error());
-  incoming_ = std::move(*read);
+Status Call::read() {
+  WEIR_ASSIGN(const text::Json body, text::Json::parse(request_.body));
+  WEIR_ASSIGN(incoming_, read_incoming(request_.path, body));
   model_ = proxy_.model(incoming_.model);
   if (model_ == nullptr)
-    return refuse(param_error(ErrorCode::kModelNotFound, "model",
-                              "there is no model \"{}\": GET /v1/models lists them",
-                              incoming_.model.substr(0, 100)));
-  if (place_ != nullptr)
-    if (const Status ok = place_->reserve(incoming_); !ok.ok()) return refuse(ok.error());
-  int64_t total_ms = model_->timeouts.total_ms;
-  const int64_t wanted_ms = wanted_deadline_ms(request_.headers);
-  if (wanted_ms > 0) total_ms = total_ms == 0 ? wanted_ms : std::min(total_ms, wanted_ms);
-  if (total_ms > 0) deadline_ns_ = request_.received_ns + total_ms * kMs;
+    return param_error(ErrorCode::kModelNotFound, "model",
+                       "there is no model \"{}\": GET /v1/models lists them",
+                       incoming_.model.substr(0, 100));
+  if (place_ != nullptr) WEIR_TRY(place_->reserve(incoming_));
+  WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(request_.headers));
+  deadline_ = request_deadline(wanted_ms, model_->timeouts, request_.received_ns);
+  if (proxy_.dispatcher().wants_blocks(*model_))
+    blocks_ = prompt_blocks(body, place_ == nullptr ? "" : place_->spec().name,
+                            proxy_.dispatcher().prompt_key());
+  return {};
+}
+
+void Call::begin() {
+  if (const Status ok = read(); !ok.ok()) return refuse(ok.error());
   writer_.on_closed([weak = weak_from_this(), &client = proxy_.client()](http::CloseReason) {
     client.post([weak] {
       if (const auto call = weak.lock()) call->on_client_gone();
     });
   });
-  const Proxy::Choice choice = proxy_.choose(*model_, tried_);
-  if (choice.endpoint == nullptr) return fail(AttemptEnd::kConnect, 0);
-  attempt(choice);
+  for (const TargetConfig& t : model_->targets) {
+    PoolGuard& pool = proxy_.fleet().pool(t.upstream);
+    pool.on_request(now_ns());
+    if (t.tier == model_->targets.front().tier) break;  // the budget of the pool it goes to first
+  }
+  proxy_.hedge(*model_).on_request(now_ns());
+  assigned_ = proxy_.dispatcher().assign(*model_, view(), proxy_.draw());
+  const Choice choice = choose();
+  if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(*model_, now_ns()));
+  if (attempt(choice)) plan_hedge();
 }
 
 void Call::refuse(const Error& error) {
   writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
-  writer_.send(api::error_response(error, writer_.request_id()));
+  http::Response r = api::error_response(error, writer_.request_id());
+  if (protocol_ == Protocol::kAnthropic)
+    r.body = error_body(protocol_, error, writer_.request_id());
+  writer_.send(std::move(r));
   over("refused");
 }
 
-int64_t Call::left_ms() const {
-  if (deadline_ns_ == 0) return INT64_MAX / kMs;
-  return std::max<int64_t>(0, (deadline_ns_ - proxy_.clock().now_ns()) / kMs);
+RequestView Call::view() const {
+  RequestView v;
+  v.model = incoming_.model;
+  v.route = request_.path;
+  if (place_ != nullptr) v.tenant = place_->spec().name;
+  v.user = incoming_.user;
+  v.session = request_.headers.find(kSessionHeader).value_or("");
+  v.headers = request_.headers.all();
+  v.blocks = blocks_;
+  v.input_tokens = incoming_.input_tokens;
+  v.unix_s = proxy_.clock().unix_s();
+  return v;
 }
 
-void Call::attempt(const Proxy::Choice& choice) {
-  tried_.push_back(choice.endpoint);
-  auto made = std::make_unique<Attempt>(shared_from_this(), choice);
-  live_ = made.get();
-  live_id_ = proxy_.client().send(upstream_request(choice), std::move(made));
+Choice Call::choose() {
+  return proxy_.dispatcher().choose(*model_, assigned_, view(), tried_, proxy_.draw(), now_ns());
 }
 
-http::ClientRequest Call::upstream_request(const Proxy::Choice& choice) const {
+bool Call::attempt(const Choice& choice) {
   const UpstreamConfig& u = *choice.endpoint->upstream;
-  const TimeoutConfig& t = model_->timeouts;
+  tried_.push_back(choice.endpoint->index);
+  TranslateOptions options;
+  options.upstream_model = choice.target->model;
+  options.client_model = incoming_.model;
+  options.created_unix_s = proxy_.clock().unix_s();
+  options.engine_extras = u.engine != "openai";
+  auto translated = translate_request(protocol_, u.protocol, request_.path, request_.body, options);
+  if (!translated.ok()) {
+    refuse(translated.error());
+    return false;
+  }
+  const auto permit = choice.endpoint->pool->start(choice.endpoint->number, now_ns());
+  if (!permit.has_value()) {  // it filled up since it was chosen
+    retry_or_fail(nullptr, {.end = AttemptEnd::kNotTried});
+    return false;
+  }
+  ++attempts_;
+  const AnswerPlan plan = translated->plan;
+  auto made = std::make_unique<UpstreamAttempt>(shared_from_this(), choice, *permit, plan);
+  UpstreamAttempt& a = *made;
+  live_.push_back(&a);
+  const AttemptTimeouts t =
+      attempt_timeouts(model_->timeouts, deadline_, now_ns(),
+                       std::max(model_->retry.max_attempts - attempts_ + 1, 1), incoming_.stream);
+  a.set_deadlines(t.first_byte_by_deadline, t.total_by_deadline);
+  http::ClientRequest r = upstream_request(choice, std::move(*translated));
+  r.timeouts = t.client;
+  proxy_.dispatcher().sent(choice, view());
+  // The client may end it before send() returns; then it is not to be touched.
+  const http::Client::RequestId id = proxy_.client().send(std::move(r), std::move(made));
+  if (std::find(live_.begin(), live_.end(), &a) != live_.end()) a.id = id;
+  return true;
+}
+
+http::ClientRequest Call::upstream_request(const Choice& choice,
+                                           TranslatedRequest translated) const {
+  const UpstreamConfig& u = *choice.endpoint->upstream;
   http::ClientRequest r;
   r.url = choice.endpoint->config->to;
   r.tls = choice.endpoint->tls;
   r.method = "POST";
-  r.target = request_.path;
-  const std::string& name = choice.target->model;
-  r.body = name.empty() || name == incoming_.model
-               ? request_.body
-               : with_member(request_.body, "model", text::json_quote(name));
-  r.headers.add("Content-Type", "application/json");
-  r.headers.add("Accept", incoming_.stream ? "text/event-stream" : "application/json");
-  r.headers.add("x-request-id", writer_.request_id());
-  if (u.protocol == "anthropic") {
-    if (!u.key.empty()) r.headers.add("x-api-key", u.key);
-    r.headers.add("anthropic-version", "2023-06-01");
-  } else if (!u.key.empty()) {
-    r.headers.add("Authorization", "Bearer " + u.key);
+  r.target = std::move(translated.path);
+  r.body = std::move(translated.body);
+  r.headers = std::move(translated.headers);
+  r.headers.set("Content-Type", "application/json");
+  r.headers.set("Accept", incoming_.stream ? "text/event-stream" : "application/json");
+  r.headers.set("x-request-id", writer_.request_id());
+  if (!u.key.empty()) {
+    if (u.protocol == Protocol::kAnthropic) {
+      r.headers.set("x-api-key", u.key);
+    } else {
+      r.headers.set("Authorization", "Bearer " + u.key);
+    }
   }
-  if (const auto trace = request_.headers.find("traceparent")) r.headers.add("traceparent", *trace);
-  using std::chrono::milliseconds;
-  r.timeouts.connect = milliseconds(t.connect_ms);
-  r.timeouts.first_byte = milliseconds(t.first_byte_ms);
-  r.timeouts.idle = milliseconds(t.idle_ms);
-  if (deadline_ns_ != 0) {
-    r.timeouts.total = milliseconds(std::max<int64_t>(left_ms(), 1));
-    r.headers.add(kDeadlineHeader, std::to_string(r.timeouts.total.count()));
-  }
+  if (const auto trace = request_.headers.find("traceparent")) r.headers.set("traceparent", *trace);
+  if (const int64_t left = remaining_ms(deadline_, now_ns()); left > 0)
+    r.headers.set(kDeadlineHeader, std::to_string(left));
   r.replay_stale = true;  // a connection that was closed while idle: nothing was computed
   return r;
 }
 
-void Call::on_sent() {
-  if (std::exchange(sent_, true)) return;
-  proxy_.instruments().overhead_s.observe(seconds(request_.received_ns, proxy_.clock().now_ns()));
+void Call::plan_hedge() {
+  const auto delay_ns = proxy_.hedge(*model_).delay_ns(now_ns());
+  if (!delay_ns.has_value()) return;
+  proxy_.client().post_at(std::chrono::steady_clock::now() + std::chrono::nanoseconds(*delay_ns),
+                          [weak = weak_from_this()] {
+                            if (const auto call = weak.lock()) call->hedge();
+                          });
 }
 
-http::Headers Call::client_headers(const Attempt& attempt) const {
+void Call::hedge() {
+  if (over_ || winner_ != nullptr || live_.size() != 1) return;
+  const Choice other = choose();
+  HedgeCase c;
+  c.repeatable = incoming_.generates && model_->retry.rerun_generation;
+  c.hedged = hedged_;
+  c.other_endpoint = other.endpoint != nullptr;
+  c.utilization = live_.front()->choice().endpoint->pool->utilization(now_ns());
+  const HedgeRefusal refusal = proxy_.hedge(*model_).try_hedge(c, now_ns());
+  proxy_.instruments().hedges.with(hedge_refusal_name(refusal)).add();
+  if (refusal != HedgeRefusal::kNone) return;
+  hedged_ = true;
+  attempt(other);
+}
+
+void Call::on_sent() {
+  if (std::exchange(sent_, true)) return;
+  proxy_.instruments().overhead_s.observe(seconds(request_.received_ns, now_ns()));
+}
+
+bool Call::on_answered(UpstreamAttempt& attempt) {
+  if (winner_ != nullptr) return winner_ == &attempt;
+  winner_ = &attempt;
+  proxy_.instruments().first_byte_s.observe(seconds(request_.received_ns, now_ns()));
+  if (incoming_.stream)
+    proxy_.hedge(*model_).on_first_byte(now_ns() - live_.front()->started_ns(), now_ns());
+  for (UpstreamAttempt* other : live_) {
+    if (other == winner_) continue;
+    other->let_go();
+    proxy_.client().cancel(other->id);
+  }
+  return true;
+}
+
+http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
   http::Headers headers;
   for (const std::string_view name : {"content-type", "openai-processing-ms", "server-timing"})
     if (const auto value = attempt.answer().headers.find(name)) headers.add(name, *value);
   headers.add("x-weir-upstream", attempt.choice().endpoint->upstream->name);
-  headers.add("x-weir-attempts", std::to_string(tried_.size()));
+  headers.add("x-weir-release", attempt.choice().target->release);
+  headers.add("x-weir-attempts", std::to_string(attempts_));
   return headers;
 }
 
-void Call::on_first_piece(Attempt& attempt) {
+void Call::begin_stream(UpstreamAttempt& attempt) {
   streaming_ = true;
-  proxy_.instruments().first_byte_s.observe(seconds(request_.received_ns, proxy_.clock().now_ns()));
-  writer_.on_writable([&client = proxy_.client(), id = live_id_] { client.resume(id); });
+  writer_.on_writable([&client = proxy_.client(), id = attempt.id] { client.resume(id); });
   http::Headers headers = client_headers(attempt);
   headers.set("Cache-Control", "no-cache");
   writer_.begin_stream(200, std::move(headers));
 }
 
 bool Call::on_piece(std::string_view piece) {
-  tail_.append(piece.substr(piece.size() - std::min(piece.size(), kTailBytes)));
-  if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
   return writer_.write(piece) != http::WriteStatus::kSlow;
 }
 
-bool Call::may_retry(AttemptEnd end) const {
-  return !streaming_ && end != AttemptEnd::kAnswered && end != AttemptEnd::kCancelled &&
-         static_cast<int32_t>(tried_.size()) < model_->retries.max_attempts && left_ms() > 0;
-}
-
-void Call::on_end(Attempt& ended, AttemptEnd end) {
-  live_ = nullptr;
+void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
+  std::erase(live_, &ended);
   if (over_) return;
-  if (streaming_) return end_stream(end);
-  if (end == AttemptEnd::kAnswered) return answer_whole(ended);
-  const Proxy::Choice next = may_retry(end) ? proxy_.choose(*model_, tried_) : Proxy::Choice{};
-  if (next.endpoint != nullptr) {
-    if (proxy_.take_retry(*model_)) {
-      proxy_.instruments().retries.add();
-      return attempt(next);
-    }
-    proxy_.instruments().retries_denied.add();
+  if (winner_ == &ended) {
+    winner_ = nullptr;
+    if (streaming_) return end_stream(ended, outcome);
+  } else if (!live_.empty()) {
+    return;  // another one is still trying, or has won
   }
-  fail(end, ended.retry_after_s());
+  const bool good = outcome.end == AttemptEnd::kAnswered && outcome.status < 400;
+  if (good && incoming_.stream) return end_stream(ended, outcome);
+  if (good) return answer_whole(ended, outcome);
+  retry_or_fail(&ended, outcome);
 }
 
-void Call::answer_whole(Attempt& attempt) {
-  http::Response& answer = attempt.answer();
-  proxy_.instruments().first_byte_s.observe(seconds(request_.received_ns, proxy_.clock().now_ns()));
-  note_usage(usage_of(answer.body));
+void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) {
+  const Choice other = choose();
+  Choice same;
+  if (ended != nullptr) same = ended->choice();
+  PoolGuard& pool = same.endpoint != nullptr ? *same.endpoint->pool
+                                             : proxy_.fleet().pool(model_->targets[0].upstream);
+  RetryCase c;
+  c.now_ns = now_ns();
+  c.deadline_ns = deadline_.at_ns;
+  c.attempts = std::max(attempts_, 1);
+  c.generation = incoming_.generates || request_.path == "/v1/embeddings";
+  c.other_endpoint = other.endpoint != nullptr;
+  c.jitter = static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
+  const RetryDecision d = decide_retry(model_->retry, c, outcome, pool.budget());
+  if (d.action == RetryAction::kRetry) {
+    proxy_.instruments().retries.with("sent").add();
+    const Choice next = other.endpoint != nullptr ? other : same;
+    if (d.delay_ms == 0 && next.endpoint != nullptr) {
+      attempt(next);
+      return;
+    }
+    proxy_.client().post_at(
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(d.delay_ms),
+        // shared: nobody else holds it while no attempt is made.
+        [call = shared_from_this(), last = outcome, same] {
+          if (call->over_) return;
+          Choice now = call->choose();
+          if (now.endpoint == nullptr) now = same;
+          if (now.endpoint == nullptr) return call->fail(last, 0);
+          call->attempt(now);
+        });
+    return;
+  }
+  proxy_.instruments().retries.with(retry_reason_name(d.reason)).add();
+  if (ended != nullptr && outcome.end == AttemptEnd::kAnswered && outcome.status < 500 &&
+      outcome.status != 429 && outcome.status != 408)
+    return answer_whole(*ended, outcome);  // what the client did wrong stays wrong elsewhere
+  int64_t wait_ms = outcome.retry_after_ms.value_or(0);
+  if (wait_ms == 0) wait_ms = proxy_.ready_in_ms(*model_, now_ns());
+  fail(outcome, wait_ms);
+}
+
+void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
+  http::Response& answer = ended.answer();
+  note_usage(ended.translator().observer());
   http::Response r;
   r.status = answer.status;
-  r.headers = client_headers(attempt);
+  r.headers = client_headers(ended);
   r.body = std::move(answer.body);
   writer_.send(std::move(r));
-  over(answer.status < 400 ? "answered" : "upstream_refused");
+  over(outcome.status < 400 ? "answered" : "upstream_refused");
 }
 
-void Call::note_usage(const Usage& usage) {
-  if (usage.input_tokens == 0 && usage.output_tokens == 0) return;
+void Call::note_usage(const StreamObserver& seen) {
+  const TokenUsage& usage = seen.usage();
+  const int64_t input = usage.known ? usage.prompt_tokens : incoming_.input_tokens;
+  const int64_t output = usage.known ? usage.completion_tokens : seen.deltas();
   writer_.note([&](http::AnswerNotes& n) {
-    n.prompt_tokens = usage.input_tokens;
+    n.prompt_tokens = input;
     n.cached_tokens = usage.cached_tokens;
-    n.completion_tokens = usage.output_tokens;
+    n.completion_tokens = output;
   });
-  if (place_ != nullptr) place_->use(usage.input_tokens, usage.output_tokens);
+  if (place_ != nullptr) place_->use(input, output);
 }
 
-void Call::end_stream(AttemptEnd end) {
-  if (end == AttemptEnd::kAnswered && tail_.find(kStreamEnd) == std::string::npos)
-    end = AttemptEnd::kCut;
-  if (end != AttemptEnd::kAnswered) {
-    writer_.note([&](http::AnswerNotes& n) { n.error_code = attempt_end_name(end); });
-    writer_.write("\n\n" + upstream_failure_event(end, request_.path == "/v1/messages"));
+void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
+  note_usage(ended.translator().observer());
+  const bool good = outcome.end == AttemptEnd::kAnswered;
+  if (!good) {
+    writer_.note([&](http::AnswerNotes& n) { n.error_code = upstream_failure_code(outcome, 1); });
+    writer_.write(upstream_failure_event(outcome, protocol_));
   }
   writer_.finish();
-  over(end == AttemptEnd::kAnswered ? "answered" : attempt_end_name(end));
+  over(good ? "answered" : attempt_end_name(outcome.end));
 }
 
-void Call::fail(AttemptEnd end, double retry_after_s) {
-  writer_.note([&](http::AnswerNotes& n) { n.error_code = attempt_end_name(end); });
-  http::Response r = upstream_failure(end, static_cast<int>(tried_.size()), retry_after_s,
-                                      request_.path == "/v1/messages");
-  r.headers.set("x-weir-attempts", std::to_string(tried_.size()));
+void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
+  writer_.note(
+      [&](http::AnswerNotes& n) { n.error_code = upstream_failure_code(last, attempts_); });
+  http::Response r = upstream_failure(last, attempts_, retry_after_ms, protocol_);
+  r.headers.set("x-weir-attempts", std::to_string(attempts_));
   writer_.send(std::move(r));
-  over(attempt_end_name(end));
+  over(attempts_ == 0 ? "nobody" : attempt_end_name(last.end));
 }
 
 void Call::on_client_gone() {
   if (over_) return;
-  if (live_ != nullptr) {
-    live_->let_go();
-    proxy_.client().cancel(live_id_);
+  for (UpstreamAttempt* a : live_) {
+    a->let_go();
+    proxy_.client().cancel(a->id);
   }
   over("client_gone");
 }
@@ -242,7 +338,7 @@ void Call::over(std::string_view how) {
   Instruments& i = proxy_.instruments();
   i.in_flight.add(-1);
   i.requests.with(how).add();
-  i.request_s.observe(seconds(request_.received_ns, proxy_.clock().now_ns()));
+  i.request_s.observe(seconds(request_.received_ns, now_ns()));
 }
 
 }  // namespace weir::gateway

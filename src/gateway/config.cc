@@ -44,6 +44,10 @@ struct RawTarget {
   TargetConfig config;
   std::string upstream;
 };
+struct RawModel {
+  ModelConfig config;
+  std::string policy = "least_loaded";
+};
 struct RawEndpoint {
   EndpointConfig config;
 };
@@ -65,9 +69,39 @@ config::Table<RawTop> top_table() {
   t.add("admin.port", "", WEIR_FIELD(RawTop, config.admin_port), {.min = -1, .max = 65535});
   t.add("admin.token_env", "", WEIR_FIELD(RawTop, admin_token.env), {});
   t.add("admin.token_file", "", WEIR_FIELD(RawTop, admin_token.file), {});
+  t.add("region", "", WEIR_FIELD(RawTop, config.region), {});
+  t.add("zone", "", WEIR_FIELD(RawTop, config.zone), {});
   t.add("keys_file", "", WEIR_FIELD(RawTop, config.keys_file), {});
   t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
   return t;
+}
+
+void add_guard(config::Table<RawUpstream>& t) {
+#define WEIR_GUARD(path) WEIR_FIELD(RawUpstream, config.guard.path)
+  t.add("health.interval_ms", "", WEIR_GUARD(endpoint.health.interval_ms),
+        {.min = 10, .max = kDayMs});
+  t.add("health.fast_interval_ms", "", WEIR_GUARD(endpoint.health.fast_interval_ms),
+        {.min = 10, .max = kDayMs});
+  t.add("health.timeout_ms", "", WEIR_GUARD(endpoint.health.timeout_ms), {.min = 1, .max = 60'000});
+  t.add("health.rise", "", WEIR_GUARD(endpoint.health.rise), {.min = 1, .max = 100});
+  t.add("health.fall", "", WEIR_GUARD(endpoint.health.fall), {.min = 1, .max = 100});
+  t.add("slow_start_ms", "", WEIR_GUARD(endpoint.slow_start.window_ms), {.min = 0, .max = kDayMs});
+  t.add("panic_threshold", "", WEIR_GUARD(panic_threshold), {.min = 0, .max = 1});
+  t.add("breaker.window_ms", "", WEIR_GUARD(endpoint.breaker.window_ms),
+        {.min = 100, .max = 600'000});
+  t.add("breaker.min_calls", "", WEIR_GUARD(endpoint.breaker.min_calls), {.min = 1, .max = 1e6});
+  t.add("breaker.in_a_row", "", WEIR_GUARD(endpoint.breaker.in_a_row), {.min = 0, .max = 1e6});
+  t.add("breaker.failure_rate", "", WEIR_GUARD(endpoint.breaker.failure_rate),
+        {.min = 0.01, .max = 2});
+  t.add("breaker.slow_ms", "", WEIR_GUARD(endpoint.breaker.slow_ms), {.min = 0, .max = kDayMs});
+  t.add("breaker.slow_rate", "", WEIR_GUARD(endpoint.breaker.slow_rate), {.min = 0.01, .max = 2});
+  t.add("breaker.open_ms", "", WEIR_GUARD(endpoint.breaker.open_ms), {.min = 1, .max = kDayMs});
+  t.add("outlier.consecutive_failures", "", WEIR_GUARD(outlier.consecutive_failures),
+        {.min = 0, .max = 1e6});
+  t.add("outlier.max_ejected", "", WEIR_GUARD(outlier.max_ejected), {.min = 0, .max = 1});
+  t.add("retry_budget.ratio", "", WEIR_GUARD(budget.ratio), {.min = 0, .max = 1});
+  t.add("retry_budget.min_per_s", "", WEIR_GUARD(budget.min_per_s), {.min = 0, .max = 1000});
+#undef WEIR_GUARD
 }
 
 config::Table<RawUpstream> upstream_table() {
@@ -78,14 +112,12 @@ config::Table<RawUpstream> upstream_table() {
   t.add("key_env", "", WEIR_FIELD(RawUpstream, key.env), {});
   t.add("key_file", "", WEIR_FIELD(RawUpstream, key.file), {});
   t.add("ca_file", "", WEIR_FIELD(RawUpstream, config.ca_file), {});
-  t.add("max_in_flight", "", WEIR_FIELD(RawUpstream, config.max_in_flight), {.min = 1, .max = 1e6});
-  t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health.path), {});
-  t.add("health.interval_ms", "", WEIR_FIELD(RawUpstream, config.health.interval_ms),
-        {.min = 10, .max = kDayMs});
-  t.add("health.timeout_ms", "", WEIR_FIELD(RawUpstream, config.health.timeout_ms),
-        {.min = 1, .max = 60'000});
-  t.add("health.rise", "", WEIR_FIELD(RawUpstream, config.health.rise), {.min = 1, .max = 100});
-  t.add("health.fall", "", WEIR_FIELD(RawUpstream, config.health.fall), {.min = 1, .max = 100});
+  t.add("max_in_flight", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.max_limit),
+        {.min = 1, .max = 1e6});
+  t.add("adaptive_limit", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.adaptive), {});
+  t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
+  t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
+  add_guard(t);
   t.add("metrics.path", "", WEIR_FIELD(RawUpstream, config.metrics.path), {});
   t.add("metrics.interval_ms", "", WEIR_FIELD(RawUpstream, config.metrics.interval_ms),
         {.min = 50, .max = kDayMs});
@@ -113,25 +145,29 @@ config::Table<RawTarget> target_table() {
   return t;
 }
 
-config::Table<ModelConfig> model_table() {
-  config::Table<ModelConfig> t;
-  t.add("policy", "", WEIR_FIELD(ModelConfig, policy),
-        {.choices = {"round_robin", "least_loaded", "cache_aware", "session_affinity",
-                     "two_choices"}});
-  t.add("timeouts.connect_ms", "", WEIR_FIELD(ModelConfig, timeouts.connect_ms),
+config::Table<RawModel> model_table() {
+  config::Table<RawModel> t;
+#define WEIR_MODEL(path) WEIR_FIELD(RawModel, config.path)
+  t.add("policy", "", WEIR_FIELD(RawModel, policy),
+        {.choices = {"round_robin", "random_two", "least_loaded", "cache_aware",
+                     "session_affinity"}});
+  t.add("beta", "", WEIR_MODEL(pick.beta), {.min = 0, .max = 100});
+  t.add("failback_ms", "", WEIR_MODEL(failover.failback_ms), {.min = 0, .max = kDayMs});
+  t.add("locality", "", WEIR_MODEL(failover.locality), {});
+  t.add("timeouts.connect_ms", "", WEIR_MODEL(timeouts.connect_ms), {.min = 0, .max = kDayMs});
+  t.add("timeouts.first_byte_ms", "", WEIR_MODEL(timeouts.first_byte_ms),
         {.min = 0, .max = kDayMs});
-  t.add("timeouts.first_byte_ms", "", WEIR_FIELD(ModelConfig, timeouts.first_byte_ms),
-        {.min = 0, .max = kDayMs});
-  t.add("timeouts.idle_ms", "", WEIR_FIELD(ModelConfig, timeouts.idle_ms),
-        {.min = 0, .max = kDayMs});
-  t.add("timeouts.total_ms", "", WEIR_FIELD(ModelConfig, timeouts.total_ms),
-        {.min = 0, .max = kDayMs});
-  t.add("retries.max_attempts", "", WEIR_FIELD(ModelConfig, retries.max_attempts),
-        {.min = 1, .max = 10});
-  t.add("retries.budget_ratio", "", WEIR_FIELD(ModelConfig, retries.budget_ratio),
-        {.min = 0, .max = 1});
-  t.add("retries.base_ms", "", WEIR_FIELD(ModelConfig, retries.base_ms), {.min = 0, .max = 60'000});
-  t.add("retries.max_ms", "", WEIR_FIELD(ModelConfig, retries.max_ms), {.min = 0, .max = 600'000});
+  t.add("timeouts.idle_ms", "", WEIR_MODEL(timeouts.idle_ms), {.min = 0, .max = kDayMs});
+  t.add("timeouts.total_ms", "", WEIR_MODEL(timeouts.total_ms), {.min = 0, .max = kDayMs});
+  t.add("retries.max_attempts", "", WEIR_MODEL(retry.max_attempts), {.min = 1, .max = 10});
+  t.add("retries.backoff_ms", "", WEIR_MODEL(retry.backoff_ms), {.min = 0, .max = 60'000});
+  t.add("retries.backoff_max_ms", "", WEIR_MODEL(retry.backoff_max_ms), {.min = 0, .max = 600'000});
+  t.add("retries.rerun_generation", "", WEIR_MODEL(retry.rerun_generation), {});
+  t.add("hedge.enabled", "", WEIR_MODEL(hedge.enabled), {});
+  t.add("hedge.budget_ratio", "", WEIR_MODEL(hedge.budget_ratio), {.min = 0, .max = 1});
+  t.add("hedge.quantile", "", WEIR_MODEL(hedge.quantile), {.min = 0.5, .max = 0.999});
+  t.add("hedge.min_samples", "", WEIR_MODEL(hedge.min_samples), {.min = 1, .max = 1e6});
+#undef WEIR_MODEL
   return t;
 }
 
@@ -239,7 +275,7 @@ class Reader {
       UpstreamConfig u = std::move(raw.config);
       u.name = m.key;
       u.line = m.line;
-      u.protocol = u.engine == "anthropic" ? "anthropic" : "openai";
+      if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
       WEIR_ASSIGN(u.key, secret(raw.key, "key", m.line));
       WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
       config_.upstreams.push_back(std::move(u));
@@ -282,7 +318,10 @@ class Reader {
     const auto table = model_table();
     for (const config::Member& m : node->members) {
       if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
-      WEIR_ASSIGN(ModelConfig model, fields(table, m.value, {"targets"}));
+      WEIR_ASSIGN(RawModel raw, fields(table, m.value, {"targets"}));
+      ModelConfig model = std::move(raw.config);
+      model.pick.policy = pick_policy_of(raw.policy).value_or(PickPolicy::kLeastLoaded);
+      model.pick.attempts = kMaxAttempts;
       model.name = m.key;
       model.line = m.line;
       WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
@@ -307,6 +346,11 @@ class Reader {
       if (found == config_.upstreams.end()) return wrong(item.line, unknown_upstream(raw.upstream));
       t.upstream = static_cast<size_t>(found - config_.upstreams.begin());
       if (t.release.empty()) t.release = found->name;
+      for (const TargetConfig& other : model.targets) {
+        if (other.upstream == t.upstream && other.release == t.release)
+          return wrong(item.line, fmt::format("upstream {} stands twice with the release {}",
+                                              raw.upstream, t.release));
+      }
       model.targets.push_back(std::move(t));
     }
     const bool any = std::any_of(model.targets.begin(), model.targets.end(),
@@ -349,7 +393,7 @@ Result<GatewayConfig> read_gateway_config(const std::string& path, const Environ
 std::string describe(const GatewayConfig& c) {
   std::string out = fmt::format("listens on {}:{}\n", c.host, c.port);
   for (const ModelConfig& m : c.models) {
-    out += fmt::format("{}  ({})\n", m.name, m.policy);
+    out += fmt::format("{}  ({})\n", m.name, pick_policy_name(m.pick.policy));
     for (const TargetConfig& t : m.targets) {
       const UpstreamConfig& u = c.upstreams[t.upstream];
       out += fmt::format("  tier {}  weight {:>3}  {} ({}, {} endpoint{})  model {}\n", t.tier,

@@ -23,6 +23,12 @@
 
 #include "base/result.h"
 #include "config/yaml.h"
+#include "gateway/resilience/deadline.h"
+#include "gateway/resilience/hedge.h"
+#include "gateway/resilience/pool_guard.h"
+#include "gateway/route/failover.h"
+#include "gateway/route/pick.h"
+#include "gateway/translate/protocol.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "http/url.h"
@@ -32,28 +38,12 @@ namespace weir::gateway {
 struct EndpointConfig {
   std::string url;  // as written
   http::Url to;
-  std::string region;
+  std::string region;  // "": not told
   std::string zone;
   double weight = 1;
 };
 
-// Milliseconds; 0: none.
-struct TimeoutConfig {
-  int64_t connect_ms = 2'000;
-  int64_t first_byte_ms = 60'000;  // from the request's last byte to the answer's first
-  int64_t idle_ms = 60'000;        // between two pieces of an answer
-  int64_t total_ms = 600'000;      // of a request with all its attempts; a client may ask for less
-};
-
-struct HealthConfig {
-  std::string path;             // "": what the engine has; "none": no probes
-  int64_t interval_ms = 2'000;  // between probes of an endpoint, +-10 %
-  int64_t timeout_ms = 1'000;
-  int32_t rise = 2;  // good probes in a row until it is up again
-  int32_t fall = 3;  // bad ones until it is down
-};
-
-struct MetricsConfig {
+struct ScrapeConfig {
   std::string path;             // "": what the engine has; "none": not asked
   int64_t interval_ms = 1'000;  // between scrapes
   int64_t stale_ms = 5'000;     // older figures are not used
@@ -62,14 +52,15 @@ struct MetricsConfig {
 // A pool of endpoints that serve the same models.
 struct UpstreamConfig {
   std::string name;
-  std::string engine = "openai";    // openai anthropic weir vllm sglang trtllm llamacpp dynamo
-  std::string protocol = "openai";  // or anthropic
+  std::string engine = "openai";  // openai anthropic weir vllm sglang trtllm llamacpp dynamo
+  Protocol protocol = Protocol::kOpenAi;
   std::vector<EndpointConfig> endpoints;
-  std::string ca_file;            // PEM, of https endpoints: who signs for them; "": the system's
-  std::string key;                // sent as the protocol wants it; never a client's. "": none
-  int32_t max_in_flight = 1'000;  // requests at an endpoint; beyond: the next one
-  HealthConfig health;
-  MetricsConfig metrics;
+  std::string ca_file;      // PEM, of https endpoints: who signs for them; "": the system's
+  std::string key;          // sent as the protocol wants it; never a client's. "": none
+  std::string health_path;  // "": what the engine has; "none": no probes
+  PoolGuardConfig guard;
+  ScrapeConfig metrics;
+  int64_t cache_tokens = 0;  // of an endpoint's prefix cache; 0: not known
   int line = 0;
 };
 
@@ -81,19 +72,14 @@ struct TargetConfig {
   std::string release;   // a name for rollouts and logs; "": the upstream's
 };
 
-struct RetryConfig {
-  int32_t max_attempts = 3;   // the first one included
-  double budget_ratio = 0.1;  // retries per request of a pool, over time
-  int64_t base_ms = 25;       // of the back-off, doubled for each attempt, jittered
-  int64_t max_ms = 1'000;
-};
-
 struct ModelConfig {
   std::string name;  // what clients call it
-  std::string policy = "least_loaded";
+  PickConfig pick;
+  FailoverConfig failover;
   std::vector<TargetConfig> targets;
-  TimeoutConfig timeouts;
-  RetryConfig retries;
+  RouteTimeouts timeouts;
+  RetryConfig retry;
+  HedgeConfig hedge;
   int line = 0;
 };
 
@@ -102,6 +88,8 @@ struct GatewayConfig {
   uint16_t port = 8090;  // 0: any free one
   http::ServerLimits limits;
   http::TlsFiles tls;
+  std::string region;  // of this gateway: nearer endpoints of a tier come first
+  std::string zone;
   std::string keys_file;  // tenants and their keys; "": everybody may ask, on loopback only
   bool allow_remote_without_keys = false;
   std::string admin_host = "127.0.0.1";

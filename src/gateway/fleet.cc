@@ -2,22 +2,26 @@
 
 namespace weir::gateway {
 
-Fleet::Fleet(const GatewayConfig& config) {
+Fleet::Fleet(const GatewayConfig& config, uint64_t seed, int64_t now_ns) {
   for (const UpstreamConfig& u : config.upstreams) {
-    std::vector<Endpoint*>& pool = pools_.emplace_back();
+    PoolGuard& pool = pools_.emplace_back(u.guard, seed + pools_.size());
+    std::vector<Endpoint*>& members = members_.emplace_back();
     for (const EndpointConfig& e : u.endpoints) {
       Endpoint& made = endpoints_.emplace_back();
       made.upstream = &u;
       made.config = &e;
-      pool.push_back(&made);
+      made.pool = &pool;
+      made.number = pool.add(now_ns);
+      made.index = static_cast<uint32_t>(endpoints_.size() - 1);
+      members.push_back(&made);
     }
   }
 }
 
 Status Fleet::load_tls() {
-  for (const std::vector<Endpoint*>& pool : pools_) {
+  for (const std::vector<Endpoint*>& members : members_) {
     std::shared_ptr<const http::TlsClientContext> tls;
-    for (Endpoint* e : pool) {
+    for (Endpoint* e : members) {
       if (!e->config->to.tls) continue;
       if (tls == nullptr) {
         http::TlsClientOptions options;
@@ -28,17 +32,6 @@ Status Fleet::load_tls() {
     }
   }
   return {};
-}
-
-bool Fleet::on_probe(Endpoint& e, bool good) {
-  if (good == e.up) {
-    e.streak = 0;
-    return false;
-  }
-  if (++e.streak < (good ? e.upstream->health.rise : e.upstream->health.fall)) return false;
-  e.up = good;
-  e.streak = 0;
-  return true;
 }
 
 }  // namespace weir::gateway

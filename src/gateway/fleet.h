@@ -5,53 +5,53 @@
 #include <deque>
 #include <memory>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "gateway/config.h"
+#include "gateway/resilience/pool_guard.h"
 #include "http/tls_client.h"
 
 namespace weir::gateway {
 
-// What the last scrape of an endpoint's metrics said.
+// What an endpoint said of itself last.
 struct CapacitySignals {
-  int64_t at_ns = 0;  // 0: never
-  double waiting = 0;
-  double running = 0;
-  double kv_usage = 0;  // 0 to 1
+  int64_t at_ns = -1;  // -1: never
+  int32_t waiting = 0;
+  int32_t running = 0;
+  float kv_usage = 0;  // 0 to 1
 };
 
 struct Endpoint {
   const UpstreamConfig* upstream = nullptr;
   const EndpointConfig* config = nullptr;
-  int32_t in_flight = 0;
-  bool up = true;      // by probes; until the first one has failed so often
-  int32_t streak = 0;  // probes in a row against `up`
+  PoolGuard* pool = nullptr;
+  size_t number = 0;          // in the pool
+  uint32_t index = 0;         // in Fleet::endpoints()
+  int64_t queued_tokens = 0;  // of prompts sent there, of whose answers no byte has come
   CapacitySignals signals;
   // Whom https believes; null for http. Shared with kept-alive connections.
   std::shared_ptr<const http::TlsClientContext> tls;
+
+  EndpointGuard& guard() const { return pool->endpoint(number); }
 };
 
 class Fleet {
  public:
   // config outlives the fleet.
-  explicit Fleet(const GatewayConfig& config);
-
+  Fleet(const GatewayConfig& config, uint64_t seed, int64_t now_ns);
   // Errors: those of TlsClientContext::load.
   Status load_tls();
 
   std::deque<Endpoint>& endpoints() { return endpoints_; }
-  const std::deque<Endpoint>& endpoints() const { return endpoints_; }
   // Those of an upstream, by its place in the configuration.
-  std::span<Endpoint* const> of(size_t upstream) const { return pools_[upstream]; }
-
-  // One probe more of an endpoint; whether `up` changed.
-  static bool on_probe(Endpoint& endpoint, bool good);
+  std::span<Endpoint* const> of(size_t upstream) const { return members_[upstream]; }
+  PoolGuard& pool(size_t upstream) { return pools_[upstream]; }
 
  private:
-  std::deque<Endpoint> endpoints_;  // they stay where they are
-  std::vector<std::vector<Endpoint*>> pools_;
+  std::deque<PoolGuard> pools_;  // they stay where they are, as the next
+  std::deque<Endpoint> endpoints_;
+  std::vector<std::vector<Endpoint*>> members_;
 };
 
 }  // namespace weir::gateway

@@ -19,11 +19,12 @@ using http::TestClient;
 
 class GatewayTest : public testing::Test {
  protected:
-  // more: of models.chat, one line of YAML.
+  // more: of models.chat, upstream: of the pool; members of a map.
   void start(const std::string& more = "", const std::string& upstream = "") {
-    std::string yaml = "listen: {port: 0}\nupstreams:\n  pods:\n    endpoints: [";
+    std::string yaml = "listen: {port: 0}\nupstreams:\n  pods: {endpoints: [";
     for (const auto& u : upstreams_) yaml += "\"" + u->url() + "\",";
-    yaml += "]\n    " + upstream + "\nmodels:\n  chat: {" + more + "targets: [{upstream: pods}]}\n";
+    yaml += "]" + (upstream.empty() ? "" : ", " + upstream) + "}\nmodels:\n  chat: {" + more +
+            "targets: [{upstream: pods}]}\n";
     yaml += "  renamed: {targets: [{upstream: pods, model: ok}]}\n";
     start_yaml(yaml);
   }
@@ -209,7 +210,7 @@ TEST_F(GatewayTest, TheClientsDeadlineHolds) {
 TEST_F(GatewayTest, RetriesHaveABudget) {
   FakeUpstream& a = add("a", "status-500");
   FakeUpstream& b = add("b", "status-500");
-  start();
+  start("", "breaker: {in_a_row: 0, failure_rate: 2}, outlier: {consecutive_failures: 0}");
   constexpr int kRequests = 200;
   TestClient client(gateway_->port());
   for (int i = 0; i < kRequests; ++i) {
@@ -220,6 +221,18 @@ TEST_F(GatewayTest, RetriesHaveABudget) {
   const int attempts = a.requests() + b.requests();
   EXPECT_GE(attempts, kRequests);
   EXPECT_LE(attempts, kRequests * 1.1 + 10);
+}
+
+// Five failures in a row open the breaker: then a dead pool is not asked at all, and the client is
+// told when it will be.
+TEST_F(GatewayTest, ADeadPoolIsLeftAlone) {
+  FakeUpstream& a = add("a", "status-500");
+  start();
+  for (int i = 0; i < 50; ++i) ask(std::string(kChat));
+  EXPECT_LE(a.requests(), 10);
+  const http::Response r = ask(std::string(kChat));
+  EXPECT_EQ(r.status, 503);
+  EXPECT_TRUE(r.headers.contains("retry-after"));
 }
 
 TEST_F(GatewayTest, BadRequestsGoNowhere) {
@@ -244,7 +257,7 @@ TEST_F(GatewayTest, BadRequestsGoNowhere) {
 
 TEST_F(GatewayTest, ProbesTakeAnEndpointOutAndIn) {
   add("one");
-  start("", "health: {path: /, interval_ms: 20, timeout_ms: 500, rise: 1, fall: 1}");
+  start("", "panic_threshold: 0, health: {path: /, interval_ms: 20, timeout_ms: 500, fall: 1}");
   const std::string up = R"(weir_gateway_endpoints_up{upstream="pods"})";
   EXPECT_EQ(metric(up), "1");
   upstreams_.clear();

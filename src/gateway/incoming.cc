@@ -2,8 +2,6 @@
 
 #include <limits>
 
-#include "text/json.h"
-
 namespace weir::gateway {
 namespace {
 
@@ -36,10 +34,47 @@ Status read_count(const Json& body, std::string_view name, int64_t& into) {
   return {};
 }
 
+// All text of a value, in order.
+void add_text(const Json& value, std::string& out) {
+  if (value.is_string()) {
+    out += value.as_string();
+  } else if (value.is_int()) {  // an id of a prompt of ids
+    out += std::to_string(value.as_int());
+    out += ' ';
+  } else if (value.is_array()) {
+    for (const Json& item : value.items()) add_text(item, out);
+  } else if (value.is_object()) {
+    for (const auto& [name, member] : value.members())
+      if (name != "role") add_text(member, out);
+  }
+}
+
 }  // namespace
 
-Result<Incoming> read_incoming(std::string_view path, std::string_view body) {
-  WEIR_ASSIGN(const Json json, Json::parse(body));
+std::vector<PromptBlock> prompt_blocks(const Json& body, std::string_view tenant,
+                                       const HashKey& key) {
+  BlockConfig config;
+  config.key = key;
+  PromptBlocks blocks(config, tenant);
+  const auto add = [&](std::string_view role, const Json& value) {
+    std::string text;
+    add_text(value, text);
+    blocks.add(role, text);
+  };
+  for (const std::string_view name : {"system", "tools", "prompt", "input"})
+    if (const Json* value = body.find(name)) add(name, *value);
+  const Json* messages = body.find("messages");
+  if (messages != nullptr && messages->is_array()) {
+    for (const Json& m : messages->items()) {
+      const Json* role = m.find("role");
+      add(role != nullptr && role->is_string() ? role->as_string() : "", m);
+    }
+  }
+  const auto found = blocks.blocks();
+  return {found.begin(), found.end()};
+}
+
+Result<Incoming> read_incoming(std::string_view path, const Json& json) {
   if (!json.is_object())
     return make_error(ErrorCode::kInvalidJson, "the body must be an object, not {}",
                       json.type_name());

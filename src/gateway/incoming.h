@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
-#include "http/message.h"
+#include "gateway/route/prompt_blocks.h"
+#include "text/json.h"
 
 namespace weir::gateway {
 
@@ -19,7 +21,11 @@ struct Incoming {
   bool generates = true;          // false: embeddings
 };
 
-// Errors: kInvalidJson; kInvalidValue with the field.
-Result<Incoming> read_incoming(std::string_view path, std::string_view body);
+// Errors: kInvalidJson for what is no object; kInvalidValue with the field.
+Result<Incoming> read_incoming(std::string_view path, const text::Json& body);
+
+// The prompt as the prefix index knows it: system, tools, and the messages or the prompt in turn.
+std::vector<PromptBlock> prompt_blocks(const text::Json& body, std::string_view tenant,
+                                       const HashKey& key);
 
 }  // namespace weir::gateway

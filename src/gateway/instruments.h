@@ -17,8 +17,9 @@ struct Instruments {
   telemetry::Registry registry;
   telemetry::HttpMetrics http;
   telemetry::CounterFamily requests;  // weir_gateway_requests_total{end}, one a request
-  telemetry::Counter retries;         // weir_gateway_retries_total
-  telemetry::Counter retries_denied;  // weir_gateway_retries_denied_total: the budget was spent
+  // weir_gateway_retries_total{decision}: "sent", or why not
+  telemetry::CounterFamily retries;
+  telemetry::CounterFamily hedges;    // weir_gateway_hedges_total{decision}: "none" was sent
   telemetry::Gauge in_flight;         // weir_gateway_in_flight
   telemetry::Histogram request_s;     // weir_gateway_request_seconds
   telemetry::Histogram first_byte_s;  // weir_gateway_first_byte_seconds

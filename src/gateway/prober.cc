@@ -1,8 +1,14 @@
 #include "gateway/prober.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace weir::gateway {
+namespace {
+
+constexpr int64_t kMs = 1'000'000;
+
+}  // namespace
 
 std::string_view health_path(std::string_view engine) {
   if (engine == "weir") return "/ready";
@@ -32,41 +38,48 @@ class Prober::Probe final : public http::ResponseHandler {
 void Prober::start() {
   proxy_.client().post([this] {  // the fleet is that thread's
     for (Endpoint& e : proxy_.fleet().endpoints()) {
-      const HealthConfig& h = e.upstream->health;
-      if (h.path == "none" || (h.path.empty() && health_path(e.upstream->engine).empty())) continue;
-      later(e, 0.5 * random_unit(proxy_.draw(), 1, 0));
+      const std::string& path = e.upstream->health_path;
+      if (path == "none" || (path.empty() && health_path(e.upstream->engine).empty())) continue;
+      later(e);
     }
   });
 }
 
-void Prober::later(Endpoint& endpoint, double share) {
-  const auto wait = std::chrono::milliseconds(
-      static_cast<int64_t>(static_cast<double>(endpoint.upstream->health.interval_ms) * share));
-  proxy_.client().post_at(std::chrono::steady_clock::now() + wait,
-                          [this, &endpoint] { probe(endpoint); });
+// Looks again when the check is due, and now and then whether it has become due earlier.
+void Prober::later(Endpoint& endpoint) {
+  const int64_t now_ns = proxy_.clock().now_ns();
+  const int64_t due_ns = std::max<int64_t>(endpoint.guard().health().next_check_ns() - now_ns, 0);
+  const int64_t fast_ns = endpoint.upstream->guard.endpoint.health.fast_interval_ms * kMs;
+  proxy_.client().post_at(
+      std::chrono::steady_clock::now() + std::chrono::nanoseconds(std::min(due_ns, fast_ns)),
+      [this, &endpoint] {
+        const bool due = endpoint.guard().health().next_check_ns() <= proxy_.clock().now_ns();
+        due ? probe(endpoint) : later(endpoint);
+      });
 }
 
 void Prober::probe(Endpoint& endpoint) {
-  const HealthConfig& h = endpoint.upstream->health;
+  const std::string& path = endpoint.upstream->health_path;
+  endpoint.guard().on_check_started();
   http::ClientRequest r;
   r.url = endpoint.config->to;
   r.tls = endpoint.tls;
-  r.target = h.path.empty() ? std::string(health_path(endpoint.upstream->engine)) : h.path;
+  r.target = path.empty() ? std::string(health_path(endpoint.upstream->engine)) : path;
   r.timeouts.connect = r.timeouts.first_byte = r.timeouts.total =
-      std::chrono::milliseconds(h.timeout_ms);
+      std::chrono::milliseconds(endpoint.upstream->guard.endpoint.health.timeout_ms);
   r.replay_stale = true;
   proxy_.client().send(std::move(r), std::make_unique<Probe>(*this, endpoint));
 }
 
 void Prober::on_result(Endpoint& endpoint, bool good, std::string_view why) {
-  if (Fleet::on_probe(endpoint, good)) {
+  if (endpoint.guard().on_check(good, proxy_.clock().now_ns())) {
     proxy_.instruments().endpoints_up.find(endpoint.upstream->name)->second.add(good ? 1 : -1);
     proxy_.log().log(
         good ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarn,
         good ? "endpoint_up" : "endpoint_down",
         {{"upstream", endpoint.upstream->name}, {"endpoint", endpoint.config->url}, {"why", why}});
   }
-  later(endpoint, 0.9 + 0.2 * random_unit(proxy_.draw(), 1, 0));
+  later(endpoint);
 }
 
 }  // namespace weir::gateway

@@ -19,12 +19,12 @@ class Prober {
  public:
   // proxy outlives the prober's probes, which end when its client does.
   explicit Prober(Proxy& proxy) : proxy_(proxy) {}
-  // The first probes, spread over half an interval; the others follow by themselves.
+  // The first probes; the others follow by themselves, when each endpoint's guard wants them.
   void start();
 
  private:
   class Probe;
-  void later(Endpoint& endpoint, double share);
+  void later(Endpoint& endpoint);
   void probe(Endpoint& endpoint);
   void on_result(Endpoint& endpoint, bool good, std::string_view why);
 

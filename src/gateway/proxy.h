@@ -5,17 +5,15 @@
 // proxy's thread").
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/rng.h"
 #include "gateway/config.h"
+#include "gateway/dispatcher.h"
 #include "gateway/fleet.h"
 #include "gateway/instruments.h"
 #include "gateway/tenants.h"
@@ -25,8 +23,6 @@
 #include "telemetry/log.h"
 
 namespace weir::gateway {
-
-class Call;
 
 class Proxy {
  public:
@@ -42,18 +38,13 @@ class Proxy {
   void handle(http::Request request, http::ResponseWriter writer, std::unique_ptr<Place> place);
 
   const ModelConfig* model(std::string_view name) const;
-  // The endpoint for the next attempt, and as which target of the model; nothing when none is left.
-  // tried: those that have been, in order.
-  struct Choice {
-    Endpoint* endpoint = nullptr;
-    const TargetConfig* target = nullptr;
-  };
-  Choice choose(const ModelConfig& model, std::span<const Endpoint* const> tried);
-  // Whether the pools' retry budget has one left; takes it.
-  bool take_retry(const ModelConfig& model);
+  HedgePolicy& hedge(const ModelConfig& model) { return hedges_.find(&model)->second; }
+  // Until some endpoint of the model may be asked again.
+  int64_t ready_in_ms(const ModelConfig& model, int64_t now_ns);
   uint64_t draw() { return random_u64(seed_, 0, draws_++); }
 
   Fleet& fleet() { return fleet_; }
+  Dispatcher& dispatcher() { return dispatcher_; }
   Tenants& tenants() { return tenants_; }
   http::Client& client() { return client_; }
   const Clock& clock() const { return clock_; }
@@ -70,9 +61,10 @@ class Proxy {
   const uint64_t seed_;
   uint64_t draws_ = 0;
   Fleet fleet_;
+  Dispatcher dispatcher_;
   Tenants tenants_;
   std::unordered_map<std::string, const ModelConfig*> models_;
-  std::unordered_map<const ModelConfig*, double> retry_tokens_;
+  std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
 };
 
 }  // namespace weir::gateway

@@ -2,45 +2,49 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-
+#include "gateway/resilience/retry_after.h"
 #include "text/json.h"
 
 namespace weir::gateway {
 namespace {
 
 struct Row {
-  AttemptEnd end;
-  std::string_view name;
-  int status;
-  std::string_view code;
-  std::string_view what;
+  int status = 502;
+  std::string_view code = "upstream_error";
+  std::string_view what = "failed";
 };
 
-constexpr Row kRows[] = {
-    {AttemptEnd::kAnswered, "answered", 502, "upstream_error", "gave no answer"},
-    {AttemptEnd::kConnect, "connect", 503, "upstream_unavailable", "cannot be reached"},
-    {AttemptEnd::kTimeout, "timeout", 504, "upstream_timeout", "took too long"},
-    {AttemptEnd::kCut, "cut", 502, "upstream_error", "broke off its answer"},
-    {AttemptEnd::kMalformed, "malformed", 502, "upstream_error",
-     "sent what is no answer of this API"},
-    {AttemptEnd::kServerError, "server_error", 502, "upstream_error", "failed"},
-    {AttemptEnd::kOverloaded, "overloaded", 503, "upstream_overloaded", "has no room"},
-    {AttemptEnd::kCancelled, "cancelled", 503, "upstream_unavailable", "was left"},
-};
-
-const Row& row_of(AttemptEnd end) {
-  return *std::find_if(std::begin(kRows), std::end(kRows),
-                       [&](const Row& r) { return r.end == end; });
+Row row_of(const AttemptOutcome& last) {
+  switch (last.end) {
+    case AttemptEnd::kConnectFailed:
+      return {503, "upstream_unavailable", "cannot be reached"};
+    case AttemptEnd::kNoFirstByte:
+    case AttemptEnd::kStalled:
+      return {504, "upstream_timeout", "took too long"};
+    case AttemptEnd::kCut:
+      return {502, "upstream_error", "broke off its answer"};
+    case AttemptEnd::kMalformed:
+      return {502, "upstream_error", "sent what is no answer of this API"};
+    case AttemptEnd::kTooLarge:
+      return {502, "upstream_error", "sent an answer beyond the bounds"};
+    case AttemptEnd::kCancelled:
+    case AttemptEnd::kNotTried:
+      return {503, "upstream_unavailable", "was not asked"};
+    case AttemptEnd::kAnswered:
+      break;
+  }
+  if (last.status == 429 || last.status == 503 || last.status == 529)
+    return {503, "upstream_overloaded", "has no room"};
+  return {};
 }
 
-std::string body_of(const Row& row, std::string_view message, bool anthropic) {
+std::string body_of(const Row& row, std::string_view message, Protocol client) {
   text::Json error = text::Json::object();
   text::Json body = text::Json::object();
-  if (anthropic) {
-    error.set("type", row.status == 503 ? "overloaded_error"
-                                        : (row.status == 504 ? "timeout_error" : "api_error"));
+  if (client == Protocol::kAnthropic) {
+    error.set("type", row.status == 503   ? "overloaded_error"
+                      : row.status == 504 ? "timeout_error"
+                                          : "api_error");
     error.set("message", message);
     body.set("type", "error");
   } else {
@@ -55,30 +59,31 @@ std::string body_of(const Row& row, std::string_view message, bool anthropic) {
 
 }  // namespace
 
-std::string_view attempt_end_name(AttemptEnd end) { return row_of(end).name; }
+std::string_view upstream_failure_code(const AttemptOutcome& last, int attempts) {
+  return attempts == 0 ? "upstream_unavailable" : row_of(last).code;
+}
 
-http::Response upstream_failure(AttemptEnd end, int attempts, double retry_after_s,
-                                bool anthropic) {
-  const Row& row = row_of(end);
+http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_t retry_after_ms,
+                                Protocol client) {
+  const Row row = attempts == 0 ? Row{503, "upstream_unavailable", ""} : row_of(last);
   const std::string message =
       attempts == 0   ? std::string("no upstream of this model takes requests at present")
       : attempts == 1 ? fmt::format("the upstream {}", row.what)
                       : fmt::format("{} attempts failed; the last upstream {}", attempts, row.what);
-  http::Response r = http::json_response(row.status, body_of(row, message, anthropic));
-  if (retry_after_s > 0 || row.status == 503) {
-    const auto seconds = static_cast<int64_t>(std::ceil(std::max(retry_after_s, 1.0)));
-    r.headers.set("Retry-After", std::to_string(seconds));
+  http::Response r = http::json_response(row.status, body_of(row, message, client));
+  if (retry_after_ms > 0 || row.status == 503) {
+    r.headers.set("Retry-After", std::to_string(retry_after_seconds(retry_after_ms)));
     r.headers.set("x-should-retry", "true");
   }
   return r;
 }
 
-std::string upstream_failure_event(AttemptEnd end, bool anthropic) {
-  const Row& row = row_of(end);
+std::string upstream_failure_event(const AttemptOutcome& last, Protocol client) {
+  const Row row = row_of(last);
   const std::string data =
-      body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), anthropic);
-  return anthropic ? fmt::format("event: error\ndata: {}\n\n", data)
-                   : fmt::format("data: {}\n\n", data);
+      body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client);
+  return client == Protocol::kAnthropic ? fmt::format("event: error\ndata: {}\n\n", data)
+                                        : fmt::format("data: {}\n\n", data);
 }
 
 }  // namespace weir::gateway

@@ -1,0 +1,65 @@
+// One try of a call at one endpoint. Internal to gateway/; on the proxy's thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "gateway/dispatcher.h"
+#include "gateway/translate/translate.h"
+#include "http/client.h"
+
+namespace weir::gateway {
+
+class Call;
+
+class UpstreamAttempt final : public http::ResponseHandler {
+ public:
+  // permit: of the endpoint's pool; given back by on_end with what became of it.
+  UpstreamAttempt(std::shared_ptr<Call> call, Choice choice, PoolPermit permit, AnswerPlan plan);
+  ~UpstreamAttempt() override;
+
+  void on_sent() override;
+  void on_head(const http::Response& head) override;
+  bool on_body(std::string_view piece) override;
+  void on_end(const http::Failure* failure) override;
+
+  // The call has no more interest in it; what it says from now on is lost.
+  void let_go() { wanted_ = false; }
+  void set_deadlines(bool first_byte, bool total) {
+    first_byte_by_deadline_ = first_byte;
+    total_by_deadline_ = total;
+  }
+
+  const Choice& choice() const { return choice_; }
+  const http::Response& answer() const { return answer_; }
+  http::Response& answer() { return answer_; }
+  AnswerTranslator& translator() { return *translator_; }
+  int64_t started_ns() const { return started_ns_; }
+
+  http::Client::RequestId id = 0;
+
+ private:
+  AttemptOutcome outcome(const http::Failure* failure) const;
+  void answered();  // the first byte of an answer that is no error has come
+  bool to_client(std::string_view piece);
+  Status end_stream();
+
+  std::shared_ptr<Call> call_;  // shared: the call lives as long as somebody may speak to it
+  const Choice choice_;
+  PoolPermit permit_;
+  std::unique_ptr<AnswerTranslator> translator_;
+  const int64_t started_ns_;
+  http::Response answer_;  // head, and the body unless it is a stream
+  std::string out_;        // scratch
+  bool stream_ = false;    // events go to the client as they come
+  bool malformed_ = false;
+  bool answered_ = false;
+  bool begun_ = false;  // bytes of it went to the client
+  bool wanted_ = true;
+  bool first_byte_by_deadline_ = false;
+  bool total_by_deadline_ = false;
+};
+
+}  // namespace weir::gateway
