@@ -37,6 +37,7 @@ struct RawTop {
   RawSecret admin_token;
 };
 struct RawUpstream {
+  RawUpstream() { config.guard.budget.min_per_s = kMinRetriesPerS; }
   UpstreamConfig config;
   RawSecret key;
 };
@@ -45,6 +46,7 @@ struct RawTarget {
   std::string upstream;
 };
 struct RawModel {
+  RawModel() { config.retry.max_retry_after_ms = kMaxRetryAfterMs; }
   ModelConfig config;
   std::string policy = "least_loaded";
 };
@@ -72,6 +74,7 @@ config::Table<RawTop> top_table() {
   t.add("region", "", WEIR_FIELD(RawTop, config.region), {});
   t.add("zone", "", WEIR_FIELD(RawTop, config.zone), {});
   t.add("keys_file", "", WEIR_FIELD(RawTop, config.keys_file), {});
+  t.add("error_budget", "", WEIR_FIELD(RawTop, config.error_budget), {.min = 1e-6, .max = 1});
   t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
   return t;
 }
@@ -162,6 +165,9 @@ config::Table<RawModel> model_table() {
   t.add("retries.max_attempts", "", WEIR_MODEL(retry.max_attempts), {.min = 1, .max = 10});
   t.add("retries.backoff_ms", "", WEIR_MODEL(retry.backoff_ms), {.min = 0, .max = 60'000});
   t.add("retries.backoff_max_ms", "", WEIR_MODEL(retry.backoff_max_ms), {.min = 0, .max = 600'000});
+  t.add("retries.max_retry_after_ms", "", WEIR_MODEL(retry.max_retry_after_ms),
+        {.min = 0, .max = 600'000});
+  t.add("slo.first_byte_ms", "", WEIR_MODEL(slo_first_byte_ms), {.min = 0, .max = kDayMs});
   t.add("retries.rerun_generation", "", WEIR_MODEL(retry.rerun_generation), {});
   t.add("hedge.enabled", "", WEIR_MODEL(hedge.enabled), {});
   t.add("hedge.budget_ratio", "", WEIR_MODEL(hedge.budget_ratio), {.min = 0, .max = 1});

@@ -80,6 +80,7 @@ struct ModelConfig {
   RouteTimeouts timeouts;
   RetryConfig retry;
   HedgeConfig hedge;
+  int64_t slo_first_byte_ms = 0;  // a later first byte misses the SLO; 0: only failures do
   int line = 0;
 };
 
@@ -96,9 +97,17 @@ struct GatewayConfig {
   int32_t admin_port = -1;  // -1: no admin listener
   std::string admin_token;
   int64_t drain_timeout_s = 30;
+  double error_budget = 0.001;  // share of requests that may miss their SLO; for burn rates
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };
+
+// Retries of a pool that are always there, as Finagle has them: of few requests a tenth is none,
+// and an endpoint that dies costs some until its breaker opens.
+inline constexpr double kMinRetriesPerS = 10;
+
+// A client waits no longer than this for an upstream that is too busy; it is told how long instead.
+inline constexpr int64_t kMaxRetryAfterMs = 1'000;
 
 // A variable of the environment; nothing when it is not set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;

@@ -13,6 +13,7 @@
 #include "gateway/instruments.h"
 #include "gateway/prober.h"
 #include "gateway/proxy.h"
+#include "gateway/proxy_admin.h"
 #include "http/client.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -262,6 +263,32 @@ class Gateway::Impl {
       drain();
       w.send(http::json_response(200, R"({"draining":true})"));
     });
+    // What the proxy knows is said on its thread; shared: the client wants what can be copied.
+    const auto tell = [this](std::string method, std::string_view path, auto answer) {
+      admin_.add(std::move(method), path, [this, answer](http::Request r, http::ResponseWriter w) {
+        auto asked = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(r),
+                                                                                      std::move(w));
+        client_->post([this, asked, answer] {
+          const Result<std::string> said = answer(*proxy_, asked->first);
+          asked->second.send(said.ok()
+                                 ? http::json_response(200, *said)
+                                 : api::error_response(said.error(), asked->second.request_id()));
+        });
+      });
+    };
+    tell("GET", "/admin/fleet", [](Proxy& proxy, const http::Request&) -> Result<std::string> {
+      return fleet_json(proxy);
+    });
+    tell("GET", "/admin/rollout", [](Proxy& proxy, const http::Request& r) -> Result<std::string> {
+      WEIR_ASSIGN(const int64_t window_s, window_of(r.query));
+      return rollout_json(proxy, window_s);
+    });
+    tell("PUT", "/admin/rollout/weights",
+         [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
+           WEIR_TRY(put_weights(proxy, r.body));
+           log_.info("rollout_weights", {{"weights", r.body}});
+           return std::string(R"({"ok":true})");
+         });
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       admin_.handle(std::move(request), std::move(writer));
     };

@@ -31,7 +31,10 @@ class GatewayTest : public testing::Test {
   void start_yaml(const std::string& yaml) {
     const auto node = config::parse_yaml(yaml, "g.yaml");
     ASSERT_TRUE(node.ok()) << node.error().message;
-    auto config = parse_gateway_config(*node, "g.yaml", {});
+    const Environment environment = [](const std::string& name) {
+      return name == "T" ? std::optional<std::string>("t") : std::nullopt;
+    };
+    auto config = parse_gateway_config(*node, "g.yaml", environment);
     ASSERT_TRUE(config.ok()) << config.error().message;
     auto started = Gateway::start(std::move(*config), clock_, log_, 1);
     ASSERT_TRUE(started.ok()) << started.error().message;
@@ -150,7 +153,7 @@ TEST_F(GatewayTest, NoAnswerAtAllIsNamed) {
   for (const auto& [how, status, code] : rows) {
     upstreams_.clear();
     add("bad", how);
-    start("timeouts: {first_byte_ms: 100},");
+    start("timeouts: {first_byte_ms: 100}, slo: {first_byte_ms: 5},");
     const http::Response r = ask(std::string(kChat));
     EXPECT_EQ(r.status, status) << how << r.body;
     EXPECT_NE(r.body.find(code), std::string::npos) << r.body;
@@ -304,6 +307,52 @@ TEST_F(GatewayTest, KeysAndLimitsOfTenants) {
   const auto models = client.exchange("GET /v1/models HTTP/1.1\r\nHost: t\r\n" + acme + "\r\n");
   EXPECT_NE(models->body.find("\"chat\""), std::string::npos) << models->body;
   EXPECT_EQ(models->body.find("\"other\""), std::string::npos) << models->body;
+}
+
+// Two releases: users stay where they are, weights move, what a release does is told.
+TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
+  FakeUpstream& stable = add("stable");
+  FakeUpstream& canary = add("canary", "status-400");
+  start_yaml(
+      "listen: {port: 0}\nadmin: {port: 0, token_env: T}\nerror_budget: 0.01\nupstreams: {s: "
+      "{endpoints: [\"" +
+      stable.url() + "\"]}, c: {endpoints: [\"" + canary.url() +
+      "\"]}}\nmodels: {chat: {targets: [{upstream: s, release: r1, weight: 100}, {upstream: c, "
+      "release: r2, weight: 0}]}}\n");
+  const auto admin = [&](const std::string& request) {
+    TestClient client(gateway_->admin_port());
+    const auto r = client.exchange(request);
+    return r.value_or(http::Response{0, {}, ""});
+  };
+  const auto put = [&](const std::string& body) {
+    return admin(
+        "PUT /admin/rollout/weights HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n"
+        "Content-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  const auto get = [&](const std::string& path) {
+    return admin("GET " + path + " HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n\r\n").body;
+  };
+  const auto ask_as = [&](int user) {
+    return ask(R"({"model":"chat","user":"u)" + std::to_string(user) + R"(","prompt":"a"})").status;
+  };
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(ask_as(i), 200);
+  EXPECT_EQ(canary.requests(), 0);
+  EXPECT_EQ(put(R"({"weights":{"r1":50,"r2":60}})").status, 400);
+  EXPECT_EQ(put(R"({"weights":{"r1":50,"r3":50}})").status, 400);
+  EXPECT_EQ(put("{").status, 400);
+  EXPECT_EQ(put(R"({"weights":{"r1":50,"r2":50}})").status, 200);
+  std::vector<int> first;
+  for (int i = 0; i < 40; ++i) first.push_back(ask_as(i));
+  EXPECT_GT(canary.requests(), 8);
+  EXPECT_LT(canary.requests(), 32);
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(ask_as(i), first[static_cast<size_t>(i)]) << i;
+  const std::string state = get("/admin/rollout?window_s=60");
+  EXPECT_NE(state.find(R"("weights":{"r1":50,"r2":50})"), std::string::npos) << state;
+  EXPECT_NE(state.find(R"("burn_rate":0.0)"), std::string::npos) << state;
+  EXPECT_NE(get("/admin/rollout?window_s=x").find("window_s"), std::string::npos);
+  EXPECT_NE(get("/admin/fleet").find(R"("state":"yes")"), std::string::npos);
+  EXPECT_EQ(admin("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
 }
 
 TEST_F(GatewayTest, DrainsWhatIsInFlight) {

@@ -19,6 +19,7 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
   for (const ModelConfig& m : config.models) {
     models_.emplace(m.name, &m);
     hedges_.emplace(&m, HedgePolicy(m.hedge));
+    for (const TargetConfig& t : m.targets) releases_[t.release];
   }
 }
 

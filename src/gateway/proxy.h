@@ -16,6 +16,7 @@
 #include "gateway/dispatcher.h"
 #include "gateway/fleet.h"
 #include "gateway/instruments.h"
+#include "gateway/release_stats.h"
 #include "gateway/tenants.h"
 #include "http/client.h"
 #include "http/message.h"
@@ -43,6 +44,7 @@ class Proxy {
   int64_t ready_in_ms(const ModelConfig& model, int64_t now_ns);
   uint64_t draw() { return random_u64(seed_, 0, draws_++); }
 
+  ReleaseStats& releases() { return releases_; }
   Fleet& fleet() { return fleet_; }
   Dispatcher& dispatcher() { return dispatcher_; }
   Tenants& tenants() { return tenants_; }
@@ -62,6 +64,7 @@ class Proxy {
   uint64_t draws_ = 0;
   Fleet fleet_;
   Dispatcher dispatcher_;
+  ReleaseStats releases_;
   Tenants tenants_;
   std::unordered_map<std::string, const ModelConfig*> models_;
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;

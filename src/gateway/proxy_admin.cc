@@ -1,0 +1,100 @@
+#include "gateway/proxy_admin.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "text/json.h"
+
+namespace weir::gateway {
+namespace {
+
+using text::Json;
+
+constexpr int64_t kNsPerS = 1'000'000'000;
+constexpr size_t kMaxReleases = 1000;
+
+}  // namespace
+
+std::string fleet_json(Proxy& proxy) {
+  const int64_t now_ns = proxy.clock().now_ns();
+  Json list = Json::array();
+  for (Endpoint& e : proxy.fleet().endpoints()) {
+    const EndpointGuardView v = e.guard().view(now_ns);
+    Json one = Json::object();
+    one.set("upstream", e.upstream->name);
+    one.set("endpoint", e.config->url);
+    one.set("state", send_verdict_name(e.pool->verdict(e.number, now_ns)));
+    one.set("healthy", v.healthy);
+    one.set("breaker", breaker_state_name(v.breaker.state));
+    one.set("in_flight", v.in_flight);
+    one.set("limit", v.limit);
+    one.set("weight", v.weight * e.config->weight);
+    one.set("queued_tokens", e.queued_tokens);
+    one.set("good", static_cast<int64_t>(v.good));
+    one.set("bad", static_cast<int64_t>(v.bad));
+    one.set("busy", static_cast<int64_t>(v.busy));
+    if (e.signals.at_ns >= 0) {
+      one.set("waiting", e.signals.waiting);
+      one.set("running", e.signals.running);
+      one.set("kv_usage", static_cast<double>(e.signals.kv_usage));
+      one.set("signals_age_ms", (now_ns - e.signals.at_ns) / 1'000'000);
+    }
+    list.push_back(std::move(one));
+  }
+  Json body = Json::object();
+  body.set("endpoints", std::move(list));
+  return body.dump();
+}
+
+std::string rollout_json(Proxy& proxy, int64_t window_s) {
+  Json weights = Json::object();
+  for (const auto& [release, percent] : proxy.dispatcher().weights()) weights.set(release, percent);
+  Json releases = Json::object();
+  const int64_t now_s = proxy.clock().now_ns() / kNsPerS;
+  for (const auto& [release, window] : proxy.releases()) {
+    const ReleaseWindow::Counts c = window.last(window_s, now_s);
+    Json one = Json::object();
+    one.set("requests", c.requests);
+    one.set("burn_rate", c.requests == 0
+                             ? Json()
+                             : Json(static_cast<double>(c.missed) /
+                                    static_cast<double>(c.requests) / proxy.config().error_budget));
+    releases.set(release, std::move(one));
+  }
+  Json body = Json::object();
+  body.set("weights", std::move(weights));
+  body.set("releases", std::move(releases));
+  return body.dump();
+}
+
+Status put_weights(Proxy& proxy, std::string_view text) {
+  WEIR_ASSIGN(const Json body, Json::parse(text));
+  const Json* weights = body.find("weights");
+  if (weights == nullptr || !weights->is_object() || weights->size() > kMaxReleases)
+    return param_error(ErrorCode::kInvalidValue, "weights",
+                       "weights must be an object of at most {} releases with their per cents",
+                       kMaxReleases);
+  Dispatcher::Weights next;
+  for (const auto& [release, percent] : weights->members()) {
+    if (!percent.is_int() || percent.as_int() < 0 || percent.as_int() > 100)
+      return param_error(ErrorCode::kInvalidValue, "weights." + release.substr(0, 100),
+                         "a weight is a whole per cent from 0 to 100");
+    next[release] = static_cast<int>(percent.as_int());
+  }
+  return proxy.dispatcher().set_weights(next);
+}
+
+Result<int64_t> window_of(std::string_view query) {
+  constexpr std::string_view kName = "window_s=";
+  if (query.empty()) return 60;
+  double window = 0;
+  const std::string_view value = query.starts_with(kName) ? query.substr(kName.size()) : "";
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), window);
+  if (value.empty() || error != std::errc() || end != value.data() + value.size() ||
+      !(window > 0 && window <= ReleaseWindow::kSeconds))
+    return param_error(ErrorCode::kInvalidValue, "window_s", "window_s must be above 0, {} at most",
+                       ReleaseWindow::kSeconds);
+  return std::max<int64_t>(1, static_cast<int64_t>(window + 0.5));
+}
+
+}  // namespace weir::gateway
