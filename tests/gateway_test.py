@@ -13,7 +13,9 @@ import unittest
 import weir_process as weir
 
 weir.skip_unless(weir.WEIR, weir.MODEL)
+import anthropic  # noqa: E402
 import httpx  # noqa: E402
+import mock_llm  # noqa: E402
 import openai  # noqa: E402
 
 directory = tempfile.TemporaryDirectory()
@@ -116,6 +118,77 @@ class Faults(unittest.TestCase):
             parts += list(stream)
             self.assertEqual(sum(1 for p in parts if p.choices and p.choices[0].delta.content), 30)
             self.assertEqual(process.wait(20 * weir.SLOWDOWN), 0)
+
+
+def two_protocols(mocks):
+    """One model at each kind of upstream."""
+    return (f'upstreams:\n  o: {{endpoints: ["{mocks.url}"]}}\n  a: {{engine: anthropic, endpoints: ["{mocks.url}"]}}\n'
+            "models:\n  at-openai: {targets: [{upstream: o, model: small}]}\n  at-anthropic: {targets: [{upstream: a, model: small}]}\n")
+
+
+class Protocols(unittest.TestCase):
+    """Each client at each kind of upstream: text, streams, tools, errors."""
+
+    def test_both_clients_at_both_kinds_of_upstream(self):
+        with mock_llm.MockLlm() as mocks, gateway(two_protocols(mocks)) as (url, _):
+            o = openai.OpenAI(base_url=url + "/v1", api_key="x", max_retries=0)
+            a = anthropic.Anthropic(base_url=url, api_key="x", max_retries=0)
+            ask = [{"role": "user", "content": "one two three"}]
+            for model in ("at-openai", "at-anthropic"):
+                with self.subTest(model):
+                    said = o.chat.completions.create(model=model, messages=ask)
+                    self.assertEqual((said.choices[0].message.content, said.model), ("You said: one two three", model))
+                    self.assertEqual(said.usage.prompt_tokens, 3)
+                    parts = list(o.chat.completions.create(model=model, messages=ask, stream=True, stream_options={"include_usage": True}))
+                    self.assertEqual("".join(p.choices[0].delta.content or "" for p in parts if p.choices), "You said: one two three")
+                    self.assertEqual(parts[-1].usage.prompt_tokens, 3)
+                    said = a.messages.create(model=model, messages=ask, max_tokens=99)
+                    self.assertEqual((said.content[0].text, said.model, said.usage.input_tokens > 0), ("You said: one two three", model, True))
+                    with a.messages.stream(model=model, messages=ask, max_tokens=99) as stream:
+                        self.assertEqual("".join(stream.text_stream), "You said: one two three")
+                    tool = {"type": "object", "properties": {"city": {"type": "string"}}}
+                    called = o.chat.completions.create(model=model, messages=ask, tool_choice="required", tools=[
+                        {"type": "function", "function": {"name": "weather", "parameters": tool}}])
+                    self.assertEqual(called.choices[0].message.tool_calls[0].function.name, "weather")
+                    called = a.messages.create(model=model, messages=ask, max_tokens=99, tool_choice={"type": "any"},
+                                               tools=[{"name": "weather", "input_schema": tool}])
+                    self.assertEqual((called.stop_reason, called.content[-1].input["city"]), ("tool_use", "Paris"))
+            with self.assertRaises(anthropic.NotFoundError):
+                a.messages.create(model="nope", messages=ask, max_tokens=9)
+
+
+class FaultTable(unittest.TestCase):
+    """Of two upstreams one is faulty: no request fails for it before its first byte, and what is lost later is said."""
+
+    def test_each_fault(self):
+        before = ("reset", "429", "500", "503", "html", "malformed", "hang", "fail-3")
+        for fault in before:
+            with self.subTest(fault), mock_llm.MockLlm() as bad, mock_llm.MockLlm() as good:
+                bad.behave(fault)
+                text = pool("mocks", bad.port, good.port).replace("{targets", "{policy: round_robin, timeouts: {first_byte_ms: 300}, targets")
+                with gateway(text) as (url, _), httpx.Client(timeout=30) as client:
+                    for stream in (False, True):
+                        if fault == "malformed" and stream:
+                            continue  # two deltas come before it
+                        for _ in range(6):
+                            body = {"model": "chat", "stream": stream, **ASK}
+                            reply = client.post(url + "/v1/chat/completions", json=body)
+                            self.assertEqual(reply.status_code, 200, reply.text)
+                            self.assertIn("You", reply.text)
+                    if fault != "fail-3":
+                        self.assertLess(len(bad.requests), 13)
+
+    def test_what_breaks_in_the_middle_of_a_stream_is_said(self):
+        for fault in ("cut", "cut-clean", "malformed", "error-mid", "hang-mid", "huge"):
+            with self.subTest(fault), mock_llm.MockLlm() as bad:
+                bad.behave(fault)
+                text = pool("mocks", bad.port).replace("{targets", "{timeouts: {idle_ms: 300}, targets")
+                with gateway(text) as (url, _):
+                    reply = httpx.post(url + "/v1/chat/completions", json={"model": "chat", "stream": True, **ASK}, timeout=30)
+                    self.assertEqual(reply.status_code, 200)
+                    self.assertIn("You ", reply.text)
+                    self.assertIn('"error"', reply.text)
+                    self.assertNotIn("[DONE]", reply.text)
 
 
 class Configuration(unittest.TestCase):
