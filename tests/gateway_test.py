@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import os
 import pathlib
 import signal
 import socket
@@ -192,6 +193,14 @@ class FaultTable(unittest.TestCase):
 
 
 class Configuration(unittest.TestCase):
+    def test_the_example_of_the_documentation_is_good(self):
+        text = (weir.ROOT / "docs" / "gateway.md").read_text().split("```yaml")[1].split("```")[0]
+        path = HOME / "example.yaml"
+        path.write_text(text)
+        code, out, err = weir.run("gateway", path, "--check", env={**os.environ, "WEIR_ADMIN_TOKEN": "t", "OPENAI_API_KEY": "k"})
+        self.assertEqual(code, 0, err)
+        self.assertIn("chat  (cache_aware)", out)
+
     def test_check_says_what_would_be_served_and_what_is_wrong(self):
         path = HOME / "check.yaml"
         path.write_text("listen: {port: 0}\n" + pool("mocks", 1234))
