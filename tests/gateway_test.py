@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -190,6 +191,48 @@ class FaultTable(unittest.TestCase):
                     self.assertIn("You ", reply.text)
                     self.assertIn('"error"', reply.text)
                     self.assertNotIn("[DONE]", reply.text)
+
+
+class Rollout(unittest.TestCase):
+    """weir rollout against the gateway, under load: a good release gets all, a bad one is taken back and nobody sees its failures."""
+
+    def test_a_good_release_and_a_bad_one(self):
+        admin = weir.free_port()
+        with mock_llm.MockLlm() as old, mock_llm.MockLlm() as new:
+            text = (f"admin: {{port: {admin}, token_env: TOKEN}}\nerror_budget: 0.01\n"
+                    f'upstreams: {{old: {{endpoints: ["{old.url}"]}}, new: {{endpoints: ["{new.url}"]}}}}\n'
+                    "models: {chat: {targets: [{upstream: old, model: m, release: r1}, {upstream: new, model: m, release: r2, weight: 0}]}}\n")
+            os.environ["TOKEN"] = "secret"
+            with gateway(text) as (url, _):
+                stop, codes = threading.Event(), []
+
+                def load(n):
+                    with httpx.Client(timeout=30) as client:
+                        while not stop.is_set():
+                            n += 1
+                            reply = client.post(url + "/v1/chat/completions", json={"model": "chat", "user": f"u{n}", **ASK})
+                            codes.append(reply.status_code)
+                threads = [threading.Thread(target=load, args=(i * 1_000_000,)) for i in range(2)]
+                for t in threads:
+                    t.start()
+                try:
+                    rollout = ["rollout", "--gateway", f"http://127.0.0.1:{admin}", "--token", "secret", "--interval", "0.5s",
+                               "--steps", "20,100", "--least-requests", "3", "--release"]
+                    code, out, err = weir.run(*rollout, "r2")
+                    self.assertEqual(code, 0, out + err)
+                    code, out, err = weir.run(*rollout, "r1")
+                    self.assertEqual(code, 0, out + err)
+                    new.behave("500")
+                    code, out, err = weir.run(*rollout, "r2")
+                    self.assertEqual(code, 1, out + err)
+                    state = httpx.get(f"http://127.0.0.1:{admin}/admin/rollout", headers={"Authorization": "Bearer secret"}).json()
+                    self.assertEqual(state["weights"], {"r1": 100, "r2": 0})
+                finally:
+                    stop.set()
+                    for t in threads:
+                        t.join()
+                self.assertEqual(set(codes), {200})
+                self.assertGreater(len(codes), 50)
 
 
 class Configuration(unittest.TestCase):

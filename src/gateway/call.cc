@@ -114,7 +114,6 @@ bool Call::attempt(const Choice& choice) {
     return false;
   }
   ++attempts_;
-  release_ = choice.target->release;
   const AnswerPlan plan = translated->plan;
   auto made = std::make_unique<UpstreamAttempt>(shared_from_this(), choice, *permit, plan);
   UpstreamAttempt& a = *made;
@@ -191,7 +190,6 @@ void Call::on_sent() {
 bool Call::on_answered(UpstreamAttempt& attempt) {
   if (winner_ != nullptr) return winner_ == &attempt;
   winner_ = &attempt;
-  release_ = attempt.choice().target->release;
   first_byte_ns_ = now_ns();
   proxy_.instruments().first_byte_s.observe(seconds(request_.received_ns, now_ns()));
   if (incoming_.stream)
@@ -228,6 +226,7 @@ bool Call::on_piece(std::string_view piece) {
 
 void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   std::erase(live_, &ended);
+  count(ended, outcome);
   if (over_) return;
   if (winner_ == &ended) {
     winner_ = nullptr;
@@ -291,7 +290,6 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   r.headers = client_headers(ended);
   r.body = std::move(answer.body);
   writer_.send(std::move(r));
-  count(true);
   over(outcome.status < 400 ? "answered" : "upstream_refused");
 }
 
@@ -315,7 +313,6 @@ void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
     writer_.write(upstream_failure_event(outcome, protocol_));
   }
   writer_.finish();
-  count(good);
   over(good ? "answered" : attempt_end_name(outcome.end));
 }
 
@@ -325,7 +322,6 @@ void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
   http::Response r = upstream_failure(last, attempts_, retry_after_ms, protocol_);
   r.headers.set("x-weir-attempts", std::to_string(attempts_));
   writer_.send(std::move(r));
-  count(false);
   over(attempts_ == 0 ? "nobody" : attempt_end_name(last.end));
 }
 
@@ -338,12 +334,16 @@ void Call::on_client_gone() {
   over("client_gone");
 }
 
-void Call::count(bool answered) {
-  const auto window = proxy_.releases().find(release_);
+void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
+  if (outcome.end == AttemptEnd::kCancelled || outcome.end == AttemptEnd::kNotTried) return;
+  const auto window = proxy_.releases().find(ended.choice().target->release);
   if (window == proxy_.releases().end()) return;
+  const bool failed =
+      outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 || outcome.status == 429;
   const int64_t slo_ms = model_->slo_first_byte_ms;
-  const bool late = slo_ms > 0 && first_byte_ns_ - request_.received_ns > slo_ms * kMs;
-  window->second.add(!answered || late, now_ns() / 1'000'000'000);
+  const bool late =
+      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - request_.received_ns > slo_ms * kMs;
+  window->second.add(failed || late, now_ns() / 1'000'000'000);
 }
 
 void Call::over(std::string_view how) {

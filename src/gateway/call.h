@@ -64,8 +64,8 @@ class Call : public std::enable_shared_from_this<Call> {
   void note_usage(const StreamObserver& seen);
   void on_client_gone();
   void over(std::string_view how);
-  // The request counts for the release that it went to last.
-  void count(bool answered);
+  // For the release that the attempt went to, also when another answered in the end.
+  void count(const UpstreamAttempt& ended, const AttemptOutcome& outcome);
 
   Proxy& proxy_;
   const http::Request request_;
@@ -79,7 +79,6 @@ class Call : public std::enable_shared_from_this<Call> {
   Deadline deadline_;
   std::vector<uint32_t> tried_;  // indexes of endpoints
   int32_t attempts_ = 0;
-  std::string release_;                 // of the last attempt
   int64_t first_byte_ns_ = 0;           // when it came; 0: not yet
   std::vector<UpstreamAttempt*> live_;  // owned by the HTTP client
   UpstreamAttempt* winner_ = nullptr;   // of these
