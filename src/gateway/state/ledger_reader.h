@@ -18,7 +18,7 @@ namespace weir::gateway {
 struct LedgerFilter {
   int64_t from_ms = 0;
   int64_t to_ms = INT64_MAX;
-  std::string tenant;  // empty: all
+  std::string tenant = {};  // empty: all
 };
 
 struct LedgerEntry {

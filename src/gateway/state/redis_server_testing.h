@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <csignal>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +26,9 @@ class RedisServer {
   }
 
   void kill() { job_.reset(); }  // at once; what it held is gone
+  // Hangs and goes on.
+  void stop() { signal_it(SIGSTOP); }
+  void go_on() { signal_it(SIGCONT); }
   bool restart() {
     os::JobSpec spec;
     spec.command = {os::find_program("redis-server"),
@@ -31,6 +36,8 @@ class RedisServer {
                     "0",
                     "--unixsocket",
                     socket(),
+                    "--pidfile",
+                    dir_.file("pid"),
                     "--unixsocketperm",
                     "700",
                     "--save",
@@ -52,6 +59,11 @@ class RedisServer {
 
  private:
   RedisServer() = default;
+  void signal_it(int signal) {
+    int pid = 0;
+    std::ifstream(dir_.file("pid")) >> pid;
+    if (pid > 1) ::kill(pid, signal);
+  }
   os::TempDir dir_;
   std::optional<os::Job> job_;
 };
