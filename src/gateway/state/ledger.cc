@@ -26,8 +26,8 @@ Result<std::unique_ptr<SqliteStatement>> prepared(Sqlite& db, const char* sql) {
 
 }  // namespace
 
-std::string_view attempt_end_name(AttemptEnd end) {
-  static constexpr std::string_view kNames[kAttemptEnds] = {
+std::string_view ledger_end_name(LedgerEnd end) {
+  static constexpr std::string_view kNames[kLedgerEnds] = {
       "ok",      "refused", "client_error", "server_error", "connect",
       "timeout", "broken",  "cancelled",    "superseded"};
   return kNames[static_cast<size_t>(end)];
@@ -120,8 +120,8 @@ void Ledger::loop() {
 // Waits for a full batch, or for batch_ms once there is something. Empty: the ledger ends.
 std::vector<Ledger::Entry> Ledger::next_batch() {
   MutexLock lock(mutex_);
-  const auto full = [&] { return queue_.size() >= options_.max_batch || flushing_ || stopping_; };
-  if (!full()) wake_.wait_for(mutex_, std::chrono::milliseconds(options_.batch_ms));
+  if (queue_.size() < options_.max_batch && !flushing_ && !stopping_)
+    wake_.wait_for(mutex_, std::chrono::milliseconds(options_.batch_ms));
   while (queue_.empty() && !stopping_)
     wake_.wait_for(mutex_, std::chrono::milliseconds(options_.batch_ms));
   const size_t n = std::min(queue_.size(), options_.max_batch);
@@ -196,7 +196,7 @@ Status Ledger::write_row(const LedgerRow& row) {
   text(row.release);
   count(row.started_unix_ms);
   count(row.status);
-  text(attempt_end_name(row.end));
+  text(ledger_end_name(row.end));
   count(row.input_tokens);
   count(row.cached_tokens);
   count(row.output_tokens);

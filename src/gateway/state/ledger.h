@@ -29,7 +29,7 @@
 namespace weir::gateway {
 
 // How an attempt ended.
-enum class AttemptEnd : uint8_t {
+enum class LedgerEnd : uint8_t {
   kOk,
   kRefused,      // by the upstream's rate limit or load: 429, 503
   kClientError,  // the request's fault: other 4xx
@@ -40,8 +40,8 @@ enum class AttemptEnd : uint8_t {
   kCancelled,  // by the client
   kSuperseded  // lost to another attempt of the same request (hedging)
 };
-inline constexpr size_t kAttemptEnds = 9;
-std::string_view attempt_end_name(AttemptEnd end);  // "server_error"
+inline constexpr size_t kLedgerEnds = 9;
+std::string_view ledger_end_name(LedgerEnd end);  // "server_error"
 
 // Texts are cut to kMaxLedgerText bytes.
 struct LedgerRow {
@@ -54,7 +54,7 @@ struct LedgerRow {
   std::string release;                    // or variant that routing chose
   int64_t started_unix_ms = 0;
   int32_t status = 0;  // of HTTP; 0: none came
-  AttemptEnd end = AttemptEnd::kOk;
+  LedgerEnd end = LedgerEnd::kOk;
   int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;  // cached: of the input
   std::optional<double> ttft_ms;
   double total_ms = 0;

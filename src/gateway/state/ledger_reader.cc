@@ -12,11 +12,11 @@
 namespace weir::gateway {
 namespace {
 
-AttemptEnd end_of(const std::string& name) {
-  for (size_t i = 0; i < kAttemptEnds; ++i) {
-    if (attempt_end_name(static_cast<AttemptEnd>(i)) == name) return static_cast<AttemptEnd>(i);
+LedgerEnd end_of(const std::string& name) {
+  for (size_t i = 0; i < kLedgerEnds; ++i) {
+    if (ledger_end_name(static_cast<LedgerEnd>(i)) == name) return static_cast<LedgerEnd>(i);
   }
-  return AttemptEnd::kBroken;
+  return LedgerEnd::kBroken;
 }
 
 LedgerEntry entry_at(const SqliteStatement& s) {

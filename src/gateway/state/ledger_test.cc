@@ -85,7 +85,7 @@ class LedgerTest : public ::testing::Test {
 TEST_F(LedgerTest, KeepsAllOfAnAttempt) {
   open();
   LedgerRow a = row("r1");
-  a.end = AttemptEnd::kTimeout;
+  a.end = LedgerEnd::kTimeout;
   a.final = false;
   a.hedged = a.retried = true;
   LedgerRow b = row("r1");

@@ -63,7 +63,8 @@ Result<std::unique_ptr<MemoryQuotaStore>> MemoryQuotaStore::open(const MemoryQuo
                                                                  const QuotaMetrics& metrics,
                                                                  int64_t unix_ms) {
   std::unique_ptr<MemoryQuotaStore> store(new MemoryQuotaStore(options, metrics));
-  if (!options.path.empty()) WEIR_TRY(store->load(unix_ms));
+  if (options.path.empty()) return store;  // nothing is written, so nobody waits
+  WEIR_TRY(store->load(unix_ms));
   store->thread_ = std::thread([s = store.get()] { s->loop(); });
   return store;
 }

@@ -44,7 +44,7 @@ std::string value_of(CostDimension d, const LedgerRow& r) {
     case CostDimension::kHour:
       return hour_text(std::max<int64_t>(r.started_unix_ms, 0));
     case CostDimension::kOutcome:
-      return std::string(attempt_end_name(r.end));
+      return std::string(ledger_end_name(r.end));
     case CostDimension::kCache:
       return r.cache;
   }
@@ -70,7 +70,7 @@ void count(CostGroup& g, const LedgerEntry& e) {
   g.cache_hits += from_cache(r) ? 1 : 0;
   g.reported += e.accepted ? 1 : 0;
   g.accepted += e.accepted.value_or(false) ? 1 : 0;
-  if (r.end != AttemptEnd::kOk) return;
+  if (r.end != LedgerEnd::kOk) return;
   ++g.ok;
   g.total_ms.add(r.total_ms);
   if (r.ttft_ms) g.ttft_ms.add(*r.ttft_ms);

@@ -25,7 +25,7 @@ class ReportTest : public ::testing::Test {
     ledger_ = std::move(*opened);
   }
   void add(const std::string& id, const std::string& tenant, const std::string& model,
-           int64_t nanos, AttemptEnd end = AttemptEnd::kOk, bool final = true, int64_t at = kNow) {
+           int64_t nanos, LedgerEnd end = LedgerEnd::kOk, bool final = true, int64_t at = kNow) {
     LedgerRow r;
     r.request_id = id;
     r.tenant = tenant;
@@ -60,10 +60,10 @@ class ReportTest : public ::testing::Test {
 
 TEST_F(ReportTest, SumsByDimensions) {
   add("1", "acme", "large", 3'000'000);
-  add("2", "acme", "small", 1'000'000, AttemptEnd::kTimeout, false);
+  add("2", "acme", "small", 1'000'000, LedgerEnd::kTimeout, false);
   add("2", "acme", "large", 3'000'000);
   add("3", "beta", "small", 1'000'000);
-  add("4", "beta", "small", 1'000'000, AttemptEnd::kServerError);
+  add("4", "beta", "small", 1'000'000, LedgerEnd::kServerError);
   accept("1", "acme", true);
   accept("2", "acme", false);
   accept("3", "beta", true);
@@ -89,9 +89,9 @@ TEST_F(ReportTest, SumsByDimensions) {
 }
 
 TEST_F(ReportTest, TimeIsInOrder) {
-  add("1", "a", "m", 1, AttemptEnd::kOk, true, kNow + kDayMs);
-  add("2", "a", "m", 9, AttemptEnd::kOk, true, kNow);
-  add("3", "a", "m", 2, AttemptEnd::kOk, true, kNow + 3'600'000);
+  add("1", "a", "m", 1, LedgerEnd::kOk, true, kNow + kDayMs);
+  add("2", "a", "m", 9, LedgerEnd::kOk, true, kNow);
+  add("3", "a", "m", 2, LedgerEnd::kOk, true, kNow + 3'600'000);
   const LedgerReport days = report("day");
   ASSERT_EQ(days.groups.size(), 2);
   EXPECT_THAT(days.groups[0].key, ElementsAre("2023-11-14"));
