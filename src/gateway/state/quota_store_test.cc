@@ -110,6 +110,17 @@ TEST_P(QuotaStores, AnExtensionHoldsItsMinuteFromThenOn) {
   EXPECT_EQ(used(tokens, kNow + 111'000), 0);
 }
 
+TEST_P(QuotaStores, WhatYesterdayHoldsIsNotGivenBackToToday) {
+  const auto day = limit(QuotaMetric::kOutputTokens, QuotaWindow::kDay, 1000);
+  const int64_t midnight = (kNow / kDayMs + 1) * kDayMs;
+  const std::string a = reserve({day}, {.output_tokens = 100}, midnight - 1).reservation;
+  reserve({day}, {.output_tokens = 70}, midnight);
+  extend_now(*store_, a, {.output_tokens = 10}, midnight + 1);
+  EXPECT_EQ(used(day, midnight + 1), 80);
+  store_->reconcile(a, {.output_tokens = 60}, midnight + 2);
+  EXPECT_EQ(used(day, midnight + 2), 70);
+}
+
 TEST_P(QuotaStores, WhatGoesBeyondIsBooked) {
   const auto tokens = limit(QuotaMetric::kInputTokens, QuotaWindow::kDay, 100);
   const std::string a = reserve({tokens}, {.input_tokens = 60}, kNow).reservation;
@@ -150,6 +161,17 @@ TEST_P(QuotaStores, AReservationThatNobodyEndsIsGivenBack) {
   extend_now(*store_, next.reservation, {.output_tokens = 1}, kNow + 1900);
   EXPECT_EQ(reserve({day}, {.output_tokens = 1}, kNow + 2500).verdict, QuotaVerdict::kGranted);
   EXPECT_EQ(used(day, kNow + 2500), 42);
+}
+
+TEST_P(QuotaStores, AnExpiredOneLetsAnotherGoBeyond) {
+  book_.lifetime_ms = 1000;
+  reopen();
+  const auto day = limit(QuotaMetric::kOutputTokens, QuotaWindow::kDay, 100);
+  const std::string dead = reserve({day}, {.output_tokens = 90}, kNow).reservation;
+  extend_now(*store_, dead, {.output_tokens = 20}, kNow);
+  const std::string b = reserve({day}, {.requests = 1}, kNow + 1000).reservation;
+  EXPECT_EQ(extend_now(*store_, b, {.output_tokens = 150}, kNow + 1000).verdict,
+            QuotaVerdict::kGranted);
 }
 
 TEST_P(QuotaStores, OrStaysTakenWhereSoConfigured) {
