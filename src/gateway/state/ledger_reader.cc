@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstring>
 #include <fstream>
 
 #include "gateway/state/ledger_schema.h"
@@ -99,8 +100,7 @@ bool LedgerReader::is_database(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::array<char, 16> head{};
   file.read(head.data(), head.size());
-  return file &&
-         std::string_view(head.data(), head.size()) == std::string_view("SQLite format 3", 16);
+  return file && std::memcmp(head.data(), "SQLite format 3", head.size()) == 0;  // with its end
 }
 
 Status LedgerReader::each(const LedgerFilter& filter,
