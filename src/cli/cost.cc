@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/ops_commands.h"
+#include "gateway/state/ledger_reader.h"
 #include "ops/cost/cost_report.h"
 #include "ops/project/project.h"
 #include "ops/sources/days.h"
@@ -18,6 +19,7 @@ namespace weir::cli {
 namespace {
 
 constexpr uint64_t kMaxPriceBytes = 1 << 20;
+constexpr size_t kMaxOutcomeLines = size_t{64} << 20;  // bytes
 
 struct Options {
   std::string folder = ".";
@@ -31,6 +33,14 @@ Result<ops::Prices> load_prices(const Options& o) {
   if (o.prices.empty()) return ops::built_in_prices();
   WEIR_ASSIGN(const std::string text, os::read_file(o.prices, kMaxPriceBytes));
   return ops::parse_prices(text, o.prices);
+}
+
+// JSON lines, or a gateway's ledger as it is.
+Result<ops::Outcomes> load_outcomes(const std::string& file) {
+  if (!gateway::LedgerReader::is_database(file)) return ops::read_outcomes(file);
+  WEIR_ASSIGN(auto ledger, gateway::LedgerReader::open(file));
+  WEIR_ASSIGN(const std::string lines, ledger.requests({}, true, kMaxOutcomeLines));
+  return ops::parse_outcomes(lines, file);
 }
 
 text::Json origin_json(const ops::PriceOrigin& origin, int today) {
@@ -112,7 +122,7 @@ Result<ops::CostGiven> given_of(const Options& o) {
     g.plan_name = o.plan;
   }
   if (!o.outcomes.empty()) {
-    WEIR_ASSIGN(g.outcomes, ops::read_outcomes(o.outcomes));
+    WEIR_ASSIGN(g.outcomes, load_outcomes(o.outcomes));
     g.outcomes_name = o.outcomes;
   }
   return g;
@@ -150,7 +160,9 @@ void add_cost(CLI::App& root, Selected& selected) {
       "--cache-hit-rate 0.6..0.9\n"
       "  weir cost --api claude-opus-5.5 --small claude-haiku-5.5 --escalation-share 0.3\n"
       "  weir cost --api gpt-6.2-sol --plan plan.json --html cost.html\n"
-      "  weir cost --list\n");
+      "  weir cost --list\n"
+      "  weir cost report --ledger ledger.db --by tenant,model   what a gateway's requests came "
+      "to\n");
   c->add_option("--project", o->folder,
                 "the project's folder (weir init), whose intake tells the traffic")
       ->capture_default_str();
@@ -160,7 +172,8 @@ void add_cost(CLI::App& root, Selected& selected) {
   c->add_option("--accelerator", o->accelerator, "whose rent is taken (default: the plan's)");
   c->add_flag("--spot", o->spot, "rent that can be interrupted");
   c->add_option("--prices", o->prices, "prices of your own, in the form of data/prices.yaml");
-  c->add_option("--outcomes", o->outcomes, "JSON lines of cost_usd and accepted: the accept rate");
+  c->add_option("--outcomes", o->outcomes,
+                "JSON lines of cost_usd and accepted, or a gateway's ledger: the accept rate");
   c->add_option("--html", o->html, "write the report as a page");
   c->add_option("--on", o->today, "as on this day (default: today)");
   c->add_flag("--list", o->list, "the prices that are known, with dates");
@@ -170,7 +183,11 @@ void add_cost(CLI::App& root, Selected& selected) {
                   fmt::format("{} ({})", input.help, input.unit))
         ->group("Figures: VALUE, LOW..HIGH or LOW..VALUE..HIGH");
   }
-  c->callback([o, &selected] { selected.action = [o] { return cost(*o); }; });
+  c->callback([o, c, &selected] {
+    // A group's callback runs after that of its command.
+    if (c->get_subcommands().empty()) selected.action = [o] { return cost(*o); };
+  });
+  add_cost_ledger(*c, selected);
 }
 
 }  // namespace weir::cli

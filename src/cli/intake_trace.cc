@@ -1,5 +1,6 @@
 #include "cli/intake_trace.h"
 
+#include "gateway/state/ledger_reader.h"
 #include "ops/intake/read_trace.h"
 #include "ops/trace/dataset.h"
 #include "ops/trace/traffic.h"
@@ -7,9 +8,22 @@
 
 namespace weir::cli {
 
+namespace {
+
+// A file of requests, or those of a gateway's ledger in the form of a trace.
+Result<std::string> trace_bytes(const std::string& file, uint64_t max_bytes) {
+  if (!gateway::LedgerReader::is_database(file)) return os::read_file(file, max_bytes);
+  WEIR_ASSIGN(auto ledger, gateway::LedgerReader::open(file));
+  WEIR_ASSIGN(std::string lines, ledger.requests({}, false, max_bytes));
+  if (lines.empty()) return make_error(ErrorCode::kCorrupt, "{}: holds no request", file);
+  return lines;
+}
+
+}  // namespace
+
 Result<ops::Intake> read_trace_source(const std::string& file, const ops::Project& project) {
   const ops::DatasetLimits limits;
-  WEIR_ASSIGN(const std::string bytes, os::read_file(file, limits.file_bytes));
+  WEIR_ASSIGN(const std::string bytes, trace_bytes(file, limits.file_bytes));
   const Result<ops::Dataset> trace = ops::parse_dataset(bytes, limits);
   if (!trace.ok()) return trace.error().with_context(file);
   if (trace->kind != ops::Dataset::Kind::kTrace) {

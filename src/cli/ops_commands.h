@@ -13,6 +13,7 @@ void add_doctor(CLI::App& root, Selected& selected);
 void add_sources(CLI::App& root, Selected& selected);
 void add_brief(CLI::App& sources, Selected& selected);
 void add_cost(CLI::App& root, Selected& selected);
+void add_cost_ledger(CLI::App& cost, Selected& selected);
 void add_review(CLI::App& root, Selected& selected);
 void add_promote(CLI::App& root, Selected& selected);
 void add_rollback(CLI::App& root, Selected& selected);

@@ -1,0 +1,31 @@
+// The tables of a ledger, and how older ones become as these. Internal to gateway/.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "gateway/state/sqlite.h"
+
+namespace weir::gateway {
+
+inline constexpr int64_t kLedgerSchema = 1;
+
+// Makes the tables where there are none. Errors: kUnsupported for a newer schema, kCorrupt for a
+// database that is no ledger, kUsage for a ledger in another currency.
+Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& currency);
+// For readers: that it is a ledger of this schema; its currency.
+Result<std::string> check_ledger_schema(Sqlite& db, const std::string& path);
+
+// Columns in the order of LedgerRow.
+inline constexpr const char* kInsertAttempt =
+    "INSERT INTO attempts (request_id, attempt, final, tenant, key_id, route, upstream, "
+    "endpoint, model, release, started_unix_ms, status, outcome, input_tokens, cached_tokens, "
+    "output_tokens, ttft_ms, total_ms, cost_nanos, cache, hedged, retried) VALUES "
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+inline constexpr const char* kSelectOwner =
+    "SELECT 1 FROM attempts WHERE request_id = ? AND tenant = ? AND final = 1 LIMIT 1";
+inline constexpr const char* kInsertOutcome =
+    "INSERT OR REPLACE INTO outcomes (request_id, tenant, accepted, score, note, unix_ms) VALUES "
+    "(?,?,?,?,?,?)";
+
+}  // namespace weir::gateway
