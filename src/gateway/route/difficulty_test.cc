@@ -162,6 +162,15 @@ TEST(DifficultyTest, TheCurveByHand) {
   EXPECT_EQ(cheapest_with(*curve, 2).cost, 5);
 }
 
+// The best order is by what is lost for what is saved, not by what is left.
+TEST(DifficultyTest, TheBestRouterWeighsCost) {
+  const auto curve =
+      quality_curve(std::vector<RoutedItem>{{0.9, 0.6, 0.7, 1, 2}, {0.1, 0.5, 1, 1, 11}});
+  ASSERT_TRUE(curve.ok());
+  EXPECT_NEAR(curve->best_area, (5 * 0.725 + 0.5 * 0.575) / 5.5, 1e-12);
+  EXPECT_NEAR(curve->area, (0.5 * 0.825 + 5 * 0.675) / 5.5, 1e-12);
+}
+
 TEST(DifficultyTest, ATrainedRouterBeatsChanceAndAShuffledOneDoesNot) {
   const auto model = train_difficulty(drawn(5, 4'000));
   ASSERT_TRUE(model.ok());

@@ -83,10 +83,11 @@ Vector minimize(const Data& data, const DifficultyTraining& training) {
     double size = 1;
     Vector next = w;
     double then = now;
-    for (int halving = 0; halving < 30; ++halving, size /= 2) {
+    for (int halving = 0; halving < 30; ++halving) {
       for (size_t i = 0; i < kUnknowns; ++i) next[i] = w[i] + size * direction[i];
       then = loss(data, next, training.l2);
       if (then < now) break;
+      size /= 2;
     }
     if (!(then < now - 1e-10 * (1 + now))) break;
     w = next;

@@ -140,6 +140,9 @@ TEST(FailoverTest, NearIsBeforeFarWithinAPriority) {
   EXPECT_EQ(tier_of(config, f.view(), f.all[6]), 3U);
   EXPECT_EQ(tier_of({.locality = false}, f.view(), f.all[4]), 0U);
   EXPECT_EQ(tier_of(config, FleetView{f.endpoints}, f.all[0]), 2U);  // home is not told
+  const std::vector<EndpointView> nowhere(1);                        // neither is its place
+  EXPECT_EQ(tier_of(config, FleetView{nowhere}, Candidate{}), 2U);
+  EXPECT_EQ(tier_of(config, FleetView{nowhere, 1, 11}, Candidate{}), 2U);
   EXPECT_EQ(tier_of(config, f.view(), Candidate{.endpoint = 4, .priority = 200}), kTiers - 1);
   Failover failover(config);
   f.endpoints[0].up = false;

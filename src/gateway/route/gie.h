@@ -39,7 +39,8 @@ struct IpPort {
   // "10.0.0.5:8080" or "[2001:db8::1]:80"; names, zones, signs and leading zeros are refused.
   static std::optional<IpPort> parse(std::string_view text);
   std::string text() const;
-  auto operator<=>(const IpPort&) const = default;
+  auto operator<=>(const IpPort&) const =
+      default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14
 };
 
 class Destinations {

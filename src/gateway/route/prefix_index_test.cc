@@ -179,6 +179,19 @@ TEST(PrefixIndexTest, MemoryIsBounded) {
   EXPECT_LE(PrefixIndex::max_bytes(config), config.max_pairs * 180);
 }
 
+// Blocks that many endpoints hold, and then few again, over and over.
+TEST(PrefixIndexTest, SetsOfEndpointsAreUsedAgain) {
+  const PrefixIndexConfig config{.endpoints = 640, .max_pairs = 100};
+  PrefixIndex index(config);
+  for (uint32_t i = 0; i < 2'000; ++i) {
+    const std::vector<PromptBlock> p = {{mix64(i), 64}};
+    for (uint32_t e = 0; e < 8; ++e) index.touch(e * 70, p);
+    for (uint32_t e = 0; e < 8; ++e) index.removed(e * 70, p[0].name);
+  }
+  EXPECT_EQ(index.pairs(), 0U);
+  EXPECT_LE(index.bytes(), PrefixIndex::max_bytes(config));
+}
+
 TEST(PrefixIndexTest, NothingIsKnownAtFirst) {
   Rng rng(4);
   PrefixIndex index({.endpoints = 3, .max_pairs = 1});
