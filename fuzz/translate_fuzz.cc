@@ -80,6 +80,16 @@ std::string stream(const AnswerPlan& plan, std::string_view bytes, size_t step) 
   return s.ok() ? out : "failed";
 }
 
+// Broken off in the middle and gone on with at an upstream of either protocol.
+void resumed(const AnswerPlan& plan, Protocol second, std::string_view bytes) {
+  const auto answer = make_answer_translator(plan);
+  std::string out;
+  if (!answer->feed(bytes.substr(0, bytes.size() / 2), out).ok()) return;
+  if (!answer->observer().can_continue() || !answer->resume(second).ok()) return;
+  if (answer->feed(bytes.substr(bytes.size() / 2), out).ok()) (void)answer->end(out);
+  answer->fail(weir::make_error(weir::ErrorCode::kInternal, "x"), "", out);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -94,6 +104,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 1:
       whole(plan_of(client, upstream, flag), bytes);
+      break;
+    case 2:
+      resumed(plan_of(client, upstream, flag), client, bytes);
+      resumed(plan_of(client, upstream, flag), upstream, bytes);
       break;
     default:
       if (stream(plan_of(client, upstream, flag), bytes, 1 + (data[0] >> 5)) !=

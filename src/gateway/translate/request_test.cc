@@ -114,6 +114,13 @@ TEST(OpenAiToAnthropic, SystemMessagesGoToTheFront) {
             R"([{"role":"user","content":"a"}])");
 }
 
+TEST(OpenAiToAnthropic, SystemMessagesOfStringsAreAllKept) {
+  EXPECT_EQ(messages_of(R"([{"role":"system","content":"S"},{"role":"system","content":"T"},
+                            {"role":"user","content":"a"}])"),
+            R"([{"type":"text","text":"S"},{"type":"text","text":"T"}])"
+            R"([{"role":"user","content":"a"}])");
+}
+
 TEST(OpenAiToAnthropic, RolesAlternate) {
   EXPECT_EQ(
       messages_of(R"([{"role":"user","content":"a"},{"role":"user","content":"b"},
@@ -151,6 +158,15 @@ TEST(OpenAiToAnthropic, ToolCallsAndResults) {
   EXPECT_NE(messages_of(R"([{"role":"assistant","tool_calls":[{"id":"i","function":{"name":"f",
          "arguments":"{\"a\": "}}]}])")
                 .find(R"("input":{"INVALID_JSON":"{\"a\": "})"),
+            std::string::npos);
+  // Only that key alone stands for what is no object.
+  EXPECT_NE(messages_back(R"("messages":[{"role":"assistant","content":[{"type":"tool_use","id":"i",
+              "name":"f","input":{"INVALID_JSON":"x"}}]}])")
+                .find(R"("arguments":"x")"),
+            std::string::npos);
+  EXPECT_NE(messages_back(R"("messages":[{"role":"assistant","content":[{"type":"tool_use","id":"i",
+              "name":"f","input":{"INVALID_JSON":"x","y":1}}]}])")
+                .find(R"("arguments":"{\"INVALID_JSON\":\"x\",\"y\":1}")"),
             std::string::npos);
   // Results come first in a turn, whatever the order.
   EXPECT_EQ(messages_of(R"([{"role":"user","content":"a"},
@@ -441,6 +457,8 @@ TEST(SameProtocol, OnlyTheModelAndTheWishForUsageChange) {
             R"({"stream":true,"stream_options":{"include_usage":true}})");
   EXPECT_EQ(pass(kChat, R"({"stream":true,"stream_options":{"include_usage":false}})"),
             R"({"stream":true,"stream_options":{"include_usage":true}})");
+  EXPECT_EQ(pass(kChat, R"({"stream_options":{},"model":"m","stream":true})"),
+            R"({"stream_options":{"include_usage":true},"model":"up/\"x\"","stream":true})");
   EXPECT_EQ(pass("/v1/responses", R"({"stream":true})"), R"({"stream":true})");
   EXPECT_EQ(pass(kChat, R"({"stream":false})"), R"({"stream":false})");
   EXPECT_EQ(pass(kChat, "[]"), "error: the request body must be a JSON object");

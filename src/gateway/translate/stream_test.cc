@@ -247,6 +247,15 @@ error Overloaded
     EXPECT_NE(r.error, "") << bad;
   }
   EXPECT_NE(run(plan, event(R"({"type":"message_stop"})")).error, "");
+  EXPECT_EQ(run(plan, start + anthropic_stream()).error, "the upstream's stream has two starts");
+  // An error without its event's name; an event of another name whose data is no JSON.
+  EXPECT_EQ(
+      run(plan,
+          start +
+              "data: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}\n\n")
+          .error,
+      "m");
+  EXPECT_EQ(run(plan, "event: later\ndata: not JSON\n\n" + anthropic_stream()).error, "");
   AnswerPlan small = plan;
   small.limits.max_event_bytes = 64;
   EXPECT_EQ(run(small, anthropic_stream()).error, "a server-sent event is larger than 64 bytes");
@@ -378,6 +387,16 @@ message_stop {}
   EXPECT_NE(events(same.out).find(
                 R"({"index":1,"delta":{"type":"input_json_delta","partial_json":"{\"z\":1}"}})"),
             std::string::npos);
+  // Braces and quotes within strings end no arguments.
+  const std::string braces = events(run(plan, call(0, "a", R"({"x":"}\")") + call(1, "b", "{}") +
+                                                  call(0, "", R"(}]","y":[1]})") +
+                                                  chunk("{}", R"("finish_reason":"tool_calls")"))
+                                        .out);
+  EXPECT_NE(
+      braces.find(
+          R"({"index":0,"delta":{"type":"input_json_delta","partial_json":"}]\",\"y\":[1]}"}})"),
+      std::string::npos)
+      << braces;
   AnswerPlan small = plan;
   small.limits.max_pending_bytes = 1000;
   EXPECT_EQ(run(small, call(0, "a", "{") + call(1, "b", std::string(2000, ' '))).error,
@@ -429,7 +448,9 @@ TEST(OpenAiStream, FinishReasonsAndErrors) {
       "event: other\ndata: x\n\ndata: "
       "{\"id\":5,\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}},"
       "{\"delta\":{\"content\":7,\"tool_calls\":\"x\"}},3]}\n\n";
-  EXPECT_EQ(run(plan, odd + openai_stream()).error, "");
+  const Outcome skipped = run(plan, odd + openai_stream());
+  EXPECT_EQ(skipped.error, "");
+  EXPECT_EQ(skipped.out.find("no\""), std::string::npos);
 }
 
 // A second upstream goes on where the first broke off.

@@ -82,7 +82,7 @@ TEST(WholeAnswer, WhatIsNoAnswerIsAnError) {
   for (const Protocol upstream : {Protocol::kOpenAi, Protocol::kAnthropic}) {
     for (const Protocol client : {Protocol::kOpenAi, Protocol::kAnthropic}) {
       const AnswerPlan plan = plan_of(client, upstream);
-      for (const std::string_view bad : {"", "[]", "{", "x", "{\"a\":\xFF}", "<html>"}) {
+      for (const std::string_view bad : {"", "[]", "{", "x", "{\"a\":\"\xFF\"}", "<html>"}) {
         EXPECT_EQ(whole(plan, bad).substr(0, 6), "error:") << bad;
       }
       const auto wrong = make_answer_translator(plan)->whole(200, "text/html", "{}");
@@ -268,8 +268,9 @@ TEST(Passing, BrokenStreams) {
   const AnswerPlan plan = plan_of(Protocol::kOpenAi, Protocol::kOpenAi);
   const std::string first =
       "data: {\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
-  for (const std::string_view bad : {"data: {\n\n", "data: []\n\n", "data: {\"a\":\xFF}\n\n",
-                                     "data: <html>\n\n", "data: {} x\n\n"}) {
+  for (const std::string_view bad :
+       {"data: {\n\n", "data: []\n\n", "data: {\"x\":\"a\ndata: b\"}\n\n",
+        "data: {\"a\":\"\xFF\"}\n\n", "data: <html>\n\n", "data: {} x\n\n"}) {
     const std::string out = stream_of(plan, first + std::string(bad) + kChat);
     EXPECT_NE(out.find("error: an event of the upstream's stream is no JSON object"),
               std::string::npos)
@@ -323,6 +324,10 @@ TEST(Passing, AnthropicStreams) {
   EXPECT_EQ(seen.usage().prompt_tokens, 7);
   EXPECT_EQ(seen.usage().completion_tokens, 6);
   EXPECT_EQ(seen.finish_reason(), FinishReason::kLength);
+  // A member of the same name elsewhere is not the model's.
+  const std::string other =
+      "event: x\ndata: {\"type\":\"x\",\"model\":\"up\",\"delta\":{\"model\":\"up\"}}\n\n";
+  EXPECT_EQ(stream_of(plan, other + kMessages), other + wanted);
   const size_t stop = kMessages.find("event: message_stop");
   EXPECT_EQ(stream_of(plan, std::string_view(kMessages).substr(0, stop)), wanted);
   EXPECT_NE(stream_of(plan, kMessages.substr(0, 300) + "\n\n").find("error:"), std::string::npos);
