@@ -86,7 +86,7 @@ class IdempotencyStore {
 
 std::unique_ptr<IdempotencyStore> memory_idempotency_store(const IdempotencyConfig& config);
 // A file of SQLite, made when it is missing, its rows kept over a restart; those under way in it
-// were lost. Waits for the disk: some 50 us a call. Errors: kIo, kCorrupt.
+// were lost. Waits for the file: some 100 us a call. Errors: kIo, kCorrupt.
 Result<std::unique_ptr<IdempotencyStore>> sqlite_idempotency_store(const IdempotencyConfig& config,
                                                                    const std::string& path);
 

@@ -8,7 +8,8 @@
 //              best are kept, in their order, with kGap where some are left out. System messages,
 //              tool calls and the question itself stay as they are.
 //
-// A tool call and its results stay or go together, always. Pure and deterministic; any thread.
+// A tool call and its results stay or go together, always. Pure and deterministic; any thread:
+// compressing 125 KB takes some 20 ms, which an I/O thread may not want to spend.
 // Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009.
 #pragma once
 
