@@ -95,7 +95,7 @@ struct Client::Impl final : ClientConnection::Owner, std::enable_shared_from_thi
   std::unordered_map<ClientConnection*, std::shared_ptr<ClientConnection>> connections;
   bool stopping = false;
 
-  void submit(std::shared_ptr<ClientJob> job);
+  void submit(const std::shared_ptr<ClientJob>& job);
   void assign(const std::string& key, Host& host, std::shared_ptr<ClientJob> job);
   void open_connection(const std::string& key, Host& host, std::shared_ptr<ClientJob> job);
   void wait(Host& host, const std::shared_ptr<ClientJob>& job);
@@ -122,7 +122,7 @@ struct Client::Impl final : ClientConnection::Owner, std::enable_shared_from_thi
                  bool stale) override;
 };
 
-void Client::Impl::submit(std::shared_ptr<ClientJob> job) {
+void Client::Impl::submit(const std::shared_ptr<ClientJob>& job) {
   if (stopping) {
     const Failure failure{FailureKind::kStopped, "the client is stopping", false};
     return job->handler->on_end(&failure);
@@ -325,9 +325,8 @@ Client::RequestId Client::send(ClientRequest request, std::unique_ptr<ResponseHa
   job->request = std::move(request);
   job->handler = std::move(handler);
   const RequestId id = job->id;
-  asio::dispatch(impl_->io, impl_->guarded([job = std::move(job)](Impl& self) mutable {
-    self.submit(std::move(job));
-  }));
+  asio::dispatch(impl_->io,
+                 impl_->guarded([job = std::move(job)](Impl& self) { self.submit(job); }));
   return id;
 }
 

@@ -24,12 +24,6 @@ constexpr size_t kMaxNumberBytes = 48;   // digits and separators of a card or p
 constexpr size_t kMinKeyBytes = 8;       // behind a known prefix
 constexpr size_t kMinTokenBytes = 24;    // of one without, when it looks random
 
-struct Finding {
-  size_t begin = 0;
-  size_t end = 0;
-  std::string_view name;
-};
-
 bool alnum(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
 bool digit(char c) { return c >= '0' && c <= '9'; }
 bool is_local(char c) {
@@ -241,22 +235,41 @@ void find_keys(std::string_view t, std::vector<Finding>& found) {
   }
 }
 
-std::string replaced(std::string_view text, std::vector<Finding> found) {
+// In order; of two that overlap the first has its name there, for both.
+std::vector<Finding> merged(std::vector<Finding> found) {
   std::stable_sort(found.begin(), found.end(), [](const Finding& a, const Finding& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
   });
+  std::vector<Finding> out;
+  for (const Finding& f : found) {
+    const size_t at = out.empty() ? 0 : out.back().end;
+    if (f.end <= at) continue;
+    if (f.begin >= at) {
+      out.push_back(f);
+    } else {
+      out.back().end = f.end;
+    }
+  }
+  return out;
+}
+
+std::string replaced(std::string_view text, const std::vector<Finding>& found) {
   std::string out;
   size_t at = 0;
   for (const Finding& f : found) {
-    if (f.end <= at) continue;
-    if (f.begin >= at) {
-      out += text.substr(at, f.begin - at);
-      out += f.name;
-    }
-    at = f.end;  // of two that overlap the first has its name there
+    out += text.substr(at, f.begin - at);
+    out += f.name;
+    at = f.end;
   }
   out += text.substr(at);
   return out;
+}
+
+std::vector<Finding> find_built_in(std::string_view text, std::vector<Finding> found) {
+  find_keys(text, found);
+  find_emails(text, found);
+  find_numbers(text, found);
+  return merged(std::move(found));
 }
 
 }  // namespace
@@ -326,10 +339,17 @@ std::string Scrubber::scrub(std::string_view text) const {
   text = text.substr(0, kMaxTextBytes);
   std::vector<Finding> found;
   if (patterns_ && !patterns_->find(text, found)) return "[scrubbed: a pattern took too long]";
-  find_keys(text, found);
-  find_emails(text, found);
-  find_numbers(text, found);
-  return replaced(text, std::move(found));
+  return replaced(text, find_built_in(text, std::move(found)));
+}
+
+Result<std::vector<Finding>> Scrubber::find(std::string_view text) const {
+  if (text.size() > kMaxTextBytes)
+    return make_error(ErrorCode::kLimit, "a text of {} bytes; at most {} are looked through",
+                      text.size(), kMaxTextBytes);
+  std::vector<Finding> found;
+  if (patterns_ && !patterns_->find(text, found))
+    return make_error(ErrorCode::kLimit, "a scrubber pattern took too long");
+  return find_built_in(text, std::move(found));
 }
 
 }  // namespace weir::telemetry

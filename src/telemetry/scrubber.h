@@ -17,6 +17,13 @@
 
 namespace weir::telemetry {
 
+// What is to go: bytes [begin, end) of a text, and what stands for it: "[key]".
+struct Finding {
+  size_t begin = 0;
+  size_t end = 0;
+  std::string_view name;
+};
+
 // Any thread.
 class Scrubber {
  public:
@@ -32,6 +39,9 @@ class Scrubber {
   Scrubber& operator=(Scrubber&&) noexcept;
 
   std::string scrub(std::string_view text) const;
+  // What scrub takes out, in order, none overlapping another. Error kLimit: a text beyond
+  // kMaxTextBytes, or a pattern that passes its bound.
+  Result<std::vector<Finding>> find(std::string_view text) const;
 
  private:
   struct Patterns;

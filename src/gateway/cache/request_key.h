@@ -1,0 +1,54 @@
+// Which requests ask for the same answer: the key of the exact cache.
+//
+// A request becomes canonical text: members sorted, numbers in one spelling, top-level nulls and
+// the fields that leave the answer as it is taken out. Everything else stays, also what nobody
+// here knows. The key is a hash of tenant, route, model, release and that text, under a secret:
+// who chooses requests cannot make two of them meet. Pure; any thread.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "text/json.h"
+
+namespace weir::gateway {
+
+// Whose answer it is, beside what was asked.
+struct CacheScope {
+  std::string tenant;
+  std::string route;    // "/v1/chat/completions"
+  std::string model;    // as the upstream calls it
+  std::string release;  // of the model: another one answers anew
+  bool operator==(const CacheScope&) const = default;
+};
+
+// Whether a top-level field of a request leaves the answer as it is: who asks, how the bytes come
+// back, how soon.
+bool is_answer_neutral(std::string_view field);
+
+// request: an object.
+std::string canonical_request(const text::Json& request);
+
+Hash128 request_key(const HashKey& secret, const CacheScope& scope, const text::Json& request);
+// The same for parts that are texts already; each counts with its length.
+Hash128 hash_parts(const HashKey& secret, std::initializer_list<std::string_view> parts);
+
+// What a client says of one request, in the field x-weir-cache.
+enum class CacheWish {
+  kDefault,  // no such field: as configured
+  kOn,       // takes a stored answer and stores one, whatever the temperature
+  kOff,      // neither
+  kRefresh,  // takes none and stores one
+};
+inline constexpr std::string_view kCacheWishField = "x-weir-cache";
+// "on", "off", "refresh", "" for kDefault; error kInvalidValue.
+Result<CacheWish> parse_cache_wish(std::string_view value);
+
+// Whether an answer to it may stand for another's: the wish, else the configuration (`always`),
+// else a temperature of 0. A missing temperature is not 0.
+bool may_cache(const text::Json& request, CacheWish wish, bool always);
+
+}  // namespace weir::gateway
