@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -233,6 +234,43 @@ class Rollout(unittest.TestCase):
                         t.join()
                 self.assertEqual(set(codes), {200})
                 self.assertGreater(len(codes), 50)
+
+
+class Money(unittest.TestCase):
+    """The ledger: what each attempt cost, joined with what users say, read by weir cost and weir intake."""
+
+    def test_what_requests_cost_and_whether_they_were_of_use(self):
+        ledger = HOME / "ledger.db"
+        with mock_llm.MockLlm() as bad, mock_llm.MockLlm() as good:
+            bad.behave("500")
+            text = pool("mocks", bad.port, good.port).replace("{targets", "{policy: round_robin, targets") + (
+                f"ledger: {{file: {ledger}}}\n"
+                'prices: [{model: mock, input: "2.00", output: "8.00", date: 2026-11-30, source: "https://prices.example"}]\n')
+            with gateway(text) as (url, _), httpx.Client(timeout=30) as client:
+                ids = []
+                for n in range(8):
+                    reply = client.post(url + "/v1/chat/completions", json={"model": "chat", "stream": n % 2 == 1, **ASK})
+                    self.assertEqual(reply.status_code, 200)
+                    ids.append(reply.headers["x-request-id"])
+                for n, request in enumerate(ids[:4]):
+                    for _ in range(100):  # a row is written within a moment
+                        said = client.post(url + "/v1/outcomes", json={"request_id": request, "accepted": n != 0})
+                        if said.status_code != 404:
+                            break
+                        time.sleep(0.02)
+                    self.assertEqual(said.status_code, 200, said.text)
+                self.assertEqual(client.post(url + "/v1/outcomes", json={"request_id": "nope", "accepted": True}).status_code, 404)
+                self.assertEqual(client.post(url + "/v1/outcomes", json={"accepted": True}).status_code, 400)
+        code, out, err = weir.run("cost", "report", "--ledger", ledger, "--by", "upstream", "--json")
+        self.assertEqual(code, 0, err)
+        rows = json.loads(out)["groups"]
+        self.assertEqual([r["key"] for r in rows], [{"upstream": "mocks"}], rows)
+        self.assertEqual(rows[0]["requests"], 8)
+        self.assertGreater(rows[0]["attempts"], 8)
+        # Two words in, four out: 2 x 2 and 4 x 8 millionths.
+        self.assertAlmostEqual(rows[0]["cost"], 8 * 36e-6, 9)
+        code, out, err = weir.run("intake", "--trace", ledger, "--json")
+        self.assertEqual(code, 0, err)
 
 
 class Configuration(unittest.TestCase):

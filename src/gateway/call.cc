@@ -115,7 +115,8 @@ bool Call::attempt(const Choice& choice) {
   }
   ++attempts_;
   const AnswerPlan plan = translated->plan;
-  auto made = std::make_unique<UpstreamAttempt>(shared_from_this(), choice, *permit, plan);
+  auto made =
+      std::make_unique<UpstreamAttempt>(shared_from_this(), attempts_, choice, *permit, plan);
   UpstreamAttempt& a = *made;
   live_.push_back(&a);
   const AttemptTimeouts t =
@@ -227,7 +228,9 @@ bool Call::on_piece(std::string_view piece) {
 void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   std::erase(live_, &ended);
   count(ended, outcome);
-  if (over_) return;
+  write_row(false);
+  row_ = row_of(ended, outcome);
+  if (over_) return write_row(live_.empty());
   if (winner_ == &ended) {
     winner_ = nullptr;
     if (streaming_) return end_stream(ended, outcome);
@@ -293,18 +296,6 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   over(outcome.status < 400 ? "answered" : "upstream_refused");
 }
 
-void Call::note_usage(const StreamObserver& seen) {
-  const TokenUsage& usage = seen.usage();
-  const int64_t input = usage.known ? usage.prompt_tokens : incoming_.input_tokens;
-  const int64_t output = usage.known ? usage.completion_tokens : seen.deltas();
-  writer_.note([&](http::AnswerNotes& n) {
-    n.prompt_tokens = input;
-    n.cached_tokens = usage.cached_tokens;
-    n.completion_tokens = output;
-  });
-  if (place_ != nullptr) place_->use(input, output);
-}
-
 void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   note_usage(ended.translator().observer());
   const bool good = outcome.end == AttemptEnd::kAnswered;
@@ -334,20 +325,9 @@ void Call::on_client_gone() {
   over("client_gone");
 }
 
-void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
-  if (outcome.end == AttemptEnd::kCancelled || outcome.end == AttemptEnd::kNotTried) return;
-  const auto window = proxy_.releases().find(ended.choice().target->release);
-  if (window == proxy_.releases().end()) return;
-  const bool failed =
-      outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 || outcome.status == 429;
-  const int64_t slo_ms = model_->slo_first_byte_ms;
-  const bool late =
-      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - request_.received_ns > slo_ms * kMs;
-  window->second.add(failed || late, now_ns() / 1'000'000'000);
-}
-
 void Call::over(std::string_view how) {
   over_ = true;
+  if (live_.empty()) write_row(true);
   place_.reset();
   Instruments& i = proxy_.instruments();
   i.in_flight.add(-1);

@@ -64,6 +64,9 @@ class Call : public std::enable_shared_from_this<Call> {
   void note_usage(const StreamObserver& seen);
   void on_client_gone();
   void over(std::string_view how);
+  // Of the attempt, for the ledger; written when it is known whether the client got it.
+  LedgerRow row_of(const UpstreamAttempt& ended, const AttemptOutcome& outcome) const;
+  void write_row(bool final);
   // For the release that the attempt went to, also when another answered in the end.
   void count(const UpstreamAttempt& ended, const AttemptOutcome& outcome);
 
@@ -82,6 +85,7 @@ class Call : public std::enable_shared_from_this<Call> {
   int64_t first_byte_ns_ = 0;           // when it came; 0: not yet
   std::vector<UpstreamAttempt*> live_;  // owned by the HTTP client
   UpstreamAttempt* winner_ = nullptr;   // of these
+  std::optional<LedgerRow> row_;        // of the last attempt that ended, not written yet
   bool sent_ = false;                   // one byte of the request went to an upstream
   bool hedged_ = false;
   bool streaming_ = false;  // bytes of an answer went to the client

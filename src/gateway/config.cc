@@ -45,6 +45,10 @@ struct RawTarget {
   TargetConfig config;
   std::string upstream;
 };
+struct RawPrice {
+  ModelPrice price;
+  std::string input, output, cached_input, cache_write;
+};
 struct RawModel {
   RawModel() { config.retry.max_retry_after_ms = kMaxRetryAfterMs; }
   ModelConfig config;
@@ -74,6 +78,10 @@ config::Table<RawTop> top_table() {
   t.add("region", "", WEIR_FIELD(RawTop, config.region), {});
   t.add("zone", "", WEIR_FIELD(RawTop, config.zone), {});
   t.add("keys_file", "", WEIR_FIELD(RawTop, config.keys_file), {});
+  t.add("ledger.file", "", WEIR_FIELD(RawTop, config.ledger.path), {});
+  t.add("ledger.max_rows", "", WEIR_FIELD(RawTop, config.ledger.max_rows), {.min = 1, .max = 1e9});
+  t.add("ledger.max_age_days", "", WEIR_FIELD(RawTop, config.ledger.max_age_days),
+        {.min = 1, .max = 36'500});
   t.add("error_budget", "", WEIR_FIELD(RawTop, config.error_budget), {.min = 1e-6, .max = 1});
   t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
   return t;
@@ -177,6 +185,21 @@ config::Table<RawModel> model_table() {
   return t;
 }
 
+config::Table<RawPrice> price_table() {
+  config::Table<RawPrice> t;
+  t.add("upstream", "", WEIR_FIELD(RawPrice, price.upstream), {});
+  t.add("model", "", WEIR_FIELD(RawPrice, price.model), {});
+  t.add("input", "", WEIR_FIELD(RawPrice, input), {});
+  t.add("cached_input", "", WEIR_FIELD(RawPrice, cached_input), {});
+  t.add("cache_write", "", WEIR_FIELD(RawPrice, cache_write), {});
+  t.add("output", "", WEIR_FIELD(RawPrice, output), {});
+  t.add("currency", "", WEIR_FIELD(RawPrice, price.currency), {});
+  t.add("source", "", WEIR_FIELD(RawPrice, price.source), {});
+  t.add("date", "", WEIR_FIELD(RawPrice, price.date), {});
+  t.add("review_by", "", WEIR_FIELD(RawPrice, price.review_by), {});
+  return t;
+}
+
 // Letters, digits and "-_.:/@": names appear in metrics, logs and headers.
 bool is_name(std::string_view text) {
   constexpr std::string_view kOther = "-_.:/@";
@@ -195,7 +218,7 @@ class Reader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models"}));
+    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices"}));
     config_ = std::move(top.config);
     WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
     if (config_.admin_port >= 0 && config_.admin_token.empty())
@@ -204,6 +227,7 @@ class Reader {
                    "admin.token_env, or leave admin.port out");
     WEIR_TRY(read_upstreams(file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
+    if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
     return std::move(config_);
   }
 
@@ -362,6 +386,37 @@ class Reader {
     const bool any = std::any_of(model.targets.begin(), model.targets.end(),
                                  [](const TargetConfig& t) { return t.weight > 0; });
     if (!any) return wrong(line, fmt::format("models.{}: every target has weight 0", model.name));
+    return {};
+  }
+
+  // Prices of a million tokens, as decimals.
+  Status read_prices(const Node& node) {
+    if (node.kind != Node::Kind::kList) return wrong(node.line, "prices must be a list");
+    const auto table = price_table();
+    std::vector<ModelPrice> prices;
+    for (const Node& item : node.items) {
+      WEIR_ASSIGN(RawPrice raw, fields(table, item));
+      ModelPrice price = std::move(raw.price);
+      const auto money = [&](const std::string& text, std::string_view what) -> Result<int64_t> {
+        auto value = parse_money(text);
+        if (!value.ok())
+          return wrong(item.line, fmt::format("{}: {}", what, value.error().message));
+        return value;
+      };
+      WEIR_ASSIGN(price.input, money(raw.input, "input"));
+      WEIR_ASSIGN(price.output, money(raw.output, "output"));
+      if (!raw.cached_input.empty()) {
+        WEIR_ASSIGN(price.cached_input, money(raw.cached_input, "cached_input"));
+      }
+      if (!raw.cache_write.empty()) {
+        WEIR_ASSIGN(price.cache_write, money(raw.cache_write, "cache_write"));
+      }
+      prices.push_back(std::move(price));
+    }
+    auto made = PriceTable::make(std::move(prices));
+    if (!made.ok()) return wrong(node.line, made.error().message);
+    config_.prices = std::move(*made);
+    config_.ledger.currency = config_.prices.currency();
     return {};
   }
 

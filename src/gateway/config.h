@@ -28,6 +28,8 @@
 #include "gateway/resilience/pool_guard.h"
 #include "gateway/route/failover.h"
 #include "gateway/route/pick.h"
+#include "gateway/state/ledger.h"
+#include "gateway/state/prices.h"
 #include "gateway/translate/protocol.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -98,6 +100,8 @@ struct GatewayConfig {
   std::string admin_token;
   int64_t drain_timeout_s = 30;
   double error_budget = 0.001;  // share of requests that may miss their SLO; for burn rates
+  LedgerOptions ledger;         // path "": none
+  PriceTable prices;            // of what upstreams compute
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };

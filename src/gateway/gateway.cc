@@ -84,7 +84,11 @@ class Gateway::Impl {
     http::ClientOptions client;
     client.max_connections_per_host = kConnectionsPerEndpoint;
     WEIR_ASSIGN(client_, http::Client::start_on(*http_, client));
-    proxy_.emplace(config_, *client_, clock_, instruments_, log_, seed_);
+    if (!config_.ledger.path.empty()) {
+      ledger_metrics_.emplace(instruments_.registry);
+      WEIR_ASSIGN(ledger_, Ledger::open(config_.ledger, *ledger_metrics_, clock_));
+    }
+    proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
     WEIR_TRY(proxy_->fleet().load_tls());
     proxy_->tenants().load(keyring_->file());
     prober_.emplace(*proxy_);
@@ -192,11 +196,28 @@ class Gateway::Impl {
   void forward(http::Request request, http::ResponseWriter writer, const access::KeyEntry* entry) {
     std::unique_ptr<Place> place;
     if (entry != nullptr) {
-      auto begun = proxy_->tenants().begin(entry->tenant);
+      auto begun = proxy_->tenants().begin(entry->tenant, entry->id);
       if (!begun.ok()) return refuse(writer, begun.error());
       place = std::move(*begun);
     }
     proxy_->handle(std::move(request), std::move(writer), std::move(place));
+  }
+
+  // What a user says of an answer, to be joined with its costs.
+  void report_outcome(const http::Request& request, http::ResponseWriter writer,
+                      const std::string& tenant) {
+    if (ledger_ == nullptr)
+      return refuse(writer, make_error(ErrorCode::kRouteNotFound,
+                                       "this gateway keeps no ledger (ledger.file)"));
+    auto outcome = parse_outcome(request.body);
+    if (!outcome.ok()) return refuse(writer, outcome.error());
+    // shared: the callback wants what can be copied.
+    auto answer = std::make_shared<http::ResponseWriter>(std::move(writer));
+    ledger_->report(std::move(*outcome), tenant, clock_.unix_ns() / 1'000'000,
+                    [answer](const Status& done) {
+                      if (!done.ok()) return refuse(*answer, done.error());
+                      answer->send(http::json_response(200, R"({"recorded":true})"));
+                    });
   }
 
   void add_routes() {
@@ -208,6 +229,13 @@ class Gateway::Impl {
               });
       });
     }
+    router_.add("POST", "/v1/outcomes", [this](http::Request request, http::ResponseWriter w) {
+      admit(std::move(request), std::move(w),
+            [this](const http::Request& r, http::ResponseWriter writer,
+                   const access::KeyEntry* entry) {
+              report_outcome(r, std::move(writer), entry == nullptr ? "" : entry->tenant);
+            });
+    });
     router_.add("GET", "/v1/models", [this](http::Request request, http::ResponseWriter w) {
       admit(std::move(request), std::move(w),
             [this](const http::Request&, http::ResponseWriter writer, const access::KeyEntry* e) {
@@ -309,6 +337,8 @@ class Gateway::Impl {
   os::Executor key_checks_{1, kMaxKeyChecks};
   std::atomic<bool> draining_{false};
   std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
+  std::optional<LedgerMetrics> ledger_metrics_;
+  std::unique_ptr<Ledger> ledger_;  // null: none
   std::optional<Proxy> proxy_;
   std::optional<Prober> prober_;
   std::unique_ptr<http::Server> http_;

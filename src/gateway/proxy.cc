@@ -6,12 +6,13 @@
 
 namespace weir::gateway {
 Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
-             Instruments& instruments, telemetry::Logger& log, uint64_t seed)
+             Instruments& instruments, telemetry::Logger& log, Ledger* ledger, uint64_t seed)
     : config_(config),
       client_(client),
       clock_(clock),
       instruments_(instruments),
       log_(log),
+      ledger_(ledger),
       seed_(seed),
       fleet_(config, seed, clock.now_ns()),
       dispatcher_(config, fleet_, {random_u64(seed, 1, 0), random_u64(seed, 1, 1)}),

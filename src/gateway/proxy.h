@@ -27,9 +27,10 @@ namespace weir::gateway {
 
 class Proxy {
  public:
-  // All borrowed; they outlive the proxy's requests, which end when the client does.
+  // All borrowed, ledger may be null; they outlive the proxy's requests, which end when the client
+  // does.
   Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
-        Instruments& instruments, telemetry::Logger& log, uint64_t seed);
+        Instruments& instruments, telemetry::Logger& log, Ledger* ledger, uint64_t seed);
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
@@ -52,6 +53,7 @@ class Proxy {
   const Clock& clock() const { return clock_; }
   Instruments& instruments() { return instruments_; }
   telemetry::Logger& log() { return log_; }
+  Ledger* ledger() { return ledger_; }
   const GatewayConfig& config() const { return config_; }
 
  private:
@@ -60,6 +62,7 @@ class Proxy {
   const Clock& clock_;
   Instruments& instruments_;
   telemetry::Logger& log_;
+  Ledger* const ledger_;  // null: none
   const uint64_t seed_;
   uint64_t draws_ = 0;
   Fleet fleet_;

@@ -10,8 +10,8 @@ constexpr int64_t kUnboundedOutputTokens = 1024;
 
 }  // namespace
 
-Place::Place(const Clock& clock, std::shared_ptr<Tenant> tenant)
-    : clock_(clock), tenant_(std::move(tenant)) {}
+Place::Place(const Clock& clock, std::shared_ptr<Tenant> tenant, std::string key_id)
+    : clock_(clock), tenant_(std::move(tenant)), key_id_(std::move(key_id)) {}
 
 Place::~Place() {
   if (reservation_.has_value() && used_.has_value())
@@ -58,12 +58,13 @@ void Tenants::load(const access::KeysFile& file) {
   tenants_ = std::move(next);
 }
 
-Result<std::unique_ptr<Place>> Tenants::begin(const std::string& tenant) {
+Result<std::unique_ptr<Place>> Tenants::begin(const std::string& tenant,
+                                              const std::string& key_id) {
   const auto found = tenants_.find(tenant);
   if (found == tenants_.end())
     return make_error(ErrorCode::kInvalidApiKey, "the tenant of this key is gone");
   WEIR_TRY(found->second->meter.begin(clock_.now_ns()));
-  return std::make_unique<Place>(clock_, found->second);
+  return std::make_unique<Place>(clock_, found->second, key_id);
 }
 
 }  // namespace weir::gateway

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 
@@ -29,7 +30,7 @@ struct Tenant {
 // use when it is destroyed.
 class Place {
  public:
-  Place(const Clock& clock, std::shared_ptr<Tenant> tenant);
+  Place(const Clock& clock, std::shared_ptr<Tenant> tenant, std::string key_id);
   ~Place();
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
@@ -40,10 +41,12 @@ class Place {
   // Of the answer, as the upstream counted; without a call the estimate stays.
   void use(int64_t input_tokens, int64_t output_tokens) { used_ = input_tokens + output_tokens; }
   const access::TenantSpec& spec() const { return tenant_->spec; }
+  const std::string& key_id() const { return key_id_; }
 
  private:
   const Clock& clock_;
   const std::shared_ptr<Tenant> tenant_;  // shared: a reload may drop it meanwhile
+  const std::string key_id_;
   std::optional<access::TenantMeter::Reservation> reservation_;
   std::optional<int64_t> used_;
 };
@@ -54,7 +57,7 @@ class Tenants {
   // From now on these; what was taken stays counted.
   void load(const access::KeysFile& file);
   // Error kRateLimitExceeded. Precondition: the tenant is in the file that was loaded last.
-  Result<std::unique_ptr<Place>> begin(const std::string& tenant);
+  Result<std::unique_ptr<Place>> begin(const std::string& tenant, const std::string& key_id);
 
  private:
   const Clock& clock_;

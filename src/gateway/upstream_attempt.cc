@@ -18,12 +18,13 @@ std::string_view content_type(const http::Response& r) {
 
 }  // namespace
 
-UpstreamAttempt::UpstreamAttempt(std::shared_ptr<Call> call, Choice choice, PoolPermit permit,
-                                 AnswerPlan plan)
+UpstreamAttempt::UpstreamAttempt(std::shared_ptr<Call> call, int32_t number, Choice choice,
+                                 PoolPermit permit, AnswerPlan plan)
     : call_(std::move(call)),
       choice_(choice),
       permit_(permit),
       translator_(make_answer_translator(std::move(plan))),
+      number_(number),
       started_ns_(call_->now_ns()) {
   choice_.endpoint->queued_tokens += call_->incoming_.input_tokens;
 }
@@ -51,6 +52,7 @@ void UpstreamAttempt::on_head(const http::Response& head) {
 void UpstreamAttempt::answered() {
   if (answered_) return;
   answered_ = true;
+  answered_ns_ = call_->now_ns();
   choice_.endpoint->queued_tokens -= call_->incoming_.input_tokens;
   choice_.endpoint->pool->first_byte(permit_, call_->now_ns());
   if (wanted_ && !call_->on_answered(*this)) wanted_ = false;

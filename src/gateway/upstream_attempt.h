@@ -17,7 +17,9 @@ class Call;
 class UpstreamAttempt final : public http::ResponseHandler {
  public:
   // permit: of the endpoint's pool; given back by on_end with what became of it.
-  UpstreamAttempt(std::shared_ptr<Call> call, Choice choice, PoolPermit permit, AnswerPlan plan);
+  // number: of the call's attempts, from 1.
+  UpstreamAttempt(std::shared_ptr<Call> call, int32_t number, Choice choice, PoolPermit permit,
+                  AnswerPlan plan);
   ~UpstreamAttempt() override;
 
   void on_sent() override;
@@ -36,7 +38,10 @@ class UpstreamAttempt final : public http::ResponseHandler {
   const http::Response& answer() const { return answer_; }
   http::Response& answer() { return answer_; }
   AnswerTranslator& translator() { return *translator_; }
+  const StreamObserver& observer() const { return translator_->observer(); }
+  int32_t number() const { return number_; }
   int64_t started_ns() const { return started_ns_; }
+  int64_t answered_ns() const { return answered_ns_; }  // 0: no byte of an answer yet
 
   http::Client::RequestId id = 0;
 
@@ -50,7 +55,9 @@ class UpstreamAttempt final : public http::ResponseHandler {
   const Choice choice_;
   PoolPermit permit_;
   std::unique_ptr<AnswerTranslator> translator_;
+  const int32_t number_;
   const int64_t started_ns_;
+  int64_t answered_ns_ = 0;
   http::Response answer_;  // head, and the body unless it is a stream
   std::string out_;        // scratch
   bool stream_ = false;    // events go to the client as they come
