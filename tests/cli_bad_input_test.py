@@ -126,7 +126,8 @@ class BadInput(unittest.TestCase):
             for command in ("intake fields", "intake fields --json"):
                 done = subprocess.run(["sh", "-c", f'exec "{weir.WEIR}" {command} {closed}'], capture_output=True)
                 self.assertEqual(done.returncode, UNAVAILABLE, (command, closed, done.stderr))
-        err = subprocess.run([str(weir.WEIR), "sources", "list"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE).stderr
+        with open("/dev/full", "wb") as full:
+            err = subprocess.run([str(weir.WEIR), "sources", "list"], stdout=full, stderr=subprocess.PIPE).stderr
         self.assertIn(b"standard output could not be written: No space left", err)
 
     def test_names_out_of_files_do_not_steer_the_terminal(self):
