@@ -110,6 +110,36 @@ class BadInput(unittest.TestCase):
         self.refused(2, "eval", "kl", model, "--base", base, "-o", nowhere, names=("its folder is not there",))
         self.refused(2, "eval", "logits", model, "-f", text, "--count", 5, "-o", nowhere, names=("its folder is not there",))
 
+    def test_what_a_project_holds_is_no_output(self):
+        project = self.folder / "kept"
+        self.assertEqual(weir.run("init", project)[0], 0)
+        intake = project / "intake.yaml"
+        before = intake.read_bytes()
+        for command, flag in (("advise", "--graph"), ("plan", "-o"), ("plan", "--html"), ("cost", "--html"), ("review", "--html")):
+            self.refused(USAGE, command, "--project", project, flag, intake, names=(f"{flag} {intake} is read",))
+        self.refused(USAGE, "plan", "--project", project, "-o", project / "x", "--html", project / "x", names=("--html",))
+        self.assertEqual(intake.read_bytes(), before)
+
+    def test_closed_standard_files(self):
+        # The next file that is opened must not become standard output; and no abort where nothing can be said.
+        for closed in (">&-", "2>&- >&- <&-", ">/dev/full 2>/dev/full"):
+            for command in ("intake fields", "intake fields --json"):
+                done = subprocess.run(["sh", "-c", f'exec "{weir.WEIR}" {command} {closed}'], capture_output=True)
+                self.assertEqual(done.returncode, UNAVAILABLE, (command, closed, done.stderr))
+        with open("/dev/full", "wb") as full:
+            err = subprocess.run([str(weir.WEIR), "sources", "list"], stdout=full, stderr=subprocess.PIPE).stderr
+        self.assertIn(b"standard output could not be written: No space left", err)
+
+    def test_names_out_of_files_do_not_steer_the_terminal(self):
+        project = self.folder / "named"
+        self.assertEqual(weir.run("init", project)[0], 0)
+        script = self.put("serve.sh", b"vllm serve \x1b[31mred --\x1b[31mflag 1\n")
+        for arguments in (("config", "check", script), ("intake", "--project", project, "--config", script)):
+            code, out, err = weir.run(*arguments)
+            self.assertIn(code, (0, 1))
+            self.assertIn("\ufffd[31m", out)
+            self.assertNotIn("\x1b", out + err)
+
     def test_empty_file(self):
         self.refused_by_all(self.put("empty.gguf", b""))
 

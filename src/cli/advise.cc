@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/outputs.h"
 #include "ops/advise/advice.h"
 #include "ops/advise/assumed.h"
 #include "ops/advise/graph.h"
@@ -16,6 +17,7 @@
 #include "ops/brief/question.h"
 #include "ops/intake/conflicts.h"
 #include "ops/intake/infer.h"
+#include "ops/project/own_files.h"
 #include "ops/project/project.h"
 #include "ops/sources/days.h"
 #include "ops/sources/sources.h"
@@ -425,6 +427,7 @@ Result<int> advise(const Options& o, const CLI::App& program) {
   }
   if (!o.explain.empty()) return explain(o, rules);
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
+  WEIR_TRY(check_outputs({{"--graph", o.graph}}, ops::own_files(o.folder)));
   WEIR_ASSIGN(const ops::Intake given, ops::read_intake(project.intake()));
   const ops::Intake intake = ops::with_inferred(given);
   const auto missing = ops::by_weight(intake.missing(), ops::field_weights(rules.trees));
@@ -471,7 +474,8 @@ void add_advise(CLI::App& root, Selected& selected) {
   c->add_flag("-v,--verbose", o->verbose, "every step that had to be assumed");
   c->add_option("--limit", o->limit,
                 "at most so many actions, with --json without the ways through the trees; 0: all")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000));
   c->add_flag("--json", o->json, "one JSON document");
   c->callback([o, &root, &selected] { selected.action = [o, &root] { return advise(*o, root); }; });
 }

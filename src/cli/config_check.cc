@@ -11,6 +11,7 @@
 #include "ops/deploy/other_form.h"
 #include "ops/lint/lint.h"
 #include "os/file.h"
+#include "plot/text.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -80,7 +81,8 @@ void print_json(const CheckOptions& o, const ops::LintReport& report) {
 void print_report(const CheckOptions& o, const ops::LintReport& report) {
   for (const ops::CheckedCall& c : report.calls) {
     fmt::print(
-        "{}:{}: {} {}, {}{}\n", o.file, c.line, c.engine, c.version, c.workload,
+        "{}:{}: {} {}, {}{}\n", plot::printable(o.file), c.line, c.engine,
+        plot::printable(c.version), plot::printable(c.workload),
         c.asked_version.empty()
             ? ""
             : fmt::format(" (there is no snapshot of {}; this is the nearest)", c.asked_version));
@@ -114,8 +116,9 @@ text::Json findings_json(const std::vector<ops::Finding>& findings) {
 
 void print_findings(const std::string& file, const std::vector<ops::Finding>& findings) {
   for (const ops::Finding& f : findings) {
-    fmt::print("{}:{}: {}: {} [{}]\n    fix: {}\n", file, f.line, ops::severity_name(f.severity),
-               f.reason, f.rule, f.fix);
+    fmt::print("{}:{}: {}: {} [{}]\n    fix: {}\n", plot::printable(file), f.line,
+               ops::severity_name(f.severity), plot::printable(f.reason), f.rule,
+               plot::printable(f.fix));
     if (!f.source.empty()) fmt::print("    source: {}\n", f.source);
   }
 }
@@ -159,7 +162,10 @@ Result<int> check_engine_file(const CheckOptions& o) {
 
 bool is_weir_file(const std::string& file) {
   const auto text = os::read_file(file, kMaxFileBytes);
-  if (!text.ok() || text->find_first_not_of(" \t\r\n") == std::string::npos) return true;
+  if (!text.ok()) return true;
+  // An empty weir.yaml is right, an empty script starts nothing.
+  if (text->find_first_not_of(" \t\r\n") == std::string::npos)
+    return file.ends_with(".yaml") || file.ends_with(".yml");
   const auto root = config::parse_yaml(*text, file);
   if (!root.ok() || root->kind != config::Node::Kind::kMap) return false;
   const ServeGiven given;

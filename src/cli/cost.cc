@@ -9,8 +9,10 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/ops_commands.h"
+#include "cli/outputs.h"
 #include "gateway/state/ledger_reader.h"
 #include "ops/cost/cost_report.h"
+#include "ops/project/own_files.h"
 #include "ops/project/project.h"
 #include "ops/sources/days.h"
 #include "os/file.h"
@@ -137,6 +139,10 @@ Result<int> cost(const Options& o) {
   }
   WEIR_ASSIGN(const ops::Prices prices, load_prices(o));
   if (o.list) return o.json ? list_json(prices, today) : list(prices, today);
+  std::vector<std::string> inputs = ops::own_files(o.folder);
+  inputs.insert(inputs.end(), {o.plan, o.prices, o.outcomes});
+  std::erase(inputs, "");
+  WEIR_TRY(check_outputs({{"--html", o.html}}, inputs));
   WEIR_ASSIGN(const ops::CostGiven given, given_of(o));
   WEIR_ASSIGN(const auto accelerators, ops::load_accelerators());
   WEIR_ASSIGN(auto made, ops::make_cost_case(given, prices, accelerators, today));

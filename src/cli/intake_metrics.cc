@@ -42,7 +42,8 @@ Result<ops::Scrape> scrape(http::Client& client, const http::Url& url) {
   const std::string target = request.target;
   const Result<http::Response> response = http::fetch(client, std::move(request));
   if (!response.ok())
-    return make_error(ErrorCode::kServerOverloaded, "{}", response.error().message);
+    return make_error(ErrorCode::kServerOverloaded, "{}{}: {}", url.authority(), target,
+                      response.error().message);
   if (response->status != 200) {
     return make_error(ErrorCode::kServerOverloaded,
                       "{}{} answered {}; metrics may have to be turned on (llama-server --metrics, "

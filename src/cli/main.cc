@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "cli/command.h"
@@ -17,6 +18,7 @@
 #include "config/key.h"
 #include "ops/quantize/mix.h"
 #include "os/signals.h"
+#include "os/standard_files.h"
 #include "os/temporaries.h"
 #include "plot/text.h"
 
@@ -170,9 +172,16 @@ int run(int argc, char** argv) {
   return *result;
 }
 
+// Nothing here throws: standard error may be full, too.
+int no_output(const char* why) {
+  std::fprintf(stderr, "weir: standard output could not be written: %s\n", why);
+  return weir::cli::kExitUnavailable;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  weir::os::fill_standard_files();
   weir::os::explain_sigbus();
   weir::os::ignore_sigxfsz();
   weir::os::remove_temporaries_on_signals();
@@ -180,13 +189,16 @@ int main(int argc, char** argv) {
     const int code = run(argc, argv);
     // What is still buffered may not fit any more: a full disk under `> file`.
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-    fmt::print(stderr, "weir: standard output could not be written: {}\n", std::strerror(errno));
-    return weir::cli::kExitUnavailable;
+    return no_output(std::strerror(errno));
   } catch (const std::bad_alloc&) {
     std::fputs("weir: out of memory\n", stderr);
     return weir::cli::kExitBadInput;
+  } catch (const std::system_error& error) {  // as fmt::print throws it
+    if (std::ferror(stdout) != 0) return no_output(error.code().message().c_str());
+    std::fprintf(stderr, "weir: internal error: %s\n", error.what());
+    return weir::cli::kExitUnavailable;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "weir: internal error: {}\n", error.what());
+    std::fprintf(stderr, "weir: internal error: %s\n", error.what());
     return weir::cli::kExitUnavailable;
   }
 }

@@ -14,6 +14,7 @@
 #include "cli/intake_sources.h"
 #include "cli/load.h"
 #include "cli/ops_commands.h"
+#include "cli/outputs.h"
 #include "cli/plan_options.h"
 #include "ops/data/models.h"
 #include "ops/intake/conflicts.h"
@@ -22,6 +23,7 @@
 #include "ops/plan/plan_report.h"
 #include "ops/plan/plan_request.h"
 #include "ops/plan/what_if.h"
+#include "ops/project/own_files.h"
 #include "ops/project/project.h"
 #include "ops/sources/days.h"
 #include "os/file.h"
@@ -250,6 +252,15 @@ Result<int> plans(const PlanOptions& o, ops::PlanRequest request, const ops::Int
   return best != nullptr ? kExitOk : kExitNo;
 }
 
+// Before what takes long: what is written must have a place, and take no input's.
+Status check_written(const PlanOptions& o) {
+  std::vector<std::string> inputs = ops::own_files(o.folder);
+  inputs.insert(inputs.end(), o.fit.begin(), o.fit.end());
+  inputs.insert(inputs.end(), {o.efficiency, o.model});
+  std::erase(inputs, "");
+  return check_outputs({{"-o", o.output}, {"--html", o.html}}, inputs);
+}
+
 Result<int> plan(const PlanOptions& o) {
   if (o.models || o.accelerators) return list(o);
   if (!o.validate.empty()) {
@@ -257,6 +268,7 @@ Result<int> plan(const PlanOptions& o) {
     return kExitOk;
   }
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
+  WEIR_TRY(check_written(o));
   WEIR_ASSIGN(const ops::Intake intake, ops::read_intake(project.intake()));
   for (const ops::IntakeConflict& c : ops::find_conflicts(intake))
     fmt::print(stderr, "weir: both cannot be: {}\n", c.what);
@@ -387,7 +399,9 @@ void add_plan(CLI::App& root, Selected& selected) {
       "  weir plan --validate smollm2-135m-instruct\n");
   add_replica_options(*c, *o);
   add_question_options(*c, *o);
-  c->add_option("--seed", o->seed, "of the requests that are drawn")->capture_default_str();
+  c->add_option("--seed", o->seed, "of the requests that are drawn")
+      ->capture_default_str()
+      ->check([](const std::string& value) { return seed_problem(value); });
   c->add_option("-o,--output", o->output, "the plan (or the fit) as a file for other commands");
   c->add_option("--html", o->html, "a page with plots");
   c->add_flag("--models", o->models, "list the published models that weir knows");

@@ -5,7 +5,9 @@
 #include <string>
 
 #include "cli/command.h"
+#include "ops/deploy/shell.h"
 #include "ops/project/project.h"
+#include "plot/text.h"
 #include "text/json.h"
 
 namespace weir::cli {
@@ -27,9 +29,11 @@ Result<int> init(const Options& o) {
     fmt::print("{}\n", j.dump());
     return kExitOk;
   }
-  for (const std::string& name : project.made()) fmt::print("{}/{}\n", project.folder(), name);
-  if (project.made().empty()) fmt::print("{}: nothing was missing\n", project.folder());
-  fmt::print("next: weir intake --project {} --model MODEL --host --ask\n", project.folder());
+  const std::string folder = plot::printable(project.folder());
+  for (const std::string& name : project.made()) fmt::print("{}/{}\n", folder, name);
+  if (project.made().empty()) fmt::print("{}: nothing was missing\n", folder);
+  fmt::print("next: weir intake --project {} --model MODEL --host --ask\n",
+             plot::printable(ops::shell_quote(project.folder())));
   return kExitOk;
 }
 

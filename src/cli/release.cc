@@ -184,7 +184,9 @@ Result<int> log_verify(const Options& o) {
   WEIR_ASSIGN(const ops::PublicKey key,
               ops::PublicKey::read(o.key.empty() ? ops::public_key_path(project) : o.key));
   const ops::LogState state = ops::read_log_state(project, key);
-  const std::vector<std::string>& problems = state.problems;
+  std::vector<std::string> problems = state.problems;
+  for (std::string& p : ops::problems_in_effect(project, state, key))
+    problems.push_back(std::move(p));
   if (o.json) {
     text::Json list = text::Json::array();
     for (const std::string& p : problems) list.push_back(p);

@@ -48,6 +48,10 @@ Result<ops::SigningKey> signing_key(const ReleaseOptions& o, const ops::Project&
 std::string default_release_key() {
   const char* config = std::getenv("XDG_CONFIG_HOME");
   const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') {  // a key in the project's folder would go into its git
+    const passwd* user = ::getpwuid(::geteuid());
+    home = user == nullptr ? nullptr : user->pw_dir;
+  }
   const std::string base = config != nullptr && *config != '\0' ? config
                            : home != nullptr                    ? std::string(home) + "/.config"
                                                                 : ".";

@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "cli/ops_commands.h"
+#include "cli/outputs.h"
 #include "cli/subject.h"
+#include "ops/project/own_files.h"
 #include "os/file.h"
 
 namespace weir::cli {
@@ -26,6 +28,7 @@ struct Options {
 Result<int> review(const Options& o) {
   WEIR_TRY(check_environment("--env", o.env));
   WEIR_ASSIGN(const ops::Project project, ops::Project::open(o.folder));
+  WEIR_TRY(check_outputs({{"--html", o.html}}, ops::own_files(o.folder)));
   WEIR_ASSIGN(const std::optional<ops::PublicKey> key, project_key(project));
   if (!o.model.empty()) {
     WEIR_ASSIGN(const ops::ReleaseModel model, ops::model_of(project, o.model));

@@ -357,7 +357,9 @@ void add_list(CLI::App& group, Selected& selected) {
           std::vector<std::string>(ops::source_kinds().begin(), ops::source_kinds().end())));
   c->add_option("--topic", o->topic, "only of this topic");
   c->add_option("--claim", o->claim, "only those whose claims hold this text");
-  c->add_option("--limit", o->limit, "at most so many; 0: all")->capture_default_str();
+  c->add_option("--limit", o->limit, "at most so many; 0: all")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1'000'000));
   c->callback([o, &selected] { selected.action = [o] { return list(*o); }; });
 }
 

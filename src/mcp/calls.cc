@@ -27,7 +27,7 @@ void Calls::reap() {
 Calls::Started Calls::start(std::string key, ToolCall call, Callbacks callbacks) {
   reap();
   if (std::any_of(running_.begin(), running_.end(),
-                  [&](const auto& r) { return r->key == key && !r->stop; }))
+                  [&](const auto& r) { return r->key == key && !r->stop && !r->answered; }))
     return Started::kTaken;
   if (running_.size() >= at_once_ + kMaxWaiting) return Started::kTooMany;
   running_.push_back(std::make_unique<Running>());
@@ -42,6 +42,7 @@ Calls::Started Calls::start(std::string key, ToolCall call, Callbacks callbacks)
       const ToolOutput output = run_(
           call, [&r] { return r.stop.load(); }, callbacks.progress);
       end_turn();
+      r.answered = true;
       callbacks.done(r.stop ? nullptr : &output);
     } else {
       callbacks.done(nullptr);

@@ -52,6 +52,7 @@ class Calls {
   struct Running {
     std::string key;
     std::atomic<bool> stop{false};
+    std::atomic<bool> answered{false};  // its name is free again
     std::atomic<bool> over{false};
     std::thread thread;
   };

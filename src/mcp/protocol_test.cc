@@ -286,6 +286,17 @@ TEST(Tool, JsonIsLeftOutBesideWhatExcludesIt) {
   EXPECT_EQ(properties->find("rate")->find("description")->as_string(), " (default 2)");
 }
 
+// A system takes no longer words, and says no more than 127.
+TEST(Tool, WhatIsTooLongForACommandIsNamed) {
+  const auto of = [](size_t bytes) {
+    Json arguments = Json::object();
+    arguments.set("url", std::string(bytes, 'x'));
+    return command_line(bench_tool(), arguments);
+  };
+  EXPECT_TRUE(of(100'000).ok());
+  EXPECT_THAT(of(100'001).error().message, HasSubstr("url must be at most 100000 bytes"));
+}
+
 TEST(Prompts, AreFilled) {
   const Protocol p = protocol();
   const Json list = parsed(p.handle(legacy("prompts/list"), kBegun).reply);

@@ -9,6 +9,9 @@ namespace {
 using text::Json;
 using Kind = ToolParameter::Kind;
 constexpr size_t kMaxValues = 1000;  // of a list
+// What a system takes: a word has less than 128 KiB, all of them and the environment 2 MiB.
+constexpr size_t kMaxWordBytes = 100'000;
+constexpr size_t kMaxLineBytes = 1'000'000;
 
 std::string_view type_name(Kind kind) {
   switch (kind) {
@@ -66,6 +69,7 @@ Result<std::string> word(const ToolParameter& p, const Json& value) {
   if (!value.is_string()) return wrong(p, "a string");
   const std::string& s = value.as_string();
   if (s.find('\0') != std::string::npos) return wrong(p, "text without a zero byte");
+  if (s.size() > kMaxWordBytes) return wrong(p, fmt::format("at most {} bytes", kMaxWordBytes));
   if (!p.choices.empty() && std::find(p.choices.begin(), p.choices.end(), s) == p.choices.end())
     return wrong(p, fmt::format("one of {}", fmt::join(p.choices, ", ")));
   return s;
@@ -168,10 +172,15 @@ Result<std::vector<std::string>> command_line(const Tool& tool, const Json& argu
       tool.json && std::none_of(tool.json_excludes.begin(), tool.json_excludes.end(),
                                 [&](const std::string& name) { return given(args, name); });
   if (json) line.emplace_back("--json");
-  if (last.empty()) return line;
-  line.emplace_back("--");
-  line.insert(line.end(), last.begin(), last.end());
-  return line;
+  if (!last.empty()) {
+    line.emplace_back("--");
+    line.insert(line.end(), last.begin(), last.end());
+  }
+  size_t bytes = 0;
+  for (const std::string& one : line) bytes += one.size() + 1;
+  if (bytes <= kMaxLineBytes) return line;
+  return make_error(ErrorCode::kInvalidValue, "arguments take {} bytes, over the {} of a command",
+                    bytes, kMaxLineBytes);
 }
 
 }  // namespace weir::mcp

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <semaphore>
 #include <string>
 #include <thread>
 
@@ -138,6 +139,21 @@ TEST_F(Stdio, MoreCallsThanMayRunWaitTheirTurn) {
   EXPECT_THAT(line(), HasSubstr("progress"));
   for (int i = 0; i < static_cast<int>(Calls::kMaxWaiting) + 1; ++i) say(call(20 + i, "quick"));
   EXPECT_THAT(line(), HasSubstr("2 calls run and 16 wait, the bound"));
+}
+
+// The answer reaches the client before the call's thread ends.
+TEST(Calls, TheNameOfAnAnsweredCallIsFree) {
+  std::binary_semaphore answering{0};
+  std::binary_semaphore go_on{0};
+  Calls calls([](const ToolCall&, const auto&, const auto&) { return ToolOutput(); }, 2);
+  const auto answered = [&](const ToolOutput*) {
+    answering.release();
+    go_on.acquire();
+  };
+  EXPECT_EQ(calls.start("1", {}, {nullptr, answered}), Calls::Started::kYes);
+  answering.acquire();
+  EXPECT_EQ(calls.start("1", {}, {nullptr, [](const ToolOutput*) {}}), Calls::Started::kYes);
+  go_on.release();
 }
 
 TEST_F(Stdio, ACancelledCallIsNotAnswered) {

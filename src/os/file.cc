@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "os/stale_temporaries.h"
 #include "os/temporaries.h"
 
 namespace weir::os {
@@ -183,6 +184,7 @@ Status AtomicFile::commit() {
 }
 
 Status write_file_atomic(const std::string& path, std::span<const std::byte> bytes) {
+  remove_stale_temporaries(path);
   WEIR_ASSIGN(AtomicFile file, AtomicFile::create(path));
   WEIR_TRY(file.write(bytes));
   return file.commit();

@@ -53,6 +53,12 @@ bool is_locked(const fs::path& path) {
 
 }  // namespace
 
+bool is_temporary_name(std::string_view name) {
+  const size_t mark = name.rfind(".tmp-");
+  return mark != std::string_view::npos && mark > 0 &&
+         process_of(name, name.substr(0, mark)).has_value();
+}
+
 void remove_stale_temporaries(const std::string& path) {
   const fs::path whole(path);
   const std::string base = whole.filename().string();

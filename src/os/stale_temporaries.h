@@ -2,8 +2,13 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace weir::os {
+
+// Whether a file of this name is what AtomicFile or AtomicFolder writes before it replaces another:
+// none of a user's own.
+bool is_temporary_name(std::string_view name);
 
 // Removes what a process that is no more left beside `path` while it wrote it with AtomicFile or
 // AtomicFolder ("<path>.tmp-<pid>-<n>"). What a process of this machine still writes stays: its

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "os/atomic_folder.h"
 #include "os/file.h"
@@ -41,6 +42,23 @@ TEST(StaleTemporaries, ThoseOfDeadProcessesGo) {
   EXPECT_TRUE(fs::exists(dir.file("out.tmp-" + dead + "-x")));
   EXPECT_TRUE(fs::exists(dir.file("out.tmp-" + dead)));
   EXPECT_TRUE(fs::exists(dir.file("out.tmp--1-0")));
+}
+
+TEST(StaleTemporaries, WhatReplacesAFileRemovesWhatKilledOnesLeft) {
+  const TempDir dir;
+  const std::string left = dir.file("out.tmp-" + std::to_string(dead_process()) + "-0");
+  { std::ofstream(left) << "x"; }
+  ASSERT_TRUE(write_file_atomic(dir.file("out"), "new").ok());
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_EQ(read_file(dir.file("out"), 10).value(), "new");
+}
+
+TEST(StaleTemporaries, NamesOfThem) {
+  for (const char* name : {"out.tmp-1-0", "a.tmp-x.tmp-77-12"})
+    EXPECT_TRUE(is_temporary_name(name));
+  for (const char* name : {"", "out", "out.tmp-", "out.tmp-1", "out.tmp-1-", "out.tmp-0-1",
+                           "out.tmp-1-0.yaml", ".tmp-1-0", "out.tmp--1-0"})
+    EXPECT_FALSE(is_temporary_name(name)) << name;
 }
 
 // Of a container whose processes have numbers of their own: under another name, which is no

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "ops/brief/brief_store.h"
+#include "ops/brief/question.h"
 #include "ops/data/embedded.h"
 #include "ops/sources/days.h"
 #include "os/file.h"
@@ -203,6 +204,18 @@ TEST(Brief, TheTemplateIsToBeFilled) {
   for (const BriefProblem& p : check_brief(page, trends(), kToday)) found.push_back(p.what);
   EXPECT_EQ(found.size(), 5U) << fmt::format("{}",
                                              fmt::join(found, "\n"));  // searches, four sections
+}
+
+TEST(QuestionPage, AQuestionIsALine) {
+  const os::TempDir dir;
+  const int today = day_number("2026-11-30").value();
+  EXPECT_TRUE(question_page("which gpu?", dir.path(), today).ok());
+  for (const std::string& bad :
+       {std::string("which gpu?\n## Recommendation"), std::string("which gpu\x1b[31m"),
+        std::string("which gpu\xff"), "which gpu " + std::string(1000, 'x')}) {
+    EXPECT_THAT(question_page(bad, dir.path(), today).error().message,
+                HasSubstr("a question is one line of UTF-8"));
+  }
 }
 
 TEST(BriefStore, KeepsAndFinds) {

@@ -1,15 +1,25 @@
 #include "ops/brief/question.h"
 
 #include "ops/brief/brief.h"
+#include "plot/text.h"
 
 namespace weir::ops {
+namespace {
+
+constexpr size_t kMaxQuestionBytes = 1000;
+
+}  // namespace
 
 Result<QuestionPage> question_page(std::string_view question, const std::string& project,
                                    int today) {
   WEIR_ASSIGN(const Trends trends, built_in_trends());
   const TrendQuestion q = read_question(question, trends);
-  if (question.find('\n') != std::string_view::npos)
-    return make_error(ErrorCode::kUsage, "a question is one line");
+  if (question.size() > kMaxQuestionBytes || plot::printable(question) != question) {
+    return make_error(ErrorCode::kUsage,
+                      "a question is one line of UTF-8 without control characters, of at most {} "
+                      "bytes",
+                      kMaxQuestionBytes);
+  }
   if (q.topics.empty()) {
     std::string topics;
     for (const TrendTopic& t : trends.topics)

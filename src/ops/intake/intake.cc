@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "os/file.h"
+#include "plot/text.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -97,6 +98,38 @@ class GroupReader {
   Intake& out_;
 };
 
+// Of a value's text and of an evidence: all of them together stay below what read_intake takes.
+constexpr size_t kMaxTextBytes = 2048;
+
+// A text is a line that people read and that reads back. What a person gives is refused where it is
+// none; of what stands in files and answers, its control characters are marked.
+Status check_line(std::string& text, Origin origin) {
+  if (origin != Origin::kGiven) text = plot::printable(text);
+  if (text.size() > kMaxTextBytes || plot::printable(text) != text) {
+    return make_error(ErrorCode::kUsage,
+                      "must be one line of UTF-8 without control characters, of at most {} bytes",
+                      kMaxTextBytes);
+  }
+  return {};
+}
+
+Status check_lines(config::Value& value, Origin origin) {
+  if (auto* text = std::get_if<std::string>(&value)) return check_line(*text, origin);
+  if (auto* list = std::get_if<std::vector<std::string>>(&value)) {
+    for (std::string& item : *list) WEIR_TRY(check_line(item, origin));
+  }
+  return {};
+}
+
+// For people: what is too long ends in "…".
+std::string evidence_line(std::string_view text) {
+  std::string line = plot::printable(text);
+  if (line.size() <= kMaxTextBytes) return line;
+  size_t end = kMaxTextBytes - 3;
+  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0U) == 0x80) --end;
+  return line.substr(0, end) + "…";
+}
+
 std::string group_of(std::string_view path) { return std::string(path.substr(0, path.find('.'))); }
 
 void append_field(std::string& out, const IntakeField& field, const IntakeValue* value) {
@@ -168,8 +201,10 @@ Status Intake::set(std::string_view path, config::Value value, Origin origin,
     auto parsed = config::parse_value(field->key, config::show(field->key, value));
     if (!parsed.ok()) return parsed.error().with_context(std::string(path));
   }
+  if (const Status lines = check_lines(value, origin); !lines.ok())
+    return lines.error().with_context(std::string(path));
   values_.insert_or_assign(std::string(path),
-                           IntakeValue{std::move(value), origin, std::move(evidence)});
+                           IntakeValue{std::move(value), origin, evidence_line(evidence)});
   return {};
 }
 

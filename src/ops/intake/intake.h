@@ -44,8 +44,8 @@ struct IntakeValue {
 // Ordinary value semantics; one thread.
 class Intake {
  public:
-  // What `path` is, replacing what it was. Errors: kUsage for an unknown path (with the nearest
-  // one), for a value that is not of the field's type or out of its range.
+  // What `path` is, replacing what it was. Errors: kUsage for an unknown path, for a value that is
+  // not of the field's type, out of its range, or a text that is no line (one not given: cleaned).
   Status set_text(std::string_view path, std::string_view value, Origin origin,
                   std::string evidence);
   Status set(std::string_view path, config::Value value, Origin origin, std::string evidence);

@@ -15,7 +15,10 @@
 #include "ops/intake/infer.h"
 #include "ops/intake/replace.h"
 #include "ops/project/folder_lock.h"
+#include "ops/project/own_files.h"
+#include "ops/project/project.h"
 #include "os/file.h"
+#include "os/temp_dir.h"
 
 namespace weir::ops {
 namespace {
@@ -112,6 +115,37 @@ TEST(Intake, SetRefusesWhatIsOutOfRangeOrUnknown) {
       intake.set("traffic.concurrency", config::Value(int64_t{0}), Origin::kGiven, "").ok());
   EXPECT_FALSE(intake.set("traffic.concurrency", config::Value(1.5), Origin::kGiven, "").ok());
   EXPECT_TRUE(intake.values().empty());
+}
+
+// What a person gives is one line; what was read is made one, so that no file steers a terminal,
+// and whatever is taken reads back.
+TEST(Intake, ATextIsALineThatReadsBack) {
+  Intake intake;
+  const std::string path = "model.name";
+  for (const std::string& bad : {std::string("a\nb"), std::string("\x1b[31mred"),
+                                 std::string("\xff"), std::string(2049, 'x')}) {
+    const Status status = intake.set_text(path, bad, Origin::kGiven, "");
+    ASSERT_FALSE(status.ok()) << bad.substr(0, 10);
+    EXPECT_THAT(status.error().message, HasSubstr("model.name: must be one line of UTF-8"));
+  }
+  ASSERT_TRUE(intake.set_text(path, "\x1b[31mred\xff\n", Origin::kMeasured, "f\x1b").ok());
+  EXPECT_EQ(intake.text(path), "\uFFFD[31mred\uFFFD\uFFFD");
+  EXPECT_EQ(intake.find(path)->evidence, "f\uFFFD");
+  EXPECT_FALSE(intake.set_text(path, std::string(2049, 'x'), Origin::kMeasured, "").ok());
+  for (const IntakeField& field : intake_fields()) {
+    if (field.key.type != config::Type::kText || !field.key.spec.choices.empty()) continue;
+    ASSERT_TRUE(intake
+                    .set_text(field.key.path, std::string(2048, '"'), Origin::kGiven,
+                              std::string(5000, '\\'))
+                    .ok());
+  }
+  EXPECT_EQ(intake.find(path)->evidence.size(), 2048U);
+  EXPECT_TRUE(intake.find(path)->evidence.ends_with("…"));
+  const std::string yaml = intake_yaml(intake);
+  EXPECT_LT(yaml.size(), 1U << 20U) << "what read_intake takes";
+  const auto again = parse_intake(yaml, "intake.yaml");
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(again->values(), intake.values());
 }
 
 Intake with(std::initializer_list<std::pair<const char*, const char*>> values) {
@@ -232,6 +266,28 @@ TEST(Intake, AnotherSourceOfTheSameKindReplacesAllThatTheFirstSaid) {
 }
 
 // Twelve that add one to the same file at once: none is lost.
+TEST(Project, AnIntakeThatIsNoFileIsNamed) {
+  const os::TempDir dir;
+  std::filesystem::create_directories(dir.file("p/intake.yaml"));
+  for (const auto& project : {Project::init(dir.file("p")), Project::open(dir.file("p"))}) {
+    ASSERT_FALSE(project.ok());
+    EXPECT_THAT(project.error().message, HasSubstr("intake.yaml is there and is no file"));
+  }
+  std::filesystem::remove(dir.file("p/intake.yaml"));
+  EXPECT_EQ(Project::open(dir.file("p")).error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE(Project::init(dir.file("p")).ok());
+  EXPECT_TRUE(Project::open(dir.file("p")).ok());
+}
+
+TEST(Project, ItsOwnFilesAreNoOutputs) {
+  const os::TempDir dir;
+  const Project project = Project::init(dir.file("p")).value();
+  const std::vector<std::string> own = own_files(project.folder());
+  EXPECT_THAT(own, ::testing::Contains(project.intake()));
+  for (const char* name : {"waivers.yaml", "sources.json", "release.pub", "releases/audit.db"})
+    EXPECT_THAT(own, ::testing::Contains(project.path(name)));
+}
+
 TEST(FolderLock, ChangesOfManyAreAllKept) {
   const std::string folder = ::testing::TempDir() + "/weir-lock-" + std::to_string(::getpid());
   std::filesystem::create_directories(folder);

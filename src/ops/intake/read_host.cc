@@ -126,7 +126,8 @@ Result<Intake> intake_of_machine(const Machine& machine, const Accelerators& kno
   Filler fill(out, source);
   fill_accelerator(machine, known, fill);
   fill_host(machine, fill);
-  if (!fill.status().ok()) return fill.status().error().with_context(source);
+  if (!fill.status().ok())
+    return make_error(ErrorCode::kCorrupt, "{}: {}", source, fill.status().error().message);
   return out;
 }
 

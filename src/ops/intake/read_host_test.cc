@@ -67,5 +67,16 @@ TEST(IntakeOfMachine, AMachineThatTellsNothingFillsLittle) {
   EXPECT_EQ(out->find("hardware.cpu_cores"), nullptr);
 }
 
+TEST(IntakeOfMachine, WhatNoMachineHasIsBadInput) {
+  const auto known = load_accelerators();
+  Machine machine;
+  machine.cpu.model = "x";
+  machine.memory.total_bytes = 1000;
+  const auto out = intake_of_machine(machine, *known, "snapshot");
+  ASSERT_FALSE(out.ok());
+  EXPECT_EQ(out.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(out.error().message.find("snapshot: hardware.memory_gb"), 0U) << out.error().message;
+}
+
 }  // namespace
 }  // namespace weir::ops

@@ -14,6 +14,7 @@ namespace weir::ops {
 namespace {
 
 constexpr double kMsPerS = 1000;
+constexpr double kLeastOfBefore = 0.9;
 
 bool is_first_rank(const MetricSample& s) {
   for (const char* label : {"tp_rank", "pp_rank"}) {
@@ -29,11 +30,14 @@ bool passes(const MetricSample& s, std::string_view filter) {
          s.label(filter.substr(0, equals)) == filter.substr(equals + 1);
 }
 
+// Of all that is read here nothing is below 0, rounding aside.
+bool counts(const MetricSample& s) { return std::isfinite(s.value) && s.value > -1e-6; }
+
 // The values of the series of one metric.
 std::vector<double> series(const Scrape& scrape, std::string_view metric, std::string_view filter) {
   std::vector<double> out;
   for (const MetricSample& s : scrape.samples) {
-    if (s.name == metric && is_first_rank(s) && passes(s, filter) && std::isfinite(s.value))
+    if (s.name == metric && is_first_rank(s) && passes(s, filter) && counts(s))
       out.push_back(s.value);
   }
   return out;
@@ -62,7 +66,7 @@ std::optional<CumulativeHistogram> histogram(const Scrape& scrape, std::string_v
   CumulativeHistogram h;
   bool there = false;
   for (const MetricSample& s : scrape.samples) {
-    if (!s.name.starts_with(name) || !is_first_rank(s) || !std::isfinite(s.value)) continue;
+    if (!s.name.starts_with(name) || !is_first_rank(s) || !counts(s)) continue;
     const std::string_view ending = std::string_view(s.name).substr(name.size());
     if (ending == "_sum") h.sum += s.value;
     if (ending == "_count") h.count += s.value, there = true;
@@ -72,6 +76,8 @@ std::optional<CumulativeHistogram> histogram(const Scrape& scrape, std::string_v
   if (!there) return std::nullopt;
   double before = 0;
   for (const auto& [bound, count] : buckets) {
+    // Read while requests end, one may fall behind by a few; what falls far is no histogram.
+    if (count < before * kLeastOfBefore) return std::nullopt;
     before = std::max(before, count);
     h.buckets.emplace_back(bound, before);
   }

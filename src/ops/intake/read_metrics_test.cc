@@ -216,5 +216,17 @@ TEST(HistogramQuantile, InterpolatesAsPromQl) {
   EXPECT_EQ(histogram_quantile(h, 0.99).value, 4);
 }
 
+// What no engine shows: it says nothing, rather than something wrong.
+TEST(ReadMetrics, NegativeGaugesAndBucketsThatFallAreLeftOut) {
+  const Intake intake = intake_of(
+      "vllm:num_requests_running -1\n"
+      "vllm:time_to_first_token_seconds_bucket{le=\"0.1\"} 30\n"
+      "vllm:time_to_first_token_seconds_bucket{le=\"+Inf\"} 5\n"
+      "vllm:time_to_first_token_seconds_count 5\nvllm:time_to_first_token_seconds_sum 1\n");
+  EXPECT_EQ(intake.find("observed.running"), nullptr);
+  EXPECT_EQ(intake.find("observed.ttft_ms_p50"), nullptr);
+  EXPECT_EQ(intake.text("stack.engine"), "vllm");
+}
+
 }  // namespace
 }  // namespace weir::ops

@@ -7,6 +7,7 @@
 #include "ops/plan/model_shape.h"
 #include "ops/plan/read_precision.h"
 #include "os/file.h"
+#include "plot/text.h"
 
 namespace weir::ops {
 namespace {
@@ -334,7 +335,7 @@ Result<ModelShape> read_model_shape(const Json& outer) {
   ModelShape m;
   m.architecture = r.text({"model_type"});
   if (m.architecture.empty()) m.architecture = whole.text({"model_type"});
-  m.name = whole.text({"_name_or_path"});
+  m.name = plot::printable(whole.text({"_name_or_path"}));
   if (r.find({"hidden_size", "n_embd", "d_model"}) == nullptr) {
     return make_error(ErrorCode::kUnsupported,
                       "config.json: without hidden_size it is not of a language model (model_type "

@@ -16,6 +16,10 @@ constexpr const char* kFolders[] = {"envs", "evidence", "releases"};
 // A folder without files would not be kept by git.
 constexpr const char* kKeep = ".gitkeep";
 
+Error no_file(const std::string& path) {
+  return make_error(ErrorCode::kIo, "{} is there and is no file: move it away", path);
+}
+
 }  // namespace
 
 Result<Project> Project::init(const std::string& folder) {
@@ -37,7 +41,9 @@ Result<Project> Project::init(const std::string& folder) {
       WEIR_TRY(os::write_file_atomic((path / kKeep).string(), ""));
     if (!there) project.made_.push_back(name + "/");
   }
-  if (!fs::exists(project.intake(), error)) {
+  const fs::file_status intake = fs::status(project.intake(), error);
+  if (fs::exists(intake) && !fs::is_regular_file(intake)) return no_file(project.intake());
+  if (!fs::exists(intake)) {
     WEIR_TRY(os::write_file_atomic(project.intake(), intake_yaml({})));
     project.made_.emplace_back("intake.yaml");
   }
@@ -47,7 +53,11 @@ Result<Project> Project::init(const std::string& folder) {
 Result<Project> Project::open(const std::string& folder) {
   Project project(folder.empty() ? "." : folder);
   std::error_code error;
-  if (fs::exists(project.intake(), error)) return project;
+  const fs::file_status intake = fs::status(project.intake(), error);
+  if (fs::is_regular_file(intake)) return project;
+  if (fs::exists(intake)) return no_file(project.intake());
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+    return os::system_error("open", project.intake(), error.value());
   return make_error(ErrorCode::kNotFound,
                     "{} is no project: it has no intake.yaml; weir init {} "
                     "makes one",

@@ -70,6 +70,18 @@ TEST(Sha256, KnownAnswer) {
   EXPECT_FALSE(sha256_of_file(dir.file("none")).ok());
 }
 
+// A device has no end, and a pipe may have no writer.
+TEST(Sha256, OfWhatIsNoFile) {
+  const os::TempDir dir;
+  ASSERT_EQ(::mkfifo(dir.file("pipe").c_str(), 0600), 0);
+  for (const std::string& path : {std::string("/dev/zero"), dir.file("pipe"), dir.path()}) {
+    const auto hash = sha256_of_file(path);
+    ASSERT_FALSE(hash.ok()) << path;
+    EXPECT_EQ(hash.error().code, ErrorCode::kUsage);
+    EXPECT_NE(hash.error().message.find("is no file"), std::string::npos);
+  }
+}
+
 TEST(Sha256, OfAFolderWithFoldersAndLinks) {
   namespace fs = std::filesystem;
   const os::TempDir dir;

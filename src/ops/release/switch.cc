@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "ops/release/bundle.h"
 #include "ops/release/history.h"
 #include "ops/release/pointer.h"
 #include "os/file.h"
@@ -61,6 +62,17 @@ LogState read_log_state(const Project& project, const PublicKey& key) {
     for (std::string& p : check_pointer(out.rows, env, *pointer))
       out.problems.push_back(std::move(p));
     if (*pointer) out.pointers.push_back(**pointer);
+  }
+  return out;
+}
+
+std::vector<std::string> problems_in_effect(const Project& project, const LogState& state,
+                                            const PublicKey& key) {
+  std::vector<std::string> out;
+  for (const Pointer& p : state.pointers) {
+    const auto bundle = open_bundle(project.releases(), p.release, key);
+    if (!bundle.ok())
+      out.push_back(fmt::format("in effect in {}: {}", p.env, bundle.error().message));
   }
   return out;
 }

@@ -54,6 +54,10 @@ struct LogState {
 // Without a log there are no rows, and nothing is wrong where nothing else says that there were.
 // What cannot be read is a problem, too.
 LogState read_log_state(const Project& project, const PublicKey& key);
+// What is wrong with the bundles in effect: gone, changed, added to. Apart from check_chain: the
+// way out is to promote or to roll back.
+std::vector<std::string> problems_in_effect(const Project& project, const LogState& state,
+                                            const PublicKey& key);
 // Error kCorrupt with the first problem.
 Status check_chain(const Project& project, const PublicKey& key);
 

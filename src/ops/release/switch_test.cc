@@ -203,6 +203,24 @@ TEST_F(Switch, APointerThatWasPutBackOrTakenAway) {
   EXPECT_THAT(roll_back(*project_, l, key_, actor_, options).error().message, HasSubstr("is gone"));
 }
 
+TEST_F(Switch, AReleaseInEffectThatWasChangedOrIsGoneIsNamed) {
+  const std::string a = bundle("a");
+  const std::string b = bundle("b");
+  ASSERT_TRUE(go(a).ok());
+  ASSERT_TRUE(go(b).ok());
+  const auto found = [&] {
+    const PublicKey key = key_.public_key();
+    return problems_in_effect(*project_, read_log_state(*project_, key), key);
+  };
+  std::ofstream(project_->releases() + "/" + a + "/config/a") << "x";
+  EXPECT_THAT(found(), IsEmpty()) << "not in effect any more";
+  std::ofstream(project_->releases() + "/" + b + "/config/a") << "x";
+  EXPECT_THAT(found(), ElementsAre(HasSubstr("in effect in prod: release")));
+  std::filesystem::remove_all(project_->releases() + "/" + b);
+  EXPECT_THAT(found(), ElementsAre(HasSubstr("holds no release")));
+  EXPECT_THAT(problems(), IsEmpty()) << "of the log";
+}
+
 TEST_F(Switch, ALogOfAnotherKeyAndNoLog) {
   ASSERT_TRUE(go(bundle("a")).ok());
   const auto found = check_log(rows(), std::nullopt, SigningKey::make().public_key());

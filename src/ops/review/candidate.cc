@@ -11,6 +11,7 @@
 #include "ops/release/pointer.h"
 #include "ops/release/sha256.h"
 #include "os/file.h"
+#include "os/stale_temporaries.h"
 #include "text/json.h"
 
 namespace weir::ops {
@@ -66,6 +67,7 @@ Result<std::vector<EnvFile>> read_env_files(const std::string& folder) {
       continue;
     }
     if (!it->is_regular_file(error) || path == kModelFile || path == kPointerFile) continue;
+    if (os::is_temporary_name(name)) continue;  // a command was killed, or writes this moment
     WEIR_ASSIGN(std::string text, os::read_file(it->path().string(), kMaxFileBytes));
     bytes += text.size();
     out.push_back({path, std::move(text)});

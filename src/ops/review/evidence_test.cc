@@ -116,6 +116,9 @@ TEST(Candidate, HashesWhatIsConfiguration) {
   const auto before = read_candidate(project, "dev", nullptr);
   ASSERT_TRUE(before.ok()) << before.error().message;
   EXPECT_EQ(before->files.size(), 1u) << ".gitkeep is none";
+  std::ofstream(env + "/release.json.tmp-77-0") << "{}";
+  const auto killed = read_candidate(project, "dev", nullptr);
+  EXPECT_EQ(killed->config_sha256, before->config_sha256) << "what a kill left is none";
   std::ofstream(env + "/.env") << "TAG=v0.33.0\n";
   const auto variables = read_candidate(project, "dev", nullptr);
   EXPECT_EQ(variables->files.size(), 2u);

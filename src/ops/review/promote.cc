@@ -17,15 +17,22 @@ namespace {
 constexpr const char* kFileChecks[] = {"limits",    "retries", "caches",
                                        "telemetry", "alerts",  "security"};
 
+std::string on_one_line(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos; ++at)
+    text.replace(at, 1, "; ");
+  return text.empty() ? "no engine" : text;
+}
+
 // What stands against the target's own files.
 void check_own(const Project& project, const Checklist& checklist, const ReviewInput& input,
                const std::vector<Waiver>& waivers, const std::string& to, EnvConfig own,
                ReleaseDraft& draft) {
   if (own.numerics() != draft.manifest.numerics) {
     draft.against.push_back(
-        fmt::format("envs/{}: starts other engines, versions or types than what was reviewed:\n{}\n"
-                    "in place of\n{}",
-                    to, own.numerics(), draft.manifest.numerics));
+        fmt::format("envs/{}: starts other engines, versions or types than what was reviewed: {} "
+                    "in place of {}",
+                    to, on_one_line(own.numerics()), on_one_line(draft.manifest.numerics)));
     return;
   }
   if (const std::string other = other_model(own, draft.manifest.model, project.folder());

@@ -114,6 +114,18 @@ TEST_F(ReviewOfAProject, AReleaseKeepsTheBytesThatWereJudged) {
   EXPECT_EQ(file("waivers.yaml"), waived);
 }
 
+TEST_F(ReviewOfAProject, OtherEnginesInTheTargetAreToldOnOneLine) {
+  const ReviewInput in = input();
+  const Review r = review(built_in_checklist(), in, {});
+  write("envs/stage/serve.sh", "vllm serve x --dtype float16\nsglang serve y\n");
+  const auto draft = draft_release(*project_, built_in_checklist(), in, r, {}, "stage");
+  ASSERT_TRUE(draft.ok()) << draft.error().message;
+  ASSERT_FALSE(draft->against.empty());
+  const std::string& told = draft->against.back();
+  EXPECT_THAT(told, HasSubstr("starts other engines"));
+  EXPECT_EQ(told.find('\n'), std::string::npos) << told;
+}
+
 TEST_F(ReviewOfAProject, ALogThatIsGoneIsNoFreshStart) {
   const SigningKey key = SigningKey::make();
   write("envs/stage/release.json",

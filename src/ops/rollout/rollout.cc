@@ -23,6 +23,17 @@ Status take_back(GatewayAdmin& gateway, const RolloutWeights& before,
                     status.error().message, weights_text(before));
 }
 
+// Of releases that one of them does not name: 0.
+bool same_shares(const RolloutWeights& a, const RolloutWeights& b) {
+  const auto within = [](const RolloutWeights& some, const RolloutWeights& others) {
+    return std::all_of(some.begin(), some.end(), [&](const auto& entry) {
+      const auto it = others.find(entry.first);
+      return entry.second == (it == others.end() ? 0 : it->second);
+    });
+  };
+  return within(a, b) && within(b, a);
+}
+
 Result<std::string> stable_of(const GatewayState& state, const std::string& release) {
   if (state.weights.find(release) == state.weights.end() &&
       state.releases.find(release) == state.releases.end()) {
@@ -84,7 +95,8 @@ Result<RolloutResult> run_rollout(GatewayAdmin& gateway, const RolloutRules& rul
     return out;
   };
   for (size_t step = 0; step < rules.steps.size(); ++step) {
-    const Status set = gateway.set_weights(shifted(out.before, release, rules.steps[step]));
+    const RolloutWeights wanted = shifted(out.before, release, rules.steps[step]);
+    const Status set = gateway.set_weights(wanted);
     if (!set.ok()) return end(set.error().message);
     for (int holds = 0;; ++holds) {
       if (!wait(rules.interval_s)) return end("interrupted");
@@ -96,6 +108,12 @@ Result<RolloutResult> run_rollout(GatewayAdmin& gateway, const RolloutRules& rul
         event.reading = it == state->releases.end() ? BurnReading() : it->second;
       }
       event.decision = decide_rollout(rules, step, holds, event.reading);
+      if (state.ok() && !same_shares(state->weights, wanted)) {
+        event.decision = {RolloutMove::kAbort,
+                          fmt::format("the gateway's weights are {}, and {} were set: it does not "
+                                      "apply them, or another changes them",
+                                      weights_text(state->weights), weights_text(wanted))};
+      }
       tell(event);
       if (event.decision.move == RolloutMove::kAbort) return end(event.decision.why);
       if (event.decision.move == RolloutMove::kDone) {

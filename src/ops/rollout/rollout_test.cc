@@ -77,7 +77,7 @@ class MadeUpGateway final : public GatewayAdmin {
       --refusals;
       return make_error(ErrorCode::kIo, "refused");
     }
-    weights = w;
+    if (applies) weights = w;
     set.push_back(w.at("new"));
     return {};
   }
@@ -86,6 +86,7 @@ class MadeUpGateway final : public GatewayAdmin {
   int burns_from = 101;
   int refusals = 0;
   bool unreachable = false;
+  bool applies = true;
 };
 
 Result<RolloutResult> roll(MadeUpGateway& g, const std::function<bool(double)>& wait = {}) {
@@ -112,6 +113,24 @@ TEST(Rollout, BurnTakesItBack) {
   EXPECT_THAT(r->why, HasSubstr("burn rate 5 is over 2"));
   EXPECT_THAT(g.set, ElementsAre(1, 25, 0));
   EXPECT_EQ(g.weights.at("old"), 100);
+}
+
+TEST(Rollout, WeightsThatAreNotThoseThatWereSetEndIt) {
+  MadeUpGateway deaf;
+  deaf.applies = false;
+  const auto r = roll(deaf);
+  ASSERT_TRUE(r.ok()) << r.error().message;
+  EXPECT_FALSE(r->done);
+  EXPECT_THAT(r->why, HasSubstr("weights are new 0 %, old 100 %, and new 1 %, old 99 % were set"));
+  EXPECT_THAT(deaf.set, ElementsAre(1, 0));
+  MadeUpGateway shared;
+  const auto other = roll(shared, [&](double) {
+    shared.weights = {{"old", 50}, {"new", 50}};
+    return true;
+  });
+  ASSERT_TRUE(other.ok());
+  EXPECT_FALSE(other->done);
+  EXPECT_EQ(shared.weights.at("old"), 100);
 }
 
 TEST(Rollout, AThirdReleaseKeepsItsShareAndGetsItBack) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cctype>
 #include <set>
 
 #include "ops/data/embedded.h"
@@ -66,6 +67,15 @@ Result<SourceClaim> read_claim(const Json& json, const std::string& where) {
   return c;
 }
 
+// With a host, and nothing that a terminal, a page or another program could take for the end of it.
+bool is_address(std::string_view url) {
+  const size_t host = url.find("://") + 3;
+  return host < url.size() && std::isalnum(static_cast<unsigned char>(url[host])) != 0 &&
+         std::all_of(url.begin(), url.end(), [](char c) {
+           return c > ' ' && c < 0x7F && c != '"' && c != '<' && c != '>' && c != '\\';
+         });
+}
+
 bool is_published(std::string_view text) {
   if (text.empty()) return true;
   if (text.size() == 4) return day_number(std::string(text) + "-01-01").has_value();
@@ -93,6 +103,8 @@ Result<Source> read_source(const Json& json, const std::string& where) {
   WEIR_ASSIGN(s.review_by, r.day("review_by"));
   if (!s.url.starts_with("https://"))
     return r.wrong(fmt::format("url must be https, not {}", s.url));
+  if (!is_address(s.url))
+    return r.wrong(fmt::format("url must be an address of visible ASCII, not {}", s.url));
   if (std::find(kKinds.begin(), kKinds.end(), s.kind) == kKinds.end())
     return r.wrong(
         fmt::format("kind must be one of {}, not \"{}\"", fmt::join(kKinds, ", "), s.kind));

@@ -35,6 +35,9 @@ TEST(Sources, ReadsAllOfOne) {
 
 TEST(Sources, WrongOnesAreNamed) {
   EXPECT_THAT(error_with("https://a", "http://a"), HasSubstr("source 0 (a): url must be https"));
+  for (const char* bad :
+       {"https://", "https://a b/", "https:///x", "https://a\\u001b", "https://a\\n"})
+    EXPECT_THAT(error_with("https://a.example/", bad), HasSubstr("url must be an address")) << bad;
   EXPECT_THAT(error_with("\"paper\"", "\"papyrus\""), HasSubstr("kind must be one of paper, docs"));
   EXPECT_THAT(error_with("2028-02-29", "2027-02-29"), HasSubstr("review_by must be a day"));
   EXPECT_THAT(error_with("2024-02", "2024-13"), HasSubstr("published must be"));
