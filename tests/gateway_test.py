@@ -269,8 +269,10 @@ class Money(unittest.TestCase):
         self.assertGreater(rows[0]["attempts"], 8)
         # Two words in, four out: 2 x 2 and 4 x 8 millionths.
         self.assertAlmostEqual(rows[0]["cost"], 8 * 36e-6, 9)
-        code, out, err = weir.run("intake", "--trace", ledger, "--json")
-        self.assertEqual(code, 0, err)
+        for command in (("init", HOME / "project"), ("intake", "--project", HOME / "project", "--trace", ledger)):
+            code, out, err = weir.run(*command)
+            self.assertEqual(code, 0, err)
+        self.assertIn("rate", out)
 
 
 class Configuration(unittest.TestCase):
