@@ -1,6 +1,6 @@
 // The policies together, against upstreams that fail in every way of the fault table: how many
-// requests succeed, how much load the upstreams see, how soon they are back. WEIR_SIM_SEEDS sets the
-// number of seeds that each row runs with (60 were tried), WEIR_SIM_PRINT=1 prints the figures.
+// requests succeed, how much load the upstreams see, how soon they are back. WEIR_SIM_SEEDS sets
+// the number of seeds that each row runs with (60 were tried), WEIR_SIM_PRINT=1 prints the figures.
 #include <gtest/gtest.h>
 
 #include <cstdio>
