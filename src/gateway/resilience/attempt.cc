@@ -68,9 +68,11 @@ EndpointSign endpoint_sign(const AttemptOutcome& outcome, int64_t hang_ms) {
     case AttemptEnd::kCancelled:
     case AttemptEnd::kNotTried:
       return EndpointSign::kNone;
+    case AttemptEnd::kStalled:
+      // An answer that was coming, for however long.
+      return outcome.by_deadline ? EndpointSign::kNone : EndpointSign::kBad;
     case AttemptEnd::kConnectFailed:
     case AttemptEnd::kNoFirstByte:
-    case AttemptEnd::kStalled:
       if (outcome.by_deadline && outcome.waited_ms < hang_ms) return EndpointSign::kNone;
       return EndpointSign::kBad;
     case AttemptEnd::kCut:

@@ -47,8 +47,8 @@ class ConcurrencyLimit {
   bool measuring() const { return measuring_; }
   int64_t no_load_ns() const { return no_load_ns_; }  // 0: not measured yet
 
-  // A request begins, whether there is room or not (a half-open probe has its place in any case).
-  // Returns how many are under way with it: on_first_byte wants it.
+  // A request begins; whether there is room is for the caller to ask. Returns how many are under
+  // way with it: on_first_byte wants it.
   int32_t begin();
   void end();
   void on_first_byte(int64_t latency_ns, int32_t in_flight_at_start, int64_t now_ns);

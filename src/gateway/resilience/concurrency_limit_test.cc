@@ -73,6 +73,16 @@ TEST(ConcurrencyLimitTest, FindsWhatTheServerDoesWithinTheTolerance) {
   }
 }
 
+// A gateway that starts under load has only its first requests to find the time without it.
+TEST(ConcurrencyLimitTest, TheFirstRequestsCountAtOnce) {
+  ConcurrencyLimit limit(kAdaptive, 1, 0);
+  EXPECT_EQ(limit.no_load_ns(), 0);
+  limit.on_first_byte(300 * kMs, 3, 0);  // above min_limit
+  EXPECT_EQ(limit.no_load_ns(), 0);
+  limit.on_first_byte(100 * kMs, 1, 0);
+  EXPECT_EQ(limit.no_load_ns(), 100 * kMs);
+}
+
 TEST(ConcurrencyLimitTest, DoesNotGrowUnused) {
   Rng rng(1);
   ConcurrencyLimit limit(kAdaptive, 1, 0);

@@ -48,7 +48,7 @@ bool ActiveHealth::on_check(bool good, int64_t now_ns) {
 }
 
 void ActiveHealth::on_request_failed(int64_t now_ns) {
-  if (!config_.enabled || checking_ || !healthy_) return;
+  if (!config_.enabled || !healthy_) return;
   // Not drawn anew: many failures at once must not use up the random numbers of the checks.
   next_check_ns_ = std::min(next_check_ns_, now_ns + config_.fast_interval_ms * 1'000'000);
 }

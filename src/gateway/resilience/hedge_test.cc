@@ -93,6 +93,8 @@ TEST(HedgePolicyTest, WhatIsNotHedged) {
   EXPECT_EQ(refusal([](HedgeCase& r) { r.utilization = 0.71; }), "capacity");
   EXPECT_EQ(refusal([](HedgeCase& r) { r.utilization = 0.7; }), "none");
   EXPECT_EQ(refusal([](HedgeCase&) {}), "budget");
+  HedgePolicy idle(kOn);  // no request has paid anything
+  EXPECT_EQ(hedge_refusal_name(idle.try_hedge(kLate, 1'000'000 * kMs)), "budget");
   HedgePolicy off;
   EXPECT_EQ(hedge_refusal_name(off.try_hedge(kLate, 0)), "disabled");
 }

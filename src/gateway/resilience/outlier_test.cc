@@ -101,6 +101,13 @@ TEST(OutlierTest, NoOutlierAmongEqualsOrFew) {
   EXPECT_TRUE(quiet.sweep(20'000 * kMs).empty());
 }
 
+// Below the mean, as half of any pool is, but within the usual spread.
+TEST(OutlierTest, ARateWithinTheSpreadIsNoOutlier) {
+  OutlierDetector pool = pool_of(6, {.consecutive_failures = 0});
+  for (size_t e = 0; e < 6; ++e) results(pool, e, 200, e % 2 == 0 ? 5 : 10);
+  EXPECT_TRUE(pool.sweep(10'000 * kMs).empty());
+}
+
 TEST(OutlierTest, CutStreamsCountAgainstTheRate) {
   OutlierDetector pool = pool_of(6, {.consecutive_failures = 0});
   for (size_t e = 0; e < 6; ++e) results(pool, e, 200, 0);

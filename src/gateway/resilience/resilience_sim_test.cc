@@ -1,6 +1,6 @@
 // The policies together, against upstreams that fail in every way of the fault table: how many
-// requests succeed, how much load the upstreams see, how soon they are back. Each row runs with
-// several seeds; WEIR_SIM_SEEDS sets their number, WEIR_SIM_PRINT=1 prints the figures.
+// requests succeed, how much load the upstreams see, how soon they are back. WEIR_SIM_SEEDS sets
+// the number of seeds that each row runs with (60 were tried), WEIR_SIM_PRINT=1 prints the figures.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -18,7 +18,7 @@ constexpr int64_t kFaultTo = 50'000;
 
 uint64_t seeds() {
   const char* given = std::getenv("WEIR_SIM_SEEDS");  // NOLINT(concurrency-mt-unsafe)
-  return given == nullptr ? 3 : std::strtoull(given, nullptr, 10);
+  return given == nullptr ? 1 : std::strtoull(given, nullptr, 10);
 }
 
 // As a gateway would be set for an upstream that answers in 20 ms: the times of the defaults, but
@@ -244,12 +244,15 @@ TEST(ResilienceSimTest, TheLimitKeepsAnOverloadedUpstreamUseful) {
 
 TEST(ResilienceSimTest, TheSameSeedGivesTheSame) {
   const auto run = [](uint64_t seed) {
-    ResilienceSim sim(with_fault(seed, SimMode::kErrors, 2, 2'000));
+    SimConfig config = with_fault(seed, SimMode::kErrors, 2, 2'000);
+    config.length_ms = 30'000;
+    ResilienceSim sim(config);
     sim.run();
     return sim.fingerprint();
   };
-  EXPECT_EQ(run(1), run(1));
-  EXPECT_NE(run(1), run(2));
+  const uint64_t first = run(1);
+  EXPECT_EQ(first, run(1));
+  EXPECT_NE(first, run(2));
 }
 
 }  // namespace

@@ -201,6 +201,9 @@ TEST(EndpointSignTest, WhatAnOutcomeSays) {
   EXPECT_EQ(endpoint_sign(late, kHangMs), EndpointSign::kNone);
   late.waited_ms = 10'000;
   EXPECT_EQ(endpoint_sign(late, kHangMs), EndpointSign::kBad);
+  // A stream that was under way at the client's deadline, however long.
+  late.end = AttemptEnd::kStalled;
+  EXPECT_EQ(endpoint_sign(late, kHangMs), EndpointSign::kNone);
 }
 
 TEST(AttemptEndTest, FailuresOfTheClient) {

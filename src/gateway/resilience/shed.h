@@ -43,7 +43,7 @@ std::string_view shed_reason_name(ShedReason reason);  // "queue_full"
 struct ShedDecision {
   ShedVerdict verdict = ShedVerdict::kAdmit;
   ShedReason reason = ShedReason::kNone;
-  int64_t retry_after_ms = 0;              // of kShed
+  int64_t retry_after_ms = 0;              // of kShed, and for the displaced one
   std::optional<uint64_t> displaced = {};  // this waiting request is refused in its stead
 };
 
