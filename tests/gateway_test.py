@@ -272,7 +272,7 @@ class Money(unittest.TestCase):
         for command in (("init", HOME / "project"), ("intake", "--project", HOME / "project", "--trace", ledger)):
             code, out, err = weir.run(*command)
             self.assertEqual(code, 0, err)
-        self.assertIn("rate", out)
+        self.assertIn("traffic.requests_per_s", out)
 
 
 class Configuration(unittest.TestCase):

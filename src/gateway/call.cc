@@ -193,8 +193,10 @@ bool Call::on_answered(UpstreamAttempt& attempt) {
   winner_ = &attempt;
   first_byte_ns_ = now_ns();
   proxy_.instruments().first_byte_s.observe(seconds(request_.received_ns, now_ns()));
-  if (incoming_.stream)
-    proxy_.hedge(*model_).on_first_byte(now_ns() - live_.front()->started_ns(), now_ns());
+  for (const UpstreamAttempt* a : live_) {
+    if (incoming_.stream && a->number() == 1)
+      proxy_.hedge(*model_).on_first_byte(now_ns() - a->started_ns(), now_ns());
+  }
   for (UpstreamAttempt* other : live_) {
     if (other == winner_) continue;
     other->let_go();
@@ -230,7 +232,7 @@ void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   count(ended, outcome);
   write_row(false);
   row_ = row_of(ended, outcome);
-  if (over_) return write_row(live_.empty());
+  if (over_) return write_row(gone_ && live_.empty());
   if (winner_ == &ended) {
     winner_ = nullptr;
     if (streaming_) return end_stream(ended, outcome);
@@ -267,11 +269,14 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
     proxy_.client().post_at(
         std::chrono::steady_clock::now() + std::chrono::milliseconds(d.delay_ms),
         // shared: nobody else holds it while no attempt is made.
-        [call = shared_from_this(), last = outcome, same] {
-          if (call->over_) return;
+        [call = shared_from_this(), last = outcome, same, &pool] {
+          if (call->over_) return pool.budget().give_back(call->now_ns());
           Choice now = call->choose();
           if (now.endpoint == nullptr) now = same;
-          if (now.endpoint == nullptr) return call->fail(last, 0);
+          if (now.endpoint == nullptr) {
+            pool.budget().give_back(call->now_ns());
+            return call->fail(last, 0);
+          }
           call->attempt(now);
         });
     return;
@@ -318,6 +323,7 @@ void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
 
 void Call::on_client_gone() {
   if (over_) return;
+  gone_ = true;
   for (UpstreamAttempt* a : live_) {
     a->let_go();
     proxy_.client().cancel(a->id);

@@ -89,6 +89,7 @@ class Call : public std::enable_shared_from_this<Call> {
   bool sent_ = false;                   // one byte of the request went to an upstream
   bool hedged_ = false;
   bool streaming_ = false;  // bytes of an answer went to the client
+  bool gone_ = false;       // the client
   bool over_ = false;
 };
 

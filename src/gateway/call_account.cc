@@ -6,7 +6,7 @@ namespace {
 
 constexpr int64_t kMs = 1'000'000;
 
-LedgerEnd ledger_end(const AttemptOutcome& o, bool over) {
+LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   switch (o.end) {
     case AttemptEnd::kConnectFailed:
       return LedgerEnd::kConnect;
@@ -18,7 +18,7 @@ LedgerEnd ledger_end(const AttemptOutcome& o, bool over) {
     case AttemptEnd::kTooLarge:
       return LedgerEnd::kBroken;
     case AttemptEnd::kCancelled:
-      return over ? LedgerEnd::kCancelled : LedgerEnd::kSuperseded;
+      return gone ? LedgerEnd::kCancelled : LedgerEnd::kSuperseded;
     case AttemptEnd::kNotTried:
       return LedgerEnd::kRefused;
     case AttemptEnd::kAnswered:
@@ -51,7 +51,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.release = t.release;
   r.started_unix_ms = clock.unix_ns() / kMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;
-  r.end = ledger_end(outcome, over_);
+  r.end = ledger_end(outcome, gone_);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
   r.cached_tokens = usage.cached_tokens;
   r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().deltas();

@@ -93,7 +93,7 @@ AttemptOutcome UpstreamAttempt::outcome(const http::Failure* failure) const {
   o.status = answer_.status;
   o.sent = failure == nullptr || failure->sent;
   o.passed_on = begun_;
-  o.waited_ms = (call_->now_ns() - started_ns_) / kMs;
+  o.waited_ms = ((answered_ns_ != 0 ? answered_ns_ : call_->now_ns()) - started_ns_) / kMs;
   o.retry_after_ms = retry_after_of(answer_.headers, call_->proxy_.clock().unix_ns() / kMs);
   const auto should = answer_.headers.find("x-should-retry");
   o.no_retry = should.has_value() && *should == "false";
