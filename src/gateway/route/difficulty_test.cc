@@ -21,8 +21,8 @@ double feature(std::string_view name, std::string_view text, int turns = 0, size
 }
 
 TEST(DifficultyTest, FeaturesSayWhatTheTextLooksLike) {
-  EXPECT_EQ(feature("log_bytes", "0123456789"), std::log1p(10));
-  EXPECT_EQ(feature("log_lines", "a\nb\nc"), std::log1p(2));
+  EXPECT_DOUBLE_EQ(feature("log_bytes", "0123456789"), std::log1p(10));
+  EXPECT_DOUBLE_EQ(feature("log_lines", "a\nb\nc"), std::log1p(2));
   EXPECT_EQ(feature("code_fences", "```c\nx\n``` and ```\n```"), 4);
   EXPECT_EQ(feature("code_fences", std::string(30, '`')), 4);
   EXPECT_EQ(feature("digit_share", "12ab"), 0.5);
@@ -32,9 +32,9 @@ TEST(DifficultyTest, FeaturesSayWhatTheTextLooksLike) {
   EXPECT_EQ(feature("asks_why", "Why, and HOW? Explain."), 3);
   EXPECT_EQ(feature("asks_why", "show the shower whyever"), 0);
   EXPECT_EQ(feature("asks_why", "prove"), 1);
-  EXPECT_EQ(feature("log_turns", "", 3), std::log1p(3));
-  EXPECT_EQ(feature("log_turns", "", -1), 0);
-  EXPECT_EQ(feature("log_bytes_before", "", 0, 100), std::log1p(100));
+  EXPECT_DOUBLE_EQ(feature("log_turns", "", 3), std::log1p(3));
+  EXPECT_DOUBLE_EQ(feature("log_turns", "", -1), 0);
+  EXPECT_DOUBLE_EQ(feature("log_bytes_before", "", 0, 100), std::log1p(100));
   for (const double x : difficulty_features("", 0, 0)) EXPECT_EQ(x, 0);
 }
 
