@@ -11,7 +11,6 @@
 namespace weir::gateway {
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
 constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kDeadlineHeader = "x-weir-deadline-ms";
 constexpr std::string_view kSessionHeader = "x-session-id";

@@ -44,8 +44,7 @@ std::vector<int> per_cents(const std::vector<int64_t>& weights) {
 }  // namespace
 
 Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret)
-    : config_(config),
-      fleet_(fleet),
+    : fleet_(fleet),
       secret_(secret),
       prefixes_({.endpoints = static_cast<uint32_t>(fleet.endpoints().size())}),
       matched_(fleet.endpoints().size()) {

@@ -76,7 +76,6 @@ class Dispatcher {
   Arm make_arm(const ModelConfig& model, const std::string& release, int32_t lowest) const;
   void refresh(Arm& arm, int64_t now_ns);
 
-  const GatewayConfig& config_;
   Fleet& fleet_;
   const HashKey secret_;
   std::unordered_map<const ModelConfig*, Route> routes_;

@@ -292,8 +292,8 @@ class Gateway::Impl {
       w.send(http::json_response(200, R"({"draining":true})"));
     });
     // What the proxy knows is said on its thread; shared: the client wants what can be copied.
-    const auto tell = [this](std::string method, std::string_view path, auto answer) {
-      admin_.add(std::move(method), path, [this, answer](http::Request r, http::ResponseWriter w) {
+    const auto tell = [this](const std::string& method, std::string_view path, auto answer) {
+      admin_.add(method, path, [this, answer](http::Request r, http::ResponseWriter w) {
         auto asked = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(r),
                                                                                       std::move(w));
         client_->post([this, asked, answer] {
