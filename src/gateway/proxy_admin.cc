@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "text/json.h"
 
@@ -94,7 +95,7 @@ Result<int64_t> window_of(std::string_view query) {
       !(window > 0 && window <= ReleaseWindow::kSeconds))
     return param_error(ErrorCode::kInvalidValue, "window_s", "window_s must be above 0, {} at most",
                        ReleaseWindow::kSeconds);
-  return std::max<int64_t>(1, static_cast<int64_t>(window + 0.5));
+  return std::max<int64_t>(1, std::lround(window));
 }
 
 }  // namespace weir::gateway
