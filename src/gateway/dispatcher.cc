@@ -71,7 +71,7 @@ Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret
 
 Dispatcher::Arm Dispatcher::make_arm(const ModelConfig& model, const std::string& release,
                                      int32_t lowest) const {
-  Arm arm{{}, {}, Failover(model.failover), INT64_MIN, 0};
+  Arm arm{{}, {}, Failover(model.failover), std::nullopt, 0};
   std::set<uint32_t> seen;
   const auto add = [&](bool own, bool first_tier) {
     for (const TargetConfig& t : model.targets) {
@@ -131,7 +131,7 @@ Dispatcher::Assigned Dispatcher::assign(const ModelConfig& model, const RequestV
 }
 
 void Dispatcher::refresh(Arm& arm, int64_t now_ns) {
-  bool changed = now_ns - arm.updated_ns > kUpdateNs || arm.updated_ns == INT64_MIN;
+  bool changed = !arm.updated_ns.has_value() || now_ns - *arm.updated_ns > kUpdateNs;
   for (const Candidate& c : arm.candidates) {
     const Endpoint& e = fleet_.endpoints()[c.endpoint];
     EndpointView& v = views_[c.endpoint];

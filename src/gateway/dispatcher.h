@@ -65,7 +65,7 @@ class Dispatcher {
     std::vector<Candidate> candidates;
     std::vector<const TargetConfig*> target_of;  // by candidate
     Failover failover;
-    int64_t updated_ns = INT64_MIN;
+    std::optional<int64_t> updated_ns;  // nothing: not yet
     uint64_t turn = 0;
   };
   struct Route {
