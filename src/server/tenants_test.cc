@@ -6,8 +6,6 @@
 namespace weir::server {
 namespace {
 
-constexpr int64_t kSecond = 1'000'000'000;
-
 class TenantsTest : public testing::Test {
  protected:
   TenantsTest() : tenants_(clock_, registry_, "a secret of this process") {}
