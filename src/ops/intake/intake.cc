@@ -203,8 +203,9 @@ Status Intake::set(std::string_view path, config::Value value, Origin origin,
   }
   if (const Status lines = check_lines(value, origin); !lines.ok())
     return lines.error().with_context(std::string(path));
+  evidence = evidence_line(evidence);
   values_.insert_or_assign(std::string(path),
-                           IntakeValue{std::move(value), origin, evidence_line(evidence)});
+                           IntakeValue{std::move(value), origin, std::move(evidence)});
   return {};
 }
 
