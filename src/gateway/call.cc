@@ -55,15 +55,11 @@ void Call::begin() {
       if (const auto call = weak.lock()) call->on_client_gone();
     });
   });
-  for (const TargetConfig& t : model_->targets) {
-    PoolGuard& pool = proxy_.fleet().pool(t.upstream);
-    pool.on_request(now_ns());
-    if (t.tier == model_->targets.front().tier) break;  // the budget of the pool it goes to first
-  }
   proxy_.hedge(*model_).on_request(now_ns());
   assigned_ = proxy_.dispatcher().assign(*model_, view(), proxy_.draw());
   const Choice choice = choose();
   if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(*model_, now_ns()));
+  choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
   if (attempt(choice)) plan_hedge();
 }
 

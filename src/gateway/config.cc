@@ -54,9 +54,6 @@ struct RawModel {
   ModelConfig config;
   std::string policy = "least_loaded";
 };
-struct RawEndpoint {
-  EndpointConfig config;
-};
 
 config::Table<RawTop> top_table() {
   config::Table<RawTop> t;
@@ -129,20 +126,15 @@ config::Table<RawUpstream> upstream_table() {
   t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
   t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
   add_guard(t);
-  t.add("metrics.path", "", WEIR_FIELD(RawUpstream, config.metrics.path), {});
-  t.add("metrics.interval_ms", "", WEIR_FIELD(RawUpstream, config.metrics.interval_ms),
-        {.min = 50, .max = kDayMs});
-  t.add("metrics.stale_ms", "", WEIR_FIELD(RawUpstream, config.metrics.stale_ms),
-        {.min = 50, .max = kDayMs});
   return t;
 }
 
-config::Table<RawEndpoint> endpoint_table() {
-  config::Table<RawEndpoint> t;
-  t.add("url", "", WEIR_FIELD(RawEndpoint, config.url), {});
-  t.add("region", "", WEIR_FIELD(RawEndpoint, config.region), {});
-  t.add("zone", "", WEIR_FIELD(RawEndpoint, config.zone), {});
-  t.add("weight", "", WEIR_FIELD(RawEndpoint, config.weight), {.min = 0.001, .max = 1000});
+config::Table<EndpointConfig> endpoint_table() {
+  config::Table<EndpointConfig> t;
+  t.add("url", "", WEIR_FIELD(EndpointConfig, url), {});
+  t.add("region", "", WEIR_FIELD(EndpointConfig, region), {});
+  t.add("zone", "", WEIR_FIELD(EndpointConfig, zone), {});
+  t.add("weight", "", WEIR_FIELD(EndpointConfig, weight), {.min = 0.001, .max = 1000});
   return t;
 }
 
@@ -324,8 +316,7 @@ class Reader {
       if (item.kind == Node::Kind::kScalar) {
         e.url = item.text;
       } else {
-        WEIR_ASSIGN(RawEndpoint raw, fields(table, item));
-        e = std::move(raw.config);
+        WEIR_ASSIGN(e, fields(table, item));
       }
       auto url = http::parse_http_or_https_url(e.url);
       if (!url.ok()) return wrong(item.line, url.error().message);

@@ -45,12 +45,6 @@ struct EndpointConfig {
   double weight = 1;
 };
 
-struct ScrapeConfig {
-  std::string path;             // "": what the engine has; "none": not asked
-  int64_t interval_ms = 1'000;  // between scrapes
-  int64_t stale_ms = 5'000;     // older figures are not used
-};
-
 // A pool of endpoints that serve the same models.
 struct UpstreamConfig {
   std::string name;
@@ -61,7 +55,6 @@ struct UpstreamConfig {
   std::string key;          // sent as the protocol wants it; never a client's. "": none
   std::string health_path;  // "": what the engine has; "none": no probes
   PoolGuardConfig guard;
-  ScrapeConfig metrics;
   int64_t cache_tokens = 0;  // of an endpoint's prefix cache; 0: not known
   int line = 0;
 };

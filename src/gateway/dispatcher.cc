@@ -143,12 +143,6 @@ void Dispatcher::refresh(Arm& arm, int64_t now_ns) {
     v.in_flight = e.guard().in_flight();
     v.max_in_flight = e.guard().limit();
     v.queued_tokens = e.queued_tokens;
-    v.signals_age_ms =
-        e.signals.at_ns < 0
-            ? -1
-            : static_cast<int32_t>(std::min<int64_t>((now_ns - e.signals.at_ns) / kMs, INT32_MAX));
-    v.waiting = e.signals.waiting;
-    v.kv_usage = e.signals.kv_usage;
   }
   if (!changed) return;
   arm.failover.update(view_, arm.candidates, now_ns);

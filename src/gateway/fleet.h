@@ -14,14 +14,6 @@
 
 namespace weir::gateway {
 
-// What an endpoint said of itself last.
-struct CapacitySignals {
-  int64_t at_ns = -1;  // -1: never
-  int32_t waiting = 0;
-  int32_t running = 0;
-  float kv_usage = 0;  // 0 to 1
-};
-
 struct Endpoint {
   const UpstreamConfig* upstream = nullptr;
   const EndpointConfig* config = nullptr;
@@ -29,7 +21,6 @@ struct Endpoint {
   size_t number = 0;          // in the pool
   uint32_t index = 0;         // in Fleet::endpoints()
   int64_t queued_tokens = 0;  // of prompts sent there, of whose answers no byte has come
-  CapacitySignals signals;
   // Whom https believes; null for http. Shared with kept-alive connections.
   std::shared_ptr<const http::TlsClientContext> tls;
 

@@ -12,8 +12,8 @@ constexpr int64_t kMs = 1'000'000;
 
 std::string_view health_path(std::string_view engine) {
   if (engine == "weir") return "/ready";
-  if (engine == "trtllm") return "/health";
-  if (engine == "vllm" || engine == "sglang" || engine == "llamacpp" || engine == "dynamo")
+  if (engine == "vllm" || engine == "sglang" || engine == "trtllm" || engine == "llamacpp" ||
+      engine == "dynamo")
     return "/health";
   return "";
 }

@@ -34,12 +34,6 @@ std::string fleet_json(Proxy& proxy) {
     one.set("good", static_cast<int64_t>(v.good));
     one.set("bad", static_cast<int64_t>(v.bad));
     one.set("busy", static_cast<int64_t>(v.busy));
-    if (e.signals.at_ns >= 0) {
-      one.set("waiting", e.signals.waiting);
-      one.set("running", e.signals.running);
-      one.set("kv_usage", static_cast<double>(e.signals.kv_usage));
-      one.set("signals_age_ms", (now_ns - e.signals.at_ns) / 1'000'000);
-    }
     list.push_back(std::move(one));
   }
   Json body = Json::object();
