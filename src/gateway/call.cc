@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/replies.h"
 #include "gateway/translate/translate.h"
 #include "gateway/upstream_error.h"
 #include "text/json.h"
@@ -11,7 +10,6 @@
 namespace weir::gateway {
 namespace {
 
-constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kDeadlineHeader = "x-weir-deadline-ms";
 constexpr std::string_view kSessionHeader = "x-session-id";
 
@@ -21,73 +19,41 @@ double seconds(int64_t from_ns, int64_t to_ns) {
 
 }  // namespace
 
-Call::Call(Proxy& proxy, http::Request request, http::ResponseWriter writer,
-           std::unique_ptr<Place> place)
-    : proxy_(proxy),
-      request_(std::move(request)),
-      writer_(std::move(writer)),
-      place_(std::move(place)),
-      protocol_(request_.path.starts_with(kMessages) ? Protocol::kAnthropic : Protocol::kOpenAi) {
-  proxy_.instruments().in_flight.add(1);
-}
-
-Status Call::read() {
-  WEIR_ASSIGN(const text::Json body, text::Json::parse(request_.body));
-  WEIR_ASSIGN(incoming_, read_incoming(request_.path, body));
-  model_ = proxy_.model(incoming_.model);
-  if (model_ == nullptr)
-    return param_error(ErrorCode::kModelNotFound, "model",
-                       "there is no model \"{}\": GET /v1/models lists them",
-                       incoming_.model.substr(0, 100));
-  if (place_ != nullptr) WEIR_TRY(place_->reserve(incoming_));
-  WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(request_.headers));
-  deadline_ = request_deadline(wanted_ms, model_->timeouts, request_.received_ns);
-  if (proxy_.dispatcher().wants_blocks(*model_))
-    blocks_ = prompt_blocks(body, place_ == nullptr ? "" : place_->spec().name,
-                            proxy_.dispatcher().prompt_key());
-  return {};
-}
+Call::Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink)
+    : proxy_(proxy), asked_(std::move(asked)), sink_(std::move(sink)) {}
 
 void Call::begin() {
-  if (const Status ok = read(); !ok.ok()) return refuse(ok.error());
-  writer_.on_closed([weak = weak_from_this(), &client = proxy_.client()](http::CloseReason) {
-    client.post([weak] {
-      if (const auto call = weak.lock()) call->on_client_gone();
-    });
-  });
-  proxy_.hedge(*model_).on_request(now_ns());
-  assigned_ = proxy_.dispatcher().assign(*model_, view(), proxy_.draw());
+  const ModelConfig& model = *asked_.model;
+  proxy_.hedge(model).on_request(now_ns());
+  assigned_ = proxy_.dispatcher().assign(model, view(), proxy_.draw());
   const Choice choice = choose();
-  if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(*model_, now_ns()));
+  if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(model, now_ns()));
   choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
   if (attempt(choice)) plan_hedge();
 }
 
 void Call::refuse(const Error& error) {
-  writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
-  http::Response r = api::error_response(error, writer_.request_id());
-  if (protocol_ == Protocol::kAnthropic)
-    r.body = error_body(protocol_, error, writer_.request_id());
-  writer_.send(std::move(r));
-  over("refused");
+  sink_->answer(refusal(error, asked_.protocol, asked_.request_id));
+  over("refused", error_code_name(error.code), nullptr);
 }
 
 RequestView Call::view() const {
   RequestView v;
-  v.model = incoming_.model;
-  v.route = request_.path;
-  if (place_ != nullptr) v.tenant = place_->spec().name;
-  v.user = incoming_.user;
-  v.session = request_.headers.find(kSessionHeader).value_or("");
-  v.headers = request_.headers.all();
-  v.blocks = blocks_;
-  v.input_tokens = incoming_.input_tokens;
+  v.model = asked_.incoming.model;
+  v.route = asked_.path;
+  v.tenant = asked_.tenant;
+  v.user = asked_.incoming.user;
+  v.session = asked_.headers.find(kSessionHeader).value_or("");
+  v.headers = asked_.headers.all();
+  v.blocks = asked_.blocks;
+  v.input_tokens = asked_.incoming.input_tokens;
   v.unix_s = proxy_.clock().unix_s();
   return v;
 }
 
 Choice Call::choose() {
-  return proxy_.dispatcher().choose(*model_, assigned_, view(), tried_, proxy_.draw(), now_ns());
+  return proxy_.dispatcher().choose(*asked_.model, assigned_, view(), tried_, proxy_.draw(),
+                                    now_ns());
 }
 
 bool Call::attempt(const Choice& choice) {
@@ -95,10 +61,11 @@ bool Call::attempt(const Choice& choice) {
   tried_.push_back(choice.endpoint->index);
   TranslateOptions options;
   options.upstream_model = choice.target->model;
-  options.client_model = incoming_.model;
+  options.client_model = asked_.incoming.model;
   options.created_unix_s = proxy_.clock().unix_s();
   options.engine_extras = u.engine != "openai";
-  auto translated = translate_request(protocol_, u.protocol, request_.path, request_.body, options);
+  auto translated =
+      translate_request(asked_.protocol, u.protocol, asked_.path, asked_.body, options);
   if (!translated.ok()) {
     refuse(translated.error());
     return false;
@@ -114,9 +81,9 @@ bool Call::attempt(const Choice& choice) {
       std::make_unique<UpstreamAttempt>(shared_from_this(), attempts_, choice, *permit, plan);
   UpstreamAttempt& a = *made;
   live_.push_back(&a);
-  const AttemptTimeouts t =
-      attempt_timeouts(model_->timeouts, deadline_, now_ns(),
-                       std::max(model_->retry.max_attempts - attempts_ + 1, 1), incoming_.stream);
+  const AttemptTimeouts t = attempt_timeouts(
+      asked_.model->timeouts, asked_.deadline, now_ns(),
+      std::max(asked_.model->retry.max_attempts - attempts_ + 1, 1), asked_.incoming.stream);
   a.set_deadlines(t.first_byte_by_deadline, t.total_by_deadline);
   http::ClientRequest r = upstream_request(choice, std::move(*translated));
   r.timeouts = t.client;
@@ -138,8 +105,8 @@ http::ClientRequest Call::upstream_request(const Choice& choice,
   r.body = std::move(translated.body);
   r.headers = std::move(translated.headers);
   r.headers.set("Content-Type", "application/json");
-  r.headers.set("Accept", incoming_.stream ? "text/event-stream" : "application/json");
-  r.headers.set("x-request-id", writer_.request_id());
+  r.headers.set("Accept", asked_.incoming.stream ? "text/event-stream" : "application/json");
+  r.headers.set("x-request-id", asked_.request_id);
   if (!u.key.empty()) {
     if (u.protocol == Protocol::kAnthropic) {
       r.headers.set("x-api-key", u.key);
@@ -147,15 +114,15 @@ http::ClientRequest Call::upstream_request(const Choice& choice,
       r.headers.set("Authorization", "Bearer " + u.key);
     }
   }
-  if (const auto trace = request_.headers.find("traceparent")) r.headers.set("traceparent", *trace);
-  if (const int64_t left = remaining_ms(deadline_, now_ns()); left > 0)
+  if (const auto trace = asked_.headers.find("traceparent")) r.headers.set("traceparent", *trace);
+  if (const int64_t left = remaining_ms(asked_.deadline, now_ns()); left > 0)
     r.headers.set(kDeadlineHeader, std::to_string(left));
   r.replay_stale = true;  // a connection that was closed while idle: nothing was computed
   return r;
 }
 
 void Call::plan_hedge() {
-  const auto delay_ns = proxy_.hedge(*model_).delay_ns(now_ns());
+  const auto delay_ns = proxy_.hedge(*asked_.model).delay_ns(now_ns());
   if (!delay_ns.has_value()) return;
   proxy_.client().post_at(std::chrono::steady_clock::now() + std::chrono::nanoseconds(*delay_ns),
                           [weak = weak_from_this()] {
@@ -167,11 +134,11 @@ void Call::hedge() {
   if (over_ || winner_ != nullptr || live_.size() != 1) return;
   const Choice other = choose();
   HedgeCase c;
-  c.repeatable = incoming_.generates && model_->retry.rerun_generation;
+  c.repeatable = asked_.incoming.generates && asked_.model->retry.rerun_generation;
   c.hedged = hedged_;
   c.other_endpoint = other.endpoint != nullptr;
   c.utilization = live_.front()->choice().endpoint->pool->utilization(now_ns());
-  const HedgeRefusal refusal = proxy_.hedge(*model_).try_hedge(c, now_ns());
+  const HedgeRefusal refusal = proxy_.hedge(*asked_.model).try_hedge(c, now_ns());
   proxy_.instruments().hedges.with(hedge_refusal_name(refusal)).add();
   if (refusal != HedgeRefusal::kNone) return;
   hedged_ = true;
@@ -180,17 +147,17 @@ void Call::hedge() {
 
 void Call::on_sent() {
   if (std::exchange(sent_, true)) return;
-  proxy_.instruments().overhead_s.observe(seconds(request_.received_ns, now_ns()));
+  proxy_.instruments().overhead_s.observe(seconds(asked_.received_ns, now_ns()));
 }
 
 bool Call::on_answered(UpstreamAttempt& attempt) {
   if (winner_ != nullptr) return winner_ == &attempt;
   winner_ = &attempt;
   first_byte_ns_ = now_ns();
-  proxy_.instruments().first_byte_s.observe(seconds(request_.received_ns, now_ns()));
+  proxy_.instruments().first_byte_s.observe(seconds(asked_.received_ns, now_ns()));
   for (const UpstreamAttempt* a : live_) {
-    if (incoming_.stream && a->number() == 1)
-      proxy_.hedge(*model_).on_first_byte(now_ns() - a->started_ns(), now_ns());
+    if (asked_.incoming.stream && a->number() == 1)
+      proxy_.hedge(*asked_.model).on_first_byte(now_ns() - a->started_ns(), now_ns());
   }
   for (UpstreamAttempt* other : live_) {
     if (other == winner_) continue;
@@ -206,20 +173,21 @@ http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
     if (const auto value = attempt.answer().headers.find(name)) headers.add(name, *value);
   headers.add("x-weir-upstream", attempt.choice().endpoint->upstream->name);
   headers.add("x-weir-release", attempt.choice().target->release);
-  headers.add("x-weir-attempts", std::to_string(attempts_));
+  headers.add("x-weir-attempts", std::to_string(attempts()));
   return headers;
 }
 
 void Call::begin_stream(UpstreamAttempt& attempt) {
   streaming_ = true;
-  writer_.on_writable([&client = proxy_.client(), id = attempt.id] { client.resume(id); });
   http::Headers headers = client_headers(attempt);
   headers.set("Cache-Control", "no-cache");
-  writer_.begin_stream(200, std::move(headers));
+  sink_->begin_stream(std::move(headers));
 }
 
-bool Call::on_piece(std::string_view piece) {
-  return writer_.write(piece) != http::WriteStatus::kSlow;
+bool Call::on_piece(std::string_view piece) { return sink_->piece(piece); }
+
+void Call::resume() {
+  if (winner_ != nullptr) proxy_.client().resume(winner_->id);
 }
 
 void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
@@ -227,7 +195,7 @@ void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   count(ended, outcome);
   write_row(false);
   row_ = row_of(ended, outcome);
-  if (over_) return write_row(gone_ && live_.empty());
+  if (over_) return write_row(cancelled_ && live_.empty());
   if (winner_ == &ended) {
     winner_ = nullptr;
     if (streaming_) return end_stream(ended, outcome);
@@ -235,7 +203,7 @@ void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
     return;  // another one is still trying, or has won
   }
   const bool good = outcome.end == AttemptEnd::kAnswered && outcome.status < 400;
-  if (good && incoming_.stream) return end_stream(ended, outcome);
+  if (good && asked_.incoming.stream) return end_stream(ended, outcome);
   if (good) return answer_whole(ended, outcome);
   retry_or_fail(&ended, outcome);
 }
@@ -244,16 +212,17 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
   const Choice other = choose();
   Choice same;
   if (ended != nullptr) same = ended->choice();
-  PoolGuard& pool = same.endpoint != nullptr ? *same.endpoint->pool
-                                             : proxy_.fleet().pool(model_->targets[0].upstream);
+  PoolGuard& pool = same.endpoint != nullptr
+                        ? *same.endpoint->pool
+                        : proxy_.fleet().pool(asked_.model->targets[0].upstream);
   RetryCase c;
   c.now_ns = now_ns();
-  c.deadline_ns = deadline_.at_ns;
+  c.deadline_ns = asked_.deadline.at_ns;
   c.attempts = std::max(attempts_, 1);
-  c.generation = incoming_.generates || request_.path == "/v1/embeddings";
+  c.generation = asked_.incoming.generates || asked_.path == "/v1/embeddings";
   c.other_endpoint = other.endpoint != nullptr;
   c.jitter = static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
-  const RetryDecision d = decide_retry(model_->retry, c, outcome, pool.budget());
+  const RetryDecision d = decide_retry(asked_.model->retry, c, outcome, pool.budget());
   if (d.action == RetryAction::kRetry) {
     proxy_.instruments().retries.with("sent").add();
     const Choice next = other.endpoint != nullptr ? other : same;
@@ -281,59 +250,42 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
       outcome.status != 429 && outcome.status != 408)
     return answer_whole(*ended, outcome);  // what the client did wrong stays wrong elsewhere
   int64_t wait_ms = outcome.retry_after_ms.value_or(0);
-  if (wait_ms == 0) wait_ms = proxy_.ready_in_ms(*model_, now_ns());
+  if (wait_ms == 0) wait_ms = proxy_.ready_in_ms(*asked_.model, now_ns());
   fail(outcome, wait_ms);
 }
 
 void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   http::Response& answer = ended.answer();
-  note_usage(ended.translator().observer());
   http::Response r;
   r.status = answer.status;
   r.headers = client_headers(ended);
   r.body = std::move(answer.body);
-  writer_.send(std::move(r));
-  over(outcome.status < 400 ? "answered" : "upstream_refused");
+  sink_->answer(std::move(r));
+  over(outcome.status < 400 ? "answered" : "upstream_refused", "", &ended.observer());
 }
 
 void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
-  note_usage(ended.translator().observer());
-  const bool good = outcome.end == AttemptEnd::kAnswered;
-  if (!good) {
-    writer_.note([&](http::AnswerNotes& n) { n.error_code = upstream_failure_code(outcome, 1); });
-    writer_.write(upstream_failure_event(outcome, protocol_));
-  }
-  writer_.finish();
-  over(good ? "answered" : attempt_end_name(outcome.end));
+  if (outcome.end == AttemptEnd::kAnswered) return over("answered", "", &ended.observer());
+  sink_->piece(upstream_failure_event(outcome, asked_.protocol));
+  over(attempt_end_name(outcome.end), upstream_failure_code(outcome, 1), &ended.observer());
 }
 
 void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
-  writer_.note(
-      [&](http::AnswerNotes& n) { n.error_code = upstream_failure_code(last, attempts_); });
-  http::Response r = upstream_failure(last, attempts_, retry_after_ms, protocol_);
-  r.headers.set("x-weir-attempts", std::to_string(attempts_));
-  writer_.send(std::move(r));
-  over(attempts_ == 0 ? "nobody" : attempt_end_name(last.end));
+  http::Response r = upstream_failure(last, attempts(), retry_after_ms, asked_.protocol);
+  r.headers.set("x-weir-attempts", std::to_string(attempts()));
+  sink_->answer(std::move(r));
+  over(attempts() == 0 ? "nobody" : attempt_end_name(last.end),
+       upstream_failure_code(last, attempts()), nullptr);
 }
 
-void Call::on_client_gone() {
+void Call::cancel() {
   if (over_) return;
-  gone_ = true;
+  cancelled_ = true;
   for (UpstreamAttempt* a : live_) {
     a->let_go();
     proxy_.client().cancel(a->id);
   }
-  over("client_gone");
-}
-
-void Call::over(std::string_view how) {
-  over_ = true;
-  if (live_.empty()) write_row(true);
-  place_.reset();
-  Instruments& i = proxy_.instruments();
-  i.in_flight.add(-1);
-  i.requests.with(how).add();
-  i.request_s.observe(seconds(request_.received_ns, now_ns()));
+  over("client_gone", "", nullptr);
 }
 
 }  // namespace weir::gateway

@@ -1,11 +1,12 @@
-// One client's request on its way through the gateway. Internal to gateway/.
+// One question to a model on its way through the fleet: which endpoint, how often, until there is
+// an answer or none is to be had. Internal to gateway/.
 //
 //   begin ─► attempt ─► UpstreamAttempt ─► its first good byte: it has won, others are cancelled
-//               ▲            │                 └─► the answer goes to the client as it comes ─►
-//               over └────────────┘ nothing went to the client yet, and the policy says once more
+//               ▲            │                 └─► the answer goes to the sink as it comes ─► over
+//               └────────────┘ nothing went to the sink yet, and the policy says once more
 //
 // On the proxy's thread. Shared by its attempts, which the HTTP client owns, by timers and by
-// callbacks of its writer.
+// whoever made it.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/answer_sink.h"
 #include "gateway/dispatcher.h"
 #include "gateway/incoming.h"
 #include "gateway/proxy.h"
@@ -23,21 +25,41 @@
 #include "gateway/route/prompt_blocks.h"
 #include "gateway/upstream_attempt.h"
 #include "http/client.h"
-#include "http/response_writer.h"
 
 namespace weir::gateway {
 
+// What a call asks, and for whom.
+struct Asked {
+  std::string path;  // of the client, without its query
+  std::string body;
+  http::Headers headers;  // the client's; few of them go on
+  Protocol protocol = Protocol::kOpenAi;
+  Incoming incoming;
+  std::vector<PromptBlock> blocks;     // empty unless the model's policy wants them
+  const ModelConfig* model = nullptr;  // whose targets are asked
+  std::string request_id;
+  std::string tenant;  // "": nobody needs a key
+  std::string key_id;
+  Deadline deadline;
+  int64_t received_ns = 0;
+  int32_t attempts_before = 0;  // of the same request, by other calls
+  bool idempotent = false;      // it may be done twice: an idempotency key says so
+};
+
 class Call : public std::enable_shared_from_this<Call> {
  public:
-  Call(Proxy& proxy, http::Request request, http::ResponseWriter writer,
-       std::unique_ptr<Place> place);
-  // Reads the request, then makes the first attempt, or answers why not.
+  Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink);
+  // Makes the first attempt. The sink may be told of its end before this returns.
   void begin();
+  // Nobody wants the answer any more. Nothing more is told to the sink but its end.
+  void cancel();
+  // The sink has room again.
+  void resume();
+  int32_t attempts() const { return asked_.attempts_before + attempts_; }
 
  private:
   friend class UpstreamAttempt;
 
-  Status read();
   void refuse(const Error& error);
   // Sends it; false: the endpoint does not take it, or the request cannot be told to it.
   bool attempt(const Choice& choice);
@@ -61,9 +83,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome);
   void fail(const AttemptOutcome& last, int64_t retry_after_ms);
   http::Headers client_headers(const UpstreamAttempt& attempt) const;
-  void note_usage(const StreamObserver& seen);
-  void on_client_gone();
-  void over(std::string_view how);
+  void over(std::string_view how, std::string_view error_code, const StreamObserver* seen);
   // Of the attempt, for the ledger; written when it is known whether the client got it.
   LedgerRow row_of(const UpstreamAttempt& ended, const AttemptOutcome& outcome) const;
   void write_row(bool final);
@@ -71,15 +91,9 @@ class Call : public std::enable_shared_from_this<Call> {
   void count(const UpstreamAttempt& ended, const AttemptOutcome& outcome);
 
   Proxy& proxy_;
-  const http::Request request_;
-  http::ResponseWriter writer_;
-  std::unique_ptr<Place> place_;  // null: nobody needs a key
-  const Protocol protocol_;       // the client's
-  Incoming incoming_;
-  std::vector<PromptBlock> blocks_;
-  const ModelConfig* model_ = nullptr;
+  const Asked asked_;
+  std::shared_ptr<AnswerSink> sink_;  // shared: it may be nobody else's. Null when over
   Dispatcher::Assigned assigned_;
-  Deadline deadline_;
   std::vector<uint32_t> tried_;  // indexes of endpoints
   int32_t attempts_ = 0;
   int64_t first_byte_ns_ = 0;           // when it came; 0: not yet
@@ -88,8 +102,8 @@ class Call : public std::enable_shared_from_this<Call> {
   std::optional<LedgerRow> row_;        // of the last attempt that ended, not written yet
   bool sent_ = false;                   // one byte of the request went to an upstream
   bool hedged_ = false;
-  bool streaming_ = false;  // bytes of an answer went to the client
-  bool gone_ = false;       // the client
+  bool streaming_ = false;  // bytes of an answer went to the sink
+  bool cancelled_ = false;
   bool over_ = false;
 };
 

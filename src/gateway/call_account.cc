@@ -1,4 +1,6 @@
 // What a call leaves behind: usage, the counts of its releases, rows of the ledger.
+#include <utility>
+
 #include "gateway/call.h"
 
 namespace weir::gateway {
@@ -38,20 +40,18 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   const TokenUsage& usage = ended.observer().usage();
   const double age_ms = static_cast<double>(now_ns() - ended.started_ns()) * 1e-6;
   LedgerRow r;
-  r.request_id = writer_.request_id();
-  r.attempt = ended.number();
-  if (place_ != nullptr) {
-    r.tenant = place_->spec().name;
-    r.key_id = place_->key_id();
-  }
-  r.route = incoming_.model;
+  r.request_id = asked_.request_id;
+  r.attempt = asked_.attempts_before + ended.number();
+  r.tenant = asked_.tenant;
+  r.key_id = asked_.key_id;
+  r.route = asked_.incoming.model;
   r.upstream = u.name;
   r.endpoint = ended.choice().endpoint->config->url;
-  r.model = t.model.empty() ? incoming_.model : t.model;
+  r.model = t.model.empty() ? asked_.incoming.model : t.model;
   r.release = t.release;
   r.started_unix_ms = clock.unix_ns() / kMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;
-  r.end = ledger_end(outcome, gone_);
+  r.end = ledger_end(outcome, cancelled_);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
   r.cached_tokens = usage.cached_tokens;
   r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().deltas();
@@ -74,16 +74,22 @@ void Call::write_row(bool final) {
   row_.reset();
 }
 
-void Call::note_usage(const StreamObserver& seen) {
-  const TokenUsage& usage = seen.usage();
-  const int64_t input = usage.known ? usage.prompt_tokens : incoming_.input_tokens;
-  const int64_t output = usage.known ? usage.completion_tokens : seen.deltas();
-  writer_.note([&](http::AnswerNotes& n) {
-    n.prompt_tokens = input;
-    n.cached_tokens = usage.cached_tokens;
-    n.completion_tokens = output;
-  });
-  if (place_ != nullptr) place_->use(input, output);
+void Call::over(std::string_view how, std::string_view error_code, const StreamObserver* seen) {
+  over_ = true;
+  CallEnd end;
+  end.how = how;
+  end.error_code = error_code;
+  end.good = how == "answered";
+  end.input_tokens = asked_.incoming.input_tokens;
+  if (seen != nullptr) {
+    end.computed = true;
+    const TokenUsage& usage = seen->usage();
+    if (usage.known) end.input_tokens = usage.prompt_tokens;
+    end.cached_tokens = usage.cached_tokens;
+    end.output_tokens = usage.known ? usage.completion_tokens : seen->deltas();
+  }
+  if (!cancelled_ || live_.empty()) end.row = std::exchange(row_, std::nullopt);
+  std::exchange(sink_, nullptr)->ended(std::move(end));
 }
 
 void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
@@ -92,9 +98,9 @@ void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   if (window == proxy_.releases().end()) return;
   const bool failed =
       outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 || outcome.status == 429;
-  const int64_t slo_ms = model_->slo_first_byte_ms;
+  const int64_t slo_ms = asked_.model->slo_first_byte_ms;
   const bool late =
-      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - request_.received_ns > slo_ms * kMs;
+      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kMs;
   window->second.add(failed || late, now_ns() / 1'000'000'000);
 }
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "gateway/call.h"
+#include "gateway/visit.h"
 
 namespace weir::gateway {
 Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
@@ -28,7 +28,7 @@ Proxy::~Proxy() = default;
 
 void Proxy::handle(http::Request request, http::ResponseWriter writer,
                    std::unique_ptr<Place> place) {
-  std::make_shared<Call>(*this, std::move(request), std::move(writer), std::move(place))->begin();
+  std::make_shared<Visit>(*this, std::move(request), std::move(writer), std::move(place))->begin();
 }
 
 const ModelConfig* Proxy::model(std::string_view name) const {

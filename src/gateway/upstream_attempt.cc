@@ -26,11 +26,11 @@ UpstreamAttempt::UpstreamAttempt(std::shared_ptr<Call> call, int32_t number, Cho
       translator_(make_answer_translator(std::move(plan))),
       number_(number),
       started_ns_(call_->now_ns()) {
-  choice_.endpoint->queued_tokens += call_->incoming_.input_tokens;
+  choice_.endpoint->queued_tokens += call_->asked_.incoming.input_tokens;
 }
 
 UpstreamAttempt::~UpstreamAttempt() {
-  if (!answered_) choice_.endpoint->queued_tokens -= call_->incoming_.input_tokens;
+  if (!answered_) choice_.endpoint->queued_tokens -= call_->asked_.incoming.input_tokens;
 }
 
 void UpstreamAttempt::on_sent() {
@@ -41,7 +41,7 @@ void UpstreamAttempt::on_head(const http::Response& head) {
   answer_.status = head.status;
   answer_.headers = head.headers;
   if (head.status >= 400) return;
-  if (call_->incoming_.stream) {
+  if (call_->asked_.incoming.stream) {
     stream_ = translator_->begin(head.status, content_type(head)).ok();
     malformed_ = !stream_;
   } else {
@@ -53,7 +53,7 @@ void UpstreamAttempt::answered() {
   if (answered_) return;
   answered_ = true;
   answered_ns_ = call_->now_ns();
-  choice_.endpoint->queued_tokens -= call_->incoming_.input_tokens;
+  choice_.endpoint->queued_tokens -= call_->asked_.incoming.input_tokens;
   choice_.endpoint->pool->first_byte(permit_, call_->now_ns());
   if (wanted_ && !call_->on_answered(*this)) wanted_ = false;
 }

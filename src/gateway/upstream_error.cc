@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "api/replies.h"
 #include "gateway/resilience/retry_after.h"
+#include "gateway/translate/translate.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -58,6 +60,12 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
 }
 
 }  // namespace
+
+http::Response refusal(const Error& error, Protocol client, std::string_view request_id) {
+  http::Response r = api::error_response(error, request_id);
+  if (client == Protocol::kAnthropic) r.body = error_body(client, error, request_id);
+  return r;
+}
 
 std::string_view upstream_failure_code(const AttemptOutcome& last, int attempts) {
   return attempts == 0 ? "upstream_unavailable" : row_of(last).code;

@@ -1,16 +1,19 @@
-// What a client is told when no upstream gave it an answer.
+// What a client is told when no upstream gave it an answer, or none was asked.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
 #include "gateway/resilience/attempt.h"
 #include "gateway/translate/protocol.h"
 #include "http/message.h"
 
 namespace weir::gateway {
 
+// The gateway's own refusal in the client's protocol.
+http::Response refusal(const Error& error, Protocol client, std::string_view request_id);
 // 503 upstream_unavailable or upstream_overloaded, 504 upstream_timeout or 502 upstream_error, in
 // the client's protocol. Nothing of the upstream's address is said. attempts 0: nobody could be
 // asked. retry_after_ms > 0: with Retry-After.

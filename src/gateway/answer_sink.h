@@ -1,0 +1,48 @@
+// Where the answer of a call goes: to a client, or to whoever asked in a client's place (a judge, a
+// cache that wants a new answer, nobody at all for shadow traffic). On the proxy's thread.
+//
+//   answer                              a whole one, or an error with its status
+//   begin_stream ─► piece … ─► (error event)    one that comes as events
+//   ended                               once, last, whatever came before
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "gateway/state/ledger.h"
+#include "http/message.h"
+
+namespace weir::gateway {
+
+struct CallEnd {
+  std::string_view how;         // "answered", "upstream_refused", "cut", …; of static storage
+  std::string_view error_code;  // of the error that was told; "": none. Static storage
+  bool good = false;            // a whole answer below 400
+  bool computed = false;        // an upstream gave an answer or a part of one
+  // Tokens of that answer, as the upstream counted or, where it did not, as estimated; else the
+  // prompt's estimate and 0.
+  int64_t input_tokens = 0;
+  int64_t cached_tokens = 0;
+  int64_t output_tokens = 0;
+  // Of the last attempt, for whoever knows whether it is the request's final one; nothing when none
+  // was made or the call was cancelled with attempts under way (it writes theirs itself).
+  std::optional<LedgerRow> row = std::nullopt;
+};
+
+class AnswerSink {
+ public:
+  AnswerSink() = default;
+  AnswerSink(const AnswerSink&) = delete;
+  AnswerSink& operator=(const AnswerSink&) = delete;
+  virtual ~AnswerSink() = default;
+
+  virtual void answer(http::Response response) = 0;
+  virtual void begin_stream(http::Headers headers) = 0;
+  // Whole events. False: no more for now; Call::resume() when there is room again.
+  virtual bool piece(std::string_view events) = 0;
+  virtual void ended(CallEnd end) = 0;
+};
+
+}  // namespace weir::gateway
