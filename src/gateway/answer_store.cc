@@ -21,6 +21,8 @@ AnswerStore::AnswerStore(const AnswerStoreConfig& config, const HashKey& secret,
                                                  "result")),
       cache_bytes_(registry.gauge("weir_gateway_cache_bytes", "Of the response cache")) {
   if (config.cache_enabled) cache_.emplace(config.cache);
+  if (config.cache_enabled && !config.semantic_model.empty())
+    semantic_.emplace(config.semantic, secret);
 }
 
 AnswerStore::~AnswerStore() = default;
@@ -38,6 +40,11 @@ Result<std::unique_ptr<AnswerStore>> AnswerStore::make(const AnswerStoreConfig& 
   }
   made->idempotency_.emplace(config.idempotency, std::move(records));
   return made;
+}
+
+size_t AnswerStore::invalidate(const InvalidateFilter& filter) {
+  return (cache_.has_value() ? cache_->invalidate(filter) : 0) +
+         (semantic_.has_value() ? semantic_->invalidate(filter) : 0);
 }
 
 void AnswerStore::wait(Id id, std::shared_ptr<Visit> visit) { waiting_[id] = std::move(visit); }
@@ -79,6 +86,11 @@ std::string AnswerStore::json() const {
     set("evicted", c.evicted);
     set("expired", c.expired);
     set("invalidated", c.invalidated);
+  }
+  out.set("semantic", semantic_.has_value());
+  if (semantic_.has_value()) {
+    set("semantic_entries", semantic_->entries());
+    set("semantic_bytes", semantic_->bytes());
   }
   out.set("idempotency", idempotency_.has_value());
   if (idempotency_.has_value()) {

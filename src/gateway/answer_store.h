@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "gateway/cache/idempotency.h"
 #include "gateway/cache/response_cache.h"
+#include "gateway/cache/semantic_cache.h"
 #include "gateway/cache/single_flight.h"
 #include "telemetry/metrics.h"
 
@@ -24,6 +25,9 @@ class Visit;
 struct AnswerStoreConfig {
   bool cache_enabled = false;
   ResponseCacheConfig cache;
+  std::string semantic_model;  // that makes embeddings, as clients call it; "": no semantic cache
+  std::vector<std::string> semantic_tenants;  // whose questions; "*": everybody's
+  SemanticCacheConfig semantic;
   SingleFlightConfig flights;
   bool idempotency_enabled = true;
   IdempotencyConfig idempotency;
@@ -44,6 +48,9 @@ class AnswerStore {
 
   Idempotency* idempotency() { return idempotency_.has_value() ? &*idempotency_ : nullptr; }
   ResponseCache* cache() { return cache_.has_value() ? &*cache_ : nullptr; }
+  SemanticCache* semantic() { return semantic_.has_value() ? &*semantic_ : nullptr; }
+  // Of both caches; how many went.
+  size_t invalidate(const InvalidateFilter& filter);
   SingleFlight& flights() { return flights_; }
   const HashKey& secret() const { return secret_; }
   Id next_id() { return ++last_id_; }
@@ -54,7 +61,7 @@ class AnswerStore {
   // Those of idempotency that waited for one that is over begin again.
   void wake(const std::vector<Id>& ids);
 
-  // hit stale miss shared bypass refresh; run replay wait refused.
+  // hit stale semantic miss shared bypass refresh; run replay wait refused.
   void count_cache(std::string_view result);
   void count_idempotency(std::string_view result) { idempotency_total_.with(result).add(); }
   // {"entries":…,"bytes":…,"hits":…,…}
@@ -67,6 +74,7 @@ class AnswerStore {
   const HashKey secret_;
   std::optional<Idempotency> idempotency_;
   std::optional<ResponseCache> cache_;
+  std::optional<SemanticCache> semantic_;
   SingleFlight flights_;
   std::unordered_map<Id, std::shared_ptr<Visit>> waiting_;
   Id last_id_ = 0;

@@ -97,6 +97,12 @@ config::Table<RawTop> top_table() {
         {.min = 1024, .max = double{1U << 30}});
   t.add("cache.ttl_s", "", WEIR_FIELD(RawTop, cache_ttl_s), {.min = 1, .max = kYearS});
   t.add("cache.stale_s", "", WEIR_FIELD(RawTop, cache_stale_s), {.min = 0, .max = kYearS});
+  t.add("cache.semantic.model", "", WEIR_FIELD(RawTop, config.answers.semantic_model), {});
+  t.add("cache.semantic.tenants", "", WEIR_FIELD(RawTop, config.answers.semantic_tenants), {});
+  t.add("cache.semantic.threshold", "", WEIR_FIELD(RawTop, config.answers.semantic.threshold),
+        {.min = 0.5, .max = 1});
+  t.add("cache.semantic.max_entries", "", WEIR_FIELD(RawTop, config.answers.semantic.max_entries),
+        {.min = 1, .max = 1e7});
   t.add("idempotency.enabled", "", WEIR_FIELD(RawTop, config.answers.idempotency_enabled), {});
   t.add("idempotency.file", "", WEIR_FIELD(RawTop, config.answers.idempotency_file), {});
   t.add("idempotency.keep_hours", "", WEIR_FIELD(RawTop, idempotency_hours),
@@ -246,6 +252,7 @@ class Reader {
       return wrong(file.line, "must be a map with upstreams: and models:");
     WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices"}));
     config_ = std::move(top.config);
+    config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
     config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
@@ -256,6 +263,7 @@ class Reader {
                    "admin.token_env, or leave admin.port out");
     WEIR_TRY(read_upstreams(file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
+    WEIR_TRY(check_semantic(file));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
     return std::move(config_);
   }
@@ -319,6 +327,24 @@ class Reader {
     if (!printable)
       return wrong(line, fmt::format("{}: a space or a character beyond ASCII", what));
     return text;
+  }
+
+  Status check_semantic(const Node& file) const {
+    const AnswerStoreConfig& a = config_.answers;
+    if (a.semantic_model.empty()) return {};
+    const int line = file.find("cache")->line;
+    if (!a.cache_enabled) return wrong(line, "cache.semantic needs cache.enabled: true beside it");
+    if (a.semantic_tenants.empty())
+      return wrong(line,
+                   "cache.semantic.tenants: name whose questions may be answered by the answer to "
+                   "another one, or \"*\" for everybody");
+    const bool known =
+        std::any_of(config_.models.begin(), config_.models.end(),
+                    [&](const ModelConfig& m) { return m.name == a.semantic_model; });
+    if (!known)
+      return wrong(line, fmt::format("cache.semantic.model: there is no model \"{}\" in models:",
+                                     a.semantic_model));
+    return {};
   }
 
   Status read_upstreams(const Node* node, int line) {

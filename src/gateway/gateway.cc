@@ -317,8 +317,7 @@ class Gateway::Impl {
     tell("POST", "/admin/cache/invalidate",
          [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
            WEIR_ASSIGN(const InvalidateFilter filter, parse_invalidate(r.body));
-           ResponseCache* const cache = proxy.answers().cache();
-           const size_t gone = cache == nullptr ? 0 : cache->invalidate(filter);
+           const size_t gone = proxy.answers().invalidate(filter);
            log_.info("cache_invalidated", {{"filter", r.body}, {"answers", gone}});
            return fmt::format(R"({{"invalidated":{}}})", gone);
          });

@@ -2,11 +2,12 @@
 //
 //   ok, slow (300 ms), hang (never), cut (after half of a stream), status-NNN, malformed (a stream
 //   of another content type), reset (closed without an answer), echo (the last message's text, with
-//   usage and finish reason)
+//   usage and finish reason), embed (how many letters a and b the first input has)
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <memory>
@@ -72,8 +73,19 @@ class FakeUpstream {
       last_ = std::move(request);
     }
     ++requests_;
+    if (how == "embed") return embed(*body, std::move(writer));
     if (how == "echo") return echo(*body, stream, std::move(writer));
     answer(how, stream, std::move(writer));
+  }
+
+  static void embed(const text::Json& body, http::ResponseWriter writer) {
+    const text::Json* input = body.find("input");
+    const std::string text =
+        input->is_string() ? input->as_string() : input->items()[0].as_string();
+    const auto count = [&text](char c) { return std::count(text.begin(), text.end(), c); };
+    writer.send(http::json_response(
+        200, fmt::format(R"({{"object":"list","data":[{{"index":0,"embedding":[{},{}]}}]}})",
+                         count('a'), count('b'))));
   }
 
   static text::Json echo_choice(const std::string& member, const std::string& text, bool last) {

@@ -156,6 +156,7 @@ void Visit::on_client_gone() {
   gone_ = true;
   if (const auto call = call_) return call->cancel("client_gone");
   const auto kept = shared_from_this();
+  if (const auto side = side_call_) side->cancel("client_gone");
   leave_waits();
   settle_once(false);
   over("client_gone");

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/answer_filter.h"
 #include "gateway/answer_recorder.h"
@@ -44,6 +45,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void ended(CallEnd end) override;
 
  private:
+  friend class EmbeddingSink;
   Status read();
   void ask();
   void refuse(const Error& error, int status = 0);
@@ -55,6 +57,11 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void look_up();
   bool may_store() const;
   void join_flight();
+  // visit_semantic.cc: answers a question that means the same, or goes on to join_flight().
+  bool may_mean_the_same();
+  void ask_for_embedding();
+  void on_embedding(std::optional<std::vector<float>> embedding);
+  void keep_by_meaning(const std::string& whole);
   void serve(const StoredAnswer& answer, std::string_view how, int64_t age_ns);
   void replay(StoredReply reply);
   void revalidate();
@@ -78,14 +85,17 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   Asked asked_;                       // given to the call when there is one
   std::optional<text::Json> json_;    // the body, where more than its bytes is wanted
   bool include_usage_ = false;        // stream_options of the client
+  std::shared_ptr<Call> side_call_;   // for an embedding
   std::shared_ptr<Call> call_;        // shared with its attempts; null: not asked yet
   AnswerStore::Id id_ = 0;            // among those that keep and wait
   bool once_ = false;                 // runs under its idempotency key
   StoredReply reply_;                 // what is kept under it
   std::optional<Hash128> cache_key_;  // its answer may be kept, and given to others
   CacheScope scope_;                  // whose answer that is
-  bool leads_ = false;                // others wait for its answer
-  bool stored_ = false;               // its answer is in the cache
+  std::optional<SemanticQuestion> question_;
+  std::vector<float> embedding_;  // of it; empty: not known
+  bool leads_ = false;            // others wait for its answer
+  bool stored_ = false;           // its answer is in the cache
   std::optional<AnswerRecorder> recorder_;
   std::optional<AnswerFilter> filter_;    // changes or watches the answer
   http::Headers extra_;                   // of the answer, beside the call's

@@ -144,7 +144,7 @@ void Visit::look_up() {
     if (hit->revalidate) revalidate();
     return serve(*hit->answer, hit->stale ? "stale" : "hit", hit->age_ns);
   }
-  join_flight();
+  may_mean_the_same() ? ask_for_embedding() : join_flight();
 }
 
 void Visit::join_flight() {
@@ -181,6 +181,7 @@ void Visit::serve(const StoredAnswer& stored, std::string_view how, int64_t age_
   r.headers.set(std::string(kCacheField), how);
   r.headers.set("Age", std::to_string(age_ns / 1'000'000'000));
   r.headers.set("x-weir-release", stored.scope.release);
+  for (const auto& [name, value] : extra_.all()) r.headers.set(name, value);
   r.body = stored.body;
   if (asked_.incoming.stream) {
     const auto answer = text::Json::parse(stored.body);
@@ -237,6 +238,7 @@ void Visit::revalidate() {
 void Visit::settle(bool good, std::string_view error_code, std::string_view release) {
   if (cache_key_.has_value() && recorder_.has_value() && release == scope_.release) {
     auto whole = good ? recorder_->finish() : std::nullopt;
+    if (whole.has_value()) keep_by_meaning(*whole);
     stored_ =
         whole.has_value() && proxy_.answers().cache()->store(
                                  *cache_key_, {scope_, asked_.model->cache_tags, std::move(*whole)},

@@ -257,5 +257,27 @@ TEST_F(VisitTest, AKeyInAnAnswerIsKeptBack) {
   EXPECT_EQ(metric("weir_gateway_leaks_total"), "1");
 }
 
+TEST_F(VisitTest, AQuestionThatMeansTheSameGetsTheSameAnswer) {
+  FakeUpstream& u = add("one", "echo");
+  FakeUpstream& e = add("embedder", "embed");
+  start_yaml(
+      "listen: {port: 0}\n"
+      "cache: {enabled: true, semantic: {model: embedder, tenants: [\"*\"], threshold: 0.9}}\n"
+      "upstreams:\n  pods: {endpoints: [\"" +
+      u.url() + "\"]}\n  vectors: {endpoints: [\"" + e.url() +
+      "\"]}\nmodels:\n  chat: {targets: [{upstream: pods}]}\n"
+      "  embedder: {targets: [{upstream: vectors}]}\n");
+  EXPECT_EQ(ask(chat("aaab")).headers.find("x-weir-cache"), "miss");
+  const http::Response near = ask(chat("abaa"));
+  EXPECT_EQ(near.headers.find("x-weir-cache"), "semantic");
+  EXPECT_EQ(near.headers.find("x-weir-cache-similarity"), "1.0000");
+  EXPECT_EQ(content(near), "aaab");
+  EXPECT_EQ(ask(chat("bbbb")).headers.find("x-weir-cache"), "miss");
+  EXPECT_EQ(u.requests(), 2);
+  EXPECT_EQ(e.requests(), 3);
+  e.behave("status-500");  // then it goes without
+  EXPECT_EQ(ask(chat("baaa")).headers.find("x-weir-cache"), "miss");
+}
+
 }  // namespace
 }  // namespace weir::gateway
