@@ -63,6 +63,13 @@ TEST(Plot, DrawsWhatItCanAndEscapesTheRest) {
   EXPECT_TRUE(plot_svg({}).ends_with("</svg>"));
 }
 
+TEST(Page, ColumnsOfSentencesAreSetLikeText) {
+  const std::string table =
+      html_table({{"item", "n", "why"}, {"a", "1", "<span class=\"said\">so</span>"}});
+  EXPECT_NE(table.find("<th>n</th><th class=\"text\">why</th>"), std::string::npos) << table;
+  EXPECT_NE(table.find("<td>1</td><td class=\"text\">"), std::string::npos) << table;
+}
+
 TEST(Page, IsWholeAndLoadsNothing) {
   const std::string page =
       html_page("<t>", html_table({{"a", "b"}, {"1", "2"}}) + html_tile("n", "3 ms", "<"));
