@@ -8,6 +8,7 @@
 
 #include "access/keys_file.h"
 #include "config/table.h"
+#include "gateway/config_quotas.h"
 #include "os/file.h"
 
 // A field of a struct, for Table::add.
@@ -210,7 +211,9 @@ class Reader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices"}));
+    WEIR_ASSIGN(RawTop top,
+                fields(top_table(), file,
+                       {"upstreams", "models", "prices", "quotas", "quota_estimate", "state"}));
     config_ = std::move(top.config);
     WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
     if (config_.admin_port >= 0 && config_.admin_token.empty())
@@ -220,6 +223,7 @@ class Reader {
     WEIR_TRY(read_upstreams(file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
+    WEIR_TRY(read_quotas(file, name_, environment_, config_));
     return std::move(config_);
   }
 
@@ -453,7 +457,7 @@ std::string describe(const GatewayConfig& c) {
                          u.endpoints.size() == 1 ? "" : "s", t.model.empty() ? m.name : t.model);
     }
   }
-  return out;
+  return out + describe_quotas(c);
 }
 
 }  // namespace weir::gateway

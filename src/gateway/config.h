@@ -23,6 +23,7 @@
 
 #include "base/result.h"
 #include "config/yaml.h"
+#include "gateway/quota_settings.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/resilience/hedge.h"
 #include "gateway/resilience/pool_guard.h"
@@ -95,6 +96,7 @@ struct GatewayConfig {
   double error_budget = 0.001;  // share of requests that may miss their SLO; for burn rates
   LedgerOptions ledger;         // path "": none
   PriceTable prices;            // of what upstreams compute
+  QuotaSettings quotas;
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };
