@@ -59,11 +59,20 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
   return body.dump();
 }
 
+std::string error_event(std::string_view data, Protocol client) {
+  return client == Protocol::kAnthropic ? fmt::format("event: error\ndata: {}\n\n", data)
+                                        : fmt::format("data: {}\n\n", data);
+}
+
 }  // namespace
 
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id) {
   http::Response r = api::error_response(error, request_id);
   if (client == Protocol::kAnthropic) r.body = error_body(client, error, request_id);
+  if (error.retry_after_s < 0) {
+    r.headers.remove("Retry-After");
+    r.headers.set("x-should-retry", "false");
+  }
   return r;
 }
 
@@ -90,8 +99,11 @@ std::string upstream_failure_event(const AttemptOutcome& last, Protocol client) 
   const Row row = row_of(last);
   const std::string data =
       body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client);
-  return client == Protocol::kAnthropic ? fmt::format("event: error\ndata: {}\n\n", data)
-                                        : fmt::format("data: {}\n\n", data);
+  return error_event(data, client);
+}
+
+std::string refusal_event(const Error& error, Protocol client, std::string_view request_id) {
+  return error_event(error_body(client, error, request_id), client);
 }
 
 }  // namespace weir::gateway

@@ -17,7 +17,8 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
     : proxy_(proxy),
       writer_(std::move(writer)),
       place_(std::move(place)),
-      received_ns_(request.received_ns) {
+      received_ns_(request.received_ns),
+      quota_(proxy.quotas(), proxy.config()) {
   asked_.path = std::move(request.path);
   asked_.body = std::move(request.body);
   asked_.headers = std::move(request.headers);
@@ -57,7 +58,10 @@ void Visit::begin() {
       if (const auto visit = weak.lock()) visit->on_client_gone();
     });
   });
-  ask();
+  quota_.reserve(asked_, [visit = shared_from_this()](const Error* refused) {
+    if (refused != nullptr) return visit->refuse(*refused);
+    visit->ask();
+  });
 }
 
 void Visit::ask() {
@@ -85,7 +89,22 @@ void Visit::begin_stream(http::Headers headers) {
 }
 
 bool Visit::piece(std::string_view events) {
-  return writer_.write(events) != http::WriteStatus::kSlow;
+  const bool room = writer_.write(events) != http::WriteStatus::kSlow;
+  return within_quota() && room;
+}
+
+bool Visit::within_quota() {
+  const int64_t tokens = call_->streamed_tokens();
+  if (!quota_.wants_more(tokens)) return !quota_.must_wait(tokens);
+  const auto visit = shared_from_this();  // it may end here
+  quota_.extend(tokens, [visit](const Error* refused) { visit->on_quota_of_stream(refused); });
+  return !quota_.must_wait(tokens);
+}
+
+void Visit::on_quota_of_stream(const Error* refused) {
+  if (refused == nullptr) return call_->resume();
+  writer_.write(refusal_event(*refused, asked_.protocol, writer_.request_id()));
+  call_->cancel("quota_exceeded", error_code_name(refused->code));
 }
 
 void Visit::ended(CallEnd end) {
@@ -96,6 +115,7 @@ void Visit::ended(CallEnd end) {
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
+  quota_.spend(end.spent);
   if (streaming_) {
     writer_.finish();
   } else if (answer_.has_value()) {
@@ -114,6 +134,7 @@ void Visit::on_client_gone() {
 void Visit::over(std::string_view how) {
   over_ = true;
   place_.reset();
+  quota_.finish();
   Instruments& i = proxy_.instruments();
   i.in_flight.add(-1);
   i.requests.with(how).add();

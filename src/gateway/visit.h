@@ -1,7 +1,7 @@
 // One client's request: what has to be known and decided before the fleet is asked, and what
 // becomes of the answer on its way back. Internal to gateway/; on the proxy's thread.
 //
-//   read (model, tenant's limits, deadline) ─► Call ─► the client
+//   read (model, tenant's limits, deadline) ─► quotas ─► Call ─► the client
 //
 // Kept by its call, which tells it the answer, and by whatever it waits for.
 #pragma once
@@ -14,6 +14,7 @@
 #include "gateway/answer_sink.h"
 #include "gateway/call.h"
 #include "gateway/proxy.h"
+#include "gateway/visit_quota.h"
 #include "http/message.h"
 #include "http/response_writer.h"
 
@@ -37,6 +38,9 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   Status read();
   void ask();
   void refuse(const Error& error);
+  // Of a stream: false: no more for now. It ends where a quota does not let it go on.
+  bool within_quota();
+  void on_quota_of_stream(const Error* refused);
   void on_client_gone();
   void over(std::string_view how);
 
@@ -47,6 +51,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   std::shared_ptr<Call> call_;    // shared with its attempts; null: not asked yet
   const int64_t received_ns_;
   std::optional<http::Response> answer_;  // not sent yet
+  VisitQuota quota_;
   bool streaming_ = false;
   bool over_ = false;
 };
