@@ -23,6 +23,8 @@ constexpr std::string_view kMetricNames[] = {"requests", "input_tokens", "output
                                              "total_tokens", "money"};
 constexpr std::string_view kWindowNames[] = {"minute", "day", "month"};  // as QuotaWindow
 constexpr std::string_view kFailOpen = "fail_open";
+constexpr std::string_view kPlainScheme = "redis://";
+constexpr std::string_view kTlsScheme = "rediss://";
 constexpr int64_t kMostTokens = 10'000'000;  // of an answer
 
 struct RawRule {
@@ -32,7 +34,7 @@ struct RawRule {
 struct RawState {
   std::string sqlite;
   RedisQuotaOptions redis;
-  std::string url, password_env;
+  std::string url, ca, password_env;
   std::string on_failure = "fail_closed";
   int32_t timeout_ms = 200;
 };
@@ -56,6 +58,7 @@ config::Table<RawState> state_table() {
   config::Table<RawState> t;
   t.add("sqlite", "", WEIR_FIELD(RawState, sqlite), {});
   t.add("redis.url", "", WEIR_FIELD(RawState, url), {});
+  t.add("redis.ca", "", WEIR_FIELD(RawState, ca), {});
   t.add("redis.host", "", WEIR_FIELD(RawState, redis.address.host), {});
   t.add("redis.port", "", WEIR_FIELD(RawState, redis.address.port), {.min = 1, .max = 65'535});
   t.add("redis.database", "", WEIR_FIELD(RawState, redis.address.database),
@@ -122,8 +125,6 @@ class QuotaReader {
   }
 
   Status read_state(const Node& node) {
-    if (const Node* redis = node.find("redis"); redis != nullptr && redis->find("ca") != nullptr)
-      return no_tls(redis->line);
     WEIR_ASSIGN(RawState raw, fields(state_table(), node));
     const bool has_redis = node.find("redis") != nullptr;
     if (has_redis && !raw.sqlite.empty())
@@ -141,6 +142,12 @@ class QuotaReader {
       }
       WEIR_TRY(read_url(raw.url, redis.line, raw.redis.address));
     }
+    if (!raw.ca.empty() || raw.url.starts_with(kTlsScheme)) {
+      out_.redis_tls.emplace();
+      out_.redis_tls->ca_file = raw.ca;
+      if (!raw.redis.address.unix_path.empty())
+        return wrong(redis.line, "state.redis: ca is for TLS, which a unix: socket does not need");
+    }
     if (!raw.password_env.empty()) {
       const auto value = environment_ ? environment_(raw.password_env) : std::nullopt;
       if (!value.has_value() || value->empty())
@@ -154,29 +161,23 @@ class QuotaReader {
     return {};
   }
 
-  Error no_tls(int line) const {
-    return wrong(line,
-                 "state.redis: this build does not speak TLS to Redis (ca, rediss://); connect to "
-                 "a tunnel on this host, or over a network that nobody else is in, by redis://");
-  }
-
-  // redis://[USER@]HOST[:PORT][/DATABASE] or unix:PATH.
+  // redis[s]://[USER@]HOST[:PORT][/DATABASE] or unix:PATH.
   Status read_url(const std::string& url, int line, RedisAddress& into) const {
     constexpr std::string_view kUnix = "unix:";
-    constexpr std::string_view kRedis = "redis://";
     std::string_view rest = url;
-    if (rest.starts_with("rediss://")) return no_tls(line);
     if (rest.starts_with(kUnix) && rest.size() > kUnix.size()) {
       into.unix_path = rest.substr(kUnix.size());
       return {};
     }
     const auto bad = [&](std::string_view what) {
       return wrong(line, fmt::format("state.redis.url: {}; it looks like "
-                                     "redis://HOST:PORT/DATABASE or unix:/run/redis.sock",
+                                     "redis://HOST:PORT/DATABASE, rediss:// for TLS, or "
+                                     "unix:/run/redis.sock",
                                      what));
     };
-    if (!rest.starts_with(kRedis)) return bad("unknown scheme");
-    rest.remove_prefix(kRedis.size());
+    const std::string_view scheme = rest.starts_with(kTlsScheme) ? kTlsScheme : kPlainScheme;
+    if (!rest.starts_with(scheme)) return bad("unknown scheme");
+    rest.remove_prefix(scheme.size());
     if (const size_t at = rest.find('@'); at != std::string_view::npos) {
       if (rest.substr(0, at).find(':') != std::string_view::npos)
         return bad("a password does not belong in this file: give password_env");
@@ -345,7 +346,8 @@ std::string store_text(const QuotaSettings& q) {
   const RedisAddress& a = q.redis->address;
   const std::string where =
       a.unix_path.empty() ? fmt::format("{}:{}", a.host, a.port) : a.unix_path;
-  return fmt::format("redis {}; while it is down requests are {}", where,
+  return fmt::format("redis {}{}; while it is down requests are {}", where,
+                     q.redis_tls.has_value() ? " with TLS" : "",
                      q.redis->fail_open ? "answered and not counted" : "refused");
 }
 

@@ -97,6 +97,19 @@ TEST(QuotaConfig, AddressesOfRedis) {
   EXPECT_EQ(address("redis://[::1]:7000").port, 7000);
 }
 
+TEST(QuotaConfig, TlsToRedis) {
+  EXPECT_FALSE(parse(kGood)->quotas.redis_tls.has_value());
+  const auto c = parse(with("redis://quotas@10.0.0.5:6380/2", "rediss://cache:6390"));
+  ASSERT_TRUE(c.ok()) << c.error().message;
+  ASSERT_TRUE(c->quotas.redis_tls.has_value());
+  EXPECT_EQ(c->quotas.redis_tls->ca_file, "");
+  EXPECT_EQ(c->quotas.redis->address.port, 6390);
+  EXPECT_NE(describe(*c).find("redis cache:6390 with TLS"), std::string::npos);
+  const auto own = parse(with("timeout_ms: 50", "ca: redis.pem"));
+  ASSERT_TRUE(own.ok()) << own.error().message;
+  EXPECT_EQ(own->quotas.redis_tls->ca_file, "redis.pem");
+}
+
 TEST(QuotaConfig, NamesLineAndRemedy) {
   const std::tuple<std::string, int, std::string_view> rows[] = {
       {with("name: fair, ", ""), 14, "a quota needs name"},
@@ -115,8 +128,8 @@ TEST(QuotaConfig, NamesLineAndRemedy) {
       {with("key: \"*\"", "key: weir_12345678_abc"), 16, "never the key itself"},
       {with("tenant: acme", "tenant: \"*\""), 15, "put the narrower one first"},
       {with("keys_file: keys.yaml", "zone: a"), 14, "nobody has one"},
-      {with("redis://quotas@", "rediss://quotas@"), 11, "does not speak TLS"},
-      {with("timeout_ms: 50", "ca: redis.pem"), 11, "does not speak TLS"},
+      {with("redis://quotas@10.0.0.5:6380/2\"", "unix:/run/r.sock\", ca: r.pem"), 11,
+       "a unix: socket does not need"},
       {with("redis://quotas@", "redis://quotas:hush@"), 11, "give password_env"},
       {with("redis://quotas@", "http://quotas@"), 11, "unknown scheme"},
       {with(":6380/2", ":638000/2"), 11, "no port"},

@@ -10,6 +10,7 @@
 #include "gateway/state/quota_memory.h"
 #include "gateway/state/quota_redis.h"
 #include "gateway/state/quota_rules.h"
+#include "http/tls_client.h"
 
 namespace weir::gateway {
 
@@ -25,8 +26,9 @@ struct QuotaSettings {
   QuotaRules rules;  // none: nothing is asked of a store, and none is opened
   QuotaEstimateConfig estimate;
   MemoryQuotaOptions memory;               // in use unless there is:
-  std::optional<RedisQuotaOptions> redis;  // shared by replicas
-  std::vector<std::string> warnings;       // "FILE:LINE: …", for --check and the log
+  std::optional<RedisQuotaOptions> redis;  // shared by replicas; address.tls is made of:
+  std::optional<http::TlsClientOptions> redis_tls;
+  std::vector<std::string> warnings;  // "FILE:LINE: …", for --check and the log
 };
 
 }  // namespace weir::gateway

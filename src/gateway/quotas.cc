@@ -19,7 +19,11 @@ Result<std::unique_ptr<Quotas>> Quotas::open(const QuotaSettings& settings,
                                              const Clock& clock) {
   std::unique_ptr<Quotas> out(new Quotas(settings, registry, client, clock));
   if (settings.redis.has_value()) {
-    out->store_ = std::make_unique<RedisQuotaStore>(*settings.redis, out->metrics_);
+    RedisQuotaOptions options = *settings.redis;
+    if (settings.redis_tls.has_value()) {
+      WEIR_ASSIGN(options.address.tls, http::TlsClientContext::load(*settings.redis_tls));
+    }
+    out->store_ = std::make_unique<RedisQuotaStore>(options, out->metrics_);
   } else {
     WEIR_ASSIGN(out->store_,
                 MemoryQuotaStore::open(settings.memory, out->metrics_, out->unix_ms()));

@@ -27,7 +27,7 @@ class Quotas {
   using Then = std::function<void(QuotaAnswer)>;
 
   // settings, registry, client (until close()) and clock are borrowed. Any thread. Errors: those
-  // of MemoryQuotaStore::open; Redis is not waited for.
+  // of MemoryQuotaStore::open and TlsClientContext::load; Redis is not waited for.
   static Result<std::unique_ptr<Quotas>> open(const QuotaSettings& settings,
                                               telemetry::Registry& registry, http::Client& client,
                                               const Clock& clock);
