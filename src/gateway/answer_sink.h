@@ -16,6 +16,21 @@
 
 namespace weir::gateway {
 
+// What upstreams computed over all attempts, for quotas: where they counted what they said, else an
+// estimate of what came.
+struct Spent {
+  bool any = false;  // an upstream computed something
+  int64_t input_tokens = 0;
+  int64_t output_tokens = 0;
+  int64_t cost_nanos = 0;  // of what has a price
+  void add(const Spent& more) {
+    any = any || more.any;
+    input_tokens += more.input_tokens;
+    output_tokens += more.output_tokens;
+    cost_nanos += more.cost_nanos;
+  }
+};
+
 struct CallEnd {
   std::string_view how;         // "answered", "upstream_refused", "cut", …; of static storage
   std::string_view error_code;  // of the error that was told; "": none. Static storage
@@ -26,6 +41,7 @@ struct CallEnd {
   int64_t input_tokens = 0;
   int64_t cached_tokens = 0;
   int64_t output_tokens = 0;
+  Spent spent = {};
   // Of the last attempt, for whoever knows whether it is the request's final one; nothing when none
   // was made or the call was cancelled with attempts under way (it writes theirs itself).
   std::optional<LedgerRow> row = std::nullopt;

@@ -197,6 +197,7 @@ void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   count(ended, outcome);
   write_row(false);
   row_ = row_of(ended, outcome);
+  spend(ended, &outcome);
   if (over_) return write_row(cancelled_ && live_.empty());
   if (winner_ == &ended) {
     winner_ = nullptr;
@@ -280,14 +281,15 @@ void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
        upstream_failure_code(last, attempts()), nullptr);
 }
 
-void Call::cancel(std::string_view how) {
+void Call::cancel(std::string_view how, std::string_view error_code) {
   if (over_) return;
   cancelled_ = true;
   for (UpstreamAttempt* a : live_) {
+    spend(*a, nullptr);
     a->let_go();
     proxy_.client().cancel(a->id);
   }
-  over(how, "", nullptr);
+  over(how, error_code, streaming_ && winner_ != nullptr ? &winner_->observer() : nullptr);
 }
 
 }  // namespace weir::gateway

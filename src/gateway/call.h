@@ -55,12 +55,14 @@ class Call : public std::enable_shared_from_this<Call> {
   Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink);
   // Makes the first attempt. The sink may be told of its end before this returns.
   void begin();
-  // Nobody wants the answer any more. Nothing more is told to the sink but its end. how: for
-  // CallEnd, of static storage.
-  void cancel(std::string_view how);
+  // Nobody wants the answer any more, or nobody may have it. Nothing more is told to the sink but
+  // its end, with these of static storage.
+  void cancel(std::string_view how = "client_gone", std::string_view error_code = "");
   // The sink has room again.
   void resume();
   int32_t attempts() const { return asked_.attempts_before + attempts_; }
+  // Of a stream's answer so far, counted in deltas.
+  int64_t streamed_tokens() const { return winner_ == nullptr ? 0 : winner_->observer().deltas(); }
 
  private:
   friend class UpstreamAttempt;
@@ -92,6 +94,10 @@ class Call : public std::enable_shared_from_this<Call> {
   // Of the attempt, for the ledger; written when it is known whether the client got it.
   LedgerRow row_of(const UpstreamAttempt& ended, const AttemptOutcome& outcome) const;
   void write_row(bool final);
+  // What the attempt computed goes to spent_. outcome: null when it is cancelled for want of a
+  // client.
+  void spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome);
+  const ModelPrice* price_of(const UpstreamAttempt& attempt) const;
   // For the release that the attempt went to, also when another answered in the end.
   void count(const UpstreamAttempt& ended, const AttemptOutcome& outcome);
 
@@ -105,7 +111,8 @@ class Call : public std::enable_shared_from_this<Call> {
   std::vector<UpstreamAttempt*> live_;  // owned by the HTTP client
   UpstreamAttempt* winner_ = nullptr;   // of these
   std::optional<LedgerRow> row_;        // of the last attempt that ended, not written yet
-  bool sent_ = false;                   // one byte of the request went to an upstream
+  Spent spent_;
+  bool sent_ = false;  // one byte of the request went to an upstream
   bool hedged_ = false;
   bool streaming_ = false;  // bytes of an answer went to the sink
   bool cancelled_ = false;

@@ -1,4 +1,5 @@
 // What a call leaves behind: usage, the counts of its releases, rows of the ledger.
+#include <algorithm>
 #include <utility>
 
 #include "gateway/call.h"
@@ -7,6 +8,7 @@ namespace weir::gateway {
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
+constexpr int64_t kTextBytesPerToken = 4;  // where nobody counted; English, today's tokenizers
 
 LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   switch (o.end) {
@@ -58,13 +60,49 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   if (ended.answered_ns() != 0)
     r.ttft_ms = static_cast<double>(ended.answered_ns() - ended.started_ns()) * 1e-6;
   r.total_ms = age_ms;
-  if (const ModelPrice* price = proxy_.config().prices.find(u.name, r.model);
-      price != nullptr && usage.known)
+  if (const ModelPrice* price = price_of(ended); price != nullptr && usage.known)
     r.cost_nanos = token_cost(*price, {usage.prompt_tokens, usage.cached_tokens,
                                        usage.cache_write_tokens, usage.completion_tokens});
   r.hedged = hedged_;
   r.retried = r.attempt > 1;
   return r;
+}
+
+const ModelPrice* Call::price_of(const UpstreamAttempt& attempt) const {
+  const std::string& model = attempt.choice().target->model;
+  return proxy_.config().prices.find(attempt.choice().endpoint->upstream->name,
+                                     model.empty() ? asked_.incoming.model : model);
+}
+
+// An attempt that failed counts as far as the upstream said what it took. What went to a client,
+// and what a client left behind, counts also where the usage did not come to be said: from what
+// came by, and at least the prompt once the request was sent.
+void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) {
+  if (attempt.answer().status >= 400) return;
+  const StreamObserver& seen = attempt.observer();
+  const TokenUsage& usage = seen.usage();
+  TokenCounts counts;
+  if (usage.known) {
+    counts = {usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens,
+              usage.completion_tokens};
+  } else if (outcome == nullptr
+                 ? sent_
+                 : attempt.answered_ns() != 0 &&
+                       (outcome->end == AttemptEnd::kAnswered || outcome->passed_on)) {
+    counts.input = asked_.incoming.input_tokens;
+  } else {
+    return;
+  }
+  // Of a stream that ends early the usage may be that of its beginning.
+  const bool whole = outcome != nullptr && outcome->end == AttemptEnd::kAnswered;
+  if (!whole || !usage.known)
+    counts.output = std::max({counts.output, seen.deltas(),
+                              static_cast<int64_t>(seen.text().size()) / kTextBytesPerToken});
+  const ModelPrice* price = price_of(attempt);
+  spent_.add({.any = true,
+              .input_tokens = counts.input,
+              .output_tokens = counts.output,
+              .cost_nanos = price == nullptr ? 0 : token_cost(*price, counts)});
 }
 
 void Call::write_row(bool final) {
@@ -88,6 +126,7 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
     end.cached_tokens = usage.cached_tokens;
     end.output_tokens = usage.known ? usage.completion_tokens : seen->deltas();
   }
+  end.spent = spent_;
   if (!cancelled_ || live_.empty()) end.row = std::exchange(row_, std::nullopt);
   std::exchange(sink_, nullptr)->ended(std::move(end));
 }

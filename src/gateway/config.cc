@@ -8,6 +8,7 @@
 
 #include "access/keys_file.h"
 #include "config/table.h"
+#include "gateway/config_quotas.h"
 #include "os/file.h"
 
 // A field of a struct, for Table::add.
@@ -250,7 +251,9 @@ class Reader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices"}));
+    WEIR_ASSIGN(RawTop top,
+                fields(top_table(), file,
+                       {"upstreams", "models", "prices", "quotas", "quota_estimate", "state"}));
     config_ = std::move(top.config);
     config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
@@ -265,6 +268,7 @@ class Reader {
     WEIR_TRY(read_models(file.find("models"), file.line));
     WEIR_TRY(check_semantic(file));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
+    WEIR_TRY(read_quotas(file, name_, environment_, config_));
     return std::move(config_);
   }
 
@@ -525,7 +529,7 @@ std::string describe(const GatewayConfig& c) {
                          u.endpoints.size() == 1 ? "" : "s", t.model.empty() ? m.name : t.model);
     }
   }
-  return out;
+  return out + describe_quotas(c);
 }
 
 }  // namespace weir::gateway

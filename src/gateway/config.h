@@ -25,6 +25,7 @@
 #include "config/yaml.h"
 #include "gateway/answer_store.h"
 #include "gateway/cache/prompt_budget.h"
+#include "gateway/quota_settings.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/resilience/hedge.h"
 #include "gateway/resilience/pool_guard.h"
@@ -113,6 +114,7 @@ struct GatewayConfig {
   AnswerStoreConfig answers;
   std::vector<std::string> redaction_patterns;  // PCRE2, beside the scrubber's own
   PriceTable prices;                            // of what upstreams compute
+  QuotaSettings quotas;
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };

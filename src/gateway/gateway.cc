@@ -14,6 +14,8 @@
 #include "gateway/prober.h"
 #include "gateway/proxy.h"
 #include "gateway/proxy_admin.h"
+#include "gateway/quota_admin.h"
+#include "gateway/quotas.h"
 #include "http/client.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -88,7 +90,13 @@ class Gateway::Impl {
       ledger_metrics_.emplace(instruments_.registry);
       WEIR_ASSIGN(ledger_, Ledger::open(config_.ledger, *ledger_metrics_, clock_));
     }
+    if (!config_.quotas.rules.all().empty()) {
+      for (const std::string& warning : config_.quotas.warnings)
+        log_.warn("quotas", {{"warning", warning}});
+      WEIR_ASSIGN(quotas_, Quotas::open(config_.quotas, instruments_.registry, *client_, clock_));
+    }
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
+    proxy_->set_quotas(quotas_.get());
     WEIR_TRY(proxy_->open());
     proxy_->tenants().load(keyring_->file());
     prober_.emplace(*proxy_);
@@ -104,6 +112,7 @@ class Gateway::Impl {
   void stop() {
     if (admin_http_) admin_http_->stop();
     serving_.store(false, std::memory_order_release);
+    if (quotas_) quotas_->close();
     client_.reset();  // ends what calls there are
     if (http_) http_->stop();
   }
@@ -220,6 +229,20 @@ class Gateway::Impl {
                     });
   }
 
+  void show_quotas(const http::Request& request, http::ResponseWriter writer) {
+    if (quotas_ == nullptr)
+      return refuse(writer, make_error(ErrorCode::kRouteNotFound, "this gateway has no quotas"));
+    auto shown = shown_quotas(config_, keyring_->file(), request.query);
+    if (!shown.ok()) return refuse(writer, shown.error());
+    // shared: the callback wants what can be copied.
+    auto answer = std::make_shared<http::ResponseWriter>(std::move(writer));
+    quotas_->read(shown->limits, [this, answer, shown = *shown](const std::vector<int64_t>& used) {
+      const auto said = quotas_json(config_, shown, used);
+      if (!said.ok()) return refuse(*answer, said.error());
+      answer->send(http::json_response(200, *said));
+    });
+  }
+
   void add_routes() {
     for (const std::string_view path : kForwarded) {
       router_.add("POST", path, [this](http::Request request, http::ResponseWriter writer) {
@@ -327,6 +350,9 @@ class Gateway::Impl {
            log_.info("rollout_weights", {{"weights", r.body}});
            return std::string(R"({"ok":true})");
          });
+    admin_.add("GET", "/admin/quotas", [this](const http::Request& r, http::ResponseWriter w) {
+      show_quotas(r, std::move(w));
+    });
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       admin_.handle(std::move(request), std::move(writer));
     };
@@ -349,6 +375,7 @@ class Gateway::Impl {
   std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
   std::optional<LedgerMetrics> ledger_metrics_;
   std::unique_ptr<Ledger> ledger_;  // null: none
+  std::unique_ptr<Quotas> quotas_;  // null: none
   std::optional<Proxy> proxy_;
   std::optional<Prober> prober_;
   std::unique_ptr<http::Server> http_;

@@ -1,5 +1,6 @@
 #include "gateway/incoming.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace weir::gateway {
@@ -9,6 +10,8 @@ using text::Json;
 
 constexpr size_t kMaxModelBytes = 256;
 constexpr size_t kMaxUserBytes = 1024;
+// Beyond it no upstream that is known goes; counts of tokens stay far below 2^63.
+constexpr int64_t kMaxChoices = 128;
 constexpr int64_t kBytesPerToken = 4;  // of English text, with the tokenizers of today's models
 
 // Bytes of all strings: prompt, messages, tools, whatever their shape.
@@ -97,6 +100,11 @@ Result<Incoming> read_incoming(std::string_view path, const Json& json) {
     in.user = user->as_string();
   WEIR_TRY(read_count(json, "max_tokens", in.max_output_tokens));
   WEIR_TRY(read_count(json, "max_completion_tokens", in.max_output_tokens));
+  WEIR_TRY(read_count(json, "max_output_tokens", in.max_output_tokens));  // /v1/responses
+  int64_t best_of = 1;
+  WEIR_TRY(read_count(json, "n", in.choices));
+  WEIR_TRY(read_count(json, "best_of", best_of));
+  in.choices = std::clamp<int64_t>(std::max(in.choices, best_of), 1, kMaxChoices);
   for (const std::string_view name : {"messages", "prompt", "input", "system", "tools"})
     if (const Json* value = json.find(name)) in.input_tokens += text_bytes(*value);
   in.input_tokens = (in.input_tokens + kBytesPerToken - 1) / kBytesPerToken;

@@ -16,7 +16,8 @@ struct Incoming {
   std::string model;
   bool stream = false;
   std::string user;               // "user" of OpenAI's requests; "" without
-  int64_t max_output_tokens = 0;  // 0: not said
+  int64_t max_output_tokens = 0;  // of each choice; 0: not said
+  int64_t choices = 1;            // answers to the one prompt ("n"; "best_of" where it is more)
   int64_t input_tokens = 0;       // estimated: four bytes of text a token
   bool generates = true;          // false: embeddings
 };

@@ -18,6 +18,7 @@
 #include "gateway/dispatcher.h"
 #include "gateway/fleet.h"
 #include "gateway/instruments.h"
+#include "gateway/quotas.h"
 #include "gateway/release_stats.h"
 #include "gateway/tenants.h"
 #include "http/client.h"
@@ -35,6 +36,8 @@ class Proxy {
   Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
         Instruments& instruments, telemetry::Logger& log, Ledger* ledger, uint64_t seed);
   ~Proxy();
+  // Before the first request. quotas: borrowed, as the others.
+  void set_quotas(Quotas* quotas) { quotas_ = quotas; }
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
@@ -65,6 +68,7 @@ class Proxy {
   // That the gateway itself holds: what must not show in an answer.
   const std::vector<std::string>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
+  Quotas* quotas() { return quotas_; }  // null: none
   const GatewayConfig& config() const { return config_; }
 
  private:
@@ -73,7 +77,8 @@ class Proxy {
   const Clock& clock_;
   Instruments& instruments_;
   telemetry::Logger& log_;
-  Ledger* const ledger_;  // null: none
+  Ledger* const ledger_;      // null: none
+  Quotas* quotas_ = nullptr;  // null: none
   const uint64_t seed_;
   uint64_t draws_ = 0;
   Fleet fleet_;

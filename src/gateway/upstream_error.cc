@@ -59,7 +59,7 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
   return body.dump();
 }
 
-std::string event_of(std::string_view data, Protocol client) {
+std::string error_event(std::string_view data, Protocol client) {
   return client == Protocol::kAnthropic ? fmt::format("event: error\ndata: {}\n\n", data)
                                         : fmt::format("data: {}\n\n", data);
 }
@@ -72,6 +72,10 @@ constexpr Row kWithheld{502, "answer_withheld",
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id) {
   http::Response r = api::error_response(error, request_id);
   if (client == Protocol::kAnthropic) r.body = error_body(client, error, request_id);
+  if (error.retry_after_s < 0) {
+    r.headers.remove("Retry-After");
+    r.headers.set("x-should-retry", "false");
+  }
   return r;
 }
 
@@ -96,7 +100,7 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
 
 std::string upstream_failure_event(const AttemptOutcome& last, Protocol client) {
   const Row row = row_of(last);
-  return event_of(
+  return error_event(
       body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client),
       client);
 }
@@ -105,8 +109,12 @@ http::Response answer_withheld(Protocol client) {
   return http::json_response(kWithheld.status, body_of(kWithheld, kWithheld.what, client));
 }
 
+std::string refusal_event(const Error& error, Protocol client, std::string_view request_id) {
+  return error_event(error_body(client, error, request_id), client);
+}
+
 std::string answer_withheld_event(Protocol client) {
-  return event_of(body_of(kWithheld, kWithheld.what, client), client);
+  return error_event(body_of(kWithheld, kWithheld.what, client), client);
 }
 
 }  // namespace weir::gateway

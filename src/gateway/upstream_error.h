@@ -12,14 +12,16 @@
 
 namespace weir::gateway {
 
-// The gateway's own refusal in the client's protocol.
+// The gateway's own refusal in the client's protocol. retry_after_s below 0: the client is told not
+// to try again.
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id);
 // 503 upstream_unavailable or upstream_overloaded, 504 upstream_timeout or 502 upstream_error, in
 // the client's protocol. Nothing of the upstream's address is said. attempts 0: nobody could be
 // asked. retry_after_ms > 0: with Retry-After.
 http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_t retry_after_ms,
                                 Protocol client);
-// The same as the last event of a stream that has begun.
+// The same as the last events of a stream that has begun.
+std::string refusal_event(const Error& error, Protocol client, std::string_view request_id);
 std::string upstream_failure_event(const AttemptOutcome& last, Protocol client);
 // 502 answer_withheld: it held what looks like a key.
 http::Response answer_withheld(Protocol client);

@@ -2,7 +2,8 @@
 //
 //   ok, slow (300 ms), hang (never), cut (after half of a stream), status-NNN, malformed (a stream
 //   of another content type), reset (closed without an answer), echo (the last message's text, with
-//   usage and finish reason), embed (how many letters a and b the first input has)
+//   usage and finish reason), embed (how many letters a and b the first input has), trickle (a
+//   stream of 60 deltas, 5 ms apart)
 #pragma once
 
 #include <gtest/gtest.h>
@@ -149,6 +150,12 @@ class FakeUpstream {
       writer.abort();
     } else if (how == "malformed") {
       writer.send({200, {{"Content-Type", "text/html"}}, "<html>"});
+    } else if (stream && how == "trickle") {
+      writer.begin_stream(200, {{"Content-Type", "text/event-stream"}});
+      // shared: std::function wants copies.
+      auto kept = std::make_shared<http::ResponseWriter>(std::move(writer));
+      kept->on_closed([this](http::CloseReason) { ++gone_; });
+      trickle(kept, 60);
     } else if (stream) {
       writer.begin_stream(200, {{"Content-Type", "text/event-stream"}});
       writer.write(event("Hello "));
@@ -164,6 +171,16 @@ class FakeUpstream {
           200, R"({"object":"chat.completion","choices":[{"index":0,"message":{"content":")" +
                    name_ + R"("}}],"usage":{"prompt_tokens":3,"completion_tokens":2}})"));
     }
+  }
+
+  void trickle(const std::shared_ptr<http::ResponseWriter>& writer, int deltas) {
+    writer->write(deltas > 0 ? event("x") : "data: [DONE]\n\n");
+    if (deltas == 0 || writer->closed()) {
+      writer->finish();
+      return;
+    }
+    server_->post_after(std::chrono::milliseconds(5),
+                        [this, writer, deltas] { trickle(writer, deltas - 1); });
   }
 
   const std::string name_;

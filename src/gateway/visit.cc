@@ -18,7 +18,8 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
       writer_(std::move(writer)),
       place_(std::move(place)),
       idempotency_key_(request.headers.find(kIdempotencyField).value_or("")),
-      received_ns_(request.received_ns) {
+      received_ns_(request.received_ns),
+      quota_(proxy.quotas(), proxy.config()) {
   asked_.path = std::move(request.path);
   asked_.body = std::move(request.body);
   asked_.headers = std::move(request.headers);
@@ -72,8 +73,15 @@ void Visit::begin() {
 void Visit::ask() {
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(proxy_.config().answers.cache.max_answer_bytes);
+  quota_.reserve(asked_, [visit = self()](const Error* refused) {
+    if (refused != nullptr) return visit->refuse(*refused);
+    visit->send();
+  });
+}
+
+void Visit::send() {
   // Held here as well: it may end, and the visit with it, before begin() returns.
-  const auto call = std::make_shared<Call>(proxy_, std::move(asked_), shared_from_this());
+  const auto call = std::make_shared<Call>(proxy_, std::move(asked_), self());
   call_ = call;
   call->begin();
 }
@@ -126,7 +134,22 @@ bool Visit::piece(std::string_view events) {
   if (recorder_.has_value()) recorder_->piece(events);
   if (once_ && reply_.body.size() <= proxy_.config().answers.idempotency.max_reply_bytes)
     reply_.body += events;
-  return writer_.write(events) != http::WriteStatus::kSlow;
+  const bool room = writer_.write(events) != http::WriteStatus::kSlow;
+  return within_quota() && room;
+}
+
+bool Visit::within_quota() {
+  const int64_t tokens = call_->streamed_tokens();
+  if (!quota_.wants_more(tokens)) return !quota_.must_wait(tokens);
+  const auto visit = shared_from_this();  // it may end here
+  quota_.extend(tokens, [visit](const Error* refused) { visit->on_quota_of_stream(refused); });
+  return !quota_.must_wait(tokens);
+}
+
+void Visit::on_quota_of_stream(const Error* refused) {
+  if (refused == nullptr) return call_->resume();
+  writer_.write(refusal_event(*refused, asked_.protocol, writer_.request_id()));
+  call_->cancel("quota_exceeded", error_code_name(refused->code));
 }
 
 void Visit::ended(CallEnd end) {
@@ -139,6 +162,7 @@ void Visit::ended(CallEnd end) {
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
   settle(end.good, end.error_code, end.row.has_value() ? end.row->release : "");
+  quota_.spend(end.spent);
   if (streaming_) {
     writer_.finish();
   } else if (answer_.has_value()) {
@@ -154,17 +178,18 @@ void Visit::ended(CallEnd end) {
 void Visit::on_client_gone() {
   if (over_) return;
   gone_ = true;
-  if (const auto call = call_) return call->cancel("client_gone");
+  if (const auto call = call_) return call->cancel();
   const auto kept = shared_from_this();
-  if (const auto side = side_call_) side->cancel("client_gone");
+  if (const auto side = side_call_) side->cancel();
   leave_waits();
-  settle_once(false);
+  settle(false, "", "");
   over("client_gone");
 }
 
 void Visit::over(std::string_view how) {
   over_ = true;
   place_.reset();
+  quota_.finish();
   Instruments& i = proxy_.instruments();
   i.in_flight.add(-1);
   i.requests.with(how).add();

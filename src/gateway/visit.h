@@ -1,7 +1,8 @@
 // One client's request: what has to be known and decided before the fleet is asked, and what
 // becomes of the answer on its way back. Internal to gateway/; on the proxy's thread.
 //
-//   read ─► do_once ─► look_up ─► prepare ─► Call ─► the answer, in reverse: restore, keep, send
+//   read ─► do_once ─► look_up ─► prepare ─► quotas ─► Call ─► the answer, in reverse: restore,
+//   keep, send
 //    │         │          │          └ prompt budget, redaction (visit_filter.cc)
 //    │         │          └ exact cache, or waits for one that asks the same (visit_store.cc)
 //    │         └ Idempotency-Key: a stored reply, or waits for the one under way (visit_store.cc)
@@ -23,6 +24,7 @@
 #include "gateway/cache/request_key.h"
 #include "gateway/call.h"
 #include "gateway/proxy.h"
+#include "gateway/visit_quota.h"
 #include "http/message.h"
 #include "http/response_writer.h"
 
@@ -48,7 +50,11 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   friend class EmbeddingSink;
   Status read();
   void ask();
+  void send();
   void refuse(const Error& error, int status = 0);
+  // Of a stream: false: no more for now. It ends where a quota does not let it go on.
+  bool within_quota();
+  void on_quota_of_stream(const Error* refused);
   void on_client_gone();
   void over(std::string_view how);
   std::shared_ptr<Visit> self() { return shared_from_this(); }
@@ -101,6 +107,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   http::Headers extra_;                   // of the answer, beside the call's
   std::optional<http::Response> answer_;  // not sent yet
   std::string out_;                       // scratch
+  VisitQuota quota_;
   bool streaming_ = false;
   bool leak_told_ = false;  // a key showed in it
   bool withheld_ = false;   // and the client does not get it

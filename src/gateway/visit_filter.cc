@@ -28,6 +28,7 @@ Status Visit::prepare() {
         i.prompt_budget.with(fitted.action == PromptAction::kCompress ? "compress" : "truncate")
             .add();
         json_->set("messages", std::move(fitted.messages));
+        asked_.incoming.input_tokens = fitted.tokens_after;
         changed = true;
       }
     } else if (asked_.incoming.input_tokens > model.prompt_budget.max_input_tokens) {

@@ -27,8 +27,10 @@ class EmbeddingSink final : public AnswerSink {
   void ended(CallEnd end) override {
     if (end.row.has_value() && proxy_.ledger() != nullptr)
       proxy_.ledger()->add(std::move(*end.row));
-    if (const auto visit = proxy_.answers().take(visit_))
-      visit->on_embedding(std::move(embedding_));
+    const auto visit = proxy_.answers().take(visit_);
+    if (visit == nullptr) return;
+    visit->quota_.spend(end.spent);
+    visit->on_embedding(std::move(embedding_));
   }
 
  private:

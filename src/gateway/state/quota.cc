@@ -58,11 +58,13 @@ Error quota_error(const QuotaAnswer& answer, const std::vector<QuotaLimit>& limi
   }
   const QuotaLimit& l = limits[answer.refused];
   if (answer.retry_after_ms == QuotaAnswer::kNever) {
-    return make_error(ErrorCode::kRateLimitExceeded,
-                      "{}: this request may take {}, and the whole limit is {}: no retry will fit; "
-                      "ask for less",
-                      l.name, amount_text(l.metric, answer.refused_wanted),
-                      amount_text(l.metric, l.limit));
+    Error e = make_error(ErrorCode::kRateLimitExceeded,
+                         "{}: this request may take {}, and the whole limit is {}: no retry will "
+                         "fit; ask for less",
+                         l.name, amount_text(l.metric, answer.refused_wanted),
+                         amount_text(l.metric, l.limit));
+    e.retry_after_s = -1;
+    return e;
   }
   const double wait_s = static_cast<double>(std::max<int64_t>(answer.retry_after_ms, 1)) * 1e-3;
   Error e =

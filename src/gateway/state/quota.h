@@ -54,7 +54,8 @@ struct QuotaLimit {
   std::string name;     // for messages: "tenant acme: output tokens per day"
   QuotaMetric metric = QuotaMetric::kRequests;
   QuotaWindow window = QuotaWindow::kMinute;
-  int64_t limit = 0;  // 0: nothing may be taken; at most kMaxQuota
+  int64_t limit = 0;      // 0: nothing may be taken; at most kMaxQuota
+  std::string rule = {};  // the name of the rule that it comes from, for metrics
 };
 inline constexpr size_t kMaxQuotaLimits = 64;  // of one request
 
@@ -84,7 +85,7 @@ struct QuotaAnswer {
 using QuotaCallback = std::function<void(QuotaAnswer)>;
 
 // The answer as an error for the client. Precondition: it is not kGranted; limits are those that
-// were asked. kRateLimitExceeded with retry_after_s (0: a retry would never fit), or
+// were asked. kRateLimitExceeded with retry_after_s (-1: a retry would never fit), or
 // kServerOverloaded.
 Error quota_error(const QuotaAnswer& answer, const std::vector<QuotaLimit>& limits);
 
@@ -124,6 +125,11 @@ class QuotaStore {
 enum class QuotaExpiry : uint8_t {
   kRefund,  // all of it is given back: what the upstream had computed by then is not counted
   kCharge,  // it stays taken: nothing goes uncounted, and limits fill without use
+};
+struct QuotaExpiryOptions {
+  int64_t lifetime_ms = 900'000;    // of a reservation since its last reserve or extend
+  int64_t remember_ms = 3'600'000;  // of one that has expired: it can still be booked
+  QuotaExpiry expiry = QuotaExpiry::kRefund;
 };
 
 // What both stores check of a call; "" or what is wrong.

@@ -14,12 +14,9 @@
 
 namespace weir::gateway {
 
-struct QuotaBookOptions {
+struct QuotaBookOptions : QuotaExpiryOptions {
   size_t max_counters = 200'000;  // with something in them; beyond: kUnavailable
   size_t max_reservations = 100'000;
-  int64_t lifetime_ms = 900'000;    // of a reservation since its last reserve or extend
-  int64_t remember_ms = 3'600'000;  // of one that has expired: it can still be booked
-  QuotaExpiry expiry = QuotaExpiry::kRefund;
 };
 
 // A counter that a call has changed.

@@ -1,6 +1,8 @@
 // What crashes and outages do to quotas: the gateway is killed, Redis goes away and hangs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +10,7 @@
 #include <csignal>
 
 #include "gateway/state/quota_stores_testing.h"
+#include "http/tls_testing.h"
 
 namespace weir::gateway {
 namespace {
@@ -89,6 +92,19 @@ TEST(QuotaFile, BoundsAreNamed) {
     store->refund(answer.reservation, kNow + i * 70'000);
   }
   EXPECT_EQ(granted, 20);
+}
+
+// Of 127.0.0.1; nobody had it a moment ago.
+int32_t free_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* a = reinterpret_cast<sockaddr*>(&address);
+  const bool bound = ::bind(fd, a, size) == 0 && ::getsockname(fd, a, &size) == 0;
+  ::close(fd);
+  return bound ? ntohs(address.sin_port) : 0;
 }
 
 class RedisOutage : public ::testing::Test {
@@ -174,6 +190,57 @@ TEST_F(RedisOutage, TwoReplicasShareLimitsAndTheDeadOnesReservationsExpire) {
   EXPECT_EQ(reserve_now(*store_, {per_day(1000)}, {.output_tokens = 100}, kNow + 1001).verdict,
             QuotaVerdict::kGranted);
   EXPECT_EQ(metrics_.expired.value(), 1);
+}
+
+// A restart, and a server that closes idle connections, while nobody asks.
+TEST_F(RedisOutage, AConnectionThatWasClosedIsMadeAnew) {
+  start();
+  ASSERT_EQ(ask_until_counted().used, std::vector<int64_t>{100});
+  redis_->kill();
+  ASSERT_TRUE(redis_->restart());
+  EXPECT_EQ(ask().used, std::vector<int64_t>{100});
+  EXPECT_EQ(metrics_.failures.value(), 0);
+}
+
+TEST_F(RedisOutage, TlsBelievesItsAuthorityAlone) {
+  constexpr long kDayS = 86'400;
+  const os::TempDir dir;
+  const http::Identity authority = http::make_identity("authority", -kDayS, kDayS);
+  const http::Identity other = http::make_identity("other", -kDayS, kDayS);
+  const auto identity =
+      http::make_identity("redis", -kDayS, kDayS, &authority, "DNS:localhost,IP:127.0.0.1");
+  http::write_identity(authority, dir.file("ca.pem"), dir.file("ca.key"));
+  http::write_identity(other, dir.file("other.pem"), dir.file("other.key"));
+  http::write_identity(identity, dir.file("redis.pem"), dir.file("redis.key"));
+  int32_t port = 0;
+  for (int i = 0; i < 5 && (i == 0 || !redis_); ++i) {  // somebody else may take the port
+    port = free_port();
+    redis_ =
+        RedisServer::start({"--tls-port", fmt::format("{}", port), "--tls-cert-file",
+                            dir.file("redis.pem"), "--tls-key-file", dir.file("redis.key"),
+                            "--tls-ca-cert-file", dir.file("ca.pem"), "--tls-auth-clients", "no"});
+  }
+  ASSERT_NE(redis_, nullptr);
+  options_.address.unix_path.clear();
+  options_.address.port = port;
+  options_.address.call_ms = 1000;
+  const auto believing = [&](const std::string& ca) {
+    http::TlsClientOptions o;
+    o.ca_file = dir.file(ca);
+    return http::TlsClientContext::load(o).value();
+  };
+  options_.address.tls = believing("ca.pem");
+  start();
+  EXPECT_EQ(ask().used, std::vector<int64_t>{100});
+  EXPECT_EQ(ask().used, std::vector<int64_t>{200});
+  EXPECT_EQ(metrics_.failures.value(), 0);
+  options_.address.tls = believing("other.pem");
+  auto refused = RedisConnection::open(options_.address);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, ::testing::HasSubstr("not trusted"));
+  options_.address.tls = nullptr;  // plain words to a TLS port
+  refused = RedisConnection::open(options_.address);
+  EXPECT_TRUE(!refused.ok() || !refused->call({{"PING"}}).ok());
 }
 
 TEST_F(RedisOutage, APasswordIsSentAndNeverSaid) {

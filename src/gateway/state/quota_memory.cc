@@ -34,31 +34,6 @@ Status delete_passed(Sqlite& db, int64_t unix_ms) {
 
 }  // namespace
 
-QuotaMetrics::QuotaMetrics(telemetry::Registry& r)
-    : answers(
-          r.counter_family("weir_gateway_quota_answers_total", "Reserves and extends.", "verdict")),
-      failures(r.counter("weir_gateway_quota_store_failures_total",
-                         "Batches and calls of the quota store that failed.")),
-      expired(r.counter("weir_gateway_quota_reservations_expired_total",
-                        "Reservations that nobody reconciled in time.")),
-      lost(r.counter("weir_gateway_quota_settlements_lost_total",
-                     "Reconciles that were given up; their reservations expire.")),
-      open(r.gauge("weir_gateway_quota_reservations", "Reservations that are open.")) {
-  for (const char* verdict : {"granted", "refused", "unavailable", "uncounted"})
-    answers.with(verdict);
-}
-
-void QuotaMetrics::count(const QuotaAnswer& answer) const {
-  switch (answer.verdict) {
-    case QuotaVerdict::kGranted:
-      return answers.with(answer.uncounted ? "uncounted" : "granted").add();
-    case QuotaVerdict::kRefused:
-      return answers.with("refused").add();
-    case QuotaVerdict::kUnavailable:
-      return answers.with("unavailable").add();
-  }
-}
-
 Result<std::unique_ptr<MemoryQuotaStore>> MemoryQuotaStore::open(const MemoryQuotaOptions& options,
                                                                  const QuotaMetrics& metrics,
                                                                  int64_t unix_ms) {

@@ -24,8 +24,8 @@
 #include "base/thread_annotations.h"
 #include "gateway/state/quota.h"
 #include "gateway/state/quota_book.h"
+#include "gateway/state/quota_metrics.h"
 #include "gateway/state/sqlite.h"
-#include "telemetry/metrics.h"
 
 namespace weir::gateway {
 
@@ -36,18 +36,6 @@ struct MemoryQuotaOptions {
   // When the file cannot be written: true: grant all the same; false: what would have to wait for
   // it is refused (kUnavailable).
   bool fail_open = false;
-};
-
-// weir_gateway_quota_*, of both stores.
-struct QuotaMetrics {
-  explicit QuotaMetrics(telemetry::Registry& registry);
-  telemetry::CounterFamily
-      answers;                  // …_answers_total{verdict}: granted refused unavailable uncounted
-  telemetry::Counter failures;  // …_store_failures_total: batches, calls that failed
-  telemetry::Counter expired;   // …_reservations_expired_total
-  telemetry::Counter lost;      // …_settlements_lost_total: reconciles given up
-  telemetry::Gauge open;        // …_reservations: that are open
-  void count(const QuotaAnswer& answer) const;
 };
 
 // Any thread. Callbacks run on the caller's thread before the call returns, or, where they wait for

@@ -193,6 +193,8 @@ void RedisQuotaStore::loop() {
   pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   std::vector<Call> batch;
   while (next_batch(batch)) {
+    // One that Redis closed while nobody asked is no failure.
+    if (connection_ && connection_->is_stale()) connection_.reset();
     if (is_down()) {
       lost(std::move(batch), false, "Redis does not answer");
     } else if (!connection_ && !connect()) {

@@ -21,12 +21,12 @@
 
 #include "base/thread_annotations.h"
 #include "gateway/state/quota.h"
-#include "gateway/state/quota_memory.h"
+#include "gateway/state/quota_metrics.h"
 #include "gateway/state/redis_connection.h"
 
 namespace weir::gateway {
 
-struct RedisQuotaOptions {
+struct RedisQuotaOptions : QuotaExpiryOptions {
   RedisAddress address;
   std::string prefix = "weir:{quota}:";  // of all keys; the part in braces keeps them on one node
   bool fail_open = false;  // Redis is down: true: grant without counting; false: refuse
@@ -34,9 +34,6 @@ struct RedisQuotaOptions {
   size_t max_pipeline = 256;  // calls that are sent together
   int32_t first_backoff_ms = 100;
   int32_t max_backoff_ms = 5000;
-  int64_t lifetime_ms = 900'000;
-  int64_t remember_ms = 3'600'000;
-  QuotaExpiry expiry = QuotaExpiry::kRefund;
   uint64_t replica = 0;  // another for each replica and start; 0: drawn at random
 };
 

@@ -27,6 +27,7 @@ QuotaLimit limit_of(const QuotaRule& rule, std::string_view tenant, std::string_
   out.metric = rule.metric;
   out.window = rule.window;
   out.limit = rule.limit;
+  out.rule = rule.name;
   const std::string_view subjects[] = {subject(rule.tenant, tenant), subject(rule.key, key),
                                        subject(rule.model, model)};
   // Lengths keep what stands side by side apart, whatever bytes it holds.

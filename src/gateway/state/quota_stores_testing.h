@@ -67,8 +67,7 @@ class QuotaStores : public ::testing::TestWithParam<StoreKind> {
     ASSERT_NE(redis_, nullptr);
     RedisQuotaOptions o;
     o.address.unix_path = redis_->socket();
-    o.lifetime_ms = book_.lifetime_ms;
-    o.expiry = book_.expiry;
+    static_cast<QuotaExpiryOptions&>(o) = book_;
     store_ = std::make_unique<RedisQuotaStore>(o, metrics_);
   }
 

@@ -1,12 +1,15 @@
-// A connection to Redis over hiredis that sends commands together and bounds its waiting. Internal
-// to gateway/.
+// A connection to Redis, plain or with TLS, that sends commands together and bounds its waiting.
+// hiredis connects and knows the protocol; bytes are moved here. Internal to gateway/.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "http/tls_client.h"
 
 struct redisContext;
 
@@ -20,6 +23,8 @@ struct RedisAddress {
   int32_t database = 0;
   int32_t connect_ms = 200;
   int32_t call_ms = 200;  // for the answers to one write, and for the write
+  // Whom TLS believes; null: no TLS. Shared by connections.
+  std::shared_ptr<const http::TlsClientContext> tls;
 };
 
 // What Redis answers, flat: integers and texts of an array as texts; nested arrays are not used.
@@ -31,8 +36,9 @@ struct RedisReply {
 // One thread.
 class RedisConnection {
  public:
-  // Blocks for at most connect_ms, and call_ms for each command that sets it up. Errors: kIo; the
-  // address is in the message, the password is not.
+  // Blocks for at most connect_ms, and call_ms for each command that sets it up and each of the
+  // three flights of a TLS handshake. Errors: kIo; the address is in the message, the password is
+  // not.
   static Result<RedisConnection> open(const RedisAddress& address);
   RedisConnection(RedisConnection&& other) noexcept;
   RedisConnection& operator=(RedisConnection&& other) noexcept;
@@ -43,10 +49,14 @@ class RedisConnection {
   // done is not known.
   Result<std::vector<RedisReply>> call(const std::vector<std::vector<std::string>>& commands);
 
+  // Redis has closed it, or said something that nobody asked for: of no more use. Does not block.
+  bool is_stale() const;
+
  private:
-  RedisConnection(redisContext* context, int32_t call_ms) : context_(context), call_ms_(call_ms) {}
+  struct Transport;  // the socket, and TLS over it
+  explicit RedisConnection(std::unique_ptr<Transport> transport, int32_t call_ms);
   Status set_up(const RedisAddress& address);
-  redisContext* context_;
+  std::unique_ptr<Transport> transport_;
   int32_t call_ms_;
 };
 

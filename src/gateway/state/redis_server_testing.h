@@ -8,6 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "os/job.h"
 #include "os/run_program.h"
@@ -19,9 +21,10 @@ class RedisServer {
  public:
   static bool is_installed() { return !os::find_program("redis-server").empty(); }
 
-  // Null when it does not come up within 10 s.
-  static std::unique_ptr<RedisServer> start() {
+  // more: arguments. Null when it does not come up within 10 s.
+  static std::unique_ptr<RedisServer> start(std::vector<std::string> more = {}) {
     std::unique_ptr<RedisServer> server(new RedisServer);
+    server->more_ = std::move(more);
     return server->restart() ? std::move(server) : nullptr;
   }
 
@@ -46,6 +49,7 @@ class RedisServer {
                     "no",
                     "--dir",
                     dir_.path()};
+    spec.command.insert(spec.command.end(), more_.begin(), more_.end());
     auto job = os::Job::start(spec);
     if (!job.ok()) return false;
     job_.emplace(std::move(*job));
@@ -65,6 +69,7 @@ class RedisServer {
     if (pid > 1) ::kill(pid, signal);
   }
   os::TempDir dir_;
+  std::vector<std::string> more_;
   std::optional<os::Job> job_;
 };
 

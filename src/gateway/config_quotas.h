@@ -1,0 +1,26 @@
+// quotas:, quota_estimate: and state: of gateway.yaml. Internal to gateway/.
+//
+//   state: {redis: {url: "redis://10.0.0.5:6379/0", password_env: PASSWORD}}  # or {sqlite: FILE}
+//   quotas:
+//     - {name: fair, tenant: "*", metric: total_tokens, window: day, limit: 2000000}
+//     - {name: budget, tenant: acme, metric: money, window: month, limit: "200.00"}
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "config/yaml.h"
+#include "gateway/config.h"
+
+namespace weir::gateway {
+
+// Into config.quotas, once its upstreams, models, prices and keys_file are read. Errors: kCorrupt
+// "NAME:LINE: what is wrong, remedy": also for a quota that no request is subject to, and for one
+// of money where a model that it counts can go where no price is known.
+Status read_quotas(const config::Node& file, const std::string& name,
+                   const Environment& environment, GatewayConfig& config);
+
+// Lines for people; "" without quotas.
+std::string describe_quotas(const GatewayConfig& config);
+
+}  // namespace weir::gateway

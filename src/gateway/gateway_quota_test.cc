@@ -1,0 +1,185 @@
+// Quotas through the gateway: what is refused, what is given back, what is booked, and streams that
+// go beyond what they reserved.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "gateway/gateway.h"
+#include "gateway/upstream_testing.h"
+#include "http/server_test_util.h"
+
+namespace weir::gateway {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr std::string_view kChat =
+    R"({"model":"chat","max_tokens":10,"messages":[{"role":"user","content":"hihihihi"}]})";
+constexpr std::string_view kStream =
+    R"({"model":"chat","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+
+class GatewayQuotas : public testing::Test {
+ protected:
+  void start(const std::string& quotas, const std::string& more = "") {
+    const std::string yaml =
+        "listen: {port: 0}\nadmin: {port: 0, token_env: T}\nupstreams: {pods: {endpoints: [\"" +
+        upstream_.url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\nquotas: [" +
+        quotas + "]\n" + more;
+    const auto node = config::parse_yaml(yaml, "g.yaml");
+    ASSERT_TRUE(node.ok()) << node.error().message;
+    auto config = parse_gateway_config(
+        *node, "g.yaml", [](const std::string&) { return std::optional<std::string>("t"); });
+    ASSERT_TRUE(config.ok()) << config.error().message;
+    auto started = Gateway::start(std::move(*config), clock_, log_, 1);
+    ASSERT_TRUE(started.ok()) << started.error().message;
+    gateway_ = std::move(*started);
+  }
+  http::Response ask(std::string_view body, const std::string& path = "/v1/chat/completions") {
+    http::TestClient client(gateway_->port());
+    const auto r = client.exchange(http::post(path, std::string(body)));
+    EXPECT_TRUE(r.has_value());
+    return r.value_or(http::Response{0, {}, ""});
+  }
+  std::string metrics() {
+    http::TestClient client(gateway_->port());
+    return client.exchange(http::get("/metrics"))->body;
+  }
+  std::string shown(const std::string& query = "") {
+    http::TestClient client(gateway_->admin_port());
+    return client.exchange(http::get("/admin/quotas" + query, "Authorization: Bearer t\r\n"))->body;
+  }
+  bool used_is(int64_t used) {
+    return http::eventually(
+        [&] { return shown().find(fmt::format("\"used\":{}}}", used)) != std::string::npos; });
+  }
+
+  SystemClock clock_;
+  telemetry::Logger log_{{.level = telemetry::LogLevel::kOff}};
+  FakeUpstream upstream_{"one", "ok"};
+  std::unique_ptr<Gateway> gateway_;
+};
+
+TEST_F(GatewayQuotas, WhatIsBeyondALimitIsRefusedAndNamed) {
+  start("{name: few, metric: requests, window: minute, limit: 2}");
+  EXPECT_EQ(ask(kChat).status, 200);
+  EXPECT_EQ(ask(kChat).status, 200);
+  const http::Response refused = ask(kChat);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_THAT(refused.body, HasSubstr("few: requests per minute: 2 of 2 are taken"));
+  EXPECT_THAT(refused.body, HasSubstr(R"("code":"rate_limit_exceeded")"));
+  const auto retry = refused.headers.find("retry-after");
+  ASSERT_TRUE(retry.has_value());
+  EXPECT_GE(std::stoi(std::string(*retry)), 1);
+  EXPECT_LE(std::stoi(std::string(*retry)), 62);
+  const http::Response other = ask(kChat, "/v1/messages");
+  EXPECT_EQ(other.status, 429);
+  EXPECT_THAT(other.body, HasSubstr(R"("type":"rate_limit_error")"));
+  EXPECT_THAT(other.body, HasSubstr("few: requests per minute"));
+  EXPECT_EQ(upstream_.requests(), 2);
+  EXPECT_THAT(metrics(), HasSubstr("weir_gateway_quota_refused_total{quota=\"few\"} 2\n"));
+  EXPECT_THAT(metrics(), HasSubstr("weir_gateway_quota_store_seconds_count 4\n"));
+  EXPECT_THAT(shown(), HasSubstr(R"("quota":"few")"));
+  EXPECT_THAT(shown(), HasSubstr(R"("limit":2,"used":2)"));
+  EXPECT_THAT(shown("?tenant=acme"), HasSubstr("keys_file has no tenant"));
+}
+
+TEST_F(GatewayQuotas, WhatCanNeverFitSaysSo) {
+  start("{name: small, metric: output_tokens, window: day, limit: 5}");
+  const http::Response r = ask(kChat);
+  EXPECT_EQ(r.status, 429);
+  EXPECT_THAT(r.body, HasSubstr("no retry will fit"));
+  EXPECT_FALSE(r.headers.contains("retry-after"));
+  EXPECT_EQ(r.headers.find("x-should-retry"), "false");
+}
+
+TEST_F(GatewayQuotas, WhatNobodyComputedIsGivenBack) {
+  start("{name: one, metric: requests, window: minute, limit: 1}");
+  for (const char* how : {"status-500", "status-400", "reset"}) {
+    upstream_.behave(how);
+    EXPECT_GE(ask(kChat).status, 400) << how;
+  }
+  EXPECT_EQ(ask("{}").status, 400);
+  upstream_.behave("ok");
+  EXPECT_EQ(ask(kChat).status, 200);
+  EXPECT_EQ(ask(kChat).status, 429);
+}
+
+// 2 tokens of prompt and 10 of answer are reserved, 5 are used.
+TEST_F(GatewayQuotas, WhatTheUpstreamCountedIsBooked) {
+  start("{name: tokens, metric: total_tokens, window: day, limit: 100}",
+        "prices: [{model: chat, input: \"1\", output: \"1\", date: 2026-11-30}]\n");
+  for (int i = 0; i < 19; ++i) EXPECT_EQ(ask(kChat).status, i < 18 ? 200 : 429) << i;
+  EXPECT_TRUE(used_is(90));
+}
+
+TEST_F(GatewayQuotas, MoneyIsReservedAndBooked) {
+  start("{name: purse, metric: money, window: month, limit: \"0.0002\"}",
+        "prices: [{model: chat, input: \"1\", output: \"10\", date: 2026-11-30}]\n");
+  // 2 + 10 x 10 millionths are reserved, 3 + 2 x 10 booked: after the fifth there is no room.
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(ask(kChat).status, i < 5 ? 200 : 429) << i;
+  EXPECT_THAT(ask(kChat).body, HasSubstr("purse: money per month: 0.000115 of 0.0002 are taken"));
+  EXPECT_THAT(shown(), HasSubstr(R"("used":0.000115)"));
+}
+
+// Both have all of the limit between them; the first beyond it may go on, the other ends.
+TEST_F(GatewayQuotas, AStreamThatIsRefusedMoreEnds) {
+  start("{name: out, metric: output_tokens, window: day, limit: 40}",
+        "quota_estimate: {output_tokens: 10, step_tokens: 10}\n");
+  upstream_.behave("trickle");
+  const auto stream = [&] { return ask(kStream).body; };
+  auto first = std::async(std::launch::async, stream);
+  const std::string one = stream();
+  const std::string two = first.get();
+  const auto is_whole = [](const std::string& s) { return s.ends_with("data: [DONE]\n\n"); };
+  ASSERT_NE(is_whole(one), is_whole(two)) << one << two;
+  const std::string& cut = is_whole(one) ? two : one;
+  EXPECT_THAT(cut, HasSubstr("data: {\"error\":"));
+  EXPECT_THAT(cut, HasSubstr("out: output tokens per day"));
+  EXPECT_TRUE(http::eventually([&] { return upstream_.gone() == 1; }));
+  EXPECT_THAT(metrics(), HasSubstr("weir_gateway_requests_total{end=\"quota_exceeded\"} 1\n"));
+  EXPECT_THAT(metrics(), HasSubstr("weir_gateway_quota_refused_total{quota=\"out\"} 1\n"));
+  EXPECT_THAT(metrics(), HasSubstr("weir_gateway_quota_reservations 0\n"));
+  int64_t deltas = 0;
+  for (size_t at = cut.find("\"x\""); at != std::string::npos; at = cut.find("\"x\"", at + 1))
+    ++deltas;
+  EXPECT_GE(deltas, 5);
+  EXPECT_LE(deltas, 21);
+  EXPECT_TRUE(used_is(60 + deltas)) << shown() << deltas;
+}
+
+TEST_F(GatewayQuotas, WhatAClientLeavesBehindIsBooked) {
+  start("{name: out, metric: output_tokens, window: day, limit: 2000}");
+  upstream_.behave("trickle");
+  {
+    http::TestClient client(gateway_->port());
+    client.send(http::post("/v1/chat/completions", std::string(kStream)));
+    EXPECT_TRUE(http::eventually([&] { return upstream_.requests() == 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  }
+  EXPECT_TRUE(http::eventually([&] { return upstream_.gone() == 1; }));
+  EXPECT_TRUE(http::eventually(
+      [&] { return metrics().find("weir_gateway_quota_reservations 0\n") != std::string::npos; }));
+  EXPECT_THAT(shown(), Not(HasSubstr("\"used\":0}")));
+  EXPECT_THAT(shown(), Not(HasSubstr("\"used\":1024}")));
+}
+
+TEST_F(GatewayQuotas, ARedisThatIsNotThereRefusesOrLetsPass) {
+  const std::string few = "{name: few, metric: requests, window: minute, limit: 2}";
+  const std::string at = "state: {redis: {url: \"unix:/nonexistent/redis.sock\", timeout_ms: 50, ";
+  start(few, at + "on_failure: fail_closed}}\n");
+  const http::Response r = ask(kChat);
+  EXPECT_EQ(r.status, 503);
+  EXPECT_THAT(r.body, HasSubstr("quotas cannot be checked"));
+  EXPECT_TRUE(r.headers.contains("retry-after"));
+  EXPECT_EQ(upstream_.requests(), 0);
+  EXPECT_THAT(shown(), HasSubstr("the store of quotas does not answer"));
+  gateway_.reset();
+  start(few, at + "on_failure: fail_open}}\n");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(ask(kChat).status, 200);
+  EXPECT_THAT(metrics(), HasSubstr("weir_gateway_quota_answers_total{verdict=\"uncounted\"} 5\n"));
+}
+
+}  // namespace
+}  // namespace weir::gateway

@@ -1,0 +1,98 @@
+#include "gateway/quotas.h"
+
+#include <future>
+#include <thread>
+#include <utility>
+
+namespace weir::gateway {
+
+Quotas::Quotas(const QuotaSettings& settings, telemetry::Registry& registry, http::Client& client,
+               const Clock& clock)
+    : settings_(settings), clock_(clock), metrics_(registry), client_(&client) {
+  for (const QuotaRule& r : settings.rules.all()) metrics_.refused.with(r.name);
+}
+
+Quotas::~Quotas() = default;
+
+Result<std::unique_ptr<Quotas>> Quotas::open(const QuotaSettings& settings,
+                                             telemetry::Registry& registry, http::Client& client,
+                                             const Clock& clock) {
+  std::unique_ptr<Quotas> out(new Quotas(settings, registry, client, clock));
+  if (settings.redis.has_value()) {
+    RedisQuotaOptions options = *settings.redis;
+    if (settings.redis_tls.has_value()) {
+      WEIR_ASSIGN(options.address.tls, http::TlsClientContext::load(*settings.redis_tls));
+    }
+    out->store_ = std::make_unique<RedisQuotaStore>(options, out->metrics_);
+  } else {
+    WEIR_ASSIGN(out->store_,
+                MemoryQuotaStore::open(settings.memory, out->metrics_, out->unix_ms()));
+  }
+  return out;
+}
+
+// The memory's answer comes before the call returns, and the request goes on at once; any other is
+// posted. Who waits is kept here, so that it ends on this thread whoever answers.
+QuotaCallback Quotas::wait(const std::vector<QuotaLimit>& limits, Then then) {
+  const uint64_t id = next_++;
+  Waiting& w = waiting_[id];
+  w.rules.reserve(limits.size());
+  for (const QuotaLimit& l : limits) w.rules.push_back(l.rule);
+  w.asked_ns = clock_.now_ns();
+  w.then = std::move(then);
+  return [this, id, here = std::this_thread::get_id()](QuotaAnswer answer) {
+    if (std::this_thread::get_id() == here) return answered(id, std::move(answer));
+    MutexLock lock(mutex_);
+    if (client_ == nullptr) return;
+    client_->post([this, id, a = std::move(answer)] { answered(id, a); });
+  };
+}
+
+void Quotas::answered(uint64_t id, QuotaAnswer answer) {
+  const auto found = waiting_.find(id);
+  if (found == waiting_.end()) return;
+  const Waiting w = std::move(found->second);
+  waiting_.erase(found);
+  metrics_.store_s.observe(static_cast<double>(clock_.now_ns() - w.asked_ns) * 1e-9);
+  if (answer.verdict == QuotaVerdict::kRefused && answer.refused < w.rules.size())
+    metrics_.refused.with(w.rules[answer.refused]).add();
+  w.then(std::move(answer));
+}
+
+void Quotas::reserve(const std::vector<QuotaLimit>& limits, const QuotaAmounts& estimate,
+                     Then then) {
+  store_->reserve(limits, estimate, unix_ms(), wait(limits, std::move(then)));
+}
+
+void Quotas::extend(const std::string& reservation, const std::vector<QuotaLimit>& limits,
+                    const QuotaAmounts& more, Then then) {
+  store_->extend(reservation, more, unix_ms(), wait(limits, std::move(then)));
+}
+
+void Quotas::reconcile(const std::string& reservation, const QuotaAmounts& actual) {
+  store_->reconcile(reservation, actual, unix_ms());
+}
+
+void Quotas::read(const std::vector<QuotaLimit>& limits,
+                  std::function<void(std::vector<int64_t>)> done) {
+  store_->read(limits, unix_ms(), std::move(done));
+}
+
+void Quotas::close() {
+  std::promise<void> told;
+  {
+    MutexLock lock(mutex_);
+    if (client_ == nullptr) return;
+    client_->post([this, &told] {
+      QuotaAnswer end;
+      end.verdict = QuotaVerdict::kUnavailable;
+      end.why = "the gateway is shutting down";
+      while (!waiting_.empty()) answered(waiting_.begin()->first, end);
+      told.set_value();
+    });
+    client_ = nullptr;
+  }
+  told.get_future().wait();
+}
+
+}  // namespace weir::gateway
