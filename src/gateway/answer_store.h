@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
@@ -58,6 +59,8 @@ class AnswerStore {
   // A visit that waits for another's end is kept here.
   void wait(Id id, std::shared_ptr<Visit> visit);
   std::shared_ptr<Visit> take(Id id);  // null: it does not wait
+  // The gateway ends: nobody waits any more.
+  void release_waiting() { auto gone = std::exchange(waiting_, {}); }
   // Those of idempotency that waited for one that is over begin again.
   void wake(const std::vector<Id>& ids);
 

@@ -78,7 +78,6 @@ const ModelPrice* Call::price_of(const UpstreamAttempt& attempt) const {
 // and what a client left behind, counts also where the usage did not come to be said: from what
 // came by, and at least the prompt once the request was sent.
 void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) {
-  if (attempt.answer().status >= 400) return;
   const StreamObserver& seen = attempt.observer();
   const TokenUsage& usage = seen.usage();
   TokenCounts counts;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <optional>
 #include <utility>
 
@@ -113,6 +114,7 @@ class Gateway::Impl {
     if (admin_http_) admin_http_->stop();
     serving_.store(false, std::memory_order_release);
     if (quotas_) quotas_->close();
+    release_waiting();
     client_.reset();  // ends what calls there are
     if (http_) http_->stop();
   }
@@ -125,6 +127,17 @@ class Gateway::Impl {
   http::Server* admin_http() { return admin_http_.get(); }
 
  private:
+  // Visits that wait for another one refer to the client, which goes next.
+  void release_waiting() {
+    if (!proxy_ || !http_) return;
+    std::promise<void> done;
+    if (http_->post([this, &done] {
+          proxy_->release_waiting();
+          done.set_value();
+        }))
+      done.get_future().wait();
+  }
+
   Status load_keys() {
     access::KeysFile file;
     if (!config_.keys_file.empty()) {

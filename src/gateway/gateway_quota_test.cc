@@ -6,6 +6,7 @@
 #include <future>
 
 #include "gateway/gateway.h"
+#include "gateway/state/redis_server_testing.h"
 #include "gateway/upstream_testing.h"
 #include "http/server_test_util.h"
 
@@ -163,6 +164,48 @@ TEST_F(GatewayQuotas, WhatAClientLeavesBehindIsBooked) {
       [&] { return metrics().find("weir_gateway_quota_reservations 0\n") != std::string::npos; }));
   EXPECT_THAT(shown(), Not(HasSubstr("\"used\":0}")));
   EXPECT_THAT(shown(), Not(HasSubstr("\"used\":1024}")));
+}
+
+// Redis hangs while they wait for it: a client that leaves, and the gateway that ends.
+TEST_F(GatewayQuotas, WhoWaitsForRedisMayGo) {
+  if (!RedisServer::is_installed()) GTEST_SKIP() << "redis-server is not installed";
+  const auto redis = RedisServer::start();
+  ASSERT_NE(redis, nullptr);
+  start("{name: few, metric: requests, window: minute, limit: 9}",
+        "state: {redis: {url: \"unix:" + redis->socket() + "\", timeout_ms: 5000}}\n");
+  EXPECT_EQ(ask(kChat).status, 200);
+  EXPECT_TRUE(used_is(1));
+  redis->stop();
+  {
+    http::TestClient client(gateway_->port());
+    client.send(http::post("/v1/chat/completions", std::string(kChat)));
+    EXPECT_TRUE(http::eventually(
+        [&] { return metrics().find("weir_gateway_in_flight 1\n") != std::string::npos; }));
+  }
+  EXPECT_TRUE(http::eventually([&] {
+    return metrics().find("weir_gateway_requests_total{end=\"client_gone\"} 1\n") !=
+           std::string::npos;
+  }));
+  redis->go_on();
+  EXPECT_TRUE(http::eventually([&] {
+    return metrics().find("weir_gateway_quota_answers_total{verdict=\"granted\"} 2\n") !=
+           std::string::npos;
+  }));
+  EXPECT_TRUE(used_is(1));  // what it had reserved is given back
+  EXPECT_EQ(upstream_.requests(), 1);
+  redis->stop();
+  http::TestClient client(gateway_->port());
+  client.send(http::post("/v1/chat/completions", std::string(kChat)));
+  EXPECT_TRUE(http::eventually(
+      [&] { return metrics().find("weir_gateway_in_flight 1\n") != std::string::npos; }));
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    redis->go_on();
+  });
+  gateway_.reset();
+  later.join();
+  const auto answer = client.read_response();
+  EXPECT_TRUE(!answer.has_value() || answer->status == 503);
 }
 
 TEST_F(GatewayQuotas, ARedisThatIsNotThereRefusesOrLetsPass) {

@@ -49,6 +49,11 @@ class Proxy {
   // place: of its tenant; null when nobody needs a key.
   void handle(http::Request request, http::ResponseWriter writer, std::unique_ptr<Place> place);
 
+  // The gateway ends: nobody waits for another request any more.
+  void release_waiting() {
+    if (answers_ != nullptr) answers_->release_waiting();
+  }
+
   const ModelConfig* model(std::string_view name) const;
   HedgePolicy& hedge(const ModelConfig& model) { return hedges_.find(&model)->second; }
   // Until some endpoint of the model may be asked again.

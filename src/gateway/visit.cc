@@ -62,9 +62,11 @@ Status Visit::read() {
 
 void Visit::begin() {
   if (const Status ok = read(); !ok.ok()) return refuse(ok.error());
-  writer_.on_closed([weak = weak_from_this(), &client = proxy_.client()](http::CloseReason) {
-    client.post([weak] {
-      if (const auto visit = weak.lock()) visit->on_client_gone();
+  writer_.on_closed([weak = weak_from_this()](http::CloseReason) {
+    const auto visit = weak.lock();  // when the gateway ends it goes with the client, or before
+    if (visit == nullptr) return;
+    visit->proxy_.client().post([weak] {
+      if (const auto still = weak.lock()) still->on_client_gone();
     });
   });
   do_once();
@@ -74,8 +76,9 @@ void Visit::ask() {
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(proxy_.config().answers.cache.max_answer_bytes);
   quota_.reserve(asked_, [visit = self()](const Error* refused) {
-    if (refused != nullptr) return visit->refuse(*refused);
-    visit->send();
+    if (refused == nullptr) return visit->send();
+    if (visit->place_ != nullptr) visit->place_->use(0, 0);
+    visit->refuse(*refused);
   });
 }
 

@@ -279,5 +279,38 @@ TEST_F(VisitTest, AQuestionThatMeansTheSameGetsTheSameAnswer) {
   EXPECT_EQ(ask(chat("baaa")).headers.find("x-weir-cache"), "miss");
 }
 
+TEST_F(VisitTest, TheGatewayMayEndWhileRequestsWaitForOneAnother) {
+  FakeUpstream& u = add("one", "hang");
+  run("cache: {enabled: true}");
+  std::vector<http::TestClient> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back(gateway_->port());
+    clients.back().send(post(chat("same"), i < 3 ? "" : "Idempotency-Key: k\r\n"));
+  }
+  for (int i = 0; i < 200 && metric("weir_gateway_in_flight") != "6"; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(u.requests(), 1);
+  gateway_.reset();
+}
+
+TEST_F(VisitTest, ALeaderWhoseClientLeavesHandsOver) {
+  FakeUpstream& u = add("one", "hang");
+  run("cache: {enabled: true}");
+  http::TestClient first(gateway_->port());
+  first.send(post(chat("same")));
+  for (int i = 0; i < 200 && u.requests() < 1; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  http::TestClient second(gateway_->port());
+  second.send(post(chat("same")));
+  for (int i = 0; i < 200 && metric("weir_gateway_in_flight") != "2"; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  u.behave("echo");
+  first.close();
+  const auto answer = second.read_response();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(content(*answer), "same");
+  EXPECT_EQ(u.requests(), 2);
+}
+
 }  // namespace
 }  // namespace weir::gateway
