@@ -33,7 +33,7 @@ import urllib.request
 import weir_process as weir
 
 CONNECT_MS = int(500 * weir.SLOWDOWN)
-FIRST_BYTE_MS = int(1500 * weir.SLOWDOWN)  # far above what a good mock takes beside a busy neighbour
+FIRST_BYTE_MS = int(1000 * weir.SLOWDOWN)  # far above what a good mock takes beside a busy neighbour
 BODY = {"model": "chat", "messages": [{"role": "user", "content": "one two"}]}
 
 
@@ -49,12 +49,12 @@ def command(*words):
 
 def wait_for(host, port, process):
     for _ in range(int(400 * weir.SLOWDOWN)):
-        with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{host}:{port}/ready", timeout=5):
             return
         if process.poll() is not None:
             raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
         time.sleep(0.025)
-    raise RuntimeError(f"nobody listens at {host}:{port}")
+    raise RuntimeError(f"nobody is ready at {host}:{port}")
 
 
 class Upstream:
@@ -65,8 +65,10 @@ class Upstream:
         self.counted = folder / f"count-{host}-{self.port}"
         self.process = subprocess.Popen([*prefix, sys.executable, str(weir.ROOT / "tests" / "mock_llm.py"), str(self.port), "--host", host,
                                          "--count", str(self.counted)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_for(host, self.port, self.process)
         self.url = f"http://{host}:{self.port}"
+
+    def wait(self):
+        wait_for(self.host, self.port, self.process)
 
     def arrived(self):
         return self.counted.stat().st_size
@@ -204,6 +206,8 @@ def loopback(folder):
     try:
         for _ in range(2):
             made.append(Upstream(folder))
+        for u in made:
+            u.wait()
         yield Place(made[:1], made[1:])
     finally:
         for u in made:
@@ -233,6 +237,8 @@ def partition(folder, pull):
             made.append(Upstream(folder))
         for _ in range(2):
             made.append(Upstream(folder, f"{base}.2", ("ip", "netns", "exec", space)))
+        for u in made:
+            u.wait()
         yield Place(made[:2], made[2:], fail=lambda: pull(space, there, f"{base}.1"))
 
 
@@ -274,11 +280,13 @@ def told(behaviour):
     return lambda bad: bad.behave(behaviour)
 
 
+# The gateway takes a time-out before the head of an answer for one after it, since the status of no head is that of a good one.
+HEADLESS = ("stalled",)
 TIMED_OUT = ("no_first_byte", "stalled", "connect_failed")
 FAULTS = [
     Fault("killed", lambda bad: bad.process.kill(), ("connect_failed", "cut"), ("upstream_error",)),
     Fault("hung, its port still open", lambda bad: bad.process.send_signal(signal.SIGSTOP), TIMED_OUT, ("upstream_timeout",)),
-    Fault("hangs before each answer", told("hang"), ("no_first_byte",)),
+    Fault("hangs before each answer", told("hang"), ("no_first_byte", *HEADLESS)),
     Fault("hangs in the middle", told("hang-mid"), ("stalled", "no_first_byte"), ("upstream_timeout",)),
     Fault("slow", told("slow"), ()),
     Fault("closes without a word", told("reset"), ("cut",)),
@@ -286,12 +294,13 @@ FAULTS = [
     Fault("ends streams early", told("cut-clean"), ("cut",), ("upstream_error",)),
     Fault("malformed SSE at once", told("malformed-first"), ("malformed",)),
     Fault("malformed SSE in the middle", told("malformed"), ("malformed",), ("upstream_error",)),
+    Fault("an error event in the middle", told("error-mid"), ("malformed",), ("upstream_error",)),
     Fault("a page in place of an answer", told("html"), ("malformed",)),
     Fault("429 storm", told("429"), ("status_429",)),
     Fault("500", told("500"), ("status_500",)),
     Fault("503", told("503"), ("status_503",)),
     Fault("its name is gone", None, ("connect_failed", "cut"), setting=lambda folder: named(folder, False)),
-    Fault("the name server is silent", None, ("connect_failed", "cut"), setting=lambda folder: named(folder, True)),
+    Fault("the name server is silent", None, ("connect_failed", "cut", *HEADLESS), setting=lambda folder: named(folder, True)),
     Fault("half of the pool cut off", None, TIMED_OUT, ("upstream_timeout",), setting=lambda folder: partition(folder, pull_cable)),
     Fault("answers of half of the pool lost", None, TIMED_OUT, ("upstream_timeout",), setting=lambda folder: partition(folder, lose_answers)),
 ]
