@@ -32,8 +32,8 @@ import urllib.request
 
 import weir_process as weir
 
-CONNECT_MS = int(500 * weir.SLOWDOWN)
-FIRST_BYTE_MS = int(1000 * weir.SLOWDOWN)  # far above what a good mock takes beside a busy neighbour
+SILENCE_MS = int(1000 * weir.SLOWDOWN)    # until one who hangs is left: what such a row waits for
+PATIENCE_MS = int(10000 * weir.SLOWDOWN)  # where nobody hangs: a good upstream that a busy machine holds up stays good
 BODY = {"model": "chat", "messages": [{"role": "user", "content": "one two"}]}
 
 
@@ -90,6 +90,10 @@ class Fault:
     ends: tuple             # of attempts, besides good ones
     codes: tuple = ()       # of error events in streams that had begun
     setting: object = None  # a context manager that yields a Place; None: loopback
+
+    @property
+    def silence_ms(self):
+        return SILENCE_MS if {"no_first_byte", "stalled"} & set(self.ends) else PATIENCE_MS
 
 
 @dataclasses.dataclass
@@ -176,13 +180,13 @@ async def load(port, requests, clients, fail):
 
 
 @contextlib.contextmanager
-def gateway(place, folder):
+def gateway(place, folder, silence_ms):
     port = weir.free_port()
     urls = ", ".join(f'"http://{place.names.get(u, u.host)}:{u.port}"' for u in (*place.bad, *place.good))
     path = folder / "faults.yaml"
     path.write_text(f"listen: {{port: {port}}}\nupstreams: {{pods: {{endpoints: [{urls}]}}}}\n"
                     f"models: {{chat: {{policy: round_robin, targets: [{{upstream: pods}}],\n"
-                    f"  timeouts: {{connect_ms: {CONNECT_MS}, first_byte_ms: {FIRST_BYTE_MS}, idle_ms: {FIRST_BYTE_MS}}}}}}}\n")
+                    f"  timeouts: {{connect_ms: {silence_ms // 2}, first_byte_ms: {silence_ms}, idle_ms: {silence_ms}}}}}}}\n")
     process = subprocess.Popen([*place.prefix, str(weir.WEIR), "gateway", str(path), "--log-level", "error"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -327,7 +331,7 @@ def run(fault, requests, clients):
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = pathlib.Path(name)
         place = stack.enter_context((fault.setting or loopback)(folder))
-        port = stack.enter_context(gateway(place, folder))
+        port = stack.enter_context(gateway(place, folder, fault.silence_ms))
         fail = place.fail or (lambda: [fault.make(u) for u in place.bad])
         got = asyncio.run(load(port, requests, clients, fail))
         ends = attempts(port)

@@ -20,12 +20,13 @@ import openai  # noqa: E402
 LLAMA_SERVER = os.environ.get("WEIR_LLAMA_SERVER")
 ASK = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 LONG = [{"role": "user", "content": "Write a very long fairy tale about a miller, his three sons and a talking fox. Tell every detail."}]
+COLD = {"temperature": 0}  # the anthropic client has no argument for it any more
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 directory = tempfile.TemporaryDirectory()
 
 
 @contextlib.contextmanager
-def running(command, port, path="/health"):
+def running(command, port, path):
     process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(int(1200 * weir.SLOWDOWN)):
@@ -44,14 +45,14 @@ def running(command, port, path="/health"):
 class AtOne:
     """What holds of every server; self.engine and self.command(port) are the subclass's."""
 
-    engine, model, tool_calls = "", "", False
+    engine, model, ready, tool_calls = "", "", "", False
 
     @classmethod
     def setUpClass(cls):
         cls.stack = contextlib.ExitStack()
         cls.addClassCleanup(cls.stack.close)
         cls.port, door = weir.free_port(), weir.free_port()
-        cls.stack.enter_context(running(cls.command(cls.port), cls.port))
+        cls.stack.enter_context(running(cls.command(cls.port), cls.port, cls.ready))
         path = pathlib.Path(directory.name) / f"{cls.engine}.yaml"
         path.write_text(f"listen: {{port: {door}}}\nupstreams: {{pods: {{engine: {cls.engine}, endpoints: [\"http://127.0.0.1:{cls.port}\"]}}}}\n"
                         f"models: {{small: {{targets: [{{upstream: pods, model: {cls.model}}}]}}}}\n")
@@ -81,12 +82,12 @@ class AtOne:
         self.assertEqual(streamed[2], [said[0].usage.completion_tokens])
 
     def test_anthropic_whole_and_streaming(self):
-        whole = self.anthropic.messages.create(model="small", messages=ASK, max_tokens=24, temperature=0, system="You answer briefly.")
+        whole = self.anthropic.messages.create(model="small", messages=ASK, max_tokens=24, system="You answer briefly.", extra_body=COLD)
         self.assertIn("Paris", whole.content[0].text)
         self.assertEqual(whole.model, "small")
         self.assertGreater(whole.usage.input_tokens, 10)
         self.assertGreater(whole.usage.output_tokens, 2)
-        with self.anthropic.messages.stream(model="small", messages=ASK, max_tokens=24, temperature=0, system="You answer briefly.") as stream:
+        with self.anthropic.messages.stream(model="small", messages=ASK, max_tokens=24, system="You answer briefly.", extra_body=COLD) as stream:
             text = "".join(stream.text_stream)
             last = stream.get_final_message()
         self.assertEqual(text, whole.content[0].text)
@@ -111,7 +112,7 @@ class AtOne:
                                                          stream=True))
         deltas = [t.function for p in parts for c in p.choices for t in c.delta.tool_calls or []]
         self.assertEqual(("".join(d.name or "" for d in deltas), "".join(d.arguments or "" for d in deltas)), ("weather", call.arguments))
-        asked = {"model": "small", "messages": asks, "max_tokens": 200, "temperature": 0, "tool_choice": {"type": "any"},
+        asked = {"model": "small", "messages": asks, "max_tokens": 200, "extra_body": COLD, "tool_choice": {"type": "any"},
                  "tools": [{"name": "weather", "description": "The weather in a city", "input_schema": CITY}]}
         used = self.anthropic.messages.create(**asked)
         self.assertEqual((used.stop_reason, used.content[-1].type, used.content[-1].name), ("tool_use", "tool_use", "weather"))
@@ -143,7 +144,7 @@ class AtOne:
 
 
 class WeirServe(AtOne, unittest.TestCase):
-    engine, model = "weir", weir.MODEL.stem
+    engine, model, ready = "weir", weir.MODEL.stem, "/ready"
 
     @classmethod
     def command(cls, port):
@@ -155,7 +156,7 @@ class WeirServe(AtOne, unittest.TestCase):
 
 @unittest.skipUnless(LLAMA_SERVER, "WEIR_LLAMA_SERVER names no llama-server")
 class LlamaServer(AtOne, unittest.TestCase):
-    engine, model, tool_calls = "llamacpp", "smollm2", True
+    engine, model, ready, tool_calls = "llamacpp", "smollm2", "/health", True
 
     @classmethod
     def command(cls, port):
