@@ -149,6 +149,7 @@ class Reader : private ConfigReader {
       ModelConfig model = std::move(raw.config);
       model.pick.policy = pick_policy_of(raw.policy).value_or(PickPolicy::kLeastLoaded);
       model.pick.attempts = kMaxAttempts;
+      model.pick.max_signal_age_ms = INT32_MAX;  // the upstream's metrics.stale_after decides
       model.name = m.key;
       model.line = m.line;
       WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));

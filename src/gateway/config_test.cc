@@ -94,6 +94,10 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
       {with("policy: cache_aware", "policy: magic"), "policy"},
       {"[]", "must be a map"},
       {"listen: {port: 1}", "upstreams must be a map"},
+      {with("max_in_flight: 32", "metrics: {path: metrics}"), "metrics.path must begin with /"},
+      {with("max_in_flight: 32", "metrics: {interval_ms: 5}"), "interval_ms"},
+      {with("engine: anthropic", "engine: anthropic, metrics: {path: /metrics}"),
+       "no metrics of the engine anthropic are known"},
       {"upstreams: {a: {endpoints: []}}", "endpoints must be a list"}};
   for (const auto& [text, what] : rows) {
     const std::string message = error_of(text);
@@ -101,6 +105,21 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
     EXPECT_EQ(message.substr(0, 7), "g.yaml:") << message;
     EXPECT_EQ(message.find("secret"), std::string::npos) << message;
   }
+}
+
+TEST(GatewayConfig, MetricsAreReadWhereTheEngineHasThem) {
+  auto config = parse(kGood);
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(metrics_target(config->upstreams[0]), "/metrics");
+  EXPECT_EQ(metrics_target(config->upstreams[1]), "");
+  EXPECT_EQ(fresh_ns(config->upstreams[0].metrics), 5'000'000'000);
+  config = parse(with("engine: weir", "engine: trtllm\n    metrics: {port: 8002, stale_after: 2}"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(metrics_target(config->upstreams[0]), "/prometheus/metrics");
+  EXPECT_EQ(fresh_ns(config->upstreams[0].metrics), 2'000'000'000);
+  config = parse(with("engine: weir", "engine: vllm\n    metrics: {path: none}"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(metrics_target(config->upstreams[0]), "");
 }
 
 TEST(GatewayConfig, ASecretThatOthersCanReadIsRefused) {

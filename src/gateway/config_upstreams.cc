@@ -1,6 +1,7 @@
 // The pools of gateway.yaml: engines, endpoints, guards.
 #include <set>
 
+#include "gateway/capacity.h"
 #include "gateway/config_reader.h"
 #include "http/url.h"
 
@@ -10,7 +11,6 @@ namespace {
 using config::Node;
 
 constexpr size_t kMaxUpstreams = 1'000;
-constexpr size_t kMaxEndpoints = 10'000;  // of all upstreams
 
 // What stands in the file and not, as it is, in the configuration.
 struct RawUpstream {
@@ -60,6 +60,14 @@ config::Table<RawUpstream> upstream_table() {
   t.add("adaptive_limit", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.adaptive), {});
   t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
   t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
+  t.add("metrics.path", "", WEIR_FIELD(RawUpstream, config.metrics.path), {});
+  t.add("metrics.port", "", WEIR_FIELD(RawUpstream, config.metrics.port), {.min = 0, .max = 65535});
+  t.add("metrics.interval_ms", "", WEIR_FIELD(RawUpstream, config.metrics.interval_ms),
+        {.min = 100, .max = 600'000});
+  t.add("metrics.timeout_ms", "", WEIR_FIELD(RawUpstream, config.metrics.timeout_ms),
+        {.min = 10, .max = 60'000});
+  t.add("metrics.stale_after", "", WEIR_FIELD(RawUpstream, config.metrics.stale_after),
+        {.min = 1, .max = 1'000});
   add_guard(t);
   return t;
 }
@@ -93,6 +101,7 @@ class UpstreamReader {
       u.line = m.line;
       if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
       WEIR_ASSIGN(u.key, reader_.secret(raw.key, "key", m.line));
+      WEIR_TRY(check_metrics(u));
       WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
       upstreams_.push_back(std::move(u));
     }
@@ -100,6 +109,21 @@ class UpstreamReader {
   }
 
  private:
+  Status check_metrics(const UpstreamConfig& u) const {
+    const std::string& path = u.metrics.path;
+    if (path.empty() || path == "none") return {};
+    if (metrics_path(u.engine).empty())
+      return reader_.wrong(
+          u.line, fmt::format("upstreams.{}: metrics.path, but no metrics of the engine {} are "
+                              "known; name the engine that answers (engine: vllm), or leave it out",
+                              u.name, u.engine));
+    if (path.front() != '/')
+      return reader_.wrong(u.line, fmt::format("upstreams.{}: metrics.path must begin with /, as "
+                                               "/metrics, or be none",
+                                               u.name));
+    return {};
+  }
+
   Status read_endpoints(const Node* node, int line, UpstreamConfig& u) {
     if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty())
       return reader_.wrong(
@@ -132,6 +156,17 @@ class UpstreamReader {
 };
 
 }  // namespace
+
+bool needs_tls(const UpstreamConfig& upstream) {
+  return std::any_of(upstream.endpoints.begin(), upstream.endpoints.end(),
+                     [](const EndpointConfig& e) { return e.to.tls; });
+}
+
+std::string metrics_target(const UpstreamConfig& upstream) {
+  const std::string& path = upstream.metrics.path;
+  if (path == "none") return "";
+  return path.empty() ? std::string(metrics_path(upstream.engine)) : path;
+}
 
 Result<std::vector<UpstreamConfig>> read_upstreams(const ConfigReader& reader, const Node* node,
                                                    int line) {

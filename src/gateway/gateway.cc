@@ -10,8 +10,8 @@
 #include "access/http_observer.h"
 #include "access/keyring.h"
 #include "api/replies.h"
+#include "gateway/fleet_keeper.h"
 #include "gateway/instruments.h"
-#include "gateway/prober.h"
 #include "gateway/proxy.h"
 #include "gateway/proxy_admin.h"
 #include "http/client.h"
@@ -91,8 +91,8 @@ class Gateway::Impl {
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
     WEIR_TRY(proxy_->fleet().load_tls());
     proxy_->tenants().load(keyring_->file());
-    prober_.emplace(*proxy_);
-    prober_->start();
+    keeper_.emplace(*proxy_);
+    keeper_->start();
     serving_.store(true, std::memory_order_release);
     return listen_admin();
   }
@@ -340,7 +340,7 @@ class Gateway::Impl {
   std::optional<LedgerMetrics> ledger_metrics_;
   std::unique_ptr<Ledger> ledger_;  // null: none
   std::optional<Proxy> proxy_;
-  std::optional<Prober> prober_;
+  std::optional<FleetKeeper> keeper_;
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<http::Client> client_;      // on its thread; ends before what calls refer to
   std::unique_ptr<http::Server> admin_http_;  // null: none

@@ -1,78 +1,14 @@
 // The gateway over loopback, in front of upstreams that answer well or badly.
-#include "gateway/gateway.h"
-
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <deque>
-
 #include "access/keys_file.h"
-#include "gateway/upstream_testing.h"
-#include "http/server_test_util.h"
+#include "gateway/gateway_testing.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
 namespace weir::gateway {
 namespace {
-
-using http::TestClient;
-
-class GatewayTest : public testing::Test {
- protected:
-  // more: of models.chat, upstream: of the pool; members of a map.
-  void start(const std::string& more = "", const std::string& upstream = "") {
-    std::string yaml = "listen: {port: 0}\nupstreams:\n  pods: {endpoints: [";
-    for (const auto& u : upstreams_) yaml += "\"" + u->url() + "\",";
-    yaml += "]" + (upstream.empty() ? "" : ", " + upstream) + "}\nmodels:\n  chat: {" + more +
-            "targets: [{upstream: pods}]}\n";
-    yaml += "  renamed: {targets: [{upstream: pods, model: ok}]}\n";
-    start_yaml(yaml);
-  }
-  void start_yaml(const std::string& yaml) {
-    const auto node = config::parse_yaml(yaml, "g.yaml");
-    ASSERT_TRUE(node.ok()) << node.error().message;
-    const Environment environment = [](const std::string& name) {
-      return name == "T" ? std::optional<std::string>("t") : std::nullopt;
-    };
-    auto config = parse_gateway_config(*node, "g.yaml", environment);
-    ASSERT_TRUE(config.ok()) << config.error().message;
-    auto started = Gateway::start(std::move(*config), clock_, log_, 1);
-    ASSERT_TRUE(started.ok()) << started.error().message;
-    gateway_ = std::move(*started);
-  }
-  FakeUpstream& add(const std::string& name, const std::string& behaviour = "ok") {
-    return *upstreams_.emplace_back(std::make_unique<FakeUpstream>(name, behaviour));
-  }
-  static std::string post(const std::string& body, const std::string& fields = "",
-                          const std::string& path = "/v1/chat/completions") {
-    return "POST " + path + " HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n" + fields +
-           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  }
-  http::Response ask(const std::string& body, const std::string& fields = "") {
-    TestClient client(gateway_->port());
-    const auto response = client.exchange(post(body, fields));
-    EXPECT_TRUE(response.has_value());
-    return response.value_or(http::Response{0, {}, ""});
-  }
-  std::string metric(const std::string& line) {
-    TestClient client(gateway_->port());
-    const auto r = client.exchange("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
-    const size_t at = r->body.find("\n" + line + " ");
-    if (at == std::string::npos) return "";
-    const size_t value = at + line.size() + 2;
-    return r->body.substr(value, r->body.find('\n', value) - value);
-  }
-
-  SystemClock clock_;
-  telemetry::Logger log_{{.level = telemetry::LogLevel::kOff}};
-  std::deque<std::unique_ptr<FakeUpstream>> upstreams_;
-  std::unique_ptr<Gateway> gateway_;
-};
-
-constexpr std::string_view kChat =
-    R"({"model":"chat","messages":[{"role":"user","content":"hi"}]})";
-constexpr std::string_view kStream =
-    R"({"model":"chat","stream":true,"messages":[{"role":"user","content":"hi"}]})";
 
 TEST_F(GatewayTest, ForwardsAnAnswer) {
   FakeUpstream& u = add("one");
@@ -317,19 +253,19 @@ TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
       stable.url() + "\"]}, c: {endpoints: [\"" + canary.url() +
       "\"]}}\nmodels: {chat: {targets: [{upstream: s, release: r1, weight: 100}, {upstream: c, "
       "release: r2, weight: 0}]}}\n");
-  const auto admin = [&](const std::string& request) {
+  const auto raw = [&](const std::string& request) {
     TestClient client(gateway_->admin_port());
     const auto r = client.exchange(request);
     return r.value_or(http::Response{0, {}, ""});
   };
   const auto put = [&](const std::string& body) {
-    return admin(
+    return raw(
         "PUT /admin/rollout/weights HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n"
         "Content-Length: " +
         std::to_string(body.size()) + "\r\n\r\n" + body);
   };
   const auto get = [&](const std::string& path) {
-    return admin("GET " + path + " HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n\r\n").body;
+    return raw("GET " + path + " HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n\r\n").body;
   };
   const auto ask_as = [&](int user) {
     return ask(R"({"model":"chat","user":"u)" + std::to_string(user) + R"(","prompt":"a"})").status;
@@ -350,7 +286,7 @@ TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   EXPECT_NE(state.find(R"("burn_rate":0.0)"), std::string::npos) << state;
   EXPECT_NE(get("/admin/rollout?window_s=x").find("window_s"), std::string::npos);
   EXPECT_NE(get("/admin/fleet").find(R"("state":"yes")"), std::string::npos);
-  EXPECT_EQ(admin("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
+  EXPECT_EQ(raw("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
 }
 
 TEST_F(GatewayTest, DrainsWhatIsInFlight) {
