@@ -76,4 +76,7 @@ class ConfigReader {
 Result<std::vector<UpstreamConfig>> read_upstreams(const ConfigReader& reader,
                                                    const config::Node* node, int line);
 
+// A map under endpoints: dns or kubernetes.
+Status read_discovery(const ConfigReader& reader, const config::Node& node, UpstreamConfig& u);
+
 }  // namespace weir::gateway

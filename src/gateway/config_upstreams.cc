@@ -63,7 +63,7 @@ config::Table<RawUpstream> upstream_table() {
   t.add("metrics.path", "", WEIR_FIELD(RawUpstream, config.metrics.path), {});
   t.add("metrics.port", "", WEIR_FIELD(RawUpstream, config.metrics.port), {.min = 0, .max = 65535});
   t.add("metrics.interval_ms", "", WEIR_FIELD(RawUpstream, config.metrics.interval_ms),
-        {.min = 100, .max = 600'000});
+        {.min = 20, .max = 600'000});
   t.add("metrics.timeout_ms", "", WEIR_FIELD(RawUpstream, config.metrics.timeout_ms),
         {.min = 10, .max = 60'000});
   t.add("metrics.stale_after", "", WEIR_FIELD(RawUpstream, config.metrics.stale_after),
@@ -125,10 +125,11 @@ class UpstreamReader {
   }
 
   Status read_endpoints(const Node* node, int line, UpstreamConfig& u) {
+    if (node != nullptr && node->kind == Node::Kind::kMap) return read_discovery(reader_, *node, u);
     if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty())
       return reader_.wrong(
-          line, fmt::format("upstreams.{}: endpoints must be a list of URLs, with one at "
-                            "least, as [\"http://127.0.0.1:8080\"]",
+          line, fmt::format("upstreams.{}: endpoints must be a list of URLs, with one at least, as "
+                            "[\"http://127.0.0.1:8080\"], or {{dns: …}}, or {{kubernetes: …}}",
                             u.name));
     const auto table = endpoint_table();
     for (const Node& item : node->items) {
@@ -158,6 +159,8 @@ class UpstreamReader {
 }  // namespace
 
 bool needs_tls(const UpstreamConfig& upstream) {
+  if (upstream.dns.has_value()) return upstream.dns->scheme == "https";
+  if (upstream.kubernetes.has_value()) return upstream.kubernetes->scheme == "https";
   return std::any_of(upstream.endpoints.begin(), upstream.endpoints.end(),
                      [](const EndpointConfig& e) { return e.to.tls; });
 }

@@ -30,6 +30,10 @@ Status Fleet::load_tls() {
     if (pool.tls != nullptr || !needs_tls(pool.config)) continue;
     http::TlsClientOptions options;
     options.ca_file = pool.config.ca_file;
+    // Addresses that were found stand for a name, and its certificate has that.
+    if (pool.config.dns.has_value()) options.server_name = pool.config.dns->name;
+    if (const auto& k = pool.config.kubernetes; k.has_value())
+      options.server_name = k->service + '.' + k->name_space + ".svc";
     WEIR_ASSIGN(pool.tls, http::TlsClientContext::load(options));
     for (const EndpointPtr& e : pool.members)
       if (e->config->to.tls) e->tls = pool.tls;

@@ -38,7 +38,7 @@ TEST_F(SignalsTest, TheQueueOfAnEndpointSteers) {
     FakeUpstream& b = add("b");
     a.say_metrics(says(20));
     b.say_metrics(says(0));
-    start_two("interval_ms: 100", policy);
+    start_two("interval_ms: 40", policy);
     ASSERT_TRUE(http::eventually([&] { return a.scrapes() > 1 && b.scrapes() > 1; }));
     EXPECT_EQ(all_of_ten(b), 10) << policy;
     a.say_metrics(says(0));
@@ -59,7 +59,7 @@ TEST_F(SignalsTest, WhatIsTooOldIsIgnoredAndSaid) {
   FakeUpstream& b = add("b");
   a.say_metrics(says(20));
   b.say_metrics(says(0));
-  start_two("interval_ms: 100, stale_after: 2");
+  start_two("interval_ms: 40, stale_after: 4");
   ASSERT_TRUE(http::eventually([&] { return a.scrapes() > 1 && b.scrapes() > 1; }));
   EXPECT_EQ(all_of_ten(b), 10);
   a.say_metrics("");  // 404
@@ -80,7 +80,7 @@ TEST_F(SignalsTest, BadAnswersAreCountedByWhatIsWrong) {
   FakeUpstream& b = add("b");
   a.say_metrics(std::string(kMaxMetricsBytes + 1, '\n'));
   b.say_metrics("vllm:num_requests_waiting x\n");
-  start_two("interval_ms: 100, timeout_ms: 5000");
+  start_two("interval_ms: 40, timeout_ms: 5000");
   EXPECT_TRUE(http::eventually([&] { return scrapes("too_large") != ""; }));
   EXPECT_TRUE(http::eventually([&] { return scrapes("malformed") != ""; }));
   b.say_metrics("up 1\n");

@@ -29,7 +29,7 @@ class GatewayTest : public testing::Test {
     yaml += "  renamed: {targets: [{upstream: pods, model: ok}]}\n";
     start_yaml(yaml);
   }
-  void start_yaml(const std::string& yaml) {
+  void start_yaml(const std::string& yaml, ResolveFn resolve = {}) {
     const auto node = config::parse_yaml(yaml, "g.yaml");
     ASSERT_TRUE(node.ok()) << node.error().message;
     const Environment environment = [](const std::string& name) {
@@ -37,7 +37,7 @@ class GatewayTest : public testing::Test {
     };
     auto config = parse_gateway_config(*node, "g.yaml", environment);
     ASSERT_TRUE(config.ok()) << config.error().message;
-    auto started = Gateway::start(std::move(*config), clock_, log_, 1);
+    auto started = Gateway::start(std::move(*config), clock_, log_, 1, std::move(resolve));
     ASSERT_TRUE(started.ok()) << started.error().message;
     gateway_ = std::move(*started);
   }

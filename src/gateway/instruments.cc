@@ -43,6 +43,10 @@ void Instruments::add_upstream(const std::string& name) {
                                     "Attempts at an upstream by how they ended", "end", labels));
   endpoints_up.emplace(
       name, registry.gauge("weir_gateway_endpoints_up", "Endpoints that take requests", labels));
+  discoveries.emplace(
+      name, registry.counter_family("weir_gateway_discoveries_total",
+                                    "Answers about who is in a pool: good, or what was wrong",
+                                    "result", labels));
   scrapes.emplace(name, registry.counter_family("weir_gateway_scrapes_total",
                                                 "Readings of endpoints' metrics: good, or why not",
                                                 "result", labels));

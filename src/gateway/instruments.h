@@ -30,6 +30,9 @@ struct Instruments {
   std::map<std::string, telemetry::CounterFamily, std::less<>> attempts;
   // weir_gateway_endpoints_up{upstream}: those in use that are well
   std::map<std::string, telemetry::Gauge, std::less<>> endpoints_up;
+  // weir_gateway_discoveries_total{upstream,result}: answers of DNS or Kubernetes: "good", or what
+  // was wrong
+  std::map<std::string, telemetry::CounterFamily, std::less<>> discoveries;
   // weir_gateway_scrapes_total{upstream,result}: "good", or why not
   std::map<std::string, telemetry::CounterFamily, std::less<>> scrapes;
   // weir_gateway_signals_stale{upstream}: endpoints whose signals are not believed

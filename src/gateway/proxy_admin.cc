@@ -31,7 +31,7 @@ Json signals_json(const Endpoint& e, int64_t now_ns) {
 
 }  // namespace
 
-std::string fleet_json(Proxy& proxy) {
+std::string fleet_json(Proxy& proxy, const FleetKeeper& keeper) {
   const int64_t now_ns = proxy.clock().now_ns();
   Json list = Json::array();
   for (const EndpointPtr& slot : proxy.fleet().slots()) {
@@ -56,6 +56,20 @@ std::string fleet_json(Proxy& proxy) {
   }
   Json body = Json::object();
   body.set("endpoints", std::move(list));
+  Json found = Json::array();
+  for (const auto& [pool, discovery] : keeper.discoveries()) {
+    const DiscoveryState& state = discovery->state();
+    Json one = Json::object();
+    one.set("upstream", proxy.fleet().upstream(pool).name);
+    one.set("source", state.source);
+    one.set("endpoints", static_cast<int64_t>(proxy.fleet().of(pool).size()));
+    one.set("good", state.good);
+    one.set("age_ms",
+            state.good_at_ns == 0 ? Json() : Json((now_ns - state.good_at_ns) / 1'000'000));
+    one.set("problem", state.problem);
+    found.push_back(std::move(one));
+  }
+  body.set("discoveries", std::move(found));
   return body.dump();
 }
 
