@@ -20,6 +20,8 @@ Instruments::Instruments(const GatewayConfig& config)
       hedges(registry.counter_family("weir_gateway_hedges_total",
                                      "After a late first byte: sent twice (none), or why not",
                                      "decision")),
+      reloads(registry.counter_family("weir_gateway_reloads_total",
+                                      "Configurations read again: good or refused", "result")),
       in_flight(registry.gauge("weir_gateway_in_flight", "Requests without a whole answer")),
       request_s(registry.histogram("weir_gateway_request_seconds",
                                    "From a request's last byte to its answer's last", kSeconds)),

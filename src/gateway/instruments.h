@@ -22,6 +22,7 @@ struct Instruments {
   // weir_gateway_retries_total{decision}: "sent", or why not
   telemetry::CounterFamily retries;
   telemetry::CounterFamily hedges;    // weir_gateway_hedges_total{decision}: "none" was sent
+  telemetry::CounterFamily reloads;   // weir_gateway_reloads_total{result}: good, refused
   telemetry::Gauge in_flight;         // weir_gateway_in_flight
   telemetry::Histogram request_s;     // weir_gateway_request_seconds
   telemetry::Histogram first_byte_s;  // weir_gateway_first_byte_seconds

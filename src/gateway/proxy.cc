@@ -5,30 +5,64 @@
 #include "gateway/call.h"
 
 namespace weir::gateway {
-Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
+
+Proxy::Proxy(GatewayConfig config, http::Client& client, const Clock& clock,
              Instruments& instruments, telemetry::Logger& log, Ledger* ledger, uint64_t seed)
-    : config_(config),
+    : config_(hold(std::move(config))),
       client_(client),
       clock_(clock),
       instruments_(instruments),
       log_(log),
       ledger_(ledger),
       seed_(seed),
-      fleet_(config, seed, clock.now_ns()),
-      dispatcher_(config, fleet_, {random_u64(seed, 1, 0), random_u64(seed, 1, 1)}),
+      fleet_(*config_, seed, clock.now_ns()),
+      dispatcher_(*config_, fleet_, {random_u64(seed, 1, 0), random_u64(seed, 1, 1)}),
       tenants_(clock) {
+  for (const ModelConfig& m : config_->models) hedges_.emplace(&m, HedgePolicy(m.hedge));
+  know(*config_);
+}
+
+Proxy::~Proxy() { config_.reset(); }  // which is forgotten while the rest is there
+
+std::shared_ptr<const GatewayConfig> Proxy::hold(GatewayConfig config) {
+  return {new GatewayConfig(std::move(config)), [this](const GatewayConfig* c) {
+            forget(*c);
+            delete c;
+          }};
+}
+
+void Proxy::know(const GatewayConfig& config) {
+  models_.clear();
   for (const ModelConfig& m : config.models) {
     models_.emplace(m.name, &m);
-    hedges_.emplace(&m, HedgePolicy(m.hedge));
     for (const TargetConfig& t : m.targets) releases_[t.release];
   }
 }
 
-Proxy::~Proxy() = default;
+void Proxy::forget(const GatewayConfig& config) {
+  dispatcher_.forget(config);
+  for (const ModelConfig& m : config.models) hedges_.erase(&m);
+}
+
+void Proxy::adopt(GatewayConfig next) {
+  const std::shared_ptr<const GatewayConfig> config = hold(std::move(next));
+  for (const ModelConfig& m : config->models) {
+    const ModelConfig* before = model(m.name);
+    const bool same = before != nullptr && before->hedge == m.hedge;
+    hedges_.emplace(&m, same ? hedge(*before) : HedgePolicy(m.hedge));
+  }
+  dispatcher_.adopt(*config);
+  know(*config);
+  config_ = config;
+}
 
 void Proxy::handle(http::Request request, http::ResponseWriter writer,
                    std::unique_ptr<Place> place) {
-  std::make_shared<Call>(*this, std::move(request), std::move(writer), std::move(place))->begin();
+  // The call goes on with the configuration that it begins with.
+  const std::shared_ptr<Call> call(
+      new Call(*this, std::move(request), std::move(writer), std::move(place)),
+      [config = config_](Call* c) { delete c; });
+  call->begin();
 }
 
 const ModelConfig* Proxy::model(std::string_view name) const {
