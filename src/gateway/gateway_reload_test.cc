@@ -62,7 +62,9 @@ TEST_F(ReloadTest, EndpointsThatStayKeepTheirState) {
   EXPECT_EQ(metric(R"(weir_gateway_reloads_total{result="good"})"), "1");
   // With another setting the pool begins anew.
   ASSERT_TRUE(reload(yaml({&fresh, &bad}, "breaker: {in_a_row: 3}, ")).ok());
-  EXPECT_NE(state_of(bad).find(R"("breaker":"closed")"), std::string::npos) << fleet();
+  EXPECT_TRUE(http::eventually(  // once the old one is gone
+      [&] { return state_of(bad).find(R"("breaker":"closed")") != std::string::npos; }))
+      << fleet();
   EXPECT_EQ(metric(R"(weir_gateway_endpoints_up{upstream="pods"})"), "2");
 }
 
@@ -83,7 +85,7 @@ TEST_F(ReloadTest, ModelsComeAndGo) {
   EXPECT_EQ(models->body.find("\"chat\""), std::string::npos);
   ASSERT_TRUE(reload(yaml({&one})).ok());
   EXPECT_EQ(ask(std::string(kChat)).status, 200);
-  EXPECT_EQ(fleet().find("\"x\""), std::string::npos) << fleet();
+  EXPECT_TRUE(http::eventually([&] { return fleet().find("\"x\"") == std::string::npos; }));
 }
 
 // What is in flight ends under what it began with, also when its model and pool are gone; when it
