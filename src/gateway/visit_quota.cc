@@ -40,17 +40,18 @@ void VisitQuota::extend(int64_t tokens, Then then) {
       config_.quotas.estimate.step_tokens + std::max<int64_t>(tokens - output_tokens_, 0);
   more.money_nanos = dearest_cost(config_, *model_, 0, more.output_tokens);
   extending_ = true;
-  quotas_->extend(reservation_, limits_, more,
-                  [this, n = more.output_tokens, then = std::move(then)](QuotaAnswer answer) {
-                    extending_ = false;
-                    if (finished_) return;
-                    if (answer.verdict != QuotaVerdict::kGranted) {
-                      const Error refused = quota_error(answer, limits_);
-                      return then(&refused);
-                    }
-                    output_tokens_ += n;
-                    then(nullptr);
-                  });
+  quotas_->extend(
+      reservation_, limits_, more,
+      [this, n = more.output_tokens, then = std::move(then)](const QuotaAnswer& answer) {
+        extending_ = false;
+        if (finished_) return;
+        if (answer.verdict != QuotaVerdict::kGranted) {
+          const Error refused = quota_error(answer, limits_);
+          return then(&refused);
+        }
+        output_tokens_ += n;
+        then(nullptr);
+      });
 }
 
 void VisitQuota::finish() {
