@@ -10,15 +10,18 @@ How it fails: by the request's model, or for all models by mock.behave(...) or P
   429, 500, …  that status, in the protocol's   malformed   an event that is no JSON   html        200 with a page
                shape; 429 with Retry-After: 1   error-mid   two deltas, an error event no-done     a stream without its last event
   huge         an event of 2 MiB                no-usage    an answer without usage
+  malformed-first  the first event is no JSON   close       answers, and closes the connection without a word of it
   fail-N       500 for the first N requests of that model, then as usual
 Any other model answers. GET /health, /ready, /v1/models, /metrics (vLLM's names, set by mock.metrics); GET /log is what it received.
 
   with MockLlm() as mock: client at mock.url; mock.requests has (path, headers, body).
-  python3 mock_llm.py [PORT] runs one."""
+  python3 mock_llm.py [PORT] [--host H] [--count FILE] runs one. FILE grows by a byte with each request: what arrived can be read
+  when the process is dead or unreachable."""
 
+import argparse
 import http.server
 import json
-import sys
+import os
 import threading
 import time
 import zlib
@@ -209,6 +212,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         anthropic = path.startswith("/v1/messages")
         if behaviour == "hang":
             return mock.wait_for_end()
+        if behaviour == "close":
+            self.close_connection = True
         if behaviour == "reset":
             self.close_connection = True
             return None
@@ -245,9 +250,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.stream(make(a, model, body, usage), behaviour, anthropic)
         if behaviour == "slow":
             time.sleep(0.05 * len(a.deltas))
-        if behaviour in ("cut", "hang-mid", "malformed", "error-mid", "huge"):
+        if behaviour in ("cut", "hang-mid", "malformed", "malformed-first", "error-mid", "huge"):
             raw = json.dumps((anthropic_whole if anthropic else openai_whole)(a, model, usage)).encode()
-            if behaviour == "malformed":
+            if behaviour.startswith("malformed"):
                 return self.send(200, raw[:-9])
             if behaviour == "error-mid":
                 return self.send(200, error_body(500, anthropic))
@@ -280,6 +285,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         events = list(events)
         if behaviour == "no-done":
             events.pop()
+        if behaviour == "malformed-first":
+            self.chunk(b"data: {\"id\": <oops>\n\n")
+            behaviour = None
         for raw, is_delta in events:
             if is_delta and deltas == 2 and behaviour in MID:
                 break
@@ -314,8 +322,9 @@ class Server(http.server.ThreadingHTTPServer):
 class MockLlm:
     """As a context manager. delta_s: seconds before each delta; answer_model: the model that answers name, in place of the request's."""
 
-    def __init__(self, port=0, models=("toy",), delta_s=0.0, answer_model=None):
-        self.port, self.models, self.delta_s, self.answer_model = port, models, delta_s, answer_model
+    def __init__(self, port=0, models=("toy",), delta_s=0.0, answer_model=None, host="127.0.0.1", count=None):
+        self.port, self.models, self.delta_s, self.answer_model, self.host = port, models, delta_s, answer_model, host
+        self.count = None if count is None else os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.requests = []  # (path with its query, headers, body)
@@ -325,10 +334,10 @@ class MockLlm:
         self.metrics = {"vllm:num_requests_running": 0, "vllm:num_requests_waiting": 0, "vllm:kv_cache_usage_perc": 0.0}
 
     def __enter__(self):
-        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.server = Server((self.host, self.port), Handler)
         self.server.mock = self
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         return self
@@ -347,7 +356,10 @@ class MockLlm:
     def note(self, path, headers, body):
         """Logs a request; the behaviour for it."""
         with self.lock:
-            self.requests.append((path, headers, body))
+            if self.count is None:
+                self.requests.append((path, headers, body))
+            else:
+                os.write(self.count, b".")
             model = str(body.get("model"))
             n = self.seen[model] = self.seen.get(model, 0) + 1
             if self.behaviour is not None:
@@ -370,7 +382,12 @@ class MockLlm:
 
 
 def main():
-    with MockLlm(int(sys.argv[1]) if len(sys.argv) > 1 else 0) as mock:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", nargs="?", type=int, default=0)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--count", help="a file that grows by a byte with each request, in place of the log of them")
+    options = parser.parse_args()
+    with MockLlm(options.port, host=options.host, count=options.count) as mock:
         print(mock.url, flush=True)
         threading.Event().wait()
 

@@ -44,7 +44,11 @@ struct Asked {
   int64_t received_ns = 0;
   int32_t attempts_before = 0;  // of the same request, by other calls
   bool idempotent = false;      // it may be done twice: an idempotency key says so
+  std::optional<Dispatcher::Assigned> assigned = std::nullopt;  // nothing: the call does that
 };
+
+// For routing; lives as long as `asked`.
+RequestView view_of(const Asked& asked, const Clock& clock);
 
 class Call : public std::enable_shared_from_this<Call> {
  public:
@@ -70,7 +74,7 @@ class Call : public std::enable_shared_from_this<Call> {
   http::ClientRequest upstream_request(const Choice& choice, TranslatedRequest translated) const;
   void plan_hedge();
   void hedge();
-  RequestView view() const;
+  RequestView view() const { return view_of(asked_, proxy_.clock()); }
   int64_t now_ns() const { return proxy_.clock().now_ns(); }
 
   // What attempts tell.

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <optional>
 #include <utility>
 
@@ -97,7 +98,7 @@ class Gateway::Impl {
     }
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
     proxy_->set_quotas(quotas_.get());
-    WEIR_TRY(proxy_->fleet().load_tls());
+    WEIR_TRY(proxy_->open());
     proxy_->tenants().load(keyring_->file());
     prober_.emplace(*proxy_);
     prober_->start();
@@ -113,6 +114,7 @@ class Gateway::Impl {
     if (admin_http_) admin_http_->stop();
     serving_.store(false, std::memory_order_release);
     if (quotas_) quotas_->close();
+    release_waiting();
     client_.reset();  // ends what calls there are
     if (http_) http_->stop();
   }
@@ -125,6 +127,17 @@ class Gateway::Impl {
   http::Server* admin_http() { return admin_http_.get(); }
 
  private:
+  // Visits that wait for another one refer to the client, which goes next.
+  void release_waiting() {
+    if (!proxy_ || !http_) return;
+    std::promise<void> done;
+    if (http_->post([this, &done] {
+          proxy_->release_waiting();
+          done.set_value();
+        }))
+      done.get_future().wait();
+  }
+
   Status load_keys() {
     access::KeysFile file;
     if (!config_.keys_file.empty()) {
@@ -334,6 +347,16 @@ class Gateway::Impl {
       WEIR_ASSIGN(const int64_t window_s, window_of(r.query));
       return rollout_json(proxy, window_s);
     });
+    tell("GET", "/admin/cache", [](Proxy& proxy, const http::Request&) -> Result<std::string> {
+      return proxy.answers().json();
+    });
+    tell("POST", "/admin/cache/invalidate",
+         [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
+           WEIR_ASSIGN(const InvalidateFilter filter, parse_invalidate(r.body));
+           const size_t gone = proxy.answers().invalidate(filter);
+           log_.info("cache_invalidated", {{"filter", r.body}, {"answers", gone}});
+           return fmt::format(R"({{"invalidated":{}}})", gone);
+         });
     tell("PUT", "/admin/rollout/weights",
          [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
            WEIR_TRY(put_weights(proxy, r.body));

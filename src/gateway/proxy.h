@@ -9,9 +9,11 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "gateway/answer_store.h"
 #include "gateway/config.h"
 #include "gateway/dispatcher.h"
 #include "gateway/fleet.h"
@@ -23,6 +25,7 @@
 #include "http/message.h"
 #include "http/response_writer.h"
 #include "telemetry/log.h"
+#include "telemetry/scrubber.h"
 
 namespace weir::gateway {
 
@@ -38,9 +41,18 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
+  // Opens what may fail to: files of kept answers, certificates. Before the first request. Errors:
+  // kIo, kCorrupt, kUsage.
+  Status open();
+
   // A request for one of the paths that go to upstreams.
   // place: of its tenant; null when nobody needs a key.
   void handle(http::Request request, http::ResponseWriter writer, std::unique_ptr<Place> place);
+
+  // The gateway ends: nobody waits for another request any more.
+  void release_waiting() {
+    if (answers_ != nullptr) answers_->release_waiting();
+  }
 
   const ModelConfig* model(std::string_view name) const;
   HedgePolicy& hedge(const ModelConfig& model) { return hedges_.find(&model)->second; }
@@ -56,6 +68,10 @@ class Proxy {
   const Clock& clock() const { return clock_; }
   Instruments& instruments() { return instruments_; }
   telemetry::Logger& log() { return log_; }
+  AnswerStore& answers() { return *answers_; }
+  const telemetry::Scrubber& redactor() const { return redactor_; }
+  // That the gateway itself holds: what must not show in an answer.
+  const std::vector<std::string>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
   Quotas* quotas() { return quotas_; }  // null: none
   const GatewayConfig& config() const { return config_; }
@@ -76,6 +92,9 @@ class Proxy {
   Tenants tenants_;
   std::unordered_map<std::string, const ModelConfig*> models_;
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
+  telemetry::Scrubber redactor_;
+  std::vector<std::string> secrets_;
+  std::unique_ptr<AnswerStore> answers_;  // holds visits, which refer to the rest
 };
 
 }  // namespace weir::gateway

@@ -64,6 +64,9 @@ std::string error_event(std::string_view data, Protocol client) {
                                         : fmt::format("data: {}\n\n", data);
 }
 
+constexpr Row kWithheld{502, "answer_withheld",
+                        "the answer held what looks like a key and is kept back"};
+
 }  // namespace
 
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id) {
@@ -97,13 +100,21 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
 
 std::string upstream_failure_event(const AttemptOutcome& last, Protocol client) {
   const Row row = row_of(last);
-  const std::string data =
-      body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client);
-  return error_event(data, client);
+  return error_event(
+      body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client),
+      client);
+}
+
+http::Response answer_withheld(Protocol client) {
+  return http::json_response(kWithheld.status, body_of(kWithheld, kWithheld.what, client));
 }
 
 std::string refusal_event(const Error& error, Protocol client, std::string_view request_id) {
   return error_event(error_body(client, error, request_id), client);
+}
+
+std::string answer_withheld_event(Protocol client) {
+  return error_event(body_of(kWithheld, kWithheld.what, client), client);
 }
 
 }  // namespace weir::gateway

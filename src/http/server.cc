@@ -84,6 +84,7 @@ struct Server::Impl {
   uint16_t port = 0;
   std::map<Connection*, std::shared_ptr<Connection>> connections;  // I/O thread
   std::map<Connection*, std::shared_ptr<Connection>> rejected;     // I/O thread
+  std::map<Connection*, std::shared_ptr<Connection>> late;         // I/O thread: came after drain()
   std::thread thread;
 
   Mutex mutex;
@@ -134,7 +135,9 @@ void Server::Impl::on_accept(const error_code& error, tcp::socket socket) {
 
 void Server::Impl::add(tcp::socket socket) {
   const ServerOptions& options = context.options;
-  const bool full = connections.size() >= options.limits.max_connections;
+  const bool full =
+      connections.size() >= options.limits.max_connections ||
+      late.size() >= kMaxRejected;  // of those that come while the server drains few are taken
   if (full && rejected.size() >= kMaxRejected) {
     context.observer->on_limit("max_connections");
     return;  // closes the socket
@@ -155,7 +158,7 @@ void Server::Impl::add(tcp::socket socket) {
     if (!transport) return;
   }
   auto connection = std::make_shared<Connection>(context, io.get_executor(), std::move(transport));
-  (full ? rejected : connections).emplace(connection.get(), connection);
+  (full ? rejected : context.draining ? late : connections).emplace(connection.get(), connection);
   context.observer->on_connection_opened();
   update_open();
   if (full) {
@@ -166,14 +169,15 @@ void Server::Impl::add(tcp::socket socket) {
 }
 
 void Server::Impl::remove(Connection& connection) {
-  if (connections.erase(&connection) + rejected.erase(&connection) == 0) return;
+  if (connections.erase(&connection) + rejected.erase(&connection) + late.erase(&connection) == 0)
+    return;
   context.observer->on_connection_closed();
   update_open();
 }
 
 void Server::Impl::update_open() {
   MutexLock lock(mutex);
-  open = connections.size() + rejected.size();
+  open = connections.size() + (context.draining ? 0 : rejected.size());
   if (open == 0) changed.notify_all();
 }
 
@@ -195,9 +199,9 @@ void Server::Impl::stop_accepting() {
 }
 
 void Server::Impl::drain() {
-  if (acceptor.is_open()) accept_waiting();
-  stop_accepting();
+  if (!context.draining && acceptor.is_open()) accept_waiting();
   context.draining = true;
+  update_open();
   const auto all = connections;  // closing changes the map
   for (const auto& [key, connection] : all) connection->drain();
 }
@@ -290,7 +294,7 @@ void Server::stop() {
     impl_->stopped = true;
     asio::post(impl_->io, [impl = impl_.get()] {
       impl->stop_accepting();
-      for (auto* map : {&impl->connections, &impl->rejected}) {
+      for (auto* map : {&impl->connections, &impl->rejected, &impl->late}) {
         const auto all = *map;
         for (const auto& [key, connection] : all) connection->close(CloseReason::kServerStopped);
       }

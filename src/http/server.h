@@ -146,14 +146,15 @@ class Server {
 
   // Closes the listening socket. Connections go on.
   void stop_accepting();
-  // stop_accepting, closes idle connections, and lets the others finish the request they have
-  // begun. Returns at once.
+  // Closes idle connections and lets the others finish the request they have begun. New ones are
+  // still taken, for one request each, so that the handler can say that it is leaving: /ready has
+  // an answer until the end. Returns at once.
   void drain();
   // For when drain() has taken long enough: 503 with Retry-After for requests that have begun and
   // are not whole, which no handler knows of. Returns at once.
   void refuse_unread();
-  // Waits until no connection is left; false if that took longer than timeout. Not from the I/O
-  // thread.
+  // Waits until no connection is left, after drain() but for those that came since; false if that
+  // took longer than timeout. Not from the I/O thread.
   bool wait_drained(std::chrono::milliseconds timeout);
   // Closes everything (pending writers see kServerStopped) and joins the I/O thread. Not from the
   // I/O thread.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "plot/svg_plot.h"
 #include "plot/text.h"
 
@@ -16,10 +18,10 @@ h2{font-size:17px;margin:40px 0 12px;font-weight:650}h3{font-size:14px;margin:24
 .verdict b{display:block;font-size:16px}.verdict.good{border-color:var(--good)}.verdict.good b{color:var(--good)}.verdict.bad{border-color:var(--bad)}.verdict.bad b{color:var(--bad)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(152px,1fr));gap:12px;margin:20px 0}
 .tile{background:var(--card);border-radius:8px;padding:12px 14px}.tile span{display:block;color:var(--soft);font-size:12px}
-.tile b{display:block;font-size:22px;line-height:1.3;font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap}.tile b i{font-style:normal;font-size:13px;font-weight:400;color:var(--soft)}
+.tile b{display:block;font-size:22px;line-height:1.3;font-weight:600;font-variant-numeric:tabular-nums}.tile b i{font-style:normal;font-size:13px;font-weight:400;color:var(--soft)}
 .three{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:16px}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:16px}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:6px 8px;text-align:right;vertical-align:top;white-space:nowrap;border-bottom:1px solid var(--grid)}
-th{font-weight:500;color:var(--soft);font-size:12px;border-bottom-color:var(--rule);white-space:nowrap}th:first-child,td:first-child{text-align:left;padding-left:0}
+th{font-weight:500;color:var(--soft);font-size:12px;border-bottom-color:var(--rule);white-space:nowrap}th.text,td.text,th:first-child,td:first-child{text-align:left}th:first-child,td:first-child{padding-left:0}
 td small{display:block;color:var(--soft);font-size:11px;white-space:nowrap}td .said{display:block;white-space:normal;min-width:16em;overflow-wrap:anywhere}.tag{display:inline-block;padding:0 7px;border-radius:9px;background:var(--card);color:var(--soft);font-size:11px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 20px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 details{border-top:1px solid var(--rule);padding:10px 0}summary{cursor:pointer;font-weight:600;font-size:15px}summary .soft{font-weight:400;font-size:13px;margin-left:8px}
@@ -40,11 +42,18 @@ std::string html_page(std::string_view title, std::string_view body) {
 }
 
 std::string html_table(const std::vector<std::vector<std::string>>& rows) {
+  // Columns with sentences in them are set like text, the others like numbers.
+  std::vector<bool> text(rows.empty() ? 0 : rows[0].size());
+  for (const auto& row : rows)
+    for (size_t c = 0; c < std::min(row.size(), text.size()); ++c)
+      if (row[c].find("class=\"said\"") != std::string::npos) text[c] = true;
   std::string out = "<div class=\"wide\"><table>";
   for (size_t r = 0; r < rows.size(); ++r) {
+    const char* const kind = r == 0 ? "th" : "td";
     out += "<tr>";
-    for (const std::string& cell : rows[r])
-      out += fmt::format("<{0}>{1}</{0}>", r == 0 ? "th" : "td", cell);
+    for (size_t c = 0; c < rows[r].size(); ++c)
+      out += fmt::format("<{0}{1}>{2}</{0}>", kind,
+                         c < text.size() && text[c] ? " class=\"text\"" : "", rows[r][c]);
     out += "</tr>\n";
   }
   return out + "</table></div>\n";

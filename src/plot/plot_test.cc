@@ -63,6 +63,27 @@ TEST(Plot, DrawsWhatItCanAndEscapesTheRest) {
   EXPECT_TRUE(plot_svg({}).ends_with("</svg>"));
 }
 
+TEST(Page, ColumnsOfSentencesAreSetLikeText) {
+  const std::string table =
+      html_table({{"item", "n", "why"}, {"a", "1", "<span class=\"said\">so</span>"}});
+  EXPECT_NE(table.find("<th>n</th><th class=\"text\">why</th>"), std::string::npos) << table;
+  EXPECT_NE(table.find("<td>1</td><td class=\"text\">"), std::string::npos) << table;
+}
+
+TEST(Plot, ALongLegendStaysOnThePaper) {
+  Plot p;
+  p.title = "a title";
+  for (size_t i = 0; i < kSeriesColours; ++i)
+    p.series.push_back({.name = std::string(50, 'n'), .points = {{0, 1}, {1, 2}}, .colour = i});
+  const std::string svg = plot_svg(p);
+  size_t keys = 0;
+  for (size_t at = 0; (at = svg.find("<text x=\"", at)) != std::string::npos; ++keys) {
+    at += std::string_view("<text x=\"").size();
+    EXPECT_GE(std::stod(svg.substr(at)), 0);
+  }
+  EXPECT_GT(keys, kSeriesColours);
+}
+
 TEST(Page, IsWholeAndLoadsNothing) {
   const std::string page =
       html_page("<t>", html_table({{"a", "b"}, {"1", "2"}}) + html_tile("n", "3 ms", "<"));

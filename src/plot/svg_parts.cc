@@ -42,15 +42,29 @@ std::string open_svg(double width, double height, std::string_view title) {
          text_at(kLeft, 18, "title", "start", title);
 }
 
-double legend_width(const std::vector<std::pair<std::string, std::string>>& entries) {
+double legend_width(const LegendEntries& entries) {
   double width = 0;
   for (const auto& [name, css] : entries)
     width += kCharacterPx * static_cast<double>(name.size()) + 29;
   return width;
 }
 
-std::string legend(const std::vector<std::pair<std::string, std::string>>& entries, double right,
-                   double y) {
+std::vector<LegendEntries> legend_lines(const LegendEntries& entries, double width) {
+  std::vector<LegendEntries> lines;
+  double left = 0;
+  for (const auto& entry : entries) {
+    const double wanted = legend_width({entry});
+    if (lines.empty() || wanted > left) {
+      lines.emplace_back();
+      left = width;
+    }
+    lines.back().push_back(entry);
+    left -= wanted;
+  }
+  return lines;
+}
+
+std::string legend(const LegendEntries& entries, double right, double y) {
   std::string out;
   double x = right;
   for (size_t i = entries.size(); i-- > 0;) {

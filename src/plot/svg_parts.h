@@ -15,6 +15,8 @@ inline constexpr double kCharacterPx = 6.3;
 // Margins of a plot, px.
 inline constexpr double kLeft = 58, kRight = 14, kTop = 34, kBottom = 42;
 
+inline constexpr double kLegendLinePx = 18;
+
 // Where a value falls on the paper.
 struct Scale {
   double low = 0, high = 1;  // of the values
@@ -36,10 +38,12 @@ std::string line_at(double x0, double y0, double x1, double y1, std::string_view
 std::string rect_at(double x, double y, double width, double height, std::string_view css);
 // <svg> with its title written at the top left.
 std::string open_svg(double width, double height, std::string_view title);
-// (name, class) entries, ending at the right edge.
-std::string legend(const std::vector<std::pair<std::string, std::string>>& entries, double right,
-                   double y = 18);
-double legend_width(const std::vector<std::pair<std::string, std::string>>& entries);
+using LegendEntries = std::vector<std::pair<std::string, std::string>>;  // (name, class)
+// Ending at the right edge.
+std::string legend(const LegendEntries& entries, double right, double y = kLegendLinePx);
+double legend_width(const LegendEntries& entries);
+// In as many lines as it takes to stay within `width`; an entry that is wider alone has its own.
+std::vector<LegendEntries> legend_lines(const LegendEntries& entries, double width);
 // Horizontal rules with their numbers, and the rotated name of the axis.
 std::string y_axis(const Scale& x, const Scale& y, std::string_view label);
 // Ticks, numbers, base line and name of the axis below; vertical rules up to `top` if it is >= 0.

@@ -108,12 +108,17 @@ std::string plot_svg(const Plot& plot) {
   for (const Series& s : plot.series) {
     if (!s.name.empty()) entries.emplace_back(s.name, fmt::format("f{}", s.colour));
   }
-  // A legend that would run into the title gets a line of its own; the title is a little bolder.
+  // A legend that would run into the title, a little bolder, goes below it, in the lines it needs.
+  const double room = plot.width - kLeft - kRight;
   const double title_width = 1.3 * kCharacterPx * static_cast<double>(plot.title.size());
-  const bool below = legend_width(entries) > plot.width - kLeft - kRight - title_width;
-  const Scale y = make_scale(plot, false, plot.height - kBottom, kTop + (below ? 18 : 0));
+  const auto lines = legend_lines(entries, room);
+  const bool below = legend_width(entries) > room - title_width;
+  const double under_title = below ? kLegendLinePx * static_cast<double>(lines.size()) : 0;
+  const Scale y = make_scale(plot, false, plot.height - kBottom, kTop + under_title);
   std::string out = open_svg(plot.width, plot.height, plot.title);
-  out += legend(entries, plot.width - kRight, below ? 36 : 18);
+  for (size_t i = 0; i < lines.size(); ++i)
+    out += legend(lines[i], plot.width - kRight,
+                  kLegendLinePx * static_cast<double>(i + (below ? 2 : 1)));
   for (const auto& [begin, end] : plot.shaded) {
     if (x.shows(begin) && x.shows(end))
       out +=

@@ -1,4 +1,4 @@
-"""The layering and size checks find what they are for, and leave a correct tree alone."""
+"""The checks of layers, sizes and names find what they are for, and leave a correct tree alone."""
 
 import importlib.util
 import pathlib
@@ -17,6 +17,7 @@ def load(name):
 
 layers = load("check_layers")
 sizes = load("check_sizes")
+names = load("check_names")
 
 
 class Layers(unittest.TestCase):
@@ -129,6 +130,35 @@ class Sizes(unittest.TestCase):
         self.assertEqual(self.check("namespace a {\n" + "int x;\n" * 150 + "}\n"), ([], []))
         self.assertEqual(self.check("const Row kRows[] = {\n" + '  {"a", f(1)},\n' * 150 + "};\n"), ([], []))
         self.assertEqual(self.check("struct A {\n" + "  int x;\n" * 150 + "};\n"), ([], []))
+
+
+class Names(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.root = pathlib.Path(holder.name)
+        for name, text in (("src/a/b_test.cc", "TEST(Suite, Holds) {\n"), ("src/a/b.h", ""),
+                           ("tests/x_test.py", "class First:\n    def test_a(self):\n        pass\n\n\nclass Second:\n    async def test_b(self):\n")):
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def check(self, text):
+        (self.root / "page.md").write_text(text)
+        return names.check(self.root, "page.md")
+
+    def test_what_is_there(self):
+        text = "`src/a/b.h`, `Suite.Holds`, `x_test.First.test_a`, `x_test.Second.test_b`, `gateway.yaml`, `weir serve`, `/admin/fleet`"
+        self.assertEqual(self.check(text), ([], 4))
+
+    def test_what_is_not(self):
+        for wrong in ("src/a/c.h", "Suite.Hold", "Other.Holds", "x_test.First.test_b", "y_test.First.test_a", "x_test.Third.test_a"):
+            self.assertEqual(self.check(f"fine\n`{wrong}`")[0], [f"page.md:2: there is no {wrong}; it was renamed, or is still to be written"])
+
+    def test_the_page_on_security(self):
+        problems, named = names.check(ROOT, "docs/security.md")
+        self.assertEqual(problems, [])
+        self.assertGreater(named, 100)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,22 @@ TEST_F(ReportTest, TextJsonAndPageSayTheSame) {
   EXPECT_THAT(page, Not(HasSubstr("<b>acme")));
 }
 
+TEST_F(ReportTest, ThePageNamesAndRounds) {
+  for (int day = 0; day < 2; ++day) {
+    add(fmt::format("a{}", day), "", "m", 1'234'567, LedgerEnd::kOk, true, kNow + day * kDayMs);
+    for (int t = 0; t < 7; ++t)
+      add(fmt::format("{}-{}", day, t), fmt::format("t{}", t), "m", 6'840'577'886, LedgerEnd::kOk,
+          true, kNow + day * kDayMs);
+  }
+  const std::string page = ledger_report_html(report("tenant,model"));
+  EXPECT_THAT(page, HasSubstr("Cost by day, the 6 dearest of 8"));
+  EXPECT_THAT(page, HasSubstr("days since 2023-11-14"));
+  EXPECT_THAT(page, HasSubstr("By tenant, model"));
+  EXPECT_THAT(page, HasSubstr("<td>–<small>m</small></td>"));
+  EXPECT_THAT(page, HasSubstr("<td>0.0025"));  // of 2,469,134 billionths
+  EXPECT_THAT(page, HasSubstr("<td>13.7<small>14.3 % of all"));
+}
+
 TEST_F(ReportTest, ManyGroupsAreMerged) {
   for (int i = 0; i < 10'050; ++i) add(fmt::format("{}", i), fmt::format("t{}", i), "m", 1);
   const LedgerReport r = report("tenant");
