@@ -7,11 +7,14 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "ops/intake/prometheus_text.h"
 #include "ops/intake/read_metrics.h"
+#include "text/prometheus_text.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace weir::ops;
+  using weir::text::MetricSample;
+  using weir::text::parse_prometheus;
+  using weir::text::PrometheusLimits;
   const std::string_view all(reinterpret_cast<const char*>(data), size);
   PrometheusLimits limits;
   limits.samples = 300;

@@ -256,7 +256,7 @@ def lose_answers(space, _, host):
 
 @contextlib.contextmanager
 def named(folder, silent):
-    """The upstreams have names, and the gateway /etc/hosts and /etc/resolv.conf of its own. silent: the name server does not answer any more;
+    """Upstreams have names, and the gateway /etc/hosts and /etc/resolv.conf of its own. silent: the name server does not answer any more;
     else it is not there. A bad upstream that loses its name closes its connections, so that it must be looked up again."""
     hosts, resolv = folder / "hosts", folder / "resolv.conf"
     both = "127.0.0.1 localhost good.test\n"
@@ -277,7 +277,9 @@ def named(folder, silent):
         def fail():
             hosts.write_text(both)
             bad.behave("close")
-        yield dataclasses.replace(place, prefix=prefix, fail=fail, names={bad: "bad.test", good: "good.test"})
+        # Lookups wait for each other, so that a good upstream with a name would wait for the silent server as well: it has an address.
+        names = {bad: "bad.test"} if silent else {bad: "bad.test", good: "good.test"}
+        yield dataclasses.replace(place, prefix=prefix, fail=fail, names=names)
 
 
 def told(behaviour):

@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "http/client.h"
-#include "ops/intake/prometheus_text.h"
 #include "ops/intake/read_metrics.h"
+#include "text/prometheus_text.h"
 
 namespace weir::cli {
 namespace {
@@ -60,7 +60,7 @@ Result<ops::Scrape> scrape(http::Client& client, const http::Url& url) {
   }
   ops::Scrape out;
   out.at_s = std::chrono::duration<double>(steady_clock::now().time_since_epoch()).count();
-  auto samples = ops::parse_prometheus(response->body);
+  auto samples = text::parse_prometheus(response->body);
   if (!samples.ok()) return samples.error().with_context(url.authority() + target);
   out.samples = std::move(*samples);
   return out;
@@ -75,7 +75,7 @@ Result<ops::Intake> read_metrics_source(const MetricsOptions& options) {
     WEIR_ASSIGN(window, read_window(options.window));
   }
   http::ClientOptions client_options;
-  client_options.response.body_bytes = ops::PrometheusLimits{}.text_bytes;
+  client_options.response.body_bytes = text::PrometheusLimits{}.text_bytes;
   WEIR_ASSIGN(const std::unique_ptr<http::Client> client, http::Client::start(client_options));
   WEIR_ASSIGN(ops::Scrape now, scrape(*client, url));
   std::optional<ops::Scrape> earlier;

@@ -6,6 +6,8 @@
 //     pods:
 //       engine: weir
 //       endpoints: ["http://10.0.0.1:8080", {url: "http://10.0.0.2:8080", zone: b}]
+//       metrics: {interval_ms: 500}
+//     found: {engine: vllm, endpoints: {dns: {name: vllm.example, port: 8000}}}
 //     hosted: {engine: openai, key_env: OPENAI_API_KEY, endpoints: ["https://api.openai.com"]}
 //   models:
 //     chat:
@@ -48,15 +50,59 @@ struct EndpointConfig {
   double weight = 1;
 };
 
+// Endpoints that a name of the DNS stands for: its IPv4 addresses, where it has none its IPv6 ones.
+struct DnsConfig {
+  std::string name;
+  int32_t port = 0;
+  int64_t interval_ms = 5'000;  // between an answer and the next question
+  int64_t keep_ms = 3'600'000;  // while nothing is found the last known stay, for this long
+  std::string scheme = "http";  // or https
+  std::string path;             // before the API's own: "" or "/base"
+  std::string region;
+  std::string zone;
+};
+
+// The endpoints of a service of Kubernetes, by its EndpointSlices.
+struct KubernetesConfig {
+  std::string service;
+  std::string name_space;
+  std::string port;  // a number, or the name it has in the slices; "": their first
+  std::string scheme = "http";
+  std::string path;
+  std::string region;   // zones are those of the slices
+  std::string api_url;  // as written; "": the cluster's that this runs in
+  http::Url api;
+  std::string token_file;  // read anew for every request; "": none
+  std::string ca_file;     // who signs for the API; "": the system's
+  bool watch = true;       // false: asked every interval_ms
+  int64_t interval_ms = 10'000;
+};
+
+// What endpoints say of their load, read from their metrics (capacity.h).
+struct MetricsConfig {
+  std::string path;             // "": where the engine has them; "none": not read
+  int32_t port = 0;             // 0: the endpoint's
+  int64_t interval_ms = 1'000;  // between an answer and the next question
+  int64_t timeout_ms = 1'000;   // of an answer
+  int32_t stale_after = 5;      // intervals: what was said earlier is not believed
+};
+inline int64_t fresh_ns(const MetricsConfig& m) {
+  return m.interval_ms * m.stale_after * 1'000'000;
+}
+
 // A pool of endpoints that serve the same models.
 struct UpstreamConfig {
   std::string name;
   std::string engine = "openai";  // openai anthropic weir vllm sglang trtllm llamacpp dynamo
   Protocol protocol = Protocol::kOpenAi;
+  // One of the three says who is in it.
   std::vector<EndpointConfig> endpoints;
+  std::optional<DnsConfig> dns;
+  std::optional<KubernetesConfig> kubernetes;
   std::string ca_file;      // PEM, of https endpoints: who signs for them; "": the system's
   std::string key;          // sent as the protocol wants it; never a client's. "": none
   std::string health_path;  // "": what the engine has; "none": no probes
+  MetricsConfig metrics;
   PoolGuardConfig guard;
   int64_t cache_tokens = 0;  // of an endpoint's prefix cache; 0: not known
   int line = 0;
@@ -118,6 +164,14 @@ struct GatewayConfig {
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };
+
+// Whether endpoints of it are asked by https.
+bool needs_tls(const UpstreamConfig& upstream);
+// Where its metrics are read; "": they are not.
+std::string metrics_target(const UpstreamConfig& upstream);
+
+// Endpoints of all upstreams, discovered ones included.
+inline constexpr size_t kMaxEndpoints = 10'000;
 
 // Retries of a pool that are always there, as Finagle has them: of few requests a tenth is none,
 // and an endpoint that dies costs some until its breaker opens.

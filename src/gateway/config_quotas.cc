@@ -5,11 +5,7 @@
 #include <initializer_list>
 #include <utility>
 
-#include "config/table.h"
-
-// A field of a struct, for Table::add.
-#define WEIR_FIELD(type, path) \
-  [](type & o) -> auto& { return o.path; }
+#include "gateway/config_reader.h"
 
 namespace weir::gateway {
 namespace {
@@ -94,10 +90,10 @@ bool are_alternatives(const QuotaRule& a, const QuotaRule& b) {
   return a.name == b.name && a.metric == b.metric && a.window == b.window;
 }
 
-class QuotaReader {
+class QuotaReader : private ConfigReader {
  public:
-  QuotaReader(const std::string& name, const Environment& environment, GatewayConfig& config)
-      : name_(name), environment_(environment), config_(config), out_(config.quotas) {}
+  QuotaReader(const ConfigReader& reader, GatewayConfig& config)
+      : ConfigReader(reader), config_(config), out_(config.quotas) {}
 
   Status read(const Node& file) {
     if (const Node* node = file.find("quota_estimate")) {
@@ -109,21 +105,6 @@ class QuotaReader {
   }
 
  private:
-  Error wrong(int line, const std::string& what) const {
-    return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, std::max(line, 1), what);
-  }
-
-  template <typename T>
-  Result<T> fields(const config::Table<T>& table, const Node& node) const {
-    if (node.kind != Node::Kind::kMap)
-      return wrong(node.line, fmt::format("must be a map, not {}", node.kind_name()));
-    config::Sources sources;
-    sources.file_name = name_;
-    sources.file = node;
-    WEIR_ASSIGN(const config::Settings s, config::Settings::resolve(table.keys(), sources));
-    return table.make(s);
-  }
-
   Status read_state(const Node& node) {
     WEIR_ASSIGN(RawState raw, fields(state_table(), node));
     const bool has_redis = node.find("redis") != nullptr;
@@ -149,7 +130,7 @@ class QuotaReader {
         return wrong(redis.line, "state.redis: ca is for TLS, which a unix: socket does not need");
     }
     if (!raw.password_env.empty()) {
-      const auto value = environment_ ? environment_(raw.password_env) : std::nullopt;
+      const auto value = environment() ? environment()(raw.password_env) : std::nullopt;
       if (!value.has_value() || value->empty())
         return wrong(redis.line, fmt::format("state.redis.password_env: the variable {} is not set",
                                              raw.password_env));
@@ -320,11 +301,9 @@ class QuotaReader {
     out_.warnings.push_back(
         fmt::format("{}:{}: quotas of a day or a month are kept in memory alone and begin anew at "
                     "each start; give state: {{sqlite: FILE}}, or redis",
-                    name_, line));
+                    name(), line));
   }
 
-  const std::string& name_;
-  const Environment& environment_;
   const GatewayConfig& config_;
   QuotaSettings& out_;
 };
@@ -353,9 +332,8 @@ std::string store_text(const QuotaSettings& q) {
 
 }  // namespace
 
-Status read_quotas(const Node& file, const std::string& name, const Environment& environment,
-                   GatewayConfig& config) {
-  return QuotaReader(name, environment, config).read(file);
+Status read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config) {
+  return QuotaReader(reader, config).read(file);
 }
 
 std::string describe_quotas(const GatewayConfig& c) {

@@ -47,6 +47,11 @@ std::string with(std::string_view from, std::string_view to) {
   return text.replace(at, from.size(), to);
 }
 
+// A pool whose endpoints are found.
+std::string found(const std::string& how) {
+  return "upstreams: {a: {endpoints: {" + how + "}}}\nmodels: {m: {targets: [{upstream: a}]}}";
+}
+
 TEST(GatewayConfig, ReadsUpstreamsAndModels) {
   const auto config = parse(kGood);
   ASSERT_TRUE(config.ok()) << config.error().message;
@@ -94,6 +99,26 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
       {with("policy: cache_aware", "policy: magic"), "policy"},
       {"[]", "must be a map"},
       {"listen: {port: 1}", "upstreams must be a map"},
+      {with("max_in_flight: 32", "metrics: {path: metrics}"), "metrics.path must begin with /"},
+      {with("max_in_flight: 32", "metrics: {interval_ms: 5}"), "interval_ms"},
+      {with("engine: anthropic", "engine: anthropic, metrics: {path: /metrics}"),
+       "no metrics of the engine anthropic are known"},
+      {found("dns: {name: \"a:80\", port: 1}"), "name must be a name of the DNS"},
+      {found("dns: {name: a/b, port: 1}"), "name must be a name of the DNS"},
+      {found("dns: {port: 1}"), "name must be a name of the DNS"},
+      {found("dns: {name: a}"), "port is needed"},
+      {found("dns: {name: a, prt: 1}"), "the nearest is \"port\""},
+      {found("dns: {name: a, port: 1, path: b}"), "path must begin with /"},
+      {found("dns: a"), "dns must be a map"},
+      {found("dns: {name: a, port: 1}, kubernetes: {}"), "either dns: or kubernetes:"},
+      {found("kubernetes: {namespace: b}"), "service must be the name of a Service"},
+      {found("kubernetes: {service: A/b}"), "service must be the name of a Service"},
+      {found("kubernetes: {service: a}"), "outside of a cluster it is needed"},
+      {found("kubernetes: {service: a, namespace: b}"), "not in a cluster"},
+      {found("kubernetes: {service: a, namespace: b, api_url: nowhere}"), "api_url"},
+      {found("kubernetes: {service: a, namespace: b, port: \"0\"}"), "port must be a number"},
+      {found("kubernetes: {service: a, namespace: b, api_url: \"http://a\", token_file: t}"),
+       "in the clear"},
       {"upstreams: {a: {endpoints: []}}", "endpoints must be a list"}};
   for (const auto& [text, what] : rows) {
     const std::string message = error_of(text);
@@ -101,6 +126,50 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
     EXPECT_EQ(message.substr(0, 7), "g.yaml:") << message;
     EXPECT_EQ(message.find("secret"), std::string::npos) << message;
   }
+}
+
+TEST(GatewayConfig, PoolsThatAreFound) {
+  auto config = parse(found("dns: {name: pods.example, port: 8000, scheme: https, path: /v/}"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->upstreams[0].dns->path, "/v");
+  EXPECT_TRUE(needs_tls(config->upstreams[0]));
+  EXPECT_NE(describe(*config).find("dns pods.example:8000"), std::string::npos);
+  config =
+      parse(found("kubernetes: {service: s, namespace: n, port: http, api_url: "
+                  "\"https://10.0.0.1:6443\", token_file: t}"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->upstreams[0].kubernetes->api.port, 6443);
+  EXPECT_FALSE(needs_tls(config->upstreams[0]));
+  EXPECT_NE(describe(*config).find("kubernetes n/s"), std::string::npos);
+}
+
+// In a pod the cluster is there without a word.
+TEST(GatewayConfig, TheClustersOwnDefaults) {
+  const auto node = config::parse_yaml(found("kubernetes: {service: s, namespace: n}"), "g.yaml");
+  const auto config = parse_gateway_config(*node, "g.yaml", [](const std::string& name) {
+    if (name == "KUBERNETES_SERVICE_HOST") return std::optional<std::string>("fd00::1");
+    return name == "KUBERNETES_SERVICE_PORT" ? std::optional<std::string>("443") : std::nullopt;
+  });
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const KubernetesConfig& k = *config->upstreams[0].kubernetes;
+  EXPECT_EQ(k.api_url, "https://[fd00::1]:443");
+  EXPECT_TRUE(k.token_file.ends_with("/token"));
+  EXPECT_TRUE(k.ca_file.ends_with("/ca.crt"));
+}
+
+TEST(GatewayConfig, MetricsAreReadWhereTheEngineHasThem) {
+  auto config = parse(kGood);
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(metrics_target(config->upstreams[0]), "/metrics");
+  EXPECT_EQ(metrics_target(config->upstreams[1]), "");
+  EXPECT_EQ(fresh_ns(config->upstreams[0].metrics), 5'000'000'000);
+  config = parse(with("engine: weir", "engine: trtllm\n    metrics: {port: 8002, stale_after: 2}"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(metrics_target(config->upstreams[0]), "/prometheus/metrics");
+  EXPECT_EQ(fresh_ns(config->upstreams[0].metrics), 2'000'000'000);
+  config = parse(with("engine: weir", "engine: vllm\n    metrics: {path: none}"));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(metrics_target(config->upstreams[0]), "");
 }
 
 TEST(GatewayConfig, ASecretThatOthersCanReadIsRefused) {

@@ -44,42 +44,79 @@ std::vector<int> per_cents(const std::vector<int64_t>& weights) {
 }  // namespace
 
 Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret)
-    : fleet_(fleet),
+    : config_(config),
+      fleet_(fleet),
       secret_(secret),
-      prefixes_({.endpoints = static_cast<uint32_t>(fleet.endpoints().size())}),
-      matched_(fleet.endpoints().size()) {
-  const auto number = [this](const std::string& place) -> uint32_t {
-    if (place.empty()) return 0;
-    return places_.try_emplace(place, static_cast<uint32_t>(places_.size() + 1)).first->second;
-  };
-  const auto zone = [&](const std::string& region, const std::string& name) {
-    return number(name.empty() ? std::string() : region + '/' + name);
-  };
-  for (const Endpoint& e : fleet.endpoints()) {
-    EndpointView& v = views_.emplace_back();
-    v.identity = keyed_hash({}, std::as_bytes(std::span(e.config->url))).low;
-    v.region = number(e.config->region);
-    v.zone = zone(e.config->region, e.config->zone);
-    if (e.upstream->cache_tokens > 0) prefixes_.set_capacity(e.index, e.upstream->cache_tokens);
-  }
-  view_ = {views_, number(config.region), zone(config.region, config.zone)};
+      prefixes_({.endpoints = static_cast<uint32_t>(fleet.slots().size())}) {
   for (const ModelConfig& m : config.models) {
     auto route = make_route(m, nullptr);
     if (route.ok()) routes_.emplace(&m, std::move(*route));  // it is: the weights are the file's
   }
+  sync();
 }
 
-Dispatcher::Arm Dispatcher::make_arm(const ModelConfig& model, const std::string& release,
-                                     int32_t lowest) const {
-  Arm arm{release, {}, {}, Failover(model.failover), std::nullopt, 0};
+// Numbers of names that the file or discovery gives; beyond 65,535 of them a place is not told.
+uint32_t Dispatcher::place(const std::string& name) {
+  constexpr size_t kMaxPlaces = 65'535;
+  if (name.empty()) return 0;
+  if (places_.size() >= kMaxPlaces && !places_.contains(name)) return 0;
+  return places_.try_emplace(name, static_cast<uint32_t>(places_.size() + 1)).first->second;
+}
+
+void Dispatcher::show(const Endpoint& e) {
+  EndpointView& v = views_[e.index];
+  const std::string& region = e.config->region;
+  const std::string& zone = e.config->zone;
+  if (serials_[e.index] != e.serial) {
+    v = {};
+    v.identity = keyed_hash({}, std::as_bytes(std::span(e.config->url))).low;
+    v.up = false;  // until it is looked at
+    prefixes_.cleared(e.index);
+    prefixes_.set_capacity(e.index, e.upstream->cache_tokens);
+    serials_[e.index] = e.serial;
+  }
+  v.region = place(region);
+  v.zone = place(zone.empty() ? zone : region + '/' + zone);
+}
+
+void Dispatcher::sync() {
+  if (version_ == fleet_.version()) return;
+  version_ = fleet_.version();
+  const size_t slots = fleet_.slots().size();
+  if (slots > prefixes_.endpoints()) prefixes_.grow(static_cast<uint32_t>(slots));
+  views_.resize(slots);
+  serials_.resize(slots);
+  matched_.resize(prefixes_.endpoints());
+  for (size_t i = 0; i < slots; ++i) {
+    const EndpointPtr& e = fleet_.slots()[i];
+    if (e != nullptr && !e->retired) {
+      show(*e);
+    } else if (serials_[i] != 0) {
+      prefixes_.cleared(static_cast<uint32_t>(i));
+      views_[i] = {};
+      views_[i].up = false;
+      serials_[i] = 0;
+    }
+  }
+  const std::string& zone = config_.zone;
+  view_ = {views_, place(config_.region), place(zone.empty() ? zone : config_.region + '/' + zone)};
+  for (auto& [model, route] : routes_)
+    for (Arm& arm : route.arms) fill_arm(*model, arm);
+}
+
+void Dispatcher::fill_arm(const ModelConfig& model, Arm& arm) const {
+  arm.candidates.clear();
+  arm.target_of.clear();
+  arm.updated_ns.reset();
+  const int32_t lowest = lowest_tier(model);
   std::set<uint32_t> seen;
   const auto add = [&](bool own, bool first_tier) {
     for (const TargetConfig& t : model.targets) {
-      if (t.weight == 0 && t.release != release) continue;
-      if ((t.tier == lowest) != first_tier || (t.release == release) != own) continue;
+      if (t.weight == 0 && t.release != arm.release) continue;
+      if ((t.tier == lowest) != first_tier || (t.release == arm.release) != own) continue;
       int32_t priority = t.tier - lowest + (t.tier == lowest && own ? 0 : kOtherReleases);
       priority = std::min<int32_t>(priority, kMaxPriorities - 1);
-      for (const Endpoint* e : fleet_.of(t.upstream)) {
+      for (const EndpointPtr& e : fleet_.of(t.upstream)) {
         if (!seen.insert(e->index).second) continue;
         arm.candidates.push_back({e->index, static_cast<uint8_t>(priority), 1});
         arm.target_of.push_back(&t);
@@ -90,7 +127,6 @@ Dispatcher::Arm Dispatcher::make_arm(const ModelConfig& model, const std::string
   add(false, true);
   add(true, false);
   add(false, false);
-  return arm;
 }
 
 Result<Dispatcher::Route> Dispatcher::make_route(const ModelConfig& model,
@@ -109,7 +145,10 @@ Result<Dispatcher::Route> Dispatcher::make_route(const ModelConfig& model,
     }
   }
   Route route;
-  for (const std::string& r : releases) route.arms.push_back(make_arm(model, r, lowest));
+  for (const std::string& r : releases) {
+    route.arms.push_back({r, {}, {}, Failover(model.failover), std::nullopt, 0});
+    fill_arm(model, route.arms.back());
+  }
   if (releases.size() == 1) return route;
   if (weights != nullptr) {
     for (size_t i = 0; i < releases.size(); ++i) shares[i] = weights->find(releases[i])->second;
@@ -135,10 +174,10 @@ const std::string& Dispatcher::release_of(const ModelConfig& model,
   return routes_.find(&model)->second.arms[assigned.arm].release;
 }
 
-void Dispatcher::refresh(Arm& arm, int64_t now_ns) {
+void Dispatcher::refresh(const ModelConfig& model, Arm& arm, int64_t now_ns) {
   bool changed = !arm.updated_ns.has_value() || now_ns - *arm.updated_ns > kUpdateNs;
   for (const Candidate& c : arm.candidates) {
-    const Endpoint& e = fleet_.endpoints()[c.endpoint];
+    const Endpoint& e = *fleet_.slots()[c.endpoint];
     EndpointView& v = views_[c.endpoint];
     const bool up = e.pool->may_send(e.number, now_ns);
     const double weight = e.config->weight * e.guard().weight(now_ns);
@@ -148,6 +187,7 @@ void Dispatcher::refresh(Arm& arm, int64_t now_ns) {
     v.in_flight = e.guard().in_flight();
     v.max_in_flight = e.guard().limit();
     v.queued_tokens = e.queued_tokens;
+    apply_report(e.report, model.pick.waiting_tokens, fresh_ns(e.upstream->metrics), now_ns, v);
   }
   if (!changed) return;
   arm.failover.update(view_, arm.candidates, now_ns);
@@ -157,8 +197,9 @@ void Dispatcher::refresh(Arm& arm, int64_t now_ns) {
 Choice Dispatcher::choose(const ModelConfig& model, const Assigned& assigned,
                           const RequestView& request, std::span<const uint32_t> tried,
                           uint64_t draw, int64_t now_ns) {
+  sync();
   Arm& arm = routes_.find(&model)->second.arms[assigned.arm];
-  refresh(arm, now_ns);
+  refresh(model, arm, now_ns);
   std::span<const uint32_t> matched;
   if (!request.blocks.empty()) {
     prefixes_.match(request.blocks, matched_);
@@ -170,14 +211,14 @@ Choice Dispatcher::choose(const ModelConfig& model, const Assigned& assigned,
     if (std::find(tried.begin(), tried.end(), index) != tried.end()) continue;
     const auto at = std::find_if(arm.candidates.begin(), arm.candidates.end(),
                                  [&](const Candidate& c) { return c.endpoint == index; });
-    return {&fleet_.endpoints()[index],
-            arm.target_of[static_cast<size_t>(at - arm.candidates.begin())]};
+    return {fleet_.slots()[index], arm.target_of[static_cast<size_t>(at - arm.candidates.begin())]};
   }
   return {};
 }
 
 void Dispatcher::sent(const Choice& choice, const RequestView& request) {
-  if (!request.blocks.empty()) prefixes_.touch(choice.endpoint->index, request.blocks);
+  if (request.blocks.empty() || choice.endpoint->retired) return;
+  prefixes_.touch(choice.endpoint->index, request.blocks);
 }
 
 Dispatcher::Weights Dispatcher::weights() const {

@@ -24,7 +24,7 @@
 namespace weir::gateway {
 
 struct Choice {
-  Endpoint* endpoint = nullptr;  // null: nobody is left
+  EndpointPtr endpoint;  // null: nobody is left
   const TargetConfig* target = nullptr;
 };
 
@@ -77,13 +77,21 @@ class Dispatcher {
     std::vector<Arm> arms;
   };
   Result<Route> make_route(const ModelConfig& model, const Weights* weights) const;
-  Arm make_arm(const ModelConfig& model, const std::string& release, int32_t lowest) const;
-  void refresh(Arm& arm, int64_t now_ns);
+  // Anew from the pools as they are; what failover knows of the tiers stays.
+  void fill_arm(const ModelConfig& model, Arm& arm) const;
+  // Follows the fleet when endpoints came or went.
+  void sync();
+  void show(const Endpoint& endpoint);
+  void refresh(const ModelConfig& model, Arm& arm, int64_t now_ns);
+  uint32_t place(const std::string& name);
 
+  const GatewayConfig& config_;
   Fleet& fleet_;
   const HashKey secret_;
+  uint64_t version_ = 0;  // of the fleet, that the next are made from
   std::unordered_map<const ModelConfig*, Route> routes_;
   std::vector<EndpointView> views_;                      // of all endpoints, by index
+  std::vector<uint64_t> serials_;                        // of them, 0: none; by index
   std::map<std::string, uint32_t, std::less<>> places_;  // numbers of regions and zones
   FleetView view_;
   PrefixIndex prefixes_;

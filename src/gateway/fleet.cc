@@ -1,37 +1,116 @@
 #include "gateway/fleet.h"
 
-namespace weir::gateway {
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <utility>
 
-Fleet::Fleet(const GatewayConfig& config, uint64_t seed, int64_t now_ns) {
+namespace weir::gateway {
+namespace {
+
+std::string address_of(const EndpointConfig& e) {
+  return (e.to.tls ? "https://" : "http://") + e.to.authority() + e.to.path;
+}
+
+bool same_place(const EndpointConfig& a, const EndpointConfig& b) {
+  return a.weight == b.weight && a.region == b.region && a.zone == b.zone;
+}
+
+}  // namespace
+
+Fleet::Fleet(const GatewayConfig& config, uint64_t seed, int64_t now_ns) : seed_(seed) {
   for (const UpstreamConfig& u : config.upstreams) {
-    PoolGuard& pool = pools_.emplace_back(u.guard, seed + pools_.size());
-    std::vector<Endpoint*>& members = members_.emplace_back();
-    for (const EndpointConfig& e : u.endpoints) {
-      Endpoint& made = endpoints_.emplace_back();
-      made.upstream = &u;
-      made.config = &e;
-      made.pool = &pool;
-      made.number = pool.add(now_ns);
-      made.index = static_cast<uint32_t>(endpoints_.size() - 1);
-      members.push_back(&made);
-    }
+    pools_.emplace_back(u, seed_ + pools_.size());
+    set(pools_.size() - 1, u.endpoints, now_ns);
   }
 }
 
 Status Fleet::load_tls() {
-  for (const std::vector<Endpoint*>& members : members_) {
-    std::shared_ptr<const http::TlsClientContext> tls;
-    for (Endpoint* e : members) {
-      if (!e->config->to.tls) continue;
-      if (tls == nullptr) {
-        http::TlsClientOptions options;
-        options.ca_file = e->upstream->ca_file;
-        WEIR_ASSIGN(tls, http::TlsClientContext::load(options));
-      }
-      e->tls = tls;
-    }
+  for (Pool& pool : pools_) {
+    if (pool.tls != nullptr || !needs_tls(pool.config)) continue;
+    http::TlsClientOptions options;
+    options.ca_file = pool.config.ca_file;
+    // Addresses that were found stand for a name, and its certificate has that.
+    if (pool.config.dns.has_value()) options.server_name = pool.config.dns->name;
+    if (const auto& k = pool.config.kubernetes; k.has_value())
+      options.server_name = k->service + '.' + k->name_space + ".svc";
+    WEIR_ASSIGN(pool.tls, http::TlsClientContext::load(options));
+    for (const EndpointPtr& e : pool.members)
+      if (e->config->to.tls) e->tls = pool.tls;
   }
   return {};
+}
+
+EndpointPtr Fleet::add(Pool& pool, const EndpointConfig& config, int64_t now_ns) {
+  auto made = std::make_shared<Endpoint>();
+  made->upstream = &pool.config;
+  made->config = std::make_unique<const EndpointConfig>(config);
+  made->pool = &pool.guard;
+  made->number = pool.guard.add(now_ns);
+  made->serial = ++serials_;
+  if (config.to.tls) made->tls = pool.tls;
+  const auto free =
+      used_ == slots_.size() ? slots_.end() : std::find(slots_.begin(), slots_.end(), nullptr);
+  made->index = static_cast<uint32_t>(free - slots_.begin());
+  if (free == slots_.end()) {
+    slots_.push_back(made);
+  } else {
+    *free = made;
+  }
+  ++used_;
+  return made;
+}
+
+Fleet::Change Fleet::set(size_t number, std::span<const EndpointConfig> endpoints, int64_t now_ns) {
+  Pool& pool = pools_[number];
+  std::unordered_map<std::string, EndpointPtr> there;
+  for (EndpointPtr& e : pool.members) there.emplace(address_of(*e->config), e);
+  Change change;
+  std::vector<EndpointPtr> next;
+  std::unordered_map<std::string, size_t> taken;
+  for (const EndpointConfig& e : endpoints) {
+    const std::string address = address_of(e);
+    if (!taken.emplace(address, next.size()).second) continue;
+    if (const auto found = there.find(address); found != there.end()) {
+      if (!same_place(*found->second->config, e)) {
+        found->second->config = std::make_unique<const EndpointConfig>(e);
+        ++version_;
+      }
+      next.push_back(std::move(found->second));
+      there.erase(found);
+    } else if (used_ >= kMaxEndpoints) {
+      ++change.refused;
+    } else {
+      next.push_back(add(pool, e, now_ns));
+      change.added.push_back(next.back());
+    }
+  }
+  for (const EndpointPtr& e : pool.members) {
+    if (!there.contains(address_of(*e->config))) continue;
+    e->retired = true;
+    e->guard().drain(true);
+    change.retired.push_back(e);
+  }
+  pool.members = std::move(next);
+  if (change.any()) ++version_;
+  return change;
+}
+
+size_t Fleet::sweep() {
+  size_t left = 0;
+  for (EndpointPtr& slot : slots_) {
+    if (slot == nullptr || !slot->retired) continue;
+    if (slot->guard().in_flight() > 0) {
+      ++left;
+      continue;
+    }
+    slot->pool->remove(slot->number);
+    slot->number = SIZE_MAX;
+    slot.reset();
+    --used_;
+    ++version_;
+  }
+  return left;
 }
 
 }  // namespace weir::gateway

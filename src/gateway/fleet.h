@@ -1,13 +1,20 @@
-// The endpoints as they are at present. One thread: the proxy's.
+// The endpoints as they are at present: those of the file, and those that come and go by discovery.
+// One thread: the proxy's.
+//
+// An endpoint that is taken out drains: it gets no new request, and what is under way there ends as
+// it will. Once nothing is left its index may be another's; calls that still mean the old one keep
+// it, and may not send there.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "gateway/capacity.h"
 #include "gateway/config.h"
 #include "gateway/resilience/pool_guard.h"
 #include "http/tls_client.h"
@@ -16,33 +23,76 @@ namespace weir::gateway {
 
 struct Endpoint {
   const UpstreamConfig* upstream = nullptr;
-  const EndpointConfig* config = nullptr;
+  std::unique_ptr<const EndpointConfig> config;  // never null
   PoolGuard* pool = nullptr;
-  size_t number = 0;          // in the pool
-  uint32_t index = 0;         // in Fleet::endpoints()
+  size_t number = 0;          // in the pool; SIZE_MAX once it has left that
+  uint32_t index = 0;         // in Fleet::slots()
+  uint64_t serial = 0;        // no other endpoint of the fleet has it, before or after
+  bool retired = false;       // it was taken out
   int64_t queued_tokens = 0;  // of prompts sent there, of whose answers no byte has come
+  // What it said last of its load; nothing: never.
+  std::optional<CapacityReport> report;
+  int64_t asked_since_ns = 0;  // for it
+  bool stale = false;          // that is too old to be believed; counted by Scraper
   // Whom https believes; null for http. Shared with kept-alive connections.
   std::shared_ptr<const http::TlsClientContext> tls;
 
+  // Precondition: it has not left its pool; until it is retired it has not.
   EndpointGuard& guard() const { return pool->endpoint(number); }
 };
 
+// Shared: calls, probes and scrapes go on with an endpoint that was taken out meanwhile.
+using EndpointPtr = std::shared_ptr<Endpoint>;
+
 class Fleet {
  public:
-  // config outlives the fleet.
+  // seed: of every jitter. config: its upstreams are copied, with the endpoints of the file.
   Fleet(const GatewayConfig& config, uint64_t seed, int64_t now_ns);
-  // Errors: those of TlsClientContext::load.
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+
+  // For the pools that have none yet. Errors: those of TlsClientContext::load.
   Status load_tls();
 
-  std::deque<Endpoint>& endpoints() { return endpoints_; }
-  // Those of an upstream, by its place in the configuration.
-  std::span<Endpoint* const> of(size_t upstream) const { return members_[upstream]; }
-  PoolGuard& pool(size_t upstream) { return pools_[upstream]; }
+  // By index; null: free. Retired ones stand here until they are empty.
+  std::span<const EndpointPtr> slots() const { return slots_; }
+  // Of a pool, without retired ones. Pools have the numbers of the upstreams in the configuration.
+  std::span<const EndpointPtr> of(size_t pool) const { return pools_[pool].members; }
+  size_t pools() const { return pools_.size(); }
+  PoolGuard& pool(size_t pool) { return pools_[pool].guard; }
+  const UpstreamConfig& upstream(size_t pool) const { return pools_[pool].config; }
+  // Another one after every change.
+  uint64_t version() const { return version_; }
+
+  struct Change {
+    std::vector<EndpointPtr> added;
+    std::vector<EndpointPtr> retired;
+    size_t refused = 0;  // beyond kMaxEndpoints
+    bool any() const { return !added.empty() || !retired.empty(); }
+  };
+  // From now on these are the pool's endpoints. One is known again by its address and keeps its
+  // state, with the weight and the place that it has now; new ones begin with slow start; others
+  // are retired. Of two with one address the first counts.
+  Change set(size_t pool, std::span<const EndpointConfig> endpoints, int64_t now_ns);
+  // Lets retired ones go that have nothing under way any more; how many are left.
+  size_t sweep();
 
  private:
-  std::deque<PoolGuard> pools_;  // they stay where they are, as the next
-  std::deque<Endpoint> endpoints_;
-  std::vector<std::vector<Endpoint*>> members_;
+  struct Pool {
+    Pool(const UpstreamConfig& u, uint64_t seed) : config(u), guard(u.guard, seed) {}
+    UpstreamConfig config;
+    PoolGuard guard;
+    std::shared_ptr<const http::TlsClientContext> tls;
+    std::vector<EndpointPtr> members;
+  };
+  EndpointPtr add(Pool& pool, const EndpointConfig& config, int64_t now_ns);
+
+  std::deque<Pool> pools_;  // they stay where they are
+  std::vector<EndpointPtr> slots_;
+  size_t used_ = 0;  // of the slots
+  uint64_t serials_ = 0;
+  uint64_t version_ = 1;
+  uint64_t seed_;
 };
 
 }  // namespace weir::gateway

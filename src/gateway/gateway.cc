@@ -11,8 +11,8 @@
 #include "access/http_observer.h"
 #include "access/keyring.h"
 #include "api/replies.h"
+#include "gateway/fleet_keeper.h"
 #include "gateway/instruments.h"
-#include "gateway/prober.h"
 #include "gateway/proxy.h"
 #include "gateway/proxy_admin.h"
 #include "gateway/quota_admin.h"
@@ -69,11 +69,13 @@ std::string models_json(const GatewayConfig& config, const access::TenantSpec* t
 
 class Gateway::Impl {
  public:
-  Impl(GatewayConfig config, const Clock& clock, telemetry::Logger& log, uint64_t seed)
+  Impl(GatewayConfig config, const Clock& clock, telemetry::Logger& log, uint64_t seed,
+       ResolveFn resolve)
       : config_(std::move(config)),
         clock_(clock),
         log_(log),
         seed_(seed),
+        resolve_(std::move(resolve)),
         instruments_(config_),
         observer_(instruments_.http, log),
         router_(api::render_http_error),
@@ -100,8 +102,8 @@ class Gateway::Impl {
     proxy_->set_quotas(quotas_.get());
     WEIR_TRY(proxy_->open());
     proxy_->tenants().load(keyring_->file());
-    prober_.emplace(*proxy_);
-    prober_->start();
+    keeper_.emplace(*proxy_, resolve_);
+    WEIR_TRY(keeper_->start());
     serving_.store(true, std::memory_order_release);
     return listen_admin();
   }
@@ -282,10 +284,11 @@ class Gateway::Impl {
       w.send(http::json_response(200, R"({"status":"ok"})"));
     });
     router_.add("GET", "/ready", [this](const http::Request&, http::ResponseWriter w) {
-      const bool ready =
-          serving_.load(std::memory_order_acquire) && !draining_.load(std::memory_order_relaxed);
-      w.send(http::json_response(ready ? 200 : 503,
-                                 ready ? R"({"status":"ready"})" : R"({"status":"draining"})"));
+      const bool draining = draining_.load(std::memory_order_relaxed);
+      const bool ready = serving_.load(std::memory_order_acquire) && !draining && keeper_->looked();
+      w.send(http::json_response(ready ? 200 : 503, ready      ? R"({"status":"ready"})"
+                                                    : draining ? R"({"status":"draining"})"
+                                                               : R"({"status":"starting"})"));
     });
     router_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
       http::Response r;
@@ -340,8 +343,8 @@ class Gateway::Impl {
         });
       });
     };
-    tell("GET", "/admin/fleet", [](Proxy& proxy, const http::Request&) -> Result<std::string> {
-      return fleet_json(proxy);
+    tell("GET", "/admin/fleet", [this](Proxy& proxy, const http::Request&) -> Result<std::string> {
+      return fleet_json(proxy, *keeper_);
     });
     tell("GET", "/admin/rollout", [](Proxy& proxy, const http::Request& r) -> Result<std::string> {
       WEIR_ASSIGN(const int64_t window_s, window_of(r.query));
@@ -378,6 +381,7 @@ class Gateway::Impl {
   const Clock& clock_;
   telemetry::Logger& log_;
   const uint64_t seed_;
+  const ResolveFn resolve_;
   Instruments instruments_;
   access::HttpObserver observer_;
   http::Router router_;
@@ -390,7 +394,7 @@ class Gateway::Impl {
   std::unique_ptr<Ledger> ledger_;  // null: none
   std::unique_ptr<Quotas> quotas_;  // null: none
   std::optional<Proxy> proxy_;
-  std::optional<Prober> prober_;
+  std::optional<FleetKeeper> keeper_;
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<http::Client> client_;      // on its thread; ends before what calls refer to
   std::unique_ptr<http::Server> admin_http_;  // null: none
@@ -400,8 +404,9 @@ Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Gateway::~Gateway() = default;
 
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config, const Clock& clock,
-                                                telemetry::Logger& log, uint64_t seed) {
-  auto impl = std::make_unique<Impl>(std::move(config), clock, log, seed);
+                                                telemetry::Logger& log, uint64_t seed,
+                                                ResolveFn resolve) {
+  auto impl = std::make_unique<Impl>(std::move(config), clock, log, seed, std::move(resolve));
   WEIR_TRY(impl->start());
   return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
 }

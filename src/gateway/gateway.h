@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "gateway/config.h"
+#include "gateway/discover/discovery.h"
 #include "telemetry/log.h"
 
 namespace weir::gateway {
@@ -15,10 +16,12 @@ namespace weir::gateway {
 class Gateway {
  public:
   // Listens and takes requests. clock and log outlive the gateway. seed: from outside randomness.
+  // resolve: of dns pools, on the gateway's own thread; null: the system's.
   // Errors: those of the keys file; kUsage for an address beyond loopback without keys; kIo when a
   // port is taken or not permitted.
   static Result<std::unique_ptr<Gateway>> start(GatewayConfig config, const Clock& clock,
-                                                telemetry::Logger& log, uint64_t seed);
+                                                telemetry::Logger& log, uint64_t seed,
+                                                ResolveFn resolve = {});
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

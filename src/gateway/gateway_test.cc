@@ -1,24 +1,14 @@
 // The gateway over loopback, in front of upstreams that answer well or badly.
-#include "gateway/gateway.h"
-
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include "access/keys_file.h"
 #include "gateway/gateway_testing.h"
-#include "http/server_test_util.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
 namespace weir::gateway {
 namespace {
-
-using http::TestClient;
-
-constexpr std::string_view kChat =
-    R"({"model":"chat","messages":[{"role":"user","content":"hi"}]})";
-constexpr std::string_view kStream =
-    R"({"model":"chat","stream":true,"messages":[{"role":"user","content":"hi"}]})";
 
 TEST_F(GatewayTest, ForwardsAnAnswer) {
   FakeUpstream& u = add("one");
@@ -263,19 +253,19 @@ TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
       stable.url() + "\"]}, c: {endpoints: [\"" + canary.url() +
       "\"]}}\nmodels: {chat: {targets: [{upstream: s, release: r1, weight: 100}, {upstream: c, "
       "release: r2, weight: 0}]}}\n");
-  const auto admin = [&](const std::string& request) {
+  const auto raw = [&](const std::string& request) {
     TestClient client(gateway_->admin_port());
     const auto r = client.exchange(request);
     return r.value_or(http::Response{0, {}, ""});
   };
   const auto put = [&](const std::string& body) {
-    return admin(
+    return raw(
         "PUT /admin/rollout/weights HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n"
         "Content-Length: " +
         std::to_string(body.size()) + "\r\n\r\n" + body);
   };
   const auto get = [&](const std::string& path) {
-    return admin("GET " + path + " HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n\r\n").body;
+    return raw("GET " + path + " HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n\r\n").body;
   };
   const auto ask_as = [&](int user) {
     return ask(R"({"model":"chat","user":"u)" + std::to_string(user) + R"(","prompt":"a"})").status;
@@ -296,7 +286,7 @@ TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   EXPECT_NE(state.find(R"("burn_rate":0.0)"), std::string::npos) << state;
   EXPECT_NE(get("/admin/rollout?window_s=x").find("window_s"), std::string::npos);
   EXPECT_NE(get("/admin/fleet").find(R"("state":"yes")"), std::string::npos);
-  EXPECT_EQ(admin("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
+  EXPECT_EQ(raw("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
 }
 
 TEST_F(GatewayTest, DrainsWhatIsInFlight) {

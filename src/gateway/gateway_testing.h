@@ -1,11 +1,13 @@
-// A gateway over loopback in front of fake upstreams. Tests only.
+// A gateway over loopback, in front of upstreams that answer well or badly. Tests only.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "gateway/gateway.h"
@@ -13,6 +15,8 @@
 #include "http/server_test_util.h"
 
 namespace weir::gateway {
+
+using http::TestClient;
 
 class GatewayTest : public testing::Test {
  protected:
@@ -25,7 +29,7 @@ class GatewayTest : public testing::Test {
     yaml += "  renamed: {targets: [{upstream: pods, model: ok}]}\n";
     start_yaml(yaml);
   }
-  void start_yaml(const std::string& yaml) {
+  void start_yaml(const std::string& yaml, ResolveFn resolve = {}) {
     const auto node = config::parse_yaml(yaml, "g.yaml");
     ASSERT_TRUE(node.ok()) << node.error().message;
     const Environment environment = [](const std::string& name) {
@@ -33,7 +37,7 @@ class GatewayTest : public testing::Test {
     };
     auto config = parse_gateway_config(*node, "g.yaml", environment);
     ASSERT_TRUE(config.ok()) << config.error().message;
-    auto started = Gateway::start(std::move(*config), clock_, log_, 1);
+    auto started = Gateway::start(std::move(*config), clock_, log_, 1, std::move(resolve));
     ASSERT_TRUE(started.ok()) << started.error().message;
     gateway_ = std::move(*started);
   }
@@ -46,13 +50,13 @@ class GatewayTest : public testing::Test {
            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
   http::Response ask(const std::string& body, const std::string& fields = "") {
-    http::TestClient client(gateway_->port());
+    TestClient client(gateway_->port());
     const auto response = client.exchange(post(body, fields));
     EXPECT_TRUE(response.has_value());
     return response.value_or(http::Response{0, {}, ""});
   }
   std::string metric(const std::string& line) {
-    http::TestClient client(gateway_->port());
+    TestClient client(gateway_->port());
     const auto r = client.exchange("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
     const size_t at = r->body.find("\n" + line + " ");
     if (at == std::string::npos) return "";
@@ -60,10 +64,26 @@ class GatewayTest : public testing::Test {
     return r->body.substr(value, r->body.find('\n', value) - value);
   }
 
+  // What the admin listener says; its token is T of the environment, "t".
+  http::Response admin(const std::string& path, const std::string& method = "GET",
+                       const std::string& body = "") {
+    TestClient client(gateway_->admin_port());
+    const auto r = client.exchange(method + " " + path +
+                                   " HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer t\r\n"
+                                   "Content-Length: " +
+                                   std::to_string(body.size()) + "\r\n\r\n" + body);
+    return r.value_or(http::Response{0, {}, ""});
+  }
+
   SystemClock clock_;
   telemetry::Logger log_{{.level = telemetry::LogLevel::kOff}};
   std::deque<std::unique_ptr<FakeUpstream>> upstreams_;
   std::unique_ptr<Gateway> gateway_;
 };
+
+inline constexpr std::string_view kChat =
+    R"({"model":"chat","messages":[{"role":"user","content":"hi"}]})";
+inline constexpr std::string_view kStream =
+    R"({"model":"chat","stream":true,"messages":[{"role":"user","content":"hi"}]})";
 
 }  // namespace weir::gateway

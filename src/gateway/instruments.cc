@@ -34,15 +34,29 @@ Instruments::Instruments(const GatewayConfig& config)
                                     "From a request's last byte to the first one sent upstream",
                                     kOverhead)) {
   for (const UpstreamConfig& u : config.upstreams) {
-    const telemetry::Labels labels{{"upstream", u.name}};
-    attempts.emplace(u.name, registry.counter_family("weir_gateway_attempts_total",
-                                                     "Attempts at an upstream by how they ended",
-                                                     "end", labels));
-    telemetry::Gauge up =
-        registry.gauge("weir_gateway_endpoints_up", "Endpoints that take requests", labels);
-    up.set(static_cast<double>(u.endpoints.size()));
-    endpoints_up.emplace(u.name, up);
+    add_upstream(u.name);
+    endpoints_up.find(u.name)->second.set(static_cast<double>(u.endpoints.size()));
   }
+}
+
+void Instruments::add_upstream(const std::string& name) {
+  if (attempts.contains(name)) return;
+  const telemetry::Labels labels{{"upstream", name}};
+  attempts.emplace(
+      name, registry.counter_family("weir_gateway_attempts_total",
+                                    "Attempts at an upstream by how they ended", "end", labels));
+  endpoints_up.emplace(
+      name, registry.gauge("weir_gateway_endpoints_up", "Endpoints that take requests", labels));
+  discoveries.emplace(
+      name, registry.counter_family("weir_gateway_discoveries_total",
+                                    "Answers about who is in a pool: good, or what was wrong",
+                                    "result", labels));
+  scrapes.emplace(name, registry.counter_family("weir_gateway_scrapes_total",
+                                                "Readings of endpoints' metrics: good, or why not",
+                                                "result", labels));
+  signals_stale.emplace(
+      name, registry.gauge("weir_gateway_signals_stale",
+                           "Endpoints whose signals are too old to be believed", labels));
 }
 
 }  // namespace weir::gateway

@@ -13,6 +13,8 @@ namespace weir::gateway {
 
 struct Instruments {
   explicit Instruments(const GatewayConfig& config);
+  // Those of an upstream; nothing when they are there.
+  void add_upstream(const std::string& name);
 
   telemetry::Registry registry;
   telemetry::HttpMetrics http;
@@ -30,8 +32,15 @@ struct Instruments {
   telemetry::Histogram overhead_s;    // weir_gateway_overhead_seconds: read to handed to a socket
   // weir_gateway_attempts_total{upstream,end}; by upstream.
   std::map<std::string, telemetry::CounterFamily, std::less<>> attempts;
-  // weir_gateway_endpoints_up{upstream}
+  // weir_gateway_endpoints_up{upstream}: those in use that are well
   std::map<std::string, telemetry::Gauge, std::less<>> endpoints_up;
+  // weir_gateway_discoveries_total{upstream,result}: answers of DNS or Kubernetes: "good", or what
+  // was wrong
+  std::map<std::string, telemetry::CounterFamily, std::less<>> discoveries;
+  // weir_gateway_scrapes_total{upstream,result}: "good", or why not
+  std::map<std::string, telemetry::CounterFamily, std::less<>> scrapes;
+  // weir_gateway_signals_stale{upstream}: endpoints whose signals are not believed
+  std::map<std::string, telemetry::Gauge, std::less<>> signals_stale;
 };
 
 }  // namespace weir::gateway

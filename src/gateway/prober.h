@@ -19,14 +19,15 @@ class Prober {
  public:
   // proxy outlives the prober's probes, which end when its client does.
   explicit Prober(Proxy& proxy) : proxy_(proxy) {}
-  // The first probes; the others follow by themselves, when each endpoint's guard wants them.
-  void start();
+  // The first probe of an endpoint; the others follow by themselves, when its guard wants them,
+  // until it is retired.
+  void begin(const EndpointPtr& endpoint);
 
  private:
   class Probe;
-  void later(Endpoint& endpoint);
-  void probe(Endpoint& endpoint);
-  void on_result(Endpoint& endpoint, bool good, std::string_view why);
+  void later(const EndpointPtr& endpoint);
+  void probe(const EndpointPtr& endpoint);
+  void on_result(const EndpointPtr& endpoint, bool good, std::string_view why);
 
   Proxy& proxy_;
 };

@@ -14,12 +14,29 @@ using text::Json;
 constexpr int64_t kNsPerS = 1'000'000'000;
 constexpr size_t kMaxReleases = 1000;
 
+// What it said of its load, and whether that is believed.
+Json signals_json(const Endpoint& e, int64_t now_ns) {
+  if (metrics_target(*e.upstream).empty()) return {};
+  Json out = Json::object();
+  out.set("stale", e.stale || !e.report.has_value());
+  if (!e.report.has_value()) return out;
+  const CapacitySignals& said = e.report->said;
+  out.set("age_ms", (now_ns - e.report->at_ns) / 1'000'000);
+  if (said.waiting) out.set("waiting", int64_t{*said.waiting});
+  if (said.running) out.set("running", int64_t{*said.running});
+  if (said.kv_usage) out.set("kv_usage", static_cast<double>(*said.kv_usage));
+  if (said.queued_tokens) out.set("queued_tokens", *said.queued_tokens);
+  return out;
+}
+
 }  // namespace
 
-std::string fleet_json(Proxy& proxy) {
+std::string fleet_json(Proxy& proxy, const FleetKeeper& keeper) {
   const int64_t now_ns = proxy.clock().now_ns();
   Json list = Json::array();
-  for (Endpoint& e : proxy.fleet().endpoints()) {
+  for (const EndpointPtr& slot : proxy.fleet().slots()) {
+    if (slot == nullptr) continue;
+    const Endpoint& e = *slot;
     const EndpointGuardView v = e.guard().view(now_ns);
     Json one = Json::object();
     one.set("upstream", e.upstream->name);
@@ -31,6 +48,7 @@ std::string fleet_json(Proxy& proxy) {
     one.set("limit", v.limit);
     one.set("weight", v.weight * e.config->weight);
     one.set("queued_tokens", e.queued_tokens);
+    one.set("signals", signals_json(e, now_ns));
     one.set("good", static_cast<int64_t>(v.good));
     one.set("bad", static_cast<int64_t>(v.bad));
     one.set("busy", static_cast<int64_t>(v.busy));
@@ -38,6 +56,20 @@ std::string fleet_json(Proxy& proxy) {
   }
   Json body = Json::object();
   body.set("endpoints", std::move(list));
+  Json found = Json::array();
+  for (const auto& [pool, discovery] : keeper.discoveries()) {
+    const DiscoveryState& state = discovery->state();
+    Json one = Json::object();
+    one.set("upstream", proxy.fleet().upstream(pool).name);
+    one.set("source", state.source);
+    one.set("endpoints", static_cast<int64_t>(proxy.fleet().of(pool).size()));
+    one.set("good", state.good);
+    one.set("age_ms",
+            state.good_at_ns == 0 ? Json() : Json((now_ns - state.good_at_ns) / 1'000'000));
+    one.set("problem", state.problem);
+    found.push_back(std::move(one));
+  }
+  body.set("discoveries", std::move(found));
   return body.dump();
 }
 

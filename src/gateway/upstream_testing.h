@@ -25,11 +25,16 @@ namespace weir::gateway {
 
 class FakeUpstream {
  public:
-  // name: what its answers say; behaviour: instead of what the model says, when not empty.
-  explicit FakeUpstream(std::string name = "fake", std::string behaviour = "")
-      : name_(std::move(name)), behaviour_(std::move(behaviour)) {
+  // name: what its answers say; behaviour: instead of what the model says, when not empty; host and
+  // port: where it listens, 0: any free one.
+  explicit FakeUpstream(std::string name = "fake", std::string behaviour = "",
+                        const std::string& host = "127.0.0.1", uint16_t port = 0)
+      : name_(std::move(name)), host_(host), behaviour_(std::move(behaviour)) {
+    http::ServerOptions options;
+    options.host = host;
+    options.port = port;
     auto started = http::Server::start(
-        {},
+        std::move(options),
         [this](http::Request request, http::ResponseWriter writer) {
           handle(std::move(request), std::move(writer));
         },
@@ -41,13 +46,20 @@ class FakeUpstream {
   FakeUpstream(const FakeUpstream&) = delete;
   FakeUpstream& operator=(const FakeUpstream&) = delete;
 
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
+  std::string url() const { return "http://" + host_ + ":" + std::to_string(server_->port()); }
+  uint16_t port() const { return server_->port(); }
   int requests() const { return requests_; }
   int gone() const { return gone_; }  // answers that nobody waited for
   http::Request last() const {
     MutexLock lock(mutex_);
     return last_;
   }
+  // What it says at /metrics; "": nothing, with status 404.
+  void say_metrics(std::string text) {
+    MutexLock lock(mutex_);
+    metrics_ = std::move(text);
+  }
+  int scrapes() const { return scrapes_; }
   void behave(std::string behaviour) {
     MutexLock lock(mutex_);
     behaviour_ = std::move(behaviour);
@@ -60,6 +72,12 @@ class FakeUpstream {
   }
 
   void handle(http::Request request, http::ResponseWriter writer) {
+    if (request.path == "/metrics") {
+      ++scrapes_;
+      MutexLock lock(mutex_);
+      writer.send({metrics_.empty() ? 404 : 200, {{"Content-Type", "text/plain"}}, metrics_});
+      return;
+    }
     if (request.method == "GET") {
       writer.send(http::json_response(200, "{}"));
       return;
@@ -184,11 +202,14 @@ class FakeUpstream {
   }
 
   const std::string name_;
+  const std::string host_;
   SystemClock clock_;
   std::atomic<int> requests_{0};
   std::atomic<int> gone_{0};
+  std::atomic<int> scrapes_{0};
   mutable Mutex mutex_;
   std::string behaviour_ WEIR_GUARDED_BY(mutex_);
+  std::string metrics_ WEIR_GUARDED_BY(mutex_);
   http::Request last_ WEIR_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<http::ResponseWriter>> hanging_;  // I/O thread
   std::unique_ptr<http::Server> server_;

@@ -234,7 +234,7 @@ TEST_F(VisitTest, WhatIsRedactedComesBackInTheAnswer) {
   EXPECT_EQ(streamed(ask(chat(text, R"("stream":true,)"))), text);
   const std::string messages =
       R"({"model":"chat","max_tokens":9,"messages":[{"role":"user","content":"ann@example.com"}]})";
-  http::TestClient client(gateway_->port());
+  TestClient client(gateway_->port());
   EXPECT_EQ(client.exchange(post(messages, "", "/v1/messages"))->status, 400);
 }
 

@@ -4,6 +4,7 @@
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <deque>
 #include <future>
@@ -351,6 +352,29 @@ void Client::post_at(steady_clock::time_point when, std::function<void()> fn) {
     })](const boost::system::error_code& error) mutable {
       if (!error) late();
     });
+  }));
+}
+
+void Client::resolve(const std::string& name, Resolved fn) {
+  asio::dispatch(impl_->io, impl_->guarded([name, fn = std::move(fn)](Impl& self) mutable {
+    // Shared: it is needed until its own answer has come.
+    auto resolver = std::make_shared<asio::ip::tcp::resolver>(self.io);
+    resolver->async_resolve(
+        name, "",
+        [resolver, name, weak = self.weak_from_this(), fn = std::move(fn)](
+            const boost::system::error_code& error,
+            const asio::ip::tcp::resolver::results_type& found) {
+          if (weak.expired()) return;
+          if (error)
+            return fn(make_error(ErrorCode::kIo, "the name {} does not resolve: {}", name,
+                                 error.message()));
+          std::vector<std::string> addresses;
+          for (const bool v4 : {true, false})
+            for (const auto& entry : found)
+              if (entry.endpoint().address().is_v4() == v4)
+                addresses.push_back(entry.endpoint().address().to_string());
+          fn(std::move(addresses));
+        });
   }));
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "http/message.h"
@@ -116,6 +117,11 @@ class Client {
   // destroyed first.
   void post(std::function<void()> fn);
   void post_at(std::chrono::steady_clock::time_point when, std::function<void()> fn);
+
+  // The addresses of a name, IPv4 before IPv6, without blocking the I/O thread, on which fn runs;
+  // not when the client is destroyed first. Error: kIo with the reason.
+  using Resolved = std::function<void(Result<std::vector<std::string>>)>;
+  void resolve(const std::string& name, Resolved fn);
 
   // Connections now open, idle ones included.
   size_t connections() const;

@@ -24,12 +24,15 @@ struct EndpointView {
   // This gateway's own account.
   int32_t in_flight = 0;
   int32_t max_in_flight = 0;  // 0: no bound
-  // What the endpoint says of itself, from its metrics.
-  int32_t signals_age_ms = -1;     // -1: it never said anything
+  // What the endpoint says of itself, from its metrics (capacity.h).
+  int32_t signals_age_ms = -1;     // -1: it never said anything, or too long ago
   int32_t waiting = 0;             // requests in its queue, of all its clients
+  int32_t requests = 0;            // waiting and running, of all its clients
   float kv_usage = 0;              // 0 .. 1
-  int64_t queued_tokens = 0;       // own account: prompt tokens sent there, no byte back yet
   float prefill_tokens_per_s = 0;  // estimate of its capacity; 0: not known
+  // Prompt tokens before a new request: own account, sent there and no byte back yet; or what the
+  // endpoint says, when that is more.
+  int64_t queued_tokens = 0;
 };
 static_assert(sizeof(EndpointView) <= 64, "a decision reads a cache line of each endpoint");
 

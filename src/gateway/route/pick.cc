@@ -255,8 +255,12 @@ std::optional<PickPolicy> pick_policy_of(std::string_view name) {
 
 double load_tokens(const PickConfig& config, const EndpointView& e) {
   double queued = static_cast<double>(e.queued_tokens);
-  if (fresh(config, e)) queued = std::max(queued, e.waiting * config.waiting_tokens);
-  return queued + e.in_flight * config.stream_tokens;
+  int32_t requests = e.in_flight;
+  if (fresh(config, e)) {
+    queued = std::max(queued, e.waiting * config.waiting_tokens);
+    requests = std::max(requests, e.requests);
+  }
+  return queued + requests * config.stream_tokens;
 }
 
 bool is_full(const PickConfig& config, const EndpointView& e) {

@@ -70,7 +70,7 @@ struct PickInput {
 };
 
 // Prefill tokens that stand before a new request there: what was sent and has not answered, running
-// requests by their weight, and when the endpoint says that more is waiting, that.
+// requests by their weight; and when the endpoint says that there is more of either, that.
 double load_tokens(const PickConfig& config, const EndpointView& endpoint);
 
 bool is_full(const PickConfig& config, const EndpointView& endpoint);

@@ -148,6 +148,18 @@ TEST(PickTest, SignalsAreBelievedWhileFresh) {
   EXPECT_EQ(bed.first(1), 0U);
 }
 
+// What other clients have running there counts as what this gateway has.
+TEST(PickTest, RequestsOfOtherClientsWeigh) {
+  Bed bed(2, PickPolicy::kLeastLoaded);
+  bed.endpoints[0].in_flight = 4;
+  bed.endpoints[1].requests = 20;
+  EXPECT_EQ(bed.first(1), 1U);  // it never said so
+  bed.endpoints[1].signals_age_ms = 0;
+  EXPECT_EQ(bed.first(1), 0U);
+  bed.endpoints[0].in_flight = 21;
+  EXPECT_EQ(bed.first(1), 1U);
+}
+
 TEST(PickTest, CacheAwareFollowsThePrefixWhileItPays) {
   Bed bed(3, PickPolicy::kCacheAware);
   bed.config.beta = 0.25;

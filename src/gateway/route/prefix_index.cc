@@ -57,6 +57,23 @@ size_t PrefixIndex::bytes() const {
          (bits_.capacity() + live_.capacity() + here_.capacity()) * sizeof(uint64_t);
 }
 
+void PrefixIndex::grow(uint32_t endpoints) {
+  assert(endpoints >= config_.endpoints && endpoints <= kMaxEndpoints);
+  config_.endpoints = endpoints;
+  endpoints_.resize(endpoints);
+  const size_t words = (endpoints + 63) / 64;
+  if (words == words_) return;
+  const size_t sets = words_ == 0 ? 0 : bits_.size() / words_;
+  std::vector<uint64_t> wider(sets * words);
+  for (size_t s = 0; s < sets; ++s)
+    std::copy_n(bits_.begin() + static_cast<ptrdiff_t>(s * words_), words_,
+                wider.begin() + static_cast<ptrdiff_t>(s * words));
+  bits_ = std::move(wider);
+  words_ = words;
+  live_.resize(words);
+  here_.resize(words);
+}
+
 void PrefixIndex::set_capacity(uint32_t endpoint, int64_t tokens) {
   endpoints_[endpoint].capacity_tokens = tokens;
   trim(endpoint);

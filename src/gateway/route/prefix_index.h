@@ -34,6 +34,11 @@ class PrefixIndex {
   // Precondition: the bounds of the config.
   explicit PrefixIndex(const PrefixIndexConfig& config);
 
+  uint32_t endpoints() const { return config_.endpoints; }
+  // Room for more endpoints; what is known stays. Precondition: not less than now, at most
+  // kMaxEndpoints. Time: all sets of endpoints are copied.
+  void grow(uint32_t endpoints);
+
   // How much of the endpoint's cache prompts can fill; 0 (at first): not known, only max_pairs
   // bounds it. Lowering it forgets at once.
   void set_capacity(uint32_t endpoint, int64_t tokens);

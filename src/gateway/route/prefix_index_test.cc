@@ -202,5 +202,33 @@ TEST(PrefixIndexTest, NothingIsKnownAtFirst) {
   EXPECT_EQ(index.pairs(), 1U);
 }
 
+// One that grows knows what one knows that was large from the start.
+TEST(PrefixIndexTest, GrowsWithoutForgetting) {
+  Rng rng(5);
+  constexpr uint32_t kMost = 300;
+  PrefixIndex small({.endpoints = 0, .max_pairs = 500});
+  PrefixIndex large({.endpoints = kMost, .max_pairs = 500});
+  uint32_t endpoints = 0;
+  for (int step = 0; step < 3'000; ++step) {
+    if (step % 10 == 0) {
+      endpoints = std::min(kMost, endpoints + (rng.below(4) == 0 ? 40 : 1));
+      small.grow(endpoints);
+    }
+    const auto blocks = prompt(rng, 5);
+    const auto e = static_cast<uint32_t>(rng.below(endpoints));
+    small.touch(e, blocks);
+    large.touch(e, blocks);
+    if (step % 97 == 0) {
+      small.cleared(e);
+      large.cleared(e);
+    }
+    const auto asked = prompt(rng, 5);
+    auto all = match(large, asked, kMost);
+    all.resize(endpoints);
+    ASSERT_EQ(match(small, asked, endpoints), all) << step;
+  }
+  EXPECT_GT(endpoints, 128U);
+}
+
 }  // namespace
 }  // namespace weir::gateway

@@ -16,7 +16,7 @@ namespace {
 constexpr double kMsPerS = 1000;
 constexpr double kLeastOfBefore = 0.9;
 
-bool is_first_rank(const MetricSample& s) {
+bool is_first_rank(const text::MetricSample& s) {
   for (const char* label : {"tp_rank", "pp_rank"}) {
     const std::string_view rank = s.label(label);
     if (!rank.empty() && rank != "0") return false;
@@ -24,19 +24,19 @@ bool is_first_rank(const MetricSample& s) {
   return true;
 }
 
-bool passes(const MetricSample& s, std::string_view filter) {
+bool passes(const text::MetricSample& s, std::string_view filter) {
   const size_t equals = filter.find('=');
   return equals == std::string_view::npos ||
          s.label(filter.substr(0, equals)) == filter.substr(equals + 1);
 }
 
 // Of all that is read here nothing is below 0, rounding aside.
-bool counts(const MetricSample& s) { return std::isfinite(s.value) && s.value > -1e-6; }
+bool counts(const text::MetricSample& s) { return std::isfinite(s.value) && s.value > -1e-6; }
 
 // The values of the series of one metric.
 std::vector<double> series(const Scrape& scrape, std::string_view metric, std::string_view filter) {
   std::vector<double> out;
-  for (const MetricSample& s : scrape.samples) {
+  for (const text::MetricSample& s : scrape.samples) {
     if (s.name == metric && is_first_rank(s) && passes(s, filter) && counts(s))
       out.push_back(s.value);
   }
@@ -65,7 +65,7 @@ std::optional<CumulativeHistogram> histogram(const Scrape& scrape, std::string_v
   std::map<double, double> buckets;
   CumulativeHistogram h;
   bool there = false;
-  for (const MetricSample& s : scrape.samples) {
+  for (const text::MetricSample& s : scrape.samples) {
     if (!s.name.starts_with(name) || !is_first_rank(s) || !counts(s)) continue;
     const std::string_view ending = std::string_view(s.name).substr(name.size());
     if (ending == "_sum") h.sum += s.value;
@@ -251,7 +251,7 @@ class Reader {
   }
 
   void flag(const MetricRow& r) {
-    for (const MetricSample& s : scrape_.samples) {
+    for (const text::MetricSample& s : scrape_.samples) {
       if (s.name != r.metric) continue;
       const std::string_view value = s.label(r.other);
       const bool yes = value == "True" || value == "true" || value == "1";
@@ -272,9 +272,9 @@ class Reader {
 
 }  // namespace
 
-Result<std::string_view> engine_of(std::span<const MetricSample> samples) {
+Result<std::string_view> engine_of(std::span<const text::MetricSample> samples) {
   for (const EnginePrefix& p : engine_prefixes()) {
-    for (const MetricSample& s : samples) {
+    for (const text::MetricSample& s : samples) {
       if (s.name.starts_with(p.prefix)) return p.engine;
     }
   }

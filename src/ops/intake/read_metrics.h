@@ -8,17 +8,17 @@
 
 #include "base/result.h"
 #include "ops/intake/intake.h"
-#include "ops/intake/prometheus_text.h"
+#include "text/prometheus_text.h"
 
 namespace weir::ops {
 
 struct Scrape {
-  std::vector<MetricSample> samples;
+  std::vector<text::MetricSample> samples;
   double at_s = 0;  // on one clock
 };
 
 // Of stack.engine, by the prefixes of names. Error kUnsupported with names that are there.
-Result<std::string_view> engine_of(std::span<const MetricSample> samples);
+Result<std::string_view> engine_of(std::span<const text::MetricSample> samples);
 
 struct MetricsReading {
   Intake intake;                     // all measured; evidence: source, metric, over which time

@@ -19,9 +19,9 @@ using ::testing::IsEmpty;
 constexpr double kWindow = 10;
 
 Scrape scraped(const std::string& text, double at_s) {
-  auto samples = parse_prometheus(text);
+  auto samples = text::parse_prometheus(text);
   EXPECT_TRUE(samples.ok()) << samples.error().message;
-  return {samples.ok() ? std::move(*samples) : std::vector<MetricSample>(), at_s};
+  return {samples.ok() ? std::move(*samples) : std::vector<text::MetricSample>(), at_s};
 }
 
 Result<MetricsReading> reading_of(const std::string& later, const std::string& earlier = "") {

@@ -2,6 +2,7 @@
 // samples. The text is taken for hostile: everything is bounded. No I/O. Any thread.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace weir::ops {
+namespace weir::text {
 
 struct MetricSample {
   std::string name;                                         // "vllm:num_requests_running"
@@ -28,8 +29,10 @@ struct PrometheusLimits {
   size_t value_bytes = 4096;  // of a label, as escaped
 };
 
-// In their order. Errors name the line: kCorrupt for what is no sample, kLimit for a bound.
+// In their order. wanted: names of metrics; lines of others are not looked at, which makes a large
+// text cheap; empty: all. Errors name the line: kCorrupt for what is no sample, kLimit for a bound.
 Result<std::vector<MetricSample>> parse_prometheus(std::string_view text,
-                                                   const PrometheusLimits& limits = {});
+                                                   const PrometheusLimits& limits = {},
+                                                   std::span<const std::string_view> wanted = {});
 
-}  // namespace weir::ops
+}  // namespace weir::text

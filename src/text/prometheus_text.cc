@@ -1,4 +1,4 @@
-#include "ops/intake/prometheus_text.h"
+#include "text/prometheus_text.h"
 #include "text/ascii_lower.h"
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <limits>
 #include <optional>
 
-namespace weir::ops {
+namespace weir::text {
 namespace {
 
 bool is_name_start(char c) {
@@ -17,7 +17,7 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 std::optional<double> read_value(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
-  const std::string lower = text::ascii_lower(text);
+  const std::string lower = ascii_lower(text);
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   if (lower == "nan") return std::numeric_limits<double>::quiet_NaN();
   if (lower == "inf" || lower == "infinity") return kInfinity;
@@ -142,6 +142,12 @@ class LineReader {
   const PrometheusLimits& limits_;
 };
 
+bool is_wanted(std::string_view line, std::span<const std::string_view> wanted) {
+  size_t n = 0;
+  while (n < line.size() && is_name_part(line[n])) ++n;
+  return std::find(wanted.begin(), wanted.end(), line.substr(0, n)) != wanted.end();
+}
+
 }  // namespace
 
 std::string_view MetricSample::label(std::string_view key) const {
@@ -152,7 +158,8 @@ std::string_view MetricSample::label(std::string_view key) const {
 }
 
 Result<std::vector<MetricSample>> parse_prometheus(std::string_view text,
-                                                   const PrometheusLimits& limits) {
+                                                   const PrometheusLimits& limits,
+                                                   std::span<const std::string_view> wanted) {
   if (text.size() > limits.text_bytes) {
     return make_error(ErrorCode::kLimit, "the metrics are {} bytes, more than {}", text.size(),
                       limits.text_bytes);
@@ -165,6 +172,7 @@ Result<std::vector<MetricSample>> parse_prometheus(std::string_view text,
     while (!line.empty() && (is_blank(line.back()) || line.back() == '\r')) line.remove_suffix(1);
     while (!line.empty() && is_blank(line.front())) line.remove_prefix(1);
     if (line.empty() || line.front() == '#') continue;
+    if (!wanted.empty() && !is_wanted(line, wanted)) continue;
     if (out.size() >= limits.samples)
       return make_error(ErrorCode::kLimit, "more than {} samples", limits.samples);
     Result<MetricSample> sample = LineReader(line, limits).read();
@@ -174,4 +182,4 @@ Result<std::vector<MetricSample>> parse_prometheus(std::string_view text,
   return out;
 }
 
-}  // namespace weir::ops
+}  // namespace weir::text

@@ -1,13 +1,12 @@
-#include "ops/intake/prometheus_text.h"
+#include "text/prometheus_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
-#include "ops/intake/metrics_snapshots_testing.h"
-
-namespace weir::ops {
+namespace weir::text {
 namespace {
 
 using ::testing::HasSubstr;
@@ -69,7 +68,8 @@ TEST(PrometheusText, EveryBoundIsNamed) {
 // A text cut anywhere is read up to there, or refused with the line.
 TEST(PrometheusText, CutAnywhere) {
   const std::string text =
-      triton_text(false) + llama_text(false) + "a{b=\"c\\n\"} 1 2 # {x=\"y\"} 1\n";
+      "# HELP a:b What it is\n# TYPE a:b gauge\na:b 12\nc_d{model=\"m\",kind=\"x\"} 0.125\n"
+      "a{b=\"c\\n\"} 1 2 # {x=\"y\"} 1\n";
   const size_t samples = parse_prometheus(text)->size();
   for (size_t n = 0; n < text.size(); ++n) {
     const auto r = parse_prometheus(std::string_view(text).substr(0, n));
@@ -81,5 +81,18 @@ TEST(PrometheusText, CutAnywhere) {
   }
 }
 
+// What nobody wants is not read, however broken.
+TEST(PrometheusText, OnlyWhatIsWanted) {
+  constexpr std::array<std::string_view, 2> kWanted = {"a", "c:d"};
+  const auto r =
+      parse_prometheus("ab 1\na 2\na_b{ 3\n{\nc:d{x=\"1\"} 4\na\t5\n", {.samples = 3}, kWanted);
+  ASSERT_TRUE(r.ok()) << r.error().message;
+  ASSERT_EQ(r->size(), 3U);
+  EXPECT_EQ((*r)[0].value, 2);
+  EXPECT_EQ((*r)[1].name, "c:d");
+  EXPECT_EQ((*r)[2].value, 5);
+  EXPECT_FALSE(parse_prometheus("ab 1\na x\n", {}, kWanted).ok());
+}
+
 }  // namespace
-}  // namespace weir::ops
+}  // namespace weir::text
