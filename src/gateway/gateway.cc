@@ -93,13 +93,10 @@ class Gateway::Impl {
       ledger_metrics_.emplace(instruments_.registry);
       WEIR_ASSIGN(ledger_, Ledger::open(config_.ledger, *ledger_metrics_, clock_));
     }
-    if (!config_.quotas.rules.all().empty()) {
-      for (const std::string& warning : config_.quotas.warnings)
-        log_.warn("quotas", {{"warning", warning}});
-      WEIR_ASSIGN(quotas_, Quotas::open(config_.quotas, instruments_.registry, *client_, clock_));
-    }
+    WEIR_ASSIGN(quotas_,
+                Quotas::open(config_.quotas, instruments_.registry, *client_, clock_, log_));
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
-    proxy_->set_quotas(quotas_.get());
+    proxy_->set_quotas(*quotas_);
     WEIR_TRY(proxy_->open());
     proxy_->tenants().load(keyring_->file());
     keeper_.emplace(*proxy_, resolve_);
@@ -244,15 +241,12 @@ class Gateway::Impl {
                     });
   }
 
-  void show_quotas(const http::Request& request, http::ResponseWriter writer) {
-    if (quotas_ == nullptr)
-      return refuse(writer, make_error(ErrorCode::kRouteNotFound, "this gateway has no quotas"));
-    auto shown = shown_quotas(config_, keyring_->file(), request.query);
-    if (!shown.ok()) return refuse(writer, shown.error());
-    // shared: the callback wants what can be copied.
-    auto answer = std::make_shared<http::ResponseWriter>(std::move(writer));
-    quotas_->read(shown->limits, [this, answer, shown = *shown](const std::vector<int64_t>& used) {
-      const auto said = quotas_json(config_, shown, used);
+  // On the proxy's thread, whose the configuration is; the store answers on its own.
+  void show_quotas(const std::string& query, const std::shared_ptr<http::ResponseWriter>& answer) {
+    const auto shown = shown_quotas(proxy_->config(), keyring_->file(), query);
+    if (!shown.ok()) return refuse(*answer, shown.error());
+    quotas_->read(shown->limits, [answer, shown = *shown](const std::vector<int64_t>& used) {
+      const auto said = quotas_json(shown, used);
       if (!said.ok()) return refuse(*answer, said.error());
       answer->send(http::json_response(200, *said));
     });
@@ -367,7 +361,8 @@ class Gateway::Impl {
            return std::string(R"({"ok":true})");
          });
     admin_.add("GET", "/admin/quotas", [this](const http::Request& r, http::ResponseWriter w) {
-      show_quotas(r, std::move(w));
+      auto answer = std::make_shared<http::ResponseWriter>(std::move(w));
+      client_->post([this, answer, query = r.query] { show_quotas(query, answer); });
     });
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       admin_.handle(std::move(request), std::move(writer));
@@ -392,7 +387,7 @@ class Gateway::Impl {
   std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
   std::optional<LedgerMetrics> ledger_metrics_;
   std::unique_ptr<Ledger> ledger_;  // null: none
-  std::unique_ptr<Quotas> quotas_;  // null: none
+  std::unique_ptr<Quotas> quotas_;
   std::optional<Proxy> proxy_;
   std::optional<FleetKeeper> keeper_;
   std::unique_ptr<http::Server> http_;

@@ -319,7 +319,7 @@ void RedisQuotaStore::fail(Call& call, const std::string& why) {
   a.uncounted = options_.fail_open;
   a.verdict = options_.fail_open ? QuotaVerdict::kGranted : QuotaVerdict::kUnavailable;
   if (options_.fail_open && call.kind == Kind::kExtend) a.reservation = call.reservation;
-  if (!options_.fail_open) a.why = why;
+  a.why = why;
   metrics_.count(a);
   call.done(std::move(a));
 }
