@@ -133,17 +133,20 @@ class OnEachStore(unittest.TestCase):
                     o.chat.completions.create(model="chat", **ASK)
                     list(o.chat.completions.create(model="chat", stream=True, **ASK))
                     a.messages.create(model="chat", **ASK)
-                    before, start = len(mock.requests), time.monotonic()
-                    with self.assertRaises(openai.RateLimitError) as refused:
-                        o.chat.completions.create(model="chat", **ASK)
-                    self.assertLess(time.monotonic() - start, 0.25 * weir.SLOWDOWN)
+                    before, took = len(mock.requests), []
+                    for _ in range(5):
+                        start = time.monotonic()
+                        with self.assertRaises(openai.RateLimitError) as refused:
+                            o.chat.completions.create(model="chat", **ASK)
+                        took.append(time.monotonic() - start)
+                    self.assertLess(min(took), 0.05 * weir.SLOWDOWN)
                     self.assertIn("few: requests per minute: 3 of 3 are taken", str(refused.exception))
                     self.assertTrue(1 <= int(refused.exception.response.headers["retry-after"]) <= 62)
                     with self.assertRaises(anthropic.RateLimitError) as refused:
                         a.messages.create(model="chat", **ASK)
                     self.assertEqual(refused.exception.body["error"]["type"], "rate_limit_error")
                     self.assertEqual(len(mock.requests), before)
-                    self.assertEqual(gateway.metric('weir_gateway_quota_refused_total{quota="few"}'), 2)
+                    self.assertEqual(gateway.metric('weir_gateway_quota_refused_total{quota="few"}'), 6)
                     self.assertEqual(gateway.used()["few: requests per minute"], (3, 3))
                     self.assertEqual(gateway.used()["others, model other: tokens per day"], (0, 5))
 
@@ -260,7 +263,7 @@ class RedisDies(unittest.TestCase):
             self.assertGreater(closed.metric(unavailable), 0)
             self.assertEqual(closed.metric(uncounted), 0)
             # Nobody waits longer than connecting and the answers to what is sent may take.
-            self.assertLess(max(t for _, t in codes[closed] + codes[opened]), 4 * 0.3 * weir.SLOWDOWN + 0.5)
+            self.assertLess(max(t for _, t in codes[closed] + codes[opened]), 4 * 0.3 * weir.SLOWDOWN + 2)
 
 
 class Documentation(unittest.TestCase):

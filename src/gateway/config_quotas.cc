@@ -30,7 +30,8 @@ struct RawRule {
 struct RawState {
   std::string sqlite;
   RedisQuotaOptions redis;
-  std::string url, ca, password_env;
+  std::string url, ca;
+  RawSecret password;
   std::string on_failure = "fail_closed";
   int32_t timeout_ms = 200;
 };
@@ -60,7 +61,8 @@ config::Table<RawState> state_table() {
   t.add("redis.database", "", WEIR_FIELD(RawState, redis.address.database),
         {.min = 0, .max = 65'535});
   t.add("redis.username", "", WEIR_FIELD(RawState, redis.address.username), {});
-  t.add("redis.password_env", "", WEIR_FIELD(RawState, password_env), {});
+  t.add("redis.password_env", "", WEIR_FIELD(RawState, password.env), {});
+  t.add("redis.password_file", "", WEIR_FIELD(RawState, password.file), {});
   t.add("redis.prefix", "", WEIR_FIELD(RawState, redis.prefix), {});
   t.add("redis.on_failure", "", WEIR_FIELD(RawState, on_failure),
         {.choices = {kFailOpen, "fail_closed"}});
@@ -129,13 +131,8 @@ class QuotaReader : private ConfigReader {
       if (!raw.redis.address.unix_path.empty())
         return wrong(redis.line, "state.redis: ca is for TLS, which a unix: socket does not need");
     }
-    if (!raw.password_env.empty()) {
-      const auto value = environment() ? environment()(raw.password_env) : std::nullopt;
-      if (!value.has_value() || value->empty())
-        return wrong(redis.line, fmt::format("state.redis.password_env: the variable {} is not set",
-                                             raw.password_env));
-      raw.redis.address.password = *value;
-    }
+    WEIR_ASSIGN(raw.redis.address.password,
+                secret(raw.password, "state.redis.password", redis.line));
     raw.redis.address.connect_ms = raw.redis.address.call_ms = raw.timeout_ms;
     raw.redis.fail_open = raw.on_failure == kFailOpen;
     out_.redis = std::move(raw.redis);
@@ -336,10 +333,12 @@ Status read_quotas(const ConfigReader& reader, const config::Node& file, Gateway
   return QuotaReader(reader, config).read(file);
 }
 
+std::string QuotaSettings::store_name() const { return store_text(*this); }
+
 std::string describe_quotas(const GatewayConfig& c) {
   const QuotaSettings& q = c.quotas;
   if (q.rules.all().empty()) return "";
-  std::string out = fmt::format("quotas in {}\n", store_text(q));
+  std::string out = fmt::format("quotas in {}\n", q.store_name());
   for (const QuotaRule& r : q.rules.all()) {
     const bool money = r.metric == QuotaMetric::kMoney;
     out += fmt::format("  {}: {} {} per {}{}\n", r.name,

@@ -93,14 +93,11 @@ class Gateway::Impl {
       ledger_metrics_.emplace(instruments_.registry);
       WEIR_ASSIGN(ledger_, Ledger::open(config_.ledger, *ledger_metrics_, clock_));
     }
-    if (!config_.quotas.rules.all().empty()) {
-      for (const std::string& warning : config_.quotas.warnings)
-        log_.warn("quotas", {{"warning", warning}});
-      WEIR_ASSIGN(quotas_, Quotas::open(config_.quotas, instruments_.registry, *client_, clock_));
-    }
+    WEIR_ASSIGN(quotas_,
+                Quotas::open(config_.quotas, instruments_.registry, *client_, clock_, log_));
     WEIR_ASSIGN(auto pools, FleetKeeper::prepare(config_));
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
-    proxy_->set_quotas(quotas_.get());
+    proxy_->set_quotas(*quotas_);
     WEIR_TRY(proxy_->open());
     take_keys(keyring_);
     keyed_ = keyring_ != nullptr;
@@ -282,18 +279,14 @@ class Gateway::Impl {
                     });
   }
 
-  // On the proxy's thread, whose the keys are.
-  void show_quotas(const http::Request& request, http::ResponseWriter writer) {
-    if (quotas_ == nullptr)
-      return refuse(writer, make_error(ErrorCode::kRouteNotFound, "this gateway has no quotas"));
+  // On the proxy's thread, whose the configuration is; the store answers on its own.
+  void show_quotas(const std::string& query, const std::shared_ptr<http::ResponseWriter>& answer) {
     const access::KeysFile nobody;
-    auto shown =
-        shown_quotas(config_, keyring_ == nullptr ? nobody : keyring_->file(), request.query);
-    if (!shown.ok()) return refuse(writer, shown.error());
-    // shared: the callback wants what can be copied.
-    auto answer = std::make_shared<http::ResponseWriter>(std::move(writer));
-    quotas_->read(shown->limits, [this, answer, shown = *shown](const std::vector<int64_t>& used) {
-      const auto said = quotas_json(config_, shown, used);
+    const auto shown =
+        shown_quotas(proxy_->config(), keyring_ == nullptr ? nobody : keyring_->file(), query);
+    if (!shown.ok()) return refuse(*answer, shown.error());
+    quotas_->read(shown->limits, [answer, shown = *shown](const std::vector<int64_t>& used) {
+      const auto said = quotas_json(shown, used);
       if (!said.ok()) return refuse(*answer, said.error());
       answer->send(http::json_response(200, *said));
     });
@@ -408,10 +401,9 @@ class Gateway::Impl {
            log_.info("rollout_weights", {{"weights", r.body}});
            return std::string(R"({"ok":true})");
          });
-    admin_.add("GET", "/admin/quotas", [this](http::Request r, http::ResponseWriter w) {
-      auto asked = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(r),
-                                                                                    std::move(w));
-      client_->post([this, asked] { show_quotas(asked->first, std::move(asked->second)); });
+    admin_.add("GET", "/admin/quotas", [this](const http::Request& r, http::ResponseWriter w) {
+      auto answer = std::make_shared<http::ResponseWriter>(std::move(w));
+      client_->post([this, answer, query = r.query] { show_quotas(query, answer); });
     });
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       admin_.handle(std::move(request), std::move(writer));
@@ -440,7 +432,7 @@ class Gateway::Impl {
   std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
   std::optional<LedgerMetrics> ledger_metrics_;
   std::unique_ptr<Ledger> ledger_;  // null: none
-  std::unique_ptr<Quotas> quotas_;  // null: none
+  std::unique_ptr<Quotas> quotas_;
   std::optional<Proxy> proxy_;
   std::optional<FleetKeeper> keeper_;
   std::unique_ptr<http::Server> http_;

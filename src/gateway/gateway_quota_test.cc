@@ -131,6 +131,7 @@ TEST_F(GatewayQuotas, AStreamThatIsRefusedMoreEnds) {
   upstream_.behave("trickle");
   const auto stream = [&] { return ask(kStream).body; };
   auto first = std::async(std::launch::async, stream);
+  EXPECT_TRUE(http::eventually([&] { return upstream_.requests() == 1; }));
   const std::string one = stream();
   const std::string two = first.get();
   const auto is_whole = [](const std::string& s) { return s.ends_with("data: [DONE]\n\n"); };

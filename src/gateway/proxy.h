@@ -36,8 +36,8 @@ class Proxy {
   Proxy(GatewayConfig config, http::Client& client, const Clock& clock, Instruments& instruments,
         telemetry::Logger& log, Ledger* ledger, uint64_t seed);
   ~Proxy();
-  // Before the first request. quotas: borrowed, as the others.
-  void set_quotas(Quotas* quotas) { quotas_ = quotas; }
+  // Before the first request; borrowed, as the others.
+  void set_quotas(Quotas& quotas) { quotas_ = &quotas; }
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
@@ -73,7 +73,7 @@ class Proxy {
   // That the gateway itself holds: what must not show in an answer.
   const std::vector<std::string>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
-  Quotas* quotas() { return quotas_; }  // null: none
+  Quotas& quotas() { return *quotas_; }
   const GatewayConfig& config() const { return *config_; }
   // Kept by what goes on under it when there is another one.
   const std::shared_ptr<const GatewayConfig>& shared_config() const { return config_; }
@@ -92,8 +92,8 @@ class Proxy {
   const Clock& clock_;
   Instruments& instruments_;
   telemetry::Logger& log_;
-  Ledger* const ledger_;      // null: none
-  Quotas* quotas_ = nullptr;  // null: none
+  Ledger* const ledger_;  // null: none
+  Quotas* quotas_ = nullptr;
   const uint64_t seed_;
   uint64_t draws_ = 0;
   Fleet fleet_;

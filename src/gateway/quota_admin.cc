@@ -40,6 +40,7 @@ Result<ShownQuotas> shown_quotas(const GatewayConfig& config, const access::Keys
                                  std::string_view query) {
   WEIR_ASSIGN(const std::vector<std::string> tenants, tenants_of(keys, query));
   ShownQuotas out;
+  out.currency = config.prices.currency();
   std::set<std::string> seen;
   const auto add = [&](std::string_view tenant, std::string_view key) {
     for (const ModelConfig& m : config.models) {
@@ -61,8 +62,7 @@ Result<ShownQuotas> shown_quotas(const GatewayConfig& config, const access::Keys
   return out;
 }
 
-Result<std::string> quotas_json(const GatewayConfig& config, const ShownQuotas& shown,
-                                const std::vector<int64_t>& used) {
+Result<std::string> quotas_json(const ShownQuotas& shown, const std::vector<int64_t>& used) {
   if (used.size() != shown.limits.size())
     return make_error(ErrorCode::kServerOverloaded, "the store of quotas does not answer");
   Json list = Json::array();
@@ -78,7 +78,7 @@ Result<std::string> quotas_json(const GatewayConfig& config, const ShownQuotas& 
     list.push_back(std::move(one));
   }
   Json body = Json::object();
-  body.set("currency", config.prices.currency());
+  body.set("currency", shown.currency);
   body.set("quotas", std::move(list));
   body.set("more", shown.more);
   return body.dump();

@@ -20,6 +20,7 @@
 namespace weir::gateway {
 
 struct ShownQuotas {
+  std::string currency;
   std::vector<QuotaLimit> limits;  // each counter once
   bool more = false;               // than kMaxShownQuotas
 };
@@ -30,8 +31,7 @@ inline constexpr size_t kMaxShownQuotas = 1000;
 Result<ShownQuotas> shown_quotas(const GatewayConfig& config, const access::KeysFile& keys,
                                  std::string_view query);
 
-// used: of each, as QuotaStore::read gives it. Error kServerOverloaded when it is empty.
-Result<std::string> quotas_json(const GatewayConfig& config, const ShownQuotas& shown,
-                                const std::vector<int64_t>& used);
+// used: of each, as QuotaStore::read gives it. Error kServerOverloaded when it is empty. Pure.
+Result<std::string> quotas_json(const ShownQuotas& shown, const std::vector<int64_t>& used);
 
 }  // namespace weir::gateway

@@ -111,13 +111,13 @@ TEST_F(QuotaEstimates, AreShownToOperators) {
   const auto acme = shown_quotas(config_, keys, "tenant=acme");
   ASSERT_TRUE(acme.ok());
   ASSERT_EQ(acme->limits.size(), 3U);
-  const auto json = quotas_json(config_, *acme, {3, 1'250'000'000, 0});
+  const auto json = quotas_json(*acme, {3, 1'250'000'000, 0});
   ASSERT_TRUE(json.ok());
   EXPECT_THAT(*json, HasSubstr(R"("quota":"day","counts":"day, tenant acme: requests per day")"));
   EXPECT_THAT(*json, HasSubstr(R"("limit":5,"used":3)"));
   EXPECT_THAT(*json, HasSubstr(R"("limit":2.5,"used":1.25)"));
   EXPECT_THAT(*json, HasSubstr(R"("more":false)"));
-  EXPECT_FALSE(quotas_json(config_, *acme, {}).ok());
+  EXPECT_FALSE(quotas_json(*acme, {}).ok());
   for (const char* query : {"tenant=nobody", "tenants=acme", "tenant=%zz"})
     EXPECT_FALSE(shown_quotas(config_, keys, query).ok()) << query;
   keys.tenants.clear();

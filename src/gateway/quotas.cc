@@ -6,18 +6,14 @@
 
 namespace weir::gateway {
 
-Quotas::Quotas(const QuotaSettings& settings, telemetry::Registry& registry, http::Client& client,
-               const Clock& clock)
-    : settings_(settings), clock_(clock), metrics_(registry), client_(&client) {
-  for (const QuotaRule& r : settings.rules.all()) metrics_.refused.with(r.name);
-}
-
 Quotas::~Quotas() = default;
 
 Result<std::unique_ptr<Quotas>> Quotas::open(const QuotaSettings& settings,
                                              telemetry::Registry& registry, http::Client& client,
-                                             const Clock& clock) {
-  std::unique_ptr<Quotas> out(new Quotas(settings, registry, client, clock));
+                                             const Clock& clock, telemetry::Logger& log) {
+  std::unique_ptr<Quotas> out(new Quotas(registry, client, clock, log));
+  for (const QuotaRule& r : settings.rules.all()) out->metrics_.refused.with(r.name);
+  for (const std::string& warning : settings.warnings) log.warn("quotas", {{"warning", warning}});
   if (settings.redis.has_value()) {
     RedisQuotaOptions options = *settings.redis;
     if (settings.redis_tls.has_value()) {
@@ -48,11 +44,21 @@ QuotaCallback Quotas::wait(const std::vector<QuotaLimit>& limits, Then then) {
   };
 }
 
+// An operator hears of an outage once, and of its end.
+void Quotas::watch(const QuotaAnswer& answer) {
+  const bool down = answer.uncounted || answer.verdict == QuotaVerdict::kUnavailable;
+  if (std::exchange(down_, down) == down) return;
+  if (!down) return log_.info("quota_store_back");
+  log_.warn("quota_store_unavailable",
+            {{"why", answer.why}, {"requests", answer.uncounted ? "uncounted" : "refused"}});
+}
+
 void Quotas::answered(uint64_t id, QuotaAnswer answer) {
   const auto found = waiting_.find(id);
   if (found == waiting_.end()) return;
   const Waiting w = std::move(found->second);
   waiting_.erase(found);
+  watch(answer);
   metrics_.store_s.observe(static_cast<double>(clock_.now_ns() - w.asked_ns) * 1e-9);
   if (answer.verdict == QuotaVerdict::kRefused && answer.refused < w.rules.size())
     metrics_.refused.with(w.rules[answer.refused]).add();

@@ -1,12 +1,12 @@
-// The quotas of a gateway: which limits a request is subject to, and the store that counts them.
-// What the store says comes back on the proxy's thread.
+// The store that counts the quotas of a gateway. What it says comes back on the proxy's thread.
+// Which limits a request is subject to is its configuration's (QuotaSettings::rules), which may
+// change while the store stays.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -17,6 +17,7 @@
 #include "gateway/state/quota.h"
 #include "gateway/state/quota_metrics.h"
 #include "http/client.h"
+#include "telemetry/log.h"
 
 namespace weir::gateway {
 
@@ -26,19 +27,15 @@ class Quotas {
   // On the proxy's thread, before the call returns or later.
   using Then = std::function<void(QuotaAnswer)>;
 
-  // settings, registry, client (until close()) and clock are borrowed. Any thread. Errors: those
-  // of MemoryQuotaStore::open and TlsClientContext::load; Redis is not waited for.
+  // registry, client (until close()), clock and log are borrowed. Any thread. Errors: those of
+  // MemoryQuotaStore::open and TlsClientContext::load; Redis is not waited for.
   static Result<std::unique_ptr<Quotas>> open(const QuotaSettings& settings,
                                               telemetry::Registry& registry, http::Client& client,
-                                              const Clock& clock);
+                                              const Clock& clock, telemetry::Logger& log);
   ~Quotas();
   Quotas(const Quotas&) = delete;
   Quotas& operator=(const Quotas&) = delete;
 
-  std::vector<QuotaLimit> limits_of(std::string_view tenant, std::string_view key,
-                                    std::string_view model) const {
-    return settings_.rules.limits_of(tenant, key, model);
-  }
   void reserve(const std::vector<QuotaLimit>& limits, const QuotaAmounts& estimate, Then then);
   // limits: those of the reservation.
   void extend(const std::string& reservation, const std::vector<QuotaLimit>& limits,
@@ -59,18 +56,21 @@ class Quotas {
     Then then;
   };
 
-  Quotas(const QuotaSettings& settings, telemetry::Registry& registry, http::Client& client,
-         const Clock& clock);
+  Quotas(telemetry::Registry& registry, http::Client& client, const Clock& clock,
+         telemetry::Logger& log)
+      : clock_(clock), log_(log), metrics_(registry), client_(&client) {}
   int64_t unix_ms() const { return clock_.unix_ns() / 1'000'000; }
   // What the store is to call.
   QuotaCallback wait(const std::vector<QuotaLimit>& limits, Then then);
   void answered(uint64_t id, QuotaAnswer answer);
+  void watch(const QuotaAnswer& answer);
 
-  const QuotaSettings& settings_;
   const Clock& clock_;
+  telemetry::Logger& log_;
   QuotaMetrics metrics_;
   std::unordered_map<uint64_t, Waiting> waiting_;
   uint64_t next_ = 0;
+  bool down_ = false;  // the last answer came without the store
   Mutex mutex_;
   http::Client* client_ WEIR_GUARDED_BY(mutex_);  // null: closed
   std::unique_ptr<QuotaStore> store_;             // ends first: its threads call back

@@ -8,8 +8,7 @@
 namespace weir::gateway {
 
 void VisitQuota::reserve(const Asked& asked, Then then) {
-  if (quotas_ != nullptr)
-    limits_ = quotas_->limits_of(asked.tenant, asked.key_id, asked.incoming.model);
+  limits_ = config_.quotas.rules.limits_of(asked.tenant, asked.key_id, asked.incoming.model);
   if (limits_.empty()) return then(nullptr);
   model_ = asked.model;
   const QuotaEstimate estimate = estimate_quota(config_, *model_, asked.incoming, limits_);
@@ -17,13 +16,13 @@ void VisitQuota::reserve(const Asked& asked, Then then) {
   bounded_ = estimate.bounded;
   // A tight limit is not asked for a whole step at the first token.
   lead_tokens_ = std::min(output_tokens_, config_.quotas.estimate.step_tokens) / 2;
-  quotas_->reserve(limits_, estimate.amounts, [this, then = std::move(then)](QuotaAnswer answer) {
+  quotas_.reserve(limits_, estimate.amounts, [this, then = std::move(then)](QuotaAnswer answer) {
     if (answer.verdict != QuotaVerdict::kGranted) {
       if (finished_) return;
       const Error refused = quota_error(answer, limits_);
       return then(&refused);
     }
-    if (finished_) return quotas_->reconcile(answer.reservation, {.requests = 0});
+    if (finished_) return quotas_.reconcile(answer.reservation, {.requests = 0});
     reservation_ = std::move(answer.reservation);
     then(nullptr);
   });
@@ -40,17 +39,17 @@ void VisitQuota::extend(int64_t tokens, Then then) {
       config_.quotas.estimate.step_tokens + std::max<int64_t>(tokens - output_tokens_, 0);
   more.money_nanos = dearest_cost(config_, *model_, 0, more.output_tokens);
   extending_ = true;
-  quotas_->extend(reservation_, limits_, more,
-                  [this, n = more.output_tokens, then = std::move(then)](QuotaAnswer answer) {
-                    extending_ = false;
-                    if (finished_) return;
-                    if (answer.verdict != QuotaVerdict::kGranted) {
-                      const Error refused = quota_error(answer, limits_);
-                      return then(&refused);
-                    }
-                    output_tokens_ += n;
-                    then(nullptr);
-                  });
+  quotas_.extend(reservation_, limits_, more,
+                 [this, n = more.output_tokens, then = std::move(then)](const QuotaAnswer& answer) {
+                   extending_ = false;
+                   if (finished_) return;
+                   if (answer.verdict != QuotaVerdict::kGranted) {
+                     const Error refused = quota_error(answer, limits_);
+                     return then(&refused);
+                   }
+                   output_tokens_ += n;
+                   then(nullptr);
+                 });
 }
 
 void VisitQuota::finish() {
@@ -60,7 +59,7 @@ void VisitQuota::finish() {
                             .input_tokens = spent_.input_tokens,
                             .output_tokens = spent_.output_tokens,
                             .money_nanos = spent_.cost_nanos};
-  quotas_->reconcile(std::exchange(reservation_, ""), actual);
+  quotas_.reconcile(std::exchange(reservation_, ""), actual);
 }
 
 }  // namespace weir::gateway

@@ -22,8 +22,8 @@ class VisitQuota {
   // refused: null when the request may go on.
   using Then = std::function<void(const Error* refused)>;
 
-  // quotas: null: none. Both borrowed.
-  VisitQuota(Quotas* quotas, const GatewayConfig& config) : quotas_(quotas), config_(config) {}
+  // Both borrowed; config: the one that the visit began under.
+  VisitQuota(Quotas& quotas, const GatewayConfig& config) : quotas_(quotas), config_(config) {}
 
   // `then` keeps the visit alive, and may be called before this returns. It is not called when the
   // visit finished meanwhile: what was reserved is given back.
@@ -42,7 +42,7 @@ class VisitQuota {
   void finish();
 
  private:
-  Quotas* const quotas_;
+  Quotas& quotas_;
   const GatewayConfig& config_;
   const ModelConfig* model_ = nullptr;
   std::vector<QuotaLimit> limits_;

@@ -80,7 +80,7 @@ struct QuotaAnswer {
   size_t refused = 0;
   int64_t refused_used = 0, refused_wanted = 0;
   int64_t retry_after_ms = 0;
-  std::string why;  // kUnavailable
+  std::string why;  // kUnavailable, and uncounted
 };
 using QuotaCallback = std::function<void(QuotaAnswer)>;
 

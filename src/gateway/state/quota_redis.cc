@@ -237,7 +237,8 @@ bool RedisQuotaStore::connect() {
     auto replies = opened->call(loads);
     shas_.clear();
     for (size_t i = 0; replies.ok() && i < replies->size(); ++i) {
-      if (!(*replies)[i].error) shas_.push_back((*replies)[i].texts[0]);
+      const RedisReply& r = (*replies)[i];
+      if (!r.error && r.texts.size() == 1) shas_.push_back(r.texts[0]);
     }
     if (shas_.size() == std::size(kScripts)) {
       connection_.emplace(std::move(*opened));
@@ -318,7 +319,7 @@ void RedisQuotaStore::fail(Call& call, const std::string& why) {
   a.uncounted = options_.fail_open;
   a.verdict = options_.fail_open ? QuotaVerdict::kGranted : QuotaVerdict::kUnavailable;
   if (options_.fail_open && call.kind == Kind::kExtend) a.reservation = call.reservation;
-  if (!options_.fail_open) a.why = why;
+  a.why = why;
   metrics_.count(a);
   call.done(std::move(a));
 }

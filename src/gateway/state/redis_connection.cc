@@ -18,6 +18,8 @@ namespace weir::gateway {
 namespace {
 
 constexpr size_t kReadBytes = 16 * 1024;  // as a TLS record has at most
+// Of the answers to one call; those to a full pipeline of quotas have some 100 KB.
+constexpr size_t kMaxAnswerBytes = 16 << 20;
 
 timeval of_ms(int32_t ms) { return {ms / 1000, (ms % 1000) * 1000}; }
 
@@ -95,6 +97,9 @@ struct RedisConnection::Transport {
     const auto n = ssl ? SSL_read(ssl.get(), buffer.data(), static_cast<int>(buffer.size()))
                        : ::recv(context->fd, buffer.data(), buffer.size(), 0);
     if (n <= 0) return failed("received");
+    answered += static_cast<size_t>(n);
+    if (answered > kMaxAnswerBytes)
+      return make_error(ErrorCode::kIo, "answers of more than {} bytes", kMaxAnswerBytes);
     if (redisReaderFeed(context->reader, buffer.data(), static_cast<size_t>(n)) == REDIS_OK)
       return {};
     return make_error(ErrorCode::kIo, "{}", context->reader->errstr);
@@ -108,6 +113,7 @@ struct RedisConnection::Transport {
   }
 
   std::unique_ptr<redisContext, void (*)(redisContext*)> context;
+  size_t answered = 0;  // bytes, to the present call
   http::TlsPeer peer;
   std::unique_ptr<SSL, void (*)(SSL*)> ssl;  // null: plain. Goes before the socket and the peer
 };
@@ -160,6 +166,7 @@ Result<std::vector<RedisReply>> RedisConnection::call(
     const std::vector<std::vector<std::string>>& commands) {
   std::string bytes;
   for (const std::vector<std::string>& words : commands) WEIR_TRY(append(words, bytes));
+  transport_->answered = 0;
   WEIR_TRY(transport_->write(bytes));
   std::vector<RedisReply> out;
   out.reserve(commands.size());
