@@ -51,41 +51,48 @@ RequestView Call::view() const {
   return v;
 }
 
-Choice Call::choose() {
-  return proxy_.dispatcher().choose(*asked_.model, assigned_, view(), tried_, proxy_.draw(),
+Choice Call::choose(std::span<const uint32_t> without) {
+  return proxy_.dispatcher().choose(*asked_.model, assigned_, view(), without, proxy_.draw(),
                                     now_ns());
 }
 
-bool Call::attempt(const Choice& choice) {
+Result<TranslatedRequest> Call::request_for(const Choice& choice) const {
   const UpstreamConfig& u = *choice.endpoint->upstream;
-  tried_.push_back(choice.endpoint->index);
   TranslateOptions options;
   options.upstream_model = choice.target->model;
   options.client_model = asked_.incoming.model;
   options.created_unix_s = proxy_.clock().unix_s();
   options.engine_extras = u.engine != "openai";
-  auto translated =
-      translate_request(asked_.protocol, u.protocol, asked_.path, asked_.body, options);
+  return translate_request(asked_.protocol, u.protocol, asked_.path, asked_.body, options);
+}
+
+bool Call::attempt(const Choice& choice) {
+  tried_.push_back(choice.endpoint->index);
+  auto translated = request_for(choice);
   if (!translated.ok()) {
     refuse(translated.error());
     return false;
   }
+  if (send(choice, std::move(*translated), nullptr)) return true;
+  retry_or_fail(nullptr, {.end = AttemptEnd::kNotTried});
+  return false;
+}
+
+bool Call::send(const Choice& choice, TranslatedRequest request,
+                std::unique_ptr<AnswerTranslator>* begun) {
   const auto permit = choice.endpoint->pool->start(choice.endpoint->number, now_ns());
-  if (!permit.has_value()) {  // it filled up since it was chosen
-    retry_or_fail(nullptr, {.end = AttemptEnd::kNotTried});
-    return false;
-  }
+  if (!permit.has_value()) return false;
   ++attempts_;
-  const AnswerPlan plan = translated->plan;
-  auto made =
-      std::make_unique<UpstreamAttempt>(shared_from_this(), attempts_, choice, *permit, plan);
+  auto made = std::make_unique<UpstreamAttempt>(
+      shared_from_this(), attempts_, choice, *permit,
+      begun != nullptr ? std::move(*begun) : make_answer_translator(std::move(request.plan)));
   UpstreamAttempt& a = *made;
   live_.push_back(&a);
   const AttemptTimeouts t = attempt_timeouts(
       asked_.model->timeouts, asked_.deadline, now_ns(),
       std::max(asked_.model->retry.max_attempts - attempts_ + 1, 1), asked_.incoming.stream);
   a.set_deadlines(t.first_byte_by_deadline, t.total_by_deadline);
-  http::ClientRequest r = upstream_request(choice, std::move(*translated));
+  http::ClientRequest r = upstream_request(choice, std::move(request));
   r.timeouts = t.client;
   proxy_.dispatcher().sent(choice, view());
   // The client may end it before send() returns; then it is not to be touched.
@@ -131,7 +138,7 @@ void Call::plan_hedge() {
 }
 
 void Call::hedge() {
-  if (over_ || winner_ != nullptr || live_.size() != 1) return;
+  if (over_ || streaming_ || winner_ != nullptr || live_.size() != 1) return;
   const Choice other = choose();
   HedgeCase c;
   c.repeatable = asked_.incoming.generates && asked_.model->retry.rerun_generation;
@@ -153,6 +160,7 @@ void Call::on_sent() {
 bool Call::on_answered(UpstreamAttempt& attempt) {
   if (winner_ != nullptr) return winner_ == &attempt;
   winner_ = &attempt;
+  if (first_byte_ns_ != 0) return true;  // it goes on with another's stream
   first_byte_ns_ = now_ns();
   proxy_.instruments().first_byte_s.observe(seconds(asked_.received_ns, now_ns()));
   for (const UpstreamAttempt* a : live_) {
@@ -178,7 +186,12 @@ http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
 }
 
 void Call::begin_stream(UpstreamAttempt& attempt) {
-  streaming_ = true;
+  if (std::exchange(streaming_, true)) {
+    ++continuations_;
+    sink_->piece(fmt::format(": weir continued at {}, attempt {}\n\n",
+                             attempt.choice().endpoint->upstream->name, attempts()));
+    return;
+  }
   http::Headers headers = client_headers(attempt);
   headers.set("Cache-Control", "no-cache");
   sink_->begin_stream(std::move(headers));
@@ -198,10 +211,10 @@ void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   if (over_) return write_row(cancelled_ && live_.empty());
   if (winner_ == &ended) {
     winner_ = nullptr;
-    if (streaming_) return end_stream(ended, outcome);
   } else if (!live_.empty()) {
     return;  // another one is still trying, or has won
   }
+  if (streaming_) return end_stream(ended, outcome);
   const bool good = outcome.end == AttemptEnd::kAnswered && outcome.status < 400;
   if (good && asked_.incoming.stream) return end_stream(ended, outcome);
   if (good) return answer_whole(ended, outcome);
@@ -265,9 +278,11 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
 }
 
 void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
-  if (outcome.end == AttemptEnd::kAnswered) return over("answered", "", &ended.observer());
-  sink_->piece(upstream_failure_event(outcome, asked_.protocol));
-  over(attempt_end_name(outcome.end), upstream_failure_code(outcome, 1), &ended.observer());
+  if (outcome.end == AttemptEnd::kAnswered && outcome.status < 400)
+    return over("answered", "", &ended.observer());
+  const TargetConfig& at = *ended.choice().target;
+  stream_ = ended.take_translator();
+  go_on(at, outcome);
 }
 
 void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {

@@ -3,7 +3,8 @@
 //
 //   begin ─► attempt ─► UpstreamAttempt ─► its first good byte: it has won, others are cancelled
 //               ▲            │                 └─► the answer goes to the sink as it comes ─► over
-//               └────────────┘ nothing went to the sink yet, and the policy says once more
+//               ├────────────┘ nothing went to the sink yet, and the policy says once more   │
+//               └────────────────────────────────── go_on: the stream broke, and may go on ◄─┘
 //
 // On the proxy's thread. Shared by its attempts, which the HTTP client owns, by timers and by
 // whoever made it.
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,7 +65,13 @@ class Call : public std::enable_shared_from_this<Call> {
   void refuse(const Error& error);
   // Sends it; false: the endpoint does not take it, or the request cannot be told to it.
   bool attempt(const Choice& choice);
-  Choice choose();
+  Result<TranslatedRequest> request_for(const Choice& choice) const;
+  // False: the endpoint filled up since it was chosen. begun: null, or the translator of the stream
+  // that goes on, taken when true.
+  bool send(const Choice& choice, TranslatedRequest request,
+            std::unique_ptr<AnswerTranslator>* begun);
+  Choice choose(std::span<const uint32_t> without);
+  Choice choose() { return choose(tried_); }
   http::ClientRequest upstream_request(const Choice& choice, TranslatedRequest translated) const;
   void plan_hedge();
   void hedge();
@@ -81,6 +89,11 @@ class Call : public std::enable_shared_from_this<Call> {
   void retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome);
   void answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome);
   void end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome);
+  // The stream, whose translator is stream_, broke off (call_continue.cc).
+  void go_on(const TargetConfig& at, AttemptOutcome outcome);
+  bool go_on_at(const Choice& choice);
+  Choice choose_same(const TargetConfig& target);
+  void break_off();
   void fail(const AttemptOutcome& last, int64_t retry_after_ms);
   http::Headers client_headers(const UpstreamAttempt& attempt) const;
   void over(std::string_view how, std::string_view error_code, const StreamObserver* seen);
@@ -100,7 +113,11 @@ class Call : public std::enable_shared_from_this<Call> {
   std::vector<UpstreamAttempt*> live_;  // owned by the HTTP client
   UpstreamAttempt* winner_ = nullptr;   // of these
   std::optional<LedgerRow> row_;        // of the last attempt that ended, not written yet
-  bool sent_ = false;                   // one byte of the request went to an upstream
+  // Of a stream that broke off and may go on, between two attempts; and how it broke.
+  std::unique_ptr<AnswerTranslator> stream_;
+  std::optional<AttemptOutcome> broke_;
+  int32_t continuations_ = 0;  // of whose answers a byte went to the sink
+  bool sent_ = false;          // one byte of the request went to an upstream
   bool hedged_ = false;
   bool streaming_ = false;  // bytes of an answer went to the sink
   bool cancelled_ = false;

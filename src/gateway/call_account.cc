@@ -54,7 +54,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.end = ledger_end(outcome, cancelled_);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
   r.cached_tokens = usage.cached_tokens;
-  r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().deltas();
+  r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().own_deltas();
   if (ended.answered_ns() != 0)
     r.ttft_ms = static_cast<double>(ended.answered_ns() - ended.started_ns()) * 1e-6;
   r.total_ms = age_ms;
@@ -63,7 +63,8 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
     r.cost_nanos = token_cost(*price, {usage.prompt_tokens, usage.cached_tokens,
                                        usage.cache_write_tokens, usage.completion_tokens});
   r.hedged = hedged_;
-  r.retried = r.attempt > 1;
+  r.continued = streaming_ && broke_.has_value();
+  r.retried = r.attempt > 1 && !r.continued;
   return r;
 }
 
@@ -83,7 +84,7 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
   end.input_tokens = asked_.incoming.input_tokens;
   if (seen != nullptr) {
     end.computed = true;
-    const TokenUsage& usage = seen->usage();
+    const TokenUsage usage = seen->total_usage();
     if (usage.known) end.input_tokens = usage.prompt_tokens;
     end.cached_tokens = usage.cached_tokens;
     end.output_tokens = usage.known ? usage.completion_tokens : seen->deltas();

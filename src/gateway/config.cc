@@ -40,6 +40,7 @@ struct RawUpstream {
   RawUpstream() { config.guard.budget.min_per_s = kMinRetriesPerS; }
   UpstreamConfig config;
   RawSecret key;
+  std::string continue_by;  // "": as the engine does
 };
 struct RawTarget {
   TargetConfig config;
@@ -124,6 +125,8 @@ config::Table<RawUpstream> upstream_table() {
         {.min = 1, .max = 1e6});
   t.add("adaptive_limit", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.adaptive), {});
   t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
+  t.add("continue_by", "", WEIR_FIELD(RawUpstream, continue_by),
+        {.choices = {"final_message", "prefill", "none"}});
   t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
   add_guard(t);
   return t;
@@ -169,6 +172,8 @@ config::Table<RawModel> model_table() {
         {.min = 0, .max = 600'000});
   t.add("slo.first_byte_ms", "", WEIR_MODEL(slo_first_byte_ms), {.min = 0, .max = kDayMs});
   t.add("retries.rerun_generation", "", WEIR_MODEL(retry.rerun_generation), {});
+  t.add("retries.continue_streams", "", WEIR_MODEL(retry.continue_streams), {});
+  t.add("retries.max_continuations", "", WEIR_MODEL(retry.max_continuations), {.min = 0, .max = 5});
   t.add("hedge.enabled", "", WEIR_MODEL(hedge.enabled), {});
   t.add("hedge.budget_ratio", "", WEIR_MODEL(hedge.budget_ratio), {.min = 0, .max = 1});
   t.add("hedge.quantile", "", WEIR_MODEL(hedge.quantile), {.min = 0.5, .max = 0.999});
@@ -298,6 +303,7 @@ class Reader {
       u.name = m.key;
       u.line = m.line;
       if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
+      u.continue_by = continue_style_of(raw.continue_by).value_or(default_continue_style(u.engine));
       WEIR_ASSIGN(u.key, secret(raw.key, "key", m.line));
       WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
       config_.upstreams.push_back(std::move(u));

@@ -30,6 +30,7 @@
 #include "gateway/route/pick.h"
 #include "gateway/state/ledger.h"
 #include "gateway/state/prices.h"
+#include "gateway/translate/continuation.h"
 #include "gateway/translate/protocol.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -55,7 +56,8 @@ struct UpstreamConfig {
   std::string key;          // sent as the protocol wants it; never a client's. "": none
   std::string health_path;  // "": what the engine has; "none": no probes
   PoolGuardConfig guard;
-  int64_t cache_tokens = 0;  // of an endpoint's prefix cache; 0: not known
+  int64_t cache_tokens = 0;                          // of an endpoint's prefix cache; 0: not known
+  ContinueStyle continue_by = ContinueStyle::kNone;  // how it is told to go on with a text
   int line = 0;
 };
 

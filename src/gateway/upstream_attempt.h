@@ -17,9 +17,10 @@ class Call;
 class UpstreamAttempt final : public http::ResponseHandler {
  public:
   // permit: of the endpoint's pool; given back by on_end with what became of it.
-  // number: of the call's attempts, from 1.
+  // number: of the call's attempts, from 1. translator: of the answer; one that has begun when this
+  // attempt goes on with another's stream.
   UpstreamAttempt(std::shared_ptr<Call> call, int32_t number, Choice choice, PoolPermit permit,
-                  AnswerPlan plan);
+                  std::unique_ptr<AnswerTranslator> translator);
   ~UpstreamAttempt() override;
 
   void on_sent() override;
@@ -37,7 +38,8 @@ class UpstreamAttempt final : public http::ResponseHandler {
   const Choice& choice() const { return choice_; }
   const http::Response& answer() const { return answer_; }
   http::Response& answer() { return answer_; }
-  AnswerTranslator& translator() { return *translator_; }
+  // For whoever goes on with the stream; the last that is asked of it.
+  std::unique_ptr<AnswerTranslator> take_translator() { return std::move(translator_); }
   const StreamObserver& observer() const { return translator_->observer(); }
   int32_t number() const { return number_; }
   int64_t started_ns() const { return started_ns_; }
