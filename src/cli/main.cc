@@ -108,6 +108,7 @@ int run(int argc, char** argv) {
   weir::cli::add_run(app, selected);
   weir::cli::add_serve(app, selected);
   weir::cli::add_gateway(app, selected);
+  weir::cli::add_cache(app, selected);
   weir::cli::add_embed(app, selected);
   weir::cli::add_tokenize(app, selected);
   weir::cli::add_inspect(app, selected);

@@ -7,6 +7,7 @@
 namespace weir::cli {
 
 void add_gateway(CLI::App& root, Selected& selected);
+void add_cache(CLI::App& root, Selected& selected);
 void add_advise(CLI::App& root, Selected& selected);
 void add_plan(CLI::App& root, Selected& selected);
 void add_doctor(CLI::App& root, Selected& selected);

@@ -19,13 +19,29 @@ double seconds(int64_t from_ns, int64_t to_ns) {
 
 }  // namespace
 
+RequestView view_of(const Asked& asked, const Clock& clock) {
+  RequestView v;
+  v.model = asked.incoming.model;
+  v.route = asked.path;
+  v.tenant = asked.tenant;
+  v.user = asked.incoming.user;
+  v.session = asked.headers.find(kSessionHeader).value_or("");
+  v.headers = asked.headers.all();
+  v.blocks = asked.blocks;
+  v.input_tokens = asked.incoming.input_tokens;
+  v.unix_s = clock.unix_s();
+  return v;
+}
+
 Call::Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink)
     : proxy_(proxy), asked_(std::move(asked)), sink_(std::move(sink)) {}
 
 void Call::begin() {
   const ModelConfig& model = *asked_.model;
   proxy_.hedge(model).on_request(now_ns());
-  assigned_ = proxy_.dispatcher().assign(model, view(), proxy_.draw());
+  assigned_ = asked_.assigned.has_value()
+                  ? *asked_.assigned
+                  : proxy_.dispatcher().assign(model, view(), proxy_.draw());
   const Choice choice = choose();
   if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(model, now_ns()));
   choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
@@ -35,20 +51,6 @@ void Call::begin() {
 void Call::refuse(const Error& error) {
   sink_->answer(refusal(error, asked_.protocol, asked_.request_id));
   over("refused", error_code_name(error.code), nullptr);
-}
-
-RequestView Call::view() const {
-  RequestView v;
-  v.model = asked_.incoming.model;
-  v.route = asked_.path;
-  v.tenant = asked_.tenant;
-  v.user = asked_.incoming.user;
-  v.session = asked_.headers.find(kSessionHeader).value_or("");
-  v.headers = asked_.headers.all();
-  v.blocks = asked_.blocks;
-  v.input_tokens = asked_.incoming.input_tokens;
-  v.unix_s = proxy_.clock().unix_s();
-  return v;
 }
 
 Choice Call::choose(std::span<const uint32_t> without) {
@@ -293,14 +295,14 @@ void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
        upstream_failure_code(last, attempts()), nullptr);
 }
 
-void Call::cancel() {
+void Call::cancel(std::string_view how) {
   if (over_) return;
   cancelled_ = true;
   for (UpstreamAttempt* a : live_) {
     a->let_go();
     proxy_.client().cancel(a->id);
   }
-  over("client_gone", "", nullptr);
+  over(how, "", nullptr);
 }
 
 }  // namespace weir::gateway

@@ -46,15 +46,20 @@ struct Asked {
   int64_t received_ns = 0;
   int32_t attempts_before = 0;  // of the same request, by other calls
   bool idempotent = false;      // it may be done twice: an idempotency key says so
+  std::optional<Dispatcher::Assigned> assigned = std::nullopt;  // nothing: the call does that
 };
+
+// For routing; lives as long as `asked`.
+RequestView view_of(const Asked& asked, const Clock& clock);
 
 class Call : public std::enable_shared_from_this<Call> {
  public:
   Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink);
   // Makes the first attempt. The sink may be told of its end before this returns.
   void begin();
-  // Nobody wants the answer any more. Nothing more is told to the sink but its end.
-  void cancel();
+  // Nobody wants the answer any more. Nothing more is told to the sink but its end. how: for
+  // CallEnd, of static storage.
+  void cancel(std::string_view how);
   // The sink has room again.
   void resume();
   int32_t attempts() const { return asked_.attempts_before + attempts_; }
@@ -75,7 +80,7 @@ class Call : public std::enable_shared_from_this<Call> {
   http::ClientRequest upstream_request(const Choice& choice, TranslatedRequest translated) const;
   void plan_hedge();
   void hedge();
-  RequestView view() const;
+  RequestView view() const { return view_of(asked_, proxy_.clock()); }
   int64_t now_ns() const { return proxy_.clock().now_ns(); }
 
   // What attempts tell.

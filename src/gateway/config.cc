@@ -26,6 +26,9 @@ constexpr size_t kMaxTargets = 100;  // of a model
 constexpr size_t kMaxNameBytes = 128;
 constexpr uint64_t kMaxSecretBytes = 64 * 1024;
 constexpr double kDayMs = 86'400'000;
+constexpr double kYearS = 366 * 86'400;
+constexpr int64_t kNsPerS = 1'000'000'000;
+constexpr int64_t kMsPerHour = 3'600'000;
 
 // What stands in the file and not, as it is, in the configuration.
 struct RawSecret {
@@ -34,6 +37,9 @@ struct RawSecret {
 };
 struct RawTop {
   GatewayConfig config;
+  int64_t cache_ttl_s = 3600;
+  int64_t cache_stale_s = 0;
+  int64_t idempotency_hours = 24;
   RawSecret admin_token;
 };
 struct RawUpstream {
@@ -54,6 +60,9 @@ struct RawModel {
   RawModel() { config.retry.max_retry_after_ms = kMaxRetryAfterMs; }
   ModelConfig config;
   std::string policy = "least_loaded";
+  std::string cache = "auto";
+  std::string over_budget = "refuse";
+  std::string leak_check = "off";
 };
 
 config::Table<RawTop> top_table() {
@@ -80,6 +89,29 @@ config::Table<RawTop> top_table() {
   t.add("ledger.max_rows", "", WEIR_FIELD(RawTop, config.ledger.max_rows), {.min = 1, .max = 1e9});
   t.add("ledger.max_age_days", "", WEIR_FIELD(RawTop, config.ledger.max_age_days),
         {.min = 1, .max = 36'500});
+  t.add("cache.enabled", "", WEIR_FIELD(RawTop, config.answers.cache_enabled), {});
+  t.add("cache.max_entries", "", WEIR_FIELD(RawTop, config.answers.cache.max_entries),
+        {.min = 1, .max = 1e8});
+  t.add("cache.max_bytes", "", WEIR_FIELD(RawTop, config.answers.cache.max_bytes),
+        {.min = 1e4, .max = 1e12});
+  t.add("cache.max_answer_bytes", "", WEIR_FIELD(RawTop, config.answers.cache.max_answer_bytes),
+        {.min = 1024, .max = double{1U << 30}});
+  t.add("cache.ttl_s", "", WEIR_FIELD(RawTop, cache_ttl_s), {.min = 1, .max = kYearS});
+  t.add("cache.stale_s", "", WEIR_FIELD(RawTop, cache_stale_s), {.min = 0, .max = kYearS});
+  t.add("cache.semantic.model", "", WEIR_FIELD(RawTop, config.answers.semantic_model), {});
+  t.add("cache.semantic.tenants", "", WEIR_FIELD(RawTop, config.answers.semantic_tenants), {});
+  t.add("cache.semantic.threshold", "", WEIR_FIELD(RawTop, config.answers.semantic.threshold),
+        {.min = 0.5, .max = 1});
+  t.add("cache.semantic.max_entries", "", WEIR_FIELD(RawTop, config.answers.semantic.max_entries),
+        {.min = 1, .max = 1e7});
+  t.add("idempotency.enabled", "", WEIR_FIELD(RawTop, config.answers.idempotency_enabled), {});
+  t.add("idempotency.file", "", WEIR_FIELD(RawTop, config.answers.idempotency_file), {});
+  t.add("idempotency.keep_hours", "", WEIR_FIELD(RawTop, idempotency_hours),
+        {.min = 1, .max = 8760});
+  t.add("idempotency.wait", "", WEIR_FIELD(RawTop, config.answers.idempotency.wait), {});
+  t.add("idempotency.max_bytes", "", WEIR_FIELD(RawTop, config.answers.idempotency.max_bytes),
+        {.min = 1e4, .max = 1e12});
+  t.add("redaction.patterns", "", WEIR_FIELD(RawTop, config.redaction_patterns), {});
   t.add("error_budget", "", WEIR_FIELD(RawTop, config.error_budget), {.min = 1e-6, .max = 1});
   t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
   return t;
@@ -178,6 +210,14 @@ config::Table<RawModel> model_table() {
   t.add("hedge.budget_ratio", "", WEIR_MODEL(hedge.budget_ratio), {.min = 0, .max = 1});
   t.add("hedge.quantile", "", WEIR_MODEL(hedge.quantile), {.min = 0.5, .max = 0.999});
   t.add("hedge.min_samples", "", WEIR_MODEL(hedge.min_samples), {.min = 1, .max = 1e6});
+  t.add("cache", "", WEIR_FIELD(RawModel, cache), {.choices = {"off", "auto", "always"}});
+  t.add("cache_ttl_s", "", WEIR_MODEL(cache_ttl_s), {.min = 0, .max = kYearS});
+  t.add("cache_tags", "", WEIR_MODEL(cache_tags), {});
+  t.add("max_input_tokens", "", WEIR_MODEL(prompt_budget.max_input_tokens), {.min = 0, .max = 1e9});
+  t.add("over_budget", "", WEIR_FIELD(RawModel, over_budget),
+        {.choices = {"refuse", "truncate", "compress"}});
+  t.add("redact", "", WEIR_MODEL(redact), {});
+  t.add("leak_check", "", WEIR_FIELD(RawModel, leak_check), {.choices = {"off", "log", "block"}});
 #undef WEIR_MODEL
   return t;
 }
@@ -217,6 +257,10 @@ class Reader {
       return wrong(file.line, "must be a map with upstreams: and models:");
     WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices"}));
     config_ = std::move(top.config);
+    config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
+    config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
+    config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
+    config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
     WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
     if (config_.admin_port >= 0 && config_.admin_token.empty())
       return wrong(file.line,
@@ -224,6 +268,7 @@ class Reader {
                    "admin.token_env, or leave admin.port out");
     WEIR_TRY(read_upstreams(file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
+    WEIR_TRY(check_semantic(file));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
     return std::move(config_);
   }
@@ -289,6 +334,24 @@ class Reader {
     return text;
   }
 
+  Status check_semantic(const Node& file) const {
+    const AnswerStoreConfig& a = config_.answers;
+    if (a.semantic_model.empty()) return {};
+    const int line = file.find("cache")->line;
+    if (!a.cache_enabled) return wrong(line, "cache.semantic needs cache.enabled: true beside it");
+    if (a.semantic_tenants.empty())
+      return wrong(line,
+                   "cache.semantic.tenants: name whose questions may be answered by the answer to "
+                   "another one, or \"*\" for everybody");
+    const bool known =
+        std::any_of(config_.models.begin(), config_.models.end(),
+                    [&](const ModelConfig& m) { return m.name == a.semantic_model; });
+    if (!known)
+      return wrong(line, fmt::format("cache.semantic.model: there is no model \"{}\" in models:",
+                                     a.semantic_model));
+    return {};
+  }
+
   Status read_upstreams(const Node* node, int line) {
     if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
       return wrong(node == nullptr ? line : node->line,
@@ -347,6 +410,15 @@ class Reader {
       if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
       WEIR_ASSIGN(RawModel raw, fields(table, m.value, {"targets"}));
       ModelConfig model = std::move(raw.config);
+      model.cache = raw.cache == "off"      ? CacheMode::kOff
+                    : raw.cache == "always" ? CacheMode::kAlways
+                                            : CacheMode::kAuto;
+      model.prompt_budget.action = raw.over_budget == "truncate"   ? PromptAction::kTruncate
+                                   : raw.over_budget == "compress" ? PromptAction::kCompress
+                                                                   : PromptAction::kRefuse;
+      model.leak_check = raw.leak_check == "log"     ? LeakCheck::kLog
+                         : raw.leak_check == "block" ? LeakCheck::kBlock
+                                                     : LeakCheck::kOff;
       model.pick.policy = pick_policy_of(raw.policy).value_or(PickPolicy::kLeastLoaded);
       model.pick.attempts = kMaxAttempts;
       model.name = m.key;

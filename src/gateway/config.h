@@ -23,6 +23,8 @@
 
 #include "base/result.h"
 #include "config/yaml.h"
+#include "gateway/answer_store.h"
+#include "gateway/cache/prompt_budget.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/resilience/hedge.h"
 #include "gateway/resilience/pool_guard.h"
@@ -61,6 +63,14 @@ struct UpstreamConfig {
   int line = 0;
 };
 
+enum class CacheMode : uint8_t {
+  kOff,
+  kAuto,    // temperature 0, embeddings, and what asks for it by x-weir-cache
+  kAlways,  // also what a temperature would make different each time
+};
+
+enum class LeakCheck : uint8_t { kOff, kLog, kBlock };
+
 struct TargetConfig {
   size_t upstream = 0;   // index into GatewayConfig::upstreams
   std::string model;     // what the upstream calls it; "": as the client does
@@ -77,6 +87,12 @@ struct ModelConfig {
   RouteTimeouts timeouts;
   RetryConfig retry;
   HedgeConfig hedge;
+  CacheMode cache = CacheMode::kAuto;  // where the gateway has one
+  int64_t cache_ttl_s = 0;             // 0: the cache's
+  std::vector<std::string> cache_tags;
+  PromptBudgetConfig prompt_budget;
+  bool redact = false;  // what the scrubber finds does not go upstream
+  LeakCheck leak_check = LeakCheck::kOff;
   int64_t slo_first_byte_ms = 0;  // a later first byte misses the SLO; 0: only failures do
   int line = 0;
 };
@@ -96,7 +112,9 @@ struct GatewayConfig {
   int64_t drain_timeout_s = 30;
   double error_budget = 0.001;  // share of requests that may miss their SLO; for burn rates
   LedgerOptions ledger;         // path "": none
-  PriceTable prices;            // of what upstreams compute
+  AnswerStoreConfig answers;
+  std::vector<std::string> redaction_patterns;  // PCRE2, beside the scrubber's own
+  PriceTable prices;                            // of what upstreams compute
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };

@@ -71,7 +71,7 @@ Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret
 
 Dispatcher::Arm Dispatcher::make_arm(const ModelConfig& model, const std::string& release,
                                      int32_t lowest) const {
-  Arm arm{{}, {}, Failover(model.failover), std::nullopt, 0};
+  Arm arm{release, {}, {}, Failover(model.failover), std::nullopt, 0};
   std::set<uint32_t> seen;
   const auto add = [&](bool own, bool first_tier) {
     for (const TargetConfig& t : model.targets) {
@@ -128,6 +128,11 @@ Dispatcher::Assigned Dispatcher::assign(const ModelConfig& model, const RequestV
   if (!route.split.has_value()) return {};
   const Assignment a = route.split->assign(request, draw);
   return {a.arm, a};
+}
+
+const std::string& Dispatcher::release_of(const ModelConfig& model,
+                                          const Assigned& assigned) const {
+  return routes_.find(&model)->second.arms[assigned.arm].release;
 }
 
 void Dispatcher::refresh(Arm& arm, int64_t now_ns) {

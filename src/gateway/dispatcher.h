@@ -40,6 +40,9 @@ class Dispatcher {
   };
   Assigned assign(const ModelConfig& model, const RequestView& request, uint64_t draw) const;
 
+  // The release that such a request is of, while its endpoints take it.
+  const std::string& release_of(const ModelConfig& model, const Assigned& assigned) const;
+
   // The best endpoint that was not tried and may be asked now.
   Choice choose(const ModelConfig& model, const Assigned& assigned, const RequestView& request,
                 std::span<const uint32_t> tried, uint64_t draw, int64_t now_ns);
@@ -62,6 +65,7 @@ class Dispatcher {
  private:
   // The candidates of a model for one of its releases: that one first, others in need.
   struct Arm {
+    std::string release;
     std::vector<Candidate> candidates;
     std::vector<const TargetConfig*> target_of;  // by candidate
     Failover failover;

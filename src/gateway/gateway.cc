@@ -89,7 +89,7 @@ class Gateway::Impl {
       WEIR_ASSIGN(ledger_, Ledger::open(config_.ledger, *ledger_metrics_, clock_));
     }
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
-    WEIR_TRY(proxy_->fleet().load_tls());
+    WEIR_TRY(proxy_->open());
     proxy_->tenants().load(keyring_->file());
     prober_.emplace(*proxy_);
     prober_->start();
@@ -311,6 +311,16 @@ class Gateway::Impl {
       WEIR_ASSIGN(const int64_t window_s, window_of(r.query));
       return rollout_json(proxy, window_s);
     });
+    tell("GET", "/admin/cache", [](Proxy& proxy, const http::Request&) -> Result<std::string> {
+      return proxy.answers().json();
+    });
+    tell("POST", "/admin/cache/invalidate",
+         [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
+           WEIR_ASSIGN(const InvalidateFilter filter, parse_invalidate(r.body));
+           const size_t gone = proxy.answers().invalidate(filter);
+           log_.info("cache_invalidated", {{"filter", r.body}, {"answers", gone}});
+           return fmt::format(R"({{"invalidated":{}}})", gone);
+         });
     tell("PUT", "/admin/rollout/weights",
          [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
            WEIR_TRY(put_weights(proxy, r.body));

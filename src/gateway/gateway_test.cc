@@ -4,10 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <deque>
-
 #include "access/keys_file.h"
-#include "gateway/upstream_testing.h"
+#include "gateway/gateway_testing.h"
 #include "http/server_test_util.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
@@ -16,58 +14,6 @@ namespace weir::gateway {
 namespace {
 
 using http::TestClient;
-
-class GatewayTest : public testing::Test {
- protected:
-  // more: of models.chat, upstream: of the pool; members of a map.
-  void start(const std::string& more = "", const std::string& upstream = "") {
-    std::string yaml = "listen: {port: 0}\nupstreams:\n  pods: {endpoints: [";
-    for (const auto& u : upstreams_) yaml += "\"" + u->url() + "\",";
-    yaml += "]" + (upstream.empty() ? "" : ", " + upstream) + "}\nmodels:\n  chat: {" + more +
-            "targets: [{upstream: pods}]}\n";
-    yaml += "  renamed: {targets: [{upstream: pods, model: ok}]}\n";
-    start_yaml(yaml);
-  }
-  void start_yaml(const std::string& yaml) {
-    const auto node = config::parse_yaml(yaml, "g.yaml");
-    ASSERT_TRUE(node.ok()) << node.error().message;
-    const Environment environment = [](const std::string& name) {
-      return name == "T" ? std::optional<std::string>("t") : std::nullopt;
-    };
-    auto config = parse_gateway_config(*node, "g.yaml", environment);
-    ASSERT_TRUE(config.ok()) << config.error().message;
-    auto started = Gateway::start(std::move(*config), clock_, log_, 1);
-    ASSERT_TRUE(started.ok()) << started.error().message;
-    gateway_ = std::move(*started);
-  }
-  FakeUpstream& add(const std::string& name, const std::string& behaviour = "ok") {
-    return *upstreams_.emplace_back(std::make_unique<FakeUpstream>(name, behaviour));
-  }
-  static std::string post(const std::string& body, const std::string& fields = "",
-                          const std::string& path = "/v1/chat/completions") {
-    return "POST " + path + " HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n" + fields +
-           "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  }
-  http::Response ask(const std::string& body, const std::string& fields = "") {
-    TestClient client(gateway_->port());
-    const auto response = client.exchange(post(body, fields));
-    EXPECT_TRUE(response.has_value());
-    return response.value_or(http::Response{0, {}, ""});
-  }
-  std::string metric(const std::string& line) {
-    TestClient client(gateway_->port());
-    const auto r = client.exchange("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
-    const size_t at = r->body.find("\n" + line + " ");
-    if (at == std::string::npos) return "";
-    const size_t value = at + line.size() + 2;
-    return r->body.substr(value, r->body.find('\n', value) - value);
-  }
-
-  SystemClock clock_;
-  telemetry::Logger log_{{.level = telemetry::LogLevel::kOff}};
-  std::deque<std::unique_ptr<FakeUpstream>> upstreams_;
-  std::unique_ptr<Gateway> gateway_;
-};
 
 constexpr std::string_view kChat =
     R"({"model":"chat","messages":[{"role":"user","content":"hi"}]})";

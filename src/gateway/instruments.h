@@ -19,7 +19,11 @@ struct Instruments {
   telemetry::CounterFamily requests;  // weir_gateway_requests_total{end}, one a request
   // weir_gateway_retries_total{decision}: "sent", or why not
   telemetry::CounterFamily retries;
-  telemetry::CounterFamily hedges;    // weir_gateway_hedges_total{decision}: "none" was sent
+  telemetry::CounterFamily hedges;  // weir_gateway_hedges_total{decision}: "none" was sent
+  // weir_gateway_prompt_budget_total{action}: prompts that were made shorter
+  telemetry::CounterFamily prompt_budget;
+  telemetry::Counter redacted;        // weir_gateway_redacted_total: values taken out of prompts
+  telemetry::Counter leaks;           // weir_gateway_leaks_total: answers in which a key showed
   telemetry::Gauge in_flight;         // weir_gateway_in_flight
   telemetry::Histogram request_s;     // weir_gateway_request_seconds
   telemetry::Histogram first_byte_s;  // weir_gateway_first_byte_seconds

@@ -22,6 +22,18 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
     hedges_.emplace(&m, HedgePolicy(m.hedge));
     for (const TargetConfig& t : m.targets) releases_[t.release];
   }
+  if (!config.admin_token.empty()) secrets_.push_back(config.admin_token);
+  for (const UpstreamConfig& u : config.upstreams)
+    if (!u.key.empty()) secrets_.push_back(u.key);
+}
+
+Status Proxy::open() {
+  WEIR_TRY(fleet_.load_tls());
+  WEIR_ASSIGN(redactor_, telemetry::Scrubber::make(config_.redaction_patterns));
+  WEIR_ASSIGN(answers_,
+              AnswerStore::make(config_.answers, {random_u64(seed_, 1, 2), random_u64(seed_, 1, 3)},
+                                instruments_.registry));
+  return {};
 }
 
 Proxy::~Proxy() = default;

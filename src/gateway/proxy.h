@@ -9,9 +9,11 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "gateway/answer_store.h"
 #include "gateway/config.h"
 #include "gateway/dispatcher.h"
 #include "gateway/fleet.h"
@@ -22,6 +24,7 @@
 #include "http/message.h"
 #include "http/response_writer.h"
 #include "telemetry/log.h"
+#include "telemetry/scrubber.h"
 
 namespace weir::gateway {
 
@@ -34,6 +37,10 @@ class Proxy {
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
+
+  // Opens what may fail to: files of kept answers, certificates. Before the first request. Errors:
+  // kIo, kCorrupt, kUsage.
+  Status open();
 
   // A request for one of the paths that go to upstreams.
   // place: of its tenant; null when nobody needs a key.
@@ -53,6 +60,10 @@ class Proxy {
   const Clock& clock() const { return clock_; }
   Instruments& instruments() { return instruments_; }
   telemetry::Logger& log() { return log_; }
+  AnswerStore& answers() { return *answers_; }
+  const telemetry::Scrubber& redactor() const { return redactor_; }
+  // That the gateway itself holds: what must not show in an answer.
+  const std::vector<std::string>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
   const GatewayConfig& config() const { return config_; }
 
@@ -71,6 +82,9 @@ class Proxy {
   Tenants tenants_;
   std::unordered_map<std::string, const ModelConfig*> models_;
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
+  telemetry::Scrubber redactor_;
+  std::vector<std::string> secrets_;
+  std::unique_ptr<AnswerStore> answers_;  // holds visits, which refer to the rest
 };
 
 }  // namespace weir::gateway

@@ -59,6 +59,14 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
   return body.dump();
 }
 
+std::string event_of(std::string_view data, Protocol client) {
+  return client == Protocol::kAnthropic ? fmt::format("event: error\ndata: {}\n\n", data)
+                                        : fmt::format("data: {}\n\n", data);
+}
+
+constexpr Row kWithheld{502, "answer_withheld",
+                        "the answer held what looks like a key and is kept back"};
+
 }  // namespace
 
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id) {
@@ -88,10 +96,17 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
 
 std::string upstream_failure_event(const AttemptOutcome& last, Protocol client) {
   const Row row = row_of(last);
-  const std::string data =
-      body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client);
-  return client == Protocol::kAnthropic ? fmt::format("event: error\ndata: {}\n\n", data)
-                                        : fmt::format("data: {}\n\n", data);
+  return event_of(
+      body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client),
+      client);
+}
+
+http::Response answer_withheld(Protocol client) {
+  return http::json_response(kWithheld.status, body_of(kWithheld, kWithheld.what, client));
+}
+
+std::string answer_withheld_event(Protocol client) {
+  return event_of(body_of(kWithheld, kWithheld.what, client), client);
 }
 
 }  // namespace weir::gateway

@@ -21,6 +21,9 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
                                 Protocol client);
 // The same as the last event of a stream that has begun.
 std::string upstream_failure_event(const AttemptOutcome& last, Protocol client);
+// 502 answer_withheld: it held what looks like a key.
+http::Response answer_withheld(Protocol client);
+std::string answer_withheld_event(Protocol client);
 // "upstream_timeout" and so on, for logs.
 std::string_view upstream_failure_code(const AttemptOutcome& last, int attempts);
 

@@ -1,11 +1,13 @@
 // An upstream for tests: the model of a request says how it is answered. Tests only.
 //
 //   ok, slow (300 ms), hang (never), cut (after half of a stream), status-NNN, malformed (a stream
-//   of another content type), reset (closed without an answer)
+//   of another content type), reset (closed without an answer), echo (the last message's text, with
+//   usage and finish reason), embed (how many letters a and b the first input has)
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <memory>
@@ -71,7 +73,58 @@ class FakeUpstream {
       last_ = std::move(request);
     }
     ++requests_;
+    if (how == "embed") return embed(*body, std::move(writer));
+    if (how == "echo") return echo(*body, stream, std::move(writer));
     answer(how, stream, std::move(writer));
+  }
+
+  static void embed(const text::Json& body, http::ResponseWriter writer) {
+    const text::Json* input = body.find("input");
+    const std::string text =
+        input->is_string() ? input->as_string() : input->items()[0].as_string();
+    const auto count = [&text](char c) { return std::count(text.begin(), text.end(), c); };
+    writer.send(http::json_response(
+        200, fmt::format(R"({{"object":"list","data":[{{"index":0,"embedding":[{},{}]}}]}})",
+                         count('a'), count('b'))));
+  }
+
+  static text::Json echo_choice(const std::string& member, const std::string& text, bool last) {
+    text::Json message = text::Json::object();
+    message.set("role", "assistant");
+    message.set("content", text);
+    text::Json choice = text::Json::object();
+    choice.set("index", 0);
+    choice.set(member, std::move(message));
+    choice.set("finish_reason", last ? text::Json("stop") : text::Json());
+    text::Json choices = text::Json::array();
+    choices.push_back(std::move(choice));
+    text::Json out = text::Json::object();
+    out.set("id", "chatcmpl-1");
+    out.set("object", member == "delta" ? "chat.completion.chunk" : "chat.completion");
+    out.set("created", 1);
+    out.set("model", "m");
+    out.set("choices", std::move(choices));
+    return out;
+  }
+
+  // Of a stream an event for every three bytes, so that words come in pieces.
+  static void echo(const text::Json& body, bool stream, http::ResponseWriter writer) {
+    const std::string text = body.find("messages")->items().back().find("content")->as_string();
+    if (!stream) {
+      text::Json out = echo_choice("message", text, true);
+      text::Json usage = text::Json::object();
+      usage.set("prompt_tokens", 3);
+      usage.set("completion_tokens", 2);
+      usage.set("total_tokens", 5);
+      out.set("usage", std::move(usage));
+      writer.send(http::json_response(200, out.dump()));
+      return;
+    }
+    writer.begin_stream(200, {{"Content-Type", "text/event-stream"}});
+    for (size_t i = 0; i < text.size(); i += 3)
+      writer.write("data: " + echo_choice("delta", text.substr(i, 3), false).dump() + "\n\n");
+    writer.write("data: " + echo_choice("delta", "", true).dump() + "\n\ndata: [DONE]\n\n");
+    writer.finish();
   }
 
   void answer(const std::string& how, bool stream, http::ResponseWriter writer) {

@@ -17,6 +17,7 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
     : proxy_(proxy),
       writer_(std::move(writer)),
       place_(std::move(place)),
+      idempotency_key_(request.headers.find(kIdempotencyField).value_or("")),
       received_ns_(request.received_ns) {
   asked_.path = std::move(request.path);
   asked_.body = std::move(request.body);
@@ -34,7 +35,7 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
 Visit::~Visit() = default;
 
 Status Visit::read() {
-  WEIR_ASSIGN(const text::Json body, text::Json::parse(asked_.body));
+  WEIR_ASSIGN(text::Json body, text::Json::parse(asked_.body));
   WEIR_ASSIGN(asked_.incoming, read_incoming(asked_.path, body));
   const Incoming& in = asked_.incoming;
   asked_.model = proxy_.model(in.model);
@@ -47,6 +48,14 @@ Status Visit::read() {
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
   if (proxy_.dispatcher().wants_blocks(*asked_.model))
     asked_.blocks = prompt_blocks(body, asked_.tenant, proxy_.dispatcher().prompt_key());
+  const ModelConfig& model = *asked_.model;
+  if (!may_store() && !model.redact && model.prompt_budget.max_input_tokens == 0) return {};
+  if (const text::Json* options = body.find("stream_options");
+      options != nullptr && options->is_object()) {
+    const text::Json* usage = options->find("include_usage");
+    include_usage_ = usage != nullptr && usage->is_bool() && usage->as_bool();
+  }
+  json_ = std::move(body);
   return {};
 }
 
@@ -57,57 +66,99 @@ void Visit::begin() {
       if (const auto visit = weak.lock()) visit->on_client_gone();
     });
   });
-  ask();
+  do_once();
 }
 
 void Visit::ask() {
+  if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
+  if (cache_key_.has_value()) recorder_.emplace(proxy_.config().answers.cache.max_answer_bytes);
   // Held here as well: it may end, and the visit with it, before begin() returns.
   const auto call = std::make_shared<Call>(proxy_, std::move(asked_), shared_from_this());
   call_ = call;
   call->begin();
 }
 
-void Visit::refuse(const Error& error) {
+void Visit::refuse(const Error& error, int status) {
   writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
-  writer_.send(refusal(error, asked_.protocol, writer_.request_id()));
+  answer_ = refusal(error, asked_.protocol, writer_.request_id());
+  if (status != 0) answer_->status = status;
+  settle(false, error_code_name(error.code), "");
+  writer_.send(std::move(*answer_));
   over("refused");
 }
 
 // Sent when it is known what it took: notes belong before the last byte.
-void Visit::answer(http::Response response) { answer_ = std::move(response); }
+void Visit::answer(http::Response response) {
+  if (filter_.has_value()) {
+    filter_->whole(response.body);
+    if (filter_->leaked()) withhold();
+    if (withheld_) response = answer_withheld(asked_.protocol);
+  }
+  if (recorder_.has_value()) recorder_->answer(response);
+  for (const auto& [name, value] : extra_.all()) response.headers.set(name, value);
+  answer_ = std::move(response);
+}
 
 void Visit::begin_stream(http::Headers headers) {
   streaming_ = true;
   writer_.on_writable([weak = std::weak_ptr<Call>(call_)] {
     if (const auto call = weak.lock()) call->resume();
   });
+  for (const auto& [name, value] : extra_.all()) headers.set(name, value);
+  reply_.content_type = headers.find("Content-Type").value_or("");
   writer_.begin_stream(200, std::move(headers));
 }
 
 bool Visit::piece(std::string_view events) {
+  if (withheld_) return true;
+  if (filter_.has_value()) {
+    out_.clear();
+    filter_->events(events, out_);
+    if (filter_->leaked()) withhold();
+    if (withheld_) {
+      writer_.write(answer_withheld_event(asked_.protocol));
+      // Not here: the call is in the middle of telling this piece.
+      proxy_.client().post([call = call_] { call->cancel("withheld"); });
+      return true;
+    }
+    events = out_;
+  }
+  if (recorder_.has_value()) recorder_->piece(events);
+  if (once_ && reply_.body.size() <= proxy_.config().answers.idempotency.max_reply_bytes)
+    reply_.body += events;
   return writer_.write(events) != http::WriteStatus::kSlow;
 }
 
 void Visit::ended(CallEnd end) {
+  end.good = end.good && !withheld_;
   writer_.note([&](http::AnswerNotes& n) {
-    n.error_code = end.error_code;
+    n.error_code = withheld_ ? "answer_withheld" : end.error_code;
     n.prompt_tokens = end.input_tokens;
     n.cached_tokens = end.cached_tokens;
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
+  settle(end.good, end.error_code, end.row.has_value() ? end.row->release : "");
   if (streaming_) {
     writer_.finish();
   } else if (answer_.has_value()) {
     writer_.send(std::move(*answer_));
   }
-  if (end.row.has_value() && proxy_.ledger() != nullptr) proxy_.ledger()->add(std::move(*end.row));
+  if (end.row.has_value() && proxy_.ledger() != nullptr) {
+    if (cache_key_.has_value()) end.row->cache = "miss";
+    proxy_.ledger()->add(std::move(*end.row));
+  }
   over(end.how);
 }
 
 void Visit::on_client_gone() {
   if (over_) return;
-  if (const auto call = call_) return call->cancel();
+  gone_ = true;
+  if (const auto call = call_) return call->cancel("client_gone");
+  const auto kept = shared_from_this();
+  if (const auto side = side_call_) side->cancel("client_gone");
+  leave_waits();
+  settle_once(false);
   over("client_gone");
 }
 

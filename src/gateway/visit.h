@@ -1,17 +1,26 @@
 // One client's request: what has to be known and decided before the fleet is asked, and what
 // becomes of the answer on its way back. Internal to gateway/; on the proxy's thread.
 //
-//   read (model, tenant's limits, deadline) ─► Call ─► the client
+//   read ─► do_once ─► look_up ─► prepare ─► Call ─► the answer, in reverse: restore, keep, send
+//    │         │          │          └ prompt budget, redaction (visit_filter.cc)
+//    │         │          └ exact cache, or waits for one that asks the same (visit_store.cc)
+//    │         └ Idempotency-Key: a stored reply, or waits for the one under way (visit_store.cc)
+//    └ model, tenant's limits, deadline
 //
-// Kept by its call, which tells it the answer, and by whatever it waits for.
+// Kept by its call, which tells it the answer, and by what it waits for.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "gateway/answer_filter.h"
+#include "gateway/answer_recorder.h"
 #include "gateway/answer_sink.h"
+#include "gateway/answer_store.h"
+#include "gateway/cache/request_key.h"
 #include "gateway/call.h"
 #include "gateway/proxy.h"
 #include "http/message.h"
@@ -27,6 +36,8 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   ~Visit() override;
   // Reads the request and asks for an answer, or says why not.
   void begin();
+  // Runs the request unless one with its Idempotency-Key has run or runs.
+  void do_once();
 
   void answer(http::Response response) override;
   void begin_stream(http::Headers headers) override;
@@ -34,20 +45,66 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void ended(CallEnd end) override;
 
  private:
+  friend class EmbeddingSink;
   Status read();
   void ask();
-  void refuse(const Error& error);
+  void refuse(const Error& error, int status = 0);
   void on_client_gone();
   void over(std::string_view how);
+  std::shared_ptr<Visit> self() { return shared_from_this(); }
+
+  // visit_store.cc
+  void look_up();
+  bool may_store() const;
+  void join_flight();
+  // visit_semantic.cc: answers a question that means the same, or goes on to join_flight().
+  bool may_mean_the_same();
+  void ask_for_embedding();
+  void on_embedding(std::optional<std::vector<float>> embedding);
+  void keep_by_meaning(const std::string& whole);
+  void serve(const StoredAnswer& answer, std::string_view how, int64_t age_ns);
+  void replay(StoredReply reply);
+  void revalidate();
+  // release: that the answer is of.
+  void settle(bool good, std::string_view error_code, std::string_view release);
+  void settle_flight(bool good, std::string_view error_code);
+  void settle_once(bool good);
+  void fail_as(const std::optional<http::Response>& response, std::string_view error_code);
+  void leave_waits();
+  void write_cache_row(std::string_view how);
+
+  // visit_filter.cc
+  Status prepare();
+  void withhold();
 
   Proxy& proxy_;
   http::ResponseWriter writer_;
   std::unique_ptr<Place> place_;  // null: nobody needs a key
-  Asked asked_;                   // given to the call when there is one
-  std::shared_ptr<Call> call_;    // shared with its attempts; null: not asked yet
+  const std::string idempotency_key_;
   const int64_t received_ns_;
+  Asked asked_;                       // given to the call when there is one
+  std::optional<text::Json> json_;    // the body, where more than its bytes is wanted
+  bool include_usage_ = false;        // stream_options of the client
+  std::shared_ptr<Call> side_call_;   // for an embedding
+  std::shared_ptr<Call> call_;        // shared with its attempts; null: not asked yet
+  AnswerStore::Id id_ = 0;            // among those that keep and wait
+  bool once_ = false;                 // runs under its idempotency key
+  StoredReply reply_;                 // what is kept under it
+  std::optional<Hash128> cache_key_;  // its answer may be kept, and given to others
+  CacheScope scope_;                  // whose answer that is
+  std::optional<SemanticQuestion> question_;
+  std::vector<float> embedding_;  // of it; empty: not known
+  bool leads_ = false;            // others wait for its answer
+  bool stored_ = false;           // its answer is in the cache
+  std::optional<AnswerRecorder> recorder_;
+  std::optional<AnswerFilter> filter_;    // changes or watches the answer
+  http::Headers extra_;                   // of the answer, beside the call's
   std::optional<http::Response> answer_;  // not sent yet
+  std::string out_;                       // scratch
   bool streaming_ = false;
+  bool leak_told_ = false;  // a key showed in it
+  bool withheld_ = false;   // and the client does not get it
+  bool gone_ = false;       // the client
   bool over_ = false;
 };
 

@@ -202,5 +202,36 @@ TEST(SemanticEval, PairsAreReadByLine) {
   }
 }
 
+TEST(SemanticEval, TextsAreEmbeddedEachOnce) {
+  size_t asked = 0;
+  const Embedder embedder = [&asked](const std::vector<std::string>& texts) {
+    asked += texts.size();
+    std::vector<std::vector<float>> out;
+    for (const std::string& t : texts) out.push_back({static_cast<float>(t.size()), 1});
+    return Result<std::vector<std::vector<float>>>(std::move(out));
+  };
+  const std::string lines = R"({"a":"one","b":"two","same":true})"
+                            "\n"
+                            R"({"a":"one","b":[1,2],"same":false})";
+  const auto pairs = parse_labelled_pairs(lines, embedder);
+  ASSERT_TRUE(pairs.ok()) << pairs.error().message;
+  EXPECT_EQ(asked, 2u);
+  EXPECT_EQ((*pairs)[0].a, (std::vector<float>{3, 1}));
+  EXPECT_EQ((*pairs)[1].b, (std::vector<float>{1, 2}));
+  const auto without = parse_labelled_pairs(lines);
+  ASSERT_FALSE(without.ok());
+  EXPECT_EQ(without.error().code, ErrorCode::kUsage);
+}
+
+TEST(SemanticEval, EmbeddingsComeInTheOrderOfTheTexts) {
+  const auto read =
+      read_embeddings(R"({"data":[{"index":1,"embedding":[2]},{"index":0,"embedding":[1]}]})", 2);
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ((*read)[0], std::vector<float>{1});
+  for (const char* bad : {"[]", "{}", R"({"data":[1,2]})", R"({"data":[{"embedding":[1]}]})",
+                          R"({"data":[{"index":7,"embedding":[1]},{"embedding":[1]}]})"})
+    EXPECT_FALSE(read_embeddings(bad, 2).ok()) << bad;
+}
+
 }  // namespace
 }  // namespace weir::gateway

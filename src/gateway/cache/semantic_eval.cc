@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 #include <utility>
 
 #include "gateway/cache/semantic_cache.h"
@@ -48,11 +49,51 @@ Result<std::vector<float>> read_vector(const Json& line, std::string_view name) 
   return out;
 }
 
-Result<LabelledPair> read_pair(std::string_view text) {
+// Texts that are to be embedded, each once, and where their vectors belong.
+class Texts {
+ public:
+  Status read(const Json& line, std::string_view name, size_t pair, bool first, const Embedder& by,
+              std::vector<float>& vector) {
+    const Json* value = line.find(name);
+    if (value == nullptr || !value->is_string()) {
+      WEIR_ASSIGN(vector, read_vector(line, name));
+      return {};
+    }
+    if (!by)
+      return make_error(ErrorCode::kUsage,
+                        "\"{}\" is a text: say with --url and --model who makes its embedding",
+                        name);
+    const auto [at, fresh] = number_.try_emplace(value->as_string(), texts_.size());
+    if (fresh) texts_.push_back(value->as_string());
+    wanted_.push_back({pair, first, at->second});
+    return {};
+  }
+  Status embed(const Embedder& by, std::vector<LabelledPair>& pairs) const {
+    if (texts_.empty()) return {};
+    WEIR_ASSIGN(const auto vectors, by(texts_));
+    for (const Wanted& w : wanted_) (w.first ? pairs[w.pair].a : pairs[w.pair].b) = vectors[w.text];
+    return {};
+  }
+
+ private:
+  struct Wanted {
+    size_t pair = 0;
+    bool first = false;
+    size_t text = 0;
+  };
+  std::vector<std::string> texts_;
+  std::unordered_map<std::string, size_t> number_;
+  std::vector<Wanted> wanted_;
+};
+
+Result<LabelledPair> read_pair(std::string_view text, size_t number, const Embedder& by,
+                               Texts& texts) {
   WEIR_ASSIGN(const Json line, Json::parse(text));
+  if (!line.is_object())
+    return make_error(ErrorCode::kCorrupt, "not an object but {}", line.type_name());
   LabelledPair pair;
-  WEIR_ASSIGN(pair.a, read_vector(line, "a"));
-  WEIR_ASSIGN(pair.b, read_vector(line, "b"));
+  WEIR_TRY(texts.read(line, "a", number, true, by, pair.a));
+  WEIR_TRY(texts.read(line, "b", number, false, by, pair.b));
   const Json* same = line.find("same");
   if (same == nullptr || !same->is_bool())
     return make_error(ErrorCode::kCorrupt, "\"same\" is neither true nor false");
@@ -109,8 +150,10 @@ std::vector<double> usual_thresholds() {
   return out;
 }
 
-Result<std::vector<LabelledPair>> parse_labelled_pairs(std::string_view jsonl) {
+Result<std::vector<LabelledPair>> parse_labelled_pairs(std::string_view jsonl,
+                                                       const Embedder& embedder) {
   std::vector<LabelledPair> pairs;
+  Texts texts;
   for (size_t line = 1; !jsonl.empty(); ++line) {
     const size_t end = std::min(jsonl.find('\n'), jsonl.size());
     const std::string_view text = jsonl.substr(0, end);
@@ -118,12 +161,68 @@ Result<std::vector<LabelledPair>> parse_labelled_pairs(std::string_view jsonl) {
     if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     if (pairs.size() == kMaxPairs)
       return make_error(ErrorCode::kLimit, "line {}: over {} pairs", line, kMaxPairs);
-    auto pair = read_pair(text);
+    auto pair = read_pair(text, pairs.size(), embedder, texts);
     if (!pair.ok())
-      return make_error(ErrorCode::kCorrupt, "line {}: {}", line, pair.error().message);
+      return make_error(
+          pair.error().code == ErrorCode::kUsage ? ErrorCode::kUsage : ErrorCode::kCorrupt,
+          "line {}: {}", line, pair.error().message);
     pairs.push_back(std::move(*pair));
   }
+  WEIR_TRY(texts.embed(embedder, pairs));
   return pairs;
+}
+
+std::string embeddings_request(std::string_view model, const std::vector<std::string>& texts) {
+  Json input = Json::array();
+  for (const std::string& text : texts) input.push_back(text);
+  Json body = Json::object();
+  body.set("model", model);
+  body.set("input", std::move(input));
+  body.set("encoding_format", "float");
+  return body.dump();
+}
+
+Result<std::vector<std::vector<float>>> read_embeddings(std::string_view body, size_t texts) {
+  WEIR_ASSIGN(const Json answer, Json::parse(body));
+  const Json* data = answer.is_object() ? answer.find("data") : nullptr;
+  if (data == nullptr || !data->is_array() || data->items().size() != texts)
+    return make_error(ErrorCode::kCorrupt,
+                      "no answer of an embedding model: data must be a list "
+                      "of {}",
+                      texts);
+  std::vector<std::vector<float>> out(texts);
+  for (size_t i = 0; i < texts; ++i) {
+    const Json& item = data->items()[i];
+    const Json* index = item.is_object() ? item.find("index") : nullptr;
+    const int64_t at = index != nullptr && index->is_int() ? index->as_int() : int64_t(i);
+    if (!item.is_object() || at < 0 || at >= static_cast<int64_t>(texts))
+      return make_error(ErrorCode::kCorrupt, "data[{}]: no such text", i);
+    WEIR_ASSIGN(out[static_cast<size_t>(at)], read_vector(item, "embedding"));
+  }
+  return out;
+}
+
+Json semantic_eval_json(const SemanticEval& eval, double most) {
+  Json rows = Json::array();
+  for (const ThresholdRow& r : eval.rows) {
+    Json row = Json::object();
+    row.set("threshold", r.threshold);
+    row.set("hits", static_cast<int64_t>(r.hits));
+    row.set("false_hits", static_cast<int64_t>(r.false_hits));
+    row.set("hit_rate", r.hit_rate);
+    row.set("false_hit_rate", r.false_hit_rate);
+    row.set("false_hit_rate_upper", r.false_hit_rate_upper);
+    row.set("wrong_share", r.wrong_share);
+    rows.push_back(std::move(row));
+  }
+  Json out = Json::object();
+  out.set("same", static_cast<int64_t>(eval.same));
+  out.set("different", static_cast<int64_t>(eval.different));
+  out.set("max_false_hit_rate", most);
+  const auto best = choose_threshold(eval, most);
+  out.set("threshold", best.has_value() ? Json(*best) : Json());
+  out.set("rows", std::move(rows));
+  return out;
 }
 
 std::string semantic_eval_table(const SemanticEval& eval, double most) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/json.h"
 
 namespace weir::gateway {
 
@@ -52,11 +54,23 @@ std::optional<double> choose_threshold(const SemanticEval& eval, double most);
 // 0.70, 0.71, ... 1.00
 std::vector<double> usual_thresholds();
 
-// Lines {"a": [numbers], "b": [numbers], "same": true}. Errors: kCorrupt "line N: ...", kLimit
-// beyond kMaxPairs.
-inline constexpr size_t kMaxPairs = 1'000'000;
-Result<std::vector<LabelledPair>> parse_labelled_pairs(std::string_view jsonl);
+// Vectors of texts, in their order. Error: why there are none.
+using Embedder =
+    std::function<Result<std::vector<std::vector<float>>>(const std::vector<std::string>& texts)>;
 
+// Lines {"a": X, "b": X, "same": true}, where X is a list of numbers or a text; texts are given to
+// the embedder, each once. Errors: kCorrupt "line N: ...", kLimit beyond kMaxPairs, kUsage for a
+// text without an embedder, the embedder's.
+inline constexpr size_t kMaxPairs = 1'000'000;
+Result<std::vector<LabelledPair>> parse_labelled_pairs(std::string_view jsonl,
+                                                       const Embedder& embedder = {});
+
+// A request's body for /v1/embeddings, and the vectors of its answer, in the order of the texts.
+// Error: kCorrupt for what is no such answer.
+std::string embeddings_request(std::string_view model, const std::vector<std::string>& texts);
+Result<std::vector<std::vector<float>>> read_embeddings(std::string_view body, size_t texts);
+
+text::Json semantic_eval_json(const SemanticEval& eval, double most);
 // For a terminal, with the choice for `most`.
 std::string semantic_eval_table(const SemanticEval& eval, double most);
 

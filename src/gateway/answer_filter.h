@@ -1,0 +1,41 @@
+// What is done to an answer between the fleet and the client, where the model is configured so:
+// values that redaction took out of the request are put back, and keys that show in it are noticed.
+// For chat completions and completions of OpenAI's protocol; of Anthropic's answers keys are
+// noticed, nothing is put back. One answer; one thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "gateway/cache/redact.h"
+#include "http/sse_reader.h"
+#include "text/json.h"
+
+namespace weir::gateway {
+
+class AnswerFilter {
+ public:
+  // redaction: null puts nothing back. watch: nothing looks for keys.
+  AnswerFilter(std::unique_ptr<Redaction> redaction, std::optional<LeakWatch> watch);
+
+  // Of a whole answer. What is no JSON object stays as it is.
+  void whole(std::string& body);
+  // Whole events, appended to `out` as they go on.
+  void events(std::string_view events, std::string& out);
+  // A key has shown. Before values were put back: the client's own are no leak.
+  bool leaked() const { return leaked_; }
+
+ private:
+  void event(const http::SseEvent& event, std::string& out);
+  void look(const text::Json& piece);
+
+  std::unique_ptr<Redaction> redaction_;  // stays where it is: the restorer refers to it
+  std::optional<AnswerRestorer> restorer_;
+  std::optional<LeakWatch> watch_;
+  http::SseReader reader_;
+  bool leaked_ = false;
+};
+
+}  // namespace weir::gateway

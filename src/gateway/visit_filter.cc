@@ -1,0 +1,71 @@
+// What a visit changes in the request before it goes out, and watches in the answer.
+#include "gateway/upstream_error.h"
+#include "gateway/visit.h"
+
+namespace weir::gateway {
+namespace {
+
+bool is_chat(std::string_view path) { return path == "/v1/chat/completions"; }
+
+// Where redaction finds every text of a request and puts it back into the answer.
+bool can_redact(std::string_view path) {
+  return is_chat(path) || path == "/v1/completions" || path == "/v1/embeddings";
+}
+
+}  // namespace
+
+Status Visit::prepare() {
+  const ModelConfig& model = *asked_.model;
+  Instruments& i = proxy_.instruments();
+  bool changed = false;
+  if (model.prompt_budget.max_input_tokens > 0) {
+    const text::Json* messages = json_->find("messages");
+    const bool chat = messages != nullptr && messages->is_array() && is_chat(asked_.path);
+    if (chat) {
+      WEIR_ASSIGN(PromptBudgetResult fitted, apply_prompt_budget(*messages, model.prompt_budget));
+      if (fitted.changed) {
+        extra_.set(std::string(kPromptBudgetField), fitted.header());
+        i.prompt_budget.with(fitted.action == PromptAction::kCompress ? "compress" : "truncate")
+            .add();
+        json_->set("messages", std::move(fitted.messages));
+        changed = true;
+      }
+    } else if (asked_.incoming.input_tokens > model.prompt_budget.max_input_tokens) {
+      return make_error(ErrorCode::kMaxInputTokensExceeded,
+                        "the prompt has about {} tokens; this model takes at most {}",
+                        asked_.incoming.input_tokens, model.prompt_budget.max_input_tokens);
+    }
+  }
+  std::unique_ptr<Redaction> redaction;
+  if (model.redact) {
+    if (!can_redact(asked_.path))
+      return param_error(ErrorCode::kInvalidValue, "model",
+                         "prompts for this model are redacted, which {} does not allow; ask "
+                         "through /v1/chat/completions",
+                         asked_.path);
+    WEIR_ASSIGN(Redaction found, Redaction::redact(*json_, proxy_.redactor()));
+    if (found.values() > 0) {
+      i.redacted.add(static_cast<double>(found.values()));
+      redaction = std::make_unique<Redaction>(std::move(found));
+      changed = true;
+    }
+  }
+  if (changed) asked_.body = json_->dump();
+  std::optional<LeakWatch> watch;
+  if (model.leak_check != LeakCheck::kOff) watch.emplace(proxy_.redactor(), proxy_.secrets());
+  if (redaction != nullptr || watch.has_value())
+    filter_.emplace(std::move(redaction), std::move(watch));
+  return {};
+}
+
+void Visit::withhold() {
+  if (withheld_ || leak_told_) return;
+  leak_told_ = true;
+  proxy_.instruments().leaks.add();
+  proxy_.log().warn("key_in_answer", {{"request_id", writer_.request_id()},
+                                      {"model", asked_.model->name},
+                                      {"tenant", scope_.tenant}});
+  withheld_ = asked_.model->leak_check == LeakCheck::kBlock;
+}
+
+}  // namespace weir::gateway

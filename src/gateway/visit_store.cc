@@ -1,0 +1,300 @@
+// What a visit has to do with answers that are kept: its own and those of others.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "gateway/upstream_error.h"
+#include "gateway/visit.h"
+
+namespace weir::gateway {
+namespace {
+
+constexpr int kConflict = 409;
+constexpr std::string_view kCacheField = "x-weir-cache";
+constexpr std::string_view kEventStream = "text/event-stream";
+constexpr int64_t kMs = 1'000'000;
+
+// Takes a new answer in place of one that is stale; nobody waits for it.
+class Refresh final : public AnswerSink {
+ public:
+  Refresh(Proxy& proxy, const Hash128& key, StoredAnswer answer, int64_t ttl_ns, size_t max_bytes)
+      : proxy_(proxy), key_(key), stored_(std::move(answer)), ttl_ns_(ttl_ns), taken_(max_bytes) {}
+
+  void answer(http::Response response) override { taken_.answer(response); }
+  void begin_stream(http::Headers) override {}
+  bool piece(std::string_view events) override {
+    taken_.piece(events);
+    return true;
+  }
+  void ended(CallEnd end) override {
+    ResponseCache& cache = *proxy_.answers().cache();
+    auto whole = taken_.finish();
+    if (end.good && whole.has_value()) {
+      stored_.body = std::move(*whole);
+      cache.store(key_, std::move(stored_), proxy_.clock().now_ns(), ttl_ns_);
+    } else {
+      cache.revalidation_failed(key_);
+    }
+    if (end.row.has_value() && proxy_.ledger() != nullptr)
+      proxy_.ledger()->add(std::move(*end.row));
+  }
+
+ private:
+  Proxy& proxy_;
+  const Hash128 key_;
+  StoredAnswer stored_;  // without its body
+  const int64_t ttl_ns_;
+  AnswerRecorder taken_;
+};
+
+bool can_replay(std::string_view path) {
+  return path == "/v1/chat/completions" || path == "/v1/completions";
+}
+
+}  // namespace
+
+// --- Idempotency-Key
+
+void Visit::do_once() {
+  Idempotency* const idempotency = proxy_.answers().idempotency();
+  if (idempotency == nullptr || idempotency_key_.empty()) return look_up();
+  if (id_ == 0) id_ = proxy_.answers().next_id();
+  auto begun = idempotency->begin(asked_.tenant, idempotency_key_, asked_.path, asked_.body, id_,
+                                  proxy_.clock().unix_ns() / kMs);
+  if (!begun.ok()) {
+    const bool busy = begun.error().bound == "idempotency_in_flight";
+    proxy_.answers().count_idempotency("refused");
+    return refuse(begun.error(), busy ? kConflict : 0);
+  }
+  switch (begun->verdict) {
+    case Idempotency::Verdict::kReplay:
+      proxy_.answers().count_idempotency("replay");
+      return replay(std::move(begun->reply));
+    case Idempotency::Verdict::kWait:
+      proxy_.answers().count_idempotency("wait");
+      return proxy_.answers().wait(id_, self());
+    case Idempotency::Verdict::kRun:
+      break;
+  }
+  proxy_.answers().count_idempotency("run");
+  once_ = asked_.idempotent = true;
+  look_up();
+}
+
+void Visit::replay(StoredReply reply) {
+  http::Response r;
+  r.status = reply.status;
+  r.headers.set("Content-Type", reply.content_type);
+  r.headers.set(std::string(kReplayedField), "true");
+  r.body = std::move(reply.body);
+  if (place_ != nullptr) place_->use(0, 0);
+  writer_.send(std::move(r));
+  over("replayed");
+}
+
+// good: a stream that is whole. An answer that is not a stream says by its status what it is worth.
+void Visit::settle_once(bool good) {
+  if (!std::exchange(once_, false)) return;
+  Idempotency& idempotency = *proxy_.answers().idempotency();
+  if (answer_.has_value())
+    reply_ = {answer_->status, std::string(answer_->headers.find("Content-Type").value_or("")),
+              answer_->body};
+  // Of a status that a retry is meant to get past, finish keeps nothing.
+  Idempotency::End end =
+      good || answer_.has_value() ? idempotency.finish(id_, reply_) : idempotency.abandon(id_);
+  if (!end.stored.ok())
+    proxy_.log().warn("idempotency_not_kept", {{"why", end.stored.error().message}});
+  // Later: those that wait may run to their end at once, and this one is in the middle of its own.
+  if (!end.woken.empty())
+    proxy_.client().post(
+        [&answers = proxy_.answers(), ids = std::move(end.woken)] { answers.wake(ids); });
+}
+
+// --- the exact cache
+
+bool Visit::may_store() const {
+  if (proxy_.answers().cache() == nullptr || asked_.model->cache == CacheMode::kOff) return false;
+  if (!asked_.incoming.stream) return true;
+  return asked_.protocol == Protocol::kOpenAi && can_replay(asked_.path);
+}
+
+void Visit::look_up() {
+  if (!may_store()) return ask();
+  AnswerStore& answers = proxy_.answers();
+  const auto wish = parse_cache_wish(asked_.headers.find(kCacheWishField).value_or(""));
+  if (!wish.ok()) return refuse(wish.error());
+  const bool always = asked_.model->cache == CacheMode::kAlways || !asked_.incoming.generates;
+  if (!may_cache(*json_, *wish, always)) {
+    answers.count_cache("bypass");
+    return ask();
+  }
+  asked_.assigned =
+      proxy_.dispatcher().assign(*asked_.model, view_of(asked_, proxy_.clock()), proxy_.draw());
+  scope_ = {asked_.tenant, asked_.path, asked_.incoming.model,
+            proxy_.dispatcher().release_of(*asked_.model, *asked_.assigned)};
+  cache_key_ = request_key(answers.secret(), scope_, *json_);
+  if (id_ == 0) id_ = answers.next_id();
+  if (*wish == CacheWish::kRefresh) {
+    answers.count_cache("refresh");
+    extra_.set(std::string(kCacheField), "refresh");
+    return ask();
+  }
+  if (const auto hit = answers.cache()->find(*cache_key_, scope_.tenant, proxy_.clock().now_ns())) {
+    answers.count_cache(hit->stale ? "stale" : "hit");
+    if (hit->revalidate) revalidate();
+    return serve(*hit->answer, hit->stale ? "stale" : "hit", hit->age_ns);
+  }
+  may_mean_the_same() ? ask_for_embedding() : join_flight();
+}
+
+void Visit::join_flight() {
+  AnswerStore& answers = proxy_.answers();
+  switch (answers.flights().join(*cache_key_, id_, proxy_.clock().now_ns())) {
+    case SingleFlight::Role::kFollower: {
+      answers.count_cache("shared");
+      answers.wait(id_, self());
+      const int64_t until_ns = answers.flights().next_expiry_ns().value_or(0);
+      proxy_.client().post_at(
+          std::chrono::steady_clock::now() +
+              std::chrono::nanoseconds(std::max<int64_t>(until_ns - proxy_.clock().now_ns(), 0)),
+          [&proxy = proxy_] {
+            for (const AnswerStore::Id id :
+                 proxy.answers().flights().expire(proxy.clock().now_ns()))
+              if (const auto late = proxy.answers().take(id)) late->ask();
+          });
+      return;
+    }
+    case SingleFlight::Role::kLeader:
+      leads_ = true;
+      break;
+    case SingleFlight::Role::kAlone:
+      break;
+  }
+  answers.count_cache("miss");
+  extra_.set(std::string(kCacheField), "miss");
+  ask();
+}
+
+void Visit::serve(const StoredAnswer& stored, std::string_view how, int64_t age_ns) {
+  http::Response r;
+  r.headers.set("Content-Type", "application/json");
+  r.headers.set(std::string(kCacheField), how);
+  r.headers.set("Age", std::to_string(age_ns / 1'000'000'000));
+  r.headers.set("x-weir-release", stored.scope.release);
+  for (const auto& [name, value] : extra_.all()) r.headers.set(name, value);
+  r.body = stored.body;
+  if (asked_.incoming.stream) {
+    const auto answer = text::Json::parse(stored.body);
+    auto events = answer.ok() ? replay_stream(*answer, {.include_usage = include_usage_})
+                              : Result<std::vector<std::string>>(answer.error());
+    if (!events.ok()) {  // a kind that cannot be played: asked for anew
+      cache_key_.reset();
+      return ask();
+    }
+    r.headers.set("Content-Type", kEventStream);
+    r.headers.set("Cache-Control", "no-cache");
+    r.body.clear();
+    for (const std::string& data : *events) r.body += fmt::format("data: {}\n\n", data);
+  }
+  answer_ = std::move(r);
+  settle_once(true);
+  if (place_ != nullptr) place_->use(0, 0);
+  write_cache_row(how);
+  writer_.send(std::move(*answer_));
+  over("cached");
+}
+
+void Visit::write_cache_row(std::string_view how) {
+  if (proxy_.ledger() == nullptr) return;
+  LedgerRow row;
+  row.request_id = writer_.request_id();
+  row.tenant = asked_.tenant;
+  row.key_id = asked_.key_id;
+  row.route = asked_.incoming.model;
+  row.release = scope_.release;
+  row.status = 200;
+  row.cache = how == "hit" ? "exact" : how;
+  const int64_t took_ns = proxy_.clock().now_ns() - received_ns_;
+  row.total_ms = static_cast<double>(took_ns) * 1e-6;
+  row.started_unix_ms = (proxy_.clock().unix_ns() - took_ns) / kMs;
+  row.cost_nanos = 0;
+  proxy_.ledger()->add(std::move(row));
+}
+
+void Visit::revalidate() {
+  Asked again = asked_;
+  again.request_id += "-revalidate";  // a request of its own in the ledger
+  again.deadline = request_deadline(std::nullopt, asked_.model->timeouts, proxy_.clock().now_ns());
+  again.received_ns = proxy_.clock().now_ns();
+  StoredAnswer stored{scope_, asked_.model->cache_tags, ""};
+  auto sink = std::make_shared<Refresh>(proxy_, *cache_key_, std::move(stored),
+                                        asked_.model->cache_ttl_s * 1000 * kMs,
+                                        proxy_.config().answers.cache.max_answer_bytes);
+  std::make_shared<Call>(proxy_, std::move(again), std::move(sink))->begin();
+}
+
+// --- the end
+
+void Visit::settle(bool good, std::string_view error_code, std::string_view release) {
+  if (cache_key_.has_value() && recorder_.has_value() && release == scope_.release) {
+    auto whole = good ? recorder_->finish() : std::nullopt;
+    if (whole.has_value()) keep_by_meaning(*whole);
+    stored_ =
+        whole.has_value() && proxy_.answers().cache()->store(
+                                 *cache_key_, {scope_, asked_.model->cache_tags, std::move(*whole)},
+                                 proxy_.clock().now_ns(), asked_.model->cache_ttl_s * 1000 * kMs);
+  }
+  settle_flight(good, error_code);
+  settle_once(good);
+}
+
+void Visit::settle_flight(bool good, std::string_view error_code) {
+  if (!std::exchange(leads_, false)) return;
+  AnswerStore& answers = proxy_.answers();
+  if (good && stored_) {
+    const auto hit = answers.cache()->find(*cache_key_, scope_.tenant, proxy_.clock().now_ns());
+    for (const AnswerStore::Id id : answers.flights().succeed(id_)) {
+      const auto follower = answers.take(id);
+      if (follower == nullptr) continue;
+      hit.has_value() ? follower->serve(*hit->answer, "shared", hit->age_ns) : follower->ask();
+    }
+    return;
+  }
+  SingleFlight::End end;
+  if (gone_) {
+    end.leader = answers.flights().leave(id_);
+  } else {
+    end = answers.flights().fail(id_);
+  }
+  if (end.leader.has_value()) {
+    if (const auto next = answers.take(*end.leader)) {
+      next->leads_ = true;
+      proxy_.client().post([next] { next->ask(); });
+    }
+  }
+  for (const AnswerStore::Id id : end.failed)
+    if (const auto follower = answers.take(id)) follower->fail_as(answer_, error_code);
+}
+
+// As the one that this one waited for.
+void Visit::fail_as(const std::optional<http::Response>& response, std::string_view error_code) {
+  writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code; });
+  settle_once(false);
+  writer_.send(response.has_value()
+                   ? *response
+                   : upstream_failure({.end = AttemptEnd::kCut}, 1, 0, asked_.protocol));
+  over("shared_failure");
+}
+
+// The client of a visit that waits has left.
+void Visit::leave_waits() {
+  if (id_ == 0) return;
+  AnswerStore& answers = proxy_.answers();
+  const auto kept = answers.take(id_);  // this one, so that it lives to the end of this
+  if (Idempotency* const idempotency = answers.idempotency();
+      idempotency != nullptr && !idempotency_key_.empty() && !once_ && kept != nullptr)
+    (void)idempotency->abandon(id_);
+  if (cache_key_.has_value()) (void)answers.flights().leave(id_);
+}
+
+}  // namespace weir::gateway

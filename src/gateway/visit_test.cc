@@ -1,0 +1,283 @@
+// What a gateway keeps of answers and changes in requests: cache, idempotency, budgets, redaction.
+#include "gateway/visit.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+#include "gateway/gateway_testing.h"
+#include "os/temp_dir.h"
+
+namespace weir::gateway {
+namespace {
+
+class VisitTest : public GatewayTest {
+ protected:
+  // top: lines of the file, model: members of models.chat.
+  void run(const std::string& top, const std::string& model = "") {
+    std::string urls;
+    for (const auto& u : upstreams_) urls += "\"" + u->url() + "\",";
+    start_yaml("listen: {port: 0}\n" + top + "\nupstreams:\n  pods: {endpoints: [" + urls +
+               "]}\nmodels:\n  chat: {" + model + "targets: [{upstream: pods}]}\n");
+  }
+  static std::string chat(const std::string& text, const std::string& more = "") {
+    return R"({"model":"chat","temperature":0,)" + more +
+           R"("messages":[{"role":"user","content":")" + text + "\"}]}";
+  }
+  static std::string content(const http::Response& r) {
+    const auto json = text::Json::parse(r.body);
+    if (!json.ok() || json->find("choices") == nullptr) return r.body;
+    return json->find("choices")->items()[0].find("message")->find("content")->as_string();
+  }
+  // Of a stream: all its text.
+  static std::string streamed(const http::Response& r) {
+    std::string text;
+    http::SseReader reader;
+    EXPECT_TRUE(reader
+                    .feed(r.body,
+                          [&text](const http::SseEvent& e) {
+                            const auto json = text::Json::parse(e.data);
+                            if (!json.ok() || json->find("choices") == nullptr) return;
+                            const auto& choices = json->find("choices")->items();
+                            if (choices.empty()) return;
+                            const auto* piece = choices[0].find("delta")->find("content");
+                            if (piece != nullptr && piece->is_string()) text += piece->as_string();
+                          })
+                    .ok());
+    return text;
+  }
+};
+
+TEST_F(VisitTest, TheSameQuestionIsAnsweredFromTheCache) {
+  FakeUpstream& u = add("one", "echo");
+  run("cache: {enabled: true}");
+  EXPECT_EQ(ask(chat("a")).headers.find("x-weir-cache"), "miss");
+  const http::Response again = ask(chat("a", R"("user":"other",)"));
+  EXPECT_EQ(again.headers.find("x-weir-cache"), "hit");
+  EXPECT_EQ(again.headers.find("age"), "0");
+  EXPECT_EQ(content(again), "a");
+  EXPECT_EQ(u.requests(), 1);
+  const http::Response stream = ask(chat("a", R"("stream":true,)"));
+  EXPECT_EQ(stream.headers.find("x-weir-cache"), "hit");
+  EXPECT_EQ(stream.headers.find("content-type"), "text/event-stream");
+  EXPECT_EQ(streamed(stream), "a");
+  EXPECT_TRUE(stream.body.ends_with("data: [DONE]\n\n"));
+  EXPECT_EQ(u.requests(), 1);
+  EXPECT_EQ(metric("weir_gateway_cache_total{result=\"hit\"}"), "2");
+}
+
+TEST_F(VisitTest, AStreamIsKeptAsWell) {
+  FakeUpstream& u = add("one", "echo");
+  run("cache: {enabled: true}");
+  EXPECT_EQ(streamed(ask(chat("hello there", R"("stream":true,)"))), "hello there");
+  const http::Response whole = ask(chat("hello there"));
+  EXPECT_EQ(whole.headers.find("x-weir-cache"), "hit");
+  EXPECT_EQ(content(whole), "hello there");
+  EXPECT_EQ(u.requests(), 1);
+}
+
+TEST_F(VisitTest, OnlyWhatMayBeKeptIs) {
+  FakeUpstream& u = add("one", "echo");
+  run("cache: {enabled: true}");
+  const std::string warm = R"({"model":"chat","messages":[{"role":"user","content":"w"}]})";
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(ask(warm).headers.contains("x-weir-cache"));
+  EXPECT_EQ(u.requests(), 2);
+  EXPECT_EQ(ask(warm, "x-weir-cache: on\r\n").headers.find("x-weir-cache"), "miss");
+  EXPECT_EQ(ask(warm, "x-weir-cache: on\r\n").headers.find("x-weir-cache"), "hit");
+  EXPECT_EQ(ask(warm, "x-weir-cache: refresh\r\n").headers.find("x-weir-cache"), "refresh");
+  EXPECT_EQ(ask(warm, "x-weir-cache: perhaps\r\n").status, 400);
+  EXPECT_EQ(u.requests(), 4);
+  u.behave("status-400");
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ask(chat("bad")).status, 400);
+  EXPECT_EQ(u.requests(), 6);
+  u.behave("cut");
+  for (int i = 0; i < 2; ++i) (void)ask(chat("bad", R"("stream":true,)"));
+  EXPECT_EQ(u.requests(), 8);
+}
+
+TEST_F(VisitTest, OneAsksForAllThatAskTheSameAtOnce) {
+  FakeUpstream& u = add("one", "slow");
+  run("cache: {enabled: true}");
+  std::vector<std::thread> askers;
+  std::atomic<int> good{0};
+  for (int i = 0; i < 8; ++i)
+    askers.emplace_back([this, &good] { good += ask(chat("same")).status == 200 ? 1 : 0; });
+  for (std::thread& t : askers) t.join();
+  EXPECT_EQ(good, 8);
+  EXPECT_EQ(u.requests(), 1);
+}
+
+TEST_F(VisitTest, AFailureIsNotSentOnceForEachWhoAsks) {
+  FakeUpstream& u = add("one", "status-400");
+  run("cache: {enabled: true}");
+  std::vector<std::thread> askers;
+  std::atomic<int> bad{0};
+  for (int i = 0; i < 16; ++i)
+    askers.emplace_back([this, &bad] { bad += ask(chat("same")).status == 400 ? 1 : 0; });
+  for (std::thread& t : askers) t.join();
+  EXPECT_EQ(bad, 16);
+  EXPECT_LE(u.requests(), 16);
+  EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+}
+
+TEST_F(VisitTest, AStaleAnswerIsGivenWhileANewOneIsFetched) {
+  FakeUpstream& u = add("one", "echo");
+  run("cache: {enabled: true, ttl_s: 1, stale_s: 60}");
+  EXPECT_EQ(ask(chat("a")).status, 200);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'100));
+  EXPECT_EQ(ask(chat("a")).headers.find("x-weir-cache"), "stale");
+  for (int i = 0; i < 100 && u.requests() < 2; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(ask(chat("a")).headers.find("x-weir-cache"), "hit");
+  EXPECT_EQ(u.requests(), 2);
+}
+
+TEST_F(VisitTest, TheSameIdempotencyKeyIsDoneOnce) {
+  FakeUpstream& u = add("one", "echo");
+  run("");
+  const std::string key = "Idempotency-Key: k1\r\n";
+  const http::Response first = ask(chat("a"), key);
+  EXPECT_FALSE(first.headers.contains("idempotent-replayed"));
+  const http::Response second = ask(chat("a"), key);
+  EXPECT_EQ(second.headers.find("idempotent-replayed"), "true");
+  EXPECT_EQ(second.body, first.body);
+  EXPECT_EQ(u.requests(), 1);
+  const http::Response other = ask(chat("b"), key);
+  EXPECT_EQ(other.status, 400);
+  EXPECT_NE(other.body.find("another body"), std::string::npos);
+  EXPECT_EQ(ask(chat("a"), "Idempotency-Key: " + std::string(256, 'x') + "\r\n").status, 400);
+  const std::string stream = chat("a", R"("stream":true,)");
+  const http::Response s1 = ask(stream, "Idempotency-Key: k2\r\n");
+  const http::Response s2 = ask(stream, "Idempotency-Key: k2\r\n");
+  EXPECT_EQ(s1.body, s2.body);
+  EXPECT_EQ(s2.headers.find("content-type"), "text/event-stream");
+  EXPECT_EQ(u.requests(), 2);
+}
+
+TEST_F(VisitTest, AFailedRequestMayBeSentAgainUnderItsKey) {
+  FakeUpstream& u = add("one", "status-500");
+  run("", "retries: {max_attempts: 1}, ");
+  EXPECT_GE(ask(chat("a"), "Idempotency-Key: k\r\n").status, 500);
+  u.behave("echo");
+  const http::Response r = ask(chat("a"), "Idempotency-Key: k\r\n");
+  EXPECT_EQ(r.status, 200);
+  EXPECT_FALSE(r.headers.contains("idempotent-replayed"));
+}
+
+TEST_F(VisitTest, TheSameKeyAtOnceWaitsOrIsToldSo) {
+  for (const bool wait : {true, false}) {
+    upstreams_.clear();
+    FakeUpstream& u = add("one", "slow");
+    run(wait ? "" : "idempotency: {wait: false}");
+    std::vector<std::thread> askers;
+    std::atomic<int> good{0}, replayed{0}, conflicts{0};
+    for (int i = 0; i < 4; ++i) {
+      askers.emplace_back([&] {
+        const http::Response r = ask(chat("same"), "Idempotency-Key: k\r\n");
+        good += r.status == 200 ? 1 : 0;
+        replayed += r.headers.contains("idempotent-replayed") ? 1 : 0;
+        conflicts += r.status == 409 ? 1 : 0;
+      });
+    }
+    for (std::thread& t : askers) t.join();
+    EXPECT_EQ(u.requests(), 1);
+    EXPECT_EQ(good, wait ? 4 : 1);
+    EXPECT_EQ(replayed, wait ? 3 : 0);
+    EXPECT_EQ(conflicts, wait ? 0 : 3);
+    gateway_.reset();
+  }
+}
+
+TEST_F(VisitTest, IdempotencyOutlivesTheGateway) {
+  const os::TempDir dir;
+  FakeUpstream& u = add("one", "echo");
+  for (int i = 0; i < 2; ++i) {
+    run("idempotency: {file: " + dir.file("i.db") + "}");
+    EXPECT_EQ(ask(chat("a"), "Idempotency-Key: k\r\n").headers.contains("idempotent-replayed"),
+              i == 1);
+    gateway_.reset();
+  }
+  EXPECT_EQ(u.requests(), 1);
+}
+
+TEST_F(VisitTest, APromptBeyondItsBudgetIsRefusedOrMadeShorter) {
+  FakeUpstream& u = add("one", "echo");
+  const std::string old(4'000, 'x');
+  const std::string body =
+      R"({"model":"chat","messages":[{"role":"system","content":"be brief"},)"
+      R"({"role":"user","content":")" +
+      old + R"("},{"role":"assistant","content":"ok"},{"role":"user","content":"now"}]})";
+  run("", "max_input_tokens: 100, ");
+  const http::Response refused = ask(body);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find("max_input_tokens_exceeded"), std::string::npos);
+  EXPECT_EQ(u.requests(), 0);
+  gateway_.reset();
+  run("", "max_input_tokens: 100, over_budget: truncate, ");
+  const http::Response cut = ask(body);
+  EXPECT_EQ(cut.status, 200);
+  EXPECT_TRUE(cut.headers.find("x-weir-prompt-budget").value_or("").starts_with("truncate;"));
+  EXPECT_EQ(u.last().body.find("xxxx"), std::string::npos);
+  EXPECT_NE(u.last().body.find("be brief"), std::string::npos);
+}
+
+TEST_F(VisitTest, WhatIsRedactedComesBackInTheAnswer) {
+  FakeUpstream& u = add("one", "echo");
+  run("redaction: {patterns: [\"PROJECT-[0-9]+\"]}", "redact: true, ");
+  const std::string text = "write to ann@example.com about PROJECT-77";
+  EXPECT_EQ(content(ask(chat(text))), text);
+  const std::string seen = u.last().body;
+  EXPECT_EQ(seen.find("ann@"), std::string::npos) << seen;
+  EXPECT_EQ(seen.find("PROJECT-77"), std::string::npos) << seen;
+  EXPECT_EQ(streamed(ask(chat(text, R"("stream":true,)"))), text);
+  const std::string messages =
+      R"({"model":"chat","max_tokens":9,"messages":[{"role":"user","content":"ann@example.com"}]})";
+  http::TestClient client(gateway_->port());
+  EXPECT_EQ(client.exchange(post(messages, "", "/v1/messages"))->status, 400);
+}
+
+TEST_F(VisitTest, AKeyInAnAnswerIsKeptBack) {
+  add("one", "echo");
+  const std::string text = "the key is sk-abcdefghijklmnopqrstuvwxyz0123456789ABCD";
+  run("", "leak_check: block, ");
+  const http::Response whole = ask(chat(text));
+  EXPECT_EQ(whole.status, 502);
+  EXPECT_NE(whole.body.find("answer_withheld"), std::string::npos);
+  const http::Response stream = ask(chat(text, R"("stream":true,)"));
+  EXPECT_EQ(stream.body.find("0123456789ABCD"), std::string::npos);
+  EXPECT_NE(stream.body.find("answer_withheld"), std::string::npos);
+  EXPECT_EQ(stream.body.find("[DONE]"), std::string::npos);
+  EXPECT_EQ(metric("weir_gateway_leaks_total"), "2");
+  EXPECT_EQ(ask(chat("nothing to hide")).status, 200);
+  gateway_.reset();
+  run("", "leak_check: log, ");
+  EXPECT_EQ(content(ask(chat(text))), text);
+  EXPECT_EQ(metric("weir_gateway_leaks_total"), "1");
+}
+
+TEST_F(VisitTest, AQuestionThatMeansTheSameGetsTheSameAnswer) {
+  FakeUpstream& u = add("one", "echo");
+  FakeUpstream& e = add("embedder", "embed");
+  start_yaml(
+      "listen: {port: 0}\n"
+      "cache: {enabled: true, semantic: {model: embedder, tenants: [\"*\"], threshold: 0.9}}\n"
+      "upstreams:\n  pods: {endpoints: [\"" +
+      u.url() + "\"]}\n  vectors: {endpoints: [\"" + e.url() +
+      "\"]}\nmodels:\n  chat: {targets: [{upstream: pods}]}\n"
+      "  embedder: {targets: [{upstream: vectors}]}\n");
+  EXPECT_EQ(ask(chat("aaab")).headers.find("x-weir-cache"), "miss");
+  const http::Response near = ask(chat("abaa"));
+  EXPECT_EQ(near.headers.find("x-weir-cache"), "semantic");
+  EXPECT_EQ(near.headers.find("x-weir-cache-similarity"), "1.0000");
+  EXPECT_EQ(content(near), "aaab");
+  EXPECT_EQ(ask(chat("bbbb")).headers.find("x-weir-cache"), "miss");
+  EXPECT_EQ(u.requests(), 2);
+  EXPECT_EQ(e.requests(), 3);
+  e.behave("status-500");  // then it goes without
+  EXPECT_EQ(ask(chat("baaa")).headers.find("x-weir-cache"), "miss");
+}
+
+}  // namespace
+}  // namespace weir::gateway
