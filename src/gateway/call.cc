@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/resilience/retry_after.h"
 #include "gateway/translate/translate.h"
 #include "gateway/upstream_error.h"
 #include "text/json.h"
@@ -12,6 +13,28 @@ namespace {
 
 constexpr std::string_view kDeadlineHeader = "x-weir-deadline-ms";
 constexpr std::string_view kSessionHeader = "x-session-id";
+
+// What of a header's value may go on: ids and lists of names, nothing that could mean more.
+constexpr size_t kMaxTokenBytes = 512;
+bool is_plain_token(std::string_view value) {
+  return !value.empty() && value.size() <= kMaxTokenBytes &&
+         std::all_of(value.begin(), value.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  std::string_view("-_.:, ").find(c) != std::string_view::npos;
+         });
+}
+
+// Fields that were left out or changed, as one header; a long list is cut.
+constexpr size_t kMaxAlteredBytes = 1024;
+std::string altered_of(const std::vector<std::string>& fields) {
+  std::string out;
+  for (const std::string& field : fields) {
+    if (out.size() + field.size() > kMaxAlteredBytes) return out + ", ...";
+    if (!out.empty()) out += ", ";
+    out += field;
+  }
+  return out;
+}
 
 double seconds(int64_t from_ns, int64_t to_ns) {
   return static_cast<double>(to_ns - from_ns) * 1e-9;
@@ -37,6 +60,18 @@ Call::Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink)
     : proxy_(proxy), asked_(std::move(asked)), sink_(std::move(sink)) {}
 
 void Call::begin() {
+  Admission* door = proxy_.admission(*asked_.model);
+  if (door == nullptr) return start();
+  const size_t priority =
+      proxy_.config().priorities.of(asked_.tenant, asked_.key_id, asked_.headers);
+  const Admission::Answer a =
+      door->enter(shared_from_this(), priority, remaining_ms(asked_.deadline, now_ns()));
+  if (a.entry == Admission::Entry::kShed) return shed(a.reason, a.retry_after_ms);
+  waits_ = a.number;
+  if (a.entry == Admission::Entry::kIn) admitted();
+}
+
+void Call::start() {
   const ModelConfig& model = *asked_.model;
   proxy_.hedge(model).on_request(now_ns());
   assigned_ = asked_.assigned.has_value()
@@ -89,6 +124,7 @@ bool Call::send(const Choice& choice, TranslatedRequest request,
       shared_from_this(), attempts_, choice, *permit,
       begun != nullptr ? std::move(*begun) : make_answer_translator(std::move(request.plan)));
   UpstreamAttempt& a = *made;
+  a.set_altered(altered_of(request.altered));
   live_.push_back(&a);
   const AttemptTimeouts t = attempt_timeouts(
       asked_.model->timeouts, asked_.deadline, now_ns(),
@@ -121,6 +157,13 @@ http::ClientRequest Call::upstream_request(const Choice& choice,
       r.headers.set("x-api-key", u.key);
     } else {
       r.headers.set("Authorization", "Bearer " + u.key);
+    }
+  }
+  if (u.pass_anthropic_headers && u.protocol == Protocol::kAnthropic &&
+      asked_.protocol == Protocol::kAnthropic) {
+    for (const std::string_view name : {"anthropic-version", "anthropic-beta"}) {
+      const auto value = asked_.headers.find(name);
+      if (value.has_value() && is_plain_token(*value)) r.headers.set(name, *value);
     }
   }
   if (const auto trace = asked_.headers.find("traceparent")) r.headers.set("traceparent", *trace);
@@ -184,6 +227,13 @@ http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
   headers.add("x-weir-upstream", attempt.choice().endpoint->upstream->name);
   headers.add("x-weir-release", attempt.choice().target->release);
   headers.add("x-weir-attempts", std::to_string(attempts()));
+  if (!attempt.altered().empty()) headers.add("x-weir-altered", attempt.altered());
+  for (const std::string_view name : {"x-request-id", "request-id"}) {
+    const auto id = attempt.answer().headers.find(name);
+    if (!id.has_value() || *id == asked_.request_id || !is_plain_token(*id)) continue;
+    headers.add("x-weir-upstream-request-id", *id);
+    break;
+  }
   return headers;
 }
 
@@ -234,6 +284,7 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
   c.now_ns = now_ns();
   c.deadline_ns = asked_.deadline.at_ns;
   c.attempts = std::max(attempts_, 1);
+  c.idempotency_key = asked_.idempotent;
   c.generation = asked_.incoming.generates || asked_.path == "/v1/embeddings";
   c.other_endpoint = other.endpoint != nullptr;
   c.jitter = static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
@@ -274,6 +325,8 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   http::Response r;
   r.status = answer.status;
   r.headers = client_headers(ended);
+  if (r.status >= 400 && r.status < 500 && outcome.retry_after_ms.has_value())
+    r.headers.set("Retry-After", std::to_string(retry_after_seconds(*outcome.retry_after_ms)));
   r.body = std::move(answer.body);
   sink_->answer(std::move(r));
   over(outcome.status < 400 ? "answered" : "upstream_refused", "", &ended.observer());

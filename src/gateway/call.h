@@ -1,7 +1,8 @@
 // One question to a model on its way through the fleet: which endpoint, how often, until there is
 // an answer or none is to be had. Internal to gateway/.
 //
-//   begin ─► attempt ─► UpstreamAttempt ─► its first good byte: it has won, others are cancelled
+//   begin ─► (admission) ─► attempt ─► UpstreamAttempt ─► its first good byte: it has won, others
+//   are cancelled
 //               ▲            │                 └─► the answer goes to the sink as it comes ─► over
 //               ├────────────┘ nothing went to the sink yet, and the policy says once more   │
 //               └────────────────────────────────── go_on: the stream broke, and may go on ◄─┘
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/admission.h"
 #include "gateway/answer_sink.h"
 #include "gateway/dispatcher.h"
 #include "gateway/incoming.h"
@@ -52,7 +54,7 @@ struct Asked {
 // For routing; lives as long as `asked`.
 RequestView view_of(const Asked& asked, const Clock& clock);
 
-class Call : public std::enable_shared_from_this<Call> {
+class Call final : public Admission::Waiter, public std::enable_shared_from_this<Call> {
  public:
   Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink);
   // Makes the first attempt. The sink may be told of its end before this returns.
@@ -67,6 +69,11 @@ class Call : public std::enable_shared_from_this<Call> {
  private:
   friend class UpstreamAttempt;
 
+  // When its model bounds how many there are (admission.h).
+  void admitted() override;
+  void shed(ShedReason reason, int64_t retry_after_ms) override;
+  void leave();
+  void start();
   void refuse(const Error& error);
   // Sends it; false: the endpoint does not take it, or the request cannot be told to it.
   bool attempt(const Choice& choice);
@@ -124,6 +131,8 @@ class Call : public std::enable_shared_from_this<Call> {
   int32_t continuations_ = 0;  // of whose answers a byte went to the sink
   bool sent_ = false;          // one byte of the request went to an upstream
   bool hedged_ = false;
+  bool admitted_ = false;   // it has a place of its model's
+  uint64_t waits_ = 0;      // its number among those that wait for one; 0: it does not
   bool streaming_ = false;  // bytes of an answer went to the sink
   bool cancelled_ = false;
   bool over_ = false;

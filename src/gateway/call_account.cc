@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "gateway/call.h"
+#include "gateway/upstream_error.h"
 
 namespace weir::gateway {
 namespace {
@@ -75,8 +76,34 @@ void Call::write_row(bool final) {
   row_.reset();
 }
 
+void Call::admitted() {
+  waits_ = 0;
+  admitted_ = true;
+  over_ ? leave() : start();  // its client may have left meanwhile
+}
+
+void Call::shed(ShedReason reason, int64_t retry_after_ms) {
+  waits_ = 0;
+  if (over_) return;
+  proxy_.instruments().shed.with(shed_reason_name(reason)).add();
+  Error e = make_error(ErrorCode::kServerOverloaded,
+                       "model {} has as many requests as it takes at this priority: come again "
+                       "when Retry-After says",
+                       asked_.incoming.model);
+  e.retry_after_s = static_cast<double>(retry_after_ms) * 1e-3;
+  sink_->answer(refusal(e, asked_.protocol, asked_.request_id));
+  over("shed", error_code_name(e.code), nullptr);
+}
+
+void Call::leave() {
+  Admission* door = proxy_.admission(*asked_.model);
+  if (waits_ != 0) door->withdraw(std::exchange(waits_, 0));
+  if (std::exchange(admitted_, false)) door->leave();
+}
+
 void Call::over(std::string_view how, std::string_view error_code, const StreamObserver* seen) {
   over_ = true;
+  leave();
   CallEnd end;
   end.how = how;
   end.error_code = error_code;

@@ -159,6 +159,7 @@ config::Table<RawUpstream> upstream_table() {
   t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
   t.add("continue_by", "", WEIR_FIELD(RawUpstream, continue_by),
         {.choices = {"final_message", "prefill", "none"}});
+  t.add("pass_anthropic_headers", "", WEIR_FIELD(RawUpstream, config.pass_anthropic_headers), {});
   t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
   add_guard(t);
   return t;
@@ -204,6 +205,9 @@ config::Table<RawModel> model_table() {
         {.min = 0, .max = 600'000});
   t.add("slo.first_byte_ms", "", WEIR_MODEL(slo_first_byte_ms), {.min = 0, .max = kDayMs});
   t.add("retries.rerun_generation", "", WEIR_MODEL(retry.rerun_generation), {});
+  t.add("shed.max_in_flight", "", WEIR_MODEL(shed.max_in_flight), {.min = 1, .max = 1e6});
+  t.add("shed.max_queued", "", WEIR_MODEL(shed.max_queued), {.min = 0, .max = 1e6});
+  t.add("shed.max_wait_ms", "", WEIR_MODEL(shed.max_wait_ms), {.min = 1, .max = 600'000});
   t.add("retries.continue_streams", "", WEIR_MODEL(retry.continue_streams), {});
   t.add("retries.max_continuations", "", WEIR_MODEL(retry.max_continuations), {.min = 0, .max = 5});
   t.add("hedge.enabled", "", WEIR_MODEL(hedge.enabled), {});
@@ -255,7 +259,8 @@ class Reader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices"}));
+    WEIR_ASSIGN(RawTop top,
+                fields(top_table(), file, {"upstreams", "models", "prices", "priorities"}));
     config_ = std::move(top.config);
     config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
@@ -270,6 +275,9 @@ class Reader {
     WEIR_TRY(read_models(file.find("models"), file.line));
     WEIR_TRY(check_semantic(file));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
+    if (const Node* given = file.find("priorities")) {
+      WEIR_ASSIGN(config_.priorities, read_priorities(*given, name_));
+    }
     return std::move(config_);
   }
 

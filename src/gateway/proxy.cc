@@ -20,6 +20,7 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
   for (const ModelConfig& m : config.models) {
     models_.emplace(m.name, &m);
     hedges_.emplace(&m, HedgePolicy(m.hedge));
+    if (m.shed.max_in_flight > 0) admissions_.try_emplace(&m, m.shed, client, clock);
     for (const TargetConfig& t : m.targets) releases_[t.release];
   }
   if (!config.admin_token.empty()) secrets_.push_back(config.admin_token);
@@ -46,6 +47,11 @@ void Proxy::handle(http::Request request, http::ResponseWriter writer,
 const ModelConfig* Proxy::model(std::string_view name) const {
   const auto found = models_.find(std::string(name));
   return found == models_.end() ? nullptr : found->second;
+}
+
+Admission* Proxy::admission(const ModelConfig& model) {
+  const auto found = admissions_.find(&model);
+  return found == admissions_.end() ? nullptr : &found->second;
 }
 
 int64_t Proxy::ready_in_ms(const ModelConfig& model, int64_t now_ns) {

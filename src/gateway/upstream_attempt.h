@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "gateway/dispatcher.h"
 #include "gateway/translate/translate.h"
@@ -35,6 +36,10 @@ class UpstreamAttempt final : public http::ResponseHandler {
     total_by_deadline_ = total;
   }
 
+  // Of the request, for x-weir-altered.
+  void set_altered(std::string altered) { altered_ = std::move(altered); }
+  const std::string& altered() const { return altered_; }
+
   const Choice& choice() const { return choice_; }
   const http::Response& answer() const { return answer_; }
   http::Response& answer() { return answer_; }
@@ -60,6 +65,7 @@ class UpstreamAttempt final : public http::ResponseHandler {
   const int32_t number_;
   const int64_t started_ns_;
   int64_t answered_ns_ = 0;
+  std::string altered_;
   http::Response answer_;  // head, and the body unless it is a stream
   std::string out_;        // scratch
   bool stream_ = false;    // events go to the client as they come
