@@ -11,7 +11,7 @@ How it fails: by the request's model, or for all models by mock.behave(...) or P
                shape; 429 with Retry-After: 1   error-mid   two deltas, an error event no-done     a stream without its last event
   huge         an event of 2 MiB                no-usage    an answer without usage
   malformed-first  the first event is no JSON   close       answers, and closes the connection without a word of it
-  fail-N       500 for the first N requests of that model, then as usual
+  fail-N       500 for the first N requests of that model, then as usual               cut-N       N events, then the connection
 Any other model answers. GET /health, /ready, /v1/models, /metrics (vLLM's names, set by mock.metrics); GET /log is what it received.
 
   with MockLlm() as mock: client at mock.url; mock.requests has (path, headers, body).
@@ -52,6 +52,9 @@ class Answer:
         full = "You said: " + (users[-1] if users else "")
         last = messages[-1]
         begun = text_of(last.get("content")) if last.get("role") == "assistant" else ""
+        if "You said: " in str(body.get("prompt", "")):  # a completion that goes on
+            users[-1], begun = users[-1].split("You said: ", 1)[0], "You said: " + users[-1].split("You said: ", 1)[1]
+            full = "You said: " + users[-1]
         self.text = full[len(begun):] if full.startswith(begun) else full
         tools = body.get("tools") or []
         choice = body.get("tool_choice") or "auto"
@@ -288,7 +291,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if behaviour == "malformed-first":
             self.chunk(b"data: {\"id\": <oops>\n\n")
             behaviour = None
-        for raw, is_delta in events:
+        most = int(behaviour[4:]) if (behaviour or "").startswith("cut-") and behaviour[4:].isdigit() else len(events)
+        for n, (raw, is_delta) in enumerate(events):
+            if n == most:
+                behaviour = "cut"
+                break
             if is_delta and deltas == 2 and behaviour in MID:
                 break
             if is_delta and (behaviour == "slow" or mock.delta_s):

@@ -109,6 +109,23 @@ Status parse_logprobs(Fields& f, const Limits& limits, GenerationParams& p) {
   return {};
 }
 
+// Takes the last message, which the answer goes on with.
+Result<std::string> take_begun(Json& messages) {
+  const size_t last = messages.size() - 1;
+  const Json& message = messages.items()[last];
+  const Json* content = message.find("content");
+  const bool calls =
+      message.find("tool_calls") != nullptr || message.find("function_call") != nullptr;
+  if (message.find("role")->as_string() != "assistant" || content == nullptr || calls) {
+    return param_error(ErrorCode::kInvalidValue, index_path("messages", last),
+                       "with continue_final_message the last message must be the assistant's, "
+                       "with content and without tool calls");
+  }
+  std::string text = content->as_string();
+  messages.items().pop_back();
+  return text;
+}
+
 }  // namespace
 
 Result<Json> parse_messages(const Json& messages, const std::string& path) {
@@ -138,6 +155,14 @@ Result<ChatRequest> parse_chat_request(const Json& body, const Limits& limits) {
   }
   WEIR_ASSIGN(const auto prompt, f.boolean("add_generation_prompt"));
   r.add_generation_prompt = prompt.value_or(true);
+  WEIR_ASSIGN(const auto goes_on, f.boolean("continue_final_message"));
+  if (goes_on.value_or(false)) {
+    if (prompt.value_or(false)) {
+      return param_error(ErrorCode::kInvalidValue, "continue_final_message",
+                         "continue_final_message and add_generation_prompt exclude each other");
+    }
+    WEIR_ASSIGN(r.begun, take_begun(r.messages));
+  }
   f.find("parallel_tool_calls");
   f.find("reasoning_effort");
   WEIR_TRY(f.finish(limits.strict));

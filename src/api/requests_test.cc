@@ -56,6 +56,35 @@ TEST(ChatRequest, DefaultsAreOpenAis) {
   EXPECT_EQ(r->messages.dump(), R"([{"role":"user","content":"hi"}])");
 }
 
+TEST(ChatRequest, GoesOnWithTheLastMessage) {
+  const std::string messages =
+      R"("messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"Hel"}],)";
+  const auto parse = [](const std::string& body) {
+    return parse_chat_request(*text::Json::parse("{" + body + "\"model\":\"m\"}"), {});
+  };
+  const auto r = parse(messages + R"("continue_final_message":true,)");
+  ASSERT_TRUE(r.ok()) << r.error().message;
+  EXPECT_EQ(r->begun, "Hel");
+  EXPECT_EQ(r->messages.dump(), R"([{"role":"user","content":"hi"}])");
+  EXPECT_TRUE(
+      parse(messages + R"("continue_final_message":true,"add_generation_prompt":false,)").ok());
+  const auto plain = parse(messages + R"("continue_final_message":false,)");
+  EXPECT_TRUE(plain.ok() && !plain->begun.has_value() && plain->messages.size() == 2);
+  EXPECT_EQ(parse(messages + R"("continue_final_message":true,"add_generation_prompt":true,)")
+                .error()
+                .param,
+            "continue_final_message");
+  EXPECT_EQ(parse(R"("messages":[{"role":"user","content":"hi"}],"continue_final_message":true,)")
+                .error()
+                .param,
+            "messages[0]");
+  EXPECT_EQ(parse(R"("messages":[{"role":"assistant","content":"a","tool_calls":[]}],)"
+                  R"("continue_final_message":true,)")
+                .error()
+                .param,
+            "messages[0]");
+}
+
 TEST(ChatRequest, EveryFieldIsRead) {
   const auto r = chat(
       R"("model":"m","max_tokens":5,"temperature":0.5,"top_p":0.9,"top_k":3,"min_p":0.1,)"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/resilience/retry_after.h"
 #include "gateway/translate/translate.h"
 #include "gateway/upstream_error.h"
 #include "text/json.h"
@@ -12,6 +13,28 @@ namespace {
 
 constexpr std::string_view kDeadlineHeader = "x-weir-deadline-ms";
 constexpr std::string_view kSessionHeader = "x-session-id";
+
+// What of a header's value may go on: ids and lists of names, nothing that could mean more.
+constexpr size_t kMaxTokenBytes = 512;
+bool is_plain_token(std::string_view value) {
+  return !value.empty() && value.size() <= kMaxTokenBytes &&
+         std::all_of(value.begin(), value.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  std::string_view("-_.:, ").find(c) != std::string_view::npos;
+         });
+}
+
+// Fields that were left out or changed, as one header; a long list is cut.
+constexpr size_t kMaxAlteredBytes = 1024;
+std::string altered_of(const std::vector<std::string>& fields) {
+  std::string out;
+  for (const std::string& field : fields) {
+    if (out.size() + field.size() > kMaxAlteredBytes) return out + ", ...";
+    if (!out.empty()) out += ", ";
+    out += field;
+  }
+  return out;
+}
 
 double seconds(int64_t from_ns, int64_t to_ns) {
   return static_cast<double>(to_ns - from_ns) * 1e-9;
@@ -37,6 +60,18 @@ Call::Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink)
     : proxy_(proxy), asked_(std::move(asked)), sink_(std::move(sink)) {}
 
 void Call::begin() {
+  Admission* door = proxy_.admission(*asked_.model);
+  if (door == nullptr) return start();
+  const size_t priority =
+      proxy_.config().priorities.of(asked_.tenant, asked_.key_id, asked_.headers);
+  const Admission::Answer a =
+      door->enter(shared_from_this(), priority, remaining_ms(asked_.deadline, now_ns()));
+  if (a.entry == Admission::Entry::kShed) return shed(a.reason, a.retry_after_ms);
+  waits_ = a.number;
+  if (a.entry == Admission::Entry::kIn) admitted();
+}
+
+void Call::start() {
   const ModelConfig& model = *asked_.model;
   proxy_.hedge(model).on_request(now_ns());
   assigned_ = asked_.assigned.has_value()
@@ -53,41 +88,49 @@ void Call::refuse(const Error& error) {
   over("refused", error_code_name(error.code), nullptr);
 }
 
-Choice Call::choose() {
-  return proxy_.dispatcher().choose(*asked_.model, assigned_, view(), tried_, proxy_.draw(),
+Choice Call::choose(std::span<const uint32_t> without) {
+  return proxy_.dispatcher().choose(*asked_.model, assigned_, view(), without, proxy_.draw(),
                                     now_ns());
 }
 
-bool Call::attempt(const Choice& choice) {
+Result<TranslatedRequest> Call::request_for(const Choice& choice) const {
   const UpstreamConfig& u = *choice.endpoint->upstream;
-  tried_.push_back(choice.endpoint->index);
   TranslateOptions options;
   options.upstream_model = choice.target->model;
   options.client_model = asked_.incoming.model;
   options.created_unix_s = proxy_.clock().unix_s();
   options.engine_extras = u.engine != "openai";
-  auto translated =
-      translate_request(asked_.protocol, u.protocol, asked_.path, asked_.body, options);
+  return translate_request(asked_.protocol, u.protocol, asked_.path, asked_.body, options);
+}
+
+bool Call::attempt(const Choice& choice) {
+  tried_.push_back(choice.endpoint->index);
+  auto translated = request_for(choice);
   if (!translated.ok()) {
     refuse(translated.error());
     return false;
   }
+  if (send(choice, std::move(*translated), nullptr)) return true;
+  retry_or_fail(nullptr, {.end = AttemptEnd::kNotTried});
+  return false;
+}
+
+bool Call::send(const Choice& choice, TranslatedRequest request,
+                std::unique_ptr<AnswerTranslator>* begun) {
   const auto permit = choice.endpoint->pool->start(choice.endpoint->number, now_ns());
-  if (!permit.has_value()) {  // it filled up since it was chosen
-    retry_or_fail(nullptr, {.end = AttemptEnd::kNotTried});
-    return false;
-  }
+  if (!permit.has_value()) return false;
   ++attempts_;
-  const AnswerPlan plan = translated->plan;
-  auto made =
-      std::make_unique<UpstreamAttempt>(shared_from_this(), attempts_, choice, *permit, plan);
+  auto made = std::make_unique<UpstreamAttempt>(
+      shared_from_this(), attempts_, choice, *permit,
+      begun != nullptr ? std::move(*begun) : make_answer_translator(std::move(request.plan)));
   UpstreamAttempt& a = *made;
+  a.set_altered(altered_of(request.altered));
   live_.push_back(&a);
   const AttemptTimeouts t = attempt_timeouts(
       asked_.model->timeouts, asked_.deadline, now_ns(),
       std::max(asked_.model->retry.max_attempts - attempts_ + 1, 1), asked_.incoming.stream);
   a.set_deadlines(t.first_byte_by_deadline, t.total_by_deadline);
-  http::ClientRequest r = upstream_request(choice, std::move(*translated));
+  http::ClientRequest r = upstream_request(choice, std::move(request));
   r.timeouts = t.client;
   proxy_.dispatcher().sent(choice, view());
   // The client may end it before send() returns; then it is not to be touched.
@@ -116,6 +159,13 @@ http::ClientRequest Call::upstream_request(const Choice& choice,
       r.headers.set("Authorization", "Bearer " + u.key);
     }
   }
+  if (u.pass_anthropic_headers && u.protocol == Protocol::kAnthropic &&
+      asked_.protocol == Protocol::kAnthropic) {
+    for (const std::string_view name : {"anthropic-version", "anthropic-beta"}) {
+      const auto value = asked_.headers.find(name);
+      if (value.has_value() && is_plain_token(*value)) r.headers.set(name, *value);
+    }
+  }
   if (const auto trace = asked_.headers.find("traceparent")) r.headers.set("traceparent", *trace);
   if (const int64_t left = remaining_ms(asked_.deadline, now_ns()); left > 0)
     r.headers.set(kDeadlineHeader, std::to_string(left));
@@ -133,7 +183,7 @@ void Call::plan_hedge() {
 }
 
 void Call::hedge() {
-  if (over_ || winner_ != nullptr || live_.size() != 1) return;
+  if (over_ || streaming_ || winner_ != nullptr || live_.size() != 1) return;
   const Choice other = choose();
   HedgeCase c;
   c.repeatable = asked_.incoming.generates && asked_.model->retry.rerun_generation;
@@ -155,6 +205,7 @@ void Call::on_sent() {
 bool Call::on_answered(UpstreamAttempt& attempt) {
   if (winner_ != nullptr) return winner_ == &attempt;
   winner_ = &attempt;
+  if (first_byte_ns_ != 0) return true;  // it goes on with another's stream
   first_byte_ns_ = now_ns();
   proxy_.instruments().first_byte_s.observe(seconds(asked_.received_ns, now_ns()));
   for (const UpstreamAttempt* a : live_) {
@@ -176,11 +227,23 @@ http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
   headers.add("x-weir-upstream", attempt.choice().endpoint->upstream->name);
   headers.add("x-weir-release", attempt.choice().target->release);
   headers.add("x-weir-attempts", std::to_string(attempts()));
+  if (!attempt.altered().empty()) headers.add("x-weir-altered", attempt.altered());
+  for (const std::string_view name : {"x-request-id", "request-id"}) {
+    const auto id = attempt.answer().headers.find(name);
+    if (!id.has_value() || *id == asked_.request_id || !is_plain_token(*id)) continue;
+    headers.add("x-weir-upstream-request-id", *id);
+    break;
+  }
   return headers;
 }
 
 void Call::begin_stream(UpstreamAttempt& attempt) {
-  streaming_ = true;
+  if (std::exchange(streaming_, true)) {
+    ++continuations_;
+    sink_->piece(fmt::format(": weir continued at {}, attempt {}\n\n",
+                             attempt.choice().endpoint->upstream->name, attempts()));
+    return;
+  }
   http::Headers headers = client_headers(attempt);
   headers.set("Cache-Control", "no-cache");
   sink_->begin_stream(std::move(headers));
@@ -201,10 +264,10 @@ void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   if (over_) return write_row(cancelled_ && live_.empty());
   if (winner_ == &ended) {
     winner_ = nullptr;
-    if (streaming_) return end_stream(ended, outcome);
   } else if (!live_.empty()) {
     return;  // another one is still trying, or has won
   }
+  if (streaming_) return end_stream(ended, outcome);
   const bool good = outcome.end == AttemptEnd::kAnswered && outcome.status < 400;
   if (good && asked_.incoming.stream) return end_stream(ended, outcome);
   if (good) return answer_whole(ended, outcome);
@@ -222,6 +285,7 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
   c.now_ns = now_ns();
   c.deadline_ns = asked_.deadline.at_ns;
   c.attempts = std::max(attempts_, 1);
+  c.idempotency_key = asked_.idempotent;
   c.generation = asked_.incoming.generates || asked_.path == "/v1/embeddings";
   c.other_endpoint = other.endpoint != nullptr;
   c.jitter = static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
@@ -262,15 +326,19 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   http::Response r;
   r.status = answer.status;
   r.headers = client_headers(ended);
+  if (r.status >= 400 && r.status < 500 && outcome.retry_after_ms.has_value())
+    r.headers.set("Retry-After", std::to_string(retry_after_seconds(*outcome.retry_after_ms)));
   r.body = std::move(answer.body);
   sink_->answer(std::move(r));
   over(outcome.status < 400 ? "answered" : "upstream_refused", "", &ended.observer());
 }
 
 void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
-  if (outcome.end == AttemptEnd::kAnswered) return over("answered", "", &ended.observer());
-  sink_->piece(upstream_failure_event(outcome, asked_.protocol));
-  over(attempt_end_name(outcome.end), upstream_failure_code(outcome, 1), &ended.observer());
+  if (outcome.end == AttemptEnd::kAnswered && outcome.status < 400)
+    return over("answered", "", &ended.observer());
+  const TargetConfig& at = *ended.choice().target;
+  stream_ = ended.take_translator();
+  go_on(at, outcome);
 }
 
 void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {

@@ -1,9 +1,11 @@
 // One question to a model on its way through the fleet: which endpoint, how often, until there is
 // an answer or none is to be had. Internal to gateway/.
 //
-//   begin ─► attempt ─► UpstreamAttempt ─► its first good byte: it has won, others are cancelled
+//   begin ─► (admission) ─► attempt ─► UpstreamAttempt ─► its first good byte: it has won, others
+//   are cancelled
 //               ▲            │                 └─► the answer goes to the sink as it comes ─► over
-//               └────────────┘ nothing went to the sink yet, and the policy says once more
+//               ├────────────┘ nothing went to the sink yet, and the policy says once more   │
+//               └────────────────────────────────── go_on: the stream broke, and may go on ◄─┘
 //
 // On the proxy's thread. Shared by its attempts, which the HTTP client owns, by timers and by
 // whoever made it.
@@ -12,10 +14,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "gateway/admission.h"
 #include "gateway/answer_sink.h"
 #include "gateway/dispatcher.h"
 #include "gateway/incoming.h"
@@ -51,7 +55,7 @@ struct Asked {
 // For routing; lives as long as `asked`.
 RequestView view_of(const Asked& asked, const Clock& clock);
 
-class Call : public std::enable_shared_from_this<Call> {
+class Call final : public Admission::Waiter, public std::enable_shared_from_this<Call> {
  public:
   Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink);
   // Makes the first attempt. The sink may be told of its end before this returns.
@@ -68,10 +72,21 @@ class Call : public std::enable_shared_from_this<Call> {
  private:
   friend class UpstreamAttempt;
 
+  // When its model bounds how many there are (admission.h).
+  void admitted() override;
+  void shed(ShedReason reason, int64_t retry_after_ms) override;
+  void leave();
+  void start();
   void refuse(const Error& error);
   // Sends it; false: the endpoint does not take it, or the request cannot be told to it.
   bool attempt(const Choice& choice);
-  Choice choose();
+  Result<TranslatedRequest> request_for(const Choice& choice) const;
+  // False: the endpoint filled up since it was chosen. begun: null, or the translator of the stream
+  // that goes on, taken when true.
+  bool send(const Choice& choice, TranslatedRequest request,
+            std::unique_ptr<AnswerTranslator>* begun);
+  Choice choose(std::span<const uint32_t> without);
+  Choice choose() { return choose(tried_); }
   http::ClientRequest upstream_request(const Choice& choice, TranslatedRequest translated) const;
   void plan_hedge();
   void hedge();
@@ -89,6 +104,11 @@ class Call : public std::enable_shared_from_this<Call> {
   void retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome);
   void answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome);
   void end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome);
+  // The stream, whose translator is stream_, broke off (call_continue.cc).
+  void go_on(const TargetConfig& at, AttemptOutcome outcome);
+  bool go_on_at(const Choice& choice);
+  Choice choose_same(const TargetConfig& target);
+  void break_off();
   void fail(const AttemptOutcome& last, int64_t retry_after_ms);
   http::Headers client_headers(const UpstreamAttempt& attempt) const;
   void over(std::string_view how, std::string_view error_code, const StreamObserver* seen);
@@ -113,8 +133,14 @@ class Call : public std::enable_shared_from_this<Call> {
   UpstreamAttempt* winner_ = nullptr;   // of these
   std::optional<LedgerRow> row_;        // of the last attempt that ended, not written yet
   Spent spent_;
-  bool sent_ = false;  // one byte of the request went to an upstream
+  // Of a stream that broke off and may go on, between two attempts; and how it broke.
+  std::unique_ptr<AnswerTranslator> stream_;
+  std::optional<AttemptOutcome> broke_;
+  int32_t continuations_ = 0;  // of whose answers a byte went to the sink
+  bool sent_ = false;          // one byte of the request went to an upstream
   bool hedged_ = false;
+  bool admitted_ = false;   // it has a place of its model's
+  uint64_t waits_ = 0;      // its number among those that wait for one; 0: it does not
   bool streaming_ = false;  // bytes of an answer went to the sink
   bool cancelled_ = false;
   bool over_ = false;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "gateway/call.h"
+#include "gateway/upstream_error.h"
 
 namespace weir::gateway {
 namespace {
@@ -56,7 +57,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.end = ledger_end(outcome, cancelled_);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
   r.cached_tokens = usage.cached_tokens;
-  r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().deltas();
+  r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().own_deltas();
   if (ended.answered_ns() != 0)
     r.ttft_ms = static_cast<double>(ended.answered_ns() - ended.started_ns()) * 1e-6;
   r.total_ms = age_ms;
@@ -64,7 +65,8 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
     r.cost_nanos = token_cost(*price, {usage.prompt_tokens, usage.cached_tokens,
                                        usage.cache_write_tokens, usage.completion_tokens});
   r.hedged = hedged_;
-  r.retried = r.attempt > 1;
+  r.continued = streaming_ && broke_.has_value();
+  r.retried = r.attempt > 1 && !r.continued;
   return r;
 }
 
@@ -111,8 +113,34 @@ void Call::write_row(bool final) {
   row_.reset();
 }
 
+void Call::admitted() {
+  waits_ = 0;
+  admitted_ = true;
+  over_ ? leave() : start();  // its client may have left meanwhile
+}
+
+void Call::shed(ShedReason reason, int64_t retry_after_ms) {
+  waits_ = 0;
+  if (over_) return;
+  proxy_.instruments().shed.with(shed_reason_name(reason)).add();
+  Error e = make_error(ErrorCode::kServerOverloaded,
+                       "model {} has as many requests as it takes at this priority: come again "
+                       "when Retry-After says",
+                       asked_.incoming.model);
+  e.retry_after_s = static_cast<double>(retry_after_ms) * 1e-3;
+  sink_->answer(refusal(e, asked_.protocol, asked_.request_id));
+  over("shed", error_code_name(e.code), nullptr);
+}
+
+void Call::leave() {
+  Admission* door = proxy_.admission(*asked_.model);
+  if (waits_ != 0) door->withdraw(std::exchange(waits_, 0));
+  if (std::exchange(admitted_, false)) door->leave();
+}
+
 void Call::over(std::string_view how, std::string_view error_code, const StreamObserver* seen) {
   over_ = true;
+  leave();
   CallEnd end;
   end.how = how;
   end.error_code = error_code;
@@ -120,7 +148,7 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
   end.input_tokens = asked_.incoming.input_tokens;
   if (seen != nullptr) {
     end.computed = true;
-    const TokenUsage& usage = seen->usage();
+    const TokenUsage usage = seen->total_usage();
     if (usage.known) end.input_tokens = usage.prompt_tokens;
     end.cached_tokens = usage.cached_tokens;
     end.output_tokens = usage.known ? usage.completion_tokens : seen->deltas();

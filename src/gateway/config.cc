@@ -125,6 +125,11 @@ config::Table<RawModel> model_table() {
         {.min = 0, .max = 600'000});
   t.add("slo.first_byte_ms", "", WEIR_MODEL(slo_first_byte_ms), {.min = 0, .max = kDayMs});
   t.add("retries.rerun_generation", "", WEIR_MODEL(retry.rerun_generation), {});
+  t.add("shed.max_in_flight", "", WEIR_MODEL(shed.max_in_flight), {.min = 1, .max = 1e6});
+  t.add("shed.max_queued", "", WEIR_MODEL(shed.max_queued), {.min = 0, .max = 1e6});
+  t.add("shed.max_wait_ms", "", WEIR_MODEL(shed.max_wait_ms), {.min = 1, .max = 600'000});
+  t.add("retries.continue_streams", "", WEIR_MODEL(retry.continue_streams), {});
+  t.add("retries.max_continuations", "", WEIR_MODEL(retry.max_continuations), {.min = 0, .max = 5});
   t.add("hedge.enabled", "", WEIR_MODEL(hedge.enabled), {});
   t.add("hedge.budget_ratio", "", WEIR_MODEL(hedge.budget_ratio), {.min = 0, .max = 1});
   t.add("hedge.quantile", "", WEIR_MODEL(hedge.quantile), {.min = 0.5, .max = 0.999});
@@ -181,6 +186,9 @@ class Reader : private ConfigReader {
     WEIR_TRY(check_semantic(file));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
     WEIR_TRY(read_quotas(*this, file, config_));
+    if (const Node* given = file.find("priorities")) {
+      WEIR_ASSIGN(config_.priorities, read_priorities(*given, name()));
+    }
     return std::move(config_);
   }
 

@@ -27,14 +27,17 @@
 #include "config/yaml.h"
 #include "gateway/answer_store.h"
 #include "gateway/cache/prompt_budget.h"
+#include "gateway/config_models.h"
 #include "gateway/quota_settings.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/resilience/hedge.h"
 #include "gateway/resilience/pool_guard.h"
+#include "gateway/resilience/shed.h"
 #include "gateway/route/failover.h"
 #include "gateway/route/pick.h"
 #include "gateway/state/ledger.h"
 #include "gateway/state/prices.h"
+#include "gateway/translate/continuation.h"
 #include "gateway/translate/protocol.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -108,6 +111,10 @@ struct UpstreamConfig {
   MetricsConfig metrics;
   PoolGuardConfig guard;
   int64_t cache_tokens = 0;  // of an endpoint's prefix cache; 0: not known
+  // anthropic-beta and anthropic-version of clients of that protocol go on to it: what they switch
+  // on is done and paid with the gateway's key.
+  bool pass_anthropic_headers = false;
+  ContinueStyle continue_by = ContinueStyle::kNone;  // how it is told to go on with a text
   int line = 0;
 };
 
@@ -135,8 +142,9 @@ struct ModelConfig {
   RouteTimeouts timeouts;
   RetryConfig retry;
   HedgeConfig hedge;
-  CacheMode cache = CacheMode::kAuto;  // where the gateway has one
-  int64_t cache_ttl_s = 0;             // 0: the cache's
+  ShedConfig shed = {.max_in_flight = 0};  // 0: nobody is shed
+  CacheMode cache = CacheMode::kAuto;      // where the gateway has one
+  int64_t cache_ttl_s = 0;                 // 0: the cache's
   std::vector<std::string> cache_tags;
   PromptBudgetConfig prompt_budget;
   bool redact = false;  // what the scrubber finds does not go upstream
@@ -164,6 +172,7 @@ struct GatewayConfig {
   std::vector<std::string> redaction_patterns;  // PCRE2, beside the scrubber's own
   PriceTable prices;                            // of what upstreams compute
   QuotaSettings quotas;
+  PriorityConfig priorities;  // whom a full model sheds first
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };

@@ -23,6 +23,7 @@ models:
   chat:
     policy: cache_aware
     timeouts: {first_byte_ms: 1000}
+    retries: {continue_streams: true, max_continuations: 2}
     targets: [{upstream: pods, model: smol, weight: 95}, {upstream: hosted, tier: 1, release: r2}]
 )";
 
@@ -70,6 +71,10 @@ TEST(GatewayConfig, ReadsUpstreamsAndModels) {
   const ModelConfig& chat = config->models.at(0);
   EXPECT_EQ(chat.pick.policy, PickPolicy::kCacheAware);
   EXPECT_EQ(chat.timeouts.first_byte_ms, 1000);
+  EXPECT_TRUE(chat.retry.continue_streams);
+  EXPECT_EQ(chat.retry.max_continuations, 2);
+  EXPECT_EQ(pods.continue_by, ContinueStyle::kFinalMessage);
+  EXPECT_EQ(config->upstreams[1].continue_by, ContinueStyle::kNone);
   EXPECT_EQ(chat.targets.at(0).model, "smol");
   EXPECT_EQ(chat.targets.at(0).release, "pods");
   EXPECT_EQ(chat.targets.at(1).upstream, 1U);
@@ -97,6 +102,11 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
        "targets must be a list"},
       {with("listen:", "admin: {port: 0}\nlisten:"), "needs a token"},
       {with("policy: cache_aware", "policy: magic"), "policy"},
+      {with("policy: cache_aware", "policy: cache_aware\n    shed: {max_in_flight: 0}"),
+       "shed.max_in_flight"},
+      {with("listen:", "priorities: {default: 9}\nlisten:"), "priorities.default must be 0"},
+      {with("max_continuations: 2", "max_continuations: 6"), "max_continuations"},
+      {with("engine: weir", "engine: weir\n    continue_by: magic"), "continue_by"},
       {"[]", "must be a map"},
       {"listen: {port: 1}", "upstreams must be a map"},
       {with("max_in_flight: 32", "metrics: {path: metrics}"), "metrics.path must begin with /"},

@@ -17,6 +17,7 @@ struct RawUpstream {
   RawUpstream() { config.guard.budget.min_per_s = kMinRetriesPerS; }
   UpstreamConfig config;
   RawSecret key;
+  std::string continue_by;  // "": as the engine does
 };
 
 void add_guard(config::Table<RawUpstream>& t) {
@@ -60,6 +61,9 @@ config::Table<RawUpstream> upstream_table() {
   t.add("adaptive_limit", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.adaptive), {});
   t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
   t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
+  t.add("continue_by", "", WEIR_FIELD(RawUpstream, continue_by),
+        {.choices = {"final_message", "prefill", "none"}});
+  t.add("pass_anthropic_headers", "", WEIR_FIELD(RawUpstream, config.pass_anthropic_headers), {});
   t.add("metrics.path", "", WEIR_FIELD(RawUpstream, config.metrics.path), {});
   t.add("metrics.port", "", WEIR_FIELD(RawUpstream, config.metrics.port), {.min = 0, .max = 65535});
   t.add("metrics.interval_ms", "", WEIR_FIELD(RawUpstream, config.metrics.interval_ms),
@@ -100,6 +104,7 @@ class UpstreamReader {
       u.name = m.key;
       u.line = m.line;
       if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
+      u.continue_by = continue_style_of(raw.continue_by).value_or(default_continue_style(u.engine));
       WEIR_ASSIGN(u.key, reader_.secret(raw.key, "key", m.line));
       WEIR_TRY(check_metrics(u));
       WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
@@ -161,8 +166,9 @@ class UpstreamReader {
 bool same_settings(const UpstreamConfig& a, const UpstreamConfig& b) {
   return a.name == b.name && a.engine == b.engine && a.dns == b.dns &&
          a.kubernetes == b.kubernetes && a.ca_file == b.ca_file && a.key == b.key &&
-         a.health_path == b.health_path && a.metrics == b.metrics && a.guard == b.guard &&
-         a.cache_tokens == b.cache_tokens;
+         a.health_path == b.health_path && a.continue_by == b.continue_by &&
+         a.pass_anthropic_headers == b.pass_anthropic_headers && a.metrics == b.metrics &&
+         a.guard == b.guard && a.cache_tokens == b.cache_tokens;
 }
 
 bool needs_tls(const UpstreamConfig& upstream) {

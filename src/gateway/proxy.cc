@@ -35,6 +35,7 @@ void Proxy::know(const GatewayConfig& config) {
   models_.clear();
   for (const ModelConfig& m : config.models) {
     models_.emplace(m.name, &m);
+    if (m.shed.max_in_flight > 0) admissions_.try_emplace(&m, m.shed, client_, clock_);
     for (const TargetConfig& t : m.targets) releases_[t.release];
   }
   secrets_.clear();
@@ -54,7 +55,10 @@ Status Proxy::open() {
 
 void Proxy::forget(const GatewayConfig& config) {
   dispatcher_.forget(config);
-  for (const ModelConfig& m : config.models) hedges_.erase(&m);
+  for (const ModelConfig& m : config.models) {
+    hedges_.erase(&m);
+    admissions_.erase(&m);
+  }
 }
 
 void Proxy::adopt(GatewayConfig next) {
@@ -77,6 +81,11 @@ void Proxy::handle(http::Request request, http::ResponseWriter writer,
 const ModelConfig* Proxy::model(std::string_view name) const {
   const auto found = models_.find(std::string(name));
   return found == models_.end() ? nullptr : found->second;
+}
+
+Admission* Proxy::admission(const ModelConfig& model) {
+  const auto found = admissions_.find(&model);
+  return found == admissions_.end() ? nullptr : &found->second;
 }
 
 int64_t Proxy::ready_in_ms(const ModelConfig& model, int64_t now_ns) {

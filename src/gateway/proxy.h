@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "gateway/admission.h"
 #include "gateway/answer_store.h"
 #include "gateway/config.h"
 #include "gateway/dispatcher.h"
@@ -56,6 +57,8 @@ class Proxy {
 
   const ModelConfig* model(std::string_view name) const;
   HedgePolicy& hedge(const ModelConfig& model) { return hedges_.find(&model)->second; }
+  // Null: the model takes all that come.
+  Admission* admission(const ModelConfig& model);
   // Until some endpoint of the model may be asked again.
   int64_t ready_in_ms(const ModelConfig& model, int64_t now_ns);
   uint64_t draw() { return random_u64(seed_, 0, draws_++); }
@@ -102,6 +105,7 @@ class Proxy {
   Tenants tenants_;
   std::unordered_map<std::string, const ModelConfig*> models_;
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
+  std::unordered_map<const ModelConfig*, Admission> admissions_;
   telemetry::Scrubber redactor_;
   std::vector<std::string> secrets_;
   std::unique_ptr<AnswerStore> answers_;  // holds visits, which refer to the rest

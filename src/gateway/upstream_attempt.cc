@@ -19,11 +19,11 @@ std::string_view content_type(const http::Response& r) {
 }  // namespace
 
 UpstreamAttempt::UpstreamAttempt(std::shared_ptr<Call> call, int32_t number, Choice choice,
-                                 PoolPermit permit, AnswerPlan plan)
+                                 PoolPermit permit, std::unique_ptr<AnswerTranslator> translator)
     : call_(std::move(call)),
       choice_(choice),
       permit_(permit),
-      translator_(make_answer_translator(std::move(plan))),
+      translator_(std::move(translator)),
       number_(number),
       started_ns_(call_->now_ns()) {
   choice_.endpoint->queued_tokens += call_->asked_.incoming.input_tokens;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "gateway/dispatcher.h"
 #include "gateway/translate/translate.h"
@@ -17,9 +18,10 @@ class Call;
 class UpstreamAttempt final : public http::ResponseHandler {
  public:
   // permit: of the endpoint's pool; given back by on_end with what became of it.
-  // number: of the call's attempts, from 1.
+  // number: of the call's attempts, from 1. translator: of the answer; one that has begun when this
+  // attempt goes on with another's stream.
   UpstreamAttempt(std::shared_ptr<Call> call, int32_t number, Choice choice, PoolPermit permit,
-                  AnswerPlan plan);
+                  std::unique_ptr<AnswerTranslator> translator);
   ~UpstreamAttempt() override;
 
   void on_sent() override;
@@ -34,10 +36,15 @@ class UpstreamAttempt final : public http::ResponseHandler {
     total_by_deadline_ = total;
   }
 
+  // Of the request, for x-weir-altered.
+  void set_altered(std::string altered) { altered_ = std::move(altered); }
+  const std::string& altered() const { return altered_; }
+
   const Choice& choice() const { return choice_; }
   const http::Response& answer() const { return answer_; }
   http::Response& answer() { return answer_; }
-  AnswerTranslator& translator() { return *translator_; }
+  // For whoever goes on with the stream; the last that is asked of it.
+  std::unique_ptr<AnswerTranslator> take_translator() { return std::move(translator_); }
   const StreamObserver& observer() const { return translator_->observer(); }
   int32_t number() const { return number_; }
   int64_t started_ns() const { return started_ns_; }
@@ -58,6 +65,7 @@ class UpstreamAttempt final : public http::ResponseHandler {
   const int32_t number_;
   const int64_t started_ns_;
   int64_t answered_ns_ = 0;
+  std::string altered_;
   http::Response answer_;  // head, and the body unless it is a stream
   std::string out_;        // scratch
   bool stream_ = false;    // events go to the client as they come

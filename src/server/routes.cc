@@ -265,12 +265,15 @@ api::ModelCard Routes::card() const {
 
 Result<std::vector<int32_t>> Routes::chat_prompt(const text::Json& messages,
                                                  const text::Json& tools, const text::Json& kwargs,
-                                                 bool add_generation_prompt) const {
+                                                 bool add_generation_prompt,
+                                                 const std::optional<std::string>& begun) const {
   text::ChatInput input;
   input.messages = messages;
   input.tools = tools;
   input.extra = kwargs;
-  input.add_generation_prompt = add_generation_prompt;
+  // What was begun stands where the answer would: the same prompt, and the same bits after it, as
+  // if it had not been interrupted.
+  input.add_generation_prompt = add_generation_prompt || begun.has_value();
   input.clock = &clock_;
   text::set_special_tokens(model_.tokenizer, input);
   auto segments = model_.chat_template.render_segments(input);
@@ -279,6 +282,10 @@ Result<std::vector<int32_t>> Routes::chat_prompt(const text::Json& messages,
     if (e.code != ErrorCode::kSchemaTooComplex) e.code = ErrorCode::kInvalidValue;
     if (e.param.empty()) e.param = "messages";
     return e.with_context("the model's chat template refuses these messages");
+  }
+  if (begun.has_value()) {
+    if (segments->empty() || segments->back().from_template) segments->emplace_back();
+    segments->back().text += *begun;
   }
   return text::encode_segments(model_.tokenizer, *segments);
 }
@@ -371,7 +378,7 @@ void Routes::chat_completions(const Call& request, http::ResponseWriter writer) 
     return refuse(ok.error(), writer);
   if (const Status ok = check_generates(); !ok.ok()) return refuse(ok.error(), writer);
   auto prompt = chat_prompt(parsed->messages, parsed->tools, parsed->template_kwargs,
-                            parsed->add_generation_prompt);
+                            parsed->add_generation_prompt, parsed->begun);
   if (!prompt.ok()) return refuse(prompt.error(), writer);
   std::vector<std::vector<int32_t>> prompts;
   prompts.push_back(std::move(*prompt));

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -73,8 +74,8 @@ class Routes {
   RequestReport make_report(const char* operation, const http::Request& request);
 
   Result<std::vector<int32_t>> chat_prompt(const text::Json& messages, const text::Json& tools,
-                                           const text::Json& kwargs,
-                                           bool add_generation_prompt) const;
+                                           const text::Json& kwargs, bool add_generation_prompt,
+                                           const std::optional<std::string>& begun = {}) const;
   Result<std::vector<int32_t>> text_prompt(const api::Prompt& prompt) const;
   Result<engine::Request> embedding_request(const api::EmbeddingRequest& q,
                                             const Call& request) const;

@@ -78,9 +78,8 @@ RetryDecision take(RetryDecision decision, const RetryCase& request, RetryBudget
 }
 
 RetryDecision decide_continuation(const RetryConfig& config, const RetryCase& request,
-                                  const AttemptOutcome& outcome, RetryBudget& budget) {
-  if (!config.continue_streams || !request.continuable || !request.other_endpoint ||
-      outcome.end == AttemptEnd::kAnswered)
+                                  RetryBudget& budget) {
+  if (!config.continue_streams || !request.continuable || !request.other_endpoint)
     return give_up(RetryReason::kAnswerBegun);
   if (request.continuations >= config.max_continuations) return give_up(RetryReason::kAttempts);
   if (spare_ms(config, request) < 0) return give_up(RetryReason::kDeadline);
@@ -97,8 +96,7 @@ RetryDecision decide_continuation(const RetryConfig& config, const RetryCase& re
 RetryDecision decide_retry(const RetryConfig& config, const RetryCase& request,
                            const AttemptOutcome& outcome, RetryBudget& budget) {
   const RetryReason why = repeatable(config, request, outcome);
-  if (why == RetryReason::kAnswerBegun)
-    return decide_continuation(config, request, outcome, budget);
+  if (why == RetryReason::kAnswerBegun) return decide_continuation(config, request, budget);
   if (why != RetryReason::kRetryable) return give_up(why);
   if (request.attempts >= config.max_attempts) return give_up(RetryReason::kAttempts);
 

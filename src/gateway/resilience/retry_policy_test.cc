@@ -91,6 +91,12 @@ TEST(RetryPolicyTest, AfterTheFirstByteOnlyContinuation) {
   // However many attempts came before: it is counted on its own.
   request.attempts = 3;
   EXPECT_EQ(decide(cut, request, config), "continue continued elsewhere");
+  // The endpoint that should have gone on was too busy; the next one may have room.
+  AttemptOutcome busy = answered(503);
+  busy.passed_on = true;
+  EXPECT_EQ(decide(busy, request, config), "continue continued elsewhere");
+  busy.status = 400;
+  EXPECT_EQ(decide(busy, request, config), "give up status");
   request.continuations = 1;
   EXPECT_EQ(decide(cut, request, config), "give up attempts");
   request.continuations = 0;

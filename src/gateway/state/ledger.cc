@@ -211,7 +211,7 @@ Status Ledger::write_row(const LedgerRow& row) {
     s.bind_null(++at);
   text(row.cache);
   count(row.hedged ? 1 : 0);
-  count(row.retried ? 1 : 0);
+  count(row.continued ? kContinuedAttempt : row.retried ? 1 : 0);
   return s.run();
 }
 

@@ -61,6 +61,7 @@ struct LedgerRow {
   std::optional<int64_t> cost_nanos;  // absent: no price is known
   std::string cache;                  // "", "miss", "exact", "semantic", "stale", "shared"
   bool hedged = false, retried = false;
+  bool continued = false;  // it went on with a stream that broke off elsewhere; not retried then
 };
 inline constexpr size_t kMaxLedgerText = 256;
 

@@ -40,7 +40,8 @@ LedgerEntry entry_at(const SqliteStatement& s) {
   if (!s.is_null(18)) r.cost_nanos = s.integer(18);
   r.cache = s.text(19);
   r.hedged = s.integer(20) != 0;
-  r.retried = s.integer(21) != 0;
+  r.continued = s.integer(21) == kContinuedAttempt;
+  r.retried = s.integer(21) != 0 && !r.continued;
   if (r.final && !s.is_null(22)) e.accepted = s.integer(22) != 0;
   if (r.final && !s.is_null(23)) e.score = s.number(23);
   return e;

@@ -16,6 +16,9 @@ Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& cu
 // For readers: that it is a ledger of this schema; its currency.
 Result<std::string> check_ledger_schema(Sqlite& db, const std::string& path);
 
+// Of the column `retried`, whose other values are 0 and 1: the attempt went on with a stream.
+inline constexpr int64_t kContinuedAttempt = 2;
+
 // Columns in the order of LedgerRow.
 inline constexpr const char* kInsertAttempt =
     "INSERT INTO attempts (request_id, attempt, final, tenant, key_id, route, upstream, "

@@ -90,6 +90,7 @@ TEST_F(LedgerTest, KeepsAllOfAnAttempt) {
   a.hedged = a.retried = true;
   LedgerRow b = row("r1");
   b.attempt = 2;
+  b.continued = true;
   b.ttft_ms = std::nullopt;
   b.cost_nanos = std::nullopt;
   b.tenant = std::string(1000, 't');
@@ -104,8 +105,9 @@ TEST_F(LedgerTest, KeepsAllOfAnAttempt) {
             std::tie(a.endpoint, a.model, a.release, a.started_unix_ms, a.status, a.end));
   EXPECT_EQ(std::tie(g.input_tokens, g.cached_tokens, g.output_tokens, g.ttft_ms, g.total_ms),
             std::tie(a.input_tokens, a.cached_tokens, a.output_tokens, a.ttft_ms, a.total_ms));
-  EXPECT_EQ(std::tie(g.cost_nanos, g.cache, g.hedged, g.retried),
-            std::tie(a.cost_nanos, a.cache, a.hedged, a.retried));
+  EXPECT_EQ(std::tie(g.cost_nanos, g.cache, g.hedged, g.retried, g.continued),
+            std::tie(a.cost_nanos, a.cache, a.hedged, a.retried, a.continued));
+  EXPECT_TRUE(got[1].row.continued && !got[1].row.retried);
   EXPECT_EQ(got[1].row.ttft_ms, std::nullopt);
   EXPECT_EQ(got[1].row.cost_nanos, std::nullopt);
   EXPECT_EQ(got[1].row.tenant.size(), kMaxLedgerText);

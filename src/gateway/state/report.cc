@@ -60,6 +60,7 @@ void count(CostGroup& g, const LedgerEntry& e) {
   ++g.attempts;
   g.hedged += r.hedged ? 1 : 0;
   g.retried += r.retried ? 1 : 0;
+  g.continued += r.continued ? 1 : 0;
   g.input_tokens += r.input_tokens;
   g.cached_tokens += r.cached_tokens;
   g.output_tokens += r.output_tokens;

@@ -38,9 +38,9 @@ std::string_view cost_dimension_name(CostDimension dimension);  // "tenant"
 struct CostGroup {
   std::vector<std::string> key;  // one value for each dimension; "" is what has none
   int64_t attempts = 0, requests = 0;
-  int64_t ok = 0;                   // of the requests
-  int64_t hedged = 0, retried = 0;  // attempts
-  int64_t cache_hits = 0;           // requests answered from the response cache
+  int64_t ok = 0;                                  // of the requests
+  int64_t hedged = 0, retried = 0, continued = 0;  // attempts
+  int64_t cache_hits = 0;                          // requests answered from the response cache
   int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
   int64_t cost_nanos = 0;
   int64_t unpriced = 0;                // attempts that reached an upstream without a known price

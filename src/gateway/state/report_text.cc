@@ -38,6 +38,7 @@ Json group_json(const CostGroup& g) {
   j.set("ok", g.ok);
   j.set("hedged", g.hedged);
   j.set("retried", g.retried);
+  j.set("continued", g.continued);
   j.set("cache_hits", g.cache_hits);
   j.set("input_tokens", g.input_tokens);
   j.set("cached_tokens", g.cached_tokens);

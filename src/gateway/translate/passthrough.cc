@@ -98,6 +98,8 @@ class Looker {
   }
 
   void look_at_choices() {
+    found_.id = id_;
+    found_.usage = usage_;
     if (observer_.id().empty() && !id_.empty()) {
       observer_.start(skim_string(id_).value_or(""), skim_string(model_).value_or(""));
     }
@@ -121,6 +123,7 @@ class Looker {
   void look_at_delta(std::string_view delta) {
     JsonSkim members(delta);
     while (members.next()) {
+      if (members.key_is("role") && members.value() != "null") found_.role = members.value();
       if (members.key_is("content")) text(members.value());
       if (members.key_is("reasoning_content") || members.key_is("reasoning")) {
         if (const auto said = skim_string(members.value())) observer_.thinking(*said);
@@ -248,6 +251,21 @@ std::string replace_pieces(std::string_view text, const std::vector<std::string_
   out.reserve(text.size() + pieces.size() * by.size());
   size_t at = 0;
   for (const std::string_view piece : pieces) {
+    const auto begin = static_cast<size_t>(piece.data() - text.data());
+    out += text.substr(at, begin - at);
+    out += by;
+    at = begin + piece.size();
+  }
+  out += text.substr(at);
+  return out;
+}
+
+std::string replace_pieces(std::string_view text, Pieces pieces) {
+  std::sort(pieces.begin(), pieces.end(),
+            [](const auto& a, const auto& b) { return a.first.data() < b.first.data(); });
+  std::string out;
+  size_t at = 0;
+  for (const auto& [piece, by] : pieces) {
     const auto begin = static_cast<size_t>(piece.data() - text.data());
     out += text.substr(at, begin - at);
     out += by;

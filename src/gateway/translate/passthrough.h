@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -29,11 +30,19 @@ Dialect dialect_of(Protocol protocol, std::string_view path);
 std::string replace_pieces(std::string_view text, const std::vector<std::string_view>& pieces,
                            std::string_view by);
 
+// The same with a replacement for each, in any order.
+using Pieces = std::vector<std::pair<std::string_view, std::string_view>>;
+std::string replace_pieces(std::string_view text, Pieces pieces);
+
 // What looking at one JSON object of an answer found.
 struct Sighting {
   std::vector<std::string_view> models;  // values of its model members, quotes included
-  bool usage_only = false;               // a chunk for include_usage: no choices, but a usage
-  bool error = false;                    // it reports an error in place of an answer
+  // Of OpenAI's chunks: values of these members, "" without.
+  std::string_view id;
+  std::string_view usage;
+  std::string_view role;
+  bool usage_only = false;  // a chunk for include_usage: no choices, but a usage
+  bool error = false;       // it reports an error in place of an answer
   // Of Anthropic's streams: a block began or ended with this event.
   std::optional<int64_t> block_start;
   std::optional<int64_t> block_stop;

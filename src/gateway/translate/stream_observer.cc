@@ -1,10 +1,37 @@
 #include "gateway/translate/stream_observer.h"
 
+#include <algorithm>
+
 #include "text/utf8.h"
 
 namespace weir::gateway {
 
+void StreamObserver::resume() {
+  if (!resumed_) first_usage_ = usage_;
+  resumed_ = true;
+  deltas_before_ = deltas_;
+  usage_ = {};
+}
+
+TokenUsage StreamObserver::total_usage() const {
+  if (!resumed_ || !usage_.known) return usage_;
+  TokenUsage total = usage_;
+  // The present upstream's prompt is the client's and the text so far: what the first one counted
+  // tells the two apart, else a delta counts as a token.
+  int64_t before = deltas_before_;
+  if (first_usage_.known)
+    before = std::max(before, total.prompt_tokens - first_usage_.prompt_tokens);
+  total.completion_tokens += before;
+  total.prompt_tokens = first_usage_.known ? first_usage_.prompt_tokens
+                                           : std::max<int64_t>(total.prompt_tokens - before, 0);
+  total.cached_tokens = std::min(total.cached_tokens, total.prompt_tokens);
+  total.cache_write_tokens =
+      std::min(total.cache_write_tokens, total.prompt_tokens - total.cached_tokens);
+  return total;
+}
+
 void StreamObserver::start(std::string_view id, std::string_view model) {
+  if (resumed_ && !id_.empty()) return;  // the client has those of the first
   id_ = id;
   model_ = model;
 }

@@ -19,14 +19,19 @@ class StreamObserver final : public translate::StreamSink {
 
   const std::string& id() const { return id_; }        // the upstream's, as all below
   const std::string& model() const { return model_; }  // before any rewriting
-  // Known only when the upstream said it. Of a stream that was cut it may lack the completion.
+  // Known only when the upstream said it. Of a stream that was cut it may lack the completion. Of
+  // one that was resumed: what the present upstream counts, the text so far in its prompt.
   const TokenUsage& usage() const { return usage_; }
+  // Of the answer as if one upstream had given it: the client's prompt and all of the completion.
+  TokenUsage total_usage() const;
   FinishReason finish_reason() const { return finish_; }
   // The text so far, without thinking; its first max_text_bytes, cut between characters.
   const std::string& text() const { return text_; }
   bool text_is_whole() const { return !cut_; }
   // Pieces of text, thinking and arguments: about as many as tokens, where the usage is not known.
   int64_t deltas() const { return deltas_; }
+  // Of the present upstream alone.
+  int64_t own_deltas() const { return deltas_ - deltas_before_; }
   // Something that resending the text so far would not carry over.
   bool thought() const { return thought_; }
   bool called_tools() const { return called_tools_; }
@@ -37,6 +42,9 @@ class StreamObserver final : public translate::StreamSink {
   bool can_continue() const {
     return finish_ == FinishReason::kNone && !done_ && !cut_ && !thought_ && !called_tools_;
   }
+
+  // Another upstream goes on, which was sent the prompt and text().
+  void resume();
 
   void start(std::string_view id, std::string_view model) override;
   void text(std::string_view delta) override;
@@ -54,7 +62,10 @@ class StreamObserver final : public translate::StreamSink {
   std::string text_;
   TokenUsage usage_;
   FinishReason finish_ = FinishReason::kNone;
+  TokenUsage first_usage_;  // of the upstream that began, where it said any
+  bool resumed_ = false;
   int64_t deltas_ = 0;
+  int64_t deltas_before_ = 0;  // of former upstreams
   bool cut_ = false;
   bool thought_ = false;
   bool called_tools_ = false;

@@ -475,7 +475,7 @@ TEST(Streams, GoOnElsewhere) {
 content_block_delta {"index":0,"delta":{"type":"text_delta","text":"one "}}
 content_block_delta {"index":0,"delta":{"type":"text_delta","text":"two"}}
 content_block_stop {"index":0}
-message_delta {"delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":18,"cache_creation_input_tokens":0,"cache_read_input_tokens":32,"output_tokens":9}}
+message_delta {"delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"input_tokens":17,"cache_creation_input_tokens":0,"cache_read_input_tokens":32,"output_tokens":10}}
 message_stop {}
 )");
 }

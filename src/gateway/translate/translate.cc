@@ -9,10 +9,13 @@
 #include "gateway/translate/stream.h"
 #include "http/sse.h"
 #include "text/ascii_lower.h"
+#include "text/json.h"
 
 namespace weir::gateway {
 namespace {
 
+using text::Json;
+using translate::Dialect;
 using translate::StreamReader;
 using translate::StreamSink;
 using translate::StreamWriter;
@@ -27,10 +30,10 @@ std::string media_type(std::string_view content_type) {
   return type;
 }
 
-// Tells two sinks.
+// Tells the observer, and the writer of what the client gets.
 class Tee final : public StreamSink {
  public:
-  Tee(StreamSink& first, StreamSink& second) : first_(first), second_(second) {}
+  Tee(StreamObserver& first, StreamSink& second) : first_(first), second_(second) {}
   void start(std::string_view id, std::string_view model) override {
     first_.start(id, model);
     second_.start(id, model);
@@ -53,7 +56,7 @@ class Tee final : public StreamSink {
   }
   void usage(const TokenUsage& usage) override {
     first_.usage(usage);
-    second_.usage(usage);
+    second_.usage(first_.total_usage());
   }
   void finish(FinishReason reason, std::string_view stop_sequence) override {
     first_.finish(reason, stop_sequence);
@@ -65,7 +68,7 @@ class Tee final : public StreamSink {
   }
 
  private:
-  StreamSink& first_;
+  StreamObserver& first_;
   StreamSink& second_;
 };
 
@@ -74,7 +77,7 @@ class Chain {
  public:
   Chain(const AnswerPlan& plan, translate::StreamWriterOptions o, StreamObserver& observer)
       : limits_(plan.limits) {
-    o.model = plan.client_model;
+    if (!plan.client_model.empty()) o.model = plan.client_model;
     o.include_usage = plan.include_usage;
     o.created_unix_s = plan.created_unix_s;
     o.limits = plan.limits;
@@ -109,6 +112,13 @@ class Chain {
     return ended;
   }
 
+  void end_at_length(const TokenUsage& usage, std::string& out) {
+    writer_->usage(usage);
+    tee_->finish(FinishReason::kLength, "");
+    tee_->done();
+    out += writer_->take();
+  }
+
  private:
   TranslateLimits limits_;
   std::unique_ptr<StreamWriter> writer_;
@@ -129,7 +139,12 @@ class Translating final : public AnswerTranslator {
   Status end(std::string& out) override { return chain_.end(out); }
   Status resume(Protocol upstream) override {
     plan_.upstream = upstream;
+    observer_.resume();
     chain_.read_from(upstream);
+    return {};
+  }
+  Status end_at_length(const TokenUsage& usage, std::string& out) override {
+    chain_.end_at_length(usage, out);
     return {};
   }
 
@@ -191,37 +206,55 @@ class Passing final : public AnswerTranslator {
     // A finish reason without the protocol's last event: some servers leave that out.
     if (plan_.client == Protocol::kAnthropic) {
       out += "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
-    } else if (dialect_ != translate::Dialect::kResponses) {
+    } else if (dialect_ != Dialect::kResponses) {
       out += http::kSseDone;
     }
     observer_.done();
     return {};
   }
 
-  // Chunks of OpenAI's do not depend on one another; blocks of Anthropic's are numbered, so they
-  // are read and written anew.
+  // Chunks of OpenAI's do not depend on one another, so they still pass, as parts of the first
+  // upstream's answer; blocks of Anthropic's are numbered, so they are read and written anew.
   Status resume(Protocol upstream) override {
-    using translate::Dialect;
     const bool chunks = dialect_ == Dialect::kChat || dialect_ == Dialect::kCompletions;
     if (chunks && upstream == Protocol::kOpenAi && chain_ == nullptr) {
+      observer_.resume();
       events_ = translate::RawEvents(plan_.limits.max_event_bytes);
+      resumed_ = began_;
       return {};
     }
-    if (dialect_ != Dialect::kChat && dialect_ != Dialect::kMessages) {
-      return make_error(ErrorCode::kUnsupported, "a stream of {} cannot go on at another upstream",
-                        plan_.path);
-    }
-    if (chain_ == nullptr) {
-      translate::StreamWriterOptions o;
-      // A stream that broke off before its first event has no beginning yet.
-      o.begun = began_;
-      o.id = observer_.id();
-      o.next_block = next_block_;
-      o.text_open = block_open_;
-      chain_ = std::make_unique<Chain>(plan_, std::move(o), observer_);
-    }
+    WEIR_TRY(write_anew());
     plan_.upstream = upstream;
+    observer_.resume();
     chain_->read_from(upstream);
+    return {};
+  }
+
+  Status end_at_length(const TokenUsage& usage, std::string& out) override {
+    if (dialect_ != Dialect::kCompletions) {
+      WEIR_TRY(write_anew());
+      chain_->end_at_length(usage, out);
+      return {};
+    }
+    Json choice = Json::object();
+    choice.set("index", 0);
+    choice.set("text", "");
+    choice.set("finish_reason", "length");
+    Json chunk = Json::object();
+    chunk.set("id", observer_.id());
+    chunk.set("object", "text_completion");
+    chunk.set("created", plan_.created_unix_s);
+    chunk.set("model", plan_.client_model.empty() ? observer_.model() : plan_.client_model);
+    chunk.set("choices", Json::array()).push_back(std::move(choice));
+    http::append_sse_data(out, chunk.dump());
+    if (plan_.include_usage) {
+      chunk.set("choices", Json::array());
+      chunk.set("usage", translate::openai_usage(usage));
+      http::append_sse_data(out, chunk.dump());
+    }
+    out += http::kSseDone;
+    observer_.finish(FinishReason::kLength, "");
+    observer_.done();
     return {};
   }
 
@@ -240,16 +273,50 @@ class Passing final : public AnswerTranslator {
   }
 
  private:
+  // From here on events are read and written, in the place of bytes that pass.
+  Status write_anew() {
+    if (chain_ != nullptr) return {};
+    if (dialect_ != Dialect::kChat && dialect_ != Dialect::kMessages) {
+      return make_error(ErrorCode::kUnsupported, "a stream of {} cannot go on at another upstream",
+                        plan_.path);
+    }
+    translate::StreamWriterOptions o;
+    // A stream that broke off before its first event has no beginning yet.
+    o.begun = began_;
+    o.id = observer_.id();
+    o.model = observer_.model();
+    o.next_block = next_block_;
+    o.text_open = block_open_;
+    chain_ = std::make_unique<Chain>(plan_, std::move(o), observer_);
+    return {};
+  }
+
   std::string rewritten(std::string_view text, const translate::Sighting& seen) const {
     if (plan_.client_model.empty()) return std::string(text);
     return translate::replace_pieces(text, seen.models, model_);
   }
 
+  // A chunk of the upstream that goes on, as one of the upstream that began: its id, no second
+  // role, the usage of the whole.
+  std::string as_of_the_first(std::string_view text, const translate::Sighting& seen) const {
+    const std::string id = text::json_quote(observer_.id());
+    const std::string usage = seen.usage.empty() || !observer_.usage().known
+                                  ? std::string(seen.usage)
+                                  : translate::openai_usage(observer_.total_usage()).dump();
+    translate::Pieces pieces;
+    if (!seen.id.empty() && !observer_.id().empty()) pieces.emplace_back(seen.id, id);
+    if (!seen.usage.empty()) pieces.emplace_back(seen.usage, usage);
+    if (!seen.role.empty()) pieces.emplace_back(seen.role, "null");
+    if (!plan_.client_model.empty())
+      for (const std::string_view model : seen.models) pieces.emplace_back(model, model_);
+    return translate::replace_pieces(text, std::move(pieces));
+  }
+
   // Whether an event is none of the dialect's, to be passed without a look.
   bool is_foreign(const translate::RawEvents::Event& event) const {
     if (!event.has_data) return true;
-    if (dialect_ == translate::Dialect::kMessages) return event.name == "ping";
-    if (dialect_ == translate::Dialect::kResponses || event.name == "error") return false;
+    if (dialect_ == Dialect::kMessages) return event.name == "ping";
+    if (dialect_ == Dialect::kResponses || event.name == "error") return false;
     return !event.name.empty() && event.name != "message";
   }
 
@@ -264,12 +331,19 @@ class Passing final : public AnswerTranslator {
       return {};
     }
     if (event.name == "error") return translate::read_error(200, event.data);
+    const int64_t deltas = observer_.deltas();
     const auto seen = translate::look_at(dialect_, event.data, false, observer_);
     if (!seen.has_value()) {
       return make_error(ErrorCode::kCorrupt, "an event of the upstream's stream is no JSON object");
     }
     if (seen->error) return translate::read_error(200, event.data);
     if (seen->usage_only && plan_.hide_usage) return {};
+    if (resumed_) {
+      const bool beginning = !seen->role.empty() && observer_.deltas() == deltas &&
+                             observer_.finish_reason() == FinishReason::kNone;
+      if (!beginning) http::append_sse_data(out, as_of_the_first(event.data, *seen));
+      return {};
+    }
     began_ = true;
     if (seen->block_start.has_value()) {
       block_open_ = true;
@@ -294,11 +368,12 @@ class Passing final : public AnswerTranslator {
     return {};
   }
 
-  translate::Dialect dialect_;
+  Dialect dialect_;
   std::string model_;  // quoted
   translate::RawEvents events_;
   std::unique_ptr<Chain> chain_;  // after a resume, where bytes can no longer pass
   bool began_ = false;            // an event of the answer went out
+  bool resumed_ = false;          // another upstream goes on with what had begun
   bool block_open_ = false;
   int64_t next_block_ = 0;
 };
@@ -322,8 +397,8 @@ Result<TranslatedRequest> pass_request(TranslatedRequest out, std::string_view b
   translate::RewriteWishes wishes;
   wishes.model = options.upstream_model;
   const auto dialect = translate::dialect_of(out.plan.upstream, out.path);
-  wishes.usage = options.ask_usage && (dialect == translate::Dialect::kChat ||
-                                       dialect == translate::Dialect::kCompletions);
+  wishes.usage =
+      options.ask_usage && (dialect == Dialect::kChat || dialect == Dialect::kCompletions);
   WEIR_ASSIGN(translate::RewrittenRequest rewritten,
               translate::rewrite_request(body, wishes, options.limits));
   out.body = std::move(rewritten.body);
@@ -356,8 +431,7 @@ Result<ClientAnswer> AnswerTranslator::whole(int status, std::string_view conten
     }
     StreamObserver unused(0);
     const bool same = plan_.client == plan_.upstream;
-    const auto seen =
-        same ? translate::look_at(translate::Dialect::kOther, body, true, unused) : std::nullopt;
+    const auto seen = same ? translate::look_at(Dialect::kOther, body, true, unused) : std::nullopt;
     const bool shaped = seen.has_value() && seen->error;
     out.body =
         shaped ? std::string(body) : error_body(plan_.client, translate::read_error(status, body));

@@ -84,7 +84,11 @@ class AnswerTranslator {
   // Goes on with the stream of another upstream, of either protocol, which was sent the prompt plus
   // the text so far. Only while the observer can_continue(). Error: kUnsupported for answers that
   // are neither chats nor, at an upstream of the same protocol, completions.
+  // The client sees one answer: one id, one beginning, the usage as total_usage() has it.
   virtual Status resume(Protocol upstream) = 0;
+  // Ends the answer here, as an upstream does at max_tokens; usage: what the client is told, should
+  // it have asked. Error: as resume().
+  virtual Status end_at_length(const TokenUsage& usage, std::string& out) = 0;
   // An error event in the client's protocol; [DONE] or message_stop do not follow.
   void fail(const Error& error, std::string_view request_id, std::string& out) const;
 

@@ -1,0 +1,36 @@
+// Parts of gateway.yaml that say how much a request matters. Internal to gateway/.
+//
+//   priorities:                      # 0: the most important .. 3
+//     default: 1
+//     header: x-weir-priority
+//     tenants: {acme: 0, nightly: 3}
+//     keys: {3f9ab120: 2}
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "config/yaml.h"
+#include "http/message.h"
+
+namespace weir::gateway {
+
+struct PriorityConfig {
+  size_t by_default = 1;
+  std::string header;  // in which a client says it; "": in none
+  std::map<std::string, size_t, std::less<>> tenants;
+  std::map<std::string, size_t, std::less<>> keys;  // by id; before their tenant's
+
+  // With a key a client can only say that a request matters less than its key's; where nobody needs
+  // one, what the header says counts. What is no priority is not said.
+  size_t of(std::string_view tenant, std::string_view key_id, const http::Headers& headers) const;
+};
+
+// node: of `priorities`. Errors: kCorrupt "NAME:LINE: what is wrong".
+Result<PriorityConfig> read_priorities(const config::Node& node, const std::string& name);
+
+}  // namespace weir::gateway
