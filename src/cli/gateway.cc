@@ -42,6 +42,18 @@ Result<bool> drained(std::chrono::milliseconds left, os::Signals& signals, gatew
   }
 }
 
+// The file again, and the files that it names; a bad one changes nothing.
+void reload(const std::string& file, gateway::Gateway& g, telemetry::Logger& log) {
+  auto next = gateway::read_gateway_config(file, variable);
+  auto restart =
+      next.ok() ? g.reload(std::move(*next)) : Result<std::vector<std::string>>(next.error());
+  if (!restart.ok())
+    return log.error("config_reload_failed", {{"file", file}, {"why", restart.error().message}});
+  log.info("config_reloaded", {{"file", file}});
+  if (!restart->empty())
+    log.warn("config_needs_restart", {{"keys", fmt::format("{}", fmt::join(*restart, ","))}});
+}
+
 Result<int> run_gateway(const GatewayOptions& o) {
   WEIR_ASSIGN(gateway::GatewayConfig config, gateway::read_gateway_config(o.file, variable));
   if (o.check) {
@@ -73,6 +85,7 @@ Result<int> run_gateway(const GatewayOptions& o) {
   std::optional<int> signal;
   while (!signal.has_value() || signal == SIGHUP) {
     WEIR_ASSIGN(signal, signals.wait(-1));
+    if (signal == SIGHUP) reload(o.file, g, log);
   }
   log.info("signal", {{"number", signal.value_or(0)}});
   g.drain();

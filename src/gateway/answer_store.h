@@ -33,6 +33,7 @@ struct AnswerStoreConfig {
   bool idempotency_enabled = true;
   IdempotencyConfig idempotency;
   std::string idempotency_file;  // of SQLite; "": in memory, gone with the process
+  bool operator==(const AnswerStoreConfig&) const = default;
 };
 
 class AnswerStore {

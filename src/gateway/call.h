@@ -45,6 +45,7 @@ struct Asked {
   int32_t attempts_before = 0;  // of the same request, by other calls
   bool idempotent = false;      // it may be done twice: an idempotency key says so
   std::optional<Dispatcher::Assigned> assigned = std::nullopt;  // nothing: the call does that
+  std::shared_ptr<const GatewayConfig> config = nullptr;  // that the model is of; kept to the end
 };
 
 // For routing; lives as long as `asked`.

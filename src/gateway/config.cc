@@ -318,6 +318,30 @@ Result<GatewayConfig> read_gateway_config(const std::string& path, const Environ
   return parse_gateway_config(file, path, environment);
 }
 
+std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayConfig& next) {
+  std::vector<std::string> out;
+  const auto note = [&](const char* key, const auto& a, const auto& b) {
+    if (!(a == b)) out.emplace_back(key);
+  };
+  note("listen.host", now.host, next.host);
+  note("listen.port", now.port, next.port);
+  note("listen.tls_*", now.tls, next.tls);
+  note("listen.max_connections", now.limits.max_connections, next.limits.max_connections);
+  note("listen.max_body_bytes", now.limits.body_bytes, next.limits.body_bytes);
+  note("admin.host", now.admin_host, next.admin_host);
+  note("admin.port", now.admin_port, next.admin_port);
+  note("admin.token_*", now.admin_token, next.admin_token);
+  note("ledger.file", now.ledger.path, next.ledger.path);
+  note("ledger.max_rows", now.ledger.max_rows, next.ledger.max_rows);
+  note("ledger.max_age_days", now.ledger.max_age_days, next.ledger.max_age_days);
+  note("prices: currency", now.ledger.currency, next.ledger.currency);
+  note("drain_timeout_s", now.drain_timeout_s, next.drain_timeout_s);
+  note("cache or idempotency", now.answers, next.answers);
+  note("redaction.patterns", now.redaction_patterns, next.redaction_patterns);
+  note("state", now.quotas.store_name(), next.quotas.store_name());
+  return out;
+}
+
 namespace {
 std::string where(const UpstreamConfig& u) {
   if (u.dns.has_value()) return fmt::format("dns {}:{}", u.dns->name, u.dns->port);

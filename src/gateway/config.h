@@ -60,6 +60,7 @@ struct DnsConfig {
   std::string path;             // before the API's own: "" or "/base"
   std::string region;
   std::string zone;
+  friend bool operator==(const DnsConfig&, const DnsConfig&) = default;
 };
 
 // The endpoints of a service of Kubernetes, by its EndpointSlices.
@@ -76,6 +77,7 @@ struct KubernetesConfig {
   std::string ca_file;     // who signs for the API; "": the system's
   bool watch = true;       // false: asked every interval_ms
   int64_t interval_ms = 10'000;
+  friend bool operator==(const KubernetesConfig&, const KubernetesConfig&) = default;
 };
 
 // What endpoints say of their load, read from their metrics (capacity.h).
@@ -85,6 +87,7 @@ struct MetricsConfig {
   int64_t interval_ms = 1'000;  // between an answer and the next question
   int64_t timeout_ms = 1'000;   // of an answer
   int32_t stale_after = 5;      // intervals: what was said earlier is not believed
+  friend bool operator==(const MetricsConfig&, const MetricsConfig&) = default;
 };
 inline int64_t fresh_ns(const MetricsConfig& m) {
   return m.interval_ms * m.stale_after * 1'000'000;
@@ -164,6 +167,12 @@ struct GatewayConfig {
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
 };
+
+// Whether the two differ in nothing but the list of their endpoints: who is in both keeps its state
+// when the file is read again.
+bool same_settings(const UpstreamConfig& a, const UpstreamConfig& b);
+// Keys that a running gateway does not take over, of those that differ: "listen.port".
+std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayConfig& next);
 
 // Whether endpoints of it are asked by https.
 bool needs_tls(const UpstreamConfig& upstream);

@@ -333,10 +333,12 @@ Status read_quotas(const ConfigReader& reader, const config::Node& file, Gateway
   return QuotaReader(reader, config).read(file);
 }
 
+std::string QuotaSettings::store_name() const { return store_text(*this); }
+
 std::string describe_quotas(const GatewayConfig& c) {
   const QuotaSettings& q = c.quotas;
   if (q.rules.all().empty()) return "";
-  std::string out = fmt::format("quotas in {}\n", store_text(q));
+  std::string out = fmt::format("quotas in {}\n", q.store_name());
   for (const QuotaRule& r : q.rules.all()) {
     const bool money = r.metric == QuotaMetric::kMoney;
     out += fmt::format("  {}: {} {} per {}{}\n", r.name,

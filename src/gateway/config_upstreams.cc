@@ -158,6 +158,13 @@ class UpstreamReader {
 
 }  // namespace
 
+bool same_settings(const UpstreamConfig& a, const UpstreamConfig& b) {
+  return a.name == b.name && a.engine == b.engine && a.dns == b.dns &&
+         a.kubernetes == b.kubernetes && a.ca_file == b.ca_file && a.key == b.key &&
+         a.health_path == b.health_path && a.metrics == b.metrics && a.guard == b.guard &&
+         a.cache_tokens == b.cache_tokens;
+}
+
 bool needs_tls(const UpstreamConfig& upstream) {
   if (upstream.dns.has_value()) return upstream.dns->scheme == "https";
   if (upstream.kubernetes.has_value()) return upstream.kubernetes->scheme == "https";

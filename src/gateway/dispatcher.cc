@@ -41,10 +41,18 @@ std::vector<int> per_cents(const std::vector<int64_t>& weights) {
   return out;
 }
 
+// Whether the file gives both the same releases with the same shares.
+bool same_shares(const ModelConfig& a, const ModelConfig& b) {
+  return std::equal(a.targets.begin(), a.targets.end(), b.targets.begin(), b.targets.end(),
+                    [](const TargetConfig& x, const TargetConfig& y) {
+                      return x.release == y.release && x.weight == y.weight && x.tier == y.tier;
+                    });
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret)
-    : config_(config),
+    : config_(&config),
       fleet_(fleet),
       secret_(secret),
       prefixes_({.endpoints = static_cast<uint32_t>(fleet.slots().size())}) {
@@ -53,6 +61,29 @@ Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret
     if (route.ok()) routes_.emplace(&m, std::move(*route));  // it is: the weights are the file's
   }
   sync();
+}
+
+void Dispatcher::adopt(const GatewayConfig& config) {
+  for (const ModelConfig& m : config.models) {
+    const auto before = std::find_if(config_->models.begin(), config_->models.end(),
+                                     [&](const ModelConfig& old) { return old.name == m.name; });
+    std::optional<Weights> kept;
+    if (before != config_->models.end() && same_shares(*before, m)) {
+      const std::optional<Split>& split = routes_.find(&*before)->second.split;
+      if (split.has_value()) {
+        kept.emplace();
+        for (const SplitArm& a : split->config().arms) kept->emplace(a.name, a.percent);
+      }
+    }
+    auto route = make_route(m, kept.has_value() ? &*kept : nullptr);
+    if (route.ok()) routes_.insert_or_assign(&m, std::move(*route));
+  }
+  config_ = &config;
+  version_ = 0;
+}
+
+void Dispatcher::forget(const GatewayConfig& config) {
+  for (const ModelConfig& m : config.models) routes_.erase(&m);
 }
 
 // Numbers of names that the file or discovery gives; beyond 65,535 of them a place is not told.
@@ -98,8 +129,9 @@ void Dispatcher::sync() {
       serials_[i] = 0;
     }
   }
-  const std::string& zone = config_.zone;
-  view_ = {views_, place(config_.region), place(zone.empty() ? zone : config_.region + '/' + zone)};
+  const std::string& region = config_->region;
+  const std::string& zone = config_->zone;
+  view_ = {views_, place(region), place(zone.empty() ? zone : region + '/' + zone)};
   for (auto& [model, route] : routes_)
     for (Arm& arm : route.arms) fill_arm(*model, arm);
 }
@@ -223,7 +255,8 @@ void Dispatcher::sent(const Choice& choice, const RequestView& request) {
 
 Dispatcher::Weights Dispatcher::weights() const {
   Weights out;
-  for (const auto& [model, route] : routes_) {
+  for (const ModelConfig& model : config_->models) {
+    const Route& route = routes_.find(&model)->second;
     if (!route.split.has_value()) continue;
     for (const SplitArm& a : route.split->config().arms) out[a.name] = a.percent;
   }
@@ -236,15 +269,16 @@ Status Dispatcher::set_weights(const Weights& weights) {
   for (const auto& [release, percent] : weights) sum += percent;
   if (sum != 100)
     return param_error(ErrorCode::kInvalidValue, "weights", "the weights make {}, not 100", sum);
-  for (const auto& [model, route] : routes_) {
+  for (const ModelConfig& model : config_->models) {
+    const Route& route = routes_.find(&model)->second;
     if (!route.split.has_value()) continue;
     const auto& arms = route.split->config().arms;
     const bool these = arms.size() == weights.size() &&
                        std::all_of(arms.begin(), arms.end(),
                                    [&](const SplitArm& a) { return weights.contains(a.name); });
     if (!these) continue;
-    WEIR_ASSIGN(Route next, make_route(*model, &weights));
-    changed.emplace_back(model, std::move(next));
+    WEIR_ASSIGN(Route next, make_route(model, &weights));
+    changed.emplace_back(&model, std::move(next));
   }
   if (changed.empty())
     return param_error(ErrorCode::kInvalidValue, "weights",

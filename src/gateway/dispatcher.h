@@ -30,8 +30,14 @@ struct Choice {
 
 class Dispatcher {
  public:
-  // Both outlive it. secret: keys the hashes of prompts and sessions.
+  // Both outlive it, or until another is adopted. secret: keys the hashes of prompts and sessions.
   Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret);
+
+  // From now on decisions are those of this configuration; models of the one before are known until
+  // it is forgotten. A model with the same releases and shares in the file keeps those that
+  // set_weights gave it. Targets have the fleet's numbers of pools.
+  void adopt(const GatewayConfig& config);
+  void forget(const GatewayConfig& config);
 
   // What is known of a request before its first attempt.
   struct Assigned {
@@ -85,7 +91,7 @@ class Dispatcher {
   void refresh(const ModelConfig& model, Arm& arm, int64_t now_ns);
   uint32_t place(const std::string& name);
 
-  const GatewayConfig& config_;
+  const GatewayConfig* config_;  // the present one
   Fleet& fleet_;
   const HashKey secret_;
   uint64_t version_ = 0;  // of the fleet, that the next are made from

@@ -19,22 +19,46 @@ bool same_place(const EndpointConfig& a, const EndpointConfig& b) {
 }  // namespace
 
 Fleet::Fleet(const GatewayConfig& config, uint64_t seed, int64_t now_ns) : seed_(seed) {
-  for (const UpstreamConfig& u : config.upstreams) {
-    pools_.emplace_back(u, seed_ + pools_.size());
-    set(pools_.size() - 1, u.endpoints, now_ns);
-  }
+  for (const UpstreamConfig& u : config.upstreams) set(add_pool(u, nullptr), u.endpoints, now_ns);
+}
+
+size_t Fleet::add_pool(const UpstreamConfig& upstream, Tls tls) {
+  Pool& made = pools_.emplace_back(upstream, seed_ + pools_.size());
+  made.tls = std::move(tls);
+  return pools_.size() - 1;
+}
+
+void Fleet::close_pool(size_t pool, std::optional<size_t> in_its_place) {
+  pools_[pool].closed = true;
+  pools_[pool].in_its_place = in_its_place;
+  ++version_;
+}
+
+std::optional<size_t> Fleet::find(std::string_view name) const {
+  for (size_t i = pools_.size(); i-- > 0;)
+    if (!pools_[i].closed && pools_[i].config.name == name) return i;
+  return std::nullopt;
+}
+
+std::span<const EndpointPtr> Fleet::of(size_t pool) const {
+  while (pools_[pool].in_its_place.has_value()) pool = *pools_[pool].in_its_place;
+  return pools_[pool].members;
+}
+
+Result<Fleet::Tls> Fleet::tls_for(const UpstreamConfig& upstream) {
+  if (!needs_tls(upstream)) return Tls();
+  http::TlsClientOptions options;
+  options.ca_file = upstream.ca_file;
+  // Addresses that were found stand for a name, and its certificate has that.
+  if (upstream.dns.has_value()) options.server_name = upstream.dns->name;
+  if (const auto& k = upstream.kubernetes; k.has_value())
+    options.server_name = k->service + '.' + k->name_space + ".svc";
+  return http::TlsClientContext::load(options);
 }
 
 Status Fleet::load_tls() {
   for (Pool& pool : pools_) {
-    if (pool.tls != nullptr || !needs_tls(pool.config)) continue;
-    http::TlsClientOptions options;
-    options.ca_file = pool.config.ca_file;
-    // Addresses that were found stand for a name, and its certificate has that.
-    if (pool.config.dns.has_value()) options.server_name = pool.config.dns->name;
-    if (const auto& k = pool.config.kubernetes; k.has_value())
-      options.server_name = k->service + '.' + k->name_space + ".svc";
-    WEIR_ASSIGN(pool.tls, http::TlsClientContext::load(options));
+    WEIR_ASSIGN(pool.tls, tls_for(pool.config));
     for (const EndpointPtr& e : pool.members)
       if (e->config->to.tls) e->tls = pool.tls;
   }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -51,13 +52,27 @@ class Fleet {
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 
-  // For the pools that have none yet. Errors: those of TlsClientContext::load.
+  // Of a pool's https endpoints; null: it has none. Reads files. Errors: those of
+  // TlsClientContext::load.
+  using Tls = std::shared_ptr<const http::TlsClientContext>;
+  static Result<Tls> tls_for(const UpstreamConfig& upstream);
+  // For all pools. Errors as above.
   Status load_tls();
+
+  // A pool beside those that are there, without endpoints; its number. tls: as tls_for gives it.
+  size_t add_pool(const UpstreamConfig& upstream, Tls tls);
+  // The pool is no more: of() gives the endpoints of the one in its place, for calls that began
+  // before; none without one. Precondition: it has no members.
+  void close_pool(size_t pool, std::optional<size_t> in_its_place);
+  // That pool of this name which was not closed; nothing when there is none.
+  std::optional<size_t> find(std::string_view name) const;
+  bool closed(size_t pool) const { return pools_[pool].closed; }
 
   // By index; null: free. Retired ones stand here until they are empty.
   std::span<const EndpointPtr> slots() const { return slots_; }
-  // Of a pool, without retired ones. Pools have the numbers of the upstreams in the configuration.
-  std::span<const EndpointPtr> of(size_t pool) const { return pools_[pool].members; }
+  // Of a pool, without retired ones. Pools have the numbers of the upstreams in the configuration
+  // that the fleet began with; TargetConfig::upstream says which.
+  std::span<const EndpointPtr> of(size_t pool) const;
   size_t pools() const { return pools_.size(); }
   PoolGuard& pool(size_t pool) { return pools_[pool].guard; }
   const UpstreamConfig& upstream(size_t pool) const { return pools_[pool].config; }
@@ -82,8 +97,10 @@ class Fleet {
     Pool(const UpstreamConfig& u, uint64_t seed) : config(u), guard(u.guard, seed) {}
     UpstreamConfig config;
     PoolGuard guard;
-    std::shared_ptr<const http::TlsClientContext> tls;
+    Tls tls;
     std::vector<EndpointPtr> members;
+    bool closed = false;
+    std::optional<size_t> in_its_place;  // once closed
   };
   EndpointPtr add(Pool& pool, const EndpointConfig& config, int64_t now_ns);
 

@@ -23,35 +23,70 @@ FleetKeeper::FleetKeeper(Proxy& proxy, ResolveFn resolve)
   };
 }
 
-Status FleetKeeper::start() {
-  std::map<size_t, std::shared_ptr<const http::TlsClientContext>> tls;
-  for (size_t pool = 0; pool < proxy_.fleet().pools(); ++pool) {
-    WEIR_ASSIGN(tls[pool], api_tls(pool));
+Result<std::vector<FleetKeeper::PoolTls>> FleetKeeper::prepare(const GatewayConfig& config) {
+  std::vector<PoolTls> out;
+  for (const UpstreamConfig& u : config.upstreams) {
+    PoolTls& tls = out.emplace_back();
+    WEIR_ASSIGN(tls.endpoints, Fleet::tls_for(u));
+    if (!u.kubernetes.has_value() || !u.kubernetes->api.tls) continue;
+    http::TlsClientOptions options;
+    options.ca_file = u.kubernetes->ca_file;
+    WEIR_ASSIGN(tls.api, http::TlsClientContext::load(options));
   }
+  return out;
+}
+
+void FleetKeeper::start(std::vector<PoolTls> tls) {
   proxy_.client().post([this, tls = std::move(tls)] {  // the fleet is that thread's
     for (const EndpointPtr& e : proxy_.fleet().slots())
       if (e != nullptr) watch(e);
-    for (const auto& [pool, api] : tls) discover(pool, api);
+    for (size_t pool = 0; pool < tls.size(); ++pool) discover(pool, tls[pool].api);
   });
-  return {};
 }
 
-Result<std::shared_ptr<const http::TlsClientContext>> FleetKeeper::api_tls(size_t pool) const {
-  const auto& kubernetes = proxy_.fleet().upstream(pool).kubernetes;
-  if (!kubernetes.has_value() || !kubernetes->api.tls)
-    return std::shared_ptr<const http::TlsClientContext>();
-  http::TlsClientOptions options;
-  options.ca_file = kubernetes->ca_file;
-  return http::TlsClientContext::load(options);
+void FleetKeeper::adopt(GatewayConfig& next, std::vector<PoolTls> tls) {
+  Fleet& fleet = proxy_.fleet();
+  std::vector<size_t> numbers;
+  for (size_t i = 0; i < next.upstreams.size(); ++i) {
+    const UpstreamConfig& u = next.upstreams[i];
+    const std::optional<size_t> before = fleet.find(u.name);
+    if (before.has_value() && same_settings(fleet.upstream(*before), u)) {
+      if (!discoveries_.contains(*before)) set(*before, u.endpoints, "file");
+      numbers.push_back(*before);
+    } else {
+      numbers.push_back(renew(u, before, std::move(tls[i])));
+    }
+  }
+  for (size_t pool = 0; pool < fleet.pools(); ++pool) {
+    const bool used = std::find(numbers.begin(), numbers.end(), pool) != numbers.end();
+    if (!used && !fleet.closed(pool)) close(pool, std::nullopt);
+  }
+  for (ModelConfig& m : next.models)
+    for (TargetConfig& t : m.targets) t.upstream = numbers[t.upstream];
 }
 
-Status FleetKeeper::discover(size_t pool) {
-  WEIR_ASSIGN(auto tls, api_tls(pool));
-  discover(pool, std::move(tls));
-  return {};
+size_t FleetKeeper::renew(const UpstreamConfig& u, std::optional<size_t> before, PoolTls tls) {
+  Fleet& fleet = proxy_.fleet();
+  proxy_.instruments().add_upstream(u.name);
+  const size_t pool = fleet.add_pool(u, std::move(tls.endpoints));
+  std::vector<EndpointConfig> endpoints = u.endpoints;
+  if (endpoints.empty() && before.has_value()) {  // until the first look of its discovery is over
+    for (const EndpointPtr& e : fleet.of(*before)) endpoints.push_back(*e->config);
+  }
+  set(pool, endpoints, "file");
+  if (before.has_value()) close(*before, pool);
+  discover(pool, std::move(tls.api));
+  return pool;
 }
 
-void FleetKeeper::discover(size_t pool, std::shared_ptr<const http::TlsClientContext> tls) {
+void FleetKeeper::close(size_t pool, std::optional<size_t> in_its_place) {
+  discoveries_.erase(pool);
+  problems_.erase(pool);
+  set(pool, {}, "file");
+  proxy_.fleet().close_pool(pool, in_its_place);
+}
+
+void FleetKeeper::discover(size_t pool, Fleet::Tls api) {
   const UpstreamConfig& u = proxy_.fleet().upstream(pool);
   if (!u.dns.has_value() && !u.kubernetes.has_value()) return;
   const std::string_view source = u.dns.has_value() ? "dns" : "kubernetes";
@@ -64,7 +99,7 @@ void FleetKeeper::discover(size_t pool, std::shared_ptr<const http::TlsClientCon
   if (u.dns.has_value()) {
     made = std::make_shared<DnsDiscovery>(*u.dns, resolve_, proxy_.client(), proxy_.clock(), sink);
   } else {
-    made = std::make_shared<KubernetesDiscovery>(*u.kubernetes, std::move(tls), proxy_.client(),
+    made = std::make_shared<KubernetesDiscovery>(*u.kubernetes, std::move(api), proxy_.client(),
                                                  proxy_.clock(), proxy_.draw(), sink);
   }
   made->start();

@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/discover/discovery.h"
 #include "gateway/prober.h"
@@ -23,11 +25,20 @@ class FleetKeeper {
   // dns pools; null: the client's.
   FleetKeeper(Proxy& proxy, ResolveFn resolve);
 
-  // Begins with the endpoints and discoveries of all pools. Errors: those of TlsClientContext::load
-  // for a cluster's ca_file; nothing has begun then.
-  Status start();
-  // The discovery of a pool, when it has one. Errors as above. On the proxy's thread, as the next.
-  Status discover(size_t pool);
+  // What the pools of a configuration read from files: whom https is believed by.
+  struct PoolTls {
+    Fleet::Tls endpoints;  // null: not needed
+    Fleet::Tls api;        // of its cluster; null: not needed
+  };
+  // By upstream. Any thread. Errors: those of TlsClientContext::load.
+  static Result<std::vector<PoolTls>> prepare(const GatewayConfig& config);
+
+  // Begins with the endpoints and discoveries that there are. Any thread, once.
+  void start(std::vector<PoolTls> tls);
+  // The pools become those of another configuration, whose targets get the fleet's numbers.
+  // Endpoints of pools with the same settings keep their state; a pool that has others begins anew,
+  // with what it has found so far. tls: by upstream.
+  void adopt(GatewayConfig& next, std::vector<PoolTls> tls);
   // Every discovery has had its first look, so that who is missing is missing.
   bool looked() const;
   // By pool.
@@ -36,9 +47,9 @@ class FleetKeeper {
   void set(size_t pool, std::span<const EndpointConfig> endpoints, std::string_view source);
 
  private:
-  // TLS for the API of a pool's cluster; null: none is needed.
-  Result<std::shared_ptr<const http::TlsClientContext>> api_tls(size_t pool) const;
-  void discover(size_t pool, std::shared_ptr<const http::TlsClientContext> tls);
+  void discover(size_t pool, Fleet::Tls api);
+  size_t renew(const UpstreamConfig& u, std::optional<size_t> before, PoolTls tls);
+  void close(size_t pool, std::optional<size_t> in_its_place);
   void note(size_t pool, std::string_view result, const std::string& why);
   void watch(const EndpointPtr& endpoint);
   void sweep_later();

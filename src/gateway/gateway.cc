@@ -39,12 +39,12 @@ constexpr size_t kConnectionsPerEndpoint = 16 * 1024;
 constexpr std::string_view kForwarded[] = {"/v1/chat/completions", "/v1/completions",
                                            "/v1/embeddings", "/v1/responses", "/v1/messages"};
 
-Status check_reachable(const GatewayConfig& config, size_t keys) {
-  if (http::is_loopback(config.host) || keys > 0 || config.allow_remote_without_keys) return {};
+Status check_reachable(const std::string& host, bool without_keys, size_t keys) {
+  if (http::is_loopback(host) || keys > 0 || without_keys) return {};
   return make_error(ErrorCode::kUsage,
                     "{} can be reached from other machines and nobody needs a key; give keys_file, "
                     "or listen.allow_remote_without_keys if something in front checks who asks",
-                    config.host);
+                    host);
 }
 
 // tenant: null for all models.
@@ -82,7 +82,7 @@ class Gateway::Impl {
         admin_(config_.admin_token) {}
 
   Status start() {
-    WEIR_TRY(load_keys());
+    WEIR_ASSIGN(keyring_, load_keys(config_));
     add_routes();
     WEIR_TRY(listen());
     // On the listener's thread: a request that goes through crosses no thread.
@@ -95,12 +95,14 @@ class Gateway::Impl {
     }
     WEIR_ASSIGN(quotas_,
                 Quotas::open(config_.quotas, instruments_.registry, *client_, clock_, log_));
+    WEIR_ASSIGN(auto pools, FleetKeeper::prepare(config_));
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
     proxy_->set_quotas(*quotas_);
     WEIR_TRY(proxy_->open());
-    proxy_->tenants().load(keyring_->file());
+    take_keys(keyring_);
+    keyed_ = keyring_ != nullptr;
     keeper_.emplace(*proxy_, resolve_);
-    WEIR_TRY(keeper_->start());
+    keeper_->start(std::move(pools));
     serving_.store(true, std::memory_order_release);
     return listen_admin();
   }
@@ -116,6 +118,12 @@ class Gateway::Impl {
     release_waiting();
     client_.reset();  // ends what calls there are
     if (http_) http_->stop();
+  }
+
+  Result<std::vector<std::string>> reload(GatewayConfig next) {
+    auto done = take_over(std::move(next));
+    instruments_.reloads.with(done.ok() ? "good" : "refused").add();
+    return done;
   }
 
   void drain() {
@@ -137,19 +145,49 @@ class Gateway::Impl {
       done.get_future().wait();
   }
 
-  Status load_keys() {
+  // Null: nobody needs a key.
+  Result<std::shared_ptr<const access::Keyring>> load_keys(const GatewayConfig& config) const {
     access::KeysFile file;
-    if (!config_.keys_file.empty()) {
-      WEIR_ASSIGN(file, access::read_keys(config_.keys_file));
-      const std::string weak = access::weak_permissions(config_.keys_file);
+    if (!config.keys_file.empty()) {
+      WEIR_ASSIGN(file, access::read_keys(config.keys_file));
+      const std::string weak = access::weak_permissions(config.keys_file);
       if (!weak.empty())
         return make_error(ErrorCode::kUsage, "{}: it holds keys and {}; chmod 600 it",
-                          config_.keys_file, weak);
+                          config.keys_file, weak);
     }
-    WEIR_TRY(check_reachable(config_, file.keys.size()));
+    WEIR_TRY(check_reachable(config_.host, config.allow_remote_without_keys, file.keys.size()));
+    if (config.keys_file.empty()) return std::shared_ptr<const access::Keyring>();
     WEIR_ASSIGN(std::string secret, access::random_bytes(kSecretBytes));
-    keyring_.emplace(std::move(file), std::vector<std::string>{}, std::move(secret));
-    return {};
+    return std::make_shared<const access::Keyring>(std::move(file), std::vector<std::string>{},
+                                                   std::move(secret));
+  }
+
+  void take_keys(std::shared_ptr<const access::Keyring> keyring) {
+    keyring_ = std::move(keyring);
+    if (keyring_ != nullptr) proxy_->tenants().load(keyring_->file());
+  }
+
+  Result<std::vector<std::string>> take_over(GatewayConfig next) {
+    // What can fail comes first, and of that the certificates, which replace themselves, come last.
+    if (keyed_ && next.keys_file.empty())
+      return make_error(ErrorCode::kUsage,
+                        "keys_file is missing: a gateway that asks for keys goes on asking; "
+                        "restart it to open it");
+    WEIR_ASSIGN(std::shared_ptr<const access::Keyring> keyring, load_keys(next));
+    WEIR_ASSIGN(std::vector<FleetKeeper::PoolTls> tls, FleetKeeper::prepare(next));
+    if (tls_ != nullptr) WEIR_TRY(tls_->reload());
+    keyed_ = keyring != nullptr;
+    std::vector<std::string> restart = needs_restart(config_, next);
+    // Shared: the promise is still at work when the wait is over.
+    const auto taken = std::make_shared<std::promise<void>>();
+    client_->post([&, taken] {
+      keeper_->adopt(next, std::move(tls));
+      proxy_->adopt(std::move(next));
+      take_keys(std::move(keyring));
+      taken->set_value();
+    });
+    taken->get_future().wait();
+    return restart;
   }
 
   // What is wrong with a request whoever asks.
@@ -173,16 +211,16 @@ class Gateway::Impl {
       std::function<void(http::Request, http::ResponseWriter, const access::KeyEntry*)>;
   void admit(http::Request request, http::ResponseWriter writer, const Admitted& then) {
     if (const auto error = problem(request)) return refuse(writer, *error);
-    if (config_.keys_file.empty()) return then(std::move(request), std::move(writer), nullptr);
+    if (keyring_ == nullptr) return then(std::move(request), std::move(writer), nullptr);
     const auto found = keyring_->find(access::presented_key(request.headers));
     if (found.verdict != access::Keyring::Verdict::kSlow)
       return checked(std::move(request), std::move(writer), found, then);
     // shared: the executor and the client want what can be copied.
     auto waiting = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(
         std::move(request), std::move(writer));
-    const bool taken = key_checks_.run([this, waiting, then] {
-      auto slow = keyring_->verify(access::presented_key(waiting->first.headers), clock_.now_ns());
-      http_->post([this, waiting, then, slow = std::move(slow)] {
+    const bool taken = key_checks_.run([this, waiting, then, keyring = keyring_] {
+      auto slow = keyring->verify(access::presented_key(waiting->first.headers), clock_.now_ns());
+      http_->post([this, waiting, then, keyring, slow = std::move(slow)] {
         if (!slow.ok()) return refuse(waiting->second, slow.error());
         checked(std::move(waiting->first), std::move(waiting->second), *slow, then);
       });
@@ -243,7 +281,9 @@ class Gateway::Impl {
 
   // On the proxy's thread, whose the configuration is; the store answers on its own.
   void show_quotas(const std::string& query, const std::shared_ptr<http::ResponseWriter>& answer) {
-    const auto shown = shown_quotas(proxy_->config(), keyring_->file(), query);
+    const access::KeysFile nobody;
+    const auto shown =
+        shown_quotas(proxy_->config(), keyring_ == nullptr ? nobody : keyring_->file(), query);
     if (!shown.ok()) return refuse(*answer, shown.error());
     quotas_->read(shown->limits, [answer, shown = *shown](const std::vector<int64_t>& used) {
       const auto said = quotas_json(shown, used);
@@ -271,7 +311,7 @@ class Gateway::Impl {
     router_.add("GET", "/v1/models", [this](http::Request request, http::ResponseWriter w) {
       admit(std::move(request), std::move(w),
             [this](const http::Request&, http::ResponseWriter writer, const access::KeyEntry* e) {
-              writer.send(http::json_response(200, models_json(config_, spec_of(e))));
+              writer.send(http::json_response(200, models_json(proxy_->config(), spec_of(e))));
             });
     });
     router_.add("GET", "/health", [](const http::Request&, http::ResponseWriter w) {
@@ -299,7 +339,8 @@ class Gateway::Impl {
     options.limits = config_.limits;
     options.request_id_seed = seed_;
     if (!config_.tls.certificate.empty() || !config_.tls.key.empty()) {
-      WEIR_ASSIGN(options.tls, http::TlsContext::load(config_.tls));
+      WEIR_ASSIGN(tls_, http::TlsContext::load(config_.tls));
+      options.tls = tls_;
     }
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       const std::string_view route = router_.pattern_of(request.path);
@@ -381,8 +422,12 @@ class Gateway::Impl {
   access::HttpObserver observer_;
   http::Router router_;
   access::AdminRoutes admin_;
-  std::optional<access::Keyring> keyring_;
+  // Null: nobody needs a key. Shared: a check goes on with the keys that it began with while a
+  // reload brings others. Of the proxy's thread, once that has begun.
+  std::shared_ptr<const access::Keyring> keyring_;
+  std::shared_ptr<http::TlsContext> tls_;  // null: plain. Shared with the listener
   os::Executor key_checks_{1, kMaxKeyChecks};
+  bool keyed_ = false;  // of the thread that starts and reloads: somebody needs a key
   std::atomic<bool> draining_{false};
   std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
   std::optional<LedgerMetrics> ledger_metrics_;
@@ -409,6 +454,9 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config, const Cloc
 uint16_t Gateway::port() const { return impl_->http().port(); }
 uint16_t Gateway::admin_port() const {
   return impl_->admin_http() == nullptr ? uint16_t{0} : impl_->admin_http()->port();
+}
+Result<std::vector<std::string>> Gateway::reload(GatewayConfig next) {
+  return impl_->reload(std::move(next));
 }
 void Gateway::drain() { impl_->drain(); }
 bool Gateway::wait_drained(std::chrono::milliseconds timeout) {

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -28,6 +30,13 @@ class Gateway {
 
   uint16_t port() const;
   uint16_t admin_port() const;  // 0: no admin listener
+
+  // Takes over another configuration: keys, pools, models, prices and limits of them. What is in
+  // flight ends under the one that it began with; endpoints that stay keep their state. All or
+  // nothing: after an error all stays as it was. The keys that differ and need a restart. Errors:
+  // those of start(), and kUsage for a file without keys where there were some. One call at a time,
+  // not from the gateway's thread, not after stop().
+  Result<std::vector<std::string>> reload(GatewayConfig next);
 
   // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
   void drain();

@@ -29,13 +29,17 @@ class GatewayTest : public testing::Test {
     yaml += "  renamed: {targets: [{upstream: pods, model: ok}]}\n";
     start_yaml(yaml);
   }
-  void start_yaml(const std::string& yaml, ResolveFn resolve = {}) {
+  // With the variable T of the environment, "t".
+  static Result<GatewayConfig> config_of(const std::string& yaml) {
     const auto node = config::parse_yaml(yaml, "g.yaml");
-    ASSERT_TRUE(node.ok()) << node.error().message;
+    if (!node.ok()) return node.error();
     const Environment environment = [](const std::string& name) {
       return name == "T" ? std::optional<std::string>("t") : std::nullopt;
     };
-    auto config = parse_gateway_config(*node, "g.yaml", environment);
+    return parse_gateway_config(*node, "g.yaml", environment);
+  }
+  void start_yaml(const std::string& yaml, ResolveFn resolve = {}) {
+    auto config = config_of(yaml);
     ASSERT_TRUE(config.ok()) << config.error().message;
     auto started = Gateway::start(std::move(*config), clock_, log_, 1, std::move(resolve));
     ASSERT_TRUE(started.ok()) << started.error().message;

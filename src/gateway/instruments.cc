@@ -24,6 +24,8 @@ Instruments::Instruments(const GatewayConfig& config)
                                             "Prompts that were made shorter", "action")),
       redacted(registry.counter("weir_gateway_redacted_total", "Values taken out of prompts")),
       leaks(registry.counter("weir_gateway_leaks_total", "Answers in which a key showed")),
+      reloads(registry.counter_family("weir_gateway_reloads_total",
+                                      "Configurations read again: good or refused", "result")),
       in_flight(registry.gauge("weir_gateway_in_flight", "Requests without a whole answer")),
       request_s(registry.histogram("weir_gateway_request_seconds",
                                    "From a request's last byte to its answer's last", kSeconds)),

@@ -26,6 +26,7 @@ struct Instruments {
   telemetry::CounterFamily prompt_budget;
   telemetry::Counter redacted;        // weir_gateway_redacted_total: values taken out of prompts
   telemetry::Counter leaks;           // weir_gateway_leaks_total: answers in which a key showed
+  telemetry::CounterFamily reloads;   // weir_gateway_reloads_total{result}: good, refused
   telemetry::Gauge in_flight;         // weir_gateway_in_flight
   telemetry::Histogram request_s;     // weir_gateway_request_seconds
   telemetry::Histogram first_byte_s;  // weir_gateway_first_byte_seconds

@@ -5,23 +5,39 @@
 #include "gateway/visit.h"
 
 namespace weir::gateway {
-Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
+
+Proxy::Proxy(GatewayConfig config, http::Client& client, const Clock& clock,
              Instruments& instruments, telemetry::Logger& log, Ledger* ledger, uint64_t seed)
-    : config_(config),
+    : config_(hold(std::move(config))),
       client_(client),
       clock_(clock),
       instruments_(instruments),
       log_(log),
       ledger_(ledger),
       seed_(seed),
-      fleet_(config, seed, clock.now_ns()),
-      dispatcher_(config, fleet_, {random_u64(seed, 1, 0), random_u64(seed, 1, 1)}),
+      fleet_(*config_, seed, clock.now_ns()),
+      dispatcher_(*config_, fleet_, {random_u64(seed, 1, 0), random_u64(seed, 1, 1)}),
       tenants_(clock) {
+  for (const ModelConfig& m : config_->models) hedges_.emplace(&m, HedgePolicy(m.hedge));
+  know(*config_);
+}
+
+Proxy::~Proxy() { config_.reset(); }  // which is forgotten while the rest is there
+
+std::shared_ptr<const GatewayConfig> Proxy::hold(GatewayConfig config) {
+  return {new GatewayConfig(std::move(config)), [this](const GatewayConfig* c) {
+            forget(*c);
+            delete c;
+          }};
+}
+
+void Proxy::know(const GatewayConfig& config) {
+  models_.clear();
   for (const ModelConfig& m : config.models) {
     models_.emplace(m.name, &m);
-    hedges_.emplace(&m, HedgePolicy(m.hedge));
     for (const TargetConfig& t : m.targets) releases_[t.release];
   }
+  secrets_.clear();
   if (!config.admin_token.empty()) secrets_.push_back(config.admin_token);
   for (const UpstreamConfig& u : config.upstreams)
     if (!u.key.empty()) secrets_.push_back(u.key);
@@ -29,14 +45,29 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
 
 Status Proxy::open() {
   WEIR_TRY(fleet_.load_tls());
-  WEIR_ASSIGN(redactor_, telemetry::Scrubber::make(config_.redaction_patterns));
-  WEIR_ASSIGN(answers_,
-              AnswerStore::make(config_.answers, {random_u64(seed_, 1, 2), random_u64(seed_, 1, 3)},
-                                instruments_.registry));
+  WEIR_ASSIGN(redactor_, telemetry::Scrubber::make(config_->redaction_patterns));
+  WEIR_ASSIGN(answers_, AnswerStore::make(config_->answers,
+                                          {random_u64(seed_, 1, 2), random_u64(seed_, 1, 3)},
+                                          instruments_.registry));
   return {};
 }
 
-Proxy::~Proxy() = default;
+void Proxy::forget(const GatewayConfig& config) {
+  dispatcher_.forget(config);
+  for (const ModelConfig& m : config.models) hedges_.erase(&m);
+}
+
+void Proxy::adopt(GatewayConfig next) {
+  const std::shared_ptr<const GatewayConfig> config = hold(std::move(next));
+  for (const ModelConfig& m : config->models) {
+    const ModelConfig* before = model(m.name);
+    const bool same = before != nullptr && before->hedge == m.hedge;
+    hedges_.emplace(&m, same ? hedge(*before) : HedgePolicy(m.hedge));
+  }
+  dispatcher_.adopt(*config);
+  know(*config);
+  config_ = config;
+}
 
 void Proxy::handle(http::Request request, http::ResponseWriter writer,
                    std::unique_ptr<Place> place) {

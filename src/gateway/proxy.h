@@ -31,10 +31,10 @@ namespace weir::gateway {
 
 class Proxy {
  public:
-  // All borrowed, ledger may be null; they outlive the proxy's requests, which end when the client
-  // does.
-  Proxy(const GatewayConfig& config, http::Client& client, const Clock& clock,
-        Instruments& instruments, telemetry::Logger& log, Ledger* ledger, uint64_t seed);
+  // All borrowed but the configuration, ledger may be null; they outlive the proxy's requests,
+  // which end when the client does.
+  Proxy(GatewayConfig config, http::Client& client, const Clock& clock, Instruments& instruments,
+        telemetry::Logger& log, Ledger* ledger, uint64_t seed);
   ~Proxy();
   // Before the first request; borrowed, as the others.
   void set_quotas(Quotas& quotas) { quotas_ = &quotas; }
@@ -74,10 +74,20 @@ class Proxy {
   const std::vector<std::string>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
   Quotas& quotas() { return *quotas_; }
-  const GatewayConfig& config() const { return config_; }
+  const GatewayConfig& config() const { return *config_; }
+  // Kept by what goes on under it when there is another one.
+  const std::shared_ptr<const GatewayConfig>& shared_config() const { return config_; }
+  // From now on this one, for what comes from now on; calls end under the one that they began with,
+  // which is kept until the last of them is over. Its targets have the fleet's numbers of pools.
+  void adopt(GatewayConfig next);
 
  private:
-  const GatewayConfig& config_;
+  // Shared with the calls that began under it; forgotten by the proxy with the last of them.
+  std::shared_ptr<const GatewayConfig> hold(GatewayConfig config);
+  void know(const GatewayConfig& config);
+  void forget(const GatewayConfig& config);
+
+  std::shared_ptr<const GatewayConfig> config_;  // the present one
   http::Client& client_;
   const Clock& clock_;
   Instruments& instruments_;

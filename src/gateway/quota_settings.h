@@ -29,6 +29,9 @@ struct QuotaSettings {
   std::optional<RedisQuotaOptions> redis;  // shared by replicas; address.tls is made of:
   std::optional<http::TlsClientOptions> redis_tls;
   std::vector<std::string> warnings;  // "FILE:LINE: …", for --check and the log
+
+  // Where they are counted, for people.
+  std::string store_name() const;
 };
 
 }  // namespace weir::gateway

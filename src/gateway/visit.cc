@@ -15,11 +15,13 @@ constexpr std::string_view kMessages = "/v1/messages";
 Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
              std::unique_ptr<Place> place)
     : proxy_(proxy),
+      config_(proxy.shared_config()),
       writer_(std::move(writer)),
       place_(std::move(place)),
       idempotency_key_(request.headers.find(kIdempotencyField).value_or("")),
       received_ns_(request.received_ns),
-      quota_(proxy.quotas(), proxy.config()) {
+      quota_(proxy.quotas(), *config_) {
+  asked_.config = config_;
   asked_.path = std::move(request.path);
   asked_.body = std::move(request.body);
   asked_.headers = std::move(request.headers);
@@ -74,7 +76,7 @@ void Visit::begin() {
 
 void Visit::ask() {
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
-  if (cache_key_.has_value()) recorder_.emplace(proxy_.config().answers.cache.max_answer_bytes);
+  if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
   quota_.reserve(asked_, [visit = self()](const Error* refused) {
     if (refused == nullptr) return visit->send();
     if (visit->place_ != nullptr) visit->place_->use(0, 0);
@@ -135,7 +137,7 @@ bool Visit::piece(std::string_view events) {
     events = out_;
   }
   if (recorder_.has_value()) recorder_->piece(events);
-  if (once_ && reply_.body.size() <= proxy_.config().answers.idempotency.max_reply_bytes)
+  if (once_ && reply_.body.size() <= config_->answers.idempotency.max_reply_bytes)
     reply_.body += events;
   const bool room = writer_.write(events) != http::WriteStatus::kSlow;
   return within_quota() && room;

@@ -84,6 +84,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void withhold();
 
   Proxy& proxy_;
+  const std::shared_ptr<const GatewayConfig> config_;  // that it goes on under
   http::ResponseWriter writer_;
   std::unique_ptr<Place> place_;  // null: nobody needs a key
   const std::string idempotency_key_;

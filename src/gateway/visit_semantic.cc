@@ -41,7 +41,7 @@ class EmbeddingSink final : public AnswerSink {
 
 bool Visit::may_mean_the_same() {
   if (proxy_.answers().semantic() == nullptr || !asked_.incoming.generates) return false;
-  const std::vector<std::string>& tenants = proxy_.config().answers.semantic_tenants;
+  const std::vector<std::string>& tenants = config_->answers.semantic_tenants;
   const bool wanted = std::any_of(tenants.begin(), tenants.end(), [this](const std::string& t) {
     return t == "*" || t == asked_.tenant;
   });
@@ -51,12 +51,14 @@ bool Visit::may_mean_the_same() {
 
 void Visit::ask_for_embedding() {
   Asked asked;
+  asked.config = proxy_.shared_config();
   asked.path = kEmbeddings;
-  asked.body = embeddings_request(proxy_.config().answers.semantic_model, {question_->text});
-  asked.incoming.model = proxy_.config().answers.semantic_model;
+  asked.body = embeddings_request(config_->answers.semantic_model, {question_->text});
+  asked.incoming.model = config_->answers.semantic_model;
   asked.incoming.input_tokens = asked_.incoming.input_tokens;
   asked.incoming.generates = false;
   asked.model = proxy_.model(asked.incoming.model);
+  if (asked.model == nullptr) return join_flight();        // another file has no such model
   asked.request_id = writer_.request_id() + "-embedding";  // a request of its own in the ledger
   asked.tenant = asked_.tenant;
   asked.key_id = asked_.key_id;

@@ -229,7 +229,7 @@ void Visit::revalidate() {
   StoredAnswer stored{scope_, asked_.model->cache_tags, ""};
   auto sink = std::make_shared<Refresh>(proxy_, *cache_key_, std::move(stored),
                                         asked_.model->cache_ttl_s * 1000 * kMs,
-                                        proxy_.config().answers.cache.max_answer_bytes);
+                                        config_->answers.cache.max_answer_bytes);
   std::make_shared<Call>(proxy_, std::move(again), std::move(sink))->begin();
 }
 

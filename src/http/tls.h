@@ -23,6 +23,7 @@ struct TlsFiles {
   std::string certificate;  // PEM: the server's, then the chain
   std::string key;          // PEM, not encrypted
   std::string client_ca;    // PEM; not empty: clients need a certificate that these have signed
+  friend bool operator==(const TlsFiles&, const TlsFiles&) = default;
 };
 
 // Any thread. Shared by the server, its connections and who reloads it.

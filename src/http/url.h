@@ -18,6 +18,7 @@ struct Url {
   // "host:port", an IPv6 address in brackets: the value of a Host header. Port 443 of TLS is left
   // out.
   std::string authority() const;
+  friend bool operator==(const Url&, const Url&) = default;
 };
 
 // Error: kUsage with what is wrong and a URL that would be right. https is refused: for those who

@@ -62,6 +62,7 @@ struct IdempotencyConfig {
   size_t max_reply_bytes = 1024 * 1024;  // a bigger answer is not kept
   size_t max_waiters = 64;               // of one key; beyond: refused
   bool wait = true;                      // for one under way; false: refused with 409
+  bool operator==(const IdempotencyConfig&) const = default;
 };
 
 // Keeps records. Bounds are its own matter: when there is no room, the oldest that are done leave,

@@ -38,6 +38,7 @@ struct ResponseCacheConfig {
   int64_t stale_ns = 0;
   // An asker that was told to fetch a new one has this long; then the next one is told.
   int64_t revalidate_ns = 60'000'000'000;
+  bool operator==(const ResponseCacheConfig&) const = default;
 };
 
 // A whole answer; replay.h makes a stream of it. Immutable once stored.

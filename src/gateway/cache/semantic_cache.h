@@ -37,6 +37,7 @@ struct SemanticCacheConfig {
   double max_tenant_share = 0.5;  // of max_entries and max_bytes
   size_t max_dimensions = 8'192;
   int64_t ttl_ns = 3'600'000'000'000;
+  bool operator==(const SemanticCacheConfig&) const = default;
 };
 
 // What is compared, and within what.

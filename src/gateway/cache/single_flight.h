@@ -22,6 +22,7 @@ struct SingleFlightConfig {
   size_t max_flights = 10'000;
   size_t max_followers = 256;  // of one flight
   int64_t max_wait_ns = 30'000'000'000;
+  bool operator==(const SingleFlightConfig&) const = default;
 };
 
 class SingleFlight {

@@ -32,6 +32,7 @@ struct BreakerConfig {
   double open_jitter = 0.2;     // open for up to this part longer; 0 .. 1
   int32_t probes = 2;           // at once while half open; >= 1
   int32_t probe_successes = 3;  // close it again; >= 1
+  friend bool operator==(const BreakerConfig&, const BreakerConfig&) = default;
 };
 
 enum class BreakerState { kClosed, kOpen, kHalfOpen };

@@ -33,6 +33,7 @@ struct ConcurrencyLimitConfig {
   int32_t measure_samples = 10;   // 1 .. 256
   double overload_factor = 0.9;   // the limit is multiplied with it at a 429 or a time-out, once a
                                   // window
+  friend bool operator==(const ConcurrencyLimitConfig&, const ConcurrencyLimitConfig&) = default;
 };
 
 // One thread. Memory: at most 4 KiB.

@@ -41,6 +41,7 @@ struct EndpointGuardConfig {
   // leaves an endpoint that fails half of the time before its breaker opens.
   double recent_part = 0.1;              // of the newest outcome in that rate; 0: no such factor
   int64_t recent_half_life_ms = 10'000;  // of old failures
+  friend bool operator==(const EndpointGuardConfig&, const EndpointGuardConfig&) = default;
 };
 
 // Whether a request may be sent now, or what forbids it. In this order the first one counts.

@@ -16,6 +16,7 @@ struct HealthConfig {
   double jitter = 0.2;               // up to this part of an interval earlier or later; 0 .. 1
   int32_t rise = 2;                  // good results in a row that make it healthy; >= 1
   int32_t fall = 3;                  // bad results in a row that make it unhealthy; >= 1
+  friend bool operator==(const HealthConfig&, const HealthConfig&) = default;
 };
 
 // One thread.

@@ -46,6 +46,7 @@ struct HedgeConfig {
   double min_samples = 100;       // decayed; before: no hedge
   int64_t min_delay_ms = 10;
   double max_utilization = 0.7;  // of the pool's places; above: short of capacity
+  friend bool operator==(const HedgeConfig&, const HedgeConfig&) = default;
 };
 
 struct HedgeCase {

@@ -28,6 +28,7 @@ struct OutlierConfig {
   int64_t base_ejection_ms = 10'000;
   int64_t max_ejection_ms = 300'000;
   double max_ejected = 0.5;  // of the pool; 0 .. 1, rounded down
+  friend bool operator==(const OutlierConfig&, const OutlierConfig&) = default;
 };
 
 enum class EjectionCause { kConsecutive, kSuccessRate };

@@ -31,6 +31,7 @@ struct PoolGuardConfig {
   RetryConfig retry;
   double panic_threshold = 0.5;  // of the endpoints healthy and not ejected; below: health is
                                  // ignored; 0: never
+  friend bool operator==(const PoolGuardConfig&, const PoolGuardConfig&) = default;
 };
 
 struct PoolPermit {

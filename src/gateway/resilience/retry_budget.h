@@ -20,6 +20,7 @@ namespace weir::gateway {
 struct RetryBudgetConfig {
   double ratio = 0.1;      // retries per request; 0 .. 1
   double min_per_s = 1.0;  // retries per second that are always there; 0 .. 1000
+  friend bool operator==(const RetryBudgetConfig&, const RetryBudgetConfig&) = default;
 };
 
 struct RetryBudgetView {

@@ -31,6 +31,7 @@ struct RetryConfig {
   int32_t max_continuations = 1;        // of one request; 0 .. 5
   // Of 4xx only 408, 409 (see retry_conflict) and 429 have an effect.
   std::vector<int> statuses = {408, 429, 500, 502, 503, 504, 529};
+  friend bool operator==(const RetryConfig&, const RetryConfig&) = default;
 };
 
 // The request, as it stands after the attempt.

@@ -10,6 +10,7 @@ struct SlowStartConfig {
   int64_t window_ms = 10'000;  // until the whole weight; 0: none
   double min_weight = 0.1;     // at the start; 0.01 .. 1
   double aggression = 1.0;     // 1: linear; above: more early; 0.1 .. 10
+  friend bool operator==(const SlowStartConfig&, const SlowStartConfig&) = default;
 };
 
 // What to multiply the endpoint's weight with, min_weight .. 1:

@@ -1,0 +1,129 @@
+"""weir gateway's fleet as operators change it: SIGHUP with a good file and a bad one, a pool by a real DNS name."""
+
+import contextlib
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import weir_process as weir
+
+weir.skip_unless(weir.WEIR)
+directory = tempfile.TemporaryDirectory()
+HOME = pathlib.Path(directory.name)
+ASK = {"model": "chat", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
+
+
+@contextlib.contextmanager
+def running(port, *arguments):
+    """A weir that listens on the port, and the file of its log."""
+    log = HOME / f"log-{port}"
+    with open(log, "wb") as file:
+        process = subprocess.Popen([str(weir.WEIR), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file)
+    try:
+        for _ in range(int(400 * weir.SLOWDOWN)):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text())
+            time.sleep(0.025)
+        yield process, log
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(30 * weir.SLOWDOWN)
+
+
+def ask(url, body=None):
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30 * weir.SLOWDOWN) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def until(condition, seconds=10):
+    """Whether it comes to hold."""
+    end = time.monotonic() + seconds * weir.SLOWDOWN
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+class Reload(unittest.TestCase):
+    def test_a_good_file_is_taken_and_a_bad_one_refused_while_requests_go_on(self):
+        ports = [weir.free_port() for _ in range(3)]
+        path = HOME / "reload.yaml"
+
+        def write(port, more="", model="chat"):
+            path.write_text(f"listen: {{port: {ports[0]}}}\n{more}upstreams: {{pods: {{endpoints: ['http://127.0.0.1:{port}']}}}}\n"
+                            f"models: {{{model}: {{targets: [{{upstream: pods, model: mock}}]}}}}\n")
+        write(ports[1])
+        with running(ports[1], "bench", "mock", "--port", ports[1], "--ttft", "5"), \
+                running(ports[2], "bench", "mock", "--port", ports[2], "--ttft", "5") as (second, _), \
+                running(ports[0], "gateway", path) as (process, log):
+            url = f"http://127.0.0.1:{ports[0]}"
+            stop, codes = threading.Event(), []
+
+            def load():
+                while not stop.is_set():
+                    codes.append(ask(url + "/v1/chat/completions", ASK)[0])
+            threads = [threading.Thread(target=load) for _ in range(2)]
+            for t in threads:
+                t.start()
+            try:
+                write(ports[2], more="drain_timeout_s: 9\n")
+                process.send_signal(signal.SIGHUP)
+                self.assertTrue(until(lambda: "config_needs_restart keys=drain_timeout_s" in log.read_text()), log.read_text())
+                self.assertIn("config_reloaded", log.read_text())
+                path.write_text(path.read_text().replace("targets", "tragets"))
+                process.send_signal(signal.SIGHUP)
+                self.assertTrue(until(lambda: "config_reload_failed" in log.read_text()), log.read_text())
+                failed = next(line for line in log.read_text().splitlines() if "config_reload_failed" in line)
+                self.assertIn("reload.yaml:4", failed)
+                self.assertIn("targets", failed)
+                before = len(codes)
+                self.assertTrue(until(lambda: len(codes) > before + 10))
+            finally:
+                stop.set()
+                for t in threads:
+                    t.join()
+            self.assertEqual(set(codes), {200})
+            write(ports[2], model="other")
+            process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(lambda: ask(url + "/v1/chat/completions", ASK)[0] == 404))
+            self.assertEqual(ask(url + "/v1/chat/completions", {**ASK, "model": "other"})[0], 200)
+            self.assertIsNone(second.poll())
+            self.assertIn('weir_gateway_reloads_total{result="good"} 2', ask(url + "/metrics")[1])
+
+
+class Dns(unittest.TestCase):
+    def test_the_systems_names(self):
+        ports = [weir.free_port() for _ in range(2)]
+        path = HOME / "dns.yaml"
+        nobody = "a" * 64 + ".invalid"  # no name server is asked for so long a label
+        path.write_text(f"listen: {{port: {ports[0]}}}\nupstreams:\n"
+                        f"  here: {{endpoints: {{dns: {{name: localhost, port: {ports[1]}, interval_ms: 100}}}}}}\n"
+                        f"  gone: {{endpoints: {{dns: {{name: {nobody}, port: {ports[1]}, interval_ms: 100}}}}}}\n"
+                        "models: {chat: {targets: [{upstream: here, model: mock}, {upstream: gone, tier: 1}]}}\n")
+        with running(ports[1], "bench", "mock", "--port", ports[1]), running(ports[0], "gateway", path) as (_, log):
+            url = f"http://127.0.0.1:{ports[0]}"
+            self.assertTrue(until(lambda: ask(url + "/ready")[0] == 200, 30), log.read_text())
+            self.assertEqual(ask(url + "/v1/chat/completions", ASK)[0], 200)
+            self.assertIn('weir_gateway_discoveries_total{upstream="gone",result="gone"}', ask(url + "/metrics")[1])
+            self.assertIn(nobody + " does not resolve", log.read_text())
+            self.assertIn("endpoint_added upstream=here endpoint=http://127.0.0.1:", log.read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
