@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import hashlib
 import os
 import pathlib
 import shutil
@@ -149,6 +150,32 @@ class OnEachStore(unittest.TestCase):
                     self.assertEqual(gateway.metric('weir_gateway_quota_refused_total{quota="few"}'), 6)
                     self.assertEqual(gateway.used()["few: requests per minute"], (3, 3))
                     self.assertEqual(gateway.used()["others, model other: tokens per day"], (0, 5))
+
+    def test_each_tenant_and_key_is_counted_on_its_own(self):
+        keys = {"acme": ("k1", "acme-1"), "acme again": ("k2", "acme-2"), "other": ("k3", "other-1")}
+        path = HOME / "keys.yaml"
+        path.write_text("tenants: {acme: {}, other: {}}\nkeys:\n" + "".join(
+            f"  - {{tenant: {who.split()[0]}, id: {i}, sha256: {hashlib.sha256(key.encode()).hexdigest()}, rights: [inference]}}\n"
+            for who, (i, key) in keys.items()))
+        path.chmod(0o600)
+        text = (f"keys_file: {path}\nquotas:\n"
+                "  - {name: each, tenant: acme, metric: requests, window: minute, limit: 3}\n"
+                '  - {name: each, tenant: "*", metric: requests, window: minute, limit: 1}\n'
+                '  - {name: key, key: "*", metric: requests, window: minute, limit: 2}\nstate: {%s}')
+        with mock_llm.MockLlm() as mock, stores() as all_stores:
+            for name, state in all_stores:
+                with self.subTest(name), Gateway(mock, text % state) as gateway:
+                    def ask(who, gateway=gateway):
+                        reply = httpx.post(gateway.url + "/v1/chat/completions", json={"model": "chat", **ASK},
+                                           headers={"Authorization": "Bearer " + keys[who][1]})
+                        return reply.status_code, reply.json().get("error", {}).get("message", "")[:9]
+                    self.assertEqual([ask("acme") for _ in range(3)], [(200, ""), (200, ""), (429, "key, key ")])
+                    self.assertEqual([ask("acme again") for _ in range(2)], [(200, ""), (429, "each, ten")])
+                    self.assertEqual([ask("other") for _ in range(2)], [(200, ""), (429, "each, ten")])
+                    self.assertEqual(gateway.used("acme"), {"each, tenant acme: requests per minute": (3, 3),
+                                                            "key, key k1: requests per minute": (2, 2), "key, key k2: requests per minute": (1, 2)})
+                    self.assertEqual(gateway.used("other"), {"each, tenant other: requests per minute": (1, 1), "key, key k3: requests per minute": (1, 2)})
+                    self.assertEqual(len(gateway.used()), 5)
 
     def test_what_was_taken_is_there_after_a_restart(self):
         # 3 tokens of prompt as the mock counts, and 5 of answer.
