@@ -168,9 +168,9 @@ class Reader : private ConfigReader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top,
-                fields(top_table(), file,
-                       {"upstreams", "models", "prices", "quotas", "quota_estimate", "state"}));
+    WEIR_ASSIGN(RawTop top, fields(top_table(), file,
+                                   {"upstreams", "models", "prices", "quotas", "quota_estimate",
+                                    "state", "priorities"}));
     config_ = std::move(top.config);
     config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
