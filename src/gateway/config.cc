@@ -1,45 +1,22 @@
 #include "gateway/config.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <set>
 #include <utility>
 
-#include "access/keys_file.h"
-#include "config/table.h"
-#include "os/file.h"
-
-// A field of a struct, for Table::add.
-#define WEIR_FIELD(type, path) \
-  [](type & o) -> auto& { return o.path; }
+#include "gateway/config_reader.h"
 
 namespace weir::gateway {
 namespace {
 
 using config::Node;
 
-constexpr size_t kMaxUpstreams = 1'000;
-constexpr size_t kMaxEndpoints = 10'000;  // of all upstreams
 constexpr size_t kMaxModels = 10'000;
 constexpr size_t kMaxTargets = 100;  // of a model
-constexpr size_t kMaxNameBytes = 128;
-constexpr uint64_t kMaxSecretBytes = 64 * 1024;
-constexpr double kDayMs = 86'400'000;
 
 // What stands in the file and not, as it is, in the configuration.
-struct RawSecret {
-  std::string env;
-  std::string file;
-};
 struct RawTop {
   GatewayConfig config;
   RawSecret admin_token;
-};
-struct RawUpstream {
-  RawUpstream() { config.guard.budget.min_per_s = kMinRetriesPerS; }
-  UpstreamConfig config;
-  RawSecret key;
 };
 struct RawTarget {
   TargetConfig config;
@@ -81,60 +58,6 @@ config::Table<RawTop> top_table() {
         {.min = 1, .max = 36'500});
   t.add("error_budget", "", WEIR_FIELD(RawTop, config.error_budget), {.min = 1e-6, .max = 1});
   t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
-  return t;
-}
-
-void add_guard(config::Table<RawUpstream>& t) {
-#define WEIR_GUARD(path) WEIR_FIELD(RawUpstream, config.guard.path)
-  t.add("health.interval_ms", "", WEIR_GUARD(endpoint.health.interval_ms),
-        {.min = 10, .max = kDayMs});
-  t.add("health.fast_interval_ms", "", WEIR_GUARD(endpoint.health.fast_interval_ms),
-        {.min = 10, .max = kDayMs});
-  t.add("health.timeout_ms", "", WEIR_GUARD(endpoint.health.timeout_ms), {.min = 1, .max = 60'000});
-  t.add("health.rise", "", WEIR_GUARD(endpoint.health.rise), {.min = 1, .max = 100});
-  t.add("health.fall", "", WEIR_GUARD(endpoint.health.fall), {.min = 1, .max = 100});
-  t.add("slow_start_ms", "", WEIR_GUARD(endpoint.slow_start.window_ms), {.min = 0, .max = kDayMs});
-  t.add("panic_threshold", "", WEIR_GUARD(panic_threshold), {.min = 0, .max = 1});
-  t.add("breaker.window_ms", "", WEIR_GUARD(endpoint.breaker.window_ms),
-        {.min = 100, .max = 600'000});
-  t.add("breaker.min_calls", "", WEIR_GUARD(endpoint.breaker.min_calls), {.min = 1, .max = 1e6});
-  t.add("breaker.in_a_row", "", WEIR_GUARD(endpoint.breaker.in_a_row), {.min = 0, .max = 1e6});
-  t.add("breaker.failure_rate", "", WEIR_GUARD(endpoint.breaker.failure_rate),
-        {.min = 0.01, .max = 2});
-  t.add("breaker.slow_ms", "", WEIR_GUARD(endpoint.breaker.slow_ms), {.min = 0, .max = kDayMs});
-  t.add("breaker.slow_rate", "", WEIR_GUARD(endpoint.breaker.slow_rate), {.min = 0.01, .max = 2});
-  t.add("breaker.open_ms", "", WEIR_GUARD(endpoint.breaker.open_ms), {.min = 1, .max = kDayMs});
-  t.add("outlier.consecutive_failures", "", WEIR_GUARD(outlier.consecutive_failures),
-        {.min = 0, .max = 1e6});
-  t.add("outlier.max_ejected", "", WEIR_GUARD(outlier.max_ejected), {.min = 0, .max = 1});
-  t.add("retry_budget.ratio", "", WEIR_GUARD(budget.ratio), {.min = 0, .max = 1});
-  t.add("retry_budget.min_per_s", "", WEIR_GUARD(budget.min_per_s), {.min = 0, .max = 1000});
-#undef WEIR_GUARD
-}
-
-config::Table<RawUpstream> upstream_table() {
-  config::Table<RawUpstream> t;
-  t.add("engine", "", WEIR_FIELD(RawUpstream, config.engine),
-        {.choices = {"openai", "anthropic", "weir", "vllm", "sglang", "trtllm", "llamacpp",
-                     "dynamo"}});
-  t.add("key_env", "", WEIR_FIELD(RawUpstream, key.env), {});
-  t.add("key_file", "", WEIR_FIELD(RawUpstream, key.file), {});
-  t.add("ca_file", "", WEIR_FIELD(RawUpstream, config.ca_file), {});
-  t.add("max_in_flight", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.max_limit),
-        {.min = 1, .max = 1e6});
-  t.add("adaptive_limit", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.adaptive), {});
-  t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
-  t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
-  add_guard(t);
-  return t;
-}
-
-config::Table<EndpointConfig> endpoint_table() {
-  config::Table<EndpointConfig> t;
-  t.add("url", "", WEIR_FIELD(EndpointConfig, url), {});
-  t.add("region", "", WEIR_FIELD(EndpointConfig, region), {});
-  t.add("zone", "", WEIR_FIELD(EndpointConfig, zone), {});
-  t.add("weight", "", WEIR_FIELD(EndpointConfig, weight), {.min = 0.001, .max = 1000});
   return t;
 }
 
@@ -192,20 +115,9 @@ config::Table<RawPrice> price_table() {
   return t;
 }
 
-// Letters, digits and "-_.:/@": names appear in metrics, logs and headers.
-bool is_name(std::string_view text) {
-  constexpr std::string_view kOther = "-_.:/@";
-  return !text.empty() && text.size() <= kMaxNameBytes &&
-         std::all_of(text.begin(), text.end(), [&](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  kOther.find(c) != std::string_view::npos;
-         });
-}
-
-class Reader {
+class Reader : private ConfigReader {
  public:
-  Reader(const std::string& name, const Environment& environment)
-      : name_(name), environment_(environment) {}
+  using ConfigReader::ConfigReader;
 
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
@@ -217,119 +129,13 @@ class Reader {
       return wrong(file.line,
                    "the admin listener needs a token: give admin.token_file or "
                    "admin.token_env, or leave admin.port out");
-    WEIR_TRY(read_upstreams(file.find("upstreams"), file.line));
+    WEIR_ASSIGN(config_.upstreams, read_upstreams(*this, file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
     return std::move(config_);
   }
 
  private:
-  Error wrong(int line, const std::string& what) const {
-    return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, std::max(line, 1), what);
-  }
-
-  // Whether each member is a key, a section of keys or read apart.
-  Status known(const std::vector<config::Key>& keys, const Node& node,
-               std::initializer_list<std::string_view> apart) const {
-    std::vector<std::string> names(apart.begin(), apart.end());
-    for (const config::Key& k : keys) names.push_back(k.path.substr(0, k.path.find('.')));
-    for (const config::Member& m : node.members) {
-      if (std::find(names.begin(), names.end(), m.key) != names.end()) continue;
-      return wrong(m.line,
-                   fmt::format("unknown key \"{}\"; the nearest is \"{}\"", m.key.substr(0, 100),
-                               config::nearest(m.key, std::span<const std::string>(names))));
-    }
-    return {};
-  }
-
-  // Those of `node` but for the members that are read apart.
-  template <typename T>
-  Result<T> fields(const config::Table<T>& table, const Node& node,
-                   std::initializer_list<std::string_view> apart = {}) const {
-    WEIR_TRY(known(table.keys(), node, apart));
-    config::Sources sources;
-    sources.file_name = name_;
-    sources.file = node;
-    std::erase_if(sources.file.members, [&](const config::Member& m) {
-      return std::find(apart.begin(), apart.end(), m.key) != apart.end();
-    });
-    WEIR_ASSIGN(const config::Settings s, config::Settings::resolve(table.keys(), sources));
-    return table.make(s);
-  }
-
-  Result<std::string> secret(const RawSecret& raw, std::string_view what, int line) const {
-    if (!raw.env.empty() && !raw.file.empty())
-      return wrong(line, fmt::format("{0}_env and {0}_file exclude each other", what));
-    std::string text;
-    if (!raw.env.empty()) {
-      const auto value = environment_ ? environment_(raw.env) : std::nullopt;
-      if (!value.has_value() || value->empty())
-        return wrong(line, fmt::format("{}_env: the variable {} is not set", what, raw.env));
-      text = *value;
-    } else if (!raw.file.empty()) {
-      const std::string weak = access::weak_permissions(raw.file);
-      if (!weak.empty())
-        return make_error(ErrorCode::kUsage, "{}: it holds a secret and {}; chmod 600 it", raw.file,
-                          weak);
-      auto read = os::read_file(raw.file, kMaxSecretBytes);
-      if (!read.ok()) return read.error().with_context(fmt::format("{}_file", what));
-      text = std::move(*read);
-      while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-      if (text.empty()) return wrong(line, fmt::format("{}_file: {} is empty", what, raw.file));
-    }
-    const bool printable =
-        std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; });
-    if (!printable)
-      return wrong(line, fmt::format("{}: a space or a character beyond ASCII", what));
-    return text;
-  }
-
-  Status read_upstreams(const Node* node, int line) {
-    if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
-      return wrong(node == nullptr ? line : node->line,
-                   "upstreams must be a map of names, with one at least");
-    if (node->members.size() > kMaxUpstreams)
-      return wrong(node->line, fmt::format("more than {} upstreams", kMaxUpstreams));
-    const auto table = upstream_table();
-    for (const config::Member& m : node->members) {
-      if (!is_name(m.key)) return wrong(m.line, bad_name("an upstream"));
-      WEIR_ASSIGN(RawUpstream raw, fields(table, m.value, {"endpoints"}));
-      UpstreamConfig u = std::move(raw.config);
-      u.name = m.key;
-      u.line = m.line;
-      if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
-      WEIR_ASSIGN(u.key, secret(raw.key, "key", m.line));
-      WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
-      config_.upstreams.push_back(std::move(u));
-    }
-    return {};
-  }
-
-  Status read_endpoints(const Node* node, int line, UpstreamConfig& u) {
-    if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty())
-      return wrong(line, fmt::format("upstreams.{}: endpoints must be a list of URLs, with one at "
-                                     "least, as [\"http://127.0.0.1:8080\"]",
-                                     u.name));
-    const auto table = endpoint_table();
-    for (const Node& item : node->items) {
-      EndpointConfig e;
-      if (item.kind == Node::Kind::kScalar) {
-        e.url = item.text;
-      } else {
-        WEIR_ASSIGN(e, fields(table, item));
-      }
-      auto url = http::parse_http_or_https_url(e.url);
-      if (!url.ok()) return wrong(item.line, url.error().message);
-      e.to = *url;
-      if (!urls_.insert(u.name + ' ' + e.to.authority() + e.to.path).second)
-        return wrong(item.line, fmt::format("{} stands twice", e.url));
-      u.endpoints.push_back(std::move(e));
-    }
-    if (urls_.size() > kMaxEndpoints)
-      return wrong(node->line, fmt::format("more than {} endpoints", kMaxEndpoints));
-    return {};
-  }
-
   Status read_models(const Node* node, int line) {
     if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
       return wrong(node == nullptr ? line : node->line,
@@ -419,15 +225,8 @@ class Reader {
                        given.substr(0, 100),
                        config::nearest(given, std::span<const std::string>(names)));
   }
-  static std::string bad_name(std::string_view what) {
-    return fmt::format("the name of {} has 1 to {} letters, digits and - _ . : / @", what,
-                       kMaxNameBytes);
-  }
 
-  const std::string& name_;
-  const Environment& environment_;
   GatewayConfig config_;
-  std::set<std::string> urls_;
 };
 
 }  // namespace

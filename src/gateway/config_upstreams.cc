@@ -1,0 +1,141 @@
+// The pools of gateway.yaml: engines, endpoints, guards.
+#include <set>
+
+#include "gateway/config_reader.h"
+#include "http/url.h"
+
+namespace weir::gateway {
+namespace {
+
+using config::Node;
+
+constexpr size_t kMaxUpstreams = 1'000;
+constexpr size_t kMaxEndpoints = 10'000;  // of all upstreams
+
+// What stands in the file and not, as it is, in the configuration.
+struct RawUpstream {
+  RawUpstream() { config.guard.budget.min_per_s = kMinRetriesPerS; }
+  UpstreamConfig config;
+  RawSecret key;
+};
+
+void add_guard(config::Table<RawUpstream>& t) {
+#define WEIR_GUARD(path) WEIR_FIELD(RawUpstream, config.guard.path)
+  t.add("health.interval_ms", "", WEIR_GUARD(endpoint.health.interval_ms),
+        {.min = 10, .max = kDayMs});
+  t.add("health.fast_interval_ms", "", WEIR_GUARD(endpoint.health.fast_interval_ms),
+        {.min = 10, .max = kDayMs});
+  t.add("health.timeout_ms", "", WEIR_GUARD(endpoint.health.timeout_ms), {.min = 1, .max = 60'000});
+  t.add("health.rise", "", WEIR_GUARD(endpoint.health.rise), {.min = 1, .max = 100});
+  t.add("health.fall", "", WEIR_GUARD(endpoint.health.fall), {.min = 1, .max = 100});
+  t.add("slow_start_ms", "", WEIR_GUARD(endpoint.slow_start.window_ms), {.min = 0, .max = kDayMs});
+  t.add("panic_threshold", "", WEIR_GUARD(panic_threshold), {.min = 0, .max = 1});
+  t.add("breaker.window_ms", "", WEIR_GUARD(endpoint.breaker.window_ms),
+        {.min = 100, .max = 600'000});
+  t.add("breaker.min_calls", "", WEIR_GUARD(endpoint.breaker.min_calls), {.min = 1, .max = 1e6});
+  t.add("breaker.in_a_row", "", WEIR_GUARD(endpoint.breaker.in_a_row), {.min = 0, .max = 1e6});
+  t.add("breaker.failure_rate", "", WEIR_GUARD(endpoint.breaker.failure_rate),
+        {.min = 0.01, .max = 2});
+  t.add("breaker.slow_ms", "", WEIR_GUARD(endpoint.breaker.slow_ms), {.min = 0, .max = kDayMs});
+  t.add("breaker.slow_rate", "", WEIR_GUARD(endpoint.breaker.slow_rate), {.min = 0.01, .max = 2});
+  t.add("breaker.open_ms", "", WEIR_GUARD(endpoint.breaker.open_ms), {.min = 1, .max = kDayMs});
+  t.add("outlier.consecutive_failures", "", WEIR_GUARD(outlier.consecutive_failures),
+        {.min = 0, .max = 1e6});
+  t.add("outlier.max_ejected", "", WEIR_GUARD(outlier.max_ejected), {.min = 0, .max = 1});
+  t.add("retry_budget.ratio", "", WEIR_GUARD(budget.ratio), {.min = 0, .max = 1});
+  t.add("retry_budget.min_per_s", "", WEIR_GUARD(budget.min_per_s), {.min = 0, .max = 1000});
+#undef WEIR_GUARD
+}
+
+config::Table<RawUpstream> upstream_table() {
+  config::Table<RawUpstream> t;
+  t.add("engine", "", WEIR_FIELD(RawUpstream, config.engine),
+        {.choices = {"openai", "anthropic", "weir", "vllm", "sglang", "trtllm", "llamacpp",
+                     "dynamo"}});
+  t.add("key_env", "", WEIR_FIELD(RawUpstream, key.env), {});
+  t.add("key_file", "", WEIR_FIELD(RawUpstream, key.file), {});
+  t.add("ca_file", "", WEIR_FIELD(RawUpstream, config.ca_file), {});
+  t.add("max_in_flight", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.max_limit),
+        {.min = 1, .max = 1e6});
+  t.add("adaptive_limit", "", WEIR_FIELD(RawUpstream, config.guard.endpoint.limit.adaptive), {});
+  t.add("cache_tokens", "", WEIR_FIELD(RawUpstream, config.cache_tokens), {.min = 0, .max = 1e12});
+  t.add("health.path", "", WEIR_FIELD(RawUpstream, config.health_path), {});
+  add_guard(t);
+  return t;
+}
+
+config::Table<EndpointConfig> endpoint_table() {
+  config::Table<EndpointConfig> t;
+  t.add("url", "", WEIR_FIELD(EndpointConfig, url), {});
+  t.add("region", "", WEIR_FIELD(EndpointConfig, region), {});
+  t.add("zone", "", WEIR_FIELD(EndpointConfig, zone), {});
+  t.add("weight", "", WEIR_FIELD(EndpointConfig, weight), {.min = 0.001, .max = 1000});
+  return t;
+}
+
+class UpstreamReader {
+ public:
+  explicit UpstreamReader(const ConfigReader& reader) : reader_(reader) {}
+
+  Result<std::vector<UpstreamConfig>> read(const Node* node, int line) {
+    if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
+      return reader_.wrong(node == nullptr ? line : node->line,
+                           "upstreams must be a map of names, with one at least");
+    if (node->members.size() > kMaxUpstreams)
+      return reader_.wrong(node->line, fmt::format("more than {} upstreams", kMaxUpstreams));
+    const auto table = upstream_table();
+    for (const config::Member& m : node->members) {
+      if (!ConfigReader::is_name(m.key))
+        return reader_.wrong(m.line, ConfigReader::bad_name("an upstream"));
+      WEIR_ASSIGN(RawUpstream raw, reader_.fields(table, m.value, {"endpoints"}));
+      UpstreamConfig u = std::move(raw.config);
+      u.name = m.key;
+      u.line = m.line;
+      if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
+      WEIR_ASSIGN(u.key, reader_.secret(raw.key, "key", m.line));
+      WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
+      upstreams_.push_back(std::move(u));
+    }
+    return std::move(upstreams_);
+  }
+
+ private:
+  Status read_endpoints(const Node* node, int line, UpstreamConfig& u) {
+    if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty())
+      return reader_.wrong(
+          line, fmt::format("upstreams.{}: endpoints must be a list of URLs, with one at "
+                            "least, as [\"http://127.0.0.1:8080\"]",
+                            u.name));
+    const auto table = endpoint_table();
+    for (const Node& item : node->items) {
+      EndpointConfig e;
+      if (item.kind == Node::Kind::kScalar) {
+        e.url = item.text;
+      } else {
+        WEIR_ASSIGN(e, reader_.fields(table, item));
+      }
+      auto url = http::parse_http_or_https_url(e.url);
+      if (!url.ok()) return reader_.wrong(item.line, url.error().message);
+      e.to = *url;
+      if (!urls_.insert(u.name + ' ' + e.to.authority() + e.to.path).second)
+        return reader_.wrong(item.line, fmt::format("{} stands twice", e.url));
+      u.endpoints.push_back(std::move(e));
+    }
+    if (urls_.size() > kMaxEndpoints)
+      return reader_.wrong(node->line, fmt::format("more than {} endpoints", kMaxEndpoints));
+    return {};
+  }
+
+  const ConfigReader& reader_;
+  std::vector<UpstreamConfig> upstreams_;
+  std::set<std::string> urls_;
+};
+
+}  // namespace
+
+Result<std::vector<UpstreamConfig>> read_upstreams(const ConfigReader& reader, const Node* node,
+                                                   int line) {
+  return UpstreamReader(reader).read(node, line);
+}
+
+}  // namespace weir::gateway
