@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/route/gie.h"
+#include "gateway/routing.h"
 #include "gateway/translate/translate.h"
 #include "gateway/upstream_error.h"
 #include "text/json.h"
@@ -26,6 +28,7 @@ void Call::begin() {
   const ModelConfig& model = *asked_.model;
   proxy_.hedge(model).on_request(now_ns());
   assigned_ = proxy_.dispatcher().assign(model, view(), proxy_.draw());
+  if (!asked_.internal) proxy_.routing().expose(model, assigned_, view(), asked_.request_id);
   const Choice choice = choose();
   if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(model, now_ns()));
   choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
@@ -37,21 +40,24 @@ void Call::refuse(const Error& error) {
   over("refused", error_code_name(error.code), nullptr);
 }
 
-RequestView Call::view() const {
+RequestView Asked::view(int64_t unix_s) const {
   RequestView v;
-  v.model = asked_.incoming.model;
-  v.route = asked_.path;
-  v.tenant = asked_.tenant;
-  v.user = asked_.incoming.user;
-  v.session = asked_.headers.find(kSessionHeader).value_or("");
-  v.headers = asked_.headers.all();
-  v.blocks = asked_.blocks;
-  v.input_tokens = asked_.incoming.input_tokens;
-  v.unix_s = proxy_.clock().unix_s();
+  v.model = incoming.model;
+  v.route = path;
+  v.tenant = tenant;
+  v.user = incoming.user;
+  v.session = headers.find(kSessionHeader).value_or("");
+  v.headers = headers.all();
+  v.blocks = blocks;
+  v.input_tokens = incoming.input_tokens;
+  v.unix_s = unix_s;
   return v;
 }
 
 Choice Call::choose() {
+  if (!asked_.picked.empty())
+    return proxy_.dispatcher().choose_picked(*asked_.model, assigned_, asked_.picked, tried_,
+                                             now_ns());
   return proxy_.dispatcher().choose(*asked_.model, assigned_, view(), tried_, proxy_.draw(),
                                     now_ns());
 }
@@ -146,7 +152,7 @@ void Call::hedge() {
 }
 
 void Call::on_sent() {
-  if (std::exchange(sent_, true)) return;
+  if (std::exchange(sent_, true) || asked_.internal) return;
   proxy_.instruments().overhead_s.observe(seconds(asked_.received_ns, now_ns()));
 }
 
@@ -154,7 +160,8 @@ bool Call::on_answered(UpstreamAttempt& attempt) {
   if (winner_ != nullptr) return winner_ == &attempt;
   winner_ = &attempt;
   first_byte_ns_ = now_ns();
-  proxy_.instruments().first_byte_s.observe(seconds(asked_.received_ns, now_ns()));
+  if (!asked_.internal)
+    proxy_.instruments().first_byte_s.observe(seconds(asked_.received_ns, now_ns()));
   for (const UpstreamAttempt* a : live_) {
     if (asked_.incoming.stream && a->number() == 1)
       proxy_.hedge(*asked_.model).on_first_byte(now_ns() - a->started_ns(), now_ns());
@@ -174,6 +181,11 @@ http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
   headers.add("x-weir-upstream", attempt.choice().endpoint->upstream->name);
   headers.add("x-weir-release", attempt.choice().target->release);
   headers.add("x-weir-attempts", std::to_string(attempts()));
+  for (const auto& field : asked_.tell.all()) headers.set(field.name, field.value);
+  if (!asked_.picked.empty()) {
+    const http::Url& to = attempt.choice().endpoint->config->to;
+    headers.set(kDestinationServedHeader, fmt::format("{}:{}", to.host, to.port));
+  }
   return headers;
 }
 
@@ -273,6 +285,7 @@ void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
 void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
   http::Response r = upstream_failure(last, attempts(), retry_after_ms, asked_.protocol);
   r.headers.set("x-weir-attempts", std::to_string(attempts()));
+  for (const auto& field : asked_.tell.all()) r.headers.set(field.name, field.value);
   sink_->answer(std::move(r));
   over(attempts() == 0 ? "nobody" : attempt_end_name(last.end),
        upstream_failure_code(last, attempts()), nullptr);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "gateway/answer_sink.h"
+#include "gateway/asking.h"
 #include "gateway/dispatcher.h"
 #include "gateway/incoming.h"
 #include "gateway/proxy.h"
@@ -44,17 +45,24 @@ struct Asked {
   int64_t received_ns = 0;
   int32_t attempts_before = 0;  // of the same request, by other calls
   bool idempotent = false;      // it may be done twice: an idempotency key says so
+  // Asked by the gateway itself (a judge, a shadow, a cascade's step): its times are no client's,
+  // and nobody is exposed to a split by it.
+  bool internal = false;
+  bool shadow = false;           // a copy for nobody: its rows are told apart
+  http::Headers tell;            // of the answer's head: who sent it where
+  std::vector<uint32_t> picked;  // endpoints that a picker named, in this order; empty: any
+
+  // What policies see of it; borrows from this.
+  RequestView view(int64_t unix_s) const;
 };
 
-class Call : public std::enable_shared_from_this<Call> {
+class Call final : public Asking, public std::enable_shared_from_this<Call> {
  public:
   Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink);
   // Makes the first attempt. The sink may be told of its end before this returns.
-  void begin();
-  // Nobody wants the answer any more. Nothing more is told to the sink but its end.
-  void cancel();
-  // The sink has room again.
-  void resume();
+  void begin() override;
+  void cancel() override;
+  void resume() override;
   int32_t attempts() const { return asked_.attempts_before + attempts_; }
 
  private:
@@ -67,7 +75,7 @@ class Call : public std::enable_shared_from_this<Call> {
   http::ClientRequest upstream_request(const Choice& choice, TranslatedRequest translated) const;
   void plan_hedge();
   void hedge();
-  RequestView view() const;
+  RequestView view() const { return asked_.view(proxy_.clock().unix_s()); }
   int64_t now_ns() const { return proxy_.clock().now_ns(); }
 
   // What attempts tell.

@@ -62,6 +62,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
       price != nullptr && usage.known)
     r.cost_nanos = token_cost(*price, {usage.prompt_tokens, usage.cached_tokens,
                                        usage.cache_write_tokens, usage.completion_tokens});
+  if (asked_.shadow) r.cache = kShadowCache;
   r.hedged = hedged_;
   r.retried = r.attempt > 1;
   return r;

@@ -56,6 +56,7 @@ config::Table<RawTop> top_table() {
   t.add("ledger.max_rows", "", WEIR_FIELD(RawTop, config.ledger.max_rows), {.min = 1, .max = 1e9});
   t.add("ledger.max_age_days", "", WEIR_FIELD(RawTop, config.ledger.max_age_days),
         {.min = 1, .max = 36'500});
+  t.add("trusted_picker", "", WEIR_FIELD(RawTop, config.trusted_picker), {});
   t.add("error_budget", "", WEIR_FIELD(RawTop, config.error_budget), {.min = 1e-6, .max = 1});
   t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
   return t;
@@ -122,7 +123,7 @@ class Reader : private ConfigReader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices"}));
+    WEIR_ASSIGN(RawTop top, fields(top_table(), file, {"upstreams", "models", "prices", "rules"}));
     config_ = std::move(top.config);
     WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
     if (config_.admin_port >= 0 && config_.admin_token.empty())
@@ -132,6 +133,7 @@ class Reader : private ConfigReader {
     WEIR_ASSIGN(config_.upstreams, read_upstreams(*this, file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
+    WEIR_TRY(read_routing(*this, file, config_));
     return std::move(config_);
   }
 
@@ -145,13 +147,14 @@ class Reader : private ConfigReader {
     const auto table = model_table();
     for (const config::Member& m : node->members) {
       if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
-      WEIR_ASSIGN(RawModel raw, fields(table, m.value, {"targets"}));
+      WEIR_ASSIGN(RawModel raw,
+                  fields(table, m.value, {"targets", "rules", "cascade", "difficulty", "shadow"}));
       ModelConfig model = std::move(raw.config);
       model.pick.policy = pick_policy_of(raw.policy).value_or(PickPolicy::kLeastLoaded);
       model.pick.attempts = kMaxAttempts;
       model.name = m.key;
       model.line = m.line;
-      WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
+      if (has_targets(m.value)) WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
       config_.models.push_back(std::move(model));
     }
     return {};
@@ -173,6 +176,7 @@ class Reader : private ConfigReader {
       if (found == config_.upstreams.end()) return wrong(item.line, unknown_upstream(raw.upstream));
       t.upstream = static_cast<size_t>(found - config_.upstreams.begin());
       if (t.release.empty()) t.release = found->name;
+      if (t.model.empty()) t.model = model.name;
       for (const TargetConfig& other : model.targets) {
         if (other.upstream == t.upstream && other.release == t.release)
           return wrong(item.line, fmt::format("upstream {} stands twice with the release {}",
@@ -244,15 +248,17 @@ Result<GatewayConfig> read_gateway_config(const std::string& path, const Environ
 std::string describe(const GatewayConfig& c) {
   std::string out = fmt::format("listens on {}:{}\n", c.host, c.port);
   for (const ModelConfig& m : c.models) {
-    out += fmt::format("{}  ({})\n", m.name, pick_policy_name(m.pick.policy));
+    out += m.targets.empty() ? m.name + "\n"
+                             : fmt::format("{}  ({})\n", m.name, pick_policy_name(m.pick.policy));
     for (const TargetConfig& t : m.targets) {
       const UpstreamConfig& u = c.upstreams[t.upstream];
       out += fmt::format("  tier {}  weight {:>3}  {} ({}, {} endpoint{})  model {}\n", t.tier,
                          t.weight, u.name, u.engine, u.endpoints.size(),
-                         u.endpoints.size() == 1 ? "" : "s", t.model.empty() ? m.name : t.model);
+                         u.endpoints.size() == 1 ? "" : "s", t.model);
     }
+    out += describe_routing(m);
   }
-  return out;
+  return out + describe_rules(c);
 }
 
 }  // namespace weir::gateway

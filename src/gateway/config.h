@@ -23,6 +23,7 @@
 
 #include "base/result.h"
 #include "config/yaml.h"
+#include "gateway/config_routing.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/resilience/hedge.h"
 #include "gateway/resilience/pool_guard.h"
@@ -61,7 +62,7 @@ struct UpstreamConfig {
 
 struct TargetConfig {
   size_t upstream = 0;   // index into GatewayConfig::upstreams
-  std::string model;     // what the upstream calls it; "": as the client does
+  std::string model;     // what the upstream calls it; where the file is silent: the alias
   int32_t weight = 100;  // share of the traffic among targets of a tier
   int32_t tier = 0;      // a higher one is for when lower ones cannot
   std::string release;   // a name for rollouts and logs; "": the upstream's
@@ -71,7 +72,10 @@ struct ModelConfig {
   std::string name;  // what clients call it
   PickConfig pick;
   FailoverConfig failover;
-  std::vector<TargetConfig> targets;
+  std::vector<TargetConfig> targets;  // none where other models answer: one of the next two
+  std::optional<CascadeConfig> cascade;
+  std::optional<DifficultyConfig> difficulty;
+  std::optional<ShadowConfig> shadow;
   RouteTimeouts timeouts;
   RetryConfig retry;
   HedgeConfig hedge;
@@ -97,6 +101,8 @@ struct GatewayConfig {
   PriceTable prices;            // of what upstreams compute
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
+  std::vector<Rule> rules;      // of models first, in the file's order
+  bool trusted_picker = false;  // x-gateway-destination-endpoint is obeyed
 };
 
 // Retries of a pool that are always there, as Finagle has them: of few requests a tenth is none,

@@ -64,6 +64,7 @@ Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret
   }
   view_ = {views_, number(config.region), zone(config.region, config.zone)};
   for (const ModelConfig& m : config.models) {
+    if (m.targets.empty()) continue;  // other models answer
     auto route = make_route(m, nullptr);
     if (route.ok()) routes_.emplace(&m, std::move(*route));  // it is: the weights are the file's
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/routing.h"
 #include "gateway/visit.h"
 
 namespace weir::gateway {
@@ -22,6 +23,7 @@ Proxy::Proxy(const GatewayConfig& config, http::Client& client, const Clock& clo
     hedges_.emplace(&m, HedgePolicy(m.hedge));
     for (const TargetConfig& t : m.targets) releases_[t.release];
   }
+  routing_ = std::make_unique<Routing>(*this);
 }
 
 Proxy::~Proxy() = default;

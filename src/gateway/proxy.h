@@ -25,6 +25,8 @@
 
 namespace weir::gateway {
 
+class Routing;
+
 class Proxy {
  public:
   // All borrowed, ledger may be null; they outlive the proxy's requests, which end when the client
@@ -49,6 +51,7 @@ class Proxy {
   Fleet& fleet() { return fleet_; }
   Dispatcher& dispatcher() { return dispatcher_; }
   Tenants& tenants() { return tenants_; }
+  Routing& routing() { return *routing_; }
   http::Client& client() { return client_; }
   const Clock& clock() const { return clock_; }
   Instruments& instruments() { return instruments_; }
@@ -71,6 +74,7 @@ class Proxy {
   Tenants tenants_;
   std::unordered_map<std::string, const ModelConfig*> models_;
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
+  std::unique_ptr<Routing> routing_;
 };
 
 }  // namespace weir::gateway

@@ -1,8 +1,11 @@
 #include "gateway/visit.h"
 
+#include <chrono>
 #include <utility>
 
+#include "gateway/routing.h"
 #include "gateway/upstream_error.h"
+#include "http/sse.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -43,6 +46,7 @@ Status Visit::read() {
                        "there is no model \"{}\": GET /v1/models lists them",
                        in.model.substr(0, 100));
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
+  WEIR_TRY(proxy_.routing().route(asked_, body));
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
   if (proxy_.dispatcher().wants_blocks(*asked_.model))
@@ -62,7 +66,7 @@ void Visit::begin() {
 
 void Visit::ask() {
   // Held here as well: it may end, and the visit with it, before begin() returns.
-  const auto call = std::make_shared<Call>(proxy_, std::move(asked_), shared_from_this());
+  const auto call = proxy_.routing().ask(std::move(asked_), shared_from_this());
   call_ = call;
   call->begin();
 }
@@ -73,12 +77,17 @@ void Visit::refuse(const Error& error) {
   over("refused");
 }
 
+void Visit::hold(http::Headers head, int64_t keep_alive_ms) {
+  writer_.hold_head(200, std::move(head));
+  writer_.keep_alive(std::chrono::milliseconds(keep_alive_ms), std::string(http::kSseKeepAlive));
+}
+
 // Sent when it is known what it took: notes belong before the last byte.
 void Visit::answer(http::Response response) { answer_ = std::move(response); }
 
 void Visit::begin_stream(http::Headers headers) {
   streaming_ = true;
-  writer_.on_writable([weak = std::weak_ptr<Call>(call_)] {
+  writer_.on_writable([weak = std::weak_ptr<Asking>(call_)] {
     if (const auto call = weak.lock()) call->resume();
   });
   writer_.begin_stream(200, std::move(headers));
@@ -99,10 +108,26 @@ void Visit::ended(CallEnd end) {
   if (streaming_) {
     writer_.finish();
   } else if (answer_.has_value()) {
-    writer_.send(std::move(*answer_));
+    send_answer();
   }
   if (end.row.has_value() && proxy_.ledger() != nullptr) proxy_.ledger()->add(std::move(*end.row));
   over(end.how);
+}
+
+void Visit::send_answer() {
+  if (!writer_.started()) {
+    writer_.send(std::move(*answer_));
+    return;
+  }
+  // A comment that kept the client waiting has begun a stream: an error event ends it.
+  std::string event;
+  if (asked_.protocol == Protocol::kAnthropic) {
+    http::append_sse_event(event, "error", answer_->body);
+  } else {
+    http::append_sse_data(event, answer_->body);
+  }
+  writer_.write(event);
+  writer_.finish();
 }
 
 void Visit::on_client_gone() {

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "gateway/answer_sink.h"
+#include "gateway/asking.h"
 #include "gateway/call.h"
 #include "gateway/proxy.h"
 #include "http/message.h"
@@ -28,6 +29,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // Reads the request and asks for an answer, or says why not.
   void begin();
 
+  void hold(http::Headers head, int64_t keep_alive_ms) override;
   void answer(http::Response response) override;
   void begin_stream(http::Headers headers) override;
   bool piece(std::string_view events) override;
@@ -38,13 +40,14 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void ask();
   void refuse(const Error& error);
   void on_client_gone();
+  void send_answer();
   void over(std::string_view how);
 
   Proxy& proxy_;
   http::ResponseWriter writer_;
   std::unique_ptr<Place> place_;  // null: nobody needs a key
   Asked asked_;                   // given to the call when there is one
-  std::shared_ptr<Call> call_;    // shared with its attempts; null: not asked yet
+  std::shared_ptr<Asking> call_;  // shared with what it waits for; null: not asked yet
   const int64_t received_ns_;
   std::optional<http::Response> answer_;  // not sent yet
   bool streaming_ = false;

@@ -65,11 +65,11 @@ std::string trade_plot(const LedgerReport& report) {
   for (const CostGroup& g : report.groups) {
     const auto p95 = g.total_ms.at(0.95);
     if (!p95 || g.requests == 0 || drawn.series.size() >= plot::kSeriesColours) continue;
-    drawn.series.push_back(
-        {.name = name_of(g),
-         .points = {{*p95, 1000 * money_number(g.cost_nanos) / static_cast<double>(g.requests)}},
-         .colour = drawn.series.size(),
-         .dots = true});
+    drawn.series.push_back({.name = name_of(g),
+                            .points = {{*p95, 1000 * money_number(g.cost_nanos - g.shadow_nanos) /
+                                                  static_cast<double>(g.requests)}},
+                            .colour = drawn.series.size(),
+                            .dots = true});
   }
   return drawn.series.size() < 2 ? "" : plot::plot_svg(drawn);
 }
