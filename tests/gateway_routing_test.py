@@ -81,6 +81,10 @@ class Check(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle(self):
+        with contextlib.suppress(OSError):  # nobody waited
+            super().handle()
+
 
 def cascade(mocks, check, more=""):
     """A small and a large model at one mock, and a judge; the mock says what it is told."""
@@ -293,7 +297,7 @@ class Difficulty(unittest.TestCase):
         for name, scores in (("s", (0, 1)), ("l", (1, 1))):
             items = [{"id": str(i), "prompt": f"question {i}", "expected": "", "answer": "", "scores": {"acc": s}} for i, s in enumerate(scores)]
             (HOME / f"{name}.json").write_text(json.dumps({
-                "format": "weir-eval/1", "model": {"name": name}, "suite": {"name": "x", "hash": ""}, "seed": 1, "params": {},
+                "format": "weir-eval/1", "model": {"name": name, "where": "local", "identity": "", "vocabulary": ""}, "suite": {"name": "x", "hash": ""}, "seed": 1, "params": {},
                 "tasks": [{"name": "t", "kind": "generate", "metric": "acc", "higher_is_better": True, "value": 1, "error": 0, "items": items}]}))
         code, out, err = weir.run("route", "log", "--small", HOME / "s.json", "--large", HOME / "l.json", "--metric", "acc",
                                   "--small-cost", 1, "--large-cost", 10)
@@ -319,7 +323,7 @@ class Shadows(unittest.TestCase):
                                  [(0, "next", "shadow", 8000, "one-shadow"), (1, "chat", "", 8000, "one")])
                 self.assertEqual(trial.bodies("/v1/chat/completions")[0]["model"], "next")
                 slowest = 0
-                for fault in ("500", "reset", "malformed", "cut", "slow", "429", "hang"):
+                for fault in ("500", "reset", "malformed", "cut", "slow", "hang", "429"):
                     trial.behave(fault)
                     for n in range(6):
                         begin = time.monotonic()
@@ -334,8 +338,8 @@ class Shadows(unittest.TestCase):
                 metrics = httpx.get(url + "/metrics").text
                 self.assertEqual(weir.metric(metrics, "weir_gateway_requests_total"), 43)
                 self.assertEqual(weir.metric(metrics, "weir_gateway_first_byte_seconds_count"), 43)
-                self.assertIn('weir_gateway_shadow_total{end="answered",model="chat"}', metrics)
-                self.assertGreaterEqual(int(float(metrics.split('weir_gateway_shadow_total{end="dropped",model="chat"} ')[1].split()[0])), 3)
+                self.assertIn('weir_gateway_shadow_total{model="chat",end="answered"}', metrics)
+                self.assertGreaterEqual(int(float(metrics.split('weir_gateway_shadow_total{model="chat",end="dropped"} ')[1].split()[0])), 3)
         code, out, err = weir.run("cost", "report", "--ledger", ledger, "--by", "cache", "--json")
         self.assertEqual(code, 0, err)
         total = json.loads(out)["all"]
@@ -382,6 +386,17 @@ class Exposures(unittest.TestCase):
             self.assertEqual(len({e["subject"] for e in lines}), 8)
             self.assertNotIn("user-", process.said)
             self.assertEqual(weir.metric(metrics, "weir_gateway_exposures_total"), 16)
+
+
+class Documentation(unittest.TestCase):
+    def test_the_example_is_good(self):
+        text = (weir.ROOT / "docs" / "gateway.md").read_text().split("## Who answers")[1].split("```yaml")[1].split("```")[0]
+        path = HOME / "example.yaml"
+        path.write_text(text)
+        code, out, err = weir.run("gateway", path, "--check")
+        self.assertEqual(code, 0, err)
+        for line in ("step 1  small, taken if it passes: judge large", "shadow next: 5 % of the requests", "rule batch: every model -> small"):
+            self.assertIn(line, out)
 
 
 if __name__ == "__main__":

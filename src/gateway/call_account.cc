@@ -80,7 +80,7 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
   CallEnd end;
   end.how = how;
   end.error_code = error_code;
-  end.good = how == "answered";
+  end.good = how == "answered" && error_code.empty();  // a 500 is an answer, too
   end.input_tokens = asked_.incoming.input_tokens;
   if (seen != nullptr) {
     end.computed = true;

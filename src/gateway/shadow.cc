@@ -52,7 +52,7 @@ void Shadows::ask(Shadow& shadow, Asked asked) {
       proxy_, std::move(asked),
       std::make_shared<WholeSink>([this, &shadow](const http::Response& /*answer*/, CallEnd end) {
         --shadow.in_flight;
-        shadow.ends.with(std::string(end.how)).add();
+        shadow.ends.with(std::string(end.error_code.empty() ? end.how : end.error_code)).add();
         if (!end.row.has_value() || proxy_.ledger() == nullptr) return;
         end.row->final = false;
         proxy_.ledger()->add(std::move(*end.row));

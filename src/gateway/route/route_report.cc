@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -57,7 +58,7 @@ std::vector<std::vector<std::string>> table(const RouteReport& r) {
     const bool none = p.small_share == 0;
     out.push_back({row.name, none ? "–" : fmt::format("{:.3f}", p.threshold),
                    plot::percent_text(p.small_share), fmt::format("{:.4f}", p.quality),
-                   plot::number_text(p.cost), plot::percent_text(p.cost / large)});
+                   fmt::format("{:.3g}", p.cost), plot::percent_text(p.cost / large)});
   }
   return out;
 }
@@ -75,7 +76,9 @@ std::string plot_of(const RouteReport& r) {
   drawn.width = 860;
   drawn.height = 420;
   drawn.x = {.label = "mean cost of a request", .log = false, .min = {}, .max = {}};
-  drawn.y = {.label = "mean quality", .log = false, .min = {}, .max = {}};
+  // Quality from where the worst of the lines begins: its differences are what is looked for.
+  const double worst = std::min(r.curve.points.back().quality, r.curve.points.front().quality);
+  drawn.y = {.label = "mean quality", .log = false, .min = std::floor(10 * worst) / 10, .max = {}};
   const auto line = [&](const std::string& name, const std::vector<CurvePoint>& points,
                         size_t colour, bool dashed) {
     plot::Series s{.name = name, .points = {}, .colour = colour, .dashed = dashed};
