@@ -50,8 +50,9 @@ struct CostGroup {
 
   double ok_share() const;
   double cached_share() const;  // of the input
-  // Nanos for each accepted answer: all of the money, but for shadows', over what was accepted. Where only a part of
-  // the requests was reported on, over requests x accepted / reported. Absent where none was.
+  // Nanos for each accepted answer: all of the money, but for shadows', over what was accepted.
+  // Where only a part of the requests was reported on, over requests x accepted / reported. Absent
+  // where none was.
   std::optional<double> nanos_per_accepted() const;
 };
 
