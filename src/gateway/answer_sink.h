@@ -40,7 +40,7 @@ class AnswerSink {
   virtual ~AnswerSink() = default;
 
   // It will be events, and not soon: until then whoever waits is to be kept waiting.
-  virtual void hold(http::Headers /*head*/, int64_t /*keep_alive_ms*/) {}
+  virtual void hold(const http::Headers& /*head*/, int64_t /*keep_alive_ms*/) {}
   virtual void answer(http::Response response) = 0;
   virtual void begin_stream(http::Headers headers) = 0;
   // Whole events. False: no more for now; Call::resume() when there is room again.

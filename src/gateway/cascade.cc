@@ -70,7 +70,7 @@ void Cascade::begin() {
     http::Headers head = asked_.tell;
     head.set("Content-Type", http::kSseContentType);
     head.set("Cache-Control", "no-cache");
-    sink_->hold(std::move(head), kit_.config->keep_alive_ms);
+    sink_->hold(head, kit_.config->keep_alive_ms);
   }
   next();
 }
@@ -248,11 +248,12 @@ void Cascade::ask_judge() {
   a.incoming.max_output_tokens = judge.max_tokens;
   a.incoming.generates = true;
   a.idempotent = true;  // nobody sees it but this
-  const auto call = std::make_shared<Call>(
-      proxy_, std::move(a),
-      std::make_shared<WholeSink>([self = shared_from_this()](http::Response r, CallEnd end) {
-        self->on_verdict(r, std::move(end));
-      }));
+  const auto call =
+      std::make_shared<Call>(proxy_, std::move(a),
+                             std::make_shared<WholeSink>(
+                                 [self = shared_from_this()](const http::Response& r, CallEnd end) {
+                                   self->on_verdict(r, std::move(end));
+                                 }));
   call_ = call;
   call->begin();
 }

@@ -77,8 +77,8 @@ void Visit::refuse(const Error& error) {
   over("refused");
 }
 
-void Visit::hold(http::Headers head, int64_t keep_alive_ms) {
-  writer_.hold_head(200, std::move(head));
+void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
+  writer_.hold_head(200, head);
   writer_.keep_alive(std::chrono::milliseconds(keep_alive_ms), std::string(http::kSseKeepAlive));
 }
 

@@ -29,7 +29,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // Reads the request and asks for an answer, or says why not.
   void begin();
 
-  void hold(http::Headers head, int64_t keep_alive_ms) override;
+  void hold(const http::Headers& head, int64_t keep_alive_ms) override;
   void answer(http::Response response) override;
   void begin_stream(http::Headers headers) override;
   bool piece(std::string_view events) override;
