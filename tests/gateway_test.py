@@ -1,13 +1,10 @@
 """weir gateway with unmodified clients: a real weir serve, mocks that die, keys, what --check says, and its end."""
 
 import concurrent.futures
-import contextlib
 import json
 import os
 import pathlib
 import signal
-import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -20,38 +17,11 @@ import anthropic  # noqa: E402
 import httpx  # noqa: E402
 import mock_llm  # noqa: E402
 import openai  # noqa: E402
+from gateway_process import gateway, running  # noqa: E402
 
 directory = tempfile.TemporaryDirectory()
 HOME = pathlib.Path(directory.name)
 ASK = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 8}
-
-
-@contextlib.contextmanager
-def running(port, *arguments):
-    """A weir that listens on the port; ended by SIGTERM, or killed by the test."""
-    process = subprocess.Popen([str(weir.WEIR), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
-    try:
-        for _ in range(int(400 * weir.SLOWDOWN)):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None:
-                raise RuntimeError(process.stderr.read().decode())
-            time.sleep(0.025)
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30 * weir.SLOWDOWN)
-
-
-@contextlib.contextmanager
-def gateway(text):
-    port = weir.free_port()
-    path = HOME / f"gateway-{port}.yaml"
-    path.write_text(f"listen: {{port: {port}}}\n{text}")
-    with running(port, "gateway", path, "--log-level", "warn") as process:
-        yield f"http://127.0.0.1:{port}", process
 
 
 def mock(port, *arguments):

@@ -272,7 +272,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             whole["object"] = "text_completion"
             whole["choices"] = [{"index": 0, "text": a.text, "finish_reason": a.finish(False)}]
             return self.send(200, whole)
-        return self.send(200, (anthropic_whole if anthropic else openai_whole)(a, model, usage))
+        whole = (anthropic_whole if anthropic else openai_whole)(a, model, usage)
+        if not anthropic and body.get("logprobs"):
+            logprob = self.server.mock.logprob
+            whole["choices"][0]["logprobs"] = {"content": [{"token": d, "logprob": logprob, "bytes": None, "top_logprobs": []} for d in a.deltas]}
+        return self.send(200, whole)
 
     def chunk(self, raw):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(raw), raw))
@@ -337,6 +341,7 @@ class MockLlm:
         self.requests = []  # (path with its query, headers, body)
         self.seen = {}      # model -> requests
         self.behaviour, self.times = None, None
+        self.logprob = -0.1  # of each token, where a whole chat answer is asked for them
         self.healthy = True
         self.metrics = {"vllm:num_requests_running": 0, "vllm:num_requests_waiting": 0, "vllm:kv_cache_usage_perc": 0.0}
 

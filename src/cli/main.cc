@@ -130,6 +130,7 @@ int run(int argc, char** argv) {
   weir::cli::add_promote(app, selected);
   weir::cli::add_rollback(app, selected);
   weir::cli::add_rollout(app, selected);
+  weir::cli::add_route(app, selected);
   weir::cli::add_log(app, selected);
   weir::cli::add_skill(app, selected);
   weir::cli::add_mcp(app, selected);

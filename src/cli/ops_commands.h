@@ -19,6 +19,7 @@ void add_review(CLI::App& root, Selected& selected);
 void add_promote(CLI::App& root, Selected& selected);
 void add_rollback(CLI::App& root, Selected& selected);
 void add_rollout(CLI::App& root, Selected& selected);
+void add_route(CLI::App& root, Selected& selected);
 void add_log(CLI::App& root, Selected& selected);
 void add_skill(CLI::App& root, Selected& selected);
 void add_mcp(CLI::App& root, Selected& selected);

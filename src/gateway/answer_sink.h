@@ -1,6 +1,7 @@
 // Where the answer of a call goes: to a client, or to whoever asked in a client's place (a judge, a
 // cache that wants a new answer, nobody at all for shadow traffic). On the proxy's thread.
 //
+//   hold                                a stream is to come, in a while
 //   answer                              a whole one, or an error with its status
 //   begin_stream ─► piece … ─► (error event)    one that comes as events
 //   ended                               once, last, whatever came before
@@ -54,6 +55,8 @@ class AnswerSink {
   AnswerSink& operator=(const AnswerSink&) = delete;
   virtual ~AnswerSink() = default;
 
+  // It will be events, and not soon: until then whoever waits is to be kept waiting.
+  virtual void hold(const http::Headers& /*head*/, int64_t /*keep_alive_ms*/) {}
   virtual void answer(http::Response response) = 0;
   virtual void begin_stream(http::Headers headers) = 0;
   // Whole events. False: no more for now; Call::resume() when there is room again.

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "gateway/resilience/retry_after.h"
+#include "gateway/route/gie.h"
+#include "gateway/routing.h"
 #include "gateway/translate/translate.h"
 #include "gateway/upstream_error.h"
 #include "text/json.h"
@@ -42,17 +44,17 @@ double seconds(int64_t from_ns, int64_t to_ns) {
 
 }  // namespace
 
-RequestView view_of(const Asked& asked, const Clock& clock) {
+RequestView Asked::view(int64_t unix_s) const {
   RequestView v;
-  v.model = asked.incoming.model;
-  v.route = asked.path;
-  v.tenant = asked.tenant;
-  v.user = asked.incoming.user;
-  v.session = asked.headers.find(kSessionHeader).value_or("");
-  v.headers = asked.headers.all();
-  v.blocks = asked.blocks;
-  v.input_tokens = asked.incoming.input_tokens;
-  v.unix_s = clock.unix_s();
+  v.model = incoming.model;
+  v.route = path;
+  v.tenant = tenant;
+  v.user = incoming.user;
+  v.session = headers.find(kSessionHeader).value_or("");
+  v.headers = headers.all();
+  v.blocks = blocks;
+  v.input_tokens = incoming.input_tokens;
+  v.unix_s = unix_s;
   return v;
 }
 
@@ -77,6 +79,7 @@ void Call::start() {
   assigned_ = asked_.assigned.has_value()
                   ? *asked_.assigned
                   : proxy_.dispatcher().assign(model, view(), proxy_.draw());
+  if (!asked_.internal) asked_.routing->expose(model, assigned_, view(), asked_.request_id);
   const Choice choice = choose();
   if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(model, now_ns()));
   choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
@@ -89,6 +92,9 @@ void Call::refuse(const Error& error) {
 }
 
 Choice Call::choose(std::span<const uint32_t> without) {
+  if (!asked_.picked.empty())
+    return proxy_.dispatcher().choose_picked(*asked_.model, assigned_, asked_.picked, without,
+                                             now_ns());
   return proxy_.dispatcher().choose(*asked_.model, assigned_, view(), without, proxy_.draw(),
                                     now_ns());
 }
@@ -198,7 +204,7 @@ void Call::hedge() {
 }
 
 void Call::on_sent() {
-  if (std::exchange(sent_, true)) return;
+  if (std::exchange(sent_, true) || asked_.internal) return;
   proxy_.instruments().overhead_s.observe(seconds(asked_.received_ns, now_ns()));
 }
 
@@ -207,7 +213,8 @@ bool Call::on_answered(UpstreamAttempt& attempt) {
   winner_ = &attempt;
   if (first_byte_ns_ != 0) return true;  // it goes on with another's stream
   first_byte_ns_ = now_ns();
-  proxy_.instruments().first_byte_s.observe(seconds(asked_.received_ns, now_ns()));
+  if (!asked_.internal)
+    proxy_.instruments().first_byte_s.observe(seconds(asked_.received_ns, now_ns()));
   for (const UpstreamAttempt* a : live_) {
     if (asked_.incoming.stream && a->number() == 1)
       proxy_.hedge(*asked_.model).on_first_byte(now_ns() - a->started_ns(), now_ns());
@@ -233,6 +240,11 @@ http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
     if (!id.has_value() || *id == asked_.request_id || !is_plain_token(*id)) continue;
     headers.add("x-weir-upstream-request-id", *id);
     break;
+  }
+  for (const auto& field : asked_.tell.all()) headers.set(field.name, field.value);
+  if (!asked_.picked.empty()) {
+    const http::Url& to = attempt.choice().endpoint->config->to;
+    headers.set(kDestinationServedHeader, fmt::format("{}:{}", to.host, to.port));
   }
   return headers;
 }
@@ -344,6 +356,7 @@ void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
 void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
   http::Response r = upstream_failure(last, attempts(), retry_after_ms, asked_.protocol);
   r.headers.set("x-weir-attempts", std::to_string(attempts()));
+  for (const auto& field : asked_.tell.all()) r.headers.set(field.name, field.value);
   sink_->answer(std::move(r));
   over(attempts() == 0 ? "nobody" : attempt_end_name(last.end),
        upstream_failure_code(last, attempts()), nullptr);

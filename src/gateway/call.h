@@ -21,6 +21,7 @@
 
 #include "gateway/admission.h"
 #include "gateway/answer_sink.h"
+#include "gateway/asking.h"
 #include "gateway/dispatcher.h"
 #include "gateway/incoming.h"
 #include "gateway/proxy.h"
@@ -33,6 +34,8 @@
 namespace weir::gateway {
 
 // What a call asks, and for whom.
+class Routing;
+
 struct Asked {
   std::string path;  // of the client, without its query
   std::string body;
@@ -49,25 +52,37 @@ struct Asked {
   int32_t attempts_before = 0;  // of the same request, by other calls
   bool idempotent = false;      // it may be done twice: an idempotency key says so
   std::optional<Dispatcher::Assigned> assigned = std::nullopt;  // nothing: the call does that
-  std::shared_ptr<const GatewayConfig> config = nullptr;  // that the model is of; kept to the end
+  // That the model is of, and what stands on it; kept to the end.
+  std::shared_ptr<const GatewayConfig> config = nullptr;
+  std::shared_ptr<Routing> routing = nullptr;
+  // Asked by the gateway itself (a judge, a shadow, a cascade's step): its times are no client's,
+  // and nobody is exposed to a split by it.
+  bool internal = false;
+  bool shadow = false;           // a copy for nobody: its rows are told apart
+  http::Headers tell;            // of the answer's head: who sent it where
+  std::vector<uint32_t> picked;  // endpoints that a picker named, in this order; empty: any
+
+  // What policies see of it; borrows from this.
+  RequestView view(int64_t unix_s) const;
 };
 
-// For routing; lives as long as `asked`.
-RequestView view_of(const Asked& asked, const Clock& clock);
-
-class Call final : public Admission::Waiter, public std::enable_shared_from_this<Call> {
+class Call final : public Asking,
+                   public Admission::Waiter,
+                   public std::enable_shared_from_this<Call> {
  public:
   Call(Proxy& proxy, Asked asked, std::shared_ptr<AnswerSink> sink);
   // Makes the first attempt. The sink may be told of its end before this returns.
-  void begin();
+  void begin() override;
   // Nobody wants the answer any more, or nobody may have it. Nothing more is told to the sink but
   // its end, with these of static storage.
-  void cancel(std::string_view how = "client_gone", std::string_view error_code = "");
+  void cancel(std::string_view how, std::string_view error_code) override;
   // The sink has room again.
-  void resume();
+  void resume() override;
   int32_t attempts() const { return asked_.attempts_before + attempts_; }
   // Of a stream's answer so far, counted in deltas.
-  int64_t streamed_tokens() const { return winner_ == nullptr ? 0 : winner_->observer().deltas(); }
+  int64_t streamed_tokens() const override {
+    return winner_ == nullptr ? 0 : winner_->observer().deltas();
+  }
 
  private:
   friend class UpstreamAttempt;
@@ -90,7 +105,7 @@ class Call final : public Admission::Waiter, public std::enable_shared_from_this
   http::ClientRequest upstream_request(const Choice& choice, TranslatedRequest translated) const;
   void plan_hedge();
   void hedge();
-  RequestView view() const { return view_of(asked_, proxy_.clock()); }
+  RequestView view() const { return asked_.view(proxy_.clock().unix_s()); }
   int64_t now_ns() const { return proxy_.clock().now_ns(); }
 
   // What attempts tell.

@@ -64,6 +64,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   if (const ModelPrice* price = price_of(ended); price != nullptr && usage.known)
     r.cost_nanos = token_cost(*price, {usage.prompt_tokens, usage.cached_tokens,
                                        usage.cache_write_tokens, usage.completion_tokens});
+  if (asked_.shadow) r.cache = kShadowCache;
   r.hedged = hedged_;
   r.continued = streaming_ && broke_.has_value();
   r.retried = r.attempt > 1 && !r.continued;
@@ -144,7 +145,7 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
   CallEnd end;
   end.how = how;
   end.error_code = error_code;
-  end.good = how == "answered";
+  end.good = how == "answered" && error_code.empty();  // a 500 is an answer, too
   end.input_tokens = asked_.incoming.input_tokens;
   if (seen != nullptr) {
     end.computed = true;

@@ -89,6 +89,7 @@ config::Table<RawTop> top_table() {
   t.add("idempotency.max_bytes", "", WEIR_FIELD(RawTop, config.answers.idempotency.max_bytes),
         {.min = 1e4, .max = 1e12});
   t.add("redaction.patterns", "", WEIR_FIELD(RawTop, config.redaction_patterns), {});
+  t.add("trusted_picker", "", WEIR_FIELD(RawTop, config.trusted_picker), {});
   t.add("error_budget", "", WEIR_FIELD(RawTop, config.error_budget), {.min = 1e-6, .max = 1});
   t.add("drain_timeout_s", "", WEIR_FIELD(RawTop, config.drain_timeout_s), {.min = 0, .max = 3600});
   return t;
@@ -170,7 +171,7 @@ class Reader : private ConfigReader {
       return wrong(file.line, "must be a map with upstreams: and models:");
     WEIR_ASSIGN(RawTop top, fields(top_table(), file,
                                    {"upstreams", "models", "prices", "quotas", "quota_estimate",
-                                    "state", "priorities"}));
+                                    "state", "priorities", "rules"}));
     config_ = std::move(top.config);
     config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
@@ -185,6 +186,7 @@ class Reader : private ConfigReader {
     WEIR_TRY(read_models(file.find("models"), file.line));
     WEIR_TRY(check_semantic(file));
     if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
+    WEIR_TRY(read_routing(*this, file, config_));
     WEIR_TRY(read_quotas(*this, file, config_));
     if (const Node* given = file.find("priorities")) {
       WEIR_ASSIGN(config_.priorities, read_priorities(*given, name()));
@@ -220,7 +222,8 @@ class Reader : private ConfigReader {
     const auto table = model_table();
     for (const config::Member& m : node->members) {
       if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
-      WEIR_ASSIGN(RawModel raw, fields(table, m.value, {"targets"}));
+      WEIR_ASSIGN(RawModel raw,
+                  fields(table, m.value, {"targets", "rules", "cascade", "difficulty", "shadow"}));
       ModelConfig model = std::move(raw.config);
       model.cache = raw.cache == "off"      ? CacheMode::kOff
                     : raw.cache == "always" ? CacheMode::kAlways
@@ -236,7 +239,7 @@ class Reader : private ConfigReader {
       model.pick.max_signal_age_ms = INT32_MAX;  // the upstream's metrics.stale_after decides
       model.name = m.key;
       model.line = m.line;
-      WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
+      if (has_targets(m.value)) WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
       config_.models.push_back(std::move(model));
     }
     return {};
@@ -258,6 +261,7 @@ class Reader : private ConfigReader {
       if (found == config_.upstreams.end()) return wrong(item.line, unknown_upstream(raw.upstream));
       t.upstream = static_cast<size_t>(found - config_.upstreams.begin());
       if (t.release.empty()) t.release = found->name;
+      if (t.model.empty()) t.model = model.name;
       for (const TargetConfig& other : model.targets) {
         if (other.upstream == t.upstream && other.release == t.release)
           return wrong(item.line, fmt::format("upstream {} stands twice with the release {}",
@@ -362,14 +366,16 @@ std::string where(const UpstreamConfig& u) {
 std::string describe(const GatewayConfig& c) {
   std::string out = fmt::format("listens on {}:{}\n", c.host, c.port);
   for (const ModelConfig& m : c.models) {
-    out += fmt::format("{}  ({})\n", m.name, pick_policy_name(m.pick.policy));
+    out += m.targets.empty() ? m.name + "\n"
+                             : fmt::format("{}  ({})\n", m.name, pick_policy_name(m.pick.policy));
     for (const TargetConfig& t : m.targets) {
       const UpstreamConfig& u = c.upstreams[t.upstream];
       out += fmt::format("  tier {}  weight {:>3}  {} ({}, {})  model {}\n", t.tier, t.weight,
-                         u.name, u.engine, where(u), t.model.empty() ? m.name : t.model);
+                         u.name, u.engine, where(u), t.model);
     }
+    out += describe_routing(m);
   }
-  return out + describe_quotas(c);
+  return out + describe_rules(c) + describe_quotas(c);
 }
 
 }  // namespace weir::gateway

@@ -28,6 +28,7 @@
 #include "gateway/answer_store.h"
 #include "gateway/cache/prompt_budget.h"
 #include "gateway/config_models.h"
+#include "gateway/config_routing.h"
 #include "gateway/quota_settings.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/resilience/hedge.h"
@@ -128,7 +129,7 @@ enum class LeakCheck : uint8_t { kOff, kLog, kBlock };
 
 struct TargetConfig {
   size_t upstream = 0;   // index into GatewayConfig::upstreams
-  std::string model;     // what the upstream calls it; "": as the client does
+  std::string model;     // what the upstream calls it; where the file is silent: the alias
   int32_t weight = 100;  // share of the traffic among targets of a tier
   int32_t tier = 0;      // a higher one is for when lower ones cannot
   std::string release;   // a name for rollouts and logs; "": the upstream's
@@ -138,7 +139,10 @@ struct ModelConfig {
   std::string name;  // what clients call it
   PickConfig pick;
   FailoverConfig failover;
-  std::vector<TargetConfig> targets;
+  std::vector<TargetConfig> targets;  // none where other models answer: one of the next two
+  std::optional<CascadeConfig> cascade;
+  std::optional<DifficultyConfig> difficulty;
+  std::optional<ShadowConfig> shadow;
   RouteTimeouts timeouts;
   RetryConfig retry;
   HedgeConfig hedge;
@@ -175,6 +179,8 @@ struct GatewayConfig {
   PriorityConfig priorities;  // whom a full model sheds first
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
+  std::vector<Rule> rules;      // of models first, in the file's order
+  bool trusted_picker = false;  // x-gateway-destination-endpoint is obeyed
 };
 
 // Whether the two differ in nothing but the list of their endpoints: who is in both keeps its state

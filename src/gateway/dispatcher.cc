@@ -57,6 +57,7 @@ Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret
       secret_(secret),
       prefixes_({.endpoints = static_cast<uint32_t>(fleet.slots().size())}) {
   for (const ModelConfig& m : config.models) {
+    if (m.targets.empty()) continue;  // other models answer
     auto route = make_route(m, nullptr);
     if (route.ok()) routes_.emplace(&m, std::move(*route));  // it is: the weights are the file's
   }

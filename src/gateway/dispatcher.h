@@ -52,6 +52,14 @@ class Dispatcher {
   // The best endpoint that was not tried and may be asked now.
   Choice choose(const ModelConfig& model, const Assigned& assigned, const RequestView& request,
                 std::span<const uint32_t> tried, uint64_t draw, int64_t now_ns);
+  // The first of `picked` that answers for the model, was not tried and may be asked now: whoever
+  // picked has decided.
+  Choice choose_picked(const ModelConfig& model, const Assigned& assigned,
+                       std::span<const uint32_t> picked, std::span<const uint32_t> tried,
+                       int64_t now_ns) const;
+  // What the assignment tells an analysis; nothing where there is one release.
+  std::optional<Exposure> exposure(const ModelConfig& model, const Assigned& assigned,
+                                   const RequestView& request, std::string_view request_id) const;
   // The request's prompt goes to that endpoint.
   void sent(const Choice& choice, const RequestView& request);
   // Whether the model's policy looks at prompts.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/routing.h"
 #include "gateway/visit.h"
 
 namespace weir::gateway {
@@ -20,6 +21,7 @@ Proxy::Proxy(GatewayConfig config, http::Client& client, const Clock& clock,
       tenants_(clock) {
   for (const ModelConfig& m : config_->models) hedges_.emplace(&m, HedgePolicy(m.hedge));
   know(*config_);
+  routing_ = std::make_shared<Routing>(*this, *config_);
 }
 
 Proxy::~Proxy() { config_.reset(); }  // which is forgotten while the rest is there
@@ -71,6 +73,7 @@ void Proxy::adopt(GatewayConfig next) {
   dispatcher_.adopt(*config);
   know(*config);
   config_ = config;
+  routing_ = std::make_shared<Routing>(*this, *config_);
 }
 
 void Proxy::handle(http::Request request, http::ResponseWriter writer,

@@ -30,6 +30,8 @@
 
 namespace weir::gateway {
 
+class Routing;
+
 class Proxy {
  public:
   // All borrowed but the configuration, ledger may be null; they outlive the proxy's requests,
@@ -67,6 +69,7 @@ class Proxy {
   Fleet& fleet() { return fleet_; }
   Dispatcher& dispatcher() { return dispatcher_; }
   Tenants& tenants() { return tenants_; }
+  const std::shared_ptr<Routing>& routing() const { return routing_; }
   http::Client& client() { return client_; }
   const Clock& clock() const { return clock_; }
   Instruments& instruments() { return instruments_; }
@@ -108,6 +111,7 @@ class Proxy {
   std::unordered_map<const ModelConfig*, Admission> admissions_;
   telemetry::Scrubber redactor_;
   std::vector<std::string> secrets_;
+  std::shared_ptr<Routing> routing_;      // of the present configuration; shared with its requests
   std::unique_ptr<AnswerStore> answers_;  // holds visits, which refer to the rest
 };
 

@@ -1,8 +1,11 @@
 #include "gateway/visit.h"
 
+#include <chrono>
 #include <utility>
 
+#include "gateway/routing.h"
 #include "gateway/upstream_error.h"
+#include "http/sse.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -16,12 +19,14 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
              std::unique_ptr<Place> place)
     : proxy_(proxy),
       config_(proxy.shared_config()),
+      routing_(proxy.routing()),
       writer_(std::move(writer)),
       place_(std::move(place)),
       idempotency_key_(request.headers.find(kIdempotencyField).value_or("")),
       received_ns_(request.received_ns),
       quota_(proxy.quotas(), *config_) {
   asked_.config = config_;
+  asked_.routing = routing_;
   asked_.path = std::move(request.path);
   asked_.body = std::move(request.body);
   asked_.headers = std::move(request.headers);
@@ -47,6 +52,7 @@ Status Visit::read() {
                        "there is no model \"{}\": GET /v1/models lists them",
                        in.model.substr(0, 100));
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
+  WEIR_TRY(routing_->route(asked_, body));
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
   if (proxy_.dispatcher().wants_blocks(*asked_.model))
@@ -86,7 +92,7 @@ void Visit::ask() {
 
 void Visit::send() {
   // Held here as well: it may end, and the visit with it, before begin() returns.
-  const auto call = std::make_shared<Call>(proxy_, std::move(asked_), self());
+  const auto call = routing_->ask(std::move(asked_), self());
   call_ = call;
   call->begin();
 }
@@ -98,6 +104,11 @@ void Visit::refuse(const Error& error, int status) {
   settle(false, error_code_name(error.code), "");
   writer_.send(std::move(*answer_));
   over("refused");
+}
+
+void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
+  writer_.hold_head(200, head);
+  writer_.keep_alive(std::chrono::milliseconds(keep_alive_ms), std::string(http::kSseKeepAlive));
 }
 
 // Sent when it is known what it took: notes belong before the last byte.
@@ -114,7 +125,7 @@ void Visit::answer(http::Response response) {
 
 void Visit::begin_stream(http::Headers headers) {
   streaming_ = true;
-  writer_.on_writable([weak = std::weak_ptr<Call>(call_)] {
+  writer_.on_writable([weak = std::weak_ptr<Asking>(call_)] {
     if (const auto call = weak.lock()) call->resume();
   });
   for (const auto& [name, value] : extra_.all()) headers.set(name, value);
@@ -171,7 +182,7 @@ void Visit::ended(CallEnd end) {
   if (streaming_) {
     writer_.finish();
   } else if (answer_.has_value()) {
-    writer_.send(std::move(*answer_));
+    send_answer();
   }
   if (end.row.has_value() && proxy_.ledger() != nullptr) {
     if (cache_key_.has_value()) end.row->cache = "miss";
@@ -180,12 +191,28 @@ void Visit::ended(CallEnd end) {
   over(end.how);
 }
 
+void Visit::send_answer() {
+  if (!writer_.started()) {
+    writer_.send(std::move(*answer_));
+    return;
+  }
+  // A comment that kept the client waiting has begun a stream: an error event ends it.
+  std::string event;
+  if (asked_.protocol == Protocol::kAnthropic) {
+    http::append_sse_event(event, "error", answer_->body);
+  } else {
+    http::append_sse_data(event, answer_->body);
+  }
+  writer_.write(event);
+  writer_.finish();
+}
+
 void Visit::on_client_gone() {
   if (over_) return;
   gone_ = true;
   if (const auto call = call_) return call->cancel();
   const auto kept = shared_from_this();
-  if (const auto side = side_call_) side->cancel();
+  if (const auto side = side_call_) side->cancel("client_gone", "");
   leave_waits();
   settle(false, "", "");
   over("client_gone");

@@ -21,6 +21,7 @@
 #include "gateway/answer_recorder.h"
 #include "gateway/answer_sink.h"
 #include "gateway/answer_store.h"
+#include "gateway/asking.h"
 #include "gateway/cache/request_key.h"
 #include "gateway/call.h"
 #include "gateway/proxy.h"
@@ -41,6 +42,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // Runs the request unless one with its Idempotency-Key has run or runs.
   void do_once();
 
+  void hold(const http::Headers& head, int64_t keep_alive_ms) override;
   void answer(http::Response response) override;
   void begin_stream(http::Headers headers) override;
   bool piece(std::string_view events) override;
@@ -56,6 +58,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   bool within_quota();
   void on_quota_of_stream(const Error* refused);
   void on_client_gone();
+  void send_answer();
   void over(std::string_view how);
   std::shared_ptr<Visit> self() { return shared_from_this(); }
 
@@ -84,7 +87,9 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void withhold();
 
   Proxy& proxy_;
-  const std::shared_ptr<const GatewayConfig> config_;  // that it goes on under
+  // That it goes on under.
+  const std::shared_ptr<const GatewayConfig> config_;
+  const std::shared_ptr<Routing> routing_;
   http::ResponseWriter writer_;
   std::unique_ptr<Place> place_;  // null: nobody needs a key
   const std::string idempotency_key_;
@@ -93,7 +98,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   std::optional<text::Json> json_;    // the body, where more than its bytes is wanted
   bool include_usage_ = false;        // stream_options of the client
   std::shared_ptr<Call> side_call_;   // for an embedding
-  std::shared_ptr<Call> call_;        // shared with its attempts; null: not asked yet
+  std::shared_ptr<Asking> call_;      // shared with what it waits for; null: not asked yet
   AnswerStore::Id id_ = 0;            // among those that keep and wait
   bool once_ = false;                 // runs under its idempotency key
   StoredReply reply_;                 // what is kept under it

@@ -52,6 +52,7 @@ bool Visit::may_mean_the_same() {
 void Visit::ask_for_embedding() {
   Asked asked;
   asked.config = proxy_.shared_config();
+  asked.routing = proxy_.routing();
   asked.path = kEmbeddings;
   asked.body = embeddings_request(config_->answers.semantic_model, {question_->text});
   asked.incoming.model = config_->answers.semantic_model;

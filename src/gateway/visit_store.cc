@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "gateway/visit.h"
 
@@ -128,10 +129,14 @@ void Visit::look_up() {
     answers.count_cache("bypass");
     return ask();
   }
-  asked_.assigned =
-      proxy_.dispatcher().assign(*asked_.model, view_of(asked_, proxy_.clock()), proxy_.draw());
-  scope_ = {asked_.tenant, asked_.path, asked_.incoming.model,
-            proxy_.dispatcher().release_of(*asked_.model, *asked_.assigned)};
+  scope_ = {asked_.tenant, asked_.path, asked_.incoming.model, ""};
+  // A rule or a router sends the same words to different models.
+  if (asked_.model->name != asked_.incoming.model) scope_.route += ' ' + asked_.model->name;
+  if (!asked_.model->targets.empty()) {  // others ask several models
+    asked_.assigned = proxy_.dispatcher().assign(
+        *asked_.model, asked_.view(proxy_.clock().unix_s()), proxy_.draw());
+    scope_.release = proxy_.dispatcher().release_of(*asked_.model, *asked_.assigned);
+  }
   cache_key_ = request_key(answers.secret(), scope_, *json_);
   if (id_ == 0) id_ = answers.next_id();
   if (*wish == CacheWish::kRefresh) {
@@ -226,17 +231,20 @@ void Visit::revalidate() {
   again.request_id += "-revalidate";  // a request of its own in the ledger
   again.deadline = request_deadline(std::nullopt, asked_.model->timeouts, proxy_.clock().now_ns());
   again.received_ns = proxy_.clock().now_ns();
+  again.internal = true;
   StoredAnswer stored{scope_, asked_.model->cache_tags, ""};
   auto sink = std::make_shared<Refresh>(proxy_, *cache_key_, std::move(stored),
                                         asked_.model->cache_ttl_s * 1000 * kMs,
                                         config_->answers.cache.max_answer_bytes);
-  std::make_shared<Call>(proxy_, std::move(again), std::move(sink))->begin();
+  const auto call = routing_->ask(std::move(again), std::move(sink));  // held while it begins
+  call->begin();
 }
 
 // --- the end
 
 void Visit::settle(bool good, std::string_view error_code, std::string_view release) {
-  if (cache_key_.has_value() && recorder_.has_value() && release == scope_.release) {
+  if (cache_key_.has_value() && recorder_.has_value() &&
+      (scope_.release.empty() || release == scope_.release)) {
     auto whole = good ? recorder_->finish() : std::nullopt;
     if (whole.has_value()) keep_by_meaning(*whole);
     stored_ =

@@ -59,11 +59,13 @@ struct LedgerRow {
   std::optional<double> ttft_ms;
   double total_ms = 0;
   std::optional<int64_t> cost_nanos;  // absent: no price is known
-  std::string cache;                  // "", "miss", "exact", "semantic", "stale", "shared"
+  std::string cache;  // "", "miss", "exact", "semantic", "stale", "shared", kShadowCache
   bool hedged = false, retried = false;
   bool continued = false;  // it went on with a stream that broke off elsewhere; not retried then
 };
 inline constexpr size_t kMaxLedgerText = 256;
+// Of an attempt for no client (shadow traffic): money, but part of no request's.
+inline constexpr std::string_view kShadowCache = "shadow";
 
 struct LedgerOptions {
   std::string path;              // made with mode 0600

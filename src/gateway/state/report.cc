@@ -53,7 +53,11 @@ std::string value_of(CostDimension d, const LedgerRow& r) {
 
 bool is_time(CostDimension d) { return d == CostDimension::kDay || d == CostDimension::kHour; }
 
-bool from_cache(const LedgerRow& r) { return !r.cache.empty() && r.cache != "miss"; }
+bool is_shadow(const LedgerRow& r) { return r.cache == kShadowCache; }
+
+bool from_cache(const LedgerRow& r) {
+  return !r.cache.empty() && r.cache != "miss" && !is_shadow(r);
+}
 
 void count(CostGroup& g, const LedgerEntry& e) {
   const LedgerRow& r = e.row;
@@ -65,6 +69,7 @@ void count(CostGroup& g, const LedgerEntry& e) {
   g.cached_tokens += r.cached_tokens;
   g.output_tokens += r.output_tokens;
   g.cost_nanos += r.cost_nanos.value_or(0);
+  if (is_shadow(r)) g.shadow_nanos += r.cost_nanos.value_or(0);
   g.unpriced += !r.cost_nanos && !r.upstream.empty() ? 1 : 0;
   if (!r.final) return;
   ++g.requests;
@@ -120,7 +125,7 @@ double CostGroup::cached_share() const { return share_of(cached_tokens, input_to
 
 std::optional<double> CostGroup::nanos_per_accepted() const {
   if (accepted == 0) return std::nullopt;
-  return static_cast<double>(cost_nanos) /
+  return static_cast<double>(cost_nanos - shadow_nanos) /
          (static_cast<double>(requests) * share_of(accepted, reported));
 }
 

@@ -43,14 +43,16 @@ struct CostGroup {
   int64_t cache_hits = 0;                          // requests answered from the response cache
   int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
   int64_t cost_nanos = 0;
+  int64_t shadow_nanos = 0;            // of these, for copies that no client was answered by
   int64_t unpriced = 0;                // attempts that reached an upstream without a known price
   int64_t reported = 0, accepted = 0;  // requests of which users said something
   LatencySketch ttft_ms, total_ms;     // of requests that were ok
 
   double ok_share() const;
   double cached_share() const;  // of the input
-  // Nanos for each accepted answer: all of the money over what was accepted. Where only a part of
-  // the requests was reported on, over requests x accepted / reported. Absent where none was.
+  // Nanos for each accepted answer: all of the money, but for shadows', over what was accepted.
+  // Where only a part of the requests was reported on, over requests x accepted / reported. Absent
+  // where none was.
   std::optional<double> nanos_per_accepted() const;
 };
 

@@ -58,6 +58,31 @@ class ReportTest : public ::testing::Test {
   std::unique_ptr<Ledger> ledger_;
 };
 
+TEST_F(ReportTest, ShadowsCostMoneyThatNoAcceptedAnswerIsChargedFor) {
+  add("1", "acme", "large", 3'000'000);
+  LedgerRow shadow;
+  shadow.request_id = "1-shadow";
+  shadow.tenant = "acme";
+  shadow.model = "next";
+  shadow.final = false;
+  shadow.started_unix_ms = kNow;
+  shadow.cost_nanos = 5'000'000;
+  shadow.cache = kShadowCache;
+  ledger_->add(shadow);
+  accept("1", "acme", true);
+  const LedgerReport r = report("cache");
+  EXPECT_EQ(r.all.cost_nanos, 8'000'000);
+  EXPECT_EQ(r.all.shadow_nanos, 5'000'000);
+  EXPECT_EQ(r.all.nanos_per_accepted(), 3'000'000);
+  EXPECT_EQ(r.all.requests, 1);
+  EXPECT_EQ(r.all.cache_hits, 0);
+  EXPECT_NE(ledger_report_text(r).find("0.005 USD went into shadow traffic"), std::string::npos);
+  ledger_->flush();
+  auto reader = LedgerReader::open(dir_.file("l.db"));
+  const std::string lines = reader->requests({}, true, 1 << 20).value();
+  EXPECT_NE(lines.find("\"cost_usd\":0.003"), std::string::npos) << lines;
+}
+
 TEST_F(ReportTest, SumsByDimensions) {
   add("1", "acme", "large", 3'000'000);
   add("2", "acme", "small", 1'000'000, LedgerEnd::kTimeout, false);

@@ -45,6 +45,7 @@ Json group_json(const CostGroup& g) {
   j.set("output_tokens", g.output_tokens);
   j.set("cost", money_number(g.cost_nanos));
   j.set("cost_nanos", g.cost_nanos);
+  j.set("shadow_cost", money_number(g.shadow_nanos));
   j.set("unpriced_attempts", g.unpriced);
   j.set("reported", g.reported);
   j.set("accepted", g.accepted);
@@ -108,6 +109,11 @@ std::vector<std::string> report_notes(const LedgerReport& report) {
   if (report.all.unpriced > 0) {
     out.push_back(fmt::format("* {} attempts have no known price and count as 0",
                               plot::count_text(report.all.unpriced)));
+  }
+  if (report.all.shadow_nanos > 0) {
+    out.push_back(
+        fmt::format("{} {} went into shadow traffic, which no accepted answer is charged for",
+                    money_text(report.all.shadow_nanos), report.currency));
   }
   if (report.all.reported > 0 && report.all.reported < report.all.requests) {
     out.push_back(fmt::format(

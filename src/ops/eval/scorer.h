@@ -22,9 +22,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "ops/eval/pattern.h"
 #include "ops/eval/result.h"
 #include "text/json.h"
+#include "text/pattern.h"
 
 namespace weir::ops {
 
@@ -72,8 +72,8 @@ class Scorer {
   EvalScores score_refusal(const text::Json& expected, std::string_view answer) const;
 
   ScorerOptions options_;
-  std::optional<Pattern> pattern_;
-  std::vector<Pattern> refusals_;
+  std::optional<text::Pattern> pattern_;
+  std::vector<text::Pattern> refusals_;
 };
 
 }  // namespace weir::ops

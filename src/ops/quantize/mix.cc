@@ -6,8 +6,8 @@
 #include <charconv>
 
 #include "config/key.h"
-#include "ops/eval/pattern.h"
 #include "quant/quantize.h"
+#include "text/pattern.h"
 
 namespace weir::ops {
 namespace {
@@ -373,7 +373,7 @@ class Chooser {
 };
 
 struct Override {
-  Pattern pattern;
+  text::Pattern pattern;
   const std::string* text;
   TensorType type;
   bool used = false;
@@ -382,7 +382,7 @@ struct Override {
 // The first whose pattern the name has, or nullptr.
 Result<Override*> find(std::vector<Override>& overrides, const std::string& name) {
   for (Override& o : overrides) {
-    const Pattern::Found found = o.pattern.first_in(name);
+    const text::Pattern::Found found = o.pattern.first_in(name);
     if (found.gave_up) {
       return make_error(ErrorCode::kUsage,
                         "--tensor '{}' takes too many steps on the name of a tensor: write an "
@@ -397,7 +397,7 @@ Result<Override*> find(std::vector<Override>& overrides, const std::string& name
 Result<std::vector<Override>> compile(const MixOptions& options) {
   std::vector<Override> out;
   for (const auto& [text, type] : options.overrides) {
-    auto pattern = Pattern::make(text, false);
+    auto pattern = text::Pattern::make(text, false);
     if (!pattern.ok()) {
       return make_error(ErrorCode::kUsage, "--tensor '{}' is no regular expression: {}", text,
                         pattern.error().message);

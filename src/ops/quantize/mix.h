@@ -44,7 +44,7 @@ struct MixOptions {
   bool keep_output = false;  // the output matrix (or the embedding that serves as it) stays
   bool importance = false;   // an importance matrix is at hand
   std::optional<gguf::TensorType> output_type = std::nullopt, embedding_type = std::nullopt;
-  // By regular expressions (ops/eval/pattern.h, found anywhere in the name); the first that matches
+  // By regular expressions (text/pattern.h, found anywhere in the name); the first that matches
   // wins.
   std::vector<std::pair<std::string, gguf::TensorType>> overrides = {};
   // Of tensors by name, instead of the mix's choice; overrides come before it.

@@ -1,10 +1,10 @@
-#include "ops/eval/pattern.h"
+#include "text/pattern.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 
-namespace weir::ops {
+namespace weir::text {
 namespace {
 
 std::string last(std::string_view pattern, std::string_view text) {
@@ -41,4 +41,4 @@ TEST(PatternTest, ManyMatchesInALongTextAreFast) {
 }
 
 }  // namespace
-}  // namespace weir::ops
+}  // namespace weir::text

@@ -1,4 +1,4 @@
-#include "ops/eval/schema_check.h"
+#include "text/json_schema.h"
 
 #include <fmt/ranges.h>
 
@@ -13,13 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "ops/eval/pattern.h"
+#include "text/pattern.h"
 #include "text/utf8.h"
 
-namespace weir::ops {
+namespace weir::text {
 namespace {
-
-using text::Json;
 
 constexpr int kMaxDepth = 64;           // of schemas within schemas and $refs behind $refs
 constexpr int64_t kMaxSteps = 200'000;  // of schemas held against one answer
@@ -234,7 +232,7 @@ void append_canonical(const Json& v, std::string& out) {
     for (const auto& [name, value] : v.members()) sorted.emplace(name, &value);
     out += '{';
     for (const auto& [name, value] : sorted) {
-      out += text::json_quote(name) + ":";
+      out += json_quote(name) + ":";
       append_canonical(*value, out);
       out += ',';
     }
@@ -338,8 +336,7 @@ class Validator {
   }
 
   std::string of_text(const Json& schema, const std::string& v, const std::string& place) {
-    if (std::string wrong =
-            sized(schema, "minLength", "maxLength", text::count_characters(v), place);
+    if (std::string wrong = sized(schema, "minLength", "maxLength", count_characters(v), place);
         !wrong.empty())
       return wrong;
     const Json* pattern = schema.find("pattern");
@@ -470,4 +467,4 @@ SchemaVerdict judge_by_schema(const Json& schema, const Json& value) {
   return {std::move(violation), false};
 }
 
-}  // namespace weir::ops
+}  // namespace weir::text

@@ -11,11 +11,11 @@
 #include "base/result.h"
 #include "text/json.h"
 
-namespace weir::ops {
+namespace weir::text {
 
 // Whether all of the schema is understood. Errors name the place ("/properties/a"): kInvalidValue
 // for a keyword with a wrong value, kUnsupported for one that would be left out.
-Status check_schema(const text::Json& schema);
+Status check_schema(const Json& schema);
 
 struct SchemaVerdict {
   // "": value is valid. Otherwise the first thing that is wrong, with its place:
@@ -26,9 +26,9 @@ struct SchemaVerdict {
   bool gave_up = false;
 };
 // Precondition: check_schema(schema).ok().
-SchemaVerdict judge_by_schema(const text::Json& schema, const text::Json& value);
-inline std::string schema_violation(const text::Json& schema, const text::Json& value) {
+SchemaVerdict judge_by_schema(const Json& schema, const Json& value);
+inline std::string schema_violation(const Json& schema, const Json& value) {
   return judge_by_schema(schema, value).violation;
 }
 
-}  // namespace weir::ops
+}  // namespace weir::text

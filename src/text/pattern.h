@@ -1,8 +1,9 @@
-// A regular expression of a suite or of a command line, in the syntax of PCRE2, matched against
-// what a model wrote or a file calls its tensors: its steps are bounded, so that no answer can hold
-// up a run. Any thread.
+// A regular expression of a configuration, a suite or a command line, in the syntax of PCRE2,
+// matched against what a model wrote or a file calls its tensors: its steps are bounded, so that no
+// answer can hold up a run. Any thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,14 +11,19 @@
 
 #include "base/result.h"
 
-namespace weir::ops {
+namespace weir::text {
 
 class Pattern {
  public:
   static constexpr size_t kMaxBytes = 4096;
+  // Enough for any sane pattern on an answer of some thousand tokens; one that explodes ends in a
+  // few tenths of a second.
+  static constexpr uint32_t kMaxSteps = 1'000'000;
 
-  // Error kInvalidValue: the byte where the pattern breaks, and why.
-  static Result<Pattern> make(std::string_view pattern, bool ignore_case);
+  // max_steps: PCRE2's match limit, of each search. Error kInvalidValue: the byte where the pattern
+  // breaks, and why.
+  static Result<Pattern> make(std::string_view pattern, bool ignore_case,
+                              uint32_t max_steps = kMaxSteps);
   Pattern(Pattern&&) noexcept;
   Pattern& operator=(Pattern&&) noexcept;
   ~Pattern();
@@ -39,4 +45,4 @@ class Pattern {
   std::unique_ptr<Compiled> compiled_;
 };
 
-}  // namespace weir::ops
+}  // namespace weir::text

@@ -1,4 +1,4 @@
-#include "ops/eval/pattern.h"
+#include "text/pattern.h"
 
 #include <algorithm>
 #include <array>
@@ -7,12 +7,9 @@
 #include "base/pcre2_handles.h"
 #include "text/utf8.h"
 
-namespace weir::ops {
+namespace weir::text {
 namespace {
 
-// Enough for any sane pattern on an answer of some thousand tokens; one that explodes ends in a few
-// tenths of a second.
-constexpr uint32_t kMatchLimit = 1'000'000;
 constexpr uint32_t kDepthLimit = 10'000;
 
 // Of a character's bytes one behind the first.
@@ -30,7 +27,7 @@ Pattern::Pattern(Pattern&&) noexcept = default;
 Pattern& Pattern::operator=(Pattern&&) noexcept = default;
 Pattern::~Pattern() = default;
 
-Result<Pattern> Pattern::make(std::string_view pattern, bool ignore_case) {
+Result<Pattern> Pattern::make(std::string_view pattern, bool ignore_case, uint32_t max_steps) {
   if (pattern.empty() || pattern.size() > kMaxBytes) {
     return make_error(ErrorCode::kInvalidValue, "a pattern of {} bytes; 1 to {} are taken",
                       pattern.size(), kMaxBytes);
@@ -49,18 +46,18 @@ Result<Pattern> Pattern::make(std::string_view pattern, bool ignore_case) {
                       pattern, offset, reinterpret_cast<const char*>(reason.data()));
   }
   compiled->context.reset(pcre2_match_context_create(nullptr));
-  pcre2_set_match_limit(compiled->context.get(), kMatchLimit);
+  pcre2_set_match_limit(compiled->context.get(), max_steps);
   pcre2_set_depth_limit(compiled->context.get(), kDepthLimit);
   return Pattern(std::move(compiled));
 }
 
 Pattern::Found Pattern::first_in(std::string_view text) const {
-  if (text::is_valid_utf8(text)) return search(text, false);
-  return search(text::replace_invalid_utf8(text), false);
+  if (is_valid_utf8(text)) return search(text, false);
+  return search(replace_invalid_utf8(text), false);
 }
 Pattern::Found Pattern::last_in(std::string_view text) const {
-  if (text::is_valid_utf8(text)) return search(text, true);
-  return search(text::replace_invalid_utf8(text), true);
+  if (is_valid_utf8(text)) return search(text, true);
+  return search(replace_invalid_utf8(text), true);
 }
 
 // text: well-formed, so that PCRE2 need not look at all of it again for every match.
@@ -89,4 +86,4 @@ Pattern::Found Pattern::search(std::string_view text, bool last) const {
   return found;
 }
 
-}  // namespace weir::ops
+}  // namespace weir::text
