@@ -80,7 +80,10 @@ size_t FleetKeeper::renew(const UpstreamConfig& u, std::optional<size_t> before,
 }
 
 void FleetKeeper::close(size_t pool, std::optional<size_t> in_its_place) {
-  discoveries_.erase(pool);
+  if (const auto found = discoveries_.find(pool); found != discoveries_.end()) {
+    found->second->stop();
+    discoveries_.erase(found);
+  }
   problems_.erase(pool);
   set(pool, {}, "file");
   proxy_.fleet().close_pool(pool, in_its_place);

@@ -26,6 +26,7 @@ class DiscoveryTest : public GatewayTest {
       port = upstreams_.back()->port();
     }
   }
+  void TearDown() override { gateway_.reset(); }  // it asks the DNS below to its end
   int port() const { return upstreams_.front()->port(); }
   void start_pool(const std::string& endpoints, const std::string& more = "") {
     start_yaml("listen: {port: 0}\nadmin: {port: 0, token_env: T}\nupstreams: {pods: {" + more +
@@ -169,8 +170,6 @@ TEST_F(DiscoveryTest, WhatIsInFlightAtARetiredOneFinishes) {
   ASSERT_TRUE(http::eventually([&] { return upstreams_[0]->requests() == 2; }));
   say(std::vector<std::string>{"127.0.0.2"});
   looked();
-  const std::string fleet = admin("/admin/fleet").body;
-  EXPECT_NE(fleet.find(R"("state":"draining")"), std::string::npos) << fleet;
   EXPECT_EQ(answers(3), (Answers{{"127.0.0.2", 3}}));
   for (TestClient* client : {&whole, &stream}) {
     const auto r = client->read_response();
@@ -179,7 +178,7 @@ TEST_F(DiscoveryTest, WhatIsInFlightAtARetiredOneFinishes) {
     EXPECT_NE(r->body.find("127.0.0.1"), std::string::npos) << r->body;
   }
   EXPECT_TRUE(http::eventually(
-      [&] { return admin("/admin/fleet").body.find("draining") == std::string::npos; }));
+      [&] { return admin("/admin/fleet").body.find("127.0.0.1") == std::string::npos; }));
 }
 
 TEST_F(DiscoveryTest, KubernetesListsAndWatches) {

@@ -26,6 +26,8 @@ class Discovery {
  public:
   virtual ~Discovery() = default;
   virtual void start() = 0;
+  // Ends what it has under way, before it is destroyed. Not needed when the client is gone.
+  virtual void stop() {}
   const DiscoveryState& state() const { return state_; }
 
  protected:

@@ -113,7 +113,8 @@ KubernetesDiscovery::KubernetesDiscovery(const KubernetesConfig& config,
   state_.source = "kubernetes";
 }
 
-KubernetesDiscovery::~KubernetesDiscovery() {
+// Not in the destructor: the client may be gone by then.
+void KubernetesDiscovery::stop() {
   if (now_ != 0) client_.cancel(now_);
 }
 

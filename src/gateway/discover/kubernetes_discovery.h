@@ -21,8 +21,8 @@ class KubernetesDiscovery final : public Discovery,
   KubernetesDiscovery(const KubernetesConfig& config,
                       std::shared_ptr<const http::TlsClientContext> tls, http::Client& client,
                       const Clock& clock, uint64_t seed, DiscoverySink sink);
-  ~KubernetesDiscovery() override;
   void start() override { list(); }
+  void stop() override;
 
  private:
   class Listing;
@@ -49,7 +49,7 @@ class KubernetesDiscovery final : public Discovery,
   EndpointSlices slices_;
   int64_t failures_ = 0;  // in a row
   uint64_t draws_ = 0;
-  http::Client::RequestId now_ = 0;  // under way; 0: none
+  http::Client::RequestId now_ = 0;  // the last request, under way or over; 0: none
 };
 
 }  // namespace weir::gateway
