@@ -7,7 +7,9 @@ import weir_process as weir
 weir.skip_unless(weir.WEIR)
 import fault_table  # noqa: E402
 
-REQUESTS, CLIENTS = 240, 8
+# A gateway that has just begun has few retries to spend (a tenth of its requests, and ten a second): a quarter of these pay for what 8 clients
+# lose until the breaker opens.
+REQUESTS, CLIENTS = 600, 8
 
 
 class FaultTable(unittest.TestCase):
