@@ -149,7 +149,6 @@ struct Seen {
   std::string order;  // names of what is no delta, with indexes
   std::string usage;
   std::string error;
-  friend bool operator==(const Seen&, const Seen&) = default;
 };
 
 void see_chunk(const Json& e, Seen& seen) {

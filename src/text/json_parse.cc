@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "text/byte_runs.h"
 #include "text/json.h"
 #include "text/utf8.h"
 
@@ -142,10 +143,7 @@ class Parser {
   Status parse_string(std::string& out) {
     ++at_;
     while (true) {
-      size_t plain = at_;
-      while (plain < text_.size() && text_[plain] != '"' && text_[plain] != '\\' &&
-             static_cast<unsigned char>(text_[plain]) >= 0x20)
-        ++plain;
+      const size_t plain = plain_end(text_, at_);
       out.append(text_.substr(at_, plain - at_));
       at_ = plain;
       if (at_ >= text_.size()) return expected("'\"'");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "text/byte_runs.h"
+
 namespace weir::text {
 namespace {
 
@@ -46,7 +48,7 @@ Utf8Char decode_utf8(std::string_view text, size_t at) {
 
 size_t valid_utf8_prefix(std::string_view text) {
   size_t at = 0;
-  while (at < text.size()) {
+  while ((at = ascii_end(text, at)) < text.size()) {
     const Utf8Char c = decode_utf8(text, at);
     if (!c.valid) break;
     at += c.length;

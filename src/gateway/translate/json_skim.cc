@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "text/byte_runs.h"
 #include "text/json.h"
 
 namespace weir::gateway::translate {
@@ -28,11 +29,10 @@ bool skim_escape(std::string_view text, size_t& at) {
 // text[at] is '"'.
 bool skim_text(std::string_view text, size_t& at) {
   ++at;
-  while (at < text.size()) {
+  while ((at = text::plain_end(text, at)) < text.size()) {
     const char c = text[at++];
     if (c == '"') return true;
-    if (static_cast<unsigned char>(c) < 0x20) return false;
-    if (c == '\\' && !skim_escape(text, at)) return false;
+    if (c != '\\' || !skim_escape(text, at)) return false;
   }
   return false;
 }
@@ -137,6 +137,7 @@ bool JsonSkim::skim_key() {
   const size_t start = at_ + 1;
   if (!skim_text(text_, at_)) return false;
   key_ = text_.substr(start, at_ - 1 - start);
+  plain_key_ = key_.find('\\') == std::string_view::npos;
   skip_space();
   return at_ < text_.size() && text_[at_++] == ':';
 }
@@ -163,8 +164,7 @@ bool JsonSkim::next() {
   return true;
 }
 
-bool JsonSkim::key_is(std::string_view name) const {
-  if (key_.find('\\') == std::string_view::npos) return key_ == name;
+bool JsonSkim::key_spells(std::string_view name) const {
   // The quotes stand around it in the text.
   const auto spelled = skim_string(std::string_view(key_.data() - 1, key_.size() + 2));
   return spelled.has_value() && *spelled == name;

@@ -35,7 +35,7 @@ class JsonSkim {
   // After next() was false: the whole of it was well formed.
   bool ok() const { return ok_; }
   // Of an object: whether the member has that name, escapes considered.
-  bool key_is(std::string_view name) const;
+  bool key_is(std::string_view name) const { return plain_key_ ? key_ == name : key_spells(name); }
   // The bytes of the value, no blanks around them.
   std::string_view value() const { return value_; }
 
@@ -46,6 +46,7 @@ class JsonSkim {
   }
   void skip_space();
   bool skim_key();
+  bool key_spells(std::string_view name) const;
 
   std::string_view text_;
   size_t at_ = 0;
@@ -53,7 +54,8 @@ class JsonSkim {
   bool first_ = true;
   bool done_ = false;
   bool ok_ = true;
-  std::string_view key_;  // raw, without its quotes
+  std::string_view key_;   // raw, without its quotes
+  bool plain_key_ = true;  // no escapes in it
   std::string_view value_;
 };
 
