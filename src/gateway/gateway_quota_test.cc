@@ -23,17 +23,20 @@ constexpr std::string_view kStream =
 
 class GatewayQuotas : public testing::Test {
  protected:
-  void start(const std::string& quotas, const std::string& more = "") {
+  GatewayConfig config(const std::string& quotas, const std::string& more = "") {
     const std::string yaml =
         "listen: {port: 0}\nadmin: {port: 0, token_env: T}\nupstreams: {pods: {endpoints: [\"" +
         upstream_.url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\nquotas: [" +
         quotas + "]\n" + more;
     const auto node = config::parse_yaml(yaml, "g.yaml");
-    ASSERT_TRUE(node.ok()) << node.error().message;
+    EXPECT_TRUE(node.ok()) << node.error().message;
     auto config = parse_gateway_config(
         *node, "g.yaml", [](const std::string&) { return std::optional<std::string>("t"); });
-    ASSERT_TRUE(config.ok()) << config.error().message;
-    auto started = Gateway::start(std::move(*config), clock_, log_, 1);
+    EXPECT_TRUE(config.ok()) << config.error().message;
+    return std::move(*config);
+  }
+  void start(const std::string& quotas, const std::string& more = "") {
+    auto started = Gateway::start(config(quotas, more), clock_, log_, 1);
     ASSERT_TRUE(started.ok()) << started.error().message;
     gateway_ = std::move(*started);
   }
@@ -165,6 +168,31 @@ TEST_F(GatewayQuotas, WhatAClientLeavesBehindIsBooked) {
       [&] { return metrics().find("weir_gateway_quota_reservations 0\n") != std::string::npos; }));
   EXPECT_THAT(shown(), Not(HasSubstr("\"used\":0}")));
   EXPECT_THAT(shown(), Not(HasSubstr("\"used\":1024}")));
+}
+
+// Another file: what was taken stays, a stream in flight ends under the limits it began with.
+TEST_F(GatewayQuotas, RulesMayChange) {
+  const std::string out = ", {name: out, metric: output_tokens, window: day, limit: ";
+  const std::string steps = "quota_estimate: {output_tokens: 10, step_tokens: 10}\n";
+  start("{name: few, metric: requests, window: minute, limit: 2}" + out + "500}", steps);
+  upstream_.behave("trickle");
+  auto stream = std::async(std::launch::async, [&] { return ask(kStream).body; });
+  EXPECT_TRUE(http::eventually([&] { return upstream_.requests() == 1; }));
+  upstream_.behave("ok");
+  EXPECT_EQ(ask(kChat).status, 200);
+  EXPECT_EQ(ask(kChat).status, 429);
+  const auto restart = gateway_->reload(
+      config("{name: few, metric: requests, window: minute, limit: 3}" + out + "20}", steps));
+  ASSERT_TRUE(restart.ok()) << restart.error().message;
+  EXPECT_THAT(*restart, ::testing::IsEmpty());
+  EXPECT_THAT(stream.get(), ::testing::EndsWith("data: [DONE]\n\n"));
+  EXPECT_THAT(ask(kChat).body, HasSubstr("out: output tokens per day: 62 of 20 are taken"));
+  ASSERT_TRUE(
+      gateway_->reload(config("{name: few, metric: requests, window: minute, limit: 3}")).ok());
+  EXPECT_EQ(ask(kChat).status, 200);
+  EXPECT_EQ(ask(kChat).status, 429);
+  EXPECT_THAT(*gateway_->reload(config("", "state: {sqlite: other.db}\n")),
+              ::testing::ElementsAre("state"));
 }
 
 // Redis hangs while they wait for it: a client that leaves, and the gateway that ends.

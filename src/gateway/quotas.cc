@@ -5,6 +5,16 @@
 #include <utility>
 
 namespace weir::gateway {
+namespace {
+
+QuotaAnswer shutting_down() {
+  QuotaAnswer a;
+  a.verdict = QuotaVerdict::kUnavailable;
+  a.why = "the gateway is shutting down";
+  return a;
+}
+
+}  // namespace
 
 Quotas::~Quotas() = default;
 
@@ -67,11 +77,13 @@ void Quotas::answered(uint64_t id, QuotaAnswer answer) {
 
 void Quotas::reserve(const std::vector<QuotaLimit>& limits, const QuotaAmounts& estimate,
                      Then then) {
+  if (closed_) return then(shutting_down());
   store_->reserve(limits, estimate, unix_ms(), wait(limits, std::move(then)));
 }
 
 void Quotas::extend(const std::string& reservation, const std::vector<QuotaLimit>& limits,
                     const QuotaAmounts& more, Then then) {
+  if (closed_) return then(shutting_down());
   store_->extend(reservation, more, unix_ms(), wait(limits, std::move(then)));
 }
 
@@ -90,10 +102,8 @@ void Quotas::close() {
     MutexLock lock(mutex_);
     if (client_ == nullptr) return;
     client_->post([this, &told] {
-      QuotaAnswer end;
-      end.verdict = QuotaVerdict::kUnavailable;
-      end.why = "the gateway is shutting down";
-      while (!waiting_.empty()) answered(waiting_.begin()->first, end);
+      closed_ = true;
+      while (!waiting_.empty()) answered(waiting_.begin()->first, shutting_down());
       told.set_value();
     });
     client_ = nullptr;

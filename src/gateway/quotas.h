@@ -45,8 +45,8 @@ class Quotas {
   // Any thread. done: on any, with what is taken of each; empty when the store does not answer.
   void read(const std::vector<QuotaLimit>& limits, std::function<void(std::vector<int64_t>)> done);
 
-  // Who still waits is told kUnavailable, nobody is told anything from then on. Before the client
-  // goes, from another thread than its own; a second time does nothing.
+  // Who waits, and who asks from then on, is told kUnavailable at once. Before the client goes,
+  // from another thread than its own; a second time does nothing.
   void close() WEIR_EXCLUDES(mutex_);
 
  private:
@@ -70,7 +70,8 @@ class Quotas {
   QuotaMetrics metrics_;
   std::unordered_map<uint64_t, Waiting> waiting_;
   uint64_t next_ = 0;
-  bool down_ = false;  // the last answer came without the store
+  bool down_ = false;    // the last answer came without the store
+  bool closed_ = false;  // nobody waits from now on
   Mutex mutex_;
   http::Client* client_ WEIR_GUARDED_BY(mutex_);  // null: closed
   std::unique_ptr<QuotaStore> store_;             // ends first: its threads call back
