@@ -25,7 +25,7 @@ class Words {
  public:
   explicit Words(std::string id) : id_(std::move(id)) {
     auto started = http::Server::start(
-        {}, [this](http::Request q, http::ResponseWriter w) { handle(q, std::move(w)); }, {},
+        {}, [this](const http::Request& q, http::ResponseWriter w) { handle(q, std::move(w)); }, {},
         clock_);
     EXPECT_TRUE(started.ok());
     server_ = std::move(*started);
@@ -328,7 +328,7 @@ TEST_F(Continuations, WhatIsSentAndWhatIsLeft) {
 TEST_F(Continuations, WhatCannotGoOnIsSaid) {
   const auto broken = [&](const std::string& more = "") {
     first_.cut_after(3);
-    const std::string stream = ask("/v1/chat/completions", more);
+    std::string stream = ask("/v1/chat/completions", more);
     const Seen seen = see(stream);
     EXPECT_NE(seen.error.find("upstream_error"), std::string::npos) << stream;
     EXPECT_EQ(stream.find("[DONE]"), std::string::npos) << stream;
