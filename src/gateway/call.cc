@@ -358,7 +358,9 @@ void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
   r.headers.set("x-weir-attempts", std::to_string(attempts()));
   for (const auto& field : asked_.tell.all()) r.headers.set(field.name, field.value);
   sink_->answer(std::move(r));
-  over(attempts() == 0 ? "nobody" : attempt_end_name(last.end),
+  over(attempts() == 0                     ? "nobody"
+       : last.end == AttemptEnd::kAnswered ? "upstream_failed"
+                                           : attempt_end_name(last.end),
        upstream_failure_code(last, attempts()), nullptr);
 }
 

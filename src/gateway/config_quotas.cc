@@ -271,11 +271,28 @@ class QuotaReader : private ConfigReader {
                              config::nearest(rule.model, std::span<const std::string>(names))));
   }
 
+  // Its own, or those of all that may answer for it: a cascade's steps and judges, a router's two.
+  std::vector<TargetConfig> targets_of(const ModelConfig& model) const {
+    std::vector<TargetConfig> out = model.targets;
+    std::vector<std::string> others;
+    if (model.difficulty.has_value()) others = {model.difficulty->small, model.difficulty->large};
+    if (model.cascade.has_value()) {
+      for (const CascadeStepConfig& step : model.cascade->steps) {
+        others.push_back(step.model);
+        if (step.check.judge.has_value()) others.push_back(step.check.judge->model);
+      }
+    }
+    for (const ModelConfig& m : config_.models)
+      if (std::find(others.begin(), others.end(), m.name) != others.end())
+        out.insert(out.end(), m.targets.begin(), m.targets.end());
+    return out;
+  }
+
   // What has no price would be counted as nothing, and the limit would limit nothing.
   Status check_prices(const QuotaRule& rule, int line) const {
     for (const ModelConfig& m : config_.models) {
       if (!counts(rule.model, m.name)) continue;
-      for (const TargetConfig& t : m.targets) {
+      for (const TargetConfig& t : targets_of(m)) {
         const std::string& upstream = config_.upstreams[t.upstream].name;
         const std::string& model = t.model.empty() ? m.name : t.model;
         if (config_.prices.find(upstream, model) != nullptr) continue;

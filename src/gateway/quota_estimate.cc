@@ -1,6 +1,7 @@
 #include "gateway/quota_estimate.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace weir::gateway {
 
@@ -22,6 +23,25 @@ int64_t dearest_cost(const GatewayConfig& config, const ModelConfig& model, int6
   return most;
 }
 
+std::vector<QuotaAsked> asked_by(const GatewayConfig& config, const ModelConfig& model,
+                                 int64_t input_tokens, int64_t output_tokens) {
+  if (!model.cascade.has_value()) return {{&model, input_tokens, output_tokens}};
+  constexpr int64_t kBytesPerToken = 4;
+  const auto named = [&config](const std::string& name) {
+    return &*std::find_if(config.models.begin(), config.models.end(),
+                          [&](const ModelConfig& m) { return m.name == name; });
+  };
+  std::vector<QuotaAsked> out;
+  for (const CascadeStepConfig& step : model.cascade->steps) {
+    out.push_back({named(step.model), input_tokens, output_tokens});
+    if (!step.check.judge.has_value()) continue;
+    const JudgeConfig& judge = *step.check.judge;
+    const auto pattern = static_cast<int64_t>(judge.prompt.size()) / kBytesPerToken;
+    out.push_back({named(judge.model), input_tokens + output_tokens + pattern, judge.max_tokens});
+  }
+  return out;
+}
+
 QuotaEstimate estimate_quota(const GatewayConfig& config, const ModelConfig& model,
                              const Incoming& incoming, const std::vector<QuotaLimit>& limits) {
   QuotaEstimate out;
@@ -29,16 +49,19 @@ QuotaEstimate estimate_quota(const GatewayConfig& config, const ModelConfig& mod
   int64_t output = incoming.max_output_tokens * incoming.choices;
   if (!out.bounded) {
     output = config.quotas.estimate.output_tokens * incoming.choices;
+    const int64_t steps = model.cascade.has_value() ? std::ssize(model.cascade->steps) : 1;
     for (const QuotaLimit& l : limits) {
-      if (l.metric == QuotaMetric::kOutputTokens) output = std::min(output, l.limit);
+      if (l.metric == QuotaMetric::kOutputTokens) output = std::min(output, l.limit / steps);
       if (l.metric == QuotaMetric::kTotalTokens)
-        output = std::min(output, l.limit - incoming.input_tokens);
+        output = std::min(output, l.limit / steps - incoming.input_tokens);
     }
     output = std::max<int64_t>(output, 1);
   }
-  out.amounts.input_tokens = incoming.input_tokens;
-  out.amounts.output_tokens = output;
-  out.amounts.money_nanos = dearest_cost(config, model, incoming.input_tokens, output);
+  for (const QuotaAsked& a : asked_by(config, model, incoming.input_tokens, output)) {
+    out.amounts.input_tokens += a.input_tokens;
+    out.amounts.output_tokens += a.output_tokens;
+    out.amounts.money_nanos += dearest_cost(config, *a.model, a.input_tokens, a.output_tokens);
+  }
   return out;
 }
 

@@ -59,6 +59,28 @@ TEST_F(QuotaEstimates, TakeTheDearestTargetAndItsCacheWrites) {
   EXPECT_EQ(dearest_cost(config_, config_.models[0], 100, 10), 100 * 4 + 10 * 9);
 }
 
+TEST_F(QuotaEstimates, OfACascadeAllStepsAndJudgesMayBeAsked) {
+  ModelConfig both;
+  both.name = "both";
+  both.cascade.emplace();
+  both.cascade->steps.resize(2);
+  both.cascade->steps[0].model = both.cascade->steps[1].model = "chat";
+  JudgeConfig judge;
+  judge.model = "chat";
+  judge.prompt = std::string(40, 'x');
+  judge.max_tokens = 5;
+  both.cascade->steps[0].check.judge = judge;
+  config_.models.push_back(both);
+  const QuotaEstimate e = estimate_quota(config_, config_.models[1], request(10, 30), {});
+  EXPECT_EQ(e.amounts.input_tokens, 2 * 10 + (10 + 30 + 10));
+  EXPECT_EQ(e.amounts.output_tokens, 2 * 30 + 5);
+  EXPECT_EQ(e.amounts.money_nanos, 2 * (10 * 4 + 30 * 9) + 50 * 4 + 5 * 9);
+  // What a limit lets a request take is for all of its steps.
+  const QuotaEstimate open = estimate_quota(config_, config_.models[1], request(10),
+                                            {limit(QuotaMetric::kOutputTokens, 100)});
+  EXPECT_EQ(open.amounts.output_tokens, 2 * 50 + 5);
+}
+
 TEST_F(QuotaEstimates, TakeWhatTheRequestSays) {
   Incoming two = request(10, 30);
   two.choices = 2;
