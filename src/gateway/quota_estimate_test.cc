@@ -78,7 +78,11 @@ TEST_F(QuotaEstimates, OfACascadeAllStepsAndJudgesMayBeAsked) {
   // What a limit lets a request take is for all of its steps.
   const QuotaEstimate open = estimate_quota(config_, config_.models[1], request(10),
                                             {limit(QuotaMetric::kOutputTokens, 100)});
-  EXPECT_EQ(open.amounts.output_tokens, 2 * 50 + 5);
+  EXPECT_EQ(open.amounts.output_tokens, 2 * 47 + 5);
+  const QuotaEstimate all = estimate_quota(config_, config_.models[1], request(10),
+                                           {limit(QuotaMetric::kTotalTokens, 300)});
+  EXPECT_LE(all.amounts.input_tokens + all.amounts.output_tokens, 300);
+  EXPECT_GT(all.amounts.input_tokens + all.amounts.output_tokens, 290);
 }
 
 TEST_F(QuotaEstimates, TakeWhatTheRequestSays) {
