@@ -278,7 +278,7 @@ class BadInput(unittest.TestCase):
         self.refused(USAGE, "serve", weir.MODEL, "--host", "0.0.0.0", "--port", 0, names=("--api-key", "--allow-remote-without-keys"))
 
     def test_unknown_command(self):
-        self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, gateway, embed, tokenize"))
+        self.refused(USAGE, "bogus", names=('"bogus"', "run, serve, gateway, cache, embed, tokenize"))
         self.refused(USAGE, "bench", "engin", weir.MODEL, names=('"engin"', "engine, machine", "weir bench --help"))
         self.refused(USAGE, "eval", "perplexity", weir.MODEL, names=('"perplexity"', "ppl, logits", "weir eval --help"))
 
