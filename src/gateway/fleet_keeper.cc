@@ -41,6 +41,7 @@ void FleetKeeper::start(std::vector<PoolTls> tls) {
     for (const EndpointPtr& e : proxy_.fleet().slots())
       if (e != nullptr) watch(e);
     for (size_t pool = 0; pool < tls.size(); ++pool) discover(pool, tls[pool].api);
+    started_ = true;
   });
 }
 
@@ -109,8 +110,8 @@ void FleetKeeper::discover(size_t pool, Fleet::Tls api) {
 }
 
 bool FleetKeeper::looked() const {
-  return std::all_of(discoveries_.begin(), discoveries_.end(),
-                     [](const auto& d) { return d.second->state().answered; });
+  return started_ && std::all_of(discoveries_.begin(), discoveries_.end(),
+                                 [](const auto& d) { return d.second->state().answered; });
 }
 
 void FleetKeeper::note(size_t pool, std::string_view result, const std::string& why) {

@@ -61,6 +61,7 @@ class FleetKeeper {
   // Shared with nobody: timers and answers hold it weakly.
   std::map<size_t, std::shared_ptr<Discovery>> discoveries_;
   std::map<size_t, std::string> problems_;  // that the log has already
+  bool started_ = false;                    // discoveries_ are those that there are
   bool sweeping_ = false;                   // a timer of it runs
 };
 
