@@ -40,7 +40,9 @@ class EmbeddingSink final : public AnswerSink {
 };
 
 bool Visit::may_mean_the_same() {
-  if (proxy_.answers().semantic() == nullptr || !asked_.incoming.generates) return false;
+  // A prompt that is redacted before it goes out is not embedded as it is either.
+  if (proxy_.answers().semantic() == nullptr || !asked_.incoming.generates || asked_.model->redact)
+    return false;
   const std::vector<std::string>& tenants = config_->answers.semantic_tenants;
   const bool wanted = std::any_of(tenants.begin(), tenants.end(), [this](const std::string& t) {
     return t == "*" || t == asked_.tenant;
