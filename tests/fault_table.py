@@ -286,13 +286,11 @@ def told(behaviour):
     return lambda bad: bad.behave(behaviour)
 
 
-# The gateway takes a time-out before the head of an answer for one after it, since the status of no head is that of a good one.
-HEADLESS = ("stalled",)
 TIMED_OUT = ("no_first_byte", "stalled", "connect_failed")
 FAULTS = [
     Fault("killed", lambda bad: bad.process.kill(), ("connect_failed", "cut"), ("upstream_error",)),
     Fault("hung, its port still open", lambda bad: bad.process.send_signal(signal.SIGSTOP), TIMED_OUT, ("upstream_timeout",)),
-    Fault("hangs before each answer", told("hang"), ("no_first_byte", *HEADLESS)),
+    Fault("hangs before each answer", told("hang"), ("no_first_byte",)),
     Fault("hangs in the middle", told("hang-mid"), ("stalled", "no_first_byte"), ("upstream_timeout",)),
     Fault("slow", told("slow"), ()),
     Fault("closes without a word", told("reset"), ("cut",)),
@@ -306,7 +304,7 @@ FAULTS = [
     Fault("500", told("500"), ("status_500",)),
     Fault("503", told("503"), ("status_503",)),
     Fault("its name is gone", None, ("connect_failed", "cut"), setting=lambda folder: named(folder, False)),
-    Fault("the name server is silent", None, ("connect_failed", "cut", *HEADLESS), setting=lambda folder: named(folder, True)),
+    Fault("the name server is silent", None, ("connect_failed", "cut"), setting=lambda folder: named(folder, True)),
     Fault("half of the pool cut off", None, TIMED_OUT, ("upstream_timeout",), setting=lambda folder: partition(folder, pull_cable)),
     Fault("answers of half of the pool lost", None, TIMED_OUT, ("upstream_timeout",), setting=lambda folder: partition(folder, lose_answers)),
 ]

@@ -66,9 +66,11 @@ class UpstreamAttempt final : public http::ResponseHandler {
   const int64_t started_ns_;
   int64_t answered_ns_ = 0;
   std::string altered_;
-  http::Response answer_;  // head, and the body unless it is a stream
-  std::string out_;        // scratch
-  bool stream_ = false;    // events go to the client as they come
+  // Head, and the body unless it is a stream. Status 0: no head came; a Response's own 200 would
+  // make every time-out one in the middle of an answer.
+  http::Response answer_{.status = 0, .headers = {}, .body = {}};
+  std::string out_;      // scratch
+  bool stream_ = false;  // events go to the client as they come
   bool malformed_ = false;
   bool answered_ = false;
   bool begun_ = false;  // bytes of it went to the client
