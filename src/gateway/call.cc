@@ -367,11 +367,18 @@ void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
 void Call::cancel(std::string_view how, std::string_view error_code) {
   if (over_) return;
   cancelled_ = true;
+  // Clients close behind the last event, before the upstream has ended its side.
+  whole_ = streaming_ && winner_ != nullptr && winner_->observer().is_done();
   for (UpstreamAttempt* a : live_) {
     spend(*a, nullptr);
     a->let_go();
-    proxy_.client().cancel(a->id);
+    if (whole_ && a == winner_) {
+      proxy_.client().resume(a->id);  // it may have waited for the client
+    } else {
+      proxy_.client().cancel(a->id);
+    }
   }
+  if (whole_) return over("answered", "", &winner_->observer());
   over(how, error_code, streaming_ && winner_ != nullptr ? &winner_->observer() : nullptr);
 }
 

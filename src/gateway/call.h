@@ -158,6 +158,7 @@ class Call final : public Asking,
   uint64_t waits_ = 0;      // its number among those that wait for one; 0: it does not
   bool streaming_ = false;  // bytes of an answer went to the sink
   bool cancelled_ = false;
+  bool whole_ = false;  // when that was done it had all of the answer
   bool over_ = false;
 };
 

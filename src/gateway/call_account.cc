@@ -54,7 +54,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.release = t.release;
   r.started_unix_ms = clock.unix_ns() / kMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;
-  r.end = ledger_end(outcome, cancelled_);
+  r.end = whole_ && winner_ == &ended ? LedgerEnd::kOk : ledger_end(outcome, cancelled_);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
   r.cached_tokens = usage.cached_tokens;
   r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().own_deltas();

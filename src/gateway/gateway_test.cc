@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <thread>
+
 #include "access/keys_file.h"
 #include "gateway/gateway_testing.h"
 #include "os/file.h"
@@ -37,6 +39,26 @@ TEST_F(GatewayTest, StreamsAsItComes) {
   EXPECT_EQ(r.headers.find("content-type"), "text/event-stream");
   EXPECT_NE(r.body.find("from one"), std::string::npos);
   EXPECT_TRUE(r.body.ends_with("data: [DONE]\n\n")) << r.body;
+}
+
+// As clients do that close behind [DONE], before the upstream has ended its side.
+TEST_F(GatewayTest, AClientThatHasAllOfAStreamMayGo) {
+  FakeUpstream& u = add("one", "linger");
+  start();
+  {
+    TestClient client(gateway_->port());
+    client.send(post(std::string(kStream)));
+    ASSERT_TRUE(client.read_head().has_value());
+    std::string seen;
+    while (seen.find("[DONE]") == std::string::npos) seen += client.read_chunk().value_or("[DONE]");
+    EXPECT_NE(seen.find("from one"), std::string::npos);
+  }
+  const std::string answered = "weir_gateway_requests_total{end=\"answered\"}";
+  for (int i = 0; i < 200 && metric(answered).empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_EQ(metric(answered), "1");
+  EXPECT_EQ(metric("weir_gateway_requests_total{end=\"client_gone\"}"), "");
+  EXPECT_EQ(u.gone(), 0);
 }
 
 TEST_F(GatewayTest, TheUpstreamsNameOfTheModelIsSent) {

@@ -183,6 +183,10 @@ class FakeUpstream {
         return server_->post_after(std::chrono::milliseconds(50), [kept] { kept->abort(); });
       }
       if (how != "unfinished") writer.write("data: [DONE]\n\n");
+      if (how == "linger") {  // its end comes later
+        auto kept = std::make_shared<http::ResponseWriter>(std::move(writer));
+        return server_->post_after(std::chrono::milliseconds(300), [kept] { kept->finish(); });
+      }
       writer.finish();
     } else {
       writer.send(http::json_response(
