@@ -120,7 +120,7 @@ class Dns(unittest.TestCase):
             url = f"http://127.0.0.1:{ports[0]}"
             self.assertTrue(until(lambda: ask(url + "/ready")[0] == 200, 30), log.read_text())
             self.assertEqual(ask(url + "/v1/chat/completions", ASK)[0], 200)
-            self.assertIn('weir_gateway_discoveries_total{upstream="gone",result="gone"}', ask(url + "/metrics")[1])
+            self.assertIn('weir_gateway_discoveries_total{result="gone",upstream="gone"}', ask(url + "/metrics")[1])
             self.assertIn(nobody + " does not resolve", log.read_text())
             self.assertIn("endpoint_added upstream=here endpoint=http://127.0.0.1:", log.read_text())
 

@@ -63,7 +63,7 @@ class DiscoveryTest : public GatewayTest {
   }
   std::string up() { return metric(R"(weir_gateway_endpoints_up{upstream="pods"})"); }
   std::string discoveries(const std::string& result) {
-    return metric("weir_gateway_discoveries_total{upstream=\"pods\",result=\"" + result + "\"}");
+    return metric("weir_gateway_discoveries_total{result=\"" + result + "\",upstream=\"pods\"}");
   }
   // Who answers, by name, of so many requests; all must be answered.
   std::map<std::string, int> answers(int n) {

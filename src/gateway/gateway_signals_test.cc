@@ -22,7 +22,7 @@ class SignalsTest : public GatewayTest {
   }
   std::string stale() { return metric(R"(weir_gateway_signals_stale{upstream="pods"})"); }
   std::string scrapes(const std::string& result) {
-    return metric("weir_gateway_scrapes_total{upstream=\"pods\",result=\"" + result + "\"}");
+    return metric("weir_gateway_scrapes_total{result=\"" + result + "\",upstream=\"pods\"}");
   }
   int all_of_ten(const FakeUpstream& u) {
     const int before = u.requests();
