@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "http/sse.h"
+
 namespace weir::gateway {
 namespace {
 
@@ -26,21 +28,32 @@ void feed_text(const Json& value, LeakWatch& watch, bool& leaked) {
 
 }  // namespace
 
-AnswerFilter::AnswerFilter(std::unique_ptr<Redaction> redaction, std::optional<LeakWatch> watch)
-    : redaction_(std::move(redaction)), watch_(std::move(watch)) {
+AnswerFilter::AnswerFilter(std::unique_ptr<Redaction> redaction, const telemetry::Scrubber* leaks,
+                           std::vector<std::string> secrets)
+    : redaction_(std::move(redaction)),
+      leaks_(leaks),
+      secrets_(std::move(secrets)),
+      watches_(leaks != nullptr) {
   if (redaction_ != nullptr) restorer_.emplace(*redaction_);
 }
 
 // Of an answer or of an event's data: texts of choices (OpenAI), content and delta (Anthropic).
 void AnswerFilter::look(const Json& piece) {
-  if (!watch_.has_value()) return;
+  if (!watches_) return;
+  const auto feed = [this](int64_t choice, const Json& part) {
+    const auto [watch, fresh] = watch_.try_emplace(choice, *leaks_, secrets_);
+    feed_text(part, watch->second, leaked_);
+  };
   if (const Json* choices = member(&piece, "choices"); choices != nullptr && choices->is_array()) {
-    for (const Json& choice : choices->items())
+    for (const Json& choice : choices->items()) {
+      const Json* index = member(&choice, "index");
+      const int64_t number = index != nullptr && index->is_int() ? index->as_int() : 0;
       for (const std::string_view name : {"message", "delta", "text"})
-        if (const Json* part = member(&choice, name)) feed_text(*part, *watch_, leaked_);
+        if (const Json* part = member(&choice, name)) feed(number, *part);
+    }
   }
   for (const std::string_view name : {"content", "delta", "output"})
-    if (const Json* part = member(&piece, name)) feed_text(*part, *watch_, leaked_);
+    if (const Json* part = member(&piece, name)) feed(0, *part);
 }
 
 void AnswerFilter::whole(std::string& body) {
@@ -53,28 +66,32 @@ void AnswerFilter::whole(std::string& body) {
 }
 
 void AnswerFilter::events(std::string_view events, std::string& out) {
-  const auto fed = reader_.feed(events, [this, &out](const http::SseEvent& e) { event(e, out); });
-  if (!fed.ok())
-    out += events;  // an event beyond a bound: it can hold no placeholder of ours whole
+  if (broken_ || events.starts_with(':')) {  // a comment of the gateway's own stands alone
+    out += events;
+    return;
+  }
+  std::string filtered;
+  const auto fed =
+      reader_.feed(events, [this, &filtered](const http::SseEvent& e) { event(e, filtered); });
+  broken_ = !fed.ok();  // an event beyond a bound: what is in it nobody has looked at
+  leaked_ |= broken_ && watches_;
+  out += broken_ ? events : std::string_view(filtered);
 }
 
 void AnswerFilter::event(const http::SseEvent& event, std::string& out) {
-  std::string data(event.data);
-  if (auto json = Json::parse(data); json.ok() && json->is_object()) {
+  auto json = Json::parse(event.data);
+  const bool restores = restorer_.has_value() && redaction_->values() > 0;
+  if (json.ok() && json->is_object()) {
     look(*json);
-    if (restorer_.has_value() && redaction_->values() > 0) {
-      restorer_->restore_event(*json);
-      data = json->dump();
-    }
+    if (restores) restorer_->restore_event(*json);
   }
-  if (!event.name.empty()) {
-    out += "event: ";
-    out += event.name;
-    out += '\n';
+  const std::string data =
+      json.ok() && json->is_object() && restores ? json->dump() : std::string(event.data);
+  if (event.name.empty()) {
+    http::append_sse_data(out, data);
+  } else {
+    http::append_sse_event(out, event.name, data);
   }
-  out += "data: ";
-  out += data;
-  out += "\n\n";
 }
 
 }  // namespace weir::gateway

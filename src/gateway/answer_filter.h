@@ -4,10 +4,13 @@
 // noticed, nothing is put back. One answer; one thread.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/cache/redact.h"
 #include "http/sse_reader.h"
@@ -17,8 +20,10 @@ namespace weir::gateway {
 
 class AnswerFilter {
  public:
-  // redaction: null puts nothing back. watch: nothing looks for keys.
-  AnswerFilter(std::unique_ptr<Redaction> redaction, std::optional<LeakWatch> watch);
+  // redaction: null puts nothing back. leaks: null looks for no keys, else it and `secrets` say
+  // what is one; it outlives this.
+  AnswerFilter(std::unique_ptr<Redaction> redaction, const telemetry::Scrubber* leaks,
+               std::vector<std::string> secrets);
 
   // Of a whole answer. What is no JSON object stays as it is.
   void whole(std::string& body);
@@ -33,9 +38,13 @@ class AnswerFilter {
 
   std::unique_ptr<Redaction> redaction_;  // stays where it is: the restorer refers to it
   std::optional<AnswerRestorer> restorer_;
-  std::optional<LeakWatch> watch_;
+  const telemetry::Scrubber* leaks_;
+  std::vector<std::string> secrets_;
+  std::map<int64_t, LeakWatch> watch_;  // by choice: their pieces come in turn
   http::SseReader reader_;
+  const bool watches_;
   bool leaked_ = false;
+  bool broken_ = false;  // an event was beyond a bound: the rest goes on as it is
 };
 
 }  // namespace weir::gateway

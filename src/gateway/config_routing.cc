@@ -335,6 +335,38 @@ Result<const ModelConfig*> known_model(const ConfigReader& reader, const Gateway
                   name.substr(0, 100), config::nearest(name, std::span<const std::string>(names))));
 }
 
+namespace {
+
+// What a prompt is on its way to is decided for the model that was named: one that redacts cannot
+// be a step, a judge or a shadow of one that does not.
+Status check_redaction(const ConfigReader& reader, const GatewayConfig& config,
+                       const ModelConfig& model) {
+  std::vector<std::string> others;
+  if (model.shadow.has_value()) others.push_back(model.shadow->model);
+  if (model.cascade.has_value()) {
+    for (const CascadeStepConfig& step : model.cascade->steps) {
+      others.push_back(step.model);
+      if (step.check.judge.has_value()) others.push_back(step.check.judge->model);
+    }
+  }
+  for (const ModelConfig& m : config.models) {
+    if (std::find(others.begin(), others.end(), m.name) == others.end()) continue;
+    if (m.redact && !model.redact)
+      return reader.wrong(model.line,
+                          fmt::format("models.{0}: {1} has redact: true, and gets the prompts of "
+                                      "{0} as they are; give {0} redact: true as well",
+                                      model.name, m.name));
+    if (m.leak_check != LeakCheck::kOff && model.leak_check == LeakCheck::kOff)
+      return reader.wrong(model.line,
+                          fmt::format("models.{0}: {1} has a leak_check, which its answers for {0} "
+                                      "do not get; give {0} one as well",
+                                      model.name, m.name));
+  }
+  return {};
+}
+
+}  // namespace
+
 Status read_routing(const ConfigReader& reader, const Node& file, GatewayConfig& config) {
   const Node& models = *file.find("models");
   RoutingReader routing(reader, models, config);
@@ -342,6 +374,7 @@ Status read_routing(const ConfigReader& reader, const Node& file, GatewayConfig&
   for (ModelConfig& m : config.models) {
     if (const Node* shadow = models.find(m.name)->find("shadow"))
       WEIR_TRY(routing.read_shadow(*shadow, m));
+    WEIR_TRY(check_redaction(reader, config, m));
   }
   return read_rules(reader, file, config);
 }

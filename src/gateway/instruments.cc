@@ -10,17 +10,6 @@ const std::vector<double> kOverhead = {0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0
 
 }  // namespace
 
-telemetry::Counter UpstreamCounters::with(std::string_view value) {
-  const auto found = known_.find(value);
-  if (found != known_.end()) return found->second;
-  const bool full = known_.size() >= telemetry::CounterFamily::kMaxLabelValues;
-  std::string known(full ? std::string_view("other") : value);
-  const telemetry::Counter made =
-      registry_.counter(name_, help_, {{"upstream", upstream_}, {label_, known}});
-  if (!full) known_.emplace(std::move(known), made);
-  return made;
-}
-
 Instruments::Instruments(const GatewayConfig& config)
     : http(registry),
       requests(registry.counter_family("weir_gateway_requests_total",
@@ -57,18 +46,18 @@ Instruments::Instruments(const GatewayConfig& config)
 void Instruments::add_upstream(const std::string& name) {
   if (attempts.contains(name)) return;
   const telemetry::Labels labels{{"upstream", name}};
-  const auto counters = [&](const char* metric, const char* help, const char* label) {
-    return UpstreamCounters(registry, metric, help, label, name);
-  };
-  attempts.emplace(name, counters("weir_gateway_attempts_total",
-                                  "Attempts at an upstream by how they ended", "end"));
-  discoveries.emplace(
-      name, counters("weir_gateway_discoveries_total",
-                     "Answers about who is in a pool: good, or what was wrong", "result"));
-  scrapes.emplace(name, counters("weir_gateway_scrapes_total",
-                                 "Readings of endpoints' metrics: good, or why not", "result"));
+  attempts.emplace(
+      name, registry.counter_family("weir_gateway_attempts_total",
+                                    "Attempts at an upstream by how they ended", "end", labels));
   endpoints_up.emplace(
       name, registry.gauge("weir_gateway_endpoints_up", "Endpoints that take requests", labels));
+  discoveries.emplace(
+      name, registry.counter_family("weir_gateway_discoveries_total",
+                                    "Answers about who is in a pool: good, or what was wrong",
+                                    "result", labels));
+  scrapes.emplace(name, registry.counter_family("weir_gateway_scrapes_total",
+                                                "Readings of endpoints' metrics: good, or why not",
+                                                "result", labels));
   signals_stale.emplace(
       name, registry.gauge("weir_gateway_signals_stale",
                            "Endpoints whose signals are too old to be believed", labels));

@@ -36,7 +36,7 @@ Status Place::reserve(const Incoming& in) {
                        "max_tokens is {}; this key's tenant may ask for {} (max_output_tokens)",
                        in.max_output_tokens, s.max_output_tokens);
   if (s.tokens_per_min == 0) return {};
-  int64_t output = in.max_output_tokens;
+  int64_t output = in.max_output_tokens * in.choices;
   if (output == 0 && in.generates) {
     output = s.max_output_tokens > 0 ? s.max_output_tokens : kUnboundedOutputTokens;
     output = std::clamp<int64_t>(s.tokens_per_min - in.input_tokens, 1, output);

@@ -54,6 +54,7 @@ Status Visit::read() {
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
   WEIR_TRY(routing_->route(asked_, body));
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
+  impatient_ = wanted_ms.has_value();
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
   if (proxy_.dispatcher().wants_blocks(*asked_.model))
     asked_.blocks = prompt_blocks(body, asked_.tenant, proxy_.dispatcher().prompt_key());
@@ -85,7 +86,6 @@ void Visit::ask() {
   if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
   quota_.reserve(asked_, [visit = self()](const Error* refused) {
     if (refused == nullptr) return visit->send();
-    if (visit->place_ != nullptr) visit->place_->use(0, 0);
     visit->refuse(*refused);
   });
 }
@@ -99,6 +99,8 @@ void Visit::send() {
 
 void Visit::refuse(const Error& error, int status) {
   writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
+  own_fault_ = true;
+  if (place_ != nullptr) place_->use(0, 0);
   answer_ = refusal(error, asked_.protocol, writer_.request_id());
   if (status != 0) answer_->status = status;
   settle(false, error_code_name(error.code), "");
@@ -177,6 +179,7 @@ void Visit::ended(CallEnd end) {
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
+  own_fault_ |= impatient_ || end.how == "shed" || end.how == "quota_exceeded";
   settle(end.good, end.error_code, end.row.has_value() ? end.row->release : "");
   quota_.spend(end.spent);
   if (streaming_) {
@@ -209,7 +212,7 @@ void Visit::send_answer() {
 
 void Visit::on_client_gone() {
   if (over_) return;
-  gone_ = true;
+  gone_ = own_fault_ = true;
   if (const auto call = call_) return call->cancel();
   const auto kept = shared_from_this();
   if (const auto side = side_call_) side->cancel("client_gone", "");

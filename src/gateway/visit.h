@@ -78,6 +78,9 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void settle(bool good, std::string_view error_code, std::string_view release);
   void settle_flight(bool good, std::string_view error_code);
   void settle_once(bool good);
+  void ask_later();
+  void wait();
+  void too_late();
   void fail_as(const std::optional<http::Response>& response, std::string_view error_code);
   void leave_waits();
   void write_cache_row(std::string_view how);
@@ -117,7 +120,12 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   bool streaming_ = false;
   bool leak_told_ = false;  // a key showed in it
   bool withheld_ = false;   // and the client does not get it
-  bool gone_ = false;       // the client
+  // What went wrong is this client's alone (it left, was refused, had no time): another one that
+  // asks the same may fare better.
+  bool own_fault_ = false;
+  bool impatient_ = false;          // the client gave a deadline
+  bool answer_is_private_ = false;  // not kept for a replay
+  bool gone_ = false;               // the client
   bool over_ = false;
 };
 

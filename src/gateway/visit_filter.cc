@@ -52,10 +52,10 @@ Status Visit::prepare() {
     }
   }
   if (changed) asked_.body = json_->dump();
-  std::optional<LeakWatch> watch;
-  if (model.leak_check != LeakCheck::kOff) watch.emplace(proxy_.redactor(), proxy_.secrets());
-  if (redaction != nullptr || watch.has_value())
-    filter_.emplace(std::move(redaction), std::move(watch));
+  const bool watches = model.leak_check != LeakCheck::kOff;
+  if (redaction != nullptr || watches)
+    filter_.emplace(std::move(redaction), watches ? &proxy_.redactor() : nullptr,
+                    watches ? proxy_.secrets() : std::vector<std::string>{});
   return {};
 }
 

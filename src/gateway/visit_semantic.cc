@@ -67,6 +67,7 @@ void Visit::ask_for_embedding() {
   asked.key_id = asked_.key_id;
   asked.deadline = asked_.deadline;
   asked.received_ns = proxy_.clock().now_ns();
+  asked.internal = true;
   proxy_.answers().wait(id_, self());
   // Held here as well: it may end before begin() returns.
   const auto call = std::make_shared<Call>(proxy_, std::move(asked),

@@ -30,7 +30,9 @@ class Refresh final : public AnswerSink {
   void ended(CallEnd end) override {
     ResponseCache& cache = *proxy_.answers().cache();
     auto whole = taken_.finish();
-    if (end.good && whole.has_value()) {
+    const std::string& release = stored_.scope.release;
+    const bool own = release.empty() || (end.row.has_value() && end.row->release == release);
+    if (end.good && own && whole.has_value()) {
       stored_.body = std::move(*whole);
       cache.store(key_, std::move(stored_), proxy_.clock().now_ns(), ttl_ns_);
     } else {
@@ -47,6 +49,18 @@ class Refresh final : public AnswerSink {
   const int64_t ttl_ns_;
   AnswerRecorder taken_;
 };
+
+// What the file says of a model that bears on its answers: another file, other answers.
+std::string answers_as(const ModelConfig& model) {
+  std::string out;
+  for (const TargetConfig& t : model.targets) out += fmt::format(" {}={}", t.release, t.model);
+  if (model.cascade.has_value())
+    for (const CascadeStepConfig& step : model.cascade->steps) out += " >" + step.model;
+  if (model.prompt_budget.max_input_tokens > 0)
+    out += fmt::format(" {}/{}", model.prompt_budget.max_input_tokens,
+                       static_cast<int>(model.prompt_budget.action));
+  return out;
+}
 
 bool can_replay(std::string_view path) {
   return path == "/v1/chat/completions" || path == "/v1/completions";
@@ -73,7 +87,7 @@ void Visit::do_once() {
       return replay(std::move(begun->reply));
     case Idempotency::Verdict::kWait:
       proxy_.answers().count_idempotency("wait");
-      return proxy_.answers().wait(id_, self());
+      return wait();
     case Idempotency::Verdict::kRun:
       break;
   }
@@ -101,8 +115,8 @@ void Visit::settle_once(bool good) {
     reply_ = {answer_->status, std::string(answer_->headers.find("Content-Type").value_or("")),
               answer_->body};
   // Of a status that a retry is meant to get past, finish keeps nothing.
-  Idempotency::End end =
-      good || answer_.has_value() ? idempotency.finish(id_, reply_) : idempotency.abandon(id_);
+  const bool keeps = (good || answer_.has_value()) && !answer_is_private_;
+  Idempotency::End end = keeps ? idempotency.finish(id_, reply_) : idempotency.abandon(id_);
   if (!end.stored.ok())
     proxy_.log().warn("idempotency_not_kept", {{"why", end.stored.error().message}});
   // Later: those that wait may run to their end at once, and this one is in the middle of its own.
@@ -136,6 +150,7 @@ void Visit::look_up() {
   for (const std::string_view name : {"anthropic-version", "anthropic-beta"})
     if (const auto value = asked_.headers.find(name))
       scope_.route += fmt::format(" {}:{}", name, *value);
+  scope_.route += answers_as(*asked_.model);
   if (!asked_.model->targets.empty()) {  // others ask several models
     asked_.assigned = proxy_.dispatcher().assign(
         *asked_.model, asked_.view(proxy_.clock().unix_s()), proxy_.draw());
@@ -149,9 +164,15 @@ void Visit::look_up() {
     return ask();
   }
   if (const auto hit = answers.cache()->find(*cache_key_, scope_.tenant, proxy_.clock().now_ns())) {
-    answers.count_cache(hit->stale ? "stale" : "hit");
-    if (hit->revalidate) revalidate();
-    return serve(*hit->answer, hit->stale ? "stale" : "hit", hit->age_ns);
+    // What is changed on its way out is not fetched behind anybody's back.
+    const bool plain = !asked_.model->redact && asked_.model->leak_check == LeakCheck::kOff &&
+                       asked_.model->prompt_budget.max_input_tokens == 0;
+    if (!hit->stale || plain) {
+      answers.count_cache(hit->stale ? "stale" : "hit");
+      if (hit->revalidate) revalidate();
+      return serve(*hit->answer, hit->stale ? "stale" : "hit", hit->age_ns);
+    }
+    if (hit->revalidate) answers.cache()->revalidation_failed(*cache_key_);
   }
   may_mean_the_same() ? ask_for_embedding() : join_flight();
 }
@@ -161,7 +182,7 @@ void Visit::join_flight() {
   switch (answers.flights().join(*cache_key_, id_, proxy_.clock().now_ns())) {
     case SingleFlight::Role::kFollower: {
       answers.count_cache("shared");
-      answers.wait(id_, self());
+      wait();
       const int64_t until_ns = answers.flights().next_expiry_ns().value_or(0);
       proxy_.client().post_at(
           std::chrono::steady_clock::now() +
@@ -198,6 +219,7 @@ void Visit::serve(const StoredAnswer& stored, std::string_view how, int64_t age_
                               : Result<std::vector<std::string>>(answer.error());
     if (!events.ok()) {  // a kind that cannot be played: asked for anew
       cache_key_.reset();
+      extra_ = {};
       return ask();
     }
     r.headers.set("Content-Type", kEventStream);
@@ -247,7 +269,8 @@ void Visit::revalidate() {
 // --- the end
 
 void Visit::settle(bool good, std::string_view error_code, std::string_view release) {
-  if (cache_key_.has_value() && recorder_.has_value() &&
+  const bool leaked = filter_.has_value() && filter_->leaked();
+  if (cache_key_.has_value() && recorder_.has_value() && !leaked &&
       (scope_.release.empty() || release == scope_.release)) {
     auto whole = good ? recorder_->finish() : std::nullopt;
     if (whole.has_value()) keep_by_meaning(*whole);
@@ -257,6 +280,7 @@ void Visit::settle(bool good, std::string_view error_code, std::string_view rele
                                  proxy_.clock().now_ns(), asked_.model->cache_ttl_s * 1000 * kMs);
   }
   settle_flight(good, error_code);
+  if (leaked) answer_is_private_ = true;
   settle_once(good);
 }
 
@@ -268,12 +292,18 @@ void Visit::settle_flight(bool good, std::string_view error_code) {
     for (const AnswerStore::Id id : answers.flights().succeed(id_)) {
       const auto follower = answers.take(id);
       if (follower == nullptr) continue;
-      hit.has_value() ? follower->serve(*hit->answer, "shared", hit->age_ns) : follower->ask();
+      hit.has_value() ? follower->serve(*hit->answer, "shared", hit->age_ns)
+                      : follower->ask_later();
     }
     return;
   }
+  if (good) {  // and not for others: another release's, too big, or none that could be put together
+    for (const AnswerStore::Id id : answers.flights().succeed(id_))
+      if (const auto follower = answers.take(id)) follower->ask_later();
+    return;
+  }
   SingleFlight::End end;
-  if (gone_) {
+  if (own_fault_) {
     end.leader = answers.flights().leave(id_);
   } else {
     end = answers.flights().fail(id_);
@@ -281,16 +311,45 @@ void Visit::settle_flight(bool good, std::string_view error_code) {
   if (end.leader.has_value()) {
     if (const auto next = answers.take(*end.leader)) {
       next->leads_ = true;
-      proxy_.client().post([next] { next->ask(); });
+      next->ask_later();
     }
   }
   for (const AnswerStore::Id id : end.failed)
     if (const auto follower = answers.take(id)) follower->fail_as(answer_, error_code);
 }
 
+// It is kept among those that wait until then, so that it may leave.
+void Visit::ask_later() {
+  proxy_.answers().wait(id_, self());
+  proxy_.client().post([&answers = proxy_.answers(), id = id_] {
+    if (const auto visit = answers.take(id)) visit->ask();
+  });
+}
+
+// Until another request is over, and no longer than this one may take.
+void Visit::wait() {
+  proxy_.answers().wait(id_, self());
+  if (asked_.deadline.at_ns == 0) return;
+  const int64_t left_ns = std::max<int64_t>(asked_.deadline.at_ns - proxy_.clock().now_ns(), 0);
+  proxy_.client().post_at(std::chrono::steady_clock::now() + std::chrono::nanoseconds(left_ns),
+                          [&answers = proxy_.answers(), id = id_] {
+                            if (const auto visit = answers.take(id)) visit->too_late();
+                          });
+}
+
+void Visit::too_late() {
+  leave_waits();
+  if (Idempotency* const idempotency = proxy_.answers().idempotency();
+      idempotency != nullptr && !idempotency_key_.empty() && !once_)
+    (void)idempotency->abandon(id_);
+  const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte};
+  fail_as(upstream_failure(late, 1, 0, asked_.protocol), upstream_failure_code(late, 1));
+}
+
 // As the one that this one waited for.
 void Visit::fail_as(const std::optional<http::Response>& response, std::string_view error_code) {
   writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code; });
+  if (place_ != nullptr) place_->use(0, 0);
   settle_once(false);
   writer_.send(response.has_value()
                    ? *response
@@ -306,7 +365,8 @@ void Visit::leave_waits() {
   if (Idempotency* const idempotency = answers.idempotency();
       idempotency != nullptr && !idempotency_key_.empty() && !once_ && kept != nullptr)
     (void)idempotency->abandon(id_);
-  if (cache_key_.has_value()) (void)answers.flights().leave(id_);
+  // One that leads hands over in settle_flight.
+  if (cache_key_.has_value() && !leads_) (void)answers.flights().leave(id_);
 }
 
 }  // namespace weir::gateway

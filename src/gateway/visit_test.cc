@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <thread>
 #include <vector>
 
@@ -309,6 +310,87 @@ TEST_F(VisitTest, ALeaderWhoseClientLeavesHandsOver) {
   const auto answer = second.read_response();
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(content(*answer), "same");
+  EXPECT_EQ(u.requests(), 2);
+}
+
+// The one that asks for all is refused for what is its own: another one leads.
+TEST_F(VisitTest, ARefusedLeaderHandsOver) {
+  FakeUpstream& u = add("one", "slow");
+  run("cache: {enabled: true}", "shed: {max_in_flight: 1, max_queued: 1, max_wait_ms: 1}, ");
+  std::thread busy([this] { (void)ask(chat("other")); });
+  for (int i = 0; i < 200 && u.requests() < 1; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  std::vector<std::thread> askers;
+  std::atomic<int> answers{0};
+  for (int i = 0; i < 6; ++i)
+    askers.emplace_back([this, &answers] { answers += ask(chat("same")).status > 0 ? 1 : 0; });
+  for (std::thread& t : askers) t.join();
+  busy.join();
+  EXPECT_EQ(answers, 6);
+  EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+}
+
+// Whoever waits for another's answer waits no longer than it would for its own.
+TEST_F(VisitTest, AFollowersDeadlineIsItsOwn) {
+  FakeUpstream& u = add("one", "hang");
+  run("cache: {enabled: true}");
+  http::TestClient leader(gateway_->port());
+  leader.send(post(chat("same")));
+  for (int i = 0; i < 500 && u.requests() < 1; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const http::Response late = ask(chat("same"), "x-weir-deadline-ms: 150\r\n");
+  EXPECT_EQ(late.status, 504);
+  EXPECT_EQ(u.requests(), 1);
+  leader.send(" ");
+  leader.close();
+  for (int i = 0; i < 500 && metric("weir_gateway_in_flight") != "0"; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+}
+
+// All clients of a question leave, in either order: nobody asks for nobody.
+TEST_F(VisitTest, AllMayLeaveAtOnce) {
+  FakeUpstream& u = add("one", "hang");
+  run("cache: {enabled: true}");
+  for (const bool first : {true, false}) {
+    std::deque<http::TestClient> clients;
+    for (int i = 0; i < 3; ++i) {
+      clients.emplace_back(gateway_->port());
+      clients.back().send(post(chat(first ? "a" : "b")));
+    }
+    for (int i = 0; i < 500 && metric("weir_gateway_in_flight") != "3"; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    while (!clients.empty()) first ? clients.pop_front() : clients.pop_back();
+    for (int i = 0; i < 500 && metric("weir_gateway_in_flight") != "0"; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+  }
+  EXPECT_LE(u.requests(), 6);
+}
+
+// Too big to be kept: those who wait get answers all the same.
+TEST_F(VisitTest, AnAnswerThatIsNotKeptIsNoFailure) {
+  FakeUpstream& u = add("one", "echo");
+  run("cache: {enabled: true, max_answer_bytes: 1024}");
+  const std::string big(3'000, 'x');
+  std::vector<std::thread> askers;
+  std::atomic<int> good{0};
+  for (int i = 0; i < 8; ++i) {
+    askers.emplace_back([this, &good, &big, i] {
+      const http::Response r = ask(chat(big, i % 2 == 0 ? "" : R"("stream":true,)"));
+      good += r.status == 200 && (i % 2 == 0 ? content(r) : streamed(r)) == big ? 1 : 0;
+    });
+  }
+  for (std::thread& t : askers) t.join();
+  EXPECT_EQ(good, 8);
+  EXPECT_GE(u.requests(), 1);
+}
+
+TEST_F(VisitTest, AnAnswerWithAKeyIsNotKept) {
+  FakeUpstream& u = add("one", "echo");
+  run("cache: {enabled: true}", "leak_check: log, ");
+  const std::string text = "the key is sk-abcdefghijklmnopqrstuvwxyz0123456789ABCD";
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ask(chat(text)).headers.find("x-weir-cache"), "miss");
   EXPECT_EQ(u.requests(), 2);
 }
 

@@ -41,6 +41,7 @@ double Histogram::sum() const {
 struct CounterFamily::Impl {
   prometheus::Family<prometheus::Counter>* family = nullptr;
   std::string label;
+  Labels labels;  // of every counter beside that one
   Mutex mutex;
   std::map<std::string, prometheus::Counter*, std::less<>> known WEIR_GUARDED_BY(mutex);
 };
@@ -59,7 +60,9 @@ Counter CounterFamily::with(std::string_view label_value) const {
   const bool full = impl_->known.size() >= kMaxLabelValues;
   const std::string value(full ? std::string_view("other") : label_value);
   try {
-    prometheus::Counter* counter = &impl_->family->Add({{impl_->label, value}});
+    Labels labels = impl_->labels;
+    labels[impl_->label] = value;
+    prometheus::Counter* counter = &impl_->family->Add(labels);
     if (!full) impl_->known.emplace(value, counter);
     return Counter(counter);
   } catch (const std::exception&) {  // out of memory: a metric is not worth a request
@@ -115,9 +118,10 @@ CounterFamily Registry::counter_family(const std::string& name, const std::strin
                                        const std::string& label, const Labels& labels) {
   return impl_->guarded(name, [&] {
     auto impl = std::make_unique<CounterFamily::Impl>();
-    impl->family =
-        &prometheus::BuildCounter().Name(name).Help(help).Labels(labels).Register(impl_->registry);
+    // Constant labels of a Prometheus family can be given once for its name; these may differ.
+    impl->family = &prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry);
     impl->label = label;
+    impl->labels = labels;
     return CounterFamily(std::move(impl));
   });
 }

@@ -120,8 +120,20 @@ TEST(EngineMetrics, EveryNameIsAcceptedAndExposed) {
   EXPECT_THAT(
       text,
       HasSubstr(
-          "vllm:request_success_total{engine=\"0\",model_name=\"m\",finished_reason=\"stop\"} 1"));
+          "vllm:request_success_total{engine=\"0\",finished_reason=\"stop\",model_name=\"m\"} 1"));
   EXPECT_THAT(text, HasSubstr("block_size=\"16\""));
+}
+
+// A family of the same name for another constant label counts as well.
+TEST(CounterFamily, EachSetOfLabelsCounts) {
+  Registry registry;
+  const auto a = registry.counter_family("things_total", "Things", "end", {{"of", "a"}});
+  const auto b = registry.counter_family("things_total", "Things", "end", {{"of", "b"}});
+  a.with("good").add();
+  b.with("good").add(2);
+  const std::string text = registry.exposition();
+  EXPECT_THAT(text, HasSubstr("things_total{end=\"good\",of=\"a\"} 1"));
+  EXPECT_THAT(text, HasSubstr("things_total{end=\"good\",of=\"b\"} 2"));
 }
 
 }  // namespace
