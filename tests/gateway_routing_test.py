@@ -339,7 +339,7 @@ class Shadows(unittest.TestCase):
                 self.assertEqual(weir.metric(metrics, "weir_gateway_requests_total"), 43)
                 self.assertEqual(weir.metric(metrics, "weir_gateway_first_byte_seconds_count"), 43)
                 self.assertIn('weir_gateway_shadow_total{end="answered",model="chat"}', metrics)
-                self.assertGreaterEqual(int(float(metrics.split('weir_gateway_shadow_total{model="chat",end="dropped"} ')[1].split()[0])), 3)
+                self.assertGreaterEqual(int(float(metrics.split('weir_gateway_shadow_total{end="dropped",model="chat"} ')[1].split()[0])), 3)
         code, out, err = weir.run("cost", "report", "--ledger", ledger, "--by", "cache", "--json")
         self.assertEqual(code, 0, err)
         total = json.loads(out)["all"]
