@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "api/error_table.h"
+#include "text/json.h"
 
 namespace weir::api {
 
@@ -23,6 +24,22 @@ http::Response render_http_error(int status, const Error& error, std::string_vie
   http::Response r = error_response(error, "");
   r.status = status;
   return r;
+}
+
+Status check_json(const http::Headers& headers) {
+  const std::string_view encoding = headers.find("content-encoding").value_or("identity");
+  if (!http::iequals(encoding, "identity")) {
+    return make_error(ErrorCode::kUnsupportedMediaType,
+                      "the body is encoded ({}); send it without Content-Encoding",
+                      text::json_quote(encoding.substr(0, 80)));
+  }
+  const std::string_view type = headers.find("content-type").value_or("application/json");
+  const std::string_view media = type.substr(0, type.find(';'));
+  if (http::iequals(media.substr(0, media.find_last_not_of(' ') + 1), "application/json"))
+    return {};
+  return make_error(ErrorCode::kUnsupportedMediaType,
+                    "the content type is {}; send the header Content-Type: application/json",
+                    text::json_quote(media.substr(0, 80)));
 }
 
 }  // namespace weir::api

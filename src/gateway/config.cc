@@ -276,6 +276,29 @@ class Reader : private ConfigReader {
   }
 
   // Prices of a million tokens, as decimals.
+  Status check_priced(const ModelPrice& price, int line) const {
+    std::vector<std::string> names;
+    names.reserve(config_.upstreams.size());
+    for (const UpstreamConfig& u : config_.upstreams) names.push_back(u.name);
+    if (std::find(names.begin(), names.end(), price.upstream) == names.end())
+      return wrong(
+          line, fmt::format("a price of upstream \"{}\", which is not under upstreams; the "
+                            "nearest is \"{}\"",
+                            price.upstream.substr(0, 100),
+                            config::nearest(price.upstream, std::span<const std::string>(names))));
+    const bool asked =
+        std::any_of(config_.models.begin(), config_.models.end(), [&](const ModelConfig& m) {
+          return std::any_of(m.targets.begin(), m.targets.end(), [&](const TargetConfig& t) {
+            return config_.upstreams[t.upstream].name == price.upstream && t.model == price.model;
+          });
+        });
+    if (asked) return {};
+    return wrong(line,
+                 fmt::format("a price of {} at {}, which no target of models: asks for; it is "
+                             "the upstream's name of the model",
+                             price.model.substr(0, 100), price.upstream));
+  }
+
   Status read_prices(const Node& node) {
     if (node.kind != Node::Kind::kList) return wrong(node.line, "prices must be a list");
     const auto table = price_table();
@@ -297,6 +320,7 @@ class Reader : private ConfigReader {
       if (!raw.cache_write.empty()) {
         WEIR_ASSIGN(price.cache_write, money(raw.cache_write, "cache_write"));
       }
+      WEIR_TRY(check_priced(price, item.line));
       prices.push_back(std::move(price));
     }
     auto made = PriceTable::make(std::move(prices));

@@ -147,6 +147,10 @@ class UpstreamReader {
       auto url = http::parse_http_or_https_url(e.url);
       if (!url.ok()) return reader_.wrong(item.line, url.error().message);
       e.to = *url;
+      if (e.to.path.ends_with("/v1"))
+        return reader_.wrong(item.line, fmt::format("{}: paths of requests begin with /v1 already; "
+                                                    "leave it out",
+                                                    e.url));
       if (!urls_.insert(u.name + ' ' + e.to.authority() + e.to.path).second)
         return reader_.wrong(item.line, fmt::format("{} stands twice", e.url));
       u.endpoints.push_back(std::move(e));

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "api/replies.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "http/sse.h"
@@ -12,6 +13,7 @@ namespace weir::gateway {
 namespace {
 
 constexpr std::string_view kMessages = "/v1/messages";
+constexpr std::string_view kResponses = "/v1/responses";
 
 }  // namespace
 
@@ -42,7 +44,19 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
 
 Visit::~Visit() = default;
 
+// A tenant's bound holds also where the request says none.
+void Visit::bound_answer(text::Json& body) {
+  Incoming& in = asked_.incoming;
+  if (place_ == nullptr || !in.generates || in.max_output_tokens > 0) return;
+  const int64_t most = place_->spec().max_output_tokens;
+  if (most <= 0) return;
+  in.max_output_tokens = most;
+  body.set(asked_.path == kResponses ? "max_output_tokens" : "max_tokens", most);
+  asked_.body = body.dump();
+}
+
 Status Visit::read() {
+  WEIR_TRY(api::check_json(asked_.headers));
   WEIR_ASSIGN(text::Json body, text::Json::parse(asked_.body));
   WEIR_ASSIGN(asked_.incoming, read_incoming(asked_.path, body));
   const Incoming& in = asked_.incoming;
@@ -52,6 +66,7 @@ Status Visit::read() {
                        "there is no model \"{}\": GET /v1/models lists them",
                        in.model.substr(0, 100));
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
+  bound_answer(body);
   WEIR_TRY(routing_->route(asked_, body));
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
   impatient_ = wanted_ms.has_value();
@@ -191,7 +206,7 @@ void Visit::ended(CallEnd end) {
     if (cache_key_.has_value()) end.row->cache = "miss";
     proxy_.ledger()->add(std::move(*end.row));
   }
-  over(end.how);
+  over(withheld_ ? "withheld" : end.how);
 }
 
 void Visit::send_answer() {

@@ -51,6 +51,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
  private:
   friend class EmbeddingSink;
   Status read();
+  void bound_answer(text::Json& body);
   void ask();
   void send();
   void refuse(const Error& error, int status = 0);

@@ -394,5 +394,20 @@ TEST_F(VisitTest, AnAnswerWithAKeyIsNotKept) {
   EXPECT_EQ(u.requests(), 2);
 }
 
+// A page's form is no request: it needs no leave of the server that it is posted to.
+TEST_F(VisitTest, OnlyJsonIsTakenForIt) {
+  FakeUpstream& u = add("one", "echo");
+  run("");
+  http::TestClient client(gateway_->port());
+  const std::string body = chat("a");
+  const auto refused = client.exchange(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Type: "
+      "text/plain\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->status, 415);
+  EXPECT_EQ(u.requests(), 0);
+}
+
 }  // namespace
 }  // namespace weir::gateway

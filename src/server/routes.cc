@@ -22,23 +22,6 @@ namespace {
 
 constexpr int64_t kMaxDeadlineMs = 86'400'000;  // a day
 
-// Missing counts as JSON: minimal clients leave it out.
-Status check_json(const http::Request& request) {
-  const std::string_view encoding = request.headers.find("content-encoding").value_or("identity");
-  if (!http::iequals(encoding, "identity")) {
-    return make_error(ErrorCode::kUnsupportedMediaType,
-                      "the body is encoded ({}); send it without Content-Encoding",
-                      text::json_quote(encoding.substr(0, 80)));
-  }
-  const std::string_view type = request.headers.find("content-type").value_or("application/json");
-  const std::string_view media = type.substr(0, type.find(';'));
-  if (http::iequals(media.substr(0, media.find_last_not_of(' ') + 1), "application/json"))
-    return {};
-  return make_error(ErrorCode::kUnsupportedMediaType,
-                    "the content type is {}; send the header Content-Type: application/json",
-                    text::json_quote(media.substr(0, 80)));
-}
-
 // Nanoseconds of the engine clock, 0 without the header.
 Result<int64_t> deadline_of(const http::Request& request) {
   const auto value = request.headers.find("x-weir-deadline-ms");
@@ -180,7 +163,7 @@ void Routes::add_model_route(std::string_view pattern, Route route, bool compute
             [this, route, computes](const Access& access, http::Request&& request, auto writer) {
               Status ok;
               if (computes) ok = check_running();
-              if (ok.ok()) ok = check_json(request);
+              if (ok.ok()) ok = api::check_json(request.headers);
               if (!ok.ok()) return refuse(ok.error(), writer);
               begin_call(access, route, std::move(request), std::move(writer));
             }));

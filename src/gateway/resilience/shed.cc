@@ -27,7 +27,7 @@ LoadShedder::LoadShedder(const ShedConfig& config) : config_(config) {
 
 int32_t LoadShedder::places(size_t priority) const {
   const double part = std::clamp(config_.part[priority], 0.0, 1.0);
-  return std::max(1, static_cast<int32_t>(part * config_.max_in_flight));
+  return std::max(1, static_cast<int32_t>(std::ceil(part * config_.max_in_flight)));
 }
 
 // Waiting requests that go before a new one of this priority.
