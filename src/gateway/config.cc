@@ -280,7 +280,8 @@ class Reader : private ConfigReader {
     std::vector<std::string> names;
     names.reserve(config_.upstreams.size());
     for (const UpstreamConfig& u : config_.upstreams) names.push_back(u.name);
-    if (std::find(names.begin(), names.end(), price.upstream) == names.end())
+    const bool any = price.upstream.empty();
+    if (!any && std::find(names.begin(), names.end(), price.upstream) == names.end())
       return wrong(
           line, fmt::format("a price of upstream \"{}\", which is not under upstreams; the "
                             "nearest is \"{}\"",
@@ -289,7 +290,8 @@ class Reader : private ConfigReader {
     const bool asked =
         std::any_of(config_.models.begin(), config_.models.end(), [&](const ModelConfig& m) {
           return std::any_of(m.targets.begin(), m.targets.end(), [&](const TargetConfig& t) {
-            return config_.upstreams[t.upstream].name == price.upstream && t.model == price.model;
+            return t.model == price.model &&
+                   (any || config_.upstreams[t.upstream].name == price.upstream);
           });
         });
     if (asked) return {};
