@@ -23,8 +23,8 @@ Admission::Answer Admission::enter(std::shared_ptr<Waiter> who, size_t priority,
   const int64_t patience_ms =
       wait_ms > 0 ? std::min(wait_ms, config_.max_wait_ms) : config_.max_wait_ms;
   client_.post_at(std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms + 1),
-                  [this, number] {
-                    if (waiting_.contains(number)) expire();
+                  [this, number, here = std::weak_ptr<const bool>(here_)] {
+                    if (!here.expired() && waiting_.contains(number)) expire();
                   });
   return {Entry::kWaits, number, 0, ShedReason::kNone};
 }

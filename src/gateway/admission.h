@@ -30,7 +30,7 @@ class Admission {
     ShedReason reason = ShedReason::kNone;
   };
 
-  // Both outlive it.
+  // Both outlive it. It goes on the client's thread, or after the client.
   Admission(const ShedConfig& config, http::Client& client, const Clock& clock)
       : shedder_(config), config_(config), client_(client), clock_(clock) {}
   Admission(const Admission&) = delete;
@@ -56,6 +56,9 @@ class Admission {
   const Clock& clock_;
   uint64_t numbers_ = 0;
   std::unordered_map<uint64_t, std::shared_ptr<Waiter>> waiting_;  // shared: with the connection
+  // Shared with nobody: timers, which the client keeps longer, see by it whether this is still
+  // there.
+  const std::shared_ptr<const bool> here_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace weir::gateway

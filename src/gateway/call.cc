@@ -65,7 +65,7 @@ void Call::begin() {
   Admission* door = proxy_.admission(*asked_.model);
   if (door == nullptr) return start();
   const size_t priority =
-      proxy_.config().priorities.of(asked_.tenant, asked_.key_id, asked_.headers);
+      asked_.config->priorities.of(asked_.tenant, asked_.key_id, asked_.headers);
   const Admission::Answer a =
       door->enter(shared_from_this(), priority, remaining_ms(asked_.deadline, now_ns()));
   if (a.entry == Admission::Entry::kShed) return shed(a.reason, a.retry_after_ms);
@@ -80,10 +80,14 @@ void Call::start() {
                   ? *asked_.assigned
                   : proxy_.dispatcher().assign(model, view(), proxy_.draw());
   if (!asked_.internal) asked_.routing->expose(model, assigned_, view(), asked_.request_id);
-  const Choice choice = choose();
-  if (choice.endpoint == nullptr) return fail({}, proxy_.ready_in_ms(model, now_ns()));
-  choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
-  if (attempt(choice)) plan_hedge();
+  std::optional<Told> told = next_told();
+  if (!told.has_value()) {
+    const bool others = asked_.picked.empty() && can_be_told();  // they are only not there
+    if (untold_.has_value() && !others) return refuse(*untold_);
+    return fail({}, proxy_.ready_in_ms(model, now_ns()));
+  }
+  told->choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
+  if (attempt(std::move(*told))) plan_hedge();
 }
 
 void Call::refuse(const Error& error) {
@@ -99,25 +103,47 @@ Choice Call::choose(std::span<const uint32_t> without) {
                                     now_ns());
 }
 
-Result<TranslatedRequest> Call::request_for(const Choice& choice) const {
-  const UpstreamConfig& u = *choice.endpoint->upstream;
+Result<TranslatedRequest> Call::request_for(const UpstreamConfig& upstream,
+                                            const TargetConfig& target) const {
   TranslateOptions options;
-  options.upstream_model = choice.target->model;
+  options.upstream_model = target.model;
   options.client_model = asked_.incoming.model;
   options.created_unix_s = proxy_.clock().unix_s();
-  options.engine_extras = u.engine != "openai";
-  return translate_request(asked_.protocol, u.protocol, asked_.path, asked_.body, options);
+  options.engine_extras = upstream.engine != "openai";
+  return translate_request(asked_.protocol, upstream.protocol, asked_.path, asked_.body, options);
 }
 
-bool Call::attempt(const Choice& choice) {
-  tried_.push_back(choice.endpoint->index);
-  auto translated = request_for(choice);
-  if (!translated.ok()) {
-    refuse(translated.error());
-    return false;
+std::optional<Call::Told> Call::tell(const Choice& choice) {
+  auto request = request_for(*choice.endpoint->upstream, *choice.target);
+  if (request.ok()) return Told{choice, std::move(*request)};
+  if (!untold_.has_value()) untold_ = request.error();
+  return std::nullopt;
+}
+
+std::optional<Call::Told> Call::next_told() {
+  while (true) {
+    const Choice choice = choose();
+    if (choice.endpoint == nullptr) return std::nullopt;
+    if (auto told = tell(choice)) return told;
+    tried_.push_back(choice.endpoint->index);
+    // Nor can it be told to the others of the pool.
+    for (const EndpointPtr& e : proxy_.fleet().of(choice.target->upstream))
+      if (e->upstream == choice.endpoint->upstream) tried_.push_back(e->index);
   }
-  if (send(choice, std::move(*translated), nullptr)) return true;
-  retry_or_fail(nullptr, {.end = AttemptEnd::kNotTried});
+}
+
+bool Call::can_be_told() const {
+  return std::any_of(asked_.model->targets.begin(), asked_.model->targets.end(),
+                     [&](const TargetConfig& t) {
+                       return request_for(proxy_.fleet().upstream(t.upstream), t).ok();
+                     });
+}
+
+bool Call::attempt(Told told) {
+  tried_.push_back(told.choice.endpoint->index);
+  if (send(told.choice, std::move(told.request), nullptr)) return true;
+  // Of two attempts the other goes on.
+  if (live_.empty()) retry_or_fail(nullptr, {.end = AttemptEnd::kNotTried});
   return false;
 }
 
@@ -190,17 +216,17 @@ void Call::plan_hedge() {
 
 void Call::hedge() {
   if (over_ || streaming_ || winner_ != nullptr || live_.size() != 1) return;
-  const Choice other = choose();
+  std::optional<Told> other = next_told();
   HedgeCase c;
   c.repeatable = asked_.incoming.generates && asked_.model->retry.rerun_generation;
   c.hedged = hedged_;
-  c.other_endpoint = other.endpoint != nullptr;
+  c.other_endpoint = other.has_value();
   c.utilization = live_.front()->choice().endpoint->pool->utilization(now_ns());
   const HedgeRefusal refusal = proxy_.hedge(*asked_.model).try_hedge(c, now_ns());
   proxy_.instruments().hedges.with(hedge_refusal_name(refusal)).add();
   if (refusal != HedgeRefusal::kNone) return;
-  hedged_ = true;
-  attempt(other);
+  hedged_ = true;  // it may end before attempt() returns
+  if (!attempt(std::move(*other))) hedged_ = false;
 }
 
 void Call::on_sent() {
@@ -209,6 +235,7 @@ void Call::on_sent() {
 }
 
 bool Call::on_answered(UpstreamAttempt& attempt) {
+  if (over_) return false;
   if (winner_ != nullptr) return winner_ == &attempt;
   winner_ = &attempt;
   if (first_byte_ns_ != 0) return true;  // it goes on with another's stream
@@ -250,6 +277,7 @@ http::Headers Call::client_headers(const UpstreamAttempt& attempt) const {
 }
 
 void Call::begin_stream(UpstreamAttempt& attempt) {
+  if (over_) return;
   if (std::exchange(streaming_, true)) {
     ++continuations_;
     sink_->piece(fmt::format(": weir continued at {}, attempt {}\n\n",
@@ -261,7 +289,7 @@ void Call::begin_stream(UpstreamAttempt& attempt) {
   sink_->begin_stream(std::move(headers));
 }
 
-bool Call::on_piece(std::string_view piece) { return sink_->piece(piece); }
+bool Call::on_piece(std::string_view piece) { return over_ || sink_->piece(piece); }
 
 void Call::resume() {
   if (winner_ != nullptr) proxy_.client().resume(winner_->id);
@@ -287,7 +315,7 @@ void Call::on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
 }
 
 void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) {
-  const Choice other = choose();
+  std::optional<Told> other = next_told();
   Choice same;
   if (ended != nullptr) same = ended->choice();
   PoolGuard& pool = same.endpoint != nullptr
@@ -299,14 +327,14 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
   c.attempts = std::max(attempts_, 1);
   c.idempotency_key = asked_.idempotent;
   c.generation = asked_.incoming.generates || asked_.path == "/v1/embeddings";
-  c.other_endpoint = other.endpoint != nullptr;
+  c.other_endpoint = other.has_value();
   c.jitter = static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
   const RetryDecision d = decide_retry(asked_.model->retry, c, outcome, pool.budget());
   if (d.action == RetryAction::kRetry) {
     proxy_.instruments().retries.with("sent").add();
-    const Choice next = other.endpoint != nullptr ? other : same;
-    if (d.delay_ms == 0 && next.endpoint != nullptr) {
-      attempt(next);
+    if (!other.has_value() && same.endpoint != nullptr) other = tell(same);
+    if (d.delay_ms == 0 && other.has_value()) {
+      attempt(std::move(*other));
       return;
     }
     proxy_.client().post_at(
@@ -314,13 +342,13 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
         // shared: nobody else holds it while no attempt is made.
         [call = shared_from_this(), last = outcome, same, &pool] {
           if (call->over_) return pool.budget().give_back(call->now_ns());
-          Choice now = call->choose();
-          if (now.endpoint == nullptr) now = same;
-          if (now.endpoint == nullptr) {
+          std::optional<Told> now = call->next_told();
+          if (!now.has_value() && same.endpoint != nullptr) now = call->tell(same);
+          if (!now.has_value()) {
             pool.budget().give_back(call->now_ns());
             return call->fail(last, 0);
           }
-          call->attempt(now);
+          call->attempt(std::move(*now));
         });
     return;
   }

@@ -93,9 +93,21 @@ class Call final : public Asking,
   void leave();
   void start();
   void refuse(const Error& error);
-  // Sends it; false: the endpoint does not take it, or the request cannot be told to it.
-  bool attempt(const Choice& choice);
-  Result<TranslatedRequest> request_for(const Choice& choice) const;
+  // A choice, and the request in its endpoint's words.
+  struct Told {
+    Choice choice;
+    TranslatedRequest request;
+  };
+  // Nothing: the request cannot be told to it; untold_ says why.
+  std::optional<Told> tell(const Choice& choice);
+  // The best choice that the request can be told to. Others count as tried.
+  std::optional<Told> next_told();
+  // Whether there is a pool of the model that the request can be told to, were it there.
+  bool can_be_told() const;
+  // Sends it; false: the endpoint does not take it, and what follows from that has been done.
+  bool attempt(Told told);
+  Result<TranslatedRequest> request_for(const UpstreamConfig& upstream,
+                                        const TargetConfig& target) const;
   // False: the endpoint filled up since it was chosen. begun: null, or the translator of the stream
   // that goes on, taken when true.
   bool send(const Choice& choice, TranslatedRequest request,
@@ -110,7 +122,8 @@ class Call final : public Asking,
 
   // What attempts tell.
   void on_sent();
-  bool on_answered(UpstreamAttempt& attempt);  // whether it has won
+  bool on_answered(UpstreamAttempt& attempt);  // whether it has won; not when the call is over
+  // A sink may end the call from within what it is told: then these do nothing.
   void begin_stream(UpstreamAttempt& attempt);
   bool on_piece(std::string_view piece);
   void on_end(UpstreamAttempt& ended, const AttemptOutcome& outcome);
@@ -142,6 +155,7 @@ class Call final : public Asking,
   std::shared_ptr<AnswerSink> sink_;  // shared: it may be nobody else's. Null when over
   Dispatcher::Assigned assigned_;
   std::vector<uint32_t> tried_;  // indexes of endpoints
+  std::optional<Error> untold_;  // of the first choice that the request could not be told to
   int32_t attempts_ = 0;
   int64_t first_byte_ns_ = 0;           // when it came; 0: not yet
   std::vector<UpstreamAttempt*> live_;  // owned by the HTTP client

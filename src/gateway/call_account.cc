@@ -73,8 +73,8 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
 
 const ModelPrice* Call::price_of(const UpstreamAttempt& attempt) const {
   const std::string& model = attempt.choice().target->model;
-  return proxy_.config().prices.find(attempt.choice().endpoint->upstream->name,
-                                     model.empty() ? asked_.incoming.model : model);
+  return asked_.config->prices.find(attempt.choice().endpoint->upstream->name,
+                                    model.empty() ? asked_.incoming.model : model);
 }
 
 // An attempt that failed counts as far as the upstream said what it took. What went to a client,

@@ -66,7 +66,7 @@ void Call::go_on(const TargetConfig& at, AttemptOutcome outcome) {
 bool Call::go_on_at(const Choice& choice) {
   tried_.push_back(choice.endpoint->index);
   const UpstreamConfig& u = *choice.endpoint->upstream;
-  auto request = request_for(choice);
+  auto request = request_for(u, *choice.target);
   if (!request.ok()) return false;
   const StreamObserver& seen = stream_->observer();
   auto body = continue_request(request->body, u.protocol, request->path, u.continue_by, seen.text(),

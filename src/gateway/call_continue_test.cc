@@ -208,7 +208,8 @@ Seen see(const std::string& stream) {
 
 class Continuations : public testing::Test {
  protected:
-  void start(const std::string& engine, const std::string& retries = "continue_streams: true") {
+  void start(const std::string& engine, const std::string& retries = "continue_streams: true",
+             const std::string& more = "") {
     gateway_.reset();
     const std::string pool = ", engine: " + engine +
                              ", continue_by: " + (engine == "vllm" ? "final_message" : "prefill") +
@@ -219,7 +220,8 @@ class Continuations : public testing::Test {
         first_.url() + "\"]" + pool + "\n  b: {endpoints: [\"" + second_.url() + "\"]" + pool +
         "\nmodels: {chat: {retries: {" + retries +
         "}, targets: [{upstream: a, model: up, release: r}, {upstream: b, model: up, release: r, "
-        "tier: 1}]}}\n";
+        "tier: 1}]}}\n" +
+        more;
     const auto node = config::parse_yaml(yaml, "g.yaml");
     ASSERT_TRUE(node.ok()) << node.error().message;
     auto config = parse_gateway_config(*node, "g.yaml", {});
@@ -348,6 +350,19 @@ TEST_F(Continuations, WhatCannotGoOnIsSaid) {
   broken();
   second_.cut_after(-1, 503);
   broken();
+}
+
+// The quota says no in the middle of telling the client that the stream goes on.
+TEST_F(Continuations, AQuotaMayEndWhatGoesOn) {
+  start("vllm", "continue_streams: true",
+        "quotas: [{name: out, metric: output_tokens, window: day, limit: 4}]\n"
+        "quota_estimate: {output_tokens: 4, step_tokens: 2}\n");
+  first_.cut_after(3);  // two words
+  const std::string stream = ask("/v1/chat/completions");
+  const Seen seen = see(stream);
+  EXPECT_NE(seen.error.find("out: output tokens per day"), std::string::npos) << stream;
+  EXPECT_TRUE(stream.find("[DONE]") == std::string::npos) << stream;
+  EXPECT_EQ(second_.requests(), 1);
 }
 
 }  // namespace

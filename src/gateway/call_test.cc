@@ -197,5 +197,68 @@ TEST_F(CallTest, AnIdempotencyKeyAllowsARetry) {
   EXPECT_GT(bad.requests(), before);
 }
 
+// A pool of OpenAI's kind, and behind it one that has nothing like `n`.
+class UntoldTest : public GatewayTest {
+ protected:
+  void start_pools(const std::string& model, const std::string& more = "") {
+    const std::string calm =
+        ", breaker: {in_a_row: 0, failure_rate: 2}, outlier: {consecutive_failures: 0}}\n";
+    std::string yaml =
+        "listen: {port: 0}\nupstreams:\n  pods: {endpoints: [\"" + upstreams_[0]->url() + "\"]" +
+        calm + "  other: {engine: anthropic, endpoints: [\"" + upstreams_[1]->url() + "\"]" + calm;
+    if (upstreams_.size() > 2)
+      yaml += "  last: {endpoints: [\"" + upstreams_[2]->url() + "\"]" + calm;
+    start_yaml(yaml + "models: {chat: {" + model +
+               "targets: [{upstream: pods}, {upstream: other, " + "tier: 1}" + more + "]}}\n");
+  }
+  static constexpr std::string_view kTwo =
+      R"({"model":"chat","n":2,"messages":[{"role":"user","content":"hi"}]})";
+};
+
+TEST_F(UntoldTest, AHedgeThatCannotBeToldIsDropped) {
+  FakeUpstream& u = add("one");
+  FakeUpstream& other = add("other", "hang");
+  start_pools("hedge: {enabled: true, min_samples: 1, budget_ratio: 1}, ");
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(ask(std::string(kStream)).status, 200);
+  u.behave("slow");
+  const http::Response r =
+      ask(R"({"model":"chat","n":2,"stream":true,"messages":[{"role":"user","content":"hi"}]})");
+  EXPECT_EQ(r.status, 200) << r.body;
+  EXPECT_NE(r.body.find("[DONE]"), std::string::npos) << r.body;
+  EXPECT_EQ(other.requests(), 0);
+  EXPECT_EQ(metric(R"(weir_gateway_hedges_total{decision="no_endpoint"})"), "1");
+  EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+}
+
+TEST_F(UntoldTest, AFallbackThatCannotBeToldIsPassedOver) {
+  add("one", "status-500");
+  FakeUpstream& other = add("other");
+  add("last");
+  start_pools("", ", {upstream: last, tier: 2}");
+  EXPECT_EQ(ask(std::string(kTwo)).status, 200);
+  EXPECT_EQ(other.requests(), 0);
+}
+
+TEST_F(UntoldTest, WithoutAnotherTheFirstIsTriedAgainOrItsEndIsTold) {
+  FakeUpstream& u = add("one", "status-500");
+  add("other");
+  start_pools("retries: {max_attempts: 2}, ");
+  const http::Response r = ask(std::string(kTwo));
+  EXPECT_EQ(r.status, 502) << r.body;
+  EXPECT_EQ(u.requests(), 2);
+}
+
+TEST_F(UntoldTest, WhatNobodyCanBeToldIsRefused) {
+  add("one");
+  add("other");
+  start_yaml("listen: {port: 0}\nupstreams: {pods: {engine: anthropic, endpoints: [\"" +
+             upstreams_[0]->url() + "\", \"" + upstreams_[1]->url() +
+             "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
+  const http::Response r = ask(std::string(kTwo));
+  EXPECT_EQ(r.status, 400);
+  EXPECT_NE(r.body.find("has no equivalent"), std::string::npos) << r.body;
+  EXPECT_EQ(upstreams_[0]->requests() + upstreams_[1]->requests(), 0);
+}
+
 }  // namespace
 }  // namespace weir::gateway

@@ -6,16 +6,14 @@
 #include <optional>
 #include <utility>
 
-#include "access/admin_routes.h"
 #include "access/credentials.h"
 #include "access/http_observer.h"
 #include "access/keyring.h"
 #include "api/replies.h"
 #include "gateway/fleet_keeper.h"
+#include "gateway/gateway_admin.h"
 #include "gateway/instruments.h"
 #include "gateway/proxy.h"
-#include "gateway/proxy_admin.h"
-#include "gateway/quota_admin.h"
 #include "gateway/quotas.h"
 #include "http/client.h"
 #include "http/router.h"
@@ -30,8 +28,6 @@ namespace {
 constexpr size_t kSecretBytes = 32;
 constexpr double kDrainRetryS = 1;
 constexpr size_t kMaxKeyChecks = 64;  // argon2id, one at a time; beyond: 503
-constexpr size_t kMaxAdminBodyBytes = 1 << 20;
-constexpr size_t kMaxAdminConnections = 64;
 // Of the client's connections to one endpoint; requests beyond wait for max_in_flight.
 constexpr size_t kConnectionsPerEndpoint = 16 * 1024;
 
@@ -78,8 +74,7 @@ class Gateway::Impl {
         resolve_(std::move(resolve)),
         instruments_(config_),
         observer_(instruments_.http, log),
-        router_(api::render_http_error),
-        admin_(config_.admin_token) {}
+        router_(api::render_http_error) {}
 
   Status start() {
     WEIR_ASSIGN(keyring_, load_keys(config_));
@@ -112,7 +107,7 @@ class Gateway::Impl {
   Impl& operator=(const Impl&) = delete;
 
   void stop() {
-    if (admin_http_) admin_http_->stop();
+    if (admin_) admin_->stop();
     serving_.store(false, std::memory_order_release);
     if (quotas_) quotas_->close();
     release_waiting();
@@ -131,7 +126,7 @@ class Gateway::Impl {
     draining_.store(true, std::memory_order_relaxed);
   }
   http::Server& http() { return *http_; }
-  http::Server* admin_http() { return admin_http_.get(); }
+  uint16_t admin_port() const { return admin_ ? admin_->port() : uint16_t{0}; }
 
  private:
   // Visits that wait for another one refer to the client, which goes next.
@@ -279,19 +274,6 @@ class Gateway::Impl {
                     });
   }
 
-  // On the proxy's thread, whose the configuration is; the store answers on its own.
-  void show_quotas(const std::string& query, const std::shared_ptr<http::ResponseWriter>& answer) {
-    const access::KeysFile nobody;
-    const auto shown =
-        shown_quotas(proxy_->config(), keyring_ == nullptr ? nobody : keyring_->file(), query);
-    if (!shown.ok()) return refuse(*answer, shown.error());
-    quotas_->read(shown->limits, [answer, shown = *shown](const std::vector<int64_t>& used) {
-      const auto said = quotas_json(shown, used);
-      if (!said.ok()) return refuse(*answer, said.error());
-      answer->send(http::json_response(200, *said));
-    });
-  }
-
   void add_routes() {
     for (const std::string_view path : kForwarded) {
       router_.add("POST", path, [this](http::Request request, http::ResponseWriter writer) {
@@ -355,61 +337,16 @@ class Gateway::Impl {
 
   Status listen_admin() {
     if (config_.admin_port < 0) return {};
-    http::ServerOptions options;
-    options.host = config_.admin_host;
-    options.port = static_cast<uint16_t>(config_.admin_port);
-    options.limits.body_bytes = kMaxAdminBodyBytes;
-    options.limits.max_connections = kMaxAdminConnections;
-    options.request_id_seed = seed_ ^ 1;  // other ids than the main listener's
-    admin_.add("POST", "/admin/drain", [this](const http::Request&, http::ResponseWriter w) {
-      drain();
-      w.send(http::json_response(200, R"({"draining":true})"));
-    });
-    // What the proxy knows is said on its thread; shared: the client wants what can be copied.
-    const auto tell = [this](const std::string& method, std::string_view path, auto answer) {
-      admin_.add(method, path, [this, answer](http::Request r, http::ResponseWriter w) {
-        auto asked = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(std::move(r),
-                                                                                      std::move(w));
-        client_->post([this, asked, answer] {
-          const Result<std::string> said = answer(*proxy_, asked->first);
-          asked->second.send(said.ok()
-                                 ? http::json_response(200, *said)
-                                 : api::error_response(said.error(), asked->second.request_id()));
-        });
-      });
-    };
-    tell("GET", "/admin/fleet", [this](Proxy& proxy, const http::Request&) -> Result<std::string> {
-      return fleet_json(proxy, *keeper_);
-    });
-    tell("GET", "/admin/rollout", [](Proxy& proxy, const http::Request& r) -> Result<std::string> {
-      WEIR_ASSIGN(const int64_t window_s, window_of(r.query));
-      return rollout_json(proxy, window_s);
-    });
-    tell("GET", "/admin/cache", [](Proxy& proxy, const http::Request&) -> Result<std::string> {
-      return proxy.answers().json();
-    });
-    tell("POST", "/admin/cache/invalidate",
-         [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
-           WEIR_ASSIGN(const InvalidateFilter filter, parse_invalidate(r.body));
-           const size_t gone = proxy.answers().invalidate(filter);
-           log_.info("cache_invalidated", {{"filter", r.body}, {"answers", gone}});
-           return fmt::format(R"({{"invalidated":{}}})", gone);
-         });
-    tell("PUT", "/admin/rollout/weights",
-         [this](Proxy& proxy, const http::Request& r) -> Result<std::string> {
-           WEIR_TRY(put_weights(proxy, r.body));
-           log_.info("rollout_weights", {{"weights", r.body}});
-           return std::string(R"({"ok":true})");
-         });
-    admin_.add("GET", "/admin/quotas", [this](const http::Request& r, http::ResponseWriter w) {
-      auto answer = std::make_shared<http::ResponseWriter>(std::move(w));
-      client_->post([this, answer, query = r.query] { show_quotas(query, answer); });
-    });
-    auto handle = [this](http::Request request, http::ResponseWriter writer) {
-      admin_.handle(std::move(request), std::move(writer));
-    };
-    WEIR_ASSIGN(admin_http_,
-                http::Server::start(std::move(options), handle, api::render_http_error, clock_));
+    const GatewayAdmin::About about{config_,
+                                    *proxy_,
+                                    *keeper_,
+                                    *quotas_,
+                                    *client_,
+                                    clock_,
+                                    log_,
+                                    [this] { drain(); },
+                                    [this] { return keyring_; }};
+    WEIR_ASSIGN(admin_, GatewayAdmin::listen(about, seed_ ^ 1));  // other ids than the main one's
     return {};
   }
 
@@ -421,12 +358,10 @@ class Gateway::Impl {
   Instruments instruments_;
   access::HttpObserver observer_;
   http::Router router_;
-  access::AdminRoutes admin_;
   // Null: nobody needs a key. Shared: a check goes on with the keys that it began with while a
   // reload brings others. Of the proxy's thread, once that has begun.
   std::shared_ptr<const access::Keyring> keyring_;
   std::shared_ptr<http::TlsContext> tls_;  // null: plain. Shared with the listener
-  os::Executor key_checks_{1, kMaxKeyChecks};
   bool keyed_ = false;  // of the thread that starts and reloads: somebody needs a key
   std::atomic<bool> draining_{false};
   std::atomic<bool> serving_{false};  // from when there is a proxy until it goes
@@ -436,8 +371,10 @@ class Gateway::Impl {
   std::optional<Proxy> proxy_;
   std::optional<FleetKeeper> keeper_;
   std::unique_ptr<http::Server> http_;
-  std::unique_ptr<http::Client> client_;      // on its thread; ends before what calls refer to
-  std::unique_ptr<http::Server> admin_http_;  // null: none
+  std::unique_ptr<http::Client> client_;  // on its thread; ends before what calls refer to
+  std::unique_ptr<GatewayAdmin> admin_;   // null: none
+  // Goes first: what it has taken it finishes, and posts to the listener.
+  os::Executor key_checks_{1, kMaxKeyChecks};
 };
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -452,9 +389,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config, const Cloc
 }
 
 uint16_t Gateway::port() const { return impl_->http().port(); }
-uint16_t Gateway::admin_port() const {
-  return impl_->admin_http() == nullptr ? uint16_t{0} : impl_->admin_http()->port();
-}
+uint16_t Gateway::admin_port() const { return impl_->admin_port(); }
 Result<std::vector<std::string>> Gateway::reload(GatewayConfig next) {
   return impl_->reload(std::move(next));
 }

@@ -195,6 +195,23 @@ TEST_F(GatewayQuotas, RulesMayChange) {
               ::testing::ElementsAre("state"));
 }
 
+// What is under way when prices change is booked at those that it began with.
+TEST_F(GatewayQuotas, PricesMayChange) {
+  const std::string purse = "{name: purse, metric: money, window: month, limit: \"1\"}";
+  const auto price = [](const std::string& input) {
+    return "prices: [{model: chat, input: \"" + input + "\", output: \"10\", date: 2026-11-30}]\n";
+  };
+  start(purse, price("1"));
+  upstream_.behave("slow");
+  auto answer = std::async(std::launch::async, [&] { return ask(kChat).status; });
+  EXPECT_TRUE(http::eventually([&] { return upstream_.requests() == 1; }));
+  ASSERT_TRUE(gateway_->reload(config(purse, price("1000"))).ok());
+  EXPECT_EQ(answer.get(), 200);
+  EXPECT_TRUE(http::eventually([&] {
+    return shown().find(R"("used":0.000023)") != std::string::npos;
+  })) << shown();
+}
+
 // Redis hangs while they wait for it: a client that leaves, and the gateway that ends.
 TEST_F(GatewayQuotas, WhoWaitsForRedisMayGo) {
   if (!RedisServer::is_installed()) GTEST_SKIP() << "redis-server is not installed";

@@ -265,6 +265,28 @@ TEST_F(GatewayTest, KeysAndLimitsOfTenants) {
   EXPECT_EQ(models->body.find("\"other\""), std::string::npos) << models->body;
 }
 
+// Keys whose check takes long: the gateway ends while they wait for it.
+TEST_F(GatewayTest, MayEndWhileKeysAreChecked) {
+  add("one");
+  const auto slow = access::make_key("slow", /*argon2=*/true);
+  ASSERT_TRUE(slow.ok());
+  const os::TempDir dir;
+  const std::string keys = dir.path() + "/keys.yaml";
+  ASSERT_TRUE(os::write_file_atomic(
+                  keys, "tenants:\n  slow: {}\nkeys:\n" + access::render_entry(slow->entry))
+                  .ok());
+  ASSERT_EQ(::chmod(keys.c_str(), 0600), 0);
+  start_yaml("listen: {port: 0}\nkeys_file: " + keys + "\nupstreams: {pods: {endpoints: [\"" +
+             upstreams_[0]->url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
+  std::deque<TestClient> clients;
+  // Of that id, so that each is checked, and no good, so that none is remembered.
+  for (int i = 0; i < 4; ++i)
+    clients.emplace_back(gateway_->port())
+        .send(post(std::string(kChat), "Authorization: Bearer " + slow->key + "x\r\n"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  gateway_.reset();
+}
+
 // Two releases: users stay where they are, weights move, what a release does is told.
 TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   FakeUpstream& stable = add("stable");

@@ -181,8 +181,12 @@ bool Visit::within_quota() {
 
 void Visit::on_quota_of_stream(const Error* refused) {
   if (refused == nullptr) return call_->resume();
-  writer_.write(refusal_event(*refused, asked_.protocol, writer_.request_id()));
-  call_->cancel("quota_exceeded", error_code_name(refused->code));
+  // Not here: the call may be in the middle of telling a piece, or the last one.
+  proxy_.client().post([visit = self(), error = *refused] {
+    if (visit->over_) return;  // that was all of it, or the client has left
+    visit->writer_.write(refusal_event(error, visit->asked_.protocol, visit->writer_.request_id()));
+    visit->call_->cancel("quota_exceeded", error_code_name(error.code));
+  });
 }
 
 void Visit::ended(CallEnd end) {

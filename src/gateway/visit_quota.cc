@@ -41,12 +41,12 @@ void VisitQuota::extend(int64_t tokens, Then then) {
   extending_ = true;
   quotas_.extend(reservation_, limits_, more,
                  [this, n = more.output_tokens, then = std::move(then)](const QuotaAnswer& answer) {
-                   extending_ = false;
                    if (finished_) return;
                    if (answer.verdict != QuotaVerdict::kGranted) {
                      const Error refused = quota_error(answer, limits_);
-                     return then(&refused);
+                     return then(&refused);  // nor is it asked again
                    }
+                   extending_ = false;
                    output_tokens_ += n;
                    then(nullptr);
                  });

@@ -42,17 +42,25 @@ Status each_text(Json& request, const std::function<Status(std::string&)>& visit
     for (Json& item : value->items()) WEIR_TRY(text_of(item.is_object() ? item.find(part) : &item));
     return {};
   };
-  for (const char* field : {"prompt", "input", "suffix", "prediction"})
+  const auto arguments_of = [&](Json* function) -> Status {
+    return function == nullptr ? Status() : text_of(function->find("arguments"));
+  };
+  for (const char* field : {"prompt", "input", "suffix", "user"})
     WEIR_TRY(texts_of(request.find(field), "text"));
+  if (Json* expected = request.find("prediction"); expected != nullptr && expected->is_object())
+    WEIR_TRY(texts_of(expected->find("content"), "text"));
+  if (Json* metadata = request.find("metadata"); metadata != nullptr && metadata->is_object()) {
+    for (auto& member : metadata->members()) WEIR_TRY(text_of(&member.second));
+  }
   Json* messages = request.find("messages");
   if (messages == nullptr || !messages->is_array()) return {};
   for (Json& message : messages->items()) {
     WEIR_TRY(texts_of(message.find("content"), "text"));
+    WEIR_TRY(text_of(message.find("name")));
+    WEIR_TRY(arguments_of(message.find("function_call")));
     Json* calls = message.find("tool_calls");
     if (calls == nullptr || !calls->is_array()) continue;
-    for (Json& call : calls->items()) {
-      if (Json* function = call.find("function")) WEIR_TRY(text_of(function->find("arguments")));
-    }
+    for (Json& call : calls->items()) WEIR_TRY(arguments_of(call.find("function")));
   }
   return {};
 }
@@ -166,6 +174,7 @@ void AnswerRestorer::restore_answer(Json& answer) const {
     if (message == nullptr) continue;
     for (const char* member : {"content", "reasoning_content", "reasoning", "refusal"})
       whole(message->find(member), false);
+    if (Json* call = message->find("function_call")) whole(call->find("arguments"), true);
     Json* calls = message->find("tool_calls");
     if (calls == nullptr || !calls->is_array()) continue;
     for (Json& call : calls->items()) {
@@ -202,6 +211,9 @@ void AnswerRestorer::flush(Json& choice, int64_t index) {
         Json& call = calls->push_back(Json::object());
         call.set("index", place.call);
         into = &call.set("function", Json::object());
+      } else if (place.member == "arguments") {
+        into = delta->find("function_call");
+        if (into == nullptr) into = &delta->set("function_call", Json::object());
       }
       Json* text = into->find(place.member);
       into->set(place.member,
@@ -225,6 +237,9 @@ void AnswerRestorer::restore_event(Json& event) {
         Json* text = delta->find(member);
         if (text != nullptr && text->is_string()) restore_piece(*text, {index, -1, member});
       }
+      Json* legacy = delta->find("function_call");
+      Json* said = legacy == nullptr ? nullptr : legacy->find("arguments");
+      if (said != nullptr && said->is_string()) restore_piece(*said, {index, -1, "arguments"});
       Json* calls = delta->find("tool_calls");
       for (size_t i = 0; calls != nullptr && calls->is_array() && i < calls->size(); ++i) {
         Json& call = calls->items()[i];

@@ -27,9 +27,13 @@ class Redaction {
   static constexpr size_t kMaxValues = 1'000;
   static constexpr size_t kMaxPlaceholderBytes = 16;  // "[PATTERN_1000]"
 
-  // Replaces in place: texts of messages (string content, text parts, tool calls' arguments), and
-  // prompt and input where they are text. All or nothing. Errors: kLimit beyond kMaxValues, and
-  // those of Scrubber::find: the request must not go out then.
+  // Replaces in place: texts of messages (string content, text parts, names, arguments of tool
+  // calls and of function_call), prompt, input and suffix where they are text, the content of
+  // prediction, user and the values of metadata. Not looked at, and so sent as it is: what
+  // describes tools and schemas (tools, functions, response_format), names of functions, members'
+  // names, stop, keys such as prompt_cache_key and safety_identifier, and images, audio and files.
+  // All or nothing. Errors: kLimit beyond kMaxValues, and those of Scrubber::find: the request must
+  // not go out then.
   static Result<Redaction> redact(text::Json& request, const telemetry::Scrubber& scrubber);
 
   size_t values() const { return values_.size(); }
@@ -74,7 +78,7 @@ class AnswerRestorer {
  private:
   struct Place {
     int64_t choice = 0;
-    int64_t call = -1;  // of a tool call's arguments
+    int64_t call = -1;  // of a tool call's arguments; -1 with them: of function_call
     std::string member;
     auto operator<=>(const Place&) const =
         default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14

@@ -43,6 +43,52 @@ TEST(Redaction, ValuesBecomePlaceholders) {
   EXPECT_EQ(prompts.dump(), R"({"prompt":["[EMAIL_1]","x"],"input":"[EMAIL_2]"})");
 }
 
+// Wherever a person's words may stand, and nowhere else.
+TEST(Redaction, WhatIsLookedAtInARequest) {
+  const std::pair<const char*, const char*> rows[] = {
+      {R"({"prediction":{"type":"content","content":"a@b.co"}})",
+       R"({"prediction":{"type":"content","content":"[EMAIL_1]"}})"},
+      {R"({"prediction":{"type":"content","content":[{"type":"text","text":"a@b.co"}]}})",
+       R"({"prediction":{"type":"content","content":[{"type":"text","text":"[EMAIL_1]"}]}})"},
+      {R"({"user":"a@b.co","metadata":{"a@b.co":"x a@b.co","n":1}})",
+       R"({"user":"[EMAIL_1]","metadata":{"a@b.co":"x [EMAIL_1]","n":1}})"},
+      {R"({"messages":[{"role":"user","name":"a@b.co","content":"x"},7]})",
+       R"({"messages":[{"role":"user","name":"[EMAIL_1]","content":"x"},7]})"},
+      {R"({"messages":[{"function_call":{"name":"f","arguments":"{\"to\":\"a@b.co\"}"}}]})",
+       R"({"messages":[{"function_call":{"name":"f","arguments":"{\"to\":\"[EMAIL_1]\"}"}}]})"},
+      {R"({"tools":[{"function":{"description":"a@b.co"}}],"safety_identifier":"a@b.co"})",
+       R"({"tools":[{"function":{"description":"a@b.co"}}],"safety_identifier":"a@b.co"})"},
+      {R"({"prediction":"a","metadata":["a"],"messages":[{"function_call":"a","name":1}]})",
+       R"({"prediction":"a","metadata":["a"],"messages":[{"function_call":"a","name":1}]})"}};
+  for (const auto& [sent, goes_out] : rows) {
+    Json request = parse(sent);
+    ASSERT_TRUE(Redaction::redact(request, kScrubber).ok()) << sent;
+    EXPECT_EQ(request.dump(), goes_out);
+  }
+}
+
+TEST(Redaction, AFunctionCallGetsTheValuesBack) {
+  Json request = parse(R"({"prompt":"a@b.co"})");
+  const auto r = Redaction::redact(request, kScrubber);
+  ASSERT_TRUE(r.ok());
+  Json answer = parse(
+      R"({"choices":[{"message":{"function_call":{"name":"f","arguments":"\"[EMAIL_1]\""}}}]})");
+  AnswerRestorer(*r).restore_answer(answer);
+  EXPECT_NE(answer.dump().find(R"("\"a@b.co\"")"), std::string::npos) << answer.dump();
+  AnswerRestorer restorer(*r);
+  std::string arguments;
+  for (const char* delta : {R"({"function_call":{"name":"f","arguments":"[EMA"}})",
+                            R"({"function_call":{"arguments":"IL_1] ["}})", "{}"}) {
+    Json event =
+        parse(std::string(R"({"choices":[{"index":0,"finish_reason":)") +
+              (delta[1] == '}' ? "\"function_call\"" : "null") + ",\"delta\":" + delta + "}]}");
+    restorer.restore_event(event);
+    const Json* call = event.find("choices")->items()[0].find("delta")->find("function_call");
+    if (call != nullptr) arguments += call->find("arguments")->as_string();
+  }
+  EXPECT_EQ(arguments, "a@b.co [");
+}
+
 TEST(Redaction, BeyondItsBoundsNothingGoesOut) {
   std::string many;
   for (int i = 0; i < 1'001; ++i) many += fmt::format("u{}@h.example ", i);
