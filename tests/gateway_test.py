@@ -248,11 +248,29 @@ class Money(unittest.TestCase):
 class Configuration(unittest.TestCase):
     def test_the_example_of_the_documentation_is_good(self):
         text = (weir.ROOT / "docs" / "gateway.md").read_text().split("```yaml")[1].split("```")[0]
-        path = HOME / "example.yaml"
-        path.write_text(text)
+        path, keys = HOME / "example.yaml", HOME / "example_keys.yaml"
+        path.write_text(text.replace("keys.yaml", str(keys)))
+        self.assertEqual(weir.run("keys", "new", "--tenant", "acme", "--file", keys)[0], 0)
         code, out, err = weir.run("gateway", path, "--check", env={**os.environ, "WEIR_ADMIN_TOKEN": "t", "OPENAI_API_KEY": "k"})
         self.assertEqual(code, 0, err)
         self.assertIn("chat  (cache_aware)", out)
+
+    def test_check_reads_what_a_start_would(self):
+        path, keys = HOME / "check2.yaml", HOME / "check_keys.yaml"
+        path.write_text(f"keys_file: {keys}\nupstreams: {{pods: {{endpoints: ['http://127.0.0.1:1']}}}}\nmodels:\n"
+                        "  chat: {cache: always, targets: [{upstream: pods}]}\n"
+                        "quotas: [{name: fair, tenant: acmee, metric: requests, window: minute, limit: 5}]\n")
+        code, _, err = weir.run("gateway", path, "--check")
+        self.assertEqual(code, 3, err)
+        self.assertIn("check_keys.yaml", err)
+        code, _, err = weir.run("keys", "new", "--tenant", "acme", "--file", keys)
+        self.assertEqual(code, 0, err)
+        code, out, err = weir.run("gateway", path, "--check")
+        self.assertEqual(code, 0, err)
+        self.assertIn('warning: quotas: fair: there is no tenant "acmee"', out)
+        self.assertIn("warning: models.chat: cache: always does nothing", out)
+        keys.chmod(0o644)
+        self.assertEqual(weir.run("gateway", path, "--check")[0], 2)
 
     def test_check_says_what_would_be_served_and_what_is_wrong(self):
         path = HOME / "check.yaml"

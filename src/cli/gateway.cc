@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "cli/ops_commands.h"
 #include "gateway/gateway.h"
+#include "gateway/opening.h"
 #include "os/limits.h"
 #include "os/signals.h"
 #include "telemetry/log.h"
@@ -45,6 +46,7 @@ Result<bool> drained(std::chrono::milliseconds left, os::Signals& signals, gatew
 // The file again, and the files that it names; a bad one changes nothing.
 void reload(const std::string& file, gateway::Gateway& g, telemetry::Logger& log) {
   auto next = gateway::read_gateway_config(file, variable);
+  if (!next.ok()) g.reload_refused();
   auto restart =
       next.ok() ? g.reload(std::move(*next)) : Result<std::vector<std::string>>(next.error());
   if (!restart.ok())
@@ -57,7 +59,9 @@ void reload(const std::string& file, gateway::Gateway& g, telemetry::Logger& log
 Result<int> run_gateway(const GatewayOptions& o) {
   WEIR_ASSIGN(gateway::GatewayConfig config, gateway::read_gateway_config(o.file, variable));
   if (o.check) {
+    WEIR_ASSIGN(const std::vector<std::string> warnings, gateway::check_opening(config));
     fmt::print("{}: good\n{}", o.file, gateway::describe(config));
+    for (const std::string& warning : warnings) fmt::print("warning: {}\n", warning);
     return kExitOk;
   }
   telemetry::LogOptions log_options;

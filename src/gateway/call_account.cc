@@ -64,6 +64,9 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   if (const ModelPrice* price = price_of(ended); price != nullptr && usage.known)
     r.cost_nanos = token_cost(*price, {usage.prompt_tokens, usage.cached_tokens,
                                        usage.cache_write_tokens, usage.completion_tokens});
+  // Of what was computed nothing is known, or there was nothing, which costs nothing.
+  if (!usage.known && ended.answered_ns() == 0 && outcome.end != AttemptEnd::kCancelled)
+    r.cost_nanos = 0;
   if (asked_.shadow) r.cache = kShadowCache;
   r.hedged = hedged_;
   r.continued = streaming_ && broke_.has_value();

@@ -13,6 +13,7 @@
 #include "gateway/fleet_keeper.h"
 #include "gateway/gateway_admin.h"
 #include "gateway/instruments.h"
+#include "gateway/opening.h"
 #include "gateway/proxy.h"
 #include "gateway/quotas.h"
 #include "http/client.h"
@@ -34,14 +35,6 @@ constexpr size_t kConnectionsPerEndpoint = 16 * 1024;
 // What goes to upstreams as it is asked for.
 constexpr std::string_view kForwarded[] = {"/v1/chat/completions", "/v1/completions",
                                            "/v1/embeddings", "/v1/responses", "/v1/messages"};
-
-Status check_reachable(const std::string& host, bool without_keys, size_t keys) {
-  if (http::is_loopback(host) || keys > 0 || without_keys) return {};
-  return make_error(ErrorCode::kUsage,
-                    "{} can be reached from other machines and nobody needs a key; give keys_file, "
-                    "or listen.allow_remote_without_keys if something in front checks who asks",
-                    host);
-}
 
 // tenant: null for all models.
 std::string models_json(const GatewayConfig& config, const access::TenantSpec* tenant) {
@@ -115,6 +108,7 @@ class Gateway::Impl {
     if (http_) http_->stop();
   }
 
+  void reload_refused() { instruments_.reloads.with("refused").add(); }
   Result<std::vector<std::string>> reload(GatewayConfig next) {
     auto done = take_over(std::move(next));
     instruments_.reloads.with(done.ok() ? "good" : "refused").add();
@@ -142,15 +136,7 @@ class Gateway::Impl {
 
   // Null: nobody needs a key.
   Result<std::shared_ptr<const access::Keyring>> load_keys(const GatewayConfig& config) const {
-    access::KeysFile file;
-    if (!config.keys_file.empty()) {
-      WEIR_ASSIGN(file, access::read_keys(config.keys_file));
-      const std::string weak = access::weak_permissions(config.keys_file);
-      if (!weak.empty())
-        return make_error(ErrorCode::kUsage, "{}: it holds keys and {}; chmod 600 it",
-                          config.keys_file, weak);
-    }
-    WEIR_TRY(check_reachable(config_.host, config.allow_remote_without_keys, file.keys.size()));
+    WEIR_ASSIGN(access::KeysFile file, read_gateway_keys(config, config_.host));
     if (config.keys_file.empty()) return std::shared_ptr<const access::Keyring>();
     WEIR_ASSIGN(std::string secret, access::random_bytes(kSecretBytes));
     return std::make_shared<const access::Keyring>(std::move(file), std::vector<std::string>{},
@@ -398,6 +384,7 @@ bool Gateway::wait_drained(std::chrono::milliseconds timeout) {
   impl_->http().drain();
   return impl_->http().wait_drained(timeout);
 }
+void Gateway::reload_refused() { impl_->reload_refused(); }
 void Gateway::stop() { impl_->stop(); }
 
 }  // namespace weir::gateway

@@ -37,6 +37,8 @@ class Gateway {
   // those of start(), and kUsage for a file without keys where there were some. One call at a time,
   // not from the gateway's thread, not after stop().
   Result<std::vector<std::string>> reload(GatewayConfig next);
+  // Counts a file that could not be read as a refused reload.
+  void reload_refused();
 
   // From now on /ready and new requests get 503; what is in flight goes on. Any thread.
   void drain();

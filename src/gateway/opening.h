@@ -1,0 +1,24 @@
+// What a gateway reads before it opens, beside its own file: keys, certificates, authorities. For a
+// start, a reload, and weir gateway --check, so that what is good for one is good for the others.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "access/keys_file.h"
+#include "base/result.h"
+#include "gateway/config.h"
+
+namespace weir::gateway {
+
+// Without keys_file: none. reachable: the address that it listens on, for the rule that who can be
+// reached from other machines asks for keys. Errors: those of access::read_keys; kUsage for a file
+// that others can read, and for an open door.
+Result<access::KeysFile> read_gateway_keys(const GatewayConfig& config,
+                                           const std::string& reachable);
+
+// Reads all of it. Errors: those of the start. Otherwise warnings, "quotas: …": tenants and keys
+// that the file speaks of and keys_file does not have, settings that do nothing.
+Result<std::vector<std::string>> check_opening(const GatewayConfig& config);
+
+}  // namespace weir::gateway
