@@ -280,25 +280,14 @@ class Reader : private ConfigReader {
     std::vector<std::string> names;
     names.reserve(config_.upstreams.size());
     for (const UpstreamConfig& u : config_.upstreams) names.push_back(u.name);
-    const bool any = price.upstream.empty();
-    if (!any && std::find(names.begin(), names.end(), price.upstream) == names.end())
+    if (!price.upstream.empty() &&
+        std::find(names.begin(), names.end(), price.upstream) == names.end())
       return wrong(
           line, fmt::format("a price of upstream \"{}\", which is not under upstreams; the "
                             "nearest is \"{}\"",
                             price.upstream.substr(0, 100),
                             config::nearest(price.upstream, std::span<const std::string>(names))));
-    const bool asked =
-        std::any_of(config_.models.begin(), config_.models.end(), [&](const ModelConfig& m) {
-          return std::any_of(m.targets.begin(), m.targets.end(), [&](const TargetConfig& t) {
-            return t.model == price.model &&
-                   (any || config_.upstreams[t.upstream].name == price.upstream);
-          });
-        });
-    if (asked) return {};
-    return wrong(line,
-                 fmt::format("a price of {} at {}, which no target of models: asks for; it is "
-                             "the upstream's name of the model",
-                             price.model.substr(0, 100), price.upstream));
+    return {};
   }
 
   Status read_prices(const Node& node) {

@@ -56,7 +56,20 @@ void check_names(const GatewayConfig& config, const access::KeysFile& keys,
     tenant.expect("cache.semantic.tenants", name, out);
 }
 
+bool is_asked(const GatewayConfig& config, const ModelPrice& price) {
+  for (const ModelConfig& m : config.models)
+    for (const TargetConfig& t : m.targets)
+      if (t.model == price.model &&
+          (price.upstream.empty() || config.upstreams[t.upstream].name == price.upstream))
+        return true;
+  return false;
+}
+
 void check_idle_settings(const GatewayConfig& config, std::vector<std::string>& out) {
+  for (const ModelPrice& p : config.prices.all())
+    if (!is_asked(config, p))
+      out.push_back(fmt::format("prices: no target of models asks for {} at {}", p.model,
+                                p.upstream.empty() ? "any upstream" : p.upstream));
   for (const ModelConfig& m : config.models) {
     if (m.cache == CacheMode::kAlways && !config.answers.cache_enabled)
       out.push_back(

@@ -12,6 +12,7 @@
 namespace weir::gateway {
 namespace {
 
+constexpr std::string_view kQuotaExceeded = "quota_exceeded";
 constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kResponses = "/v1/responses";
 
@@ -151,7 +152,7 @@ void Visit::begin_stream(http::Headers headers) {
 }
 
 bool Visit::piece(std::string_view events) {
-  if (withheld_) return true;
+  if (withheld_ || !stopped_by_.empty()) return true;
   if (filter_.has_value()) {
     out_.clear();
     filter_->events(events, out_);
@@ -181,16 +182,20 @@ bool Visit::within_quota() {
 
 void Visit::on_quota_of_stream(const Error* refused) {
   if (refused == nullptr) return call_->resume();
+  stopped_by_ = error_code_name(refused->code);
+  writer_.write(refusal_event(*refused, asked_.protocol, writer_.request_id()));
   // Not here: the call may be in the middle of telling a piece, or the last one.
-  proxy_.client().post([visit = self(), error = *refused] {
-    if (visit->over_) return;  // that was all of it, or the client has left
-    visit->writer_.write(refusal_event(error, visit->asked_.protocol, visit->writer_.request_id()));
-    visit->call_->cancel("quota_exceeded", error_code_name(error.code));
+  proxy_.client().post([visit = self()] {
+    if (!visit->over_) visit->call_->cancel(kQuotaExceeded, visit->stopped_by_);
   });
 }
 
 void Visit::ended(CallEnd end) {
-  end.good = end.good && !withheld_;
+  end.good = end.good && !withheld_ && stopped_by_.empty();
+  if (!stopped_by_.empty()) {
+    end.how = kQuotaExceeded;
+    end.error_code = stopped_by_;
+  }
   writer_.note([&](http::AnswerNotes& n) {
     n.error_code = withheld_ ? "answer_withheld" : end.error_code;
     n.prompt_tokens = end.input_tokens;
@@ -198,7 +203,7 @@ void Visit::ended(CallEnd end) {
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
-  own_fault_ |= impatient_ || end.how == "shed" || end.how == "quota_exceeded";
+  own_fault_ |= impatient_ || end.how == "shed" || end.how == kQuotaExceeded;
   settle(end.good, end.error_code, end.row.has_value() ? end.row->release : "");
   quota_.spend(end.spent);
   if (streaming_) {

@@ -119,8 +119,9 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   std::string out_;                       // scratch
   VisitQuota quota_;
   bool streaming_ = false;
-  bool leak_told_ = false;  // a key showed in it
-  bool withheld_ = false;   // and the client does not get it
+  bool leak_told_ = false;       // a key showed in it
+  std::string_view stopped_by_;  // the code of the quota's refusal that ended its stream
+  bool withheld_ = false;        // and the client does not get it
   // What went wrong is this client's alone (it left, was refused, had no time): another one that
   // asks the same may fare better.
   bool own_fault_ = false;
