@@ -208,7 +208,7 @@ TEST_F(GatewayQuotas, PricesMayChange) {
   ASSERT_TRUE(gateway_->reload(config(purse, price("1000"))).ok());
   EXPECT_EQ(answer.get(), 200);
   EXPECT_TRUE(http::eventually([&] {
-    return shown().find(R"("used":0.000023)") != std::string::npos;
+    return shown().find(R"("used":2.3e-05)") != std::string::npos;
   })) << shown();
 }
 
