@@ -296,8 +296,9 @@ class RedisDies(unittest.TestCase):
 class Documentation(unittest.TestCase):
     def test_the_example_is_good(self):
         text = (weir.ROOT / "docs" / "gateway.md").read_text().split("## Quotas")[1].split("```yaml")[1].split("```")[0]
-        path = HOME / "example.yaml"
-        path.write_text(text)
+        path, keys = HOME / "example.yaml", HOME / "example_keys.yaml"
+        path.write_text(text.replace("keys.yaml", str(keys)))
+        self.assertEqual(weir.run("keys", "new", "--tenant", "acme", "--file", keys)[0], 0)
         code, out, err = weir.run("gateway", path, "--check", env={**os.environ, "WEIR_ADMIN_TOKEN": "t"})
         self.assertEqual(code, 0, err)
         for line in ("fair: 2000000 tokens per day, each tenant", "budget: 200 USD per month, tenant acme"):

@@ -13,7 +13,7 @@ namespace weir::gateway {
 Choice Call::choose_same(const TargetConfig& target) {
   std::vector<uint32_t> without = tried_;
   while (true) {
-    const Choice next = choose(without);
+    Choice next = choose(without);
     if (next.endpoint == nullptr ||
         (next.target->release == target.release && next.target->model == target.model))
       return next;
