@@ -95,8 +95,7 @@ int64_t Cascade::cost_of(size_t step) const {
   const auto dearest = [this](const std::string& model, const TokenCounts& tokens) {
     int64_t most = 0;
     for (const TargetConfig& t : asked_.routing->model(model)->targets) {
-      const std::string& upstream = asked_.config->upstreams[t.upstream].name;
-      if (const ModelPrice* price = asked_.config->prices.find(upstream, t.model))
+      if (const ModelPrice* price = asked_.config->prices.find(t.upstream_name, t.model))
         most = std::max(most, token_cost(*price, tokens));
     }
     return most;

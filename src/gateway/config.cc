@@ -204,11 +204,15 @@ class Reader : private ConfigReader {
       return wrong(line,
                    "cache.semantic.tenants: name whose questions may be answered by the answer to "
                    "another one, or \"*\" for everybody");
-    const bool known =
-        std::any_of(config_.models.begin(), config_.models.end(),
-                    [&](const ModelConfig& m) { return m.name == a.semantic_model; });
-    if (!known)
+    const auto found =
+        std::find_if(config_.models.begin(), config_.models.end(),
+                     [&](const ModelConfig& m) { return m.name == a.semantic_model; });
+    if (found == config_.models.end())
       return wrong(line, fmt::format("cache.semantic.model: there is no model \"{}\" in models:",
+                                     a.semantic_model));
+    if (found->targets.empty())
+      return wrong(line, fmt::format("cache.semantic.model: {} has no targets; name a model that "
+                                     "has",
                                      a.semantic_model));
     return {};
   }
@@ -260,6 +264,7 @@ class Reader : private ConfigReader {
                        [&](const UpstreamConfig& u) { return u.name == raw.upstream; });
       if (found == config_.upstreams.end()) return wrong(item.line, unknown_upstream(raw.upstream));
       t.upstream = static_cast<size_t>(found - config_.upstreams.begin());
+      t.upstream_name = found->name;
       if (t.release.empty()) t.release = found->name;
       if (t.model.empty()) t.model = model.name;
       for (const TargetConfig& other : model.targets) {

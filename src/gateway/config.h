@@ -128,11 +128,14 @@ enum class CacheMode : uint8_t {
 enum class LeakCheck : uint8_t { kOff, kLog, kBlock };
 
 struct TargetConfig {
-  size_t upstream = 0;   // index into GatewayConfig::upstreams
-  std::string model;     // what the upstream calls it; where the file is silent: the alias
-  int32_t weight = 100;  // share of the traffic among targets of a tier
-  int32_t tier = 0;      // a higher one is for when lower ones cannot
-  std::string release;   // a name for rollouts and logs; "": the upstream's
+  // Number of its pool: the index into GatewayConfig::upstreams as it is read, the fleet's once the
+  // fleet has adopted the configuration (FleetKeeper::adopt).
+  size_t upstream = 0;
+  std::string upstream_name;  // its name in the file, which never changes: prices go by it
+  std::string model;          // what the upstream calls it; where the file is silent: the alias
+  int32_t weight = 100;       // share of the traffic among targets of a tier
+  int32_t tier = 0;           // a higher one is for when lower ones cannot
+  std::string release;        // a name for rollouts and logs; "": the upstream's
 };
 
 struct ModelConfig {

@@ -78,6 +78,7 @@ TEST(GatewayConfig, ReadsUpstreamsAndModels) {
   EXPECT_EQ(chat.targets.at(0).model, "smol");
   EXPECT_EQ(chat.targets.at(0).release, "pods");
   EXPECT_EQ(chat.targets.at(1).upstream, 1U);
+  EXPECT_EQ(chat.targets.at(1).upstream_name, config->upstreams[1].name);
   EXPECT_EQ(chat.targets.at(1).tier, 1);
   EXPECT_EQ(chat.targets.at(1).release, "r2");
   EXPECT_NE(describe(*config).find("tier 1  weight 100  hosted"), std::string::npos);
@@ -105,6 +106,9 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
       {with("policy: cache_aware", "policy: cache_aware\n    shed: {max_in_flight: 0}"),
        "shed.max_in_flight"},
       {with("listen:", "priorities: {default: 9}\nlisten:"), "priorities.default must be 0"},
+      {with("listen:", "cache: {enabled: true, semantic: {model: both, tenants: [a]}}\nlisten:") +
+           "  both: {cascade: {steps: [{model: chat}]}}\n",
+       "cache.semantic.model: both has no targets"},
       {with("max_continuations: 2", "max_continuations: 6"), "max_continuations"},
       {with("engine: weir", "engine: weir\n    continue_by: magic"), "continue_by"},
       {"[]", "must be a map"},

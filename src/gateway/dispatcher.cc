@@ -66,14 +66,15 @@ Dispatcher::Dispatcher(const GatewayConfig& config, Fleet& fleet, HashKey secret
 
 void Dispatcher::adopt(const GatewayConfig& config) {
   for (const ModelConfig& m : config.models) {
+    if (m.targets.empty()) continue;
     const auto before = std::find_if(config_->models.begin(), config_->models.end(),
                                      [&](const ModelConfig& old) { return old.name == m.name; });
     std::optional<Weights> kept;
     if (before != config_->models.end() && same_shares(*before, m)) {
-      const std::optional<Split>& split = routes_.find(&*before)->second.split;
-      if (split.has_value()) {
+      const Route* route = routed(*before);
+      if (route != nullptr && route->split.has_value()) {
         kept.emplace();
-        for (const SplitArm& a : split->config().arms) kept->emplace(a.name, a.percent);
+        for (const SplitArm& a : route->split->config().arms) kept->emplace(a.name, a.percent);
       }
     }
     auto route = make_route(m, kept.has_value() ? &*kept : nullptr);
@@ -160,6 +161,11 @@ void Dispatcher::fill_arm(const ModelConfig& model, Arm& arm) const {
   add(false, true);
   add(true, false);
   add(false, false);
+}
+
+const Dispatcher::Route* Dispatcher::routed(const ModelConfig& model) const {
+  const auto found = routes_.find(&model);
+  return found == routes_.end() ? nullptr : &found->second;
 }
 
 Result<Dispatcher::Route> Dispatcher::make_route(const ModelConfig& model,
@@ -257,9 +263,9 @@ void Dispatcher::sent(const Choice& choice, const RequestView& request) {
 Dispatcher::Weights Dispatcher::weights() const {
   Weights out;
   for (const ModelConfig& model : config_->models) {
-    const Route& route = routes_.find(&model)->second;
-    if (!route.split.has_value()) continue;
-    for (const SplitArm& a : route.split->config().arms) out[a.name] = a.percent;
+    const Route* route = routed(model);
+    if (route == nullptr || !route->split.has_value()) continue;
+    for (const SplitArm& a : route->split->config().arms) out[a.name] = a.percent;
   }
   return out;
 }
@@ -271,9 +277,9 @@ Status Dispatcher::set_weights(const Weights& weights) {
   if (sum != 100)
     return param_error(ErrorCode::kInvalidValue, "weights", "the weights make {}, not 100", sum);
   for (const ModelConfig& model : config_->models) {
-    const Route& route = routes_.find(&model)->second;
-    if (!route.split.has_value()) continue;
-    const auto& arms = route.split->config().arms;
+    const Route* route = routed(model);
+    if (route == nullptr || !route->split.has_value()) continue;
+    const auto& arms = route->split->config().arms;
     const bool these = arms.size() == weights.size() &&
                        std::all_of(arms.begin(), arms.end(),
                                    [&](const SplitArm& a) { return weights.contains(a.name); });
@@ -284,7 +290,7 @@ Status Dispatcher::set_weights(const Weights& weights) {
   if (changed.empty())
     return param_error(ErrorCode::kInvalidValue, "weights",
                        "no model has exactly these releases: GET /admin/rollout lists them");
-  for (auto& [model, route] : changed) routes_.find(model)->second = std::move(route);
+  for (auto& [model, next] : changed) routes_.find(model)->second = std::move(next);
   return {};
 }
 

@@ -56,7 +56,7 @@ class Dispatcher {
   // picked has decided.
   Choice choose_picked(const ModelConfig& model, const Assigned& assigned,
                        std::span<const uint32_t> picked, std::span<const uint32_t> tried,
-                       int64_t now_ns) const;
+                       int64_t now_ns);
   // What the assignment tells an analysis; nothing where there is one release.
   std::optional<Exposure> exposure(const ModelConfig& model, const Assigned& assigned,
                                    const RequestView& request, std::string_view request_id) const;
@@ -90,6 +90,9 @@ class Dispatcher {
     std::optional<Split> split;  // none: one release
     std::vector<Arm> arms;
   };
+  // Null: other models answer for it.
+  const Route* routed(const ModelConfig& model) const;
+  // Precondition: the model has targets.
   Result<Route> make_route(const ModelConfig& model, const Weights* weights) const;
   // Anew from the pools as they are; what failover knows of the tiers stays.
   void fill_arm(const ModelConfig& model, Arm& arm) const;

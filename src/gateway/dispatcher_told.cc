@@ -7,7 +7,8 @@ namespace weir::gateway {
 
 Choice Dispatcher::choose_picked(const ModelConfig& model, const Assigned& assigned,
                                  std::span<const uint32_t> picked, std::span<const uint32_t> tried,
-                                 int64_t now_ns) const {
+                                 int64_t now_ns) {
+  sync();
   const Arm& arm = routes_.find(&model)->second.arms[assigned.arm];
   for (const uint32_t index : picked) {
     if (std::find(tried.begin(), tried.end(), index) != tried.end()) continue;

@@ -57,12 +57,17 @@ Result<Fleet::Tls> Fleet::tls_for(const UpstreamConfig& upstream) {
 }
 
 Status Fleet::load_tls() {
-  for (Pool& pool : pools_) {
-    WEIR_ASSIGN(pool.tls, tls_for(pool.config));
-    for (const EndpointPtr& e : pool.members)
-      if (e->config->to.tls) e->tls = pool.tls;
+  for (size_t i = 0; i < pools_.size(); ++i) {
+    WEIR_ASSIGN(Tls tls, tls_for(pools_[i].config));
+    set_tls(i, std::move(tls));
   }
   return {};
+}
+
+void Fleet::set_tls(size_t pool, Tls tls) {
+  pools_[pool].tls = std::move(tls);
+  for (const EndpointPtr& e : pools_[pool].members)
+    if (e->config->to.tls) e->tls = pools_[pool].tls;
 }
 
 EndpointPtr Fleet::add(Pool& pool, const EndpointConfig& config, int64_t now_ns) {

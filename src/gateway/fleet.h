@@ -61,6 +61,8 @@ class Fleet {
 
   // A pool beside those that are there, without endpoints; its number. tls: as tls_for gives it.
   size_t add_pool(const UpstreamConfig& upstream, Tls tls);
+  // Whom https is believed by in this pool from now on, also by endpoints that it has.
+  void set_tls(size_t pool, Tls tls);
   // The pool is no more: of() gives the endpoints of the one in its place, for calls that began
   // before; none without one. Precondition: it has no members.
   void close_pool(size_t pool, std::optional<size_t> in_its_place);

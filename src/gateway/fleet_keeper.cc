@@ -52,7 +52,15 @@ void FleetKeeper::adopt(GatewayConfig& next, std::vector<PoolTls> tls) {
     const UpstreamConfig& u = next.upstreams[i];
     const std::optional<size_t> before = fleet.find(u.name);
     if (before.has_value() && same_settings(fleet.upstream(*before), u)) {
-      if (!discoveries_.contains(*before)) set(*before, u.endpoints, "file");
+      // The files may have other authorities under the same names. Before the endpoints: new ones
+      // begin with them.
+      fleet.set_tls(*before, std::move(tls[i].endpoints));
+      const auto discovery = discoveries_.find(*before);
+      if (discovery == discoveries_.end()) {
+        set(*before, u.endpoints, "file");
+      } else {
+        discovery->second->believe(std::move(tls[i].api));
+      }
       numbers.push_back(*before);
     } else {
       numbers.push_back(renew(u, before, std::move(tls[i])));

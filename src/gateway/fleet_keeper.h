@@ -36,8 +36,8 @@ class FleetKeeper {
   // Begins with the endpoints and discoveries that there are. Any thread, once.
   void start(std::vector<PoolTls> tls);
   // The pools become those of another configuration, whose targets get the fleet's numbers.
-  // Endpoints of pools with the same settings keep their state; a pool that has others begins anew,
-  // with what it has found so far. tls: by upstream.
+  // Endpoints of pools with the same settings keep their state and get the authorities; a pool that
+  // has others begins anew, with what it has found so far. tls: by upstream.
   void adopt(GatewayConfig& next, std::vector<PoolTls> tls);
   // Every discovery has had its first look, so that who is missing is missing.
   bool looked() const;

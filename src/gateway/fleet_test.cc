@@ -161,6 +161,21 @@ TEST_F(DispatcherTest, FollowsTheFleet) {
   EXPECT_FALSE(seen.contains(""));
 }
 
+// Whoever a picker names is looked for in the pools as they are now.
+TEST_F(DispatcherTest, APickedOneIsOfThePoolsAsTheyAre) {
+  const auto picked = [&](uint32_t index) {
+    return dispatcher_->choose_picked(config_.models[0], {}, std::vector<uint32_t>{index}, {}, 0);
+  };
+  set(0, {});
+  fleet_->sweep();
+  const uint32_t fresh = set(1, {at(8)}).added[0]->index;
+  ASSERT_EQ(fresh, 0U) << "a place that one of the other pool had";
+  const Choice c = picked(fresh);
+  ASSERT_NE(c.endpoint, nullptr);
+  EXPECT_EQ(c.target, &config_.models[0].targets[1]);
+  EXPECT_EQ(picked(set(0, {at(9)}).added[0]->index).target, &config_.models[0].targets[0]);
+}
+
 TEST_F(DispatcherTest, ThePrefixesOfARetiredOneAreForgotten) {
   const Choice first = choose(1);
   dispatcher_->sent(first, request_);

@@ -28,9 +28,10 @@ class DiscoveryTest : public GatewayTest {
   }
   void TearDown() override { gateway_.reset(); }  // it asks the DNS below to its end
   int port() const { return upstreams_.front()->port(); }
-  void start_pool(const std::string& endpoints, const std::string& more = "") {
-    start_yaml("listen: {port: 0}\nadmin: {port: 0, token_env: T}\nupstreams: {pods: {" + more +
-                   "slow_start_ms: 0, endpoints: {" + endpoints +
+  // head: keys of the file.
+  void start_pool(const std::string& endpoints, const std::string& head = "") {
+    start_yaml("listen: {port: 0}\nadmin: {port: 0, token_env: T}\n" + head +
+                   "upstreams: {pods: {slow_start_ms: 0, endpoints: {" + endpoints +
                    "}}}\nmodels: {chat: {policy: round_robin, targets: [{upstream: pods}]}}\n",
                [this](const std::string& name, const auto& answer) {
                  EXPECT_EQ(name, "pods.example");
@@ -39,9 +40,10 @@ class DiscoveryTest : public GatewayTest {
                  answer(addresses_);
                });
   }
-  void start_dns(const std::string& more = "") {
-    start_pool("dns: {name: pods.example, interval_ms: 20, port: " + std::to_string(port()) + more +
-               "}");
+  void start_dns(const std::string& more = "", const std::string& head = "") {
+    start_pool(
+        "dns: {name: pods.example, interval_ms: 20, port: " + std::to_string(port()) + more + "}",
+        head);
   }
   void start_kubernetes(const FakeApi& api, const std::string& more = "") {
     start_pool("kubernetes: {service: vllm, namespace: prod, api_url: \"" + api.url() + "\"" +
@@ -101,6 +103,22 @@ TEST_F(DiscoveryTest, FollowsTheName) {
   EXPECT_EQ(up(), "1");
   const std::string fleet = admin("/admin/fleet").body;
   EXPECT_NE(fleet.find(R"("source":"dns","endpoints":1,"good":true)"), std::string::npos) << fleet;
+}
+
+// Whom a picker in front names is found among those that were discovered.
+TEST_F(DiscoveryTest, APickerNamesOneThatWasFound) {
+  add_hosts(2);
+  say(std::vector<std::string>{"127.0.0.1", "127.0.0.2"});
+  start_dns("", "trusted_picker: true\n");
+  ASSERT_TRUE(http::eventually([&] { return ready(); }));
+  for (int i = 0; i < 3; ++i) {
+    const http::Response r =
+        ask(std::string(kChat),
+            "x-gateway-destination-endpoint: 127.0.0.2:" + std::to_string(port()) + "\r\n");
+    EXPECT_EQ(r.status, 200) << r.body;
+  }
+  EXPECT_EQ(upstreams_[0]->requests(), 0);
+  EXPECT_EQ(upstreams_[1]->requests(), 3);
 }
 
 // While the name is gone, and when it comes back with others, no request fails.

@@ -7,6 +7,7 @@
 
 #include "access/keys_file.h"
 #include "gateway/gateway_testing.h"
+#include "http/tls_testing.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
@@ -207,6 +208,84 @@ TEST_F(ReloadTest, MovedSharesStay) {
   EXPECT_NE(admin("/admin/rollout").body.find(R"("weights":{"r1":30,"r2":70})"), std::string::npos);
   ASSERT_TRUE(reload(split(90, 10)).ok());
   EXPECT_NE(admin("/admin/rollout").body.find(R"("weights":{"r1":90,"r2":10})"), std::string::npos);
+  // Releases that the file has no more are told no more.
+  ASSERT_TRUE(reload(yaml({&one})).ok());
+  const std::string rollout = admin("/admin/rollout").body;
+  EXPECT_NE(rollout.find(R"("pods":{)"), std::string::npos) << rollout;
+  EXPECT_EQ(rollout.find(R"("r1")"), std::string::npos) << rollout;
+}
+
+// A model that others answer has no releases; and what its steps cost goes by the names of their
+// upstreams, whatever the order of those in the file.
+TEST_F(ReloadTest, ModelsWithoutTargets) {
+  FakeUpstream& one = add("one", "echo");
+  FakeUpstream& two = add("two", "echo");
+  const std::string small = "s: {endpoints: [\"" + one.url() + "\"]}";
+  const std::string large = "l: {endpoints: [\"" + two.url() + "\"]}";
+  const auto file = [](const std::string& first, const std::string& second) {
+    return std::string(kListen) + "upstreams: {" + first + ", " + second + R"(}
+models:
+  small: {targets: [{upstream: s}]}
+  large: {targets: [{upstream: l}]}
+  chat: {targets: [{upstream: s, release: r1}, {upstream: l, release: r2}]}
+  smart: {cascade: {max_cost: "0.000001", steps: [{model: small, check: {regex: "^z"}}, {model: large}]}}
+prices:
+  - {upstream: s, model: small, input: "0.001", output: "0.001", date: 2026-11-30}
+  - {upstream: l, model: large, input: "1000", output: "1000", date: 2026-11-30}
+)";
+  };
+  const auto told = [&] {
+    const http::Response r =
+        ask(R"({"model":"smart","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})");
+    EXPECT_EQ(r.status, 200) << r.body;
+    return std::string(r.headers.find("x-weir-cascade").value_or(""));
+  };
+  start_yaml(file(small, large));
+  const std::string too_dear = "small:rejected(regex),large:skipped(max_cost)";
+  EXPECT_EQ(told(), too_dear);
+  ASSERT_TRUE(reload(file(large, small)).ok());
+  EXPECT_EQ(told(), too_dear);
+  EXPECT_EQ(admin("/admin/rollout/weights", "PUT", R"({"weights":{"r1":30,"r2":70}})").status, 200);
+  ASSERT_TRUE(reload(file(small, large)).ok());
+  EXPECT_EQ(told(), too_dear);
+  const http::Response rollout = admin("/admin/rollout");
+  EXPECT_NE(rollout.body.find(R"("weights":{"r1":30,"r2":70})"), std::string::npos) << rollout.body;
+}
+
+// Whom https is believed by comes anew from the file, also when its name and all else stay, and
+// when the pool had no https before.
+TEST_F(ReloadTest, Authorities) {
+  FakeUpstream& plain = add("plain");
+  const os::TempDir dir;
+  const std::string own = dir.path() + "/own.pem";
+  const std::string ca = dir.path() + "/ca.pem";
+  const std::string key = dir.path() + "/key.pem";
+  const auto good = http::make_identity("upstream", -60, 3600, nullptr, "IP:127.0.0.1");
+  http::write_identity(good, own, key);
+  http::write_identity(http::make_identity("other", -60, 3600), ca, dir.path() + "/other.pem");
+  auto tls = http::TlsContext::load({own, key, ""});
+  ASSERT_TRUE(tls.ok()) << tls.error().message;
+  http::ServerOptions options;
+  options.tls = *tls;
+  auto server = http::Server::start(
+      std::move(options),
+      [](const http::Request&, http::ResponseWriter w) {
+        w.send(http::json_response(200, R"({"choices":[]})"));
+      },
+      {}, clock_);
+  ASSERT_TRUE(server.ok()) << server.error().message;
+  const std::string pool = "ca_file: " + ca + ", breaker: {in_a_row: 100}, health: {fall: 100}, ";
+  std::string secure = yaml({&plain}, pool);
+  const std::string url = "https://127.0.0.1:" + std::to_string((*server)->port());
+  secure.replace(secure.find(plain.url()), plain.url().size(), url);
+  start_yaml(yaml({&plain}, pool));
+  EXPECT_EQ(ask(std::string(kChat)).status, 200);
+  ASSERT_TRUE(reload(secure).ok());
+  EXPECT_NE(ask(std::string(kChat)).status, 200) << "another one's authority";
+  http::write_identity(good, ca, dir.path() + "/other.pem");
+  ASSERT_TRUE(reload(secure).ok());
+  EXPECT_EQ(ask(std::string(kChat)).status, 200);
+  gateway_.reset();  // its connections go before the server does
 }
 
 }  // namespace

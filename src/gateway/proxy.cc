@@ -1,6 +1,7 @@
 #include "gateway/proxy.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "gateway/routing.h"
 #include "gateway/visit.h"
@@ -35,10 +36,14 @@ std::shared_ptr<const GatewayConfig> Proxy::hold(GatewayConfig config) {
 
 void Proxy::know(const GatewayConfig& config) {
   models_.clear();
+  ReleaseStats known = std::exchange(releases_, {});  // releases that are gone are forgotten
   for (const ModelConfig& m : config.models) {
     models_.emplace(m.name, &m);
     if (m.shed.max_in_flight > 0) admissions_.try_emplace(&m, m.shed, client_, clock_);
-    for (const TargetConfig& t : m.targets) releases_[t.release];
+    for (const TargetConfig& t : m.targets) {
+      if (auto kept = known.extract(t.release); !kept.empty()) releases_.insert(std::move(kept));
+      releases_[t.release];
+    }
   }
   secrets_.clear();
   if (!config.admin_token.empty()) secrets_.push_back(config.admin_token);

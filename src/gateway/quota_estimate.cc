@@ -8,8 +8,8 @@ int64_t dearest_cost(const GatewayConfig& config, const ModelConfig& model, int6
                      int64_t output_tokens) {
   int64_t most = 0;
   for (const TargetConfig& t : model.targets) {
-    const ModelPrice* price = config.prices.find(config.upstreams[t.upstream].name,
-                                                 t.model.empty() ? model.name : t.model);
+    const ModelPrice* price =
+        config.prices.find(t.upstream_name, t.model.empty() ? model.name : t.model);
     if (price == nullptr) continue;
     for (const int64_t written : {int64_t{0}, input_tokens}) {
       const TokenCounts counts{.input = input_tokens,

@@ -41,7 +41,9 @@ class QuotaEstimates : public ::testing::Test {
     ModelConfig chat;
     chat.name = "chat";
     chat.targets.resize(2);
+    chat.targets[0].upstream_name = "cheap";
     chat.targets[1].upstream = 1;
+    chat.targets[1].upstream_name = "dear";
     config_.models = {chat};
     ModelPrice dear = price("dear", 3'000'000, 9'000'000);
     dear.cache_write = 4'000'000;
@@ -56,6 +58,13 @@ class QuotaEstimates : public ::testing::Test {
 };
 
 TEST_F(QuotaEstimates, TakeTheDearestTargetAndItsCacheWrites) {
+  EXPECT_EQ(dearest_cost(config_, config_.models[0], 100, 10), 100 * 4 + 10 * 9);
+}
+
+// After a reload targets have numbers that the fleet gave to their pools.
+TEST_F(QuotaEstimates, GoByTheNameOfAnUpstreamAndNotByTheNumberOfItsPool) {
+  config_.models[0].targets[0].upstream = 1;
+  config_.models[0].targets[1].upstream = 700;
   EXPECT_EQ(dearest_cost(config_, config_.models[0], 100, 10), 100 * 4 + 10 * 9);
 }
 

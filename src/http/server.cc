@@ -89,8 +89,9 @@ struct Server::Impl {
 
   Mutex mutex;
   ConditionVariable changed;
-  size_t open WEIR_GUARDED_BY(mutex) = 0;       // connections.size() + rejected.size()
-  bool stopped WEIR_GUARDED_BY(mutex) = false;  // stop() was called; post() is over
+  bool draining WEIR_GUARDED_BY(mutex) = false;  // drain() was called and has not run yet
+  size_t open WEIR_GUARDED_BY(mutex) = 0;        // connections.size() + rejected.size()
+  bool stopped WEIR_GUARDED_BY(mutex) = false;   // stop() was called; post() is over
 
   Status listen();
   void accept();
@@ -204,6 +205,9 @@ void Server::Impl::drain() {
   update_open();
   const auto all = connections;  // closing changes the map
   for (const auto& [key, connection] : all) connection->drain();
+  MutexLock lock(mutex);
+  draining = false;
+  changed.notify_all();
 }
 
 void Server::Impl::refuse_unread() {
@@ -269,7 +273,10 @@ void Server::stop_accepting() {
 }
 
 void Server::drain() {
-  post([impl = impl_.get()] { impl->drain(); });
+  MutexLock lock(impl_->mutex);
+  if (impl_->stopped) return;
+  impl_->draining = true;
+  asio::post(impl_->io, [impl = impl_.get()] { impl->drain(); });
 }
 
 void Server::refuse_unread() {
@@ -279,7 +286,8 @@ void Server::refuse_unread() {
 bool Server::wait_drained(std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   MutexLock lock(impl_->mutex);
-  while (impl_->open > 0) {
+  // What waits to be accepted is open once the drain has run.
+  while (impl_->open > 0 || impl_->draining) {
     const auto left = deadline - std::chrono::steady_clock::now();
     if (left <= std::chrono::nanoseconds(0)) return false;
     impl_->changed.wait_for(impl_->mutex, left);

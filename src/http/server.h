@@ -153,8 +153,8 @@ class Server {
   // For when drain() has taken long enough: 503 with Retry-After for requests that have begun and
   // are not whole, which no handler knows of. Returns at once.
   void refuse_unread();
-  // Waits until no connection is left, after drain() but for those that came since; false if that
-  // took longer than timeout. Not from the I/O thread.
+  // Waits until a drain() before it has begun and no connection is left, but for those that came
+  // since; false if that took longer than timeout. Not from the I/O thread.
   bool wait_drained(std::chrono::milliseconds timeout);
   // Closes everything (pending writers see kServerStopped) and joins the I/O thread. Not from the
   // I/O thread.

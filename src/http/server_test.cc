@@ -377,6 +377,23 @@ TEST_F(ServerTest, DrainAnswersWhatWasSentBeforeIt) {
   EXPECT_TRUE(server_->wait_drained(5000ms));
 }
 
+// Nothing is open while the drain has not run: the wait is for that too.
+TEST_F(ServerTest, TheWaitForADrainIsForItsBeginToo) {
+  start_echo();
+  std::promise<void> go;
+  server_->post([waits = go.get_future().share()] { waits.wait(); });
+  TestClient late = client();
+  late.send(get("/"));
+  server_->drain();
+  EXPECT_FALSE(server_->wait_drained(30ms));
+  go.set_value();
+  const auto response = late.read_response();
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->status, 200);
+  late.close();
+  EXPECT_TRUE(server_->wait_drained(5000ms));
+}
+
 TEST_F(ServerTest, WhatIsStillReadWhenTheDrainEndsIsToldSo) {
   start_echo();
   TestClient body = client();

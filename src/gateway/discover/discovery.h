@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "gateway/config.h"
+#include "http/tls_client.h"
 
 namespace weir::gateway {
 
@@ -28,6 +30,8 @@ class Discovery {
   virtual void start() = 0;
   // Ends what it has under way, before it is destroyed. Not needed when the client is gone.
   virtual void stop() {}
+  // Whom its API is believed by, for what it asks from now on; null for http.
+  virtual void believe(std::shared_ptr<const http::TlsClientContext> /*tls*/) {}
   const DiscoveryState& state() const { return state_; }
 
  protected:

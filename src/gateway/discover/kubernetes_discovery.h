@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "gateway/discover/discovery.h"
@@ -23,6 +24,9 @@ class KubernetesDiscovery final : public Discovery,
                       const Clock& clock, uint64_t seed, DiscoverySink sink);
   void start() override { list(); }
   void stop() override;
+  void believe(std::shared_ptr<const http::TlsClientContext> tls) override {
+    tls_ = std::move(tls);
+  }
 
  private:
   class Listing;
@@ -41,7 +45,7 @@ class KubernetesDiscovery final : public Discovery,
   void later(int64_t ms, void (KubernetesDiscovery::*what)());
 
   const KubernetesConfig config_;
-  const std::shared_ptr<const http::TlsClientContext> tls_;  // shared with kept-alive connections
+  std::shared_ptr<const http::TlsClientContext> tls_;  // shared with kept-alive connections
   http::Client& client_;
   const Clock& clock_;
   const uint64_t seed_;
