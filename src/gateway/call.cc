@@ -82,8 +82,7 @@ void Call::start() {
   if (!asked_.internal) asked_.routing->expose(model, assigned_, view(), asked_.request_id);
   std::optional<Told> told = next_told();
   if (!told.has_value()) {
-    const bool others = asked_.picked.empty() && can_be_told();  // they are only not there
-    if (untold_.has_value() && !others) return refuse(*untold_);
+    if (untold_.has_value() && (!asked_.picked.empty() || !can_be_told())) return refuse(*untold_);
     return fail({}, proxy_.ready_in_ms(model, now_ns()));
   }
   told->choice.endpoint->pool->on_request(now_ns());  // its budget pays for what is sent again
