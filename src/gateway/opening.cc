@@ -59,8 +59,7 @@ void check_names(const GatewayConfig& config, const access::KeysFile& keys,
 bool is_asked(const GatewayConfig& config, const ModelPrice& price) {
   for (const ModelConfig& m : config.models)
     for (const TargetConfig& t : m.targets)
-      if (t.model == price.model &&
-          (price.upstream.empty() || config.upstreams[t.upstream].name == price.upstream))
+      if (t.model == price.model && (price.upstream.empty() || t.upstream_name == price.upstream))
         return true;
   return false;
 }

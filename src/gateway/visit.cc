@@ -21,6 +21,7 @@ constexpr std::string_view kResponses = "/v1/responses";
 Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
              std::unique_ptr<Place> place)
     : proxy_(proxy),
+      instruments_(proxy.instruments()),
       config_(proxy.shared_config()),
       routing_(proxy.routing()),
       writer_(std::move(writer)),
@@ -43,7 +44,9 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
   proxy_.instruments().in_flight.add(1);
 }
 
-Visit::~Visit() = default;
+Visit::~Visit() {
+  if (!over_) instruments_.in_flight.add(-1);  // it ended by an exception, or with the gateway
+}
 
 // A tenant's bound holds also where the request says none.
 void Visit::bound_answer(text::Json& body) {

@@ -91,6 +91,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void withhold();
 
   Proxy& proxy_;
+  Instruments& instruments_;  // they outlive the proxy
   // That it goes on under.
   const std::shared_ptr<const GatewayConfig> config_;
   const std::shared_ptr<Routing> routing_;

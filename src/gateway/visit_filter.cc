@@ -12,6 +12,17 @@ bool can_redact(std::string_view path) {
   return is_chat(path) || path == "/v1/completions" || path == "/v1/embeddings";
 }
 
+Status check_messages(const text::Json& messages) {
+  for (size_t i = 0; i < messages.items().size(); ++i) {
+    const text::Json& m = messages.items()[i];
+    const text::Json* role = m.is_object() ? m.find("role") : nullptr;
+    if (role == nullptr || !role->is_string())
+      return param_error(ErrorCode::kInvalidValue, fmt::format("messages[{}]", i),
+                         "messages[{}] must be an object with a role", i);
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Visit::prepare() {
@@ -22,6 +33,7 @@ Status Visit::prepare() {
     const text::Json* messages = json_->find("messages");
     const bool chat = messages != nullptr && messages->is_array() && is_chat(asked_.path);
     if (chat) {
+      WEIR_TRY(check_messages(*messages));
       WEIR_ASSIGN(PromptBudgetResult fitted, apply_prompt_budget(*messages, model.prompt_budget));
       if (fitted.changed) {
         extra_.set(std::string(kPromptBudgetField), fitted.header());

@@ -224,6 +224,17 @@ TEST_F(VisitTest, APromptBeyondItsBudgetIsRefusedOrMadeShorter) {
   EXPECT_NE(u.last().body.find("be brief"), std::string::npos);
 }
 
+TEST_F(VisitTest, MessagesThatAreNoneAreRefused) {
+  add("one", "echo");
+  run("cache: {enabled: true}", "max_input_tokens: 100, over_budget: compress, redact: true, ");
+  for (const char* messages : {"[null]", "[[]]", "[5]", "[{}]", "[{\"role\":1}]"}) {
+    const http::Response r =
+        ask(std::string(R"({"model":"chat","temperature":0,"messages":)") + messages + "}");
+    EXPECT_LT(r.status, 500) << messages << r.body;
+  }
+  EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+}
+
 TEST_F(VisitTest, WhatIsRedactedComesBackInTheAnswer) {
   FakeUpstream& u = add("one", "echo");
   run("redaction: {patterns: [\"PROJECT-[0-9]+\"]}", "redact: true, ");
