@@ -21,7 +21,7 @@ std::string_view content_type(const http::Response& r) {
 UpstreamAttempt::UpstreamAttempt(std::shared_ptr<Call> call, int32_t number, Choice choice,
                                  PoolPermit permit, std::unique_ptr<AnswerTranslator> translator)
     : call_(std::move(call)),
-      choice_(choice),
+      choice_(std::move(choice)),
       permit_(permit),
       translator_(std::move(translator)),
       number_(number),
