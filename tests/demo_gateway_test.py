@@ -59,7 +59,7 @@ class Demo(unittest.TestCase):
         self.assertNotIn("localhost:8090/", said)
         self.assertRegex(said, r"the failing one +\S+ +\S+ +(open|half_open) ")
         self.assertRegex(said, r"engine b +\S+ +no ")
-        self.assertIn('weir_gateway_attempts_total{upstream="engines",end="status_500"}', said)
+        self.assertIn('weir_gateway_attempts_total{end="status_500",upstream="engines"}', said)
         self.assertIn("exit code 0", said)
         self.assertRegex(said, r"all +\d[\d,]* +\d")
         self.assertIn("No client saw a failure", said)
