@@ -31,7 +31,7 @@ class Discovery {
   // Ends what it has under way, before it is destroyed. Not needed when the client is gone.
   virtual void stop() {}
   // Whom its API is believed by, for what it asks from now on; null for http.
-  virtual void believe(std::shared_ptr<const http::TlsClientContext> /*tls*/) {}
+  virtual void believe(const std::shared_ptr<const http::TlsClientContext>& /*tls*/) {}
   const DiscoveryState& state() const { return state_; }
 
  protected:

@@ -24,9 +24,7 @@ class KubernetesDiscovery final : public Discovery,
                       const Clock& clock, uint64_t seed, DiscoverySink sink);
   void start() override { list(); }
   void stop() override;
-  void believe(std::shared_ptr<const http::TlsClientContext> tls) override {
-    tls_ = std::move(tls);
-  }
+  void believe(const std::shared_ptr<const http::TlsClientContext>& tls) override { tls_ = tls; }
 
  private:
   class Listing;
