@@ -59,7 +59,7 @@ void FleetKeeper::adopt(GatewayConfig& next, std::vector<PoolTls> tls) {
       if (discovery == discoveries_.end()) {
         set(*before, u.endpoints, "file");
       } else {
-        discovery->second->believe(std::move(tls[i].api));
+        discovery->second->believe(tls[i].api);
       }
       numbers.push_back(*before);
     } else {
