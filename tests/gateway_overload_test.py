@@ -3,9 +3,7 @@
 import concurrent.futures
 import contextlib
 import pathlib
-import socket
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
@@ -27,16 +25,8 @@ def gateway(text):
     port = weir.free_port()
     path = HOME / f"gateway-{port}.yaml"
     path.write_text(f"listen: {{port: {port}}}\n{text}")
-    process = subprocess.Popen([str(weir.WEIR), "gateway", str(path), "--log-level", "error"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(int(400 * weir.SLOWDOWN)):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.025)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30 * weir.SLOWDOWN)
+    with weir.gateway(path, port, "error") as url:
+        yield url
 
 
 class Overload(unittest.TestCase):

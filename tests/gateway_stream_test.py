@@ -3,10 +3,8 @@
 import contextlib
 import pathlib
 import socket
-import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 import weir_process as weir
@@ -33,16 +31,8 @@ def gateway(first, second, engine, model, ledger=None):
         f'upstreams:\n  a: {{engine: {engine}, endpoints: ["{first}"], {PATIENT}}}\n  b: {{engine: {engine}, endpoints: ["{second}"], {PATIENT}}}\n'
         "models:\n  chat:\n    retries: {continue_streams: true}\n"
         f"    targets: [{{upstream: a, model: {model}, release: r}}, {{upstream: b, model: {model}, release: r, tier: 1}}]\n")
-    process = subprocess.Popen([str(weir.WEIR), "gateway", str(path), "--log-level", "warn"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(int(400 * weir.SLOWDOWN)):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.025)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30 * weir.SLOWDOWN)
+    with weir.gateway(path, port, "warn") as url:
+        yield url
 
 
 class CuttingRelay:

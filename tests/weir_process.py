@@ -1,5 +1,6 @@
 """What the tests share: where the program and the model are, and a `weir serve` of their own on a free port."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -122,3 +123,18 @@ class FinishedWell:
 
     def wait(self, _=None):
         return 0
+
+
+@contextlib.contextmanager
+def gateway(path, port, log_level):
+    """weir gateway with that file, which listens on the port; its URL."""
+    process = subprocess.Popen([str(WEIR), "gateway", str(path), "--log-level", log_level], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(int(400 * SLOWDOWN)):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.025)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30 * SLOWDOWN)

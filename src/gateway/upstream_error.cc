@@ -5,6 +5,7 @@
 #include "api/replies.h"
 #include "gateway/resilience/retry_after.h"
 #include "gateway/translate/translate.h"
+#include "http/sse.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -59,15 +60,20 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
   return body.dump();
 }
 
-std::string error_event(std::string_view data, Protocol client) {
-  return client == Protocol::kAnthropic ? fmt::format("event: error\ndata: {}\n\n", data)
-                                        : fmt::format("data: {}\n\n", data);
-}
-
 constexpr Row kWithheld{502, "answer_withheld",
                         "the answer held what looks like a key and is kept back"};
 
 }  // namespace
+
+std::string error_event(std::string_view data, Protocol client) {
+  std::string out;
+  if (client == Protocol::kAnthropic) {
+    http::append_sse_event(out, "error", data);
+  } else {
+    http::append_sse_data(out, data);
+  }
+  return out;
+}
 
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id) {
   http::Response r = api::error_response(error, request_id);

@@ -227,13 +227,7 @@ void Visit::send_answer() {
     return;
   }
   // A comment that kept the client waiting has begun a stream: an error event ends it.
-  std::string event;
-  if (asked_.protocol == Protocol::kAnthropic) {
-    http::append_sse_event(event, "error", answer_->body);
-  } else {
-    http::append_sse_data(event, answer_->body);
-  }
-  writer_.write(event);
+  writer_.write(error_event(answer_->body, asked_.protocol));
   writer_.finish();
 }
 

@@ -89,6 +89,8 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // visit_filter.cc
   Status prepare();
   void withhold();
+  // A key showed in the answer: it is kept for nobody.
+  bool leaked() const { return filter_.has_value() && filter_->leaked(); }
 
   Proxy& proxy_;
   Instruments& instruments_;  // they outlive the proxy
@@ -126,9 +128,8 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // What went wrong is this client's alone (it left, was refused, had no time): another one that
   // asks the same may fare better.
   bool own_fault_ = false;
-  bool impatient_ = false;          // the client gave a deadline
-  bool answer_is_private_ = false;  // not kept for a replay
-  bool gone_ = false;               // the client
+  bool impatient_ = false;  // the client gave a deadline
+  bool gone_ = false;       // the client
   bool over_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "gateway/visit.h"
+#include "http/sse.h"
 
 namespace weir::gateway {
 namespace {
@@ -115,7 +116,7 @@ void Visit::settle_once(bool good) {
     reply_ = {answer_->status, std::string(answer_->headers.find("Content-Type").value_or("")),
               answer_->body};
   // Of a status that a retry is meant to get past, finish keeps nothing.
-  const bool keeps = (good || answer_.has_value()) && !answer_is_private_;
+  const bool keeps = (good || answer_.has_value()) && !leaked();
   Idempotency::End end = keeps ? idempotency.finish(id_, reply_) : idempotency.abandon(id_);
   if (!end.stored.ok())
     proxy_.log().warn("idempotency_not_kept", {{"why", end.stored.error().message}});
@@ -225,7 +226,7 @@ void Visit::serve(const StoredAnswer& stored, std::string_view how, int64_t age_
     r.headers.set("Content-Type", kEventStream);
     r.headers.set("Cache-Control", "no-cache");
     r.body.clear();
-    for (const std::string& data : *events) r.body += fmt::format("data: {}\n\n", data);
+    for (const std::string& data : *events) http::append_sse_data(r.body, data);
   }
   answer_ = std::move(r);
   settle_once(true);
@@ -269,8 +270,7 @@ void Visit::revalidate() {
 // --- the end
 
 void Visit::settle(bool good, std::string_view error_code, std::string_view release) {
-  const bool leaked = filter_.has_value() && filter_->leaked();
-  if (cache_key_.has_value() && recorder_.has_value() && !leaked &&
+  if (cache_key_.has_value() && recorder_.has_value() && !leaked() &&
       (scope_.release.empty() || release == scope_.release)) {
     auto whole = good ? recorder_->finish() : std::nullopt;
     if (whole.has_value()) keep_by_meaning(*whole);
@@ -280,7 +280,6 @@ void Visit::settle(bool good, std::string_view error_code, std::string_view rele
                                  proxy_.clock().now_ns(), asked_.model->cache_ttl_s * 1000 * kMs);
   }
   settle_flight(good, error_code);
-  if (leaked) answer_is_private_ = true;
   settle_once(good);
 }
 
