@@ -17,6 +17,7 @@
 #include "gateway/cache/response_cache.h"
 #include "gateway/cache/semantic_cache.h"
 #include "gateway/cache/single_flight.h"
+#include "gateway/state/outage.h"
 #include "telemetry/metrics.h"
 
 namespace weir::gateway {
@@ -65,7 +66,8 @@ class AnswerStore {
   // Those of idempotency that waited for one that is over begin again.
   void wake(const std::vector<Id>& ids);
 
-  // hit stale semantic miss shared bypass refresh; run replay wait refused.
+  // hit stale semantic miss shared bypass refresh; run replay wait refused unkept.
+  Outage& idempotency_outage() { return idempotency_outage_; }
   void count_cache(std::string_view result);
   void count_idempotency(std::string_view result) { idempotency_total_.with(result).add(); }
   // {"entries":…,"bytes":…,"hits":…,…}
@@ -80,6 +82,7 @@ class AnswerStore {
   std::optional<ResponseCache> cache_;
   std::optional<SemanticCache> semantic_;
   SingleFlight flights_;
+  Outage idempotency_outage_;
   std::unordered_map<Id, std::shared_ptr<Visit>> waiting_;
   Id last_id_ = 0;
   telemetry::CounterFamily cache_total_;        // weir_gateway_cache_total{result}

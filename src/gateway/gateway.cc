@@ -79,7 +79,12 @@ class Gateway::Impl {
     WEIR_ASSIGN(client_, http::Client::start_on(*http_, client));
     if (!config_.ledger.path.empty()) {
       ledger_metrics_.emplace(instruments_.registry);
-      WEIR_ASSIGN(ledger_, Ledger::open(config_.ledger, *ledger_metrics_, clock_));
+      WEIR_ASSIGN(ledger_,
+                  Ledger::open(config_.ledger, *ledger_metrics_, clock_,
+                               [&log = log_](const Status& written) {
+                                 if (written.ok()) return log.info("ledger_written_again");
+                                 log.warn("ledger_not_written", {{"why", written.error().message}});
+                               }));
     }
     WEIR_ASSIGN(quotas_,
                 Quotas::open(config_.quotas, instruments_.registry, *client_, clock_, log_));
@@ -293,6 +298,7 @@ class Gateway::Impl {
                                                                : R"({"status":"starting"})"));
     });
     router_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
+      instruments_.log_lines_lost.set(static_cast<double>(log_.lost()));
       http::Response r;
       r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
       r.body = instruments_.registry.exposition();

@@ -82,6 +82,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void ask_later();
   void wait();
   void too_late();
+  void tell_kept(const Status& kept);
   void fail_as(const std::optional<http::Response>& response, std::string_view error_code);
   void leave_waits();
   void write_cache_row(std::string_view how);

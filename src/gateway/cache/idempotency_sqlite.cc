@@ -13,7 +13,10 @@ namespace {
 
 using Statement = std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)>;
 
+// While another process writes to the file: at the start, and for what every request would wait
+// for.
 constexpr int kBusyMs = 2000;
+constexpr int kBusyAtWorkMs = 10;
 constexpr int kExpiredAtOnce = 16;  // looked for at each insert
 constexpr const char* kTable =
     "CREATE TABLE IF NOT EXISTS idempotency (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name "
@@ -109,10 +112,12 @@ class SqliteStore final : public IdempotencyStore {
     Run run(db_.get(), sums.get());
     while (true) {
       WEIR_ASSIGN(const bool row, run.step());
-      if (!row) return {};
+      if (!row) break;
       room_.add(run.bytes_at(0), static_cast<size_t>(run.number_at(1)),
                 static_cast<size_t>(run.number_at(2)));
     }
+    sqlite3_busy_timeout(db_.get(), kBusyAtWorkMs);
+    return {};
   }
 
   Result<std::optional<IdempotencyRecord>> insert(const IdempotencyName& name,
