@@ -265,6 +265,50 @@ TEST_F(GatewayTest, KeysAndLimitsOfTenants) {
   EXPECT_EQ(models->body.find("\"other\""), std::string::npos) << models->body;
 }
 
+// A bound by a name that the path's upstreams pass over is none: it does not stand in for the
+// tenant's.
+TEST_F(GatewayTest, ATenantsBoundHoldsByWhateverNameARequestSaysAnother) {
+  FakeUpstream& u = add("one");
+  const auto key = access::make_key("acme", /*argon2=*/false);
+  ASSERT_TRUE(key.ok());
+  const os::TempDir dir;
+  const std::string keys = dir.path() + "/keys.yaml";
+  ASSERT_TRUE(os::write_file_atomic(keys, "tenants:\n  acme: {max_output_tokens: 50}\nkeys:\n" +
+                                              access::render_entry(key->entry))
+                  .ok());
+  ASSERT_EQ(::chmod(keys.c_str(), 0600), 0);
+  start_yaml("listen: {port: 0}\nkeys_file: " + keys + "\nupstreams: {pods: {endpoints: [\"" +
+             u.url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
+  const std::string chat = "/v1/chat/completions", one = "/v1/completions", two = "/v1/responses";
+  struct Case {
+    std::string path, fields, told;  // told: what goes upstream; "": refused
+  };
+  for (const Case& c : std::vector<Case>{
+           {chat, R"("max_output_tokens":1)", R"("max_tokens":50)"},
+           {one, R"("max_completion_tokens":1)", R"("max_tokens":50)"},
+           {one, R"("max_output_tokens":1)", R"("max_tokens":50)"},
+           {two, R"("max_tokens":1,"max_completion_tokens":1)", R"("max_output_tokens":50)"},
+           {chat, R"("max_completion_tokens":40)", R"("max_completion_tokens":40)"},
+           {chat, R"("max_tokens":60,"max_completion_tokens":1)", ""},
+           {chat, R"("max_tokens":1,"max_completion_tokens":60)", ""},
+           {"/v1/messages", R"("max_tokens":60,"max_completion_tokens":1)", ""},
+           {chat, R"("n_predict":60)", ""},
+           {chat, R"("n_predict":2.5)", ""},
+           {chat, R"("max_tokens":1,"n_predict":60)", ""},
+           {chat, R"("n_predict":-1)", R"("max_tokens":50})"},
+           {one, R"("n_predict":20)", R"("max_tokens":20})"}}) {
+    TestClient client(gateway_->port());
+    const auto r = client.exchange(
+        post(R"({"model":"chat",)" + c.fields +
+                 R"(,"prompt":"x","input":"x","messages":[{"role":"user","content":"hi"}]})",
+             "Authorization: Bearer " + key->key + "\r\n", c.path));
+    ASSERT_TRUE(r.has_value());
+    EXPECT_EQ(r->status, c.told.empty() ? 400 : 200) << c.path << c.fields << r->body;
+    if (c.told.empty()) continue;
+    EXPECT_NE(u.last().body.find(c.told), std::string::npos) << u.last().body;
+  }
+}
+
 // Keys whose check takes long: the gateway ends while they wait for it.
 TEST_F(GatewayTest, MayEndWhileKeysAreChecked) {
   add("one");

@@ -72,6 +72,8 @@ Status Visit::read() {
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
   bound_answer(body);
   WEIR_TRY(routing_->route(asked_, body));
+  WEIR_ASSIGN(const bool renamed, rename_bound(body));
+  if (renamed) asked_.body = body.dump();
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
   impatient_ = wanted_ms.has_value();
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
