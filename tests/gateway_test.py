@@ -93,6 +93,25 @@ class Faults(unittest.TestCase):
             self.assertEqual(process.wait(20 * weir.SLOWDOWN), 0)
 
 
+    def test_what_is_not_whole_when_the_time_is_over_is_told_so(self):
+        port = weir.free_port()
+        with mock(port, "--itl", "100"), gateway("drain_timeout_s: 1\n" + pool("mocks", port)) as (url, process):
+            client = openai.OpenAI(base_url=url + "/v1", api_key="x", max_retries=0)
+            stream = client.chat.completions.create(model="chat", stream=True, messages=ASK["messages"], max_tokens=600)
+            next(iter(stream))
+            with concurrent.futures.ThreadPoolExecutor(1) as thread:
+                whole = thread.submit(httpx.post, url + "/v1/chat/completions", timeout=60,
+                                      json={"model": "chat", "messages": ASK["messages"], "max_tokens": 600})
+                while weir.metric(httpx.get(url + "/metrics").text, "weir_gateway_in_flight") != 2:
+                    time.sleep(0.02)
+                process.send_signal(signal.SIGTERM)
+                with self.assertRaises(openai.APIError) as cut:
+                    list(stream)
+                self.assertEqual(cut.exception.code, "server_overloaded")
+                self.assertEqual((whole.result().status_code, whole.result().json()["error"]["code"]), (503, "server_overloaded"))
+            self.assertEqual(process.wait(20 * weir.SLOWDOWN), 0)
+
+
 def two_protocols(mocks):
     """One model at each kind of upstream."""
     return (f'upstreams:\n  o: {{endpoints: ["{mocks.url}"]}}\n  a: {{engine: anthropic, endpoints: ["{mocks.url}"]}}\n'

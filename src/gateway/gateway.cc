@@ -108,9 +108,20 @@ class Gateway::Impl {
     if (admin_) admin_->stop();
     serving_.store(false, std::memory_order_release);
     if (quotas_) quotas_->close();
-    release_waiting();
+    cut_short();
     client_.reset();  // ends what calls there are
     if (http_) http_->stop();
+  }
+
+  // Visits refer to the client, which goes next.
+  void cut_short() {
+    if (!proxy_ || !http_) return;
+    std::promise<void> done;
+    if (http_->post([this, &done] {
+          proxy_->cut_short();
+          done.set_value();
+        }))
+      done.get_future().wait();
   }
 
   void reload_refused() { instruments_.reloads.with("refused").add(); }
@@ -128,17 +139,6 @@ class Gateway::Impl {
   uint16_t admin_port() const { return admin_ ? admin_->port() : uint16_t{0}; }
 
  private:
-  // Visits that wait for another one refer to the client, which goes next.
-  void release_waiting() {
-    if (!proxy_ || !http_) return;
-    std::promise<void> done;
-    if (http_->post([this, &done] {
-          proxy_->release_waiting();
-          done.set_value();
-        }))
-      done.get_future().wait();
-  }
-
   // Null: nobody needs a key.
   Result<std::shared_ptr<const access::Keyring>> load_keys(const GatewayConfig& config) const {
     WEIR_ASSIGN(access::KeysFile file, read_gateway_keys(config, config_.host));
@@ -389,6 +389,10 @@ void Gateway::drain() { impl_->drain(); }
 bool Gateway::wait_drained(std::chrono::milliseconds timeout) {
   impl_->http().drain();
   return impl_->http().wait_drained(timeout);
+}
+void Gateway::cut_short() {
+  impl_->http().refuse_unread();
+  impl_->cut_short();
 }
 void Gateway::reload_refused() { impl_->reload_refused(); }
 void Gateway::stop() { impl_->stop(); }

@@ -377,6 +377,53 @@ TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   EXPECT_EQ(raw("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
 }
 
+// Before the first byte, in the middle, behind another one that asks the same, behind one with the
+// same key, in a cascade, and in front of a full model.
+TEST_F(GatewayTest, WhoIsLeftWhenTheTimeIsOverIsToldSo) {
+  FakeUpstream& hangs = add("one", "hang");
+  FakeUpstream& begun = add("two", "stall");
+  start_yaml("listen: {port: 0}\ncache: {enabled: true}\nupstreams:\n  a: {endpoints: [\"" +
+             hangs.url() + "\"]}\n  b: {endpoints: [\"" + begun.url() +
+             "\"]}\nmodels:\n  chat: {targets: [{upstream: a}]}\n  begun: {targets: [{upstream: "
+             "b}]}\n  same: {cache: always, targets: [{upstream: a}]}\n  full: {shed: "
+             "{max_in_flight: 1, max_wait_ms: 60000}, targets: [{upstream: a}]}\n  smart: "
+             "{cascade: {steps: [{model: chat, check: {regex: x}}, {model: chat}]}}\n");
+  const auto named = [](const std::string& model, const std::string& body) {
+    std::string out = body;
+    return out.replace(out.find("chat"), 4, model);
+  };
+  std::vector<std::pair<std::unique_ptr<TestClient>, std::string>> clients;
+  const auto send = [&](const std::string& model, std::string_view body,
+                        const std::string& fields = "") {
+    clients.emplace_back(std::make_unique<TestClient>(gateway_->port()), model);
+    ASSERT_TRUE(clients.back().first->send(post(named(model, std::string(body)), fields)));
+  };
+  send("chat", kChat);
+  send("chat", kStream);
+  send("chat", kChat, "Idempotency-Key: k\r\n");
+  send("chat", kChat, "Idempotency-Key: k\r\n");
+  for (int i = 0; i < 3; ++i) send("same", kChat);
+  for (int i = 0; i < 3; ++i) send("full", kChat);
+  send("smart", kChat);
+  send("begun", kStream);
+  ASSERT_TRUE(http::eventually([&] { return metric("weir_gateway_in_flight") == "12"; }));
+  ASSERT_TRUE(http::eventually([&] { return begun.requests() == 1 && hangs.requests() == 6; }));
+  gateway_->drain();
+  EXPECT_FALSE(gateway_->wait_drained(std::chrono::milliseconds(20)));
+  gateway_->cut_short();
+  EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+  EXPECT_TRUE(gateway_->wait_drained(std::chrono::seconds(5)));
+  for (auto& [client, model] : clients) {
+    const auto r = client->read_response();
+    ASSERT_TRUE(r.has_value()) << model;
+    EXPECT_EQ(r->status, model == "begun" ? 200 : 503) << model;
+    EXPECT_NE(r->body.find(R"("code":"server_overloaded")"), std::string::npos) << r->body;
+    EXPECT_EQ(r->body.find("[DONE]"), std::string::npos);
+    if (model == "begun") continue;
+    EXPECT_EQ(r->headers.find("retry-after"), "1");
+  }
+}
+
 TEST_F(GatewayTest, DrainsWhatIsInFlight) {
   FakeUpstream& u = add("one", "slow");
   start();

@@ -13,8 +13,16 @@ namespace weir::gateway {
 namespace {
 
 constexpr std::string_view kQuotaExceeded = "quota_exceeded";
+constexpr std::string_view kCutShort = "cut_short";
 constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kResponses = "/v1/responses";
+
+Error shutting_down() {
+  Error e = make_error(ErrorCode::kServerOverloaded,
+                       "the gateway shuts down and the answer was not whole in time");
+  e.retry_after_s = 1;
+  return e;
+}
 
 }  // namespace
 
@@ -42,9 +50,11 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
     asked_.key_id = place_->key_id();
   }
   proxy_.instruments().in_flight.add(1);
+  proxy_.arrived(*this);
 }
 
 Visit::~Visit() {
+  proxy_.left(*this);
   if (!over_) instruments_.in_flight.add(-1);  // it ended by an exception, or with the gateway
 }
 
@@ -62,6 +72,8 @@ void Visit::bound_answer(text::Json& body) {
 Status Visit::read() {
   WEIR_TRY(api::check_json(asked_.headers));
   WEIR_ASSIGN(text::Json body, text::Json::parse(asked_.body));
+  WEIR_ASSIGN(const bool renamed, rename_bound(body));
+  if (renamed) asked_.body = body.dump();
   WEIR_ASSIGN(asked_.incoming, read_incoming(asked_.path, body));
   const Incoming& in = asked_.incoming;
   asked_.model = proxy_.model(in.model);
@@ -72,8 +84,6 @@ Status Visit::read() {
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
   bound_answer(body);
   WEIR_TRY(routing_->route(asked_, body));
-  WEIR_ASSIGN(const bool renamed, rename_bound(body));
-  if (renamed) asked_.body = body.dump();
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
   impatient_ = wanted_ms.has_value();
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
@@ -200,6 +210,8 @@ void Visit::ended(CallEnd end) {
   if (!stopped_by_.empty()) {
     end.how = kQuotaExceeded;
     end.error_code = stopped_by_;
+  } else if (cut_short_ && !end.good && !withheld_) {
+    tell_cut();
   }
   writer_.note([&](http::AnswerNotes& n) {
     n.error_code = withheld_ ? "answer_withheld" : end.error_code;
@@ -221,6 +233,25 @@ void Visit::ended(CallEnd end) {
     proxy_.ledger()->add(std::move(*end.row));
   }
   over(withheld_ ? "withheld" : end.how);
+}
+
+void Visit::cut_short() {
+  if (over_) return;
+  cut_short_ = true;
+  const std::string_view code = error_code_name(ErrorCode::kServerOverloaded);
+  if (const auto call = call_) return call->cancel(kCutShort, code);
+  if (const auto side = side_call_) side->cancel(kCutShort, code);
+  leave_waits();
+  refuse(shutting_down());
+}
+
+void Visit::tell_cut() {
+  const Error e = shutting_down();
+  if (streaming_) {
+    writer_.write(refusal_event(e, asked_.protocol, writer_.request_id()));
+  } else {
+    answer_ = refusal(e, asked_.protocol, writer_.request_id());
+  }
 }
 
 void Visit::send_answer() {

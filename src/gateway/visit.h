@@ -41,6 +41,8 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void begin();
   // Runs the request unless one with its Idempotency-Key has run or runs.
   void do_once();
+  // The gateway ends, and this is not over.
+  void cut_short();
 
   void hold(const http::Headers& head, int64_t keep_alive_ms) override;
   void answer(http::Response response) override;
@@ -59,6 +61,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   bool within_quota();
   void on_quota_of_stream(const Error* refused);
   void on_client_gone();
+  void tell_cut();
   void send_answer();
   void over(std::string_view how);
   std::shared_ptr<Visit> self() { return shared_from_this(); }
@@ -79,10 +82,10 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void settle(bool good, std::string_view error_code, std::string_view release);
   void settle_flight(bool good, std::string_view error_code);
   void settle_once(bool good);
+  void tell_kept(const Status& kept);
   void ask_later();
   void wait();
   void too_late();
-  void tell_kept(const Status& kept);
   void fail_as(const std::optional<http::Response>& response, std::string_view error_code);
   void leave_waits();
   void write_cache_row(std::string_view how);
@@ -130,6 +133,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // asks the same may fare better.
   bool own_fault_ = false;
   bool impatient_ = false;  // the client gave a deadline
+  bool cut_short_ = false;  // by the gateway's end
   bool gone_ = false;       // the client
   bool over_ = false;
 };

@@ -78,7 +78,7 @@ void Visit::ask_for_embedding() {
 
 void Visit::on_embedding(std::optional<std::vector<float>> embedding) {
   side_call_.reset();
-  if (over_ || gone_) return;
+  if (over_ || gone_ || cut_short_) return;
   if (embedding.has_value()) {
     const auto hit = proxy_.answers().semantic()->find(scope_, question_->context, *embedding,
                                                        proxy_.clock().now_ns());
