@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_quotas.h"
 #include "gateway/config_reader.h"
 
@@ -16,6 +17,10 @@ constexpr size_t kMaxTargets = 100;  // of a model
 constexpr double kYearS = 366 * 86'400;
 constexpr int64_t kNsPerS = 1'000'000'000;
 constexpr int64_t kMsPerHour = 3'600'000;
+// Beside the keys of the tables: what has a reader of its own.
+constexpr std::string_view kTopApart[] = {"upstreams",      "models", "prices",     "quotas",
+                                          "quota_estimate", "state",  "priorities", "rules"};
+constexpr std::string_view kModelApart[] = {"targets", "rules", "cascade", "difficulty", "shadow"};
 
 // What stands in the file and not, as it is, in the configuration.
 struct RawTop {
@@ -169,9 +174,7 @@ class Reader : private ConfigReader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file,
-                                   {"upstreams", "models", "prices", "quotas", "quota_estimate",
-                                    "state", "priorities", "rules"}));
+    WEIR_ASSIGN(RawTop top, fields(top_table(), file, kTopApart));
     config_ = std::move(top.config);
     config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
@@ -226,8 +229,7 @@ class Reader : private ConfigReader {
     const auto table = model_table();
     for (const config::Member& m : node->members) {
       if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
-      WEIR_ASSIGN(RawModel raw,
-                  fields(table, m.value, {"targets", "rules", "cascade", "difficulty", "shadow"}));
+      WEIR_ASSIGN(RawModel raw, fields(table, m.value, kModelApart));
       ModelConfig model = std::move(raw.config);
       model.cache = raw.cache == "off"      ? CacheMode::kOff
                     : raw.cache == "always" ? CacheMode::kAlways
@@ -339,6 +341,13 @@ class Reader : private ConfigReader {
 };
 
 }  // namespace
+
+void list_top_keys(FileKeys& out) {
+  list_keys("", top_table().keys(), kTopApart, out);
+  list_keys("models.NAME.", model_table().keys(), kModelApart, out);
+  list_keys("models.NAME.targets[].", target_table().keys(), {}, out);
+  list_keys("prices[].", price_table().keys(), {}, out);
+}
 
 Result<GatewayConfig> parse_gateway_config(const Node& file, const std::string& name,
                                            const Environment& environment) {

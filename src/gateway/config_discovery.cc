@@ -1,6 +1,7 @@
 // Pools whose endpoints come and go: {dns: …} and {kubernetes: …} under endpoints.
 #include <charconv>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_reader.h"
 #include "http/url.h"
 #include "os/file.h"
@@ -140,6 +141,11 @@ class DiscoveryReader {
 };
 
 }  // namespace
+
+void list_discovery_keys(std::string_view prefix, FileKeys& out) {
+  list_keys(fmt::format("{}dns.", prefix), dns_table().keys(), {}, out);
+  list_keys(fmt::format("{}kubernetes.", prefix), kubernetes_table().keys(), {}, out);
+}
 
 Status read_discovery(const ConfigReader& reader, const Node& node, UpstreamConfig& u) {
   if (node.members.size() != 1 ||

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <initializer_list>
 #include <utility>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_reader.h"
 
 namespace weir::gateway {
@@ -345,6 +345,12 @@ std::string store_text(const QuotaSettings& q) {
 }
 
 }  // namespace
+
+void list_quota_keys(FileKeys& out) {
+  list_keys("quotas[].", rule_table().keys(), {}, out);
+  list_keys("quota_estimate.", estimate_table().keys(), {}, out);
+  list_keys("state.", state_table().keys(), {}, out);
+}
 
 Status read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config) {
   return QuotaReader(reader, config).read(file);

@@ -11,7 +11,7 @@ constexpr uint64_t kMaxSecretBytes = 64 * 1024;
 }  // namespace
 
 Status ConfigReader::known(const std::vector<config::Key>& keys, const config::Node& node,
-                           std::initializer_list<std::string_view> apart) const {
+                           std::span<const std::string_view> apart) const {
   std::vector<std::string> names(apart.begin(), apart.end());
   for (const config::Key& k : keys) names.push_back(k.path.substr(0, k.path.find('.')));
   for (const config::Member& m : node.members) {

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,12 +42,12 @@ class ConfigReader {
   }
   // Whether each member is a key, a section of keys or read apart.
   Status known(const std::vector<config::Key>& keys, const config::Node& node,
-               std::initializer_list<std::string_view> apart) const;
+               std::span<const std::string_view> apart) const;
 
   // Those of `node` but for the members that are read apart.
   template <typename T>
   Result<T> fields(const config::Table<T>& table, const config::Node& node,
-                   std::initializer_list<std::string_view> apart = {}) const {
+                   std::span<const std::string_view> apart = {}) const {
     if (node.kind != config::Node::Kind::kMap)
       return wrong(node.line, fmt::format("must be a map, not {}", node.kind_name()));
     WEIR_TRY(known(table.keys(), node, apart));
