@@ -71,6 +71,8 @@ Result<int> run_gateway(const GatewayOptions& o) {
   os::ignore_sigpipe();
   os::raise_descriptor_limit();
   telemetry::Logger log(log_options);
+  for (const std::string& warning : gateway::misplaced_files(config))
+    log.warn("config", {{"warning", warning}});
   std::random_device entropy;
   const uint64_t seed = (uint64_t{entropy()} << 32) | entropy();
   const SystemClock clock;

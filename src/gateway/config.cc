@@ -180,6 +180,7 @@ class Reader : private ConfigReader {
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
     config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
+    find_files();
     WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
     if (config_.admin_port >= 0 && config_.admin_token.empty())
       return wrong(file.line,
@@ -198,6 +199,17 @@ class Reader : private ConfigReader {
   }
 
  private:
+  void find_files() {
+    const std::pair<std::string_view, std::string*> named[] = {
+        {"listen.tls_certificate", &config_.tls.certificate},
+        {"listen.tls_key", &config_.tls.key},
+        {"listen.tls_client_ca", &config_.tls.client_ca},
+        {"keys_file", &config_.keys_file},
+        {"ledger.file", &config_.ledger.path},
+        {"idempotency.file", &config_.answers.idempotency_file}};
+    for (const auto& [key, path] : named) *path = file(key, *path);
+  }
+
   Status check_semantic(const Node& file) const {
     const AnswerStoreConfig& a = config_.answers;
     if (a.semantic_model.empty()) return {};
@@ -351,7 +363,10 @@ void list_top_keys(FileKeys& out) {
 
 Result<GatewayConfig> parse_gateway_config(const Node& file, const std::string& name,
                                            const Environment& environment) {
-  return Reader(name, environment).read(file);
+  std::vector<NamedFile> files;
+  WEIR_ASSIGN(GatewayConfig config, Reader(name, environment, files).read(file));
+  config.files = std::move(files);
+  return config;
 }
 
 Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment) {

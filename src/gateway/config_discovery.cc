@@ -91,6 +91,9 @@ class DiscoveryReader {
     if (!k.port.empty() && !(digits ? is_port(k.port) : is_label(k.port)))
       return wrong("kubernetes: port must be a number from 1 to 65535 or the name of a port");
     WEIR_TRY(check_path(k.path));
+    const std::string key = fmt::format("upstreams.{}.endpoints.kubernetes.", u_.name);
+    k.token_file = reader_.file(key + "token_file", k.token_file);
+    k.ca_file = reader_.file(key + "ca_file", k.ca_file);
     WEIR_TRY(find_api(k));
     u_.kubernetes = std::move(k);
     return {};

@@ -238,12 +238,13 @@ class RoutingReader {
     if (!raw.schema.empty() && !raw.schema_file.empty())
       return wrong(line, "schema and schema_file exclude each other");
     std::string text = raw.schema;
+    const std::string path = reader_.file("cascade.steps.check.schema_file", raw.schema_file);
     if (text.empty()) {
-      auto read = os::read_file(raw.schema_file, kMaxFileBytes);
+      auto read = os::read_file(path, kMaxFileBytes);
       if (!read.ok()) return wrong(line, "schema_file: " + read.error().message);
       text = std::move(*read);
     }
-    const std::string what = raw.schema.empty() ? raw.schema_file : "schema";
+    const std::string what = raw.schema.empty() ? path : "schema";
     auto schema = text::Json::parse(text);
     if (!schema.ok()) return wrong(line, fmt::format("{}: {}", what, schema.error().message));
     const Status good = text::check_schema(*schema);
@@ -291,6 +292,8 @@ class RoutingReader {
     }
     if (router.model_file.empty())
       return wrong(node.line, "difficulty.model_file: weir route train writes it");
+    router.model_file = reader_.file(fmt::format("models.{}.difficulty.model_file", model.name),
+                                     router.model_file);
     const auto text = os::read_file(router.model_file, kMaxFileBytes);
     if (!text.ok()) return wrong(node.line, "model_file: " + text.error().message);
     auto made = DifficultyModel::parse(*text);

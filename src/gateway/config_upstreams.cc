@@ -107,7 +107,8 @@ class UpstreamReader {
       u.line = m.line;
       if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
       u.continue_by = continue_style_of(raw.continue_by).value_or(default_continue_style(u.engine));
-      WEIR_ASSIGN(u.key, reader_.secret(raw.key, "key", m.line));
+      WEIR_ASSIGN(u.key, reader_.secret(raw.key, fmt::format("upstreams.{}.key", u.name), m.line));
+      u.ca_file = reader_.file(fmt::format("upstreams.{}.ca_file", u.name), u.ca_file);
       WEIR_TRY(check_metrics(u));
       WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
       upstreams_.push_back(std::move(u));

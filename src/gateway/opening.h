@@ -17,8 +17,12 @@ namespace weir::gateway {
 Result<access::KeysFile> read_gateway_keys(const GatewayConfig& config,
                                            const std::string& reachable);
 
+// Files that are not in the folder of gateway.yaml, where they are looked for, but in the one where
+// the program was started: "ledger.file: …". Whoever wrote them so meant the latter.
+std::vector<std::string> misplaced_files(const GatewayConfig& config);
+
 // Reads all of it. Errors: those of the start. Otherwise warnings, "quotas: …": tenants and keys
-// that the file speaks of and keys_file does not have, settings that do nothing.
+// that the file speaks of and keys_file does not have, settings that do nothing, misplaced_files.
 Result<std::vector<std::string>> check_opening(const GatewayConfig& config);
 
 }  // namespace weir::gateway
