@@ -398,28 +398,4 @@ std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayCo
   return out;
 }
 
-namespace {
-std::string where(const UpstreamConfig& u) {
-  if (u.dns.has_value()) return fmt::format("dns {}:{}", u.dns->name, u.dns->port);
-  if (u.kubernetes.has_value())
-    return fmt::format("kubernetes {}/{}", u.kubernetes->name_space, u.kubernetes->service);
-  return fmt::format("{} endpoint{}", u.endpoints.size(), u.endpoints.size() == 1 ? "" : "s");
-}
-}  // namespace
-
-std::string describe(const GatewayConfig& c) {
-  std::string out = fmt::format("listens on {}:{}\n", c.host, c.port);
-  for (const ModelConfig& m : c.models) {
-    out += m.targets.empty() ? m.name + "\n"
-                             : fmt::format("{}  ({})\n", m.name, pick_policy_name(m.pick.policy));
-    for (const TargetConfig& t : m.targets) {
-      const UpstreamConfig& u = c.upstreams[t.upstream];
-      out += fmt::format("  tier {}  weight {:>3}  {} ({}, {})  model {}\n", t.tier, t.weight,
-                         u.name, u.engine, where(u), t.model);
-    }
-    out += describe_routing(m);
-  }
-  return out + describe_rules(c) + describe_quotas(c);
-}
-
 }  // namespace weir::gateway

@@ -189,8 +189,8 @@ struct GatewayConfig {
   PriorityConfig priorities;  // whom a full model sheds first
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
-  std::vector<Rule> rules;      // of models first, in the file's order
-  bool trusted_picker = false;  // x-gateway-destination-endpoint is obeyed
+  std::vector<Rule> rules;       // of models first, in the file's order
+  bool trusted_picker = false;   // x-gateway-destination-endpoint is obeyed
   std::vector<NamedFile> files;  // all that it names, secrets included
 };
 
@@ -227,7 +227,10 @@ Result<GatewayConfig> parse_gateway_config(const config::Node& file, const std::
 // The same errors, and those of config::read_yaml.
 Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment);
 
-// A table for people: what would be served, by whom (weir gateway --check).
+// What would be served, by whom and within which bounds (weir gateway --check): for people, and one
+// JSON document for programs. file: as it was given; warnings: beside those of the quotas.
 std::string describe(const GatewayConfig& config);
+std::string describe_json(const GatewayConfig& config, const std::string& file,
+                          const std::vector<std::string>& warnings);
 
 }  // namespace weir::gateway

@@ -292,8 +292,8 @@ class RoutingReader {
     }
     if (router.model_file.empty())
       return wrong(node.line, "difficulty.model_file: weir route train writes it");
-    router.model_file = reader_.file(fmt::format("models.{}.difficulty.model_file", model.name),
-                                     router.model_file);
+    router.model_file =
+        reader_.file(fmt::format("models.{}.difficulty.model_file", model.name), router.model_file);
     const auto text = os::read_file(router.model_file, kMaxFileBytes);
     if (!text.ok()) return wrong(node.line, "model_file: " + text.error().message);
     auto made = DifficultyModel::parse(*text);
@@ -309,17 +309,6 @@ class RoutingReader {
   const Node& models_;
   GatewayConfig& config_;
 };
-
-// "regex, judge".
-std::string describe_check(const AnswerCheckConfig& c) {
-  std::vector<std::string> parts;
-  if (!c.regex.empty()) parts.emplace_back("regex");
-  if (c.schema.has_value()) parts.emplace_back("schema");
-  if (c.wants_logprobs()) parts.emplace_back("logprob");
-  if (c.http.has_value()) parts.push_back("http " + c.http->url);
-  if (c.judge.has_value()) parts.push_back("judge " + c.judge->model);
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
 
 }  // namespace
 
@@ -398,6 +387,16 @@ Status read_routing(const ConfigReader& reader, const Node& file, GatewayConfig&
     WEIR_TRY(check_redaction(reader, config, m));
   }
   return read_rules(reader, file, config);
+}
+
+std::string describe_check(const AnswerCheckConfig& c) {
+  std::vector<std::string> parts;
+  if (!c.regex.empty()) parts.emplace_back("regex");
+  if (c.schema.has_value()) parts.emplace_back("schema");
+  if (c.wants_logprobs()) parts.emplace_back("logprob");
+  if (c.http.has_value()) parts.push_back("http " + c.http->url);
+  if (c.judge.has_value()) parts.push_back("judge " + c.judge->model);
+  return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::string describe_routing(const ModelConfig& m) {

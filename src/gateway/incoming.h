@@ -12,6 +12,11 @@
 
 namespace weir::gateway {
 
+// What goes to upstreams as it is asked for.
+inline constexpr std::string_view kForwardedPaths[] = {"/v1/chat/completions", "/v1/completions",
+                                                       "/v1/embeddings", "/v1/responses",
+                                                       "/v1/messages"};
+
 struct Incoming {
   std::string model;
   bool stream = false;
