@@ -158,6 +158,11 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
     end.output_tokens = usage.known ? usage.completion_tokens : seen->deltas();
   }
   end.spent = spent_;
+  if (winner_ != nullptr) {
+    end.upstream = winner_->choice().endpoint->upstream->name;
+  } else if (row_.has_value()) {
+    end.upstream = row_->upstream;
+  }
   if (!cancelled_ || live_.empty()) end.row = std::exchange(row_, std::nullopt);
   std::exchange(sink_, nullptr)->ended(std::move(end));
 }

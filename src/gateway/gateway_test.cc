@@ -347,5 +347,30 @@ TEST_F(GatewayTest, DrainsWhatIsInFlight) {
   EXPECT_EQ(r->status, 200);
 }
 
+TEST_F(GatewayTest, TheLogNamesModelAndUpstreamOfARequest) {
+  add("one");
+  start();
+  log_.set_level(telemetry::LogLevel::kInfo);
+  EXPECT_EQ(ask(std::string(kChat), "x-request-id: whole\r\n").status, 200);
+  EXPECT_EQ(ask(std::string(kStream), "x-request-id: streamed\r\n").status, 200);
+  EXPECT_EQ(ask(R"({"model":"status-500"})", "x-request-id: unknown\r\n").status, 404);
+  for (const std::string id : {"whole", "streamed"}) {
+    const std::string said = logged("request request_id=" + id);
+    const size_t at = said.find("request_id=" + id);
+    const std::string line = said.substr(at, said.find('\n', at) - at);
+    EXPECT_NE(line.find(" model=chat upstream=pods"), std::string::npos) << line;
+  }
+  const std::string said = logged("request request_id=unknown");
+  EXPECT_EQ(said.find("status-500"), std::string::npos) << "what a client made up is not logged";
+}
+
+TEST_F(GatewayTest, TheLogNamesWhoFailedLast) {
+  add("one", "status-500");
+  start("retries: {max_attempts: 1}, ");
+  log_.set_level(telemetry::LogLevel::kInfo);
+  EXPECT_EQ(ask(std::string(kChat), "x-request-id: failed\r\n").status, 502);
+  EXPECT_NE(logged("request_id=failed").find(" model=chat upstream=pods"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace weir::gateway

@@ -69,6 +69,7 @@ Status Visit::read() {
     return param_error(ErrorCode::kModelNotFound, "model",
                        "there is no model \"{}\": GET /v1/models lists them",
                        in.model.substr(0, 100));
+  writer_.note([&](http::AnswerNotes& n) { n.model = in.model; });
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
   bound_answer(body);
   WEIR_TRY(routing_->route(asked_, body));
@@ -201,6 +202,7 @@ void Visit::ended(CallEnd end) {
   }
   writer_.note([&](http::AnswerNotes& n) {
     n.error_code = withheld_ ? "answer_withheld" : end.error_code;
+    n.upstream = end.upstream;
     n.prompt_tokens = end.input_tokens;
     n.cached_tokens = end.cached_tokens;
     n.completion_tokens = end.output_tokens;
