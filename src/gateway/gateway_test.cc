@@ -369,7 +369,7 @@ TEST_F(GatewayTest, TheLogNamesWhoFailedLast) {
   start("retries: {max_attempts: 1}, ");
   log_.set_level(telemetry::LogLevel::kInfo);
   EXPECT_EQ(ask(std::string(kChat), "x-request-id: failed\r\n").status, 502);
-  EXPECT_NE(logged("request_id=failed").find(" model=chat upstream=pods"), std::string::npos);
+  EXPECT_NE(logged("request request_id=failed").find(" model=chat upstream=pods"), std::string::npos);
 }
 
 }  // namespace

@@ -105,6 +105,7 @@ void Visit::ask() {
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
   quota_.reserve(asked_, [visit = self()](const Error* refused) {
+    for (const auto& [name, value] : visit->quota_.told().all()) visit->extra_.set(name, value);
     if (refused == nullptr) return visit->send();
     visit->refuse(*refused);
   });
@@ -123,13 +124,16 @@ void Visit::refuse(const Error& error, int status) {
   if (place_ != nullptr) place_->use(0, 0);
   answer_ = refusal(error, asked_.protocol, writer_.request_id());
   if (status != 0) answer_->status = status;
+  for (const auto& [name, value] : quota_.told().all()) answer_->headers.set(name, value);
   settle(false, error_code_name(error.code), "");
   writer_.send(std::move(*answer_));
   over("refused");
 }
 
 void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
-  writer_.hold_head(200, head);
+  http::Headers whole = head;
+  for (const auto& [name, value] : extra_.all()) whole.set(name, value);
+  writer_.hold_head(200, std::move(whole));
   writer_.keep_alive(std::chrono::milliseconds(keep_alive_ms), std::string(http::kSseKeepAlive));
 }
 
