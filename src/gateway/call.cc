@@ -79,7 +79,8 @@ void Call::start() {
   assigned_ = asked_.assigned.has_value()
                   ? *asked_.assigned
                   : proxy_.dispatcher().assign(model, view(), proxy_.draw());
-  if (!asked_.internal) asked_.routing->expose(model, assigned_, view(), asked_.request_id);
+  if (!asked_.internal && !asked_.incoming.counts)
+    asked_.routing->expose(model, assigned_, view(), asked_.request_id);
   std::optional<Told> told = next_told();
   if (!told.has_value()) {
     if (untold_.has_value() && (!asked_.picked.empty() || !can_be_told())) return refuse(*untold_);
@@ -325,7 +326,7 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
   c.deadline_ns = asked_.deadline.at_ns;
   c.attempts = std::max(attempts_, 1);
   c.idempotency_key = asked_.idempotent;
-  c.generation = asked_.incoming.generates || asked_.path == "/v1/embeddings";
+  c.generation = true;  // embeddings and counts, too, change nothing at the upstream
   c.other_endpoint = other.has_value();
   c.jitter = static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
   const RetryDecision d = decide_retry(asked_.model->retry, c, outcome, pool.budget());

@@ -67,6 +67,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   // Of what was computed nothing is known, or there was nothing, which costs nothing.
   if (!usage.known && ended.answered_ns() == 0 && outcome.end != AttemptEnd::kCancelled)
     r.cost_nanos = 0;
+  if (asked_.incoming.counts) r.cost_nanos = 0;
   if (asked_.shadow) r.cache = kShadowCache;
   r.hedged = hedged_;
   r.continued = streaming_ && broke_.has_value();
@@ -86,6 +87,10 @@ const ModelPrice* Call::price_of(const UpstreamAttempt& attempt) const {
 void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) {
   const StreamObserver& seen = attempt.observer();
   const TokenUsage& usage = seen.usage();
+  if (asked_.incoming.counts) {
+    spent_.any = spent_.any || attempt.answered_ns() != 0;
+    return;
+  }
   TokenCounts counts;
   if (usage.known) {
     counts = {usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens,
@@ -149,7 +154,7 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
   end.how = how;
   end.error_code = error_code;
   end.good = how == "answered" && error_code.empty();  // a 500 is an answer, too
-  end.input_tokens = asked_.incoming.input_tokens;
+  end.input_tokens = asked_.incoming.counts ? 0 : asked_.incoming.input_tokens;
   if (seen != nullptr) {
     end.computed = true;
     const TokenUsage usage = seen->total_usage();

@@ -86,12 +86,15 @@ class FakeUpstream {
     const bool stream = body.ok() && body->find("stream") != nullptr &&
                         body->find("stream")->is_bool() && body->find("stream")->as_bool();
     std::string how;
+    const bool counts = request.path.ends_with("/count_tokens");
     {
       MutexLock lock(mutex_);
       how = behaviour_.empty() ? body->find("model")->as_string() : behaviour_;
       last_ = std::move(request);
     }
     ++requests_;
+    if (counts && !how.starts_with("status-"))
+      return static_cast<void>(writer.send(http::json_response(200, R"({"input_tokens":42})")));
     if (how == "embed") return embed(*body, std::move(writer));
     if (how == "echo") return echo(*body, stream, std::move(writer));
     answer(how, stream, std::move(writer));

@@ -1,10 +1,12 @@
 #include "gateway/visit.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "api/replies.h"
 #include "gateway/routing.h"
+#include "gateway/translate/count_tokens.h"
 #include "gateway/upstream_error.h"
 #include "http/sse.h"
 #include "text/json.h"
@@ -98,12 +100,32 @@ void Visit::begin() {
       if (const auto still = weak.lock()) still->on_client_gone();
     });
   });
-  do_once();
+  asked_.incoming.counts ? count() : do_once();
+}
+
+void Visit::count() {
+  const ModelConfig& model = *asked_.model;
+  const bool known = std::any_of(
+      model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
+        return proxy_.fleet().upstream(t.upstream).protocol == Protocol::kAnthropic;
+      });
+  if (known && !model.redact) return reserve();
+  const auto tokens = estimate_input_tokens(asked_.body, {});
+  if (!tokens.ok()) return refuse(tokens.error());
+  http::Response r = http::json_response(200, count_tokens_body(*tokens));
+  r.headers.set("x-weir-estimated", "input_tokens");
+  if (place_ != nullptr) place_->use(0, 0);
+  writer_.send(std::move(r));
+  over("estimated");
 }
 
 void Visit::ask() {
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
+  reserve();
+}
+
+void Visit::reserve() {
   quota_.reserve(asked_, [visit = self()](const Error* refused) {
     for (const auto& [name, value] : visit->quota_.told().all()) visit->extra_.set(name, value);
     if (refused == nullptr) return visit->send();

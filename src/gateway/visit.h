@@ -6,7 +6,7 @@
 //    │         │          │          └ prompt budget, redaction (visit_filter.cc)
 //    │         │          └ exact cache, or waits for one that asks the same (visit_store.cc)
 //    │         └ Idempotency-Key: a stored reply, or waits for the one under way (visit_store.cc)
-//    └ model, tenant's limits, deadline
+//    └ model, tenant's limits, deadline; counts of tokens go straight to quotas, or are estimated
 //
 // Kept by its call, which tells it the answer, and by what it waits for.
 #pragma once
@@ -53,7 +53,11 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   Status read();
   void bound_answer(text::Json& body);
   void ask();
+  void reserve();
   void send();
+  // Of a request that only counts its tokens: asks an upstream, where one of the model can count
+  // and may see the prompt, else tells an estimate, and that it is one.
+  void count();
   void refuse(const Error& error, int status = 0);
   // Of a stream: false: no more for now. It ends where a quota does not let it go on.
   bool within_quota();
