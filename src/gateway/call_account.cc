@@ -31,7 +31,7 @@ LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   }
   if (o.status < 400) return LedgerEnd::kOk;
   if (o.status == 429 || o.status == 503 || o.status == 529) return LedgerEnd::kRefused;
-  return o.status < 500 ? LedgerEnd::kClientError : LedgerEnd::kServerError;
+  return o.status < 500 && !o.no_api ? LedgerEnd::kClientError : LedgerEnd::kServerError;
 }
 
 }  // namespace
@@ -176,8 +176,8 @@ void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   if (outcome.end == AttemptEnd::kCancelled || outcome.end == AttemptEnd::kNotTried) return;
   const auto window = proxy_.releases().find(ended.choice().target->release);
   if (window == proxy_.releases().end()) return;
-  const bool failed =
-      outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 || outcome.status == 429;
+  const bool failed = outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 ||
+                      outcome.status == 429 || outcome.no_api;
   const int64_t slo_ms = asked_.model->slo_first_byte_ms;
   const bool late =
       slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kMs;

@@ -64,6 +64,16 @@ TEST_F(CountTest, WhereNobodyCanCountAnEstimateIsToldAndThatItIsOne) {
   EXPECT_NE(count("nope").body.find(R"("type":"error")"), std::string::npos);
 }
 
+TEST_F(CountTest, AnUpstreamThatTakesMessagesAloneIsNotTheClientsTrouble) {
+  FakeUpstream& u = add("one", "nowhere");
+  run("  chat: {targets: [{upstream: a}]}\n");
+  const http::Response r = count("chat");
+  EXPECT_EQ(r.status, 200);
+  EXPECT_EQ(r.body, R"({"input_tokens":6})");
+  EXPECT_EQ(r.headers.find("x-weir-estimated"), "input_tokens");
+  EXPECT_EQ(u.requests(), 1);
+}
+
 TEST_F(CountTest, ItIsARequestAndTakesNoTokens) {
   add("one", "ok");
   run("  chat: {targets: [{upstream: a}]}\n",

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "api/replies.h"
+#include "gateway/estimated_count.h"
 #include "gateway/routing.h"
-#include "gateway/translate/count_tokens.h"
 #include "gateway/upstream_error.h"
 #include "http/sse.h"
 #include "text/json.h"
@@ -110,12 +110,9 @@ void Visit::count() {
         return proxy_.fleet().upstream(t.upstream).protocol == Protocol::kAnthropic;
       });
   if (known && !model.redact) return reserve();
-  const auto tokens = estimate_input_tokens(asked_.body, {});
-  if (!tokens.ok()) return refuse(tokens.error());
-  http::Response r = http::json_response(200, count_tokens_body(*tokens));
-  r.headers.set("x-weir-estimated", "input_tokens");
-  if (place_ != nullptr) place_->use(0, 0);
-  writer_.send(std::move(r));
+  auto estimated = estimated_count(asked_.body);
+  if (!estimated.ok()) return refuse(estimated.error());
+  writer_.send(std::move(*estimated));
   over("estimated");
 }
 
