@@ -303,10 +303,8 @@ class Gateway::Impl {
     options.port = config_.port;
     options.limits = config_.limits;
     options.request_id_seed = seed_;
-    if (!config_.tls.certificate.empty() || !config_.tls.key.empty()) {
-      WEIR_ASSIGN(tls_, http::TlsContext::load(config_.tls));
-      options.tls = tls_;
-    }
+    WEIR_ASSIGN(tls_, load_listener_tls(config_));
+    options.tls = tls_;
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       const std::string_view route = router_.pattern_of(request.path);
       writer.note([&](http::AnswerNotes& n) { n.route = route; });

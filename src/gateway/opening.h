@@ -2,12 +2,14 @@
 // start, a reload, and weir gateway --check, so that what is good for one is good for the others.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "access/keys_file.h"
 #include "base/result.h"
 #include "gateway/config.h"
+#include "http/tls.h"
 
 namespace weir::gateway {
 
@@ -16,6 +18,10 @@ namespace weir::gateway {
 // that others can read, and for an open door.
 Result<access::KeysFile> read_gateway_keys(const GatewayConfig& config,
                                            const std::string& reachable);
+
+// What the listener shows. Null: it speaks HTTP. Errors: those of TlsContext::load, by the keys of
+// the file.
+Result<std::shared_ptr<http::TlsContext>> load_listener_tls(const GatewayConfig& config);
 
 // Files that are not in the folder of gateway.yaml, where they are looked for, but in the one where
 // the program was started: "ledger.file: …". Whoever wrote them so meant the latter.
