@@ -155,13 +155,16 @@ class Cascades(unittest.TestCase):
             said = ask(url, "smart", "a good answer takes a while", stream=True)
             self.assertEqual(said.headers["content-type"].split(";")[0], "text/event-stream")
             self.assertTrue(said.text.startswith(": keep-alive\n\n"), said.text)
+            self.assertIn("\n: x-weir-cascade: small:accepted\n", said.text)
+            self.assertIn("\n: x-weir-upstream: s\n", said.text)
             self.assertTrue(said.text.endswith("data: [DONE]\n\n"), said.text)
             self.mocks[1].behave("400")
             said = ask(url, "smart", "a bad answer takes a while, and fails", stream=True)
             self.assertTrue(said.text.endswith("data: [DONE]\n\n"), "a refused answer is better than none: " + said.text)
             self.mocks[0].behave("hang", 1)
             said = ask(url, "smart", "nobody answers", stream=True)
-            self.assertIn('data: {"error"', said.text)
+            self.assertIn("\n: x-weir-cascade: small:failed(upstream_timeout),large:failed(upstream_refused)\n", said.text)
+            self.assertIn('\n\ndata: {"error"', said.text)
             self.assertNotIn("[DONE]", said.text)
 
     def test_schemas_and_judges_and_programs(self):

@@ -105,8 +105,8 @@ void Visit::begin() {
 
 void Visit::count() {
   const ModelConfig& model = *asked_.model;
-  const bool known = std::any_of(
-      model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
+  const bool known =
+      std::any_of(model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
         return proxy_.fleet().upstream(t.upstream).protocol == Protocol::kAnthropic;
       });
   if (known && !model.redact) return reserve();
@@ -150,9 +150,9 @@ void Visit::refuse(const Error& error, int status) {
 }
 
 void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
-  http::Headers whole = head;
-  for (const auto& [name, value] : extra_.all()) whole.set(name, value);
-  writer_.hold_head(200, std::move(whole));
+  held_ = head;
+  for (const auto& [name, value] : extra_.all()) held_.set(name, value);
+  writer_.hold_head(200, held_);
   writer_.keep_alive(std::chrono::milliseconds(keep_alive_ms), std::string(http::kSseKeepAlive));
 }
 
@@ -175,7 +175,16 @@ void Visit::begin_stream(http::Headers headers) {
   });
   for (const auto& [name, value] : extra_.all()) headers.set(name, value);
   reply_.content_type = headers.find("Content-Type").value_or("");
+  if (writer_.started()) return tell_late(headers);
   writer_.begin_stream(200, std::move(headers));
+}
+
+void Visit::tell_late(const http::Headers& head) {
+  std::string comment;
+  for (const auto& [name, value] : head.all())
+    if (name.starts_with("x-weir-") && !held_.contains(name))
+      comment += fmt::format(": {}: {}\n", name, value);
+  if (!comment.empty()) writer_.write(comment + "\n");
 }
 
 bool Visit::piece(std::string_view events) {
@@ -252,6 +261,7 @@ void Visit::send_answer() {
     return;
   }
   // A comment that kept the client waiting has begun a stream: an error event ends it.
+  tell_late(answer_->headers);
   writer_.write(error_event(answer_->body, asked_.protocol));
   writer_.finish();
 }

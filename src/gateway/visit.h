@@ -64,6 +64,8 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void on_quota_of_stream(const Error* refused);
   void on_client_gone();
   void send_answer();
+  // Where a comment that kept the client waiting has sent the head already.
+  void tell_late(const http::Headers& head);
   void over(std::string_view how);
   std::shared_ptr<Visit> self() { return shared_from_this(); }
 
@@ -122,6 +124,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   std::optional<AnswerRecorder> recorder_;
   std::optional<AnswerFilter> filter_;    // changes or watches the answer
   http::Headers extra_;                   // of the answer, beside the call's
+  http::Headers held_;                    // the head that a comment may have begun a stream with
   std::optional<http::Response> answer_;  // not sent yet
   std::string out_;                       // scratch
   VisitQuota quota_;
