@@ -27,18 +27,6 @@ bool is_plain_token(std::string_view value) {
          });
 }
 
-// Fields that were left out or changed, as one header; a long list is cut.
-constexpr size_t kMaxAlteredBytes = 1024;
-std::string altered_of(const std::vector<std::string>& fields) {
-  std::string out;
-  for (const std::string& field : fields) {
-    if (out.size() + field.size() > kMaxAlteredBytes) return out + ", ...";
-    if (!out.empty()) out += ", ";
-    out += field;
-  }
-  return out;
-}
-
 double seconds(int64_t from_ns, int64_t to_ns) {
   return static_cast<double>(to_ns - from_ns) * 1e-9;
 }
@@ -157,7 +145,7 @@ bool Call::send(const Choice& choice, TranslatedRequest request,
       shared_from_this(), attempts_, choice, *permit,
       begun != nullptr ? std::move(*begun) : make_answer_translator(std::move(request.plan)));
   UpstreamAttempt& a = *made;
-  a.set_altered(altered_of(request.altered));
+  a.set_altered(altered_header(request.altered));
   a.set_path(request.path);
   live_.push_back(&a);
   const AttemptTimeouts t = attempt_timeouts(
@@ -374,8 +362,9 @@ void Call::tell_wrong_path(const UpstreamAttempt& ended) const {
                      {"url", endpoint.url},
                      {"path", ended.path()},
                      {"status", 404},
-                     {"remedy", "check the base path of the url: what answers there knows no such "
-                                "path"}});
+                     {"remedy",
+                      "check the base path of the url: what answers there knows no such "
+                      "path"}});
 }
 
 void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
