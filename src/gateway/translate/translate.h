@@ -53,6 +53,9 @@ Result<TranslatedRequest> translate_request(Protocol client, Protocol upstream,
                                             std::string_view path, std::string_view body,
                                             const TranslateOptions& options);
 
+// TranslatedRequest::altered as the value of x-weir-altered; a long list is cut.
+std::string altered_header(const std::vector<std::string>& fields);
+
 struct ClientAnswer {
   int status = 200;
   std::string content_type;
