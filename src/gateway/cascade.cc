@@ -30,12 +30,6 @@ Json parsed(const std::string& body) {
   return json.ok() ? std::move(*json) : Json();
 }
 
-bool wants_usage(const Json& body) {
-  const Json* options = body.find("stream_options");
-  const Json* usage = options == nullptr ? nullptr : options->find("include_usage");
-  return usage != nullptr && *usage == Json(true);
-}
-
 }  // namespace
 
 // One POST to a program of the operator's.
@@ -296,8 +290,8 @@ void Cascade::deliver() {
     sink_->answer(std::move(r));
     return over(std::move(held_.end));
   }
-  auto events =
-      play_as_stream(held_.answer, r.body, asked_.path, asked_.protocol, wants_usage(body_));
+  auto events = play_as_stream(held_.answer, r.body, asked_.path, asked_.protocol,
+                               asked_.incoming.include_usage);
   if (!events.ok()) {
     const Error error = make_error(ErrorCode::kInternal, "the answer cannot be streamed");
     sink_->answer(refusal(error, asked_.protocol, asked_.request_id));

@@ -95,6 +95,10 @@ Result<Incoming> read_incoming(std::string_view path, const Json& json) {
                          stream->type_name());
     in.stream = stream->as_bool();
   }
+  if (const Json* options = json.find("stream_options"); options != nullptr) {
+    const Json* usage = options->find("include_usage");
+    in.include_usage = usage != nullptr && *usage == Json(true);
+  }
   if (const Json* user = json.find("user");
       user != nullptr && user->is_string() && user->size() <= kMaxUserBytes)
     in.user = user->as_string();

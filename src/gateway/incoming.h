@@ -15,6 +15,7 @@ namespace weir::gateway {
 struct Incoming {
   std::string model;
   bool stream = false;
+  bool include_usage = false;     // stream_options: a stream ends with its usage
   std::string user;               // "user" of OpenAI's requests; "" without
   int64_t max_output_tokens = 0;  // of each choice; 0: not said
   int64_t choices = 1;            // answers to the one prompt ("n"; "best_of" where it is more)

@@ -60,7 +60,7 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
   return body.dump();
 }
 
-constexpr Row kWithheld{502, "answer_withheld",
+constexpr Row kWithheld{502, kAnswerWithheld,
                         "the answer held what looks like a key and is kept back"};
 
 }  // namespace

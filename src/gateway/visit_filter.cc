@@ -71,14 +71,12 @@ Status Visit::prepare() {
   return {};
 }
 
-void Visit::withhold() {
-  if (withheld_ || leak_told_) return;
-  leak_told_ = true;
+void Visit::tell_leak() {
   proxy_.instruments().leaks.add();
   proxy_.log().warn("key_in_answer", {{"request_id", writer_.request_id()},
                                       {"model", asked_.model->name},
                                       {"tenant", scope_.tenant}});
-  withheld_ = asked_.model->leak_check == LeakCheck::kBlock;
+  if (asked_.model->leak_check == LeakCheck::kBlock) stopped_by_ = kAnswerWithheld;
 }
 
 }  // namespace weir::gateway

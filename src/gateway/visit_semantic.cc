@@ -68,6 +68,7 @@ void Visit::ask_for_embedding() {
   asked.deadline = asked_.deadline;
   asked.received_ns = proxy_.clock().now_ns();
   asked.internal = true;
+  become(VisitStage::kEmbedding);
   proxy_.answers().wait(id_, self());
   // Held here as well: it may end before begin() returns.
   const auto call = std::make_shared<Call>(proxy_, std::move(asked),
@@ -77,8 +78,8 @@ void Visit::ask_for_embedding() {
 }
 
 void Visit::on_embedding(std::optional<std::vector<float>> embedding) {
-  side_call_.reset();
-  if (over_ || gone_) return;
+  if (std::exchange(side_call_, nullptr) == nullptr) return;  // its client has left
+  become(VisitStage::kOpening);
   if (embedding.has_value()) {
     const auto hit = proxy_.answers().semantic()->find(scope_, question_->context, *embedding,
                                                        proxy_.clock().now_ns());

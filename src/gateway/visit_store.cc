@@ -75,6 +75,7 @@ void Visit::do_once() {
   Idempotency* const idempotency = proxy_.answers().idempotency();
   if (idempotency == nullptr || idempotency_key_.empty()) return look_up();
   if (id_ == 0) id_ = proxy_.answers().next_id();
+  if (stage_ == VisitStage::kWaitsForKey) become(VisitStage::kOpening);
   auto begun = idempotency->begin(asked_.tenant, idempotency_key_, asked_.path, asked_.body, id_,
                                   proxy_.clock().unix_ns() / kMs);
   if (!begun.ok()) {
@@ -88,7 +89,7 @@ void Visit::do_once() {
       return replay(std::move(begun->reply));
     case Idempotency::Verdict::kWait:
       proxy_.answers().count_idempotency("wait");
-      return wait();
+      return wait(VisitStage::kWaitsForKey);
     case Idempotency::Verdict::kRun:
       break;
   }
@@ -183,7 +184,7 @@ void Visit::join_flight() {
   switch (answers.flights().join(*cache_key_, id_, proxy_.clock().now_ns())) {
     case SingleFlight::Role::kFollower: {
       answers.count_cache("shared");
-      wait();
+      wait(VisitStage::kWaitsForFlight);
       const int64_t until_ns = answers.flights().next_expiry_ns().value_or(0);
       proxy_.client().post_at(
           std::chrono::steady_clock::now() +
@@ -216,8 +217,9 @@ void Visit::serve(const StoredAnswer& stored, std::string_view how, int64_t age_
   r.body = stored.body;
   if (asked_.incoming.stream) {
     const auto answer = text::Json::parse(stored.body);
-    auto events = answer.ok() ? replay_stream(*answer, {.include_usage = include_usage_})
-                              : Result<std::vector<std::string>>(answer.error());
+    auto events = answer.ok()
+                      ? replay_stream(*answer, {.include_usage = asked_.incoming.include_usage})
+                      : Result<std::vector<std::string>>(answer.error());
     if (!events.ok()) {  // a kind that cannot be played: asked for anew
       cache_key_.reset();
       extra_ = {};
@@ -269,24 +271,27 @@ void Visit::revalidate() {
 
 // --- the end
 
-void Visit::settle(bool good, std::string_view error_code, std::string_view release) {
-  if (cache_key_.has_value() && recorder_.has_value() && !leaked() &&
-      (scope_.release.empty() || release == scope_.release)) {
-    auto whole = good ? recorder_->finish() : std::nullopt;
-    if (whole.has_value()) keep_by_meaning(*whole);
-    stored_ =
-        whole.has_value() && proxy_.answers().cache()->store(
-                                 *cache_key_, {scope_, asked_.model->cache_tags, std::move(*whole)},
-                                 proxy_.clock().now_ns(), asked_.model->cache_ttl_s * 1000 * kMs);
-  }
-  settle_flight(good, error_code);
-  settle_once(good);
+void Visit::settle(const Outcome& outcome) {
+  settle_flight(outcome, keep(outcome));
+  settle_once(outcome.good);
 }
 
-void Visit::settle_flight(bool good, std::string_view error_code) {
+// Whether its answer is in the cache now.
+bool Visit::keep(const Outcome& outcome) {
+  if (!outcome.good || !cache_key_.has_value() || !recorder_.has_value() || leaked()) return false;
+  if (!scope_.release.empty() && outcome.release != scope_.release) return false;
+  auto whole = recorder_->finish();
+  if (!whole.has_value()) return false;
+  keep_by_meaning(*whole);
+  return proxy_.answers().cache()->store(
+      *cache_key_, {scope_, asked_.model->cache_tags, std::move(*whole)}, proxy_.clock().now_ns(),
+      asked_.model->cache_ttl_s * 1000 * kMs);
+}
+
+void Visit::settle_flight(const Outcome& outcome, bool kept) {
   if (!std::exchange(leads_, false)) return;
   AnswerStore& answers = proxy_.answers();
-  if (good && stored_) {
+  if (kept) {
     const auto hit = answers.cache()->find(*cache_key_, scope_.tenant, proxy_.clock().now_ns());
     for (const AnswerStore::Id id : answers.flights().succeed(id_)) {
       const auto follower = answers.take(id);
@@ -296,13 +301,14 @@ void Visit::settle_flight(bool good, std::string_view error_code) {
     }
     return;
   }
-  if (good) {  // and not for others: another release's, too big, or none that could be put together
+  if (outcome.good) {  // and not for others: another release's, too big, or none that could be put
+                       // together
     for (const AnswerStore::Id id : answers.flights().succeed(id_))
       if (const auto follower = answers.take(id)) follower->ask_later();
     return;
   }
   SingleFlight::End end;
-  if (own_fault_) {
+  if (outcome.own_fault) {
     end.leader = answers.flights().leave(id_);
   } else {
     end = answers.flights().fail(id_);
@@ -314,11 +320,12 @@ void Visit::settle_flight(bool good, std::string_view error_code) {
     }
   }
   for (const AnswerStore::Id id : end.failed)
-    if (const auto follower = answers.take(id)) follower->fail_as(answer_, error_code);
+    if (const auto follower = answers.take(id)) follower->fail_as(answer_, outcome.error_code);
 }
 
 // It is kept among those that wait until then, so that it may leave.
 void Visit::ask_later() {
+  become(VisitStage::kWaitsForTurn);
   proxy_.answers().wait(id_, self());
   proxy_.client().post([&answers = proxy_.answers(), id = id_] {
     if (const auto visit = answers.take(id)) visit->ask();
@@ -326,7 +333,8 @@ void Visit::ask_later() {
 }
 
 // Until another request is over, and no longer than this one may take.
-void Visit::wait() {
+void Visit::wait(VisitStage for_whom) {
+  become(for_whom);
   proxy_.answers().wait(id_, self());
   if (asked_.deadline.at_ns == 0) return;
   const int64_t left_ns = std::max<int64_t>(asked_.deadline.at_ns - proxy_.clock().now_ns(), 0);
@@ -338,9 +346,7 @@ void Visit::wait() {
 
 void Visit::too_late() {
   leave_waits();
-  if (Idempotency* const idempotency = proxy_.answers().idempotency();
-      idempotency != nullptr && !idempotency_key_.empty() && !once_)
-    (void)idempotency->abandon(id_);
+  settle_flight({.own_fault = true}, false);
   const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte};
   fail_as(upstream_failure(late, 1, 0, asked_.protocol), upstream_failure_code(late, 1));
 }
@@ -356,16 +362,13 @@ void Visit::fail_as(const std::optional<http::Response>& response, std::string_v
   over("shared_failure");
 }
 
-// The client of a visit that waits has left.
+// Of a visit that waits: it does not any more. One that leads hands over in settle_flight.
 void Visit::leave_waits() {
   if (id_ == 0) return;
   AnswerStore& answers = proxy_.answers();
   const auto kept = answers.take(id_);  // this one, so that it lives to the end of this
-  if (Idempotency* const idempotency = answers.idempotency();
-      idempotency != nullptr && !idempotency_key_.empty() && !once_ && kept != nullptr)
-    (void)idempotency->abandon(id_);
-  // One that leads hands over in settle_flight.
-  if (cache_key_.has_value() && !leads_) (void)answers.flights().leave(id_);
+  if (stage_ == VisitStage::kWaitsForKey) (void)answers.idempotency()->abandon(id_);
+  if (stage_ == VisitStage::kWaitsForFlight) (void)answers.flights().leave(id_);
 }
 
 }  // namespace weir::gateway
