@@ -109,7 +109,8 @@ Result<TranslatedRequest> Call::request_for(const UpstreamConfig& upstream,
   options.client_model = asked_.incoming.model;
   options.created_unix_s = proxy_.clock().unix_s();
   options.engine_extras = upstream.engine != "openai";
-  return translate_request(asked_.protocol, upstream.protocol, asked_.path, asked_.body, options);
+  return translate_request(asked_.protocol, upstream.protocol, asked_.path, asked_.body.text(),
+                           options, asked_.body.spots());
 }
 
 std::optional<Call::Told> Call::tell(const Choice& choice) {

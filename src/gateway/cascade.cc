@@ -53,7 +53,7 @@ Cascade::Cascade(Proxy& proxy, const CascadeKit& kit, Asked asked, std::shared_p
     : proxy_(proxy),
       kit_(kit),
       asked_(std::move(asked)),
-      body_(parsed(asked_.body)),
+      body_(parsed(asked_.body.text())),
       question_(read_question(body_)),
       sink_(std::move(sink)),
       plan_(*kit.config, asked_.received_ns) {
@@ -211,7 +211,7 @@ void Cascade::ask_program() {
   r.target = check.to.path.empty() ? "/" : "";
   r.headers.set("Content-Type", "application/json");
   r.headers.set("x-request-id", asked_.request_id);
-  r.body = http_check_body(kit_.config->steps[step_].model, asked_.path, asked_.body,
+  r.body = http_check_body(kit_.config->steps[step_].model, asked_.path, asked_.body.text(),
                            held_.response.body);
   const std::chrono::milliseconds left(remaining_ms(deadline, proxy_.clock().now_ns()));
   r.timeouts = {.connect = left, .first_byte = left, .idle = left, .total = left};

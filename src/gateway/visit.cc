@@ -65,7 +65,7 @@ void Visit::bound_answer(text::Json& body) {
 
 Status Visit::read() {
   WEIR_TRY(api::check_json(asked_.headers));
-  WEIR_ASSIGN(text::Json body, text::Json::parse(asked_.body));
+  WEIR_ASSIGN(text::Json body, asked_.body.read());
   WEIR_ASSIGN(asked_.incoming, read_incoming(asked_.path, body));
   const Incoming& in = asked_.incoming;
   asked_.model = proxy_.model(in.model);

@@ -76,8 +76,8 @@ void Visit::do_once() {
   if (idempotency == nullptr || idempotency_key_.empty()) return look_up();
   if (id_ == 0) id_ = proxy_.answers().next_id();
   if (stage_ == VisitStage::kWaitsForKey) become(VisitStage::kOpening);
-  auto begun = idempotency->begin(asked_.tenant, idempotency_key_, asked_.path, asked_.body, id_,
-                                  proxy_.clock().unix_ns() / kMs);
+  auto begun = idempotency->begin(asked_.tenant, idempotency_key_, asked_.path, asked_.body.text(),
+                                  id_, proxy_.clock().unix_ns() / kMs);
   if (!begun.ok()) {
     const bool busy = begun.error().bound == "idempotency_in_flight";
     proxy_.answers().count_idempotency("refused");
