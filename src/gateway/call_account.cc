@@ -111,10 +111,8 @@ void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) 
 }
 
 void Call::write_row(bool final) {
-  if (!row_.has_value()) return;
-  row_->final = final;
-  if (proxy_.ledger() != nullptr) proxy_.ledger()->add(std::move(*row_));
-  row_.reset();
+  if (row_.has_value()) row_->final = final;
+  proxy_.record(std::exchange(row_, std::nullopt));
 }
 
 void Call::admitted() {

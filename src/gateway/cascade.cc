@@ -144,9 +144,8 @@ void Cascade::ask() {
 }
 
 void Cascade::settle(std::optional<LedgerRow> row) const {
-  if (!row.has_value() || proxy_.ledger() == nullptr) return;
-  row->final = false;
-  proxy_.ledger()->add(std::move(*row));
+  if (row.has_value()) row->final = false;
+  proxy_.record(std::move(row));
 }
 
 // What the client gets unless something better comes.

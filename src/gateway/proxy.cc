@@ -86,6 +86,10 @@ void Proxy::handle(http::Request request, http::ResponseWriter writer,
   std::make_shared<Visit>(*this, std::move(request), std::move(writer), std::move(place))->begin();
 }
 
+void Proxy::record(std::optional<LedgerRow> row) {
+  if (row.has_value() && ledger_ != nullptr) ledger_->add(std::move(*row));
+}
+
 const ModelConfig* Proxy::model(std::string_view name) const {
   const auto found = models_.find(std::string(name));
   return found == models_.end() ? nullptr : found->second;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -79,6 +80,8 @@ class Proxy {
   // That the gateway itself holds: what must not show in an answer.
   const std::vector<std::string>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
+  // Into the ledger, where there is one, if there is a row.
+  void record(std::optional<LedgerRow> row);
   Quotas& quotas() { return *quotas_; }
   const GatewayConfig& config() const { return *config_; }
   // Kept by what goes on under it when there is another one.

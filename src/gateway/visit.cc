@@ -223,10 +223,8 @@ void Visit::ended(CallEnd end) {
   } else if (answer_.has_value()) {
     send_answer();
   }
-  if (end.row.has_value() && proxy_.ledger() != nullptr) {
-    if (cache_key_.has_value()) end.row->cache = "miss";
-    proxy_.ledger()->add(std::move(*end.row));
-  }
+  if (end.row.has_value() && cache_key_.has_value()) end.row->cache = "miss";
+  proxy_.record(std::move(end.row));
   over(end.how);
 }
 

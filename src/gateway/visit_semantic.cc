@@ -25,8 +25,7 @@ class EmbeddingSink final : public AnswerSink {
   void begin_stream(http::Headers) override {}
   bool piece(std::string_view) override { return true; }
   void ended(CallEnd end) override {
-    if (end.row.has_value() && proxy_.ledger() != nullptr)
-      proxy_.ledger()->add(std::move(*end.row));
+    proxy_.record(std::move(end.row));
     const auto visit = proxy_.answers().take(visit_);
     if (visit == nullptr) return;
     visit->quota_.spend(end.spent);

@@ -39,8 +39,7 @@ class Refresh final : public AnswerSink {
     } else {
       cache.revalidation_failed(key_);
     }
-    if (end.row.has_value() && proxy_.ledger() != nullptr)
-      proxy_.ledger()->add(std::move(*end.row));
+    proxy_.record(std::move(end.row));
   }
 
  private:
@@ -252,7 +251,7 @@ void Visit::write_cache_row(std::string_view how) {
   row.total_ms = static_cast<double>(took_ns) * 1e-6;
   row.started_unix_ms = (proxy_.clock().unix_ns() - took_ns) / kMs;
   row.cost_nanos = 0;
-  proxy_.ledger()->add(std::move(row));
+  proxy_.record(std::move(row));
 }
 
 void Visit::revalidate() {
