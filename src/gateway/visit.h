@@ -73,7 +73,6 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   bool may_mean_the_same();
   void ask_for_embedding();
   void on_embedding(std::optional<std::vector<float>> embedding);
-  void keep_by_meaning(const std::string& whole);
   void serve(const StoredAnswer& answer, std::string_view how, int64_t age_ns);
   void replay(StoredReply reply);
   void revalidate();
@@ -87,6 +86,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   };
   void settle(const Outcome& outcome);
   bool keep(const Outcome& outcome);
+  KeepAs keep_as() const;
   void settle_flight(const Outcome& outcome, bool kept);
   void settle_once(bool good);
   void ask_later();

@@ -92,11 +92,4 @@ void Visit::on_embedding(std::optional<std::vector<float>> embedding) {
   join_flight();
 }
 
-void Visit::keep_by_meaning(const std::string& whole) {
-  if (embedding_.empty()) return;
-  (void)proxy_.answers().semantic()->store(question_->context, embedding_,
-                                           {scope_, asked_.model->cache_tags, whole},
-                                           proxy_.clock().now_ns());
-}
-
 }  // namespace weir::gateway

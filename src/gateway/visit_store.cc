@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "gateway/answer_refresh.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "gateway/visit.h"
@@ -15,40 +16,6 @@ constexpr int kConflict = 409;
 constexpr std::string_view kCacheField = "x-weir-cache";
 constexpr std::string_view kEventStream = "text/event-stream";
 constexpr int64_t kMs = 1'000'000;
-
-// Takes a new answer in place of one that is stale; nobody waits for it.
-class Refresh final : public AnswerSink {
- public:
-  Refresh(Proxy& proxy, const Hash128& key, StoredAnswer answer, int64_t ttl_ns, size_t max_bytes)
-      : proxy_(proxy), key_(key), stored_(std::move(answer)), ttl_ns_(ttl_ns), taken_(max_bytes) {}
-
-  void answer(http::Response response) override { taken_.answer(response); }
-  void begin_stream(http::Headers) override {}
-  bool piece(std::string_view events) override {
-    taken_.piece(events);
-    return true;
-  }
-  void ended(CallEnd end) override {
-    ResponseCache& cache = *proxy_.answers().cache();
-    auto whole = taken_.finish();
-    const std::string& release = stored_.scope.release;
-    const bool own = release.empty() || (end.row.has_value() && end.row->release == release);
-    if (end.good && own && whole.has_value()) {
-      stored_.body = std::move(*whole);
-      cache.store(key_, std::move(stored_), proxy_.clock().now_ns(), ttl_ns_);
-    } else {
-      cache.revalidation_failed(key_);
-    }
-    proxy_.record(std::move(end.row));
-  }
-
- private:
-  Proxy& proxy_;
-  const Hash128 key_;
-  StoredAnswer stored_;  // without its body
-  const int64_t ttl_ns_;
-  AnswerRecorder taken_;
-};
 
 // What the file says of a model that bears on its answers: another file, other answers.
 std::string answers_as(const ModelConfig& model) {
@@ -260,12 +227,7 @@ void Visit::revalidate() {
   again.deadline = request_deadline(std::nullopt, asked_.model->timeouts, proxy_.clock().now_ns());
   again.received_ns = proxy_.clock().now_ns();
   again.internal = true;
-  StoredAnswer stored{scope_, asked_.model->cache_tags, ""};
-  auto sink = std::make_shared<Refresh>(proxy_, *cache_key_, std::move(stored),
-                                        asked_.model->cache_ttl_s * 1000 * kMs,
-                                        config_->answers.cache.max_answer_bytes);
-  const auto call = routing_->ask(std::move(again), std::move(sink));  // held while it begins
-  call->begin();
+  refresh_answer(proxy_, keep_as(), std::move(again));
 }
 
 // --- the end
@@ -277,14 +239,21 @@ void Visit::settle(const Outcome& outcome) {
 
 // Whether its answer is in the cache now.
 bool Visit::keep(const Outcome& outcome) {
-  if (!outcome.good || !cache_key_.has_value() || !recorder_.has_value() || leaked()) return false;
-  if (!scope_.release.empty() && outcome.release != scope_.release) return false;
-  auto whole = recorder_->finish();
-  if (!whole.has_value()) return false;
-  keep_by_meaning(*whole);
-  return proxy_.answers().cache()->store(
-      *cache_key_, {scope_, asked_.model->cache_tags, std::move(*whole)}, proxy_.clock().now_ns(),
-      asked_.model->cache_ttl_s * 1000 * kMs);
+  if (!cache_key_.has_value() || !recorder_.has_value() || leaked()) return false;
+  KeepAs as = keep_as();
+  if (question_.has_value()) as.context = question_->context;
+  as.embedding = embedding_;
+  return proxy_.answers().keep(std::move(as), *recorder_, outcome.good, outcome.release,
+                               proxy_.clock().now_ns());
+}
+
+KeepAs Visit::keep_as() const {
+  KeepAs as;
+  as.key = *cache_key_;
+  as.scope = scope_;
+  as.tags = asked_.model->cache_tags;
+  as.ttl_ns = asked_.model->cache_ttl_s * 1000 * kMs;
+  return as;
 }
 
 void Visit::settle_flight(const Outcome& outcome, bool kept) {
