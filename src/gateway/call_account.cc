@@ -67,7 +67,11 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   // Of what was computed nothing is known, or there was nothing, which costs nothing.
   if (!usage.known && ended.answered_ns() == 0 && outcome.end != AttemptEnd::kCancelled)
     r.cost_nanos = 0;
-  if (asked_.shadow) r.cache = kShadowCache;
+  if (asked_.shadow) {  // the operator's, whoever's request it is a copy of
+    r.cache = kShadowCache;
+    r.tenant.clear();
+    r.key_id.clear();
+  }
   r.hedged = hedged_;
   r.continued = streaming_ && broke_.has_value();
   r.retried = r.attempt > 1 && !r.continued;
