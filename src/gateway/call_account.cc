@@ -9,7 +9,6 @@ namespace weir::gateway {
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
-constexpr int64_t kTextBytesPerToken = 4;  // where nobody counted; English, today's tokenizers
 
 LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   switch (o.end) {
@@ -105,8 +104,7 @@ void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) 
   // Of a stream that ends early the usage may be that of its beginning.
   const bool whole = outcome != nullptr && outcome->end == AttemptEnd::kAnswered;
   if (!whole || !usage.known)
-    counts.output = std::max({counts.output, seen.deltas(),
-                              static_cast<int64_t>(seen.text().size()) / kTextBytesPerToken});
+    counts.output = std::max({counts.output, seen.deltas(), tokens_of_bytes(seen.text().size())});
   const ModelPrice* price = price_of(attempt);
   spent_.add({.any = true,
               .input_tokens = counts.input,

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "gateway/request_cost.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "gateway/whole_sink.h"
@@ -17,7 +18,6 @@ using text::Json;
 constexpr int64_t kMs = 1'000'000;
 // Of an answer whose length nothing tells: half of what chats have at the most, as a rule.
 constexpr int64_t kUnknownOutputTokens = 512;
-constexpr int64_t kBytesPerToken = 4;
 constexpr size_t kMaxVerdictBytes = 64 * 1024;
 
 Deadline earlier(const Deadline& a, int64_t at_ns) {
@@ -77,7 +77,7 @@ void Cascade::next() {
   ask();
 }
 
-// Of the dearest target, at the lengths that are known or likely by now, with its judge.
+// At the lengths that are known or likely by now, with its judge.
 int64_t Cascade::cost_of(size_t step) const {
   int64_t input = asked_.incoming.input_tokens;
   int64_t output = asked_.incoming.max_output_tokens;
@@ -86,22 +86,8 @@ int64_t Cascade::cost_of(size_t step) const {
     output = output > 0 ? std::min(output, held_.end.output_tokens) : held_.end.output_tokens;
   }
   if (output == 0) output = kUnknownOutputTokens;
-  const auto dearest = [this](const std::string& model, const TokenCounts& tokens) {
-    int64_t most = 0;
-    for (const TargetConfig& t : asked_.routing->model(model)->targets) {
-      if (const ModelPrice* price = asked_.config->prices.find(t.upstream_name, t.model))
-        most = std::max(most, token_cost(*price, tokens));
-    }
-    return most;
-  };
-  const CascadeStepConfig& s = kit_.config->steps[step];
-  int64_t nanos = dearest(s.model, {.input = input, .output = output});
-  if (s.check.judge.has_value()) {
-    const JudgeConfig& judge = *s.check.judge;
-    const auto pattern = static_cast<int64_t>(judge.prompt.size()) / kBytesPerToken;
-    nanos += dearest(judge.model, {.input = input + output + pattern, .output = judge.max_tokens});
-  }
-  return nanos;
+  return dearest_cost(*asked_.config,
+                      asked_by(*asked_.config, kit_.config->steps[step], input, output));
 }
 
 // For whoever is asked next; the body is missing.
@@ -240,7 +226,7 @@ void Cascade::ask_judge() {
   a.path = "/v1/chat/completions";
   a.protocol = Protocol::kOpenAi;
   a.body = checks.judge_request(question_, read_answer_content(held_.answer).text);
-  a.incoming.input_tokens = static_cast<int64_t>(a.body.size()) / kBytesPerToken;
+  a.incoming.input_tokens = tokens_of_bytes(a.body.size());
   a.incoming.max_output_tokens = judge.max_tokens;
   a.incoming.generates = true;
   a.idempotent = true;  // nobody sees it but this

@@ -12,7 +12,6 @@ constexpr size_t kMaxModelBytes = 256;
 constexpr size_t kMaxUserBytes = 1024;
 // Beyond it no upstream that is known goes; counts of tokens stay far below 2^63.
 constexpr int64_t kMaxChoices = 128;
-constexpr int64_t kBytesPerToken = 4;  // of English text, with the tokenizers of today's models
 
 // Bytes of all strings: prompt, messages, tools, whatever their shape.
 int64_t text_bytes(const Json& value) {

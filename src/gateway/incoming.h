@@ -1,6 +1,7 @@
 // What the gateway reads of a client's request. No I/O.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,6 +12,12 @@
 #include "text/json.h"
 
 namespace weir::gateway {
+
+// Of text: English, with the tokenizers of today's models. For what nobody has counted.
+inline constexpr int64_t kBytesPerToken = 4;
+constexpr int64_t tokens_of_bytes(size_t bytes) {
+  return static_cast<int64_t>(bytes) / kBytesPerToken;
+}
 
 struct Incoming {
   std::string model;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gateway/quota_estimate.h"
+#include "gateway/request_cost.h"
 
 namespace weir::gateway {
 
