@@ -112,13 +112,10 @@ void Visit::look_up() {
     return ask();
   }
   scope_ = {asked_.tenant, asked_.path, asked_.incoming.model, ""};
-  // A rule or a router sends the same words to different models.
-  if (asked_.model->name != asked_.incoming.model) scope_.route += ' ' + asked_.model->name;
-  // What these switch on is part of the question, where they are passed on.
-  for (const std::string_view name : {"anthropic-version", "anthropic-beta"})
-    if (const auto value = asked_.headers.find(name))
-      scope_.route += fmt::format(" {}:{}", name, *value);
-  scope_.route += answers_as(*asked_.model);
+  if (asked_.model->name != asked_.incoming.model) scope_.chosen = asked_.model->name;
+  scope_.settings = answers_as(*asked_.model);
+  scope_.anthropic_version = asked_.headers.find("anthropic-version").value_or("");
+  scope_.anthropic_beta = asked_.headers.find("anthropic-beta").value_or("");
   if (!asked_.model->targets.empty()) {  // others ask several models
     asked_.assigned = proxy_.dispatcher().assign(
         *asked_.model, asked_.view(proxy_.clock().unix_s()), proxy_.draw());
