@@ -45,10 +45,9 @@ void Proxy::know(const GatewayConfig& config) {
       releases_[t.release];
     }
   }
-  secrets_.clear();
-  if (!config.admin_token.empty()) secrets_.push_back(config.admin_token);
-  for (const UpstreamConfig& u : config.upstreams)
-    if (!u.key.empty()) secrets_.push_back(u.key);
+  std::vector<std::string> secrets{config.admin_token};
+  for (const UpstreamConfig& u : config.upstreams) secrets.push_back(u.key);
+  secrets_ = std::make_shared<const Secrets>(std::move(secrets));
 }
 
 Status Proxy::open() {

@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "gateway/admission.h"
 #include "gateway/answer_store.h"
+#include "gateway/cache/redact.h"
 #include "gateway/config.h"
 #include "gateway/dispatcher.h"
 #include "gateway/fleet.h"
@@ -78,7 +79,7 @@ class Proxy {
   AnswerStore& answers() { return *answers_; }
   const telemetry::Scrubber& redactor() const { return redactor_; }
   // That the gateway itself holds: what must not show in an answer.
-  const std::vector<std::string>& secrets() const { return secrets_; }
+  const std::shared_ptr<const Secrets>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
   // Into the ledger, where there is one, if there is a row.
   void record(std::optional<LedgerRow> row);
@@ -113,7 +114,7 @@ class Proxy {
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
   std::unordered_map<const ModelConfig*, Admission> admissions_;
   telemetry::Scrubber redactor_;
-  std::vector<std::string> secrets_;
+  std::shared_ptr<const Secrets> secrets_;  // shared with the answers that are watched for them
   std::shared_ptr<Routing> routing_;      // of the present configuration; shared with its requests
   std::unique_ptr<AnswerStore> answers_;  // holds visits, which refer to the rest
 };
