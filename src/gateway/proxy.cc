@@ -28,10 +28,13 @@ Proxy::Proxy(GatewayConfig config, http::Client& client, const Clock& clock,
 Proxy::~Proxy() { config_.reset(); }  // which is forgotten while the rest is there
 
 std::shared_ptr<const GatewayConfig> Proxy::hold(GatewayConfig config) {
-  return {new GatewayConfig(std::move(config)), [this](const GatewayConfig* c) {
-            forget(*c);
-            delete c;
-          }};
+  std::shared_ptr<const GatewayConfig> made(new GatewayConfig(std::move(config)),
+                                            [this](const GatewayConfig* c) {
+                                              forget(*c);
+                                              delete c;
+                                            });
+  held_.push_back(made.get());
+  return made;
 }
 
 void Proxy::know(const GatewayConfig& config) {
@@ -65,6 +68,12 @@ void Proxy::forget(const GatewayConfig& config) {
     hedges_.erase(&m);
     admissions_.erase(&m);
   }
+  std::erase(held_, &config);
+  std::vector<size_t> named;
+  for (const GatewayConfig* c : held_)
+    for (const ModelConfig& m : c->models)
+      for (const TargetConfig& t : m.targets) named.push_back(t.upstream);
+  fleet_.forget_closed(named);
 }
 
 void Proxy::adopt(GatewayConfig next) {

@@ -97,6 +97,7 @@ class Proxy {
   void know(const GatewayConfig& config);
   void forget(const GatewayConfig& config);
 
+  std::vector<const GatewayConfig*> held_;       // by it and by the calls that began under them
   std::shared_ptr<const GatewayConfig> config_;  // the present one
   http::Client& client_;
   const Clock& clock_;
