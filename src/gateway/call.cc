@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "gateway/resilience/retry_after.h"
 #include "gateway/route/gie.h"
 #include "gateway/routing.h"
 #include "gateway/translate/translate.h"
 #include "gateway/upstream_error.h"
+#include "http/retry_after.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -367,7 +367,8 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   r.status = answer.status;
   r.headers = client_headers(ended);
   if (r.status >= 400 && r.status < 500 && outcome.retry_after_ms.has_value())
-    r.headers.set("Retry-After", std::to_string(retry_after_seconds(*outcome.retry_after_ms)));
+    r.headers.set("Retry-After",
+                  std::to_string(http::retry_after_seconds(*outcome.retry_after_ms)));
   r.body = std::move(answer.body);
   sink_->answer(std::move(r));
   over(outcome.status < 400 ? "answered" : "upstream_refused", "", &ended.observer());

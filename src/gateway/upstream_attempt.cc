@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "gateway/call.h"
-#include "gateway/resilience/retry_after.h"
+#include "http/retry_after.h"
 
 namespace weir::gateway {
 namespace {
@@ -94,7 +94,7 @@ AttemptOutcome UpstreamAttempt::outcome(const http::Failure* failure) const {
   o.sent = failure == nullptr || failure->sent;
   o.passed_on = begun_;
   o.waited_ms = ((answered_ns_ != 0 ? answered_ns_ : call_->now_ns()) - started_ns_) / kMs;
-  o.retry_after_ms = retry_after_of(answer_.headers, call_->proxy_.clock().unix_ns() / kMs);
+  o.retry_after_ms = http::retry_after_of(answer_.headers, call_->proxy_.clock().unix_ns() / kMs);
   const auto should = answer_.headers.find("x-should-retry");
   o.no_retry = should.has_value() && *should == "false";
   if (malformed_) {
