@@ -2,13 +2,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
 #include "gateway/call.h"
 #include "gateway/upstream_error.h"
 
 namespace weir::gateway {
 namespace {
-
-constexpr int64_t kMs = 1'000'000;
 
 LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   switch (o.end) {
@@ -51,7 +50,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.endpoint = ended.choice().endpoint->config->url;
   r.model = t.model.empty() ? asked_.incoming.model : t.model;
   r.release = t.release;
-  r.started_unix_ms = clock.unix_ns() / kMs - static_cast<int64_t>(age_ms);
+  r.started_unix_ms = clock.unix_ns() / kNsPerMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;
   r.end = whole_ && winner_ == &ended ? LedgerEnd::kOk : ledger_end(outcome, cancelled_);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
@@ -170,7 +169,7 @@ void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
       outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 || outcome.status == 429;
   const int64_t slo_ms = asked_.model->slo_first_byte_ms;
   const bool late =
-      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kMs;
+      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kNsPerMs;
   window->second.add(failed || late, now_ns() / 1'000'000'000);
 }
 

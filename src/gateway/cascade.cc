@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "gateway/request_cost.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
@@ -15,7 +16,6 @@ namespace {
 
 using text::Json;
 
-constexpr int64_t kMs = 1'000'000;
 // Of an answer whose length nothing tells: half of what chats have at the most, as a rule.
 constexpr int64_t kUnknownOutputTokens = 512;
 constexpr size_t kMaxVerdictBytes = 64 * 1024;
@@ -188,8 +188,8 @@ void Cascade::on_answer(http::Response response, CallEnd end) {
 
 void Cascade::ask_program() {
   const HttpCheckConfig& check = *kit_.checks[step_].config().http;
-  const Deadline deadline =
-      earlier(plan_.deadline(asked_.deadline), proxy_.clock().now_ns() + check.timeout_ms * kMs);
+  const Deadline deadline = earlier(plan_.deadline(asked_.deadline),
+                                    proxy_.clock().now_ns() + check.timeout_ms * kNsPerMs);
   http::ClientRequest r;
   r.url = check.to;
   r.method = "POST";
@@ -220,9 +220,9 @@ void Cascade::ask_judge() {
   const AnswerChecks& checks = kit_.checks[step_];
   if (!checks.config().judge.has_value()) return judged("");
   const JudgeConfig& judge = *checks.config().judge;
-  Asked a = question(
-      *asked_.routing->model(judge.model),
-      earlier(plan_.deadline(asked_.deadline), proxy_.clock().now_ns() + judge.timeout_ms * kMs));
+  Asked a = question(*asked_.routing->model(judge.model),
+                     earlier(plan_.deadline(asked_.deadline),
+                             proxy_.clock().now_ns() + judge.timeout_ms * kNsPerMs));
   a.path = "/v1/chat/completions";
   a.protocol = Protocol::kOpenAi;
   a.body = checks.judge_request(question_, read_answer_content(held_.answer).text);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "gateway/answer_refresh.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
@@ -15,7 +16,6 @@ namespace {
 constexpr int kConflict = 409;
 constexpr std::string_view kCacheField = "x-weir-cache";
 constexpr std::string_view kEventStream = "text/event-stream";
-constexpr int64_t kMs = 1'000'000;
 
 // What the file says of a model that bears on its answers: another file, other answers.
 std::string answers_as(const ModelConfig& model) {
@@ -43,7 +43,7 @@ void Visit::do_once() {
   if (id_ == 0) id_ = proxy_.answers().next_id();
   if (stage_ == VisitStage::kWaitsForKey) become(VisitStage::kOpening);
   auto begun = idempotency->begin(asked_.tenant, idempotency_key_, asked_.path, asked_.body.text(),
-                                  id_, proxy_.clock().unix_ns() / kMs);
+                                  id_, proxy_.clock().unix_ns() / kNsPerMs);
   if (!begun.ok()) {
     const bool busy = begun.error().bound == "idempotency_in_flight";
     proxy_.answers().count_idempotency("refused");
@@ -213,7 +213,7 @@ void Visit::write_cache_row(std::string_view how) {
   row.cache = how == "hit" ? "exact" : how;
   const int64_t took_ns = proxy_.clock().now_ns() - received_ns_;
   row.total_ms = static_cast<double>(took_ns) * 1e-6;
-  row.started_unix_ms = (proxy_.clock().unix_ns() - took_ns) / kMs;
+  row.started_unix_ms = (proxy_.clock().unix_ns() - took_ns) / kNsPerMs;
   row.cost_nanos = 0;
   proxy_.record(std::move(row));
 }
@@ -249,7 +249,7 @@ KeepAs Visit::keep_as() const {
   as.key = *cache_key_;
   as.scope = scope_;
   as.tags = asked_.model->cache_tags;
-  as.ttl_ns = asked_.model->cache_ttl_s * 1000 * kMs;
+  as.ttl_ns = asked_.model->cache_ttl_s * 1000 * kNsPerMs;
   return as;
 }
 
