@@ -1,6 +1,7 @@
 """weir gateway, who answers: rules, cascades, routers by difficulty, shadows and pickers, with unmodified clients and mocks."""
 
 import contextlib
+import hashlib
 import http.server
 import json
 import pathlib
@@ -360,6 +361,25 @@ class Shadows(unittest.TestCase):
         total = json.loads(out)["all"]
         self.assertEqual(total["requests"], 43)
         self.assertGreater(total["shadow_cost"], 0)
+
+
+    def test_a_copy_is_the_operators_and_no_tenants(self):
+        ledger, keys = HOME / "whose.db", HOME / "keys.yaml"
+        keys.write_text("tenants: {acme: {}}\nkeys:\n  - {tenant: acme, id: k1, rights: [inference], sha256: "
+                        f"{hashlib.sha256(b'key-of-acme').hexdigest()}}}\n")
+        keys.chmod(0o600)
+        with mock_llm.MockLlm() as live, mock_llm.MockLlm() as trial:
+            text = (f"keys_file: {keys}\nledger: {{file: {ledger}}}\n"
+                    f'upstreams: {{l: {{endpoints: ["{live.url}"]}}, t: {{endpoints: ["{trial.url}"]}}}}\n'
+                    "models:\n  chat: {targets: [{upstream: l}], shadow: {model: next, sample: 1}}\n  next: {targets: [{upstream: t}]}\n"
+                    "quotas: [{name: day, tenant: acme, metric: requests, window: day, limit: 2}]\n")
+            with gateway(text) as (url, _):
+                said = [ask(url, "chat", headers={"Authorization": "Bearer key-of-acme"}).status_code for _ in range(3)]
+                self.assertEqual(said, [200, 200, 429])
+                rows(ledger, 4)
+        with contextlib.closing(sqlite3.connect(ledger)) as db:
+            found = db.execute("SELECT tenant, key_id, cache, count(*) FROM attempts GROUP BY 1, 2, 3 ORDER BY 1").fetchall()
+        self.assertEqual(found, [("", "", "shadow", 2), ("acme", "k1", "", 2)])
 
 
 class Pickers(unittest.TestCase):

@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "gateway/estimated_count.h"
-#include "gateway/resilience/retry_after.h"
 #include "gateway/route/gie.h"
 #include "gateway/routing.h"
 #include "gateway/translate/translate.h"
 #include "gateway/upstream_error.h"
+#include "http/retry_after.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -99,7 +99,8 @@ Result<TranslatedRequest> Call::request_for(const UpstreamConfig& upstream,
   options.client_model = asked_.incoming.model;
   options.created_unix_s = proxy_.clock().unix_s();
   options.engine_extras = upstream.engine != "openai";
-  return translate_request(asked_.protocol, upstream.protocol, asked_.path, asked_.body, options);
+  return translate_request(asked_.protocol, upstream.protocol, asked_.path, asked_.body.text(),
+                           options, asked_.body.spots());
 }
 
 std::optional<Call::Told> Call::tell(const Choice& choice) {
@@ -373,7 +374,8 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   r.status = answer.status;
   r.headers = client_headers(ended);
   if (r.status >= 400 && r.status < 500 && outcome.retry_after_ms.has_value())
-    r.headers.set("Retry-After", std::to_string(retry_after_seconds(*outcome.retry_after_ms)));
+    r.headers.set("Retry-After",
+                  std::to_string(http::retry_after_seconds(*outcome.retry_after_ms)));
   r.body = std::move(answer.body);
   sink_->answer(std::move(r));
   over(outcome.status < 400 ? "answered" : "upstream_refused", "", &ended.observer());
@@ -381,7 +383,7 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
 
 // The upstream has no such path: many of Anthropic's kind take messages and nothing else.
 void Call::answer_estimate() {
-  auto estimated = estimated_count(asked_.body);
+  auto estimated = estimated_count(asked_.body.text());
   if (!estimated.ok()) return refuse(estimated.error());
   for (const auto& field : asked_.tell.all()) estimated->headers.set(field.name, field.value);
   sink_->answer(std::move(*estimated));

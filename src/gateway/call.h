@@ -28,6 +28,7 @@
 #include "gateway/resilience/attempt.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/route/prompt_blocks.h"
+#include "gateway/translate/request_text.h"
 #include "gateway/upstream_attempt.h"
 #include "http/client.h"
 
@@ -38,7 +39,7 @@ class Routing;
 
 struct Asked {
   std::string path;  // of the client, without its query
-  std::string body;
+  translate::RequestText body;
   http::Headers headers;  // the client's; few of them go on
   Protocol protocol = Protocol::kOpenAi;
   Incoming incoming;

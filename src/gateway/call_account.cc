@@ -2,14 +2,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
 #include "gateway/call.h"
 #include "gateway/upstream_error.h"
 
 namespace weir::gateway {
 namespace {
-
-constexpr int64_t kMs = 1'000'000;
-constexpr int64_t kTextBytesPerToken = 4;  // where nobody counted; English, today's tokenizers
 
 LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   switch (o.end) {
@@ -52,7 +50,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.endpoint = ended.choice().endpoint->config->url;
   r.model = t.model.empty() ? asked_.incoming.model : t.model;
   r.release = t.release;
-  r.started_unix_ms = clock.unix_ns() / kMs - static_cast<int64_t>(age_ms);
+  r.started_unix_ms = clock.unix_ns() / kNsPerMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;
   r.end = whole_ && winner_ == &ended ? LedgerEnd::kOk : ledger_end(outcome, cancelled_);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
@@ -68,7 +66,11 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   if (!usage.known && ended.answered_ns() == 0 && outcome.end != AttemptEnd::kCancelled)
     r.cost_nanos = 0;
   if (asked_.incoming.counts) r.cost_nanos = 0;
-  if (asked_.shadow) r.cache = kShadowCache;
+  if (asked_.shadow) {  // the operator's, whoever's request it is a copy of
+    r.cache = kShadowCache;
+    r.tenant.clear();
+    r.key_id.clear();
+  }
   r.hedged = hedged_;
   r.continued = streaming_ && broke_.has_value();
   r.retried = r.attempt > 1 && !r.continued;
@@ -106,8 +108,7 @@ void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) 
   // Of a stream that ends early the usage may be that of its beginning.
   const bool whole = outcome != nullptr && outcome->end == AttemptEnd::kAnswered;
   if (!whole || !usage.known)
-    counts.output = std::max({counts.output, seen.deltas(),
-                              static_cast<int64_t>(seen.text().size()) / kTextBytesPerToken});
+    counts.output = std::max({counts.output, seen.deltas(), tokens_of_bytes(seen.text().size())});
   const ModelPrice* price = price_of(attempt);
   spent_.add({.any = true,
               .input_tokens = counts.input,
@@ -116,10 +117,8 @@ void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) 
 }
 
 void Call::write_row(bool final) {
-  if (!row_.has_value()) return;
-  row_->final = final;
-  if (proxy_.ledger() != nullptr) proxy_.ledger()->add(std::move(*row_));
-  row_.reset();
+  if (row_.has_value()) row_->final = final;
+  proxy_.record(std::exchange(row_, std::nullopt));
 }
 
 void Call::admitted() {
@@ -180,7 +179,7 @@ void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
                       outcome.status == 429 || outcome.no_api;
   const int64_t slo_ms = asked_.model->slo_first_byte_ms;
   const bool late =
-      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kMs;
+      slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kNsPerMs;
   window->second.add(failed || late, now_ns() / 1'000'000'000);
 }
 

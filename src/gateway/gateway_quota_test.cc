@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
+#include <thread>
 
 #include "gateway/gateway.h"
 #include "gateway/state/redis_server_testing.h"
@@ -122,6 +124,28 @@ TEST_F(GatewayQuotas, WhatCanNeverFitSaysSo) {
   EXPECT_THAT(r.body, HasSubstr("no retry will fit"));
   EXPECT_FALSE(r.headers.contains("retry-after"));
   EXPECT_EQ(r.headers.find("x-should-retry"), "false");
+}
+
+// It is asked for the tenant that was given the old one.
+TEST_F(GatewayQuotas, ANewAnswerInPlaceOfAStaleOneIsCounted) {
+  upstream_.behave("echo");
+  start("{name: few, metric: requests, window: minute, limit: 3}",
+        "cache: {enabled: true, ttl_s: 1, stale_s: 60}");
+  const auto ask_of = [this](const std::string& text) {
+    const http::Response r = ask(R"({"model":"chat","temperature":0,"max_tokens":10,)"
+                                 R"("messages":[{"role":"user","content":")" +
+                                 text + "\"}]}");
+    return std::string(r.headers.find("x-weir-cache").value_or(""));
+  };
+  EXPECT_EQ(ask_of("a"), "miss");
+  EXPECT_EQ(ask_of("b"), "miss");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'050));
+  EXPECT_EQ(ask_of("a"), "stale");
+  EXPECT_TRUE(used_is(3)) << shown();
+  EXPECT_TRUE(http::eventually([&] { return ask_of("a") == "hit"; }));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ask_of("b"), "stale") << "it stays: nothing is left";
+  EXPECT_EQ(upstream_.requests(), 3);
+  EXPECT_TRUE(used_is(3)) << shown();
 }
 
 TEST_F(GatewayQuotas, WhatNobodyComputedIsGivenBack) {

@@ -12,7 +12,6 @@ constexpr size_t kMaxModelBytes = 256;
 constexpr size_t kMaxUserBytes = 1024;
 // Beyond it no upstream that is known goes; counts of tokens stay far below 2^63.
 constexpr int64_t kMaxChoices = 128;
-constexpr int64_t kBytesPerToken = 4;  // of English text, with the tokenizers of today's models
 
 // Bytes of all strings: prompt, messages, tools, whatever their shape.
 int64_t text_bytes(const Json& value) {
@@ -94,6 +93,10 @@ Result<Incoming> read_incoming(std::string_view path, const Json& json) {
       return param_error(ErrorCode::kInvalidValue, "stream", "stream must be true or false, not {}",
                          stream->type_name());
     in.stream = stream->as_bool();
+  }
+  if (const Json* options = json.find("stream_options"); options != nullptr) {
+    const Json* usage = options->find("include_usage");
+    in.include_usage = usage != nullptr && *usage == Json(true);
   }
   if (const Json* user = json.find("user");
       user != nullptr && user->is_string() && user->size() <= kMaxUserBytes)

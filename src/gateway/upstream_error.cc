@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "api/replies.h"
-#include "gateway/resilience/retry_after.h"
 #include "gateway/translate/translate.h"
+#include "http/retry_after.h"
 #include "http/sse.h"
 #include "text/json.h"
 
@@ -64,7 +64,7 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
   return body.dump();
 }
 
-constexpr Row kWithheld{502, "answer_withheld",
+constexpr Row kWithheld{502, kAnswerWithheld,
                         "the answer held what looks like a key and is kept back"};
 
 }  // namespace
@@ -102,7 +102,7 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
                       : fmt::format("{} attempts failed; the last upstream {}", attempts, row.what);
   http::Response r = http::json_response(row.status, body_of(row, message, client));
   if (retry_after_ms > 0 || row.status == 503) {
-    r.headers.set("Retry-After", std::to_string(retry_after_seconds(retry_after_ms)));
+    r.headers.set("Retry-After", std::to_string(http::retry_after_seconds(retry_after_ms)));
     r.headers.set("x-should-retry", "true");
   }
   return r;

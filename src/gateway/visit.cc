@@ -1,6 +1,7 @@
 #include "gateway/visit.h"
 
 #include <algorithm>
+#include <cassert>
 #include <chrono>
 #include <utility>
 
@@ -14,7 +15,9 @@
 namespace weir::gateway {
 namespace {
 
+// How it ends, beside what calls say.
 constexpr std::string_view kQuotaExceeded = "quota_exceeded";
+constexpr std::string_view kWithheld = "withheld";
 constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kResponses = "/v1/responses";
 
@@ -47,7 +50,8 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
 }
 
 Visit::~Visit() {
-  if (!over_) instruments_.in_flight.add(-1);  // it ended by an exception, or with the gateway
+  if (stage_ != VisitStage::kOver)
+    instruments_.in_flight.add(-1);  // it ended by an exception, or with the gateway
 }
 
 // A tenant's bound holds also where the request says none.
@@ -63,7 +67,7 @@ void Visit::bound_answer(text::Json& body) {
 
 Status Visit::read() {
   WEIR_TRY(api::check_json(asked_.headers));
-  WEIR_ASSIGN(text::Json body, text::Json::parse(asked_.body));
+  WEIR_ASSIGN(text::Json body, asked_.body.read());
   WEIR_ASSIGN(asked_.incoming, read_incoming(asked_.path, body));
   const Incoming& in = asked_.incoming;
   asked_.model = proxy_.model(in.model);
@@ -76,18 +80,12 @@ Status Visit::read() {
   bound_answer(body);
   WEIR_TRY(routing_->route(asked_, body));
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
-  impatient_ = wanted_ms.has_value();
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
   if (proxy_.dispatcher().wants_blocks(*asked_.model))
     asked_.blocks = prompt_blocks(body, asked_.tenant, proxy_.dispatcher().prompt_key());
   const ModelConfig& model = *asked_.model;
-  if (!may_store() && !model.redact && model.prompt_budget.max_input_tokens == 0) return {};
-  if (const text::Json* options = body.find("stream_options");
-      options != nullptr && options->is_object()) {
-    const text::Json* usage = options->find("include_usage");
-    include_usage_ = usage != nullptr && usage->is_bool() && usage->as_bool();
-  }
-  json_ = std::move(body);
+  if (may_store() || model.redact || model.prompt_budget.max_input_tokens > 0)
+    json_ = std::move(body);
   return {};
 }
 
@@ -109,14 +107,23 @@ void Visit::count() {
       std::any_of(model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
         return proxy_.fleet().upstream(t.upstream).protocol == Protocol::kAnthropic;
       });
-  if (known && !model.redact) return reserve();
-  auto estimated = estimated_count(asked_.body);
+  if (known && !model.redact) {
+    become(VisitStage::kAsking);
+    return reserve();
+  }
+  auto estimated = estimated_count(asked_.body.text());
   if (!estimated.ok()) return refuse(estimated.error());
   writer_.send(std::move(*estimated));
   over("estimated");
 }
 
+void Visit::become(VisitStage next) {
+  assert(may_follow(stage_, next));
+  stage_ = next;
+}
+
 void Visit::ask() {
+  become(VisitStage::kAsking);
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
   reserve();
@@ -139,12 +146,11 @@ void Visit::send() {
 
 void Visit::refuse(const Error& error, int status) {
   writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
-  own_fault_ = true;
   if (place_ != nullptr) place_->use(0, 0);
   answer_ = refusal(error, asked_.protocol, writer_.request_id());
   if (status != 0) answer_->status = status;
   for (const auto& [name, value] : quota_.told().all()) answer_->headers.set(name, value);
-  settle(false, error_code_name(error.code), "");
+  settle({.own_fault = true, .error_code = error_code_name(error.code)});
   writer_.send(std::move(*answer_));
   over("refused");
 }
@@ -160,8 +166,8 @@ void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
 void Visit::answer(http::Response response) {
   if (filter_.has_value()) {
     filter_->whole(response.body);
-    if (filter_->leaked()) withhold();
-    if (withheld_) response = answer_withheld(asked_.protocol);
+    if (filter_->leaked()) tell_leak();
+    if (!stopped_by_.empty()) response = answer_withheld(asked_.protocol);
   }
   if (recorder_.has_value()) recorder_->answer(response);
   for (const auto& [name, value] : extra_.all()) response.headers.set(name, value);
@@ -169,7 +175,7 @@ void Visit::answer(http::Response response) {
 }
 
 void Visit::begin_stream(http::Headers headers) {
-  streaming_ = true;
+  become(VisitStage::kStreaming);
   writer_.on_writable([weak = std::weak_ptr<Asking>(call_)] {
     if (const auto call = weak.lock()) call->resume();
   });
@@ -188,15 +194,16 @@ void Visit::tell_late(const http::Headers& head) {
 }
 
 bool Visit::piece(std::string_view events) {
-  if (withheld_ || !stopped_by_.empty()) return true;
+  if (!stopped_by_.empty()) return true;
   if (filter_.has_value()) {
     out_.clear();
+    const bool told = filter_->leaked();
     filter_->events(events, out_);
-    if (filter_->leaked()) withhold();
-    if (withheld_) {
+    if (filter_->leaked() && !told) tell_leak();
+    if (!stopped_by_.empty()) {
       writer_.write(answer_withheld_event(asked_.protocol));
       // Not here: the call is in the middle of telling this piece.
-      proxy_.client().post([call = call_] { call->cancel("withheld"); });
+      proxy_.client().post([call = call_] { call->cancel(kWithheld); });
       return true;
     }
     events = out_;
@@ -218,41 +225,44 @@ bool Visit::within_quota() {
 
 void Visit::on_quota_of_stream(const Error* refused) {
   if (refused == nullptr) return call_->resume();
+  if (!stopped_by_.empty()) return;  // it ends anyway, and has said why
   stopped_by_ = error_code_name(refused->code);
   writer_.write(refusal_event(*refused, asked_.protocol, writer_.request_id()));
   // Not here: the call may be in the middle of telling a piece, or the last one.
   proxy_.client().post([visit = self()] {
-    if (!visit->over_) visit->call_->cancel(kQuotaExceeded, visit->stopped_by_);
+    if (visit->stage_ != VisitStage::kOver)
+      visit->call_->cancel(kQuotaExceeded, visit->stopped_by_);
   });
 }
 
 void Visit::ended(CallEnd end) {
-  end.good = end.good && !withheld_ && stopped_by_.empty();
   if (!stopped_by_.empty()) {
-    end.how = kQuotaExceeded;
+    end.good = false;
+    end.how = stopped_by_ == kAnswerWithheld ? kWithheld : kQuotaExceeded;
     end.error_code = stopped_by_;
   }
   writer_.note([&](http::AnswerNotes& n) {
-    n.error_code = withheld_ ? "answer_withheld" : end.error_code;
+    n.error_code = end.error_code;
     n.upstream = end.upstream;
     n.prompt_tokens = end.input_tokens;
     n.cached_tokens = end.cached_tokens;
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
-  own_fault_ |= impatient_ || end.how == "shed" || end.how == kQuotaExceeded;
-  settle(end.good, end.error_code, end.row.has_value() ? end.row->release : "");
+  settle({.good = end.good,
+          .own_fault = asked_.deadline.of_client || end.how == kEndClientGone ||
+                       end.how == "shed" || end.how == kQuotaExceeded,
+          .error_code = end.error_code,
+          .release = end.row.has_value() ? std::string_view(end.row->release) : ""});
   quota_.spend(end.spent);
-  if (streaming_) {
+  if (stage_ == VisitStage::kStreaming) {
     writer_.finish();
   } else if (answer_.has_value()) {
     send_answer();
   }
-  if (end.row.has_value() && proxy_.ledger() != nullptr) {
-    if (cache_key_.has_value()) end.row->cache = "miss";
-    proxy_.ledger()->add(std::move(*end.row));
-  }
-  over(withheld_ ? "withheld" : end.how);
+  if (end.row.has_value() && cache_key_.has_value()) end.row->cache = "miss";
+  proxy_.record(std::move(end.row));
+  over(end.how);
 }
 
 void Visit::send_answer() {
@@ -267,18 +277,17 @@ void Visit::send_answer() {
 }
 
 void Visit::on_client_gone() {
-  if (over_) return;
-  gone_ = own_fault_ = true;
+  if (stage_ == VisitStage::kOver) return;
   if (const auto call = call_) return call->cancel();
   const auto kept = shared_from_this();
-  if (const auto side = side_call_) side->cancel("client_gone", "");
+  if (const auto side = std::exchange(side_call_, nullptr)) side->cancel(kEndClientGone, "");
   leave_waits();
-  settle(false, "", "");
-  over("client_gone");
+  settle({.own_fault = true});
+  over(kEndClientGone);
 }
 
 void Visit::over(std::string_view how) {
-  over_ = true;
+  become(VisitStage::kOver);
   place_.reset();
   quota_.finish();
   Instruments& i = proxy_.instruments();

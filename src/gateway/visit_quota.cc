@@ -5,6 +5,7 @@
 
 #include "gateway/quota_estimate.h"
 #include "gateway/quota_headers.h"
+#include "gateway/request_cost.h"
 
 namespace weir::gateway {
 
