@@ -1,6 +1,7 @@
 """weir gateway, who answers: rules, cascades, routers by difficulty, shadows and pickers, with unmodified clients and mocks."""
 
 import contextlib
+import hashlib
 import http.server
 import json
 import pathlib
@@ -173,6 +174,8 @@ class Cascades(unittest.TestCase):
             said = ask(url, "smart", "a good answer takes a while", stream=True)
             self.assertEqual(said.headers["content-type"].split(";")[0], "text/event-stream")
             self.assertTrue(said.text.startswith(": keep-alive\n\n"), said.text)
+            self.assertIn("\n: x-weir-cascade: small:accepted\n", said.text)
+            self.assertIn("\n: x-weir-upstream: s\n", said.text)
             self.assertTrue(said.text.endswith("data: [DONE]\n\n"), said.text)
             self.mocks[1].behave("400")
             said = ask(url, "smart", "a bad answer takes a while, and fails", stream=True)
@@ -180,7 +183,8 @@ class Cascades(unittest.TestCase):
         self.mocks[0].behave("hang", 1)
         with self.run_with('{regex: "good"}', "keep_alive_ms: 50,", patience_s=1) as (url, _):
             said = ask(url, "smart", "nobody answers", stream=True)
-            self.assertIn('data: {"error"', said.text)
+            self.assertIn("\n: x-weir-cascade: small:failed(upstream_timeout),large:failed(upstream_refused)\n", said.text)
+            self.assertIn('\n\ndata: {"error"', said.text)
             self.assertNotIn("[DONE]", said.text)
 
     def test_schemas_and_judges_and_programs(self):
@@ -215,10 +219,22 @@ class Cascades(unittest.TestCase):
             self.assertEqual(said.headers["x-weir-cascade"], "small:accepted")
             self.assertIsNone(said.json()["choices"][0]["logprobs"])
             self.assertIs(self.mocks[0].requests[-1][2]["logprobs"], True)
+            a = anthropic.Anthropic(base_url=url, api_key="x", max_retries=0)
+            ask_it = {"model": "smart", "max_tokens": 99, "messages": [{"role": "user", "content": "be good"}]}
+            said = a.messages.with_raw_response.create(**ask_it, top_k=3)
+            self.assertEqual((said.headers["x-weir-cascade"], said.headers["x-weir-altered"]), ("small:accepted", "top_k"))
+            self.assertEqual((said.parse().content[0].text, said.parse().model), ("You said: be good", "smart"))
+            self.assertNotIn("logprob", said.text())
+            with a.messages.stream(**ask_it) as stream:
+                self.assertEqual("".join(stream.text_stream), "You said: be good")
+            self.mocks[0].behave("500", 1)
+            self.assertEqual(a.messages.with_raw_response.create(**ask_it).headers["x-weir-cascade"], "small:failed(upstream_error),large:accepted")
             self.assertIsNotNone(ask(url, "smart", logprobs=True).json()["choices"][0]["logprobs"])
             self.mocks[0].logprob = -2
             self.assertEqual(ask(url, "smart").headers["x-weir-cascade"], "small:rejected(logprob),large:accepted")
             self.assertNotIn("logprobs", self.mocks[1].requests[-1][2])
+            said = a.messages.with_raw_response.create(**ask_it)
+            self.assertEqual(said.headers["x-weir-cascade"], "small:rejected(logprob),large:accepted")
 
     def test_money_time_and_the_ledger(self):
         prices = "prices: [" + ", ".join(
@@ -369,6 +385,25 @@ class Shadows(unittest.TestCase):
         total = json.loads(out)["all"]
         self.assertEqual(total["requests"], 43)
         self.assertGreater(total["shadow_cost"], 0)
+
+
+    def test_a_copy_is_the_operators_and_no_tenants(self):
+        ledger, keys = HOME / "whose.db", HOME / "keys.yaml"
+        keys.write_text("tenants: {acme: {}}\nkeys:\n  - {tenant: acme, id: k1, rights: [inference], sha256: "
+                        f"{hashlib.sha256(b'key-of-acme').hexdigest()}}}\n")
+        keys.chmod(0o600)
+        with mock_llm.MockLlm() as live, mock_llm.MockLlm() as trial:
+            text = (f"keys_file: {keys}\nledger: {{file: {ledger}}}\n"
+                    f'upstreams: {{l: {{endpoints: ["{live.url}"]}}, t: {{endpoints: ["{trial.url}"]}}}}\n'
+                    "models:\n  chat: {targets: [{upstream: l}], shadow: {model: next, sample: 1}}\n  next: {targets: [{upstream: t}]}\n"
+                    "quotas: [{name: day, tenant: acme, metric: requests, window: day, limit: 2}]\n")
+            with gateway(text) as (url, _):
+                said = [ask(url, "chat", headers={"Authorization": "Bearer key-of-acme"}).status_code for _ in range(3)]
+                self.assertEqual(said, [200, 200, 429])
+                rows(ledger, 4)
+        with contextlib.closing(sqlite3.connect(ledger)) as db:
+            found = db.execute("SELECT tenant, key_id, cache, count(*) FROM attempts GROUP BY 1, 2, 3 ORDER BY 1").fetchall()
+        self.assertEqual(found, [("", "", "shadow", 2), ("acme", "k1", "", 2)])
 
 
 class Pickers(unittest.TestCase):

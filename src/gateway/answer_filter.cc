@@ -29,7 +29,7 @@ void feed_text(const Json& value, LeakWatch& watch, bool& leaked) {
 }  // namespace
 
 AnswerFilter::AnswerFilter(std::unique_ptr<Redaction> redaction, const telemetry::Scrubber* leaks,
-                           std::vector<std::string> secrets)
+                           std::shared_ptr<const Secrets> secrets)
     : redaction_(std::move(redaction)),
       leaks_(leaks),
       secrets_(std::move(secrets)),
@@ -41,7 +41,7 @@ AnswerFilter::AnswerFilter(std::unique_ptr<Redaction> redaction, const telemetry
 void AnswerFilter::look(const Json& piece) {
   if (!watches_) return;
   const auto feed = [this](int64_t choice, const Json& part) {
-    const auto [watch, fresh] = watch_.try_emplace(choice, *leaks_, secrets_);
+    const auto [watch, fresh] = watch_.try_emplace(choice, *leaks_, *secrets_);
     feed_text(part, watch->second, leaked_);
   };
   if (const Json* choices = member(&piece, "choices"); choices != nullptr && choices->is_array()) {

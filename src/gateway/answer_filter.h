@@ -10,7 +10,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "gateway/cache/redact.h"
 #include "http/sse_reader.h"
@@ -21,9 +20,9 @@ namespace weir::gateway {
 class AnswerFilter {
  public:
   // redaction: null puts nothing back. leaks: null looks for no keys, else it and `secrets` say
-  // what is one; it outlives this.
+  // what is one; it outlives this. secrets: shared, since a reload has others; null without leaks.
   AnswerFilter(std::unique_ptr<Redaction> redaction, const telemetry::Scrubber* leaks,
-               std::vector<std::string> secrets);
+               std::shared_ptr<const Secrets> secrets);
 
   // Of a whole answer. What is no JSON object stays as it is.
   void whole(std::string& body);
@@ -39,7 +38,7 @@ class AnswerFilter {
   std::unique_ptr<Redaction> redaction_;  // stays where it is: the restorer refers to it
   std::optional<AnswerRestorer> restorer_;
   const telemetry::Scrubber* leaks_;
-  std::vector<std::string> secrets_;
+  const std::shared_ptr<const Secrets> secrets_;
   std::map<int64_t, LeakWatch> watch_;  // by choice: their pieces come in turn
   http::SseReader reader_;
   const bool watches_;

@@ -7,12 +7,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/hash.h"
 #include "base/result.h"
+#include "gateway/answer_recorder.h"
 #include "gateway/cache/idempotency.h"
 #include "gateway/cache/response_cache.h"
 #include "gateway/cache/semantic_cache.h"
@@ -37,6 +39,16 @@ struct AnswerStoreConfig {
   bool operator==(const AnswerStoreConfig&) const = default;
 };
 
+// How the answer of a request is to be kept.
+struct KeepAs {
+  Hash128 key;
+  CacheScope scope;
+  std::vector<std::string> tags;
+  int64_t ttl_ns = 0;            // 0: the cache's own
+  std::string context;           // of the question, for the semantic cache
+  std::vector<float> embedding;  // empty: not for that
+};
+
 class AnswerStore {
  public:
   using Id = uint64_t;  // of a visit
@@ -52,6 +64,10 @@ class AnswerStore {
   Idempotency* idempotency() { return idempotency_.has_value() ? &*idempotency_ : nullptr; }
   ResponseCache* cache() { return cache_.has_value() ? &*cache_ : nullptr; }
   SemanticCache* semantic() { return semantic_.has_value() ? &*semantic_ : nullptr; }
+  // An answer, which `taken` holds, has ended: it goes into the caches if it was good and whole,
+  // and of the release that the scope names, if any. Whether the exact one has it now.
+  // Precondition: there is one.
+  bool keep(KeepAs as, AnswerRecorder& taken, bool good, std::string_view release, int64_t now_ns);
   // Of both caches; how many went.
   size_t invalidate(const InvalidateFilter& filter);
   SingleFlight& flights() { return flights_; }

@@ -7,6 +7,9 @@
 
 namespace weir::gateway {
 
+// CallEnd::how where the client has left.
+inline constexpr std::string_view kEndClientGone = "client_gone";
+
 class Asking {
  public:
   Asking() = default;
@@ -18,7 +21,7 @@ class Asking {
   virtual void begin() = 0;
   // Nobody wants the answer any more. Nothing more is told to the sink but its end.
   // how and error_code: for its CallEnd, of static storage.
-  virtual void cancel(std::string_view how = "client_gone", std::string_view error_code = "") = 0;
+  virtual void cancel(std::string_view how = kEndClientGone, std::string_view error_code = "") = 0;
   // The sink has room again.
   virtual void resume() = 0;
   // Of a stream's answer so far, counted in deltas; 0 where it is whole before it is told.

@@ -28,6 +28,7 @@
 #include "gateway/resilience/attempt.h"
 #include "gateway/resilience/deadline.h"
 #include "gateway/route/prompt_blocks.h"
+#include "gateway/translate/request_text.h"
 #include "gateway/upstream_attempt.h"
 #include "http/client.h"
 
@@ -38,7 +39,7 @@ class Routing;
 
 struct Asked {
   std::string path;  // of the client, without its query
-  std::string body;
+  translate::RequestText body;
   http::Headers headers;  // the client's; few of them go on
   Protocol protocol = Protocol::kOpenAi;
   Incoming incoming;
@@ -130,6 +131,8 @@ class Call final : public Asking,
 
   // ended: null when nothing was sent.
   void retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome);
+  void answer_estimate();
+  void tell_wrong_path(const UpstreamAttempt& ended) const;
   void answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome);
   void end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome);
   // The stream, whose translator is stream_, broke off (call_continue.cc).

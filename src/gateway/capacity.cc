@@ -13,14 +13,13 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "text/prometheus_text.h"
 
 namespace weir::gateway {
 namespace {
 
 using text::MetricSample;
-
-constexpr int64_t kMs = 1'000'000;
 
 // Of several names for a figure the first that is there counts; "": the engine does not tell.
 struct EngineNames {
@@ -157,7 +156,7 @@ void apply_report(const std::optional<CapacityReport>& report, double waiting_to
   view.kv_usage = 0;
   if (!report.has_value() || now_ns - report->at_ns > fresh_ns) return;
   const CapacitySignals& said = report->said;
-  const int64_t age_ms = (now_ns - report->at_ns) / kMs;
+  const int64_t age_ms = (now_ns - report->at_ns) / kNsPerMs;
   view.signals_age_ms =
       static_cast<int32_t>(std::clamp<int64_t>(age_ms, 0, std::numeric_limits<int32_t>::max()));
   view.waiting = said.waiting.value_or(0);

@@ -4,6 +4,9 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
+#include "gateway/chat_question.h"
+#include "gateway/request_cost.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "gateway/whole_sink.h"
@@ -14,10 +17,8 @@ namespace {
 
 using text::Json;
 
-constexpr int64_t kMs = 1'000'000;
 // Of an answer whose length nothing tells: half of what chats have at the most, as a rule.
 constexpr int64_t kUnknownOutputTokens = 512;
-constexpr int64_t kBytesPerToken = 4;
 constexpr size_t kMaxVerdictBytes = 64 * 1024;
 
 Deadline earlier(const Deadline& a, int64_t at_ns) {
@@ -28,12 +29,6 @@ Deadline earlier(const Deadline& a, int64_t at_ns) {
 Json parsed(const std::string& body) {
   auto json = Json::parse(body);
   return json.ok() ? std::move(*json) : Json();
-}
-
-bool wants_usage(const Json& body) {
-  const Json* options = body.find("stream_options");
-  const Json* usage = options == nullptr ? nullptr : options->find("include_usage");
-  return usage != nullptr && *usage == Json(true);
 }
 
 }  // namespace
@@ -59,7 +54,7 @@ Cascade::Cascade(Proxy& proxy, const CascadeKit& kit, Asked asked, std::shared_p
     : proxy_(proxy),
       kit_(kit),
       asked_(std::move(asked)),
-      body_(parsed(asked_.body)),
+      body_(parsed(asked_.body.text())),
       question_(read_question(body_)),
       sink_(std::move(sink)),
       plan_(*kit.config, asked_.received_ns) {
@@ -83,7 +78,7 @@ void Cascade::next() {
   ask();
 }
 
-// Of the dearest target, at the lengths that are known or likely by now, with its judge.
+// At the lengths that are known or likely by now, with its judge.
 int64_t Cascade::cost_of(size_t step) const {
   int64_t input = asked_.incoming.input_tokens;
   int64_t output = asked_.incoming.max_output_tokens;
@@ -92,22 +87,8 @@ int64_t Cascade::cost_of(size_t step) const {
     output = output > 0 ? std::min(output, held_.end.output_tokens) : held_.end.output_tokens;
   }
   if (output == 0) output = kUnknownOutputTokens;
-  const auto dearest = [this](const std::string& model, const TokenCounts& tokens) {
-    int64_t most = 0;
-    for (const TargetConfig& t : asked_.routing->model(model)->targets) {
-      if (const ModelPrice* price = asked_.config->prices.find(t.upstream_name, t.model))
-        most = std::max(most, token_cost(*price, tokens));
-    }
-    return most;
-  };
-  const CascadeStepConfig& s = kit_.config->steps[step];
-  int64_t nanos = dearest(s.model, {.input = input, .output = output});
-  if (s.check.judge.has_value()) {
-    const JudgeConfig& judge = *s.check.judge;
-    const auto pattern = static_cast<int64_t>(judge.prompt.size()) / kBytesPerToken;
-    nanos += dearest(judge.model, {.input = input + output + pattern, .output = judge.max_tokens});
-  }
-  return nanos;
+  return dearest_cost(*asked_.config,
+                      asked_by(*asked_.config, kit_.config->steps[step], input, output));
 }
 
 // For whoever is asked next; the body is missing.
@@ -137,6 +118,8 @@ void Cascade::ask() {
   const ModelConfig& model = *asked_.routing->model(step.model);
   Asked a = question(model, plan_.deadline(asked_.deadline));
   a.body = whole_request(body_, asked_.path, step.check.wants_logprobs());
+  back_.reset();
+  if (step.check.wants_logprobs() && asked_.protocol == Protocol::kAnthropic) put_as_chat(model, a);
   if (proxy_.dispatcher().wants_blocks(model))
     a.blocks = prompt_blocks(body_, asked_.tenant, proxy_.dispatcher().prompt_key());
   // The call may end, and this with it, before begin() returns.
@@ -149,10 +132,40 @@ void Cascade::ask() {
   call->begin();
 }
 
+void Cascade::put_as_chat(const ModelConfig& model, Asked& asked) {
+  const bool extras =
+      std::all_of(model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
+        return proxy_.fleet().upstream(t.upstream).engine != "openai";
+      });
+  auto chat = ask_as_chat(body_, asked_.incoming.model, extras, proxy_.clock().unix_s());
+  if (!chat.ok()) return;  // the call says why
+  asked.path = kChatPath;
+  asked.protocol = Protocol::kOpenAi;
+  asked.body = std::move(chat->body);
+  back_ = std::move(chat->back);
+  altered_ = std::move(chat->altered);
+}
+
+void Cascade::put_back(http::Response& response, CallEnd& end) {
+  const auto back = std::exchange(back_, nullptr);
+  if (back == nullptr || response.status == 0) return;
+  auto whole = back->whole(response.status, response.headers.find("content-type").value_or(""),
+                           response.body);
+  if (whole.ok()) {
+    response.body = std::move(whole->body);
+    response.headers.set("Content-Type", whole->content_type);
+    if (!altered_.empty()) response.headers.set("x-weir-altered", altered_);
+    return;
+  }
+  const AttemptOutcome malformed{.end = AttemptEnd::kMalformed};
+  response = upstream_failure(malformed, 1, 0, asked_.protocol);
+  end.error_code = upstream_failure_code(malformed, 1);
+  end.good = false;
+}
+
 void Cascade::settle(std::optional<LedgerRow> row) const {
-  if (!row.has_value() || proxy_.ledger() == nullptr) return;
-  row->final = false;
-  proxy_.ledger()->add(std::move(*row));
+  if (row.has_value()) row->final = false;
+  proxy_.record(std::move(row));
 }
 
 // What the client gets unless something better comes.
@@ -184,6 +197,11 @@ void Cascade::on_answer(http::Response response, CallEnd end) {
   if (cancelled_) return leave(std::move(end), tried);
   Json answer;
   if (end.good) answer = parsed(response.body);
+  const AnswerContent content = read_answer_content(answer);
+  if (back_ != nullptr) {
+    put_back(response, end);
+    answer = end.good ? parsed(response.body) : Json();
+  }
   if (!answer.is_object()) {
     plan_.failed(end.error_code.empty() ? end.how : end.error_code);
     count("failed");
@@ -195,7 +213,6 @@ void Cascade::on_answer(http::Response response, CallEnd end) {
     return next();
   }
   const AnswerChecks& checks = kit_.checks[step_];
-  const AnswerContent content = read_answer_content(answer);
   if (checks.config().wants_logprobs() && !asks_logprobs(body_)) {
     strip_logprobs(answer);
     response.body = answer.dump();
@@ -209,15 +226,15 @@ void Cascade::on_answer(http::Response response, CallEnd end) {
 
 void Cascade::ask_program() {
   const HttpCheckConfig& check = *kit_.checks[step_].config().http;
-  const Deadline deadline =
-      earlier(plan_.deadline(asked_.deadline), proxy_.clock().now_ns() + check.timeout_ms * kMs);
+  const Deadline deadline = earlier(plan_.deadline(asked_.deadline),
+                                    proxy_.clock().now_ns() + check.timeout_ms * kNsPerMs);
   http::ClientRequest r;
   r.url = check.to;
   r.method = "POST";
   r.target = check.to.path.empty() ? "/" : "";
   r.headers.set("Content-Type", "application/json");
   r.headers.set("x-request-id", asked_.request_id);
-  r.body = http_check_body(kit_.config->steps[step_].model, asked_.path, asked_.body,
+  r.body = http_check_body(kit_.config->steps[step_].model, asked_.path, asked_.body.text(),
                            held_.response.body);
   const std::chrono::milliseconds left(remaining_ms(deadline, proxy_.clock().now_ns()));
   r.timeouts = {.connect = left, .first_byte = left, .idle = left, .total = left};
@@ -241,13 +258,13 @@ void Cascade::ask_judge() {
   const AnswerChecks& checks = kit_.checks[step_];
   if (!checks.config().judge.has_value()) return judged("");
   const JudgeConfig& judge = *checks.config().judge;
-  Asked a = question(
-      *asked_.routing->model(judge.model),
-      earlier(plan_.deadline(asked_.deadline), proxy_.clock().now_ns() + judge.timeout_ms * kMs));
-  a.path = "/v1/chat/completions";
+  Asked a = question(*asked_.routing->model(judge.model),
+                     earlier(plan_.deadline(asked_.deadline),
+                             proxy_.clock().now_ns() + judge.timeout_ms * kNsPerMs));
+  a.path = kChatPath;
   a.protocol = Protocol::kOpenAi;
   a.body = checks.judge_request(question_, read_answer_content(held_.answer).text);
-  a.incoming.input_tokens = static_cast<int64_t>(a.body.size()) / kBytesPerToken;
+  a.incoming.input_tokens = tokens_of_bytes(a.body.size());
   a.incoming.max_output_tokens = judge.max_tokens;
   a.incoming.generates = true;
   a.idempotent = true;  // nobody sees it but this
@@ -296,8 +313,8 @@ void Cascade::deliver() {
     sink_->answer(std::move(r));
     return over(std::move(held_.end));
   }
-  auto events =
-      play_as_stream(held_.answer, r.body, asked_.path, asked_.protocol, wants_usage(body_));
+  auto events = play_as_stream(held_.answer, r.body, asked_.path, asked_.protocol,
+                               asked_.incoming.include_usage);
   if (!events.ok()) {
     const Error error = make_error(ErrorCode::kInternal, "the answer cannot be streamed");
     sink_->answer(refusal(error, asked_.protocol, asked_.request_id));

@@ -4,14 +4,14 @@
 #include <cmath>
 #include <set>
 
+#include "base/clock.h"
 #include "base/hash.h"
 
 namespace weir::gateway {
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
 // Failover wants to be looked at about every second also when nothing went up or down.
-constexpr int64_t kUpdateNs = 1'000 * kMs;
+constexpr int64_t kUpdateNs = 1'000 * kNsPerMs;
 // Tiers of route/: that of the request's release, those of the others, then those of the file.
 constexpr int32_t kOtherReleases = 1;
 

@@ -23,26 +23,45 @@ Fleet::Fleet(const GatewayConfig& config, uint64_t seed, int64_t now_ns) : seed_
 }
 
 size_t Fleet::add_pool(const UpstreamConfig& upstream, Tls tls) {
-  Pool& made = pools_.emplace_back(upstream, seed_ + pools_.size());
-  made.tls = std::move(tls);
-  return pools_.size() - 1;
+  auto made = std::make_unique<Pool>();
+  made->home = std::make_shared<PoolHome>(upstream, seed_ + pools_made_++);
+  made->tls = std::move(tls);
+  const auto free = std::find(pools_.begin(), pools_.end(), nullptr);
+  const auto number = static_cast<size_t>(free - pools_.begin());
+  if (free == pools_.end()) {
+    pools_.push_back(std::move(made));
+  } else {
+    *free = std::move(made);
+  }
+  return number;
 }
 
 void Fleet::close_pool(size_t pool, std::optional<size_t> in_its_place) {
-  pools_[pool].closed = true;
-  pools_[pool].in_its_place = in_its_place;
+  pools_[pool]->closed = true;
+  pools_[pool]->in_its_place = in_its_place;
   ++version_;
 }
 
+void Fleet::forget_closed(std::span<const size_t> named) {
+  for (size_t i = 0; i < pools_.size(); ++i) {
+    if (pools_[i] == nullptr || !pools_[i]->closed) continue;
+    if (std::find(named.begin(), named.end(), i) != named.end()) continue;
+    const std::unique_ptr<Pool> gone = std::move(pools_[i]);
+    for (const std::unique_ptr<Pool>& other : pools_)
+      if (other != nullptr && other->in_its_place == i) other->in_its_place = gone->in_its_place;
+  }
+  while (!pools_.empty() && pools_.back() == nullptr) pools_.pop_back();
+}
+
 std::optional<size_t> Fleet::find(std::string_view name) const {
-  for (size_t i = pools_.size(); i-- > 0;)
-    if (!pools_[i].closed && pools_[i].config.name == name) return i;
+  for (size_t i = 0; i < pools_.size(); ++i)
+    if (!closed(i) && upstream(i).name == name) return i;
   return std::nullopt;
 }
 
 std::span<const EndpointPtr> Fleet::of(size_t pool) const {
-  while (pools_[pool].in_its_place.has_value()) pool = *pools_[pool].in_its_place;
-  return pools_[pool].members;
+  while (pools_[pool]->in_its_place.has_value()) pool = *pools_[pool]->in_its_place;
+  return pools_[pool]->members;
 }
 
 Result<Fleet::Tls> Fleet::tls_for(const UpstreamConfig& upstream) {
@@ -53,29 +72,32 @@ Result<Fleet::Tls> Fleet::tls_for(const UpstreamConfig& upstream) {
   if (upstream.dns.has_value()) options.server_name = upstream.dns->name;
   if (const auto& k = upstream.kubernetes; k.has_value())
     options.server_name = k->service + '.' + k->name_space + ".svc";
-  return http::TlsClientContext::load(options);
+  auto made = http::TlsClientContext::load(options);
+  if (!made.ok()) return made.error().with_context(fmt::format("upstreams.{}", upstream.name));
+  return made;
 }
 
 Status Fleet::load_tls() {
   for (size_t i = 0; i < pools_.size(); ++i) {
-    WEIR_ASSIGN(Tls tls, tls_for(pools_[i].config));
+    WEIR_ASSIGN(Tls tls, tls_for(upstream(i)));
     set_tls(i, std::move(tls));
   }
   return {};
 }
 
 void Fleet::set_tls(size_t pool, Tls tls) {
-  pools_[pool].tls = std::move(tls);
-  for (const EndpointPtr& e : pools_[pool].members)
-    if (e->config->to.tls) e->tls = pools_[pool].tls;
+  pools_[pool]->tls = std::move(tls);
+  for (const EndpointPtr& e : pools_[pool]->members)
+    if (e->config->to.tls) e->tls = pools_[pool]->tls;
 }
 
 EndpointPtr Fleet::add(Pool& pool, const EndpointConfig& config, int64_t now_ns) {
   auto made = std::make_shared<Endpoint>();
-  made->upstream = &pool.config;
+  made->home = pool.home;
+  made->upstream = &pool.home->config;
+  made->pool = &pool.home->guard;
   made->config = std::make_unique<const EndpointConfig>(config);
-  made->pool = &pool.guard;
-  made->number = pool.guard.add(now_ns);
+  made->number = made->pool->add(now_ns);
   made->serial = ++serials_;
   if (config.to.tls) made->tls = pool.tls;
   const auto free =
@@ -91,7 +113,7 @@ EndpointPtr Fleet::add(Pool& pool, const EndpointConfig& config, int64_t now_ns)
 }
 
 Fleet::Change Fleet::set(size_t number, std::span<const EndpointConfig> endpoints, int64_t now_ns) {
-  Pool& pool = pools_[number];
+  Pool& pool = *pools_[number];
   std::unordered_map<std::string, EndpointPtr> there;
   for (EndpointPtr& e : pool.members) there.emplace(address_of(*e->config), e);
   Change change;

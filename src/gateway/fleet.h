@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,10 +21,19 @@
 
 namespace weir::gateway {
 
+// A pool as its endpoints see it. Shared with them: calls, probes and scrapes that hold an endpoint
+// go on when its pool is no more.
+struct PoolHome {
+  PoolHome(const UpstreamConfig& u, uint64_t seed) : config(u), guard(u.guard, seed) {}
+  const UpstreamConfig config;
+  PoolGuard guard;
+};
+
 struct Endpoint {
-  const UpstreamConfig* upstream = nullptr;
-  std::unique_ptr<const EndpointConfig> config;  // never null
-  PoolGuard* pool = nullptr;
+  std::shared_ptr<PoolHome> home;            // never null, as the next three
+  const UpstreamConfig* upstream = nullptr;  // of its home
+  PoolGuard* pool = nullptr;                 // of its home
+  std::unique_ptr<const EndpointConfig> config;
   size_t number = 0;          // in the pool; SIZE_MAX once it has left that
   uint32_t index = 0;         // in Fleet::slots()
   uint64_t serial = 0;        // no other endpoint of the fleet has it, before or after
@@ -59,25 +67,30 @@ class Fleet {
   // For all pools. Errors as above.
   Status load_tls();
 
-  // A pool beside those that are there, without endpoints; its number. tls: as tls_for gives it.
+  // A pool beside those that are there, without endpoints; its number, which may have been that of
+  // one that is no more. tls: as tls_for gives it.
   size_t add_pool(const UpstreamConfig& upstream, Tls tls);
   // Whom https is believed by in this pool from now on, also by endpoints that it has.
   void set_tls(size_t pool, Tls tls);
-  // The pool is no more: of() gives the endpoints of the one in its place, for calls that began
-  // before; none without one. Precondition: it has no members.
+  // No configuration to come names the pool: of() gives the endpoints of the one in its place, for
+  // calls that began before; none without one. Precondition: it has no members.
   void close_pool(size_t pool, std::optional<size_t> in_its_place);
+  // Closed pools whose numbers are not among these are no more.
+  void forget_closed(std::span<const size_t> named);
   // That pool of this name which was not closed; nothing when there is none.
   std::optional<size_t> find(std::string_view name) const;
-  bool closed(size_t pool) const { return pools_[pool].closed; }
+  // Or no more.
+  bool closed(size_t pool) const { return pools_[pool] == nullptr || pools_[pool]->closed; }
 
   // By index; null: free. Retired ones stand here until they are empty.
   std::span<const EndpointPtr> slots() const { return slots_; }
   // Of a pool, without retired ones. Pools have the numbers of the upstreams in the configuration
-  // that the fleet began with; TargetConfig::upstream says which.
+  // that the fleet began with; TargetConfig::upstream says which. Precondition of this and the next
+  // two: the pool is not forgotten.
   std::span<const EndpointPtr> of(size_t pool) const;
-  size_t pools() const { return pools_.size(); }
-  PoolGuard& pool(size_t pool) { return pools_[pool].guard; }
-  const UpstreamConfig& upstream(size_t pool) const { return pools_[pool].config; }
+  PoolGuard& pool(size_t pool) { return pools_[pool]->home->guard; }
+  const UpstreamConfig& upstream(size_t pool) const { return pools_[pool]->home->config; }
+  size_t pools() const { return pools_.size(); }  // numbers are below this
   // Another one after every change.
   uint64_t version() const { return version_; }
 
@@ -96,9 +109,7 @@ class Fleet {
 
  private:
   struct Pool {
-    Pool(const UpstreamConfig& u, uint64_t seed) : config(u), guard(u.guard, seed) {}
-    UpstreamConfig config;
-    PoolGuard guard;
+    std::shared_ptr<PoolHome> home;
     Tls tls;
     std::vector<EndpointPtr> members;
     bool closed = false;
@@ -106,10 +117,11 @@ class Fleet {
   };
   EndpointPtr add(Pool& pool, const EndpointConfig& config, int64_t now_ns);
 
-  std::deque<Pool> pools_;  // they stay where they are
+  std::vector<std::unique_ptr<Pool>> pools_;  // null: the number is free
   std::vector<EndpointPtr> slots_;
   size_t used_ = 0;  // of the slots
   uint64_t serials_ = 0;
+  uint64_t pools_made_ = 0;
   uint64_t version_ = 1;
   uint64_t seed_;
 };

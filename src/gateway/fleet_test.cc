@@ -108,6 +108,37 @@ TEST_F(FleetTest, TheWholeFleetHasABound) {
   EXPECT_EQ(fleet_->of(0).size(), kMaxEndpoints - 1);
 }
 
+TEST_F(FleetTest, AClosedPoolIsForgottenOnceNobodyNamesIt) {
+  const auto add = [this](int port) {
+    const size_t pool = fleet_->add_pool(config_.upstreams[0], nullptr);
+    set(pool, {at(port)});
+    return pool;
+  };
+  const auto close = [this](size_t pool, std::optional<size_t> in_its_place) {
+    set(pool, {});
+    fleet_->close_pool(pool, in_its_place);
+  };
+  const EndpointPtr under_way = fleet_->of(0)[0];
+  auto permit = under_way->pool->start(under_way->number, 0);
+  ASSERT_TRUE(permit.has_value());
+  const size_t second = add(2);
+  close(0, second);
+  const size_t third = add(3);
+  close(second, third);
+  fleet_->forget_closed(std::vector<size_t>{0});
+  ASSERT_EQ(fleet_->of(0).size(), 1U);
+  EXPECT_EQ(fleet_->of(0)[0]->config->url, "http://10.0.0.1:3") << "by way of one that is gone";
+  EXPECT_EQ(add(4), second) << "its number is free";
+  fleet_->forget_closed({});
+  EXPECT_TRUE(fleet_->closed(0));
+  EXPECT_EQ(add(5), 0U);
+  // Whoever still has an endpoint of it may end there.
+  EXPECT_EQ(under_way->upstream->name, "a");
+  EXPECT_EQ(under_way->pool->finish(*permit, {.end = AttemptEnd::kAnswered, .status = 200}, kMs),
+            EndpointSign::kGood);
+  EXPECT_EQ(fleet_->sweep(), 0U);
+}
+
 class DispatcherTest : public FleetTest {
  protected:
   DispatcherTest() {

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
+#include <thread>
 
 #include "gateway/gateway.h"
 #include "gateway/state/redis_server_testing.h"
@@ -65,6 +67,31 @@ class GatewayQuotas : public testing::Test {
   std::unique_ptr<Gateway> gateway_;
 };
 
+TEST_F(GatewayQuotas, AnswersTellWhatIsLeft) {
+  start(
+      "{name: few, metric: requests, window: minute, limit: 5}, "
+      "{name: all, metric: total_tokens, window: day, limit: 1000}");
+  for (const std::string_view body : {kChat, kStream}) {
+    const http::Response r = ask(body);
+    EXPECT_EQ(r.status, 200);
+    EXPECT_EQ(r.headers.find("x-ratelimit-limit-requests"), "5");
+    EXPECT_EQ(r.headers.find("x-ratelimit-remaining-requests"), body == kChat ? "4" : "3");
+    EXPECT_EQ(r.headers.find("x-ratelimit-limit-tokens"), "1000");
+    const auto left = r.headers.find("x-ratelimit-remaining-tokens");
+    ASSERT_TRUE(left.has_value());
+    EXPECT_LT(std::stoi(std::string(*left)), 1000);
+    const auto reset = r.headers.find("x-ratelimit-reset-requests");
+    ASSERT_TRUE(reset.has_value());
+    EXPECT_TRUE(*reset == "1m0s" || *reset == "1m1s") << *reset;
+  }
+}
+
+TEST_F(GatewayQuotas, WithoutQuotasNothingIsTold) {
+  start("{name: money, metric: money, window: day, limit: \"5\"}",
+        "prices: [{model: chat, input: \"1\", output: \"1\", date: 2026-11-30}]\n");
+  EXPECT_EQ(ask(kChat).headers.find("x-ratelimit-limit-requests"), std::nullopt);
+}
+
 TEST_F(GatewayQuotas, WhatIsBeyondALimitIsRefusedAndNamed) {
   start("{name: few, metric: requests, window: minute, limit: 2}");
   EXPECT_EQ(ask(kChat).status, 200);
@@ -77,6 +104,7 @@ TEST_F(GatewayQuotas, WhatIsBeyondALimitIsRefusedAndNamed) {
   ASSERT_TRUE(retry.has_value());
   EXPECT_GE(std::stoi(std::string(*retry)), 1);
   EXPECT_LE(std::stoi(std::string(*retry)), 62);
+  EXPECT_EQ(refused.headers.find("x-ratelimit-remaining-requests"), "0");
   const http::Response other = ask(kChat, "/v1/messages");
   EXPECT_EQ(other.status, 429);
   EXPECT_THAT(other.body, HasSubstr(R"("type":"rate_limit_error")"));
@@ -96,6 +124,28 @@ TEST_F(GatewayQuotas, WhatCanNeverFitSaysSo) {
   EXPECT_THAT(r.body, HasSubstr("no retry will fit"));
   EXPECT_FALSE(r.headers.contains("retry-after"));
   EXPECT_EQ(r.headers.find("x-should-retry"), "false");
+}
+
+// It is asked for the tenant that was given the old one.
+TEST_F(GatewayQuotas, ANewAnswerInPlaceOfAStaleOneIsCounted) {
+  upstream_.behave("echo");
+  start("{name: few, metric: requests, window: minute, limit: 3}",
+        "cache: {enabled: true, ttl_s: 1, stale_s: 60}");
+  const auto ask_of = [this](const std::string& text) {
+    const http::Response r = ask(R"({"model":"chat","temperature":0,"max_tokens":10,)"
+                                 R"("messages":[{"role":"user","content":")" +
+                                 text + "\"}]}");
+    return std::string(r.headers.find("x-weir-cache").value_or(""));
+  };
+  EXPECT_EQ(ask_of("a"), "miss");
+  EXPECT_EQ(ask_of("b"), "miss");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'050));
+  EXPECT_EQ(ask_of("a"), "stale");
+  EXPECT_TRUE(used_is(3)) << shown();
+  EXPECT_TRUE(http::eventually([&] { return ask_of("a") == "hit"; }));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ask_of("b"), "stale") << "it stays: nothing is left";
+  EXPECT_EQ(upstream_.requests(), 3);
+  EXPECT_TRUE(used_is(3)) << shown();
 }
 
 TEST_F(GatewayQuotas, WhatNobodyComputedIsGivenBack) {

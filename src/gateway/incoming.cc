@@ -13,7 +13,6 @@ constexpr size_t kMaxModelBytes = 256;
 constexpr size_t kMaxUserBytes = 1024;
 // Beyond it no upstream that is known goes; counts of tokens stay far below 2^63.
 constexpr int64_t kMaxChoices = 128;
-constexpr int64_t kBytesPerToken = 4;  // of English text, with the tokenizers of today's models
 // What models read, by the names of both protocols; the last two are of engines.
 constexpr std::string_view kPrompt[] = {"messages",  "prompt",       "input",  "system",
                                         "tools",     "functions",    "suffix", "instructions",
@@ -125,6 +124,10 @@ Result<Incoming> read_incoming(std::string_view path, const Json& json) {
                          stream->type_name());
     in.stream = stream->as_bool();
   }
+  if (const Json* options = json.find("stream_options"); options != nullptr) {
+    const Json* usage = options->find("include_usage");
+    in.include_usage = usage != nullptr && *usage == Json(true);
+  }
   if (const Json* user = json.find("user");
       user != nullptr && user->is_string() && user->size() <= kMaxUserBytes)
     in.user = user->as_string();
@@ -140,7 +143,12 @@ Result<Incoming> read_incoming(std::string_view path, const Json& json) {
   for (const std::string_view name : kPrompt)
     if (const Json* value = json.find(name)) in.input_tokens += text_bytes(*value);
   in.input_tokens = (in.input_tokens + kBytesPerToken - 1) / kBytesPerToken;
-  in.generates = path != "/v1/embeddings";
+  in.counts = path == "/v1/messages/count_tokens";
+  in.generates = !in.counts && path != "/v1/embeddings";
+  if (in.counts) {  // what would be asked is of the request that it stands for
+    in.stream = false;
+    in.max_output_tokens = 0;
+  }
   return in;
 }
 

@@ -3,13 +3,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/clock.h"
+
 namespace weir::gateway {
-namespace {
-
-constexpr int64_t kMs = 1'000'000;
-
-}  // namespace
-
 std::string_view health_path(std::string_view engine) {
   if (engine == "weir") return "/ready";
   if (engine == "vllm" || engine == "sglang" || engine == "trtllm" || engine == "llamacpp" ||
@@ -45,7 +41,7 @@ void Prober::begin(const EndpointPtr& endpoint) {
 void Prober::later(const EndpointPtr& endpoint) {
   const int64_t now_ns = proxy_.clock().now_ns();
   const int64_t due_ns = std::max<int64_t>(endpoint->guard().health().next_check_ns() - now_ns, 0);
-  const int64_t fast_ns = endpoint->upstream->guard.endpoint.health.fast_interval_ms * kMs;
+  const int64_t fast_ns = endpoint->upstream->guard.endpoint.health.fast_interval_ms * kNsPerMs;
   proxy_.client().post_at(
       std::chrono::steady_clock::now() + std::chrono::nanoseconds(std::min(due_ns, fast_ns)),
       [this, endpoint] {

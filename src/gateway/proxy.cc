@@ -28,10 +28,13 @@ Proxy::Proxy(GatewayConfig config, http::Client& client, const Clock& clock,
 Proxy::~Proxy() { config_.reset(); }  // which is forgotten while the rest is there
 
 std::shared_ptr<const GatewayConfig> Proxy::hold(GatewayConfig config) {
-  return {new GatewayConfig(std::move(config)), [this](const GatewayConfig* c) {
-            forget(*c);
-            delete c;
-          }};
+  std::shared_ptr<const GatewayConfig> made(new GatewayConfig(std::move(config)),
+                                            [this](const GatewayConfig* c) {
+                                              forget(*c);
+                                              delete c;
+                                            });
+  held_.push_back(made.get());
+  return made;
 }
 
 void Proxy::know(const GatewayConfig& config) {
@@ -45,10 +48,9 @@ void Proxy::know(const GatewayConfig& config) {
       releases_[t.release];
     }
   }
-  secrets_.clear();
-  if (!config.admin_token.empty()) secrets_.push_back(config.admin_token);
-  for (const UpstreamConfig& u : config.upstreams)
-    if (!u.key.empty()) secrets_.push_back(u.key);
+  std::vector<std::string> secrets{config.admin_token};
+  for (const UpstreamConfig& u : config.upstreams) secrets.push_back(u.key);
+  secrets_ = std::make_shared<const Secrets>(std::move(secrets));
 }
 
 Status Proxy::open() {
@@ -66,6 +68,12 @@ void Proxy::forget(const GatewayConfig& config) {
     hedges_.erase(&m);
     admissions_.erase(&m);
   }
+  std::erase(held_, &config);
+  std::vector<size_t> named;
+  for (const GatewayConfig* c : held_)
+    for (const ModelConfig& m : c->models)
+      for (const TargetConfig& t : m.targets) named.push_back(t.upstream);
+  fleet_.forget_closed(named);
 }
 
 void Proxy::adopt(GatewayConfig next) {
@@ -95,6 +103,10 @@ void Proxy::cut_short() {
   // What the gateway asked for itself and waits for a place; gone while the rest is still there.
   std::vector<std::shared_ptr<Admission::Waiter>> waiting;
   for (auto& [model, admission] : admissions_) admission.release(waiting);
+}
+
+void Proxy::record(std::optional<LedgerRow> row) {
+  if (row.has_value() && ledger_ != nullptr) ledger_->add(std::move(*row));
 }
 
 const ModelConfig* Proxy::model(std::string_view name) const {

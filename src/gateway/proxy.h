@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -16,6 +17,7 @@
 #include "base/rng.h"
 #include "gateway/admission.h"
 #include "gateway/answer_store.h"
+#include "gateway/cache/redact.h"
 #include "gateway/config.h"
 #include "gateway/dispatcher.h"
 #include "gateway/fleet.h"
@@ -81,8 +83,10 @@ class Proxy {
   AnswerStore& answers() { return *answers_; }
   const telemetry::Scrubber& redactor() const { return redactor_; }
   // That the gateway itself holds: what must not show in an answer.
-  const std::vector<std::string>& secrets() const { return secrets_; }
+  const std::shared_ptr<const Secrets>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
+  // Into the ledger, where there is one, if there is a row.
+  void record(std::optional<LedgerRow> row);
   Quotas& quotas() { return *quotas_; }
   const GatewayConfig& config() const { return *config_; }
   // Kept by what goes on under it when there is another one.
@@ -97,6 +101,7 @@ class Proxy {
   void know(const GatewayConfig& config);
   void forget(const GatewayConfig& config);
 
+  std::vector<const GatewayConfig*> held_;       // by it and by the calls that began under them
   std::shared_ptr<const GatewayConfig> config_;  // the present one
   http::Client& client_;
   const Clock& clock_;
@@ -115,7 +120,7 @@ class Proxy {
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
   std::unordered_map<const ModelConfig*, Admission> admissions_;
   telemetry::Scrubber redactor_;
-  std::vector<std::string> secrets_;
+  std::shared_ptr<const Secrets> secrets_;  // shared with the answers that are watched for them
   std::shared_ptr<Routing> routing_;      // of the present configuration; shared with its requests
   std::unique_ptr<AnswerStore> answers_;  // holds visits, which refer to the rest
 };

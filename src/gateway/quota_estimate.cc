@@ -2,44 +2,9 @@
 
 #include <algorithm>
 
+#include "gateway/request_cost.h"
+
 namespace weir::gateway {
-
-int64_t dearest_cost(const GatewayConfig& config, const ModelConfig& model, int64_t input_tokens,
-                     int64_t output_tokens) {
-  int64_t most = 0;
-  for (const TargetConfig& t : model.targets) {
-    const ModelPrice* price =
-        config.prices.find(t.upstream_name, t.model.empty() ? model.name : t.model);
-    if (price == nullptr) continue;
-    for (const int64_t written : {int64_t{0}, input_tokens}) {
-      const TokenCounts counts{.input = input_tokens,
-                               .cached_input = 0,
-                               .cache_write = written,
-                               .output = output_tokens};
-      most = std::max(most, token_cost(*price, counts));
-    }
-  }
-  return most;
-}
-
-std::vector<QuotaAsked> asked_by(const GatewayConfig& config, const ModelConfig& model,
-                                 int64_t input_tokens, int64_t output_tokens) {
-  if (!model.cascade.has_value()) return {{&model, input_tokens, output_tokens}};
-  constexpr int64_t kBytesPerToken = 4;
-  const auto named = [&config](const std::string& name) {
-    return &*std::find_if(config.models.begin(), config.models.end(),
-                          [&](const ModelConfig& m) { return m.name == name; });
-  };
-  std::vector<QuotaAsked> out;
-  for (const CascadeStepConfig& step : model.cascade->steps) {
-    out.push_back({named(step.model), input_tokens, output_tokens});
-    if (!step.check.judge.has_value()) continue;
-    const JudgeConfig& judge = *step.check.judge;
-    const auto pattern = static_cast<int64_t>(judge.prompt.size()) / kBytesPerToken;
-    out.push_back({named(judge.model), input_tokens + output_tokens + pattern, judge.max_tokens});
-  }
-  return out;
-}
 
 namespace {
 
@@ -54,7 +19,7 @@ struct Shape {
 
 Shape shape_of(const GatewayConfig& config, const ModelConfig& model) {
   Shape out;
-  for (const QuotaAsked& a : asked_by(config, model, 0, 0)) {
+  for (const ModelAsked& a : asked_by(config, model, 0, 0)) {
     const bool judge = a.output_tokens > 0;
     ++(judge ? out.judges : out.steps);
     out.verdict_tokens += a.output_tokens;
@@ -68,6 +33,7 @@ Shape shape_of(const GatewayConfig& config, const ModelConfig& model) {
 QuotaEstimate estimate_quota(const GatewayConfig& config, const ModelConfig& model,
                              const Incoming& incoming, const std::vector<QuotaLimit>& limits) {
   QuotaEstimate out;
+  if (incoming.counts) return {.amounts = {}, .bounded = true};
   out.bounded = incoming.max_output_tokens > 0 || !incoming.generates;
   int64_t output = incoming.max_output_tokens * incoming.choices;
   if (!out.bounded) {
@@ -83,11 +49,12 @@ QuotaEstimate estimate_quota(const GatewayConfig& config, const ModelConfig& mod
     }
     output = std::max<int64_t>(output, 1);
   }
-  for (const QuotaAsked& a : asked_by(config, model, incoming.input_tokens, output)) {
+  const std::vector<ModelAsked> asked = asked_by(config, model, incoming.input_tokens, output);
+  for (const ModelAsked& a : asked) {
     out.amounts.input_tokens += a.input_tokens;
     out.amounts.output_tokens += a.output_tokens;
-    out.amounts.money_nanos += dearest_cost(config, *a.model, a.input_tokens, a.output_tokens);
   }
+  out.amounts.money_nanos = dearest_cost(config, asked);
   return out;
 }
 

@@ -11,21 +11,6 @@
 
 namespace weir::gateway {
 
-// Nanos at the dearest target that the model can go to, whose cache would have to be written anew.
-// Targets without a price cost nothing.
-int64_t dearest_cost(const GatewayConfig& config, const ModelConfig& model, int64_t input_tokens,
-                     int64_t output_tokens);
-
-// One of the models that a request may ask, and with how much.
-struct QuotaAsked {
-  const ModelConfig* model = nullptr;
-  int64_t input_tokens = 0;
-  int64_t output_tokens = 0;
-};
-// The model itself; of a cascade every step and judge, for all of them may be asked.
-std::vector<QuotaAsked> asked_by(const GatewayConfig& config, const ModelConfig& model,
-                                 int64_t input_tokens, int64_t output_tokens);
-
 struct QuotaEstimate {
   QuotaAmounts amounts;
   // The request says how long its answer may become: it will not be longer.
@@ -34,7 +19,8 @@ struct QuotaEstimate {
 
 // Output is max_tokens for each of the choices asked for; where none is said
 // quota_estimate.output_tokens, and not more than all that the tightest of the limits would let a
-// single request take. Input is the prompt's estimate.
+// single request take. Input is the prompt's estimate. One that only counts is a request and no
+// more.
 QuotaEstimate estimate_quota(const GatewayConfig& config, const ModelConfig& model,
                              const Incoming& incoming, const std::vector<QuotaLimit>& limits);
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "gateway/quota_admin.h"
+#include "gateway/request_cost.h"
 
 namespace weir::gateway {
 namespace {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/clock.h"
+
 namespace weir::gateway {
 namespace {
-
-constexpr int64_t kMs = 1'000'000;
 
 std::string_view result_of(const Error& error) {
   if (error.code == ErrorCode::kLimit) return "too_large";
@@ -98,7 +98,7 @@ void Scraper::scrape(const EndpointPtr& endpoint) {
 
 // Every endpoint at a time of its own: a tenth of the interval more or less.
 void Scraper::later(const EndpointPtr& endpoint) {
-  const int64_t interval_ns = endpoint->upstream->metrics.interval_ms * kMs;
+  const int64_t interval_ns = endpoint->upstream->metrics.interval_ms * kNsPerMs;
   const double part = 0.9 + 0.2 * static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
   proxy_.client().post_at(
       std::chrono::steady_clock::now() +

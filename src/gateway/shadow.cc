@@ -55,9 +55,8 @@ void Shadows::ask(Shadow& shadow, Asked asked) {
       std::make_shared<WholeSink>([this, &shadow](const http::Response& /*answer*/, CallEnd end) {
         --shadow.in_flight;
         shadow.ends.with(std::string(end.error_code.empty() ? end.how : end.error_code)).add();
-        if (!end.row.has_value() || proxy_.ledger() == nullptr) return;
-        end.row->final = false;
-        proxy_.ledger()->add(std::move(*end.row));
+        if (end.row.has_value()) end.row->final = false;
+        proxy_.record(std::move(end.row));
       }));
   call->begin();
 }

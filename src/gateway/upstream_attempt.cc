@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "gateway/call.h"
-#include "gateway/resilience/retry_after.h"
+#include "gateway/translate/answers.h"
+#include "http/retry_after.h"
 
 namespace weir::gateway {
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
+constexpr int kNotFound = 404;
 // Of an answer that is an error: more of it tells nobody anything.
 constexpr size_t kMaxErrorBytes = 64 * 1024;
 
@@ -93,8 +95,9 @@ AttemptOutcome UpstreamAttempt::outcome(const http::Failure* failure) const {
   o.status = answer_.status;
   o.sent = failure == nullptr || failure->sent;
   o.passed_on = begun_;
-  o.waited_ms = ((answered_ns_ != 0 ? answered_ns_ : call_->now_ns()) - started_ns_) / kMs;
-  o.retry_after_ms = retry_after_of(answer_.headers, call_->proxy_.clock().unix_ns() / kMs);
+  o.waited_ms = ((answered_ns_ != 0 ? answered_ns_ : call_->now_ns()) - started_ns_) / kNsPerMs;
+  o.retry_after_ms =
+      http::retry_after_of(answer_.headers, call_->proxy_.clock().unix_ns() / kNsPerMs);
   const auto should = answer_.headers.find("x-should-retry");
   o.no_retry = should.has_value() && *should == "false";
   if (malformed_) {
@@ -122,6 +125,8 @@ void UpstreamAttempt::on_end(const http::Failure* failure) {
   if (!wanted_ && o.end == AttemptEnd::kAnswered) o.end = AttemptEnd::kCancelled;
   if (wanted_ && o.end == AttemptEnd::kAnswered && stream_ && !end_stream().ok())
     o.end = AttemptEnd::kCut;
+  o.no_api = o.end == AttemptEnd::kAnswered && o.status == kNotFound &&
+             !translate::is_api_error(answer_.body);
   if (wanted_ && o.end == AttemptEnd::kAnswered && !stream_ && answer_.status != 0) {
     auto whole = translator_->whole(answer_.status, content_type(answer_), answer_.body);
     if (whole.ok()) {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "api/replies.h"
-#include "gateway/resilience/retry_after.h"
 #include "gateway/translate/translate.h"
+#include "http/retry_after.h"
 #include "http/sse.h"
 #include "text/json.h"
 
@@ -38,6 +38,10 @@ Row row_of(const AttemptOutcome& last) {
   }
   if (last.status == 429 || last.status == 503 || last.status == 529)
     return {503, "upstream_overloaded", "has no room"};
+  if (last.no_api)
+    return {502, "upstream_error",
+            "answered 404 for its URL, which is not about the model: check the base path of its "
+            "endpoint"};
   return {};
 }
 
@@ -60,7 +64,7 @@ std::string body_of(const Row& row, std::string_view message, Protocol client) {
   return body.dump();
 }
 
-constexpr Row kWithheld{502, "answer_withheld",
+constexpr Row kWithheld{502, kAnswerWithheld,
                         "the answer held what looks like a key and is kept back"};
 
 }  // namespace
@@ -98,7 +102,7 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
                       : fmt::format("{} attempts failed; the last upstream {}", attempts, row.what);
   http::Response r = http::json_response(row.status, body_of(row, message, client));
   if (retry_after_ms > 0 || row.status == 503) {
-    r.headers.set("Retry-After", std::to_string(retry_after_seconds(retry_after_ms)));
+    r.headers.set("Retry-After", std::to_string(http::retry_after_seconds(retry_after_ms)));
     r.headers.set("x-should-retry", "true");
   }
   return r;

@@ -25,7 +25,8 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
 // The same as the last events of a stream that has begun.
 std::string refusal_event(const Error& error, Protocol client, std::string_view request_id);
 std::string upstream_failure_event(const AttemptOutcome& last, Protocol client);
-// 502 answer_withheld: it held what looks like a key.
+// 502 with this code: it held what looks like a key.
+inline constexpr std::string_view kAnswerWithheld = "answer_withheld";
 http::Response answer_withheld(Protocol client);
 std::string answer_withheld_event(Protocol client);
 // "upstream_timeout" and so on, for logs.

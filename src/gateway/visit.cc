@@ -1,9 +1,12 @@
 #include "gateway/visit.h"
 
+#include <algorithm>
+#include <cassert>
 #include <chrono>
 #include <utility>
 
 #include "api/replies.h"
+#include "gateway/estimated_count.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "http/sse.h"
@@ -12,8 +15,10 @@
 namespace weir::gateway {
 namespace {
 
+// How it ends, beside what calls say.
 constexpr std::string_view kQuotaExceeded = "quota_exceeded";
 constexpr std::string_view kCutShort = "cut_short";
+constexpr std::string_view kWithheld = "withheld";
 constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kResponses = "/v1/responses";
 
@@ -55,7 +60,8 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
 
 Visit::~Visit() {
   proxy_.left(*this);
-  if (!over_) instruments_.in_flight.add(-1);  // it ended by an exception, or with the gateway
+  if (stage_ != VisitStage::kOver)
+    instruments_.in_flight.add(-1);  // it ended by an exception, or with the gateway
 }
 
 // A tenant's bound holds also where the request says none.
@@ -71,7 +77,7 @@ void Visit::bound_answer(text::Json& body) {
 
 Status Visit::read() {
   WEIR_TRY(api::check_json(asked_.headers));
-  WEIR_ASSIGN(text::Json body, text::Json::parse(asked_.body));
+  WEIR_ASSIGN(text::Json body, asked_.body.read());
   WEIR_ASSIGN(const bool renamed, rename_bound(body));
   if (renamed) asked_.body = body.dump();
   WEIR_ASSIGN(asked_.incoming, read_incoming(asked_.path, body));
@@ -81,22 +87,17 @@ Status Visit::read() {
     return param_error(ErrorCode::kModelNotFound, "model",
                        "there is no model \"{}\": GET /v1/models lists them",
                        in.model.substr(0, 100));
+  writer_.note([&](http::AnswerNotes& n) { n.model = in.model; });
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
   bound_answer(body);
   WEIR_TRY(routing_->route(asked_, body));
   WEIR_ASSIGN(const std::optional<int64_t> wanted_ms, client_deadline_ms(asked_.headers));
-  impatient_ = wanted_ms.has_value();
   asked_.deadline = request_deadline(wanted_ms, asked_.model->timeouts, received_ns_);
   if (proxy_.dispatcher().wants_blocks(*asked_.model))
     asked_.blocks = prompt_blocks(body, asked_.tenant, proxy_.dispatcher().prompt_key());
   const ModelConfig& model = *asked_.model;
-  if (!may_store() && !model.redact && model.prompt_budget.max_input_tokens == 0) return {};
-  if (const text::Json* options = body.find("stream_options");
-      options != nullptr && options->is_object()) {
-    const text::Json* usage = options->find("include_usage");
-    include_usage_ = usage != nullptr && usage->is_bool() && usage->as_bool();
-  }
-  json_ = std::move(body);
+  if (may_store() || model.redact || model.prompt_budget.max_input_tokens > 0)
+    json_ = std::move(body);
   return {};
 }
 
@@ -109,13 +110,40 @@ void Visit::begin() {
       if (const auto still = weak.lock()) still->on_client_gone();
     });
   });
-  do_once();
+  asked_.incoming.counts ? count() : do_once();
+}
+
+void Visit::count() {
+  const ModelConfig& model = *asked_.model;
+  const bool known =
+      std::any_of(model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
+        return proxy_.fleet().upstream(t.upstream).protocol == Protocol::kAnthropic;
+      });
+  if (known && !model.redact) {
+    become(VisitStage::kAsking);
+    return reserve();
+  }
+  auto estimated = estimated_count(asked_.body.text());
+  if (!estimated.ok()) return refuse(estimated.error());
+  writer_.send(std::move(*estimated));
+  over("estimated");
+}
+
+void Visit::become(VisitStage next) {
+  assert(may_follow(stage_, next));
+  stage_ = next;
 }
 
 void Visit::ask() {
+  become(VisitStage::kAsking);
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
+  reserve();
+}
+
+void Visit::reserve() {
   quota_.reserve(asked_, [visit = self()](const Error* refused) {
+    for (const auto& [name, value] : visit->quota_.told().all()) visit->extra_.set(name, value);
     if (refused == nullptr) return visit->send();
     visit->refuse(*refused);
   });
@@ -130,17 +158,19 @@ void Visit::send() {
 
 void Visit::refuse(const Error& error, int status) {
   writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
-  own_fault_ = true;
   if (place_ != nullptr) place_->use(0, 0);
   answer_ = refusal(error, asked_.protocol, writer_.request_id());
   if (status != 0) answer_->status = status;
-  settle(false, error_code_name(error.code), "");
+  for (const auto& [name, value] : quota_.told().all()) answer_->headers.set(name, value);
+  settle({.own_fault = true, .error_code = error_code_name(error.code)});
   writer_.send(std::move(*answer_));
   over("refused");
 }
 
 void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
-  writer_.hold_head(200, head);
+  held_ = head;
+  for (const auto& [name, value] : extra_.all()) held_.set(name, value);
+  writer_.hold_head(200, held_);
   writer_.keep_alive(std::chrono::milliseconds(keep_alive_ms), std::string(http::kSseKeepAlive));
 }
 
@@ -148,8 +178,8 @@ void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
 void Visit::answer(http::Response response) {
   if (filter_.has_value()) {
     filter_->whole(response.body);
-    if (filter_->leaked()) withhold();
-    if (withheld_) response = answer_withheld(asked_.protocol);
+    if (filter_->leaked()) tell_leak();
+    if (!stopped_by_.empty()) response = answer_withheld(asked_.protocol);
   }
   if (recorder_.has_value()) recorder_->answer(response);
   for (const auto& [name, value] : extra_.all()) response.headers.set(name, value);
@@ -157,25 +187,35 @@ void Visit::answer(http::Response response) {
 }
 
 void Visit::begin_stream(http::Headers headers) {
-  streaming_ = true;
+  become(VisitStage::kStreaming);
   writer_.on_writable([weak = std::weak_ptr<Asking>(call_)] {
     if (const auto call = weak.lock()) call->resume();
   });
   for (const auto& [name, value] : extra_.all()) headers.set(name, value);
   reply_.content_type = headers.find("Content-Type").value_or("");
+  if (writer_.started()) return tell_late(headers);
   writer_.begin_stream(200, std::move(headers));
 }
 
+void Visit::tell_late(const http::Headers& head) {
+  std::string comment;
+  for (const auto& [name, value] : head.all())
+    if (name.starts_with("x-weir-") && !held_.contains(name))
+      comment += fmt::format(": {}: {}\n", name, value);
+  if (!comment.empty()) writer_.write(comment + "\n");
+}
+
 bool Visit::piece(std::string_view events) {
-  if (withheld_ || !stopped_by_.empty()) return true;
+  if (!stopped_by_.empty()) return true;
   if (filter_.has_value()) {
     out_.clear();
+    const bool told = filter_->leaked();
     filter_->events(events, out_);
-    if (filter_->leaked()) withhold();
-    if (withheld_) {
+    if (filter_->leaked() && !told) tell_leak();
+    if (!stopped_by_.empty()) {
       writer_.write(answer_withheld_event(asked_.protocol));
       // Not here: the call is in the middle of telling this piece.
-      proxy_.client().post([call = call_] { call->cancel("withheld"); });
+      proxy_.client().post([call = call_] { call->cancel(kWithheld); });
       return true;
     }
     events = out_;
@@ -197,57 +237,61 @@ bool Visit::within_quota() {
 
 void Visit::on_quota_of_stream(const Error* refused) {
   if (refused == nullptr) return call_->resume();
+  if (!stopped_by_.empty()) return;  // it ends anyway, and has said why
   stopped_by_ = error_code_name(refused->code);
   writer_.write(refusal_event(*refused, asked_.protocol, writer_.request_id()));
   // Not here: the call may be in the middle of telling a piece, or the last one.
   proxy_.client().post([visit = self()] {
-    if (!visit->over_) visit->call_->cancel(kQuotaExceeded, visit->stopped_by_);
+    if (visit->stage_ != VisitStage::kOver)
+      visit->call_->cancel(kQuotaExceeded, visit->stopped_by_);
   });
 }
 
 void Visit::ended(CallEnd end) {
-  end.good = end.good && !withheld_ && stopped_by_.empty();
   if (!stopped_by_.empty()) {
-    end.how = kQuotaExceeded;
+    end.good = false;
+    end.how = stopped_by_ == kAnswerWithheld ? kWithheld : kQuotaExceeded;
     end.error_code = stopped_by_;
-  } else if (cut_short_ && !end.good && !withheld_) {
+  } else if (cut_short_ && !end.good) {
     tell_cut();
   }
   writer_.note([&](http::AnswerNotes& n) {
-    n.error_code = withheld_ ? "answer_withheld" : end.error_code;
+    n.error_code = end.error_code;
+    n.upstream = end.upstream;
     n.prompt_tokens = end.input_tokens;
     n.cached_tokens = end.cached_tokens;
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
-  own_fault_ |= impatient_ || end.how == "shed" || end.how == kQuotaExceeded;
-  settle(end.good, end.error_code, end.row.has_value() ? end.row->release : "");
+  settle({.good = end.good,
+          .own_fault = asked_.deadline.of_client || end.how == kEndClientGone ||
+                       end.how == "shed" || end.how == kQuotaExceeded,
+          .error_code = end.error_code,
+          .release = end.row.has_value() ? std::string_view(end.row->release) : ""});
   quota_.spend(end.spent);
-  if (streaming_) {
+  if (stage_ == VisitStage::kStreaming) {
     writer_.finish();
   } else if (answer_.has_value()) {
     send_answer();
   }
-  if (end.row.has_value() && proxy_.ledger() != nullptr) {
-    if (cache_key_.has_value()) end.row->cache = "miss";
-    proxy_.ledger()->add(std::move(*end.row));
-  }
-  over(withheld_ ? "withheld" : end.how);
+  if (end.row.has_value() && cache_key_.has_value()) end.row->cache = "miss";
+  proxy_.record(std::move(end.row));
+  over(end.how);
 }
 
 void Visit::cut_short() {
-  if (over_) return;
+  if (stage_ == VisitStage::kOver) return;
   cut_short_ = true;
   const std::string_view code = error_code_name(ErrorCode::kServerOverloaded);
   if (const auto call = call_) return call->cancel(kCutShort, code);
-  if (const auto side = side_call_) side->cancel(kCutShort, code);
+  if (const auto side = std::exchange(side_call_, nullptr)) side->cancel(kCutShort, code);
   leave_waits();
   refuse(shutting_down());
 }
 
 void Visit::tell_cut() {
   const Error e = shutting_down();
-  if (streaming_) {
+  if (stage_ == VisitStage::kStreaming) {
     writer_.write(refusal_event(e, asked_.protocol, writer_.request_id()));
   } else {
     answer_ = refusal(e, asked_.protocol, writer_.request_id());
@@ -260,23 +304,23 @@ void Visit::send_answer() {
     return;
   }
   // A comment that kept the client waiting has begun a stream: an error event ends it.
+  tell_late(answer_->headers);
   writer_.write(error_event(answer_->body, asked_.protocol));
   writer_.finish();
 }
 
 void Visit::on_client_gone() {
-  if (over_) return;
-  gone_ = own_fault_ = true;
+  if (stage_ == VisitStage::kOver) return;
   if (const auto call = call_) return call->cancel();
   const auto kept = shared_from_this();
-  if (const auto side = side_call_) side->cancel("client_gone", "");
+  if (const auto side = std::exchange(side_call_, nullptr)) side->cancel(kEndClientGone, "");
   leave_waits();
-  settle(false, "", "");
-  over("client_gone");
+  settle({.own_fault = true});
+  over(kEndClientGone);
 }
 
 void Visit::over(std::string_view how) {
-  over_ = true;
+  become(VisitStage::kOver);
   place_.reset();
   quota_.finish();
   Instruments& i = proxy_.instruments();

@@ -6,7 +6,7 @@
 //    │         │          │          └ prompt budget, redaction (visit_filter.cc)
 //    │         │          └ exact cache, or waits for one that asks the same (visit_store.cc)
 //    │         └ Idempotency-Key: a stored reply, or waits for the one under way (visit_store.cc)
-//    └ model, tenant's limits, deadline
+//    └ model, tenant's limits, deadline; counts of tokens go straight to quotas, or are estimated
 //
 // Kept by its call, which tells it the answer, and by what it waits for.
 #pragma once
@@ -26,6 +26,7 @@
 #include "gateway/call.h"
 #include "gateway/proxy.h"
 #include "gateway/visit_quota.h"
+#include "gateway/visit_stage.h"
 #include "http/message.h"
 #include "http/response_writer.h"
 
@@ -55,7 +56,11 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   Status read();
   void bound_answer(text::Json& body);
   void ask();
+  void reserve();
   void send();
+  // Of a request that only counts its tokens: asks an upstream, where one of the model can count
+  // and may see the prompt, else tells an estimate, and that it is one.
+  void count();
   void refuse(const Error& error, int status = 0);
   // Of a stream: false: no more for now. It ends where a quota does not let it go on.
   bool within_quota();
@@ -63,7 +68,10 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void on_client_gone();
   void tell_cut();
   void send_answer();
+  // Where a comment that kept the client waiting has sent the head already.
+  void tell_late(const http::Headers& head);
   void over(std::string_view how);
+  void become(VisitStage next);
   std::shared_ptr<Visit> self() { return shared_from_this(); }
 
   // visit_store.cc
@@ -74,17 +82,25 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   bool may_mean_the_same();
   void ask_for_embedding();
   void on_embedding(std::optional<std::vector<float>> embedding);
-  void keep_by_meaning(const std::string& whole);
   void serve(const StoredAnswer& answer, std::string_view how, int64_t age_ns);
   void replay(StoredReply reply);
   void revalidate();
-  // release: that the answer is of.
-  void settle(bool good, std::string_view error_code, std::string_view release);
-  void settle_flight(bool good, std::string_view error_code);
+  struct Outcome {
+    bool good = false;
+    // What went wrong is this client's alone (it left, was refused, had no time): another one that
+    // asks the same may fare better.
+    bool own_fault = false;
+    std::string_view error_code = {};
+    std::string_view release = {};  // that the answer is of
+  };
+  void settle(const Outcome& outcome);
+  bool keep(const Outcome& outcome);
+  KeepAs keep_as() const;
+  void settle_flight(const Outcome& outcome, bool kept);
   void settle_once(bool good);
   void tell_kept(const Status& kept);
   void ask_later();
-  void wait();
+  void wait(VisitStage for_whom);
   void too_late();
   void fail_as(const std::optional<http::Response>& response, std::string_view error_code);
   void leave_waits();
@@ -92,7 +108,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
 
   // visit_filter.cc
   Status prepare();
-  void withhold();
+  void tell_leak();
   // A key showed in the answer: it is kept for nobody.
   bool leaked() const { return filter_.has_value() && filter_->leaked(); }
 
@@ -107,35 +123,29 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   const int64_t received_ns_;
   Asked asked_;                       // given to the call when there is one
   std::optional<text::Json> json_;    // the body, where more than its bytes is wanted
-  bool include_usage_ = false;        // stream_options of the client
-  std::shared_ptr<Call> side_call_;   // for an embedding
+  std::shared_ptr<Call> side_call_;   // for an embedding; null: the visit does not wait for one
   std::shared_ptr<Asking> call_;      // shared with what it waits for; null: not asked yet
   AnswerStore::Id id_ = 0;            // among those that keep and wait
-  bool once_ = false;                 // runs under its idempotency key
   StoredReply reply_;                 // what is kept under it
   std::optional<Hash128> cache_key_;  // its answer may be kept, and given to others
   CacheScope scope_;                  // whose answer that is
   std::optional<SemanticQuestion> question_;
   std::vector<float> embedding_;  // of it; empty: not known
-  bool leads_ = false;            // others wait for its answer
-  bool stored_ = false;           // its answer is in the cache
   std::optional<AnswerRecorder> recorder_;
   std::optional<AnswerFilter> filter_;    // changes or watches the answer
   http::Headers extra_;                   // of the answer, beside the call's
+  http::Headers held_;                    // the head that a comment may have begun a stream with
   std::optional<http::Response> answer_;  // not sent yet
   std::string out_;                       // scratch
   VisitQuota quota_;
-  bool streaming_ = false;
-  bool leak_told_ = false;       // a key showed in it
-  std::string_view stopped_by_;  // the code of the quota's refusal that ended its stream
-  bool withheld_ = false;        // and the client does not get it
-  // What went wrong is this client's alone (it left, was refused, had no time): another one that
-  // asks the same may fare better.
-  bool own_fault_ = false;
-  bool impatient_ = false;  // the client gave a deadline
+  VisitStage stage_ = VisitStage::kOpening;  // changed by become() alone
+  // What it owes to those that wait for it, and settles once.
+  bool once_ = false;   // it runs under its idempotency key
+  bool leads_ = false;  // it asks for all that ask the same
+  // The code of what keeps the rest of the answer from the client: kAnswerWithheld, or a quota's
+  // refusal of a stream. "": it gets all of it.
+  std::string_view stopped_by_;
   bool cut_short_ = false;  // by the gateway's end
-  bool gone_ = false;       // the client
-  bool over_ = false;
 };
 
 }  // namespace weir::gateway

@@ -67,18 +67,16 @@ Status Visit::prepare() {
   const bool watches = model.leak_check != LeakCheck::kOff;
   if (redaction != nullptr || watches)
     filter_.emplace(std::move(redaction), watches ? &proxy_.redactor() : nullptr,
-                    watches ? proxy_.secrets() : std::vector<std::string>{});
+                    watches ? proxy_.secrets() : nullptr);
   return {};
 }
 
-void Visit::withhold() {
-  if (withheld_ || leak_told_) return;
-  leak_told_ = true;
+void Visit::tell_leak() {
   proxy_.instruments().leaks.add();
   proxy_.log().warn("key_in_answer", {{"request_id", writer_.request_id()},
                                       {"model", asked_.model->name},
-                                      {"tenant", scope_.tenant}});
-  withheld_ = asked_.model->leak_check == LeakCheck::kBlock;
+                                      {"tenant", place_ != nullptr ? place_->spec().name : ""}});
+  if (asked_.model->leak_check == LeakCheck::kBlock) stopped_by_ = kAnswerWithheld;
 }
 
 }  // namespace weir::gateway

@@ -25,8 +25,7 @@ class EmbeddingSink final : public AnswerSink {
   void begin_stream(http::Headers) override {}
   bool piece(std::string_view) override { return true; }
   void ended(CallEnd end) override {
-    if (end.row.has_value() && proxy_.ledger() != nullptr)
-      proxy_.ledger()->add(std::move(*end.row));
+    proxy_.record(std::move(end.row));
     const auto visit = proxy_.answers().take(visit_);
     if (visit == nullptr) return;
     visit->quota_.spend(end.spent);
@@ -68,6 +67,7 @@ void Visit::ask_for_embedding() {
   asked.deadline = asked_.deadline;
   asked.received_ns = proxy_.clock().now_ns();
   asked.internal = true;
+  become(VisitStage::kEmbedding);
   proxy_.answers().wait(id_, self());
   // Held here as well: it may end before begin() returns.
   const auto call = std::make_shared<Call>(proxy_, std::move(asked),
@@ -77,8 +77,8 @@ void Visit::ask_for_embedding() {
 }
 
 void Visit::on_embedding(std::optional<std::vector<float>> embedding) {
-  side_call_.reset();
-  if (over_ || gone_ || cut_short_) return;
+  if (std::exchange(side_call_, nullptr) == nullptr) return;  // its client has left
+  become(VisitStage::kOpening);
   if (embedding.has_value()) {
     const auto hit = proxy_.answers().semantic()->find(scope_, question_->context, *embedding,
                                                        proxy_.clock().now_ns());
@@ -90,13 +90,6 @@ void Visit::on_embedding(std::optional<std::vector<float>> embedding) {
     if (hit.ok()) embedding_ = std::move(*embedding);
   }
   join_flight();
-}
-
-void Visit::keep_by_meaning(const std::string& whole) {
-  if (embedding_.empty()) return;
-  (void)proxy_.answers().semantic()->store(question_->context, embedding_,
-                                           {scope_, asked_.model->cache_tags, whole},
-                                           proxy_.clock().now_ns());
 }
 
 }  // namespace weir::gateway

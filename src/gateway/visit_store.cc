@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
+#include "gateway/answer_refresh.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "gateway/visit.h"
@@ -14,42 +16,6 @@ namespace {
 constexpr int kConflict = 409;
 constexpr std::string_view kCacheField = "x-weir-cache";
 constexpr std::string_view kEventStream = "text/event-stream";
-constexpr int64_t kMs = 1'000'000;
-
-// Takes a new answer in place of one that is stale; nobody waits for it.
-class Refresh final : public AnswerSink {
- public:
-  Refresh(Proxy& proxy, const Hash128& key, StoredAnswer answer, int64_t ttl_ns, size_t max_bytes)
-      : proxy_(proxy), key_(key), stored_(std::move(answer)), ttl_ns_(ttl_ns), taken_(max_bytes) {}
-
-  void answer(http::Response response) override { taken_.answer(response); }
-  void begin_stream(http::Headers) override {}
-  bool piece(std::string_view events) override {
-    taken_.piece(events);
-    return true;
-  }
-  void ended(CallEnd end) override {
-    ResponseCache& cache = *proxy_.answers().cache();
-    auto whole = taken_.finish();
-    const std::string& release = stored_.scope.release;
-    const bool own = release.empty() || (end.row.has_value() && end.row->release == release);
-    if (end.good && own && whole.has_value()) {
-      stored_.body = std::move(*whole);
-      cache.store(key_, std::move(stored_), proxy_.clock().now_ns(), ttl_ns_);
-    } else {
-      cache.revalidation_failed(key_);
-    }
-    if (end.row.has_value() && proxy_.ledger() != nullptr)
-      proxy_.ledger()->add(std::move(*end.row));
-  }
-
- private:
-  Proxy& proxy_;
-  const Hash128 key_;
-  StoredAnswer stored_;  // without its body
-  const int64_t ttl_ns_;
-  AnswerRecorder taken_;
-};
 
 // What the file says of a model that bears on its answers: another file, other answers.
 std::string answers_as(const ModelConfig& model) {
@@ -75,8 +41,9 @@ void Visit::do_once() {
   Idempotency* const idempotency = proxy_.answers().idempotency();
   if (idempotency == nullptr || idempotency_key_.empty()) return look_up();
   if (id_ == 0) id_ = proxy_.answers().next_id();
-  auto begun = idempotency->begin(asked_.tenant, idempotency_key_, asked_.path, asked_.body, id_,
-                                  proxy_.clock().unix_ns() / kMs);
+  if (stage_ == VisitStage::kWaitsForKey) become(VisitStage::kOpening);
+  auto begun = idempotency->begin(asked_.tenant, idempotency_key_, asked_.path, asked_.body.text(),
+                                  id_, proxy_.clock().unix_ns() / kNsPerMs);
   if (!begun.ok()) {
     const bool busy = begun.error().bound == "idempotency_in_flight";
     proxy_.answers().count_idempotency("refused");
@@ -88,7 +55,7 @@ void Visit::do_once() {
       return replay(std::move(begun->reply));
     case Idempotency::Verdict::kWait:
       proxy_.answers().count_idempotency("wait");
-      return wait();
+      return wait(VisitStage::kWaitsForKey);
     case Idempotency::Verdict::kRun:
       break;
   }
@@ -154,13 +121,10 @@ void Visit::look_up() {
     return ask();
   }
   scope_ = {asked_.tenant, asked_.path, asked_.incoming.model, ""};
-  // A rule or a router sends the same words to different models.
-  if (asked_.model->name != asked_.incoming.model) scope_.route += ' ' + asked_.model->name;
-  // What these switch on is part of the question, where they are passed on.
-  for (const std::string_view name : {"anthropic-version", "anthropic-beta"})
-    if (const auto value = asked_.headers.find(name))
-      scope_.route += fmt::format(" {}:{}", name, *value);
-  scope_.route += answers_as(*asked_.model);
+  if (asked_.model->name != asked_.incoming.model) scope_.chosen = asked_.model->name;
+  scope_.settings = answers_as(*asked_.model);
+  scope_.anthropic_version = asked_.headers.find("anthropic-version").value_or("");
+  scope_.anthropic_beta = asked_.headers.find("anthropic-beta").value_or("");
   if (!asked_.model->targets.empty()) {  // others ask several models
     asked_.assigned = proxy_.dispatcher().assign(
         *asked_.model, asked_.view(proxy_.clock().unix_s()), proxy_.draw());
@@ -192,7 +156,7 @@ void Visit::join_flight() {
   switch (answers.flights().join(*cache_key_, id_, proxy_.clock().now_ns())) {
     case SingleFlight::Role::kFollower: {
       answers.count_cache("shared");
-      wait();
+      wait(VisitStage::kWaitsForFlight);
       const int64_t until_ns = answers.flights().next_expiry_ns().value_or(0);
       proxy_.client().post_at(
           std::chrono::steady_clock::now() +
@@ -225,8 +189,9 @@ void Visit::serve(const StoredAnswer& stored, std::string_view how, int64_t age_
   r.body = stored.body;
   if (asked_.incoming.stream) {
     const auto answer = text::Json::parse(stored.body);
-    auto events = answer.ok() ? replay_stream(*answer, {.include_usage = include_usage_})
-                              : Result<std::vector<std::string>>(answer.error());
+    auto events = answer.ok()
+                      ? replay_stream(*answer, {.include_usage = asked_.incoming.include_usage})
+                      : Result<std::vector<std::string>>(answer.error());
     if (!events.ok()) {  // a kind that cannot be played: asked for anew
       cache_key_.reset();
       extra_ = {};
@@ -257,9 +222,9 @@ void Visit::write_cache_row(std::string_view how) {
   row.cache = how == "hit" ? "exact" : how;
   const int64_t took_ns = proxy_.clock().now_ns() - received_ns_;
   row.total_ms = static_cast<double>(took_ns) * 1e-6;
-  row.started_unix_ms = (proxy_.clock().unix_ns() - took_ns) / kMs;
+  row.started_unix_ms = (proxy_.clock().unix_ns() - took_ns) / kNsPerMs;
   row.cost_nanos = 0;
-  proxy_.ledger()->add(std::move(row));
+  proxy_.record(std::move(row));
 }
 
 void Visit::revalidate() {
@@ -268,34 +233,39 @@ void Visit::revalidate() {
   again.deadline = request_deadline(std::nullopt, asked_.model->timeouts, proxy_.clock().now_ns());
   again.received_ns = proxy_.clock().now_ns();
   again.internal = true;
-  StoredAnswer stored{scope_, asked_.model->cache_tags, ""};
-  auto sink = std::make_shared<Refresh>(proxy_, *cache_key_, std::move(stored),
-                                        asked_.model->cache_ttl_s * 1000 * kMs,
-                                        config_->answers.cache.max_answer_bytes);
-  const auto call = routing_->ask(std::move(again), std::move(sink));  // held while it begins
-  call->begin();
+  refresh_answer(proxy_, keep_as(), std::move(again));
 }
 
 // --- the end
 
-void Visit::settle(bool good, std::string_view error_code, std::string_view release) {
-  if (cache_key_.has_value() && recorder_.has_value() && !leaked() &&
-      (scope_.release.empty() || release == scope_.release)) {
-    auto whole = good ? recorder_->finish() : std::nullopt;
-    if (whole.has_value()) keep_by_meaning(*whole);
-    stored_ =
-        whole.has_value() && proxy_.answers().cache()->store(
-                                 *cache_key_, {scope_, asked_.model->cache_tags, std::move(*whole)},
-                                 proxy_.clock().now_ns(), asked_.model->cache_ttl_s * 1000 * kMs);
-  }
-  settle_flight(good, error_code);
-  settle_once(good);
+void Visit::settle(const Outcome& outcome) {
+  settle_flight(outcome, keep(outcome));
+  settle_once(outcome.good);
 }
 
-void Visit::settle_flight(bool good, std::string_view error_code) {
+// Whether its answer is in the cache now.
+bool Visit::keep(const Outcome& outcome) {
+  if (!cache_key_.has_value() || !recorder_.has_value() || leaked()) return false;
+  KeepAs as = keep_as();
+  if (question_.has_value()) as.context = question_->context;
+  as.embedding = embedding_;
+  return proxy_.answers().keep(std::move(as), *recorder_, outcome.good, outcome.release,
+                               proxy_.clock().now_ns());
+}
+
+KeepAs Visit::keep_as() const {
+  KeepAs as;
+  as.key = *cache_key_;
+  as.scope = scope_;
+  as.tags = asked_.model->cache_tags;
+  as.ttl_ns = asked_.model->cache_ttl_s * 1000 * kNsPerMs;
+  return as;
+}
+
+void Visit::settle_flight(const Outcome& outcome, bool kept) {
   if (!std::exchange(leads_, false)) return;
   AnswerStore& answers = proxy_.answers();
-  if (good && stored_) {
+  if (kept) {
     const auto hit = answers.cache()->find(*cache_key_, scope_.tenant, proxy_.clock().now_ns());
     for (const AnswerStore::Id id : answers.flights().succeed(id_)) {
       const auto follower = answers.take(id);
@@ -305,13 +275,14 @@ void Visit::settle_flight(bool good, std::string_view error_code) {
     }
     return;
   }
-  if (good) {  // and not for others: another release's, too big, or none that could be put together
+  if (outcome.good) {  // and not for others: another release's, too big, or none that could be put
+                       // together
     for (const AnswerStore::Id id : answers.flights().succeed(id_))
       if (const auto follower = answers.take(id)) follower->ask_later();
     return;
   }
   SingleFlight::End end;
-  if (own_fault_) {
+  if (outcome.own_fault) {
     end.leader = answers.flights().leave(id_);
   } else {
     end = answers.flights().fail(id_);
@@ -323,11 +294,12 @@ void Visit::settle_flight(bool good, std::string_view error_code) {
     }
   }
   for (const AnswerStore::Id id : end.failed)
-    if (const auto follower = answers.take(id)) follower->fail_as(answer_, error_code);
+    if (const auto follower = answers.take(id)) follower->fail_as(answer_, outcome.error_code);
 }
 
 // It is kept among those that wait until then, so that it may leave.
 void Visit::ask_later() {
+  become(VisitStage::kWaitsForTurn);
   proxy_.answers().wait(id_, self());
   proxy_.client().post([&answers = proxy_.answers(), id = id_] {
     if (const auto visit = answers.take(id)) visit->ask();
@@ -335,7 +307,8 @@ void Visit::ask_later() {
 }
 
 // Until another request is over, and no longer than this one may take.
-void Visit::wait() {
+void Visit::wait(VisitStage for_whom) {
+  become(for_whom);
   proxy_.answers().wait(id_, self());
   if (asked_.deadline.at_ns == 0) return;
   const int64_t left_ns = std::max<int64_t>(asked_.deadline.at_ns - proxy_.clock().now_ns(), 0);
@@ -347,9 +320,7 @@ void Visit::wait() {
 
 void Visit::too_late() {
   leave_waits();
-  if (Idempotency* const idempotency = proxy_.answers().idempotency();
-      idempotency != nullptr && !idempotency_key_.empty() && !once_)
-    (void)idempotency->abandon(id_);
+  settle_flight({.own_fault = true}, false);
   const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte};
   fail_as(upstream_failure(late, 1, 0, asked_.protocol), upstream_failure_code(late, 1));
 }
@@ -365,16 +336,13 @@ void Visit::fail_as(const std::optional<http::Response>& response, std::string_v
   over("shared_failure");
 }
 
-// The client of a visit that waits has left.
+// Of a visit that waits: it does not any more. One that leads hands over in settle_flight.
 void Visit::leave_waits() {
   if (id_ == 0) return;
   AnswerStore& answers = proxy_.answers();
   const auto kept = answers.take(id_);  // this one, so that it lives to the end of this
-  if (Idempotency* const idempotency = answers.idempotency();
-      idempotency != nullptr && !idempotency_key_.empty() && !once_ && kept != nullptr)
-    (void)idempotency->abandon(id_);
-  // One that leads hands over in settle_flight.
-  if (cache_key_.has_value() && !leads_) (void)answers.flights().leave(id_);
+  if (stage_ == VisitStage::kWaitsForKey) (void)answers.idempotency()->abandon(id_);
+  if (stage_ == VisitStage::kWaitsForFlight) (void)answers.flights().leave(id_);
 }
 
 }  // namespace weir::gateway

@@ -94,6 +94,8 @@ struct Client::Impl final : ClientConnection::Owner, std::enable_shared_from_thi
   std::map<std::string, Host> hosts;
   std::unordered_map<RequestId, std::shared_ptr<ClientJob>> jobs;
   std::unordered_map<ClientConnection*, std::shared_ptr<ClientConnection>> connections;
+  std::unordered_map<uint64_t, Resolver::Done> lookups;  // that are under way
+  uint64_t next_lookup = 0;
   bool stopping = false;
 
   void submit(const std::shared_ptr<ClientJob>& job);
@@ -121,6 +123,9 @@ struct Client::Impl final : ClientConnection::Owner, std::enable_shared_from_thi
                bool reusable) override;
   void on_failed(ClientConnection& connection, std::shared_ptr<ClientJob> job, Failure failure,
                  bool stale) override;
+  void resolve(const std::string& name, Resolver::Done done) override;
+
+  Resolver resolver;  // goes first: its threads post to the I/O thread
 };
 
 void Client::Impl::submit(const std::shared_ptr<ClientJob>& job) {
@@ -270,6 +275,18 @@ void Client::Impl::resume(RequestId id) {
   if (const auto connection = found->second->connection.lock()) connection->resume();
 }
 
+void Client::Impl::resolve(const std::string& name, Resolver::Done done) {
+  const uint64_t id = next_lookup++;
+  lookups.emplace(id, std::move(done));
+  // On a thread of the resolver's, which ends before this does.
+  resolver.resolve(name, [this, id](const Result<Resolver::Addresses>& found) {
+    asio::post(io, guarded([id, found](Impl& self) {
+                 auto asked = self.lookups.extract(id);
+                 if (!asked.empty()) asked.mapped()(found);
+               }));
+  });
+}
+
 void Client::Impl::stop() {
   stopping = true;
   const auto all = connections;
@@ -277,6 +294,7 @@ void Client::Impl::stop() {
   const auto left = jobs;
   const Failure failure{FailureKind::kStopped, "the client is stopping", false};
   for (const auto& [id, job] : left) end(job, &failure);
+  lookups.clear();
   if (own_io) own_io->stop();
 }
 
@@ -358,24 +376,16 @@ void Client::post_at(steady_clock::time_point when, std::function<void()> fn) {
 
 void Client::resolve(const std::string& name, Resolved fn) {
   asio::dispatch(impl_->io, impl_->guarded([name, fn = std::move(fn)](Impl& self) mutable {
-    // Shared: it is needed until its own answer has come.
-    auto resolver = std::make_shared<asio::ip::tcp::resolver>(self.io);
-    resolver->async_resolve(
-        name, "",
-        [resolver, name, weak = self.weak_from_this(), fn = std::move(fn)](
-            const boost::system::error_code& error,
-            const asio::ip::tcp::resolver::results_type& found) {
-          if (weak.expired()) return;
-          if (error)
-            return fn(make_error(ErrorCode::kIo, "the name {} does not resolve: {}", name,
-                                 error.message()));
-          std::vector<std::string> addresses;
-          for (const bool v4 : {true, false})
-            for (const auto& entry : found)
-              if (entry.endpoint().address().is_v4() == v4)
-                addresses.push_back(entry.endpoint().address().to_string());
-          fn(std::move(addresses));
-        });
+    self.resolve(name, [name, fn = std::move(fn)](const Result<Resolver::Addresses>& found) {
+      if (!found.ok())
+        return fn(make_error(ErrorCode::kIo, "the name {} does not resolve: {}", name,
+                             found.error().message));
+      std::vector<std::string> addresses;
+      for (const bool v4 : {true, false})
+        for (const asio::ip::address& address : *found)
+          if (address.is_v4() == v4) addresses.push_back(address.to_string());
+      fn(std::move(addresses));
+    });
   }));
 }
 

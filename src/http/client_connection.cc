@@ -4,6 +4,7 @@
 
 #include <boost/asio/connect.hpp>
 #include <utility>
+#include <vector>
 
 #include "http/tcp_transport.h"
 #include "http/tls_transport.h"
@@ -55,7 +56,6 @@ ClientConnection::ClientConnection(Owner& owner, const ClientOptions& options, a
       options_(options),
       key_(std::move(key)),
       trust_(std::move(trust)),
-      resolver_(io),
       socket_(io),
       parser_(options.response),
       timer_(io) {}
@@ -70,24 +70,23 @@ void ClientConnection::connect(std::shared_ptr<ClientJob> job) {
   const Url& url = job_->request.url;
   error_code not_literal;
   const auto address = asio::ip::make_address(url.host, not_literal);
-  if (!not_literal) {
-    const tcp::endpoint endpoint(address, url.port);
-    return on_resolved({}, tcp::resolver::results_type::create(endpoint, url.host, ""));
-  }
-  resolver_.async_resolve(url.host, std::to_string(url.port), tcp::resolver::numeric_service,
-                          [self = shared_from_this()](const error_code& error, const auto& found) {
-                            self->on_resolved(error, found);
-                          });
+  if (!not_literal) return on_resolved(Resolver::Addresses{address});
+  // Weakly: names may take longer than anybody waits.
+  owner_.resolve(url.host, [weak = weak_from_this()](const Result<Resolver::Addresses>& found) {
+    if (const auto self = weak.lock()) self->on_resolved(found);
+  });
 }
 
-void ClientConnection::on_resolved(const error_code& error,
-                                   const tcp::resolver::results_type& found) {
+void ClientConnection::on_resolved(const Result<Resolver::Addresses>& found) {
   if (closed_) return;
-  if (error) {
-    return fail(FailureKind::kConnect, fmt::format("the name {} does not resolve: {}",
-                                                   job_->request.url.host, error.message()));
+  const Url& url = job_->request.url;
+  if (!found.ok()) {
+    return fail(FailureKind::kConnect,
+                fmt::format("the name {} does not resolve: {}", url.host, found.error().message));
   }
-  asio::async_connect(socket_, found,
+  std::vector<tcp::endpoint> endpoints;
+  for (const asio::ip::address& address : *found) endpoints.emplace_back(address, url.port);
+  asio::async_connect(socket_, endpoints,
                       [self = shared_from_this()](const error_code& failed, const tcp::endpoint&) {
                         self->on_connected(failed);
                       });
@@ -259,7 +258,6 @@ void ClientConnection::close() {
   closed_ = true;
   ++timer_round_;
   timer_.cancel();
-  resolver_.cancel();
   error_code ignored;
   socket_.close(ignored);
   if (transport_) transport_->close();

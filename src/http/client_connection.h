@@ -15,6 +15,7 @@
 #include <string>
 
 #include "http/client.h"
+#include "http/resolver.h"
 #include "http/transport.h"
 
 namespace weir::http {
@@ -49,6 +50,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
     // connection before it saw the request.
     virtual void on_failed(ClientConnection& connection, std::shared_ptr<ClientJob> job,
                            Failure failure, bool stale) = 0;
+    // done: on the I/O thread, where the client is still there.
+    virtual void resolve(const std::string& name, Resolver::Done done) = 0;
   };
 
   // owner and options are not used once the connection is closed. trust: null without TLS.
@@ -69,8 +72,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  void on_resolved(const boost::system::error_code& error,
-                   const boost::asio::ip::tcp::resolver::results_type& found);
+  void on_resolved(const Result<Resolver::Addresses>& found);
   void on_connected(const boost::system::error_code& error);
   void on_secured(std::error_code error);
   void on_ready();
@@ -88,8 +90,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   const ClientOptions& options_;
   std::string key_;
   std::shared_ptr<const TlsClientContext> trust_;  // shared: the key means it as long as this lives
-  boost::asio::ip::tcp::resolver resolver_;
-  boost::asio::ip::tcp::socket socket_;  // until it is connected; then transport_ has it
+  boost::asio::ip::tcp::socket socket_;            // until it is connected; then transport_ has it
   std::unique_ptr<Transport> transport_;
   std::shared_ptr<ClientJob> job_;
   ResponseParser parser_;

@@ -13,7 +13,8 @@ namespace {
 
 class Parser {
  public:
-  Parser(std::string_view text, const JsonLimits& limits) : text_(text), limits_(limits) {}
+  Parser(std::string_view text, const JsonLimits& limits, std::vector<JsonSpan>* spans)
+      : text_(text), limits_(limits), spans_(spans) {}
 
   Result<Json> document() {
     if (const size_t good = valid_utf8_prefix(text_); good != text_.size()) {
@@ -120,8 +121,11 @@ class Parser {
       WEIR_TRY(parse_string(key));
       skip_space();
       if (!take(':')) return expected("':'");
+      skip_space();
+      const size_t value_at = at_;
       Json value;
       WEIR_TRY(parse_value(value, depth));
+      if (depth == 1 && spans_ != nullptr) spans_->push_back({value_at, at_ - value_at});
       out.members().emplace_back(std::move(key), std::move(value));
       skip_space();
       if (take('}')) return check_duplicates(out.members(), start);
@@ -238,14 +242,17 @@ class Parser {
 
   std::string_view text_;
   const JsonLimits& limits_;
-  size_t values_ = 0;  // begun
+  std::vector<JsonSpan>* const spans_;  // null: nobody asks
+  size_t values_ = 0;                   // begun
   size_t at_ = 0;
 };
 
 }  // namespace
 
-Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
-  return Parser(text, limits).document();
+Result<Json> Json::parse(std::string_view text, const JsonLimits& limits,
+                         std::vector<JsonSpan>* members) {
+  if (members != nullptr) members->clear();
+  return Parser(text, limits, members).document();
 }
 
 }  // namespace weir::text

@@ -67,8 +67,8 @@ struct IdempotencyConfig {
 };
 
 // Keeps records. Bounds are its own matter: when there is no room, the oldest that are done leave,
-// a tenant's own first; those under way stay. Errors: kIo, kCorrupt; kServerOverloaded from insert
-// when all the room is under way.
+// a tenant's own first; those under way stay. Errors: those of Sqlite; kServerOverloaded from
+// insert when all the room is under way.
 class IdempotencyStore {
  public:
   static constexpr size_t kRecordBytes = 256;
@@ -88,7 +88,8 @@ class IdempotencyStore {
 
 std::unique_ptr<IdempotencyStore> memory_idempotency_store(const IdempotencyConfig& config);
 // A file of SQLite, made when it is missing, its rows kept over a restart; those under way in it
-// were lost. Waits for the file: some 100 us a call. Errors: kIo, kCorrupt.
+// were lost. Waits for the file: some 100 us a call. Errors: those
+// of Sqlite.
 Result<std::unique_ptr<IdempotencyStore>> sqlite_idempotency_store(const IdempotencyConfig& config,
                                                                    const std::string& path);
 

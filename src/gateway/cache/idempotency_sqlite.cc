@@ -1,23 +1,16 @@
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <initializer_list>
+// Idempotency records in a file of SQLite.
+#include <optional>
 
 #include "gateway/cache/idempotency_room.h"
-#include "os/file.h"
+#include "gateway/state/sqlite.h"
 
 namespace weir::gateway {
 namespace {
 
-using Statement = std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)>;
-
-// While another process writes to the file: at the start, and for what every request would wait
-// for.
-constexpr int kBusyMs = 2000;
+// While another process writes to the file: for no longer than requests can wait for it.
 constexpr int kBusyAtWorkMs = 10;
-constexpr int kExpiredAtOnce = 16;  // looked for at each insert
+constexpr size_t kOtherBytes = 64 * 1024;  // of a row, beside the body
+constexpr int kExpiredAtOnce = 16;         // looked for at each insert
 constexpr const char* kTable =
     "CREATE TABLE IF NOT EXISTS idempotency (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name "
     "TEXT NOT NULL, fingerprint BLOB NOT NULL, begun_ms INTEGER NOT NULL, bytes INTEGER NOT NULL, "
@@ -26,71 +19,45 @@ constexpr const char* kTable =
     "CREATE INDEX IF NOT EXISTS idempotency_tenant ON idempotency (tenant, begun_ms);"
     "DELETE FROM idempotency WHERE status IS NULL;";
 
-Error db_error(sqlite3* db) {
-  const int code = sqlite3_errcode(db);
-  const bool corrupt = code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR;
-  return make_error(corrupt ? ErrorCode::kCorrupt : ErrorCode::kIo, "the idempotency file: {}",
-                    sqlite3_errmsg(db));
-}
-
-// A prepared statement in use: texts bound in order, reset at the end.
+// A prepared statement in use: bound in order, reset at the end.
 class Run {
  public:
-  Run(sqlite3* db, sqlite3_stmt* s) : db_(db), s_(s) {}
-  ~Run() {
-    sqlite3_reset(s_);
-    sqlite3_clear_bindings(s_);
-  }
+  explicit Run(std::optional<SqliteStatement>& s) : s_(*s) {}
+  ~Run() { s_.reset(); }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
   Run& text(const std::string& v) {
-    sqlite3_bind_text(s_, ++at_, v.data(), static_cast<int>(v.size()), SQLITE_STATIC);
+    s_.bind(++at_, std::string_view(v));
     return *this;
   }
   Run& blob(const std::string& v) {
-    sqlite3_bind_blob(s_, ++at_, v.data(), static_cast<int>(v.size()), SQLITE_STATIC);
+    s_.bind_blob(++at_, v);
     return *this;
   }
   Run& number(int64_t v) {
-    sqlite3_bind_int64(s_, ++at_, v);
+    s_.bind(++at_, v);
     return *this;
   }
   // True: there is a row.
-  Result<bool> step() {
-    const int code = sqlite3_step(s_);
-    if (code == SQLITE_ROW) return true;
-    if (code == SQLITE_DONE) return false;
-    return db_error(db_);
-  }
-  int64_t number_at(int column) const { return sqlite3_column_int64(s_, column); }
-  bool is_null(int column) const { return sqlite3_column_type(s_, column) == SQLITE_NULL; }
-  std::string bytes_at(int column) const {
-    const auto* bytes = static_cast<const char*>(sqlite3_column_blob(s_, column));
-    return bytes == nullptr
-               ? std::string()
-               : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(s_, column)));
-  }
+  Result<bool> step() { return s_.step(); }
+  int64_t number_at(int column) const { return s_.integer(column); }
+  bool is_null(int column) const { return s_.is_null(column); }
+  std::string bytes_at(int column) const { return s_.text(column); }
 
  private:
-  sqlite3* db_;
-  sqlite3_stmt* s_;
+  SqliteStatement& s_;
   int at_ = 0;
 };
 
 class SqliteStore final : public IdempotencyStore {
  public:
-  SqliteStore(const IdempotencyConfig& config, sqlite3* db)
-      : config_(config), room_(config), db_(db, &sqlite3_close_v2) {}
+  SqliteStore(const IdempotencyConfig& config, Sqlite db)
+      : config_(config), room_(config), db_(std::move(db)) {}
 
   Status start() {
-    sqlite3_busy_timeout(db_.get(), kBusyMs);
-    sqlite3_db_config(db_.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-    sqlite3_db_config(db_.get(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-    for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", kTable}) {
-      if (sqlite3_exec(db_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK)
-        return db_error(db_.get());
-    }
+    WEIR_TRY(db_.execute("PRAGMA synchronous=NORMAL"));
+    WEIR_TRY(db_.execute(kTable));
     WEIR_TRY(prepare(find_,
                      "SELECT id, fingerprint, begun_ms, bytes, status, content_type, body "
                      "FROM idempotency WHERE tenant = ? AND name = ?"));
@@ -107,16 +74,16 @@ class SqliteStore final : public IdempotencyStore {
     WEIR_TRY(prepare(old_of_,
                      "SELECT id, tenant, bytes FROM idempotency WHERE tenant = ? AND "
                      "status IS NOT NULL ORDER BY begun_ms LIMIT 1"));
-    Statement sums(nullptr, &sqlite3_finalize);
+    std::optional<SqliteStatement> sums;
     WEIR_TRY(prepare(sums, "SELECT tenant, COUNT(*), SUM(bytes) FROM idempotency GROUP BY tenant"));
-    Run run(db_.get(), sums.get());
+    Run run(sums);
     while (true) {
       WEIR_ASSIGN(const bool row, run.step());
       if (!row) break;
       room_.add(run.bytes_at(0), static_cast<size_t>(run.number_at(1)),
                 static_cast<size_t>(run.number_at(2)));
     }
-    sqlite3_busy_timeout(db_.get(), kBusyAtWorkMs);
+    db_.set_busy_ms(kBusyAtWorkMs);
     return {};
   }
 
@@ -134,7 +101,7 @@ class SqliteStore final : public IdempotencyStore {
     if (found) WEIR_TRY(drop(found->id, name.tenant, found->bytes));
     const size_t bytes = IdempotencyRoom::bytes_of(name, fingerprint);
     WEIR_TRY(make_room(name.tenant, 1, bytes));
-    Run run(db_.get(), insert_.get());
+    Run run(insert_);
     run.text(name.tenant).text(name.key).blob(fingerprint).number(now_ms);
     WEIR_ASSIGN([[maybe_unused]] const bool row, run.number(static_cast<int64_t>(bytes)).step());
     room_.add(name.tenant, 1, bytes);
@@ -146,7 +113,7 @@ class SqliteStore final : public IdempotencyStore {
     if (!found || found->record.reply) return {};
     const size_t bytes = IdempotencyRoom::bytes_of(reply);
     if (!make_room(name.tenant, 0, bytes).ok()) return drop(found->id, name.tenant, found->bytes);
-    Run run(db_.get(), reply_.get());
+    Run run(reply_);
     run.number(reply.status).text(reply.content_type).blob(reply.body);
     run.number(static_cast<int64_t>(bytes)).text(name.tenant).text(name.key);
     WEIR_ASSIGN([[maybe_unused]] const bool row, run.step());
@@ -170,16 +137,14 @@ class SqliteStore final : public IdempotencyStore {
     IdempotencyRecord record;
   };
 
-  Status prepare(Statement& into, const char* sql) {
-    sqlite3_stmt* raw = nullptr;
-    if (sqlite3_prepare_v2(db_.get(), sql, -1, &raw, nullptr) != SQLITE_OK)
-      return db_error(db_.get());
-    into.reset(raw);
+  Status prepare(std::optional<SqliteStatement>& into, const char* sql) {
+    WEIR_ASSIGN(SqliteStatement made, db_.prepare(sql));
+    into.emplace(std::move(made));
     return {};
   }
 
   Result<std::optional<Found>> find(const IdempotencyName& name) {
-    Run run(db_.get(), find_.get());
+    Run run(find_);
     WEIR_ASSIGN(const bool row, run.text(name.tenant).text(name.key).step());
     if (!row) return std::optional<Found>();
     Found f{run.number_at(0), static_cast<size_t>(run.number_at(3)), {}};
@@ -190,7 +155,7 @@ class SqliteStore final : public IdempotencyStore {
   }
 
   Status drop(int64_t id, const std::string& tenant, size_t bytes) {
-    Run run(db_.get(), delete_.get());
+    Run run(delete_);
     WEIR_ASSIGN([[maybe_unused]] const bool row, run.number(id).step());
     room_.remove(tenant, 1, bytes);
     return {};
@@ -204,11 +169,11 @@ class SqliteStore final : public IdempotencyStore {
     return true;
   }
   Result<bool> drop_old(int64_t begun_ms) {
-    Run run(db_.get(), old_.get());
+    Run run(old_);
     return drop_first(run.number(begun_ms));
   }
   Result<bool> drop_old_of(const std::string& tenant) {
-    Run run(db_.get(), old_of_.get());
+    Run run(old_of_);
     return drop_first(run.text(tenant));
   }
 
@@ -230,13 +195,8 @@ class SqliteStore final : public IdempotencyStore {
 
   const IdempotencyConfig config_;
   IdempotencyRoom room_;
-  std::unique_ptr<sqlite3, decltype(&sqlite3_close_v2)> db_;  // after its statements are gone
-  Statement find_{nullptr, &sqlite3_finalize};
-  Statement insert_{nullptr, &sqlite3_finalize};
-  Statement reply_{nullptr, &sqlite3_finalize};
-  Statement delete_{nullptr, &sqlite3_finalize};
-  Statement old_{nullptr, &sqlite3_finalize};
-  Statement old_of_{nullptr, &sqlite3_finalize};
+  Sqlite db_;  // goes after its statements
+  std::optional<SqliteStatement> find_, insert_, reply_, delete_, old_, old_of_;
   uint64_t dropped_early_ = 0;
 };
 
@@ -244,19 +204,10 @@ class SqliteStore final : public IdempotencyStore {
 
 Result<std::unique_ptr<IdempotencyStore>> sqlite_idempotency_store(const IdempotencyConfig& config,
                                                                    const std::string& path) {
-  // Answers of all tenants: for the owner alone.
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return os::system_error("open", path, errno);
-  ::close(fd);
-  sqlite3* db = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE, nullptr);
-  auto store = std::make_unique<SqliteStore>(config, db);
-  if (code != SQLITE_OK) {
-    return make_error(ErrorCode::kIo, "cannot open {}: {}", path,
-                      db == nullptr ? "no memory" : sqlite3_errmsg(db));
-  }
-  if (const Status started = store->start(); !started.ok())
-    return started.error().with_context(path);
+  const size_t row_bytes = config.max_reply_bytes + kOtherBytes;
+  WEIR_ASSIGN(Sqlite db, Sqlite::open(path, SqliteMode::kWrite, row_bytes));
+  auto store = std::make_unique<SqliteStore>(config, std::move(db));
+  WEIR_TRY(store->start());
   return std::unique_ptr<IdempotencyStore>(std::move(store));
 }
 

@@ -255,9 +255,15 @@ void AnswerRestorer::restore_event(Json& event) {
   }
 }
 
-LeakWatch::LeakWatch(const telemetry::Scrubber& scrubber, std::vector<std::string> secrets)
-    : scrubber_(scrubber), secrets_(std::move(secrets)) {
-  std::erase_if(secrets_, [](const std::string& s) { return s.size() < kMinSecretBytes; });
+Secrets::Secrets(std::vector<std::string> all) : all_(std::move(all)) {
+  std::erase_if(all_, [](const std::string& s) { return s.size() < kMinSecretBytes; });
+  for (const std::string& s : all_) longest_bytes_ = std::max(longest_bytes_, s.size());
+}
+
+bool Secrets::shows_in(std::string_view text) const {
+  return std::any_of(all_.begin(), all_.end(), [text](const std::string& s) {
+    return text.find(s) != std::string_view::npos;
+  });
 }
 
 bool LeakWatch::feed(std::string_view piece) {
@@ -267,11 +273,8 @@ bool LeakWatch::feed(std::string_view piece) {
       tail_.size() - std::min(tail_.size(), telemetry::Scrubber::kMaxTextBytes)));
   leaked_ = !found.ok() || std::any_of(found->begin(), found->end(), [](const auto& f) {
     return f.name == "[key]" || f.name == "[pattern]";
-  }) || std::any_of(secrets_.begin(), secrets_.end(), [&](const std::string& s) {
-    return tail_.find(s) != std::string::npos;
-  });
-  size_t overlap = kOverlapBytes;
-  for (const std::string& s : secrets_) overlap = std::max(overlap, s.size());
+  }) || secrets_.shows_in(tail_);
+  const size_t overlap = std::max(kOverlapBytes, secrets_.longest_bytes());
   if (tail_.size() <= overlap) return leaked_;
   // At a space where there is one: the rest of a word may look like a key ("task-" and "sk-").
   const size_t cut = tail_.size() - overlap;

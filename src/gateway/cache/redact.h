@@ -89,21 +89,34 @@ class AnswerRestorer {
   std::map<Place, TextRestorer> restorers_;
 };
 
+// What must not show in any answer, such as the keys that the gateway itself holds. Immutable.
+class Secrets {
+ public:
+  // Those below 8 bytes are left out, since they stand in any text.
+  explicit Secrets(std::vector<std::string> all);
+  bool shows_in(std::string_view text) const;
+  size_t longest_bytes() const { return longest_bytes_; }
+
+ private:
+  std::vector<std::string> all_;
+  size_t longest_bytes_ = 0;
+};
+
 // Whether a key shows in an answer: what the scrubber's rules or patterns take for one, or one of
-// the secrets given, such as those the gateway itself holds. Before values are put back: the
-// client's own are no leak.
+// the secrets. Before values are put back: the client's own are no leak.
 class LeakWatch {
  public:
   static constexpr size_t kOverlapBytes = 512;  // a key that is longer shows by its first part
 
-  // secrets: those below 8 bytes are left out, since they stand in any text.
-  LeakWatch(const telemetry::Scrubber& scrubber, std::vector<std::string> secrets);
+  // Both outlive it.
+  LeakWatch(const telemetry::Scrubber& scrubber, const Secrets& secrets)
+      : scrubber_(scrubber), secrets_(secrets) {}
   // The next piece of the text; true from the piece on with which a key is there.
   bool feed(std::string_view piece);
 
  private:
-  const telemetry::Scrubber& scrubber_;  // outlives it
-  std::vector<std::string> secrets_;
+  const telemetry::Scrubber& scrubber_;
+  const Secrets& secrets_;
   std::string tail_;
   bool leaked_ = false;
 };

@@ -193,7 +193,8 @@ TEST(Redaction, EventsOfAStream) {
 TEST(LeakWatch, SeesKeysAcrossPieces) {
   const std::string secret = "correct horse battery";
   const auto leaks = [&](std::string_view text, size_t piece) {
-    LeakWatch watch(kScrubber, {secret, "short"});
+    const Secrets secrets({secret, "short"});
+    LeakWatch watch(kScrubber, secrets);
     bool leaked = false;
     for (size_t at = 0; at < text.size(); at += piece) leaked = watch.feed(text.substr(at, piece));
     return leaked;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 namespace weir::gateway {
@@ -63,6 +64,9 @@ std::string canonical_request(const Json& request) {
   return kept.dump(sorted);
 }
 
+namespace {
+
+// Each counts with its length.
 Hash128 hash_parts(const HashKey& secret, std::initializer_list<std::string_view> parts) {
   std::string all;
   size_t bytes = 0;
@@ -76,9 +80,20 @@ Hash128 hash_parts(const HashKey& secret, std::initializer_list<std::string_view
   return keyed_hash(secret, std::as_bytes(std::span(all.data(), all.size())));
 }
 
+}  // namespace
+
+size_t CacheScope::bytes() const {
+  return tenant.size() + route.size() + model.size() + release.size() + chosen.size() +
+         settings.size() + anthropic_version.size() + anthropic_beta.size();
+}
+
+Hash128 scope_key(const HashKey& secret, const CacheScope& s, std::string_view question) {
+  return hash_parts(secret, {s.tenant, s.route, s.model, s.release, s.chosen, s.settings,
+                             s.anthropic_version, s.anthropic_beta, question});
+}
+
 Hash128 request_key(const HashKey& secret, const CacheScope& scope, const Json& request) {
-  return hash_parts(
-      secret, {scope.tenant, scope.route, scope.model, scope.release, canonical_request(request)});
+  return scope_key(secret, scope, canonical_request(request));
 }
 
 Result<CacheWish> parse_cache_wish(std::string_view value) {

@@ -2,11 +2,11 @@
 //
 // A request becomes canonical text: members sorted, numbers in one spelling, top-level nulls and
 // the fields that leave the answer as it is taken out. Everything else stays, also what nobody
-// here knows. The key is a hash of tenant, route, model, release and that text, under a secret:
+// here knows. The key is a hash of the scope and that text, under a secret:
 // who chooses requests cannot make two of them meet. Pure; any thread.
 #pragma once
 
-#include <initializer_list>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -20,8 +20,15 @@ namespace weir::gateway {
 struct CacheScope {
   std::string tenant;
   std::string route;    // "/v1/chat/completions"
-  std::string model;    // as the upstream calls it
+  std::string model;    // as the client calls it
   std::string release;  // of the model: another one answers anew
+  // That a rule or a router chose in place of it: they send the same words to different models.
+  std::string chosen = {};
+  std::string settings = {};  // of the model that answers: another file, other answers
+  // What these headers switch on, where they are passed on; "": not said.
+  std::string anthropic_version = {}, anthropic_beta = {};
+
+  size_t bytes() const;  // of its texts
   bool operator==(const CacheScope&) const = default;
 };
 
@@ -33,8 +40,8 @@ bool is_answer_neutral(std::string_view field);
 std::string canonical_request(const text::Json& request);
 
 Hash128 request_key(const HashKey& secret, const CacheScope& scope, const text::Json& request);
-// The same for parts that are texts already; each counts with its length.
-Hash128 hash_parts(const HashKey& secret, std::initializer_list<std::string_view> parts);
+// The same for a question that is a text already.
+Hash128 scope_key(const HashKey& secret, const CacheScope& scope, std::string_view question);
 
 // What a client says of one request, in the field x-weir-cache.
 enum class CacheWish {

@@ -114,7 +114,13 @@ TEST(RequestKey, EveryOtherFieldMatters) {
         CacheScope{"acme", "/v1/completions", "m", "r1"},
         CacheScope{"acme", kScope.route, "n", "r1"}, CacheScope{"acme", kScope.route, "m", "r2"},
         CacheScope{"acme", kScope.route, "", "mr1"},
-        CacheScope{"acm", "e" + kScope.route, "m", "r1"}}) {
+        CacheScope{"acm", "e" + kScope.route, "m", "r1"},
+        CacheScope{"acme", kScope.route, "m", "", "r1"},
+        CacheScope{"acme", kScope.route, "m", "", "", "r1"},
+        CacheScope{"acme", kScope.route, "m", "r1", "x"},
+        CacheScope{"acme", kScope.route, "m", "r1", "", "x"},
+        CacheScope{"acme", kScope.route, "m", "r1", "", "", "x"},
+        CacheScope{"acme", kScope.route, "m", "r1", "", "", "", "x"}}) {
     keys.insert(key("{" + base + "}", scope));
     ++count;
   }

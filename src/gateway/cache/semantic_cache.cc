@@ -62,7 +62,7 @@ std::optional<SemanticQuestion> semantic_question(const text::Json& request) {
 }
 
 Hash128 SemanticCache::key_of(const CacheScope& scope, std::string_view context) const {
-  return hash_parts(secret_, {scope.tenant, scope.route, scope.model, scope.release, context});
+  return scope_key(secret_, scope, context);
 }
 
 Result<std::optional<SemanticHit>> SemanticCache::find(const CacheScope& scope,
@@ -100,9 +100,7 @@ Result<bool> SemanticCache::store(std::string_view context, std::span<const floa
     }
   }
   Entry entry;
-  entry.bytes = kEntryBytes + vector.size() * sizeof(float) + answer.body.size() +
-                scope.tenant.size() + scope.route.size() + scope.model.size() +
-                scope.release.size();
+  entry.bytes = kEntryBytes + vector.size() * sizeof(float) + answer.body.size() + scope.bytes();
   for (const std::string& tag : answer.tags) entry.bytes += sizeof(std::string) + tag.size();
   if (answer.body.size() > config_.max_answer_bytes ||
       entry.bytes > share_of(config_.max_bytes, config_.max_tenant_share) ||

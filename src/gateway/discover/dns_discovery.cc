@@ -5,13 +5,9 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace weir::gateway {
-namespace {
-
-constexpr int64_t kMs = 1'000'000;
-
-}  // namespace
-
 std::vector<EndpointConfig> dns_endpoints(const DnsConfig& config,
                                           const std::vector<std::string>& addresses) {
   std::vector<EndpointConfig> out;
@@ -75,7 +71,7 @@ void DnsDiscovery::on_gone(const std::string& why) {
   state_.problem = why;
   sink_.note("gone", why);
   const int64_t since_ns = state_.good_at_ns != 0 ? state_.good_at_ns : asked_first_ns_;
-  if (expired_ || clock_.now_ns() - since_ns < config_.keep_ms * kMs) return;
+  if (expired_ || clock_.now_ns() - since_ns < config_.keep_ms * kNsPerMs) return;
   expired_ = true;
   sink_.note("expired",
              fmt::format("nothing was found for keep_ms, {} ms: {}", config_.keep_ms, why));

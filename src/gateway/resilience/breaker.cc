@@ -3,13 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/clock.h"
 #include "base/rng.h"
 
 namespace weir::gateway {
-
-namespace {
-constexpr int64_t kNsPerMs = 1'000'000;
-}
 
 std::string_view breaker_state_name(BreakerState state) {
   constexpr std::array<std::string_view, 3> kNames = {"closed", "open", "half_open"};

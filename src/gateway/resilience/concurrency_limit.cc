@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/clock.h"
 #include "base/rng.h"
 
 namespace weir::gateway {
 
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000;
 constexpr size_t kMostSamples = 256;
 
 int64_t median_of(std::vector<int64_t> values) {

@@ -7,11 +7,12 @@
 #include <cmath>
 #include <limits>
 
+#include "base/clock.h"
+
 namespace weir::gateway {
 
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000;
 constexpr std::string_view kOwnHeader = "x-weir-deadline-ms";
 
 // A number of `unit_ms` milliseconds in 1 ms .. a day, or nothing.

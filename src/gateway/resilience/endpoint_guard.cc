@@ -6,12 +6,12 @@
 #include <cstddef>
 #include <limits>
 
+#include "base/clock.h"
 #include "base/rng.h"
 
 namespace weir::gateway {
 
 namespace {
-constexpr int64_t kNsPerMs = 1'000'000;
 constexpr double kLeastRecent = 0.1;
 }  // namespace
 

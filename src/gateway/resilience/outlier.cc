@@ -4,11 +4,9 @@
 #include <array>
 #include <cmath>
 
-namespace weir::gateway {
+#include "base/clock.h"
 
-namespace {
-constexpr int64_t kNsPerMs = 1'000'000;
-}
+namespace weir::gateway {
 
 std::string_view ejection_cause_name(EjectionCause cause) {
   constexpr std::array<std::string_view, 2> kNames = {"consecutive", "success_rate"};

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/clock.h"
 #include "base/rng.h"
 
 namespace weir::gateway {
 
 namespace {
-constexpr int64_t kNsPerMs = 1'000'000;
 // Long enough that 1,000 endpoints cost nothing, short against every time-out.
 constexpr int64_t kPanicNs = 10 * kNsPerMs;
 constexpr int64_t kLongestReadyMs = 60'000;

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/clock.h"
+
 namespace weir::gateway {
 
 namespace {
 
-constexpr int64_t kNsPerMs = 1'000'000;
 constexpr double kPaceNs = 10e9;
 
 size_t bounded(size_t priority) { return std::min(priority, kPriorities - 1); }

@@ -65,7 +65,8 @@ struct LedgerRow {
   bool continued = false;  // it went on with a stream that broke off elsewhere; not retried then
 };
 inline constexpr size_t kMaxLedgerText = 256;
-// Of an attempt for no client (shadow traffic): money, but part of no request's.
+// Of an attempt for no client (shadow traffic): money, but part of no request's, and of no tenant's
+// or key's: it has neither.
 inline constexpr std::string_view kShadowCache = "shadow";
 
 struct LedgerOptions {

@@ -16,7 +16,6 @@ namespace weir::gateway {
 namespace {
 
 constexpr int kBusyMs = 2000;
-constexpr int kMaxCellBytes = 1 << 20;
 constexpr mode_t kFileMode = 0600;
 
 ErrorCode code_of(int sqlite_code) {
@@ -70,6 +69,11 @@ void SqliteStatement::bind(int at, std::string_view value) {
                              SQLITE_TRANSIENT) == SQLITE_OK &&
            bound_;
 }
+void SqliteStatement::bind_blob(int at, std::string_view bytes) {
+  bound_ = sqlite3_bind_blob(statement_, at, bytes.data(), static_cast<int>(bytes.size()),
+                             SQLITE_TRANSIENT) == SQLITE_OK &&
+           bound_;
+}
 void SqliteStatement::bind_null(int at) {
   bound_ = sqlite3_bind_null(statement_, at) == SQLITE_OK && bound_;
 }
@@ -107,7 +111,7 @@ bool SqliteStatement::is_null(int at) const {
   return sqlite3_column_type(statement_, at) == SQLITE_NULL;
 }
 
-Result<Sqlite> Sqlite::open(const std::string& path, SqliteMode mode) {
+Result<Sqlite> Sqlite::open(const std::string& path, SqliteMode mode, size_t max_row_bytes) {
   std::error_code error;
   if (mode != SqliteMode::kRead) {
     WEIR_TRY(make_private(path));
@@ -123,7 +127,7 @@ Result<Sqlite> Sqlite::open(const std::string& path, SqliteMode mode) {
                       raw == nullptr ? "no memory" : sqlite3_errmsg(raw));
   }
   sqlite3_busy_timeout(raw, kBusyMs);
-  sqlite3_limit(raw, SQLITE_LIMIT_LENGTH, kMaxCellBytes);
+  sqlite3_limit(raw, SQLITE_LIMIT_LENGTH, static_cast<int>(max_row_bytes));
   sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   if (mode == SqliteMode::kExclusive) WEIR_TRY(db.execute("PRAGMA locking_mode=EXCLUSIVE"));
@@ -155,6 +159,8 @@ Result<int64_t> Sqlite::version() {
   WEIR_ASSIGN(const bool row, s.step());
   return row ? s.integer(0) : 0;
 }
+
+void Sqlite::set_busy_ms(int ms) { sqlite3_busy_timeout(db_, ms); }
 
 int64_t Sqlite::changes() const { return sqlite3_changes(db_); }
 

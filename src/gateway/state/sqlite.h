@@ -2,6 +2,7 @@
 // check what they bind. Internal to gateway/.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,6 +29,7 @@ class SqliteStatement {
   void bind(int at, int64_t value);
   void bind(int at, double value);
   void bind(int at, std::string_view value);
+  void bind_blob(int at, std::string_view bytes);
   void bind_null(int at);
   // True: a row is there; false: done, and the statement can be bound anew. Errors as Sqlite's.
   Result<bool> step();
@@ -38,7 +40,7 @@ class SqliteStatement {
   // Columns of the row from 0 on.
   int64_t integer(int at) const;
   double number(int at) const;
-  std::string text(int at) const;
+  std::string text(int at) const;  // or the bytes of a blob
   bool is_null(int at) const;
 
  private:
@@ -59,7 +61,10 @@ enum class SqliteMode : uint8_t {
 // or broken; kLimit when the disk is full; kServerOverloaded while another process has it.
 class Sqlite {
  public:
-  static Result<Sqlite> open(const std::string& path, SqliteMode mode);
+  // max_row_bytes: of a row, or of a value; a bigger one is an error.
+  static constexpr size_t kMaxRowBytes = size_t{1} << 20;
+  static Result<Sqlite> open(const std::string& path, SqliteMode mode,
+                             size_t max_row_bytes = kMaxRowBytes);
   Sqlite(Sqlite&& other) noexcept;
   Sqlite& operator=(Sqlite&&) = delete;
   ~Sqlite();
@@ -69,6 +74,8 @@ class Sqlite {
   Result<SqliteStatement> prepare(const std::string& sql);
   // PRAGMA user_version.
   Result<int64_t> version();
+  // How long a statement waits while another process writes; at first 2000.
+  void set_busy_ms(int ms);
   // The rows that the last statement has changed.
   int64_t changes() const;
 

@@ -8,7 +8,6 @@
 #include "api/fields.h"
 #include "gateway/translate/json_skim.h"
 #include "gateway/translate/requests.h"
-#include "text/utf8.h"
 
 namespace weir::gateway::translate {
 namespace {
@@ -36,8 +35,6 @@ Error no_equivalent(std::string_view path, std::string_view remedy) {
                      path, remedy);
 }
 
-std::string quoted(const std::string& text) { return text::json_quote(text::cut_utf8(text, 40)); }
-
 class Reader {
  public:
   Reader(std::string_view body, Fields fields, const TranslateOptions& options)
@@ -50,7 +47,10 @@ class Reader {
     WEIR_TRY(read_unsupported());
     WEIR_TRY(read_numbers());
     WEIR_TRY(read_system());
-    WEIR_TRY(read_tools());
+    WEIR_TRY(read_tools(f_, body_, options_.limits,
+                        [this](const Json& tool, std::string_view raw, const std::string& path) {
+                          return read_tool(tool, raw, path);
+                        }));
     WEIR_TRY(read_tool_choice());
     WEIR_TRY(read_thinking());
     WEIR_TRY(read_output());
@@ -105,23 +105,6 @@ class Reader {
       }
     }
     c_.system_plain = c_.system_plain && c_.system.size() == 1;
-    return {};
-  }
-
-  Status read_tools() {
-    const Json* tools = f_.find("tools");
-    if (tools == nullptr) return {};
-    if (!tools->is_array()) return wrong_type("tools", "an array", *tools);
-    if (tools->size() > options_.limits.max_tools) {
-      return param_error(ErrorCode::kInvalidValue, "tools",
-                         "tools has {} items; at most {} are taken", tools->size(),
-                         options_.limits.max_tools);
-    }
-    JsonSkim raw(skim_member(body_, "tools").value_or(""));
-    for (size_t i = 0; i < tools->size(); ++i) {
-      const std::string_view text = raw.next() ? raw.value() : std::string_view();
-      WEIR_TRY(read_tool(tools->items()[i], text, index_path("tools", i)));
-    }
     return {};
   }
 

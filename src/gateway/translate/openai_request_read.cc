@@ -1,6 +1,5 @@
 // POST /v1/chat/completions, read for an upstream of the other protocol. The fields are those of
 // OpenAI's Python client 3.54 (types/chat/completion_create_params.py).
-#include <algorithm>
 #include <array>
 #include <limits>
 #include <utility>
@@ -8,7 +7,6 @@
 #include "api/fields.h"
 #include "gateway/translate/json_skim.h"
 #include "gateway/translate/requests.h"
-#include "text/utf8.h"
 
 namespace weir::gateway::translate {
 namespace {
@@ -52,8 +50,6 @@ Error no_equivalent(std::string_view path, std::string_view remedy) {
                      path, remedy);
 }
 
-std::string quoted(const std::string& text) { return text::json_quote(text::cut_utf8(text, 40)); }
-
 class Reader {
  public:
   Reader(std::string_view body, Fields fields, const TranslateOptions& options)
@@ -65,7 +61,10 @@ class Reader {
     c_.model = model->as_string();
     WEIR_TRY(read_unsupported());
     WEIR_TRY(read_numbers());
-    WEIR_TRY(read_tools());
+    WEIR_TRY(read_tools(f_, body_, options_.limits,
+                        [this](const Json& tool, std::string_view raw, const std::string& path) {
+                          return read_tool(tool, raw, path);
+                        }));
     WEIR_TRY(read_tool_choice());
     WEIR_TRY(read_response_format());
     WEIR_TRY(read_messages());
@@ -111,23 +110,6 @@ class Reader {
       WEIR_ASSIGN(Fields o, Fields::of(*value, "stream_options"));
       WEIR_ASSIGN(const auto usage, o.boolean("include_usage"));
       c_.include_usage = usage.value_or(false);
-    }
-    return {};
-  }
-
-  Status read_tools() {
-    const Json* tools = f_.find("tools");
-    if (tools == nullptr) return {};
-    if (!tools->is_array()) return wrong_type("tools", "an array", *tools);
-    if (tools->size() > options_.limits.max_tools) {
-      return param_error(ErrorCode::kInvalidValue, "tools",
-                         "tools has {} items; at most {} are taken", tools->size(),
-                         options_.limits.max_tools);
-    }
-    JsonSkim raw(skim_member(body_, "tools").value_or(""));
-    for (size_t i = 0; i < tools->size(); ++i) {
-      const std::string_view text = raw.next() ? raw.value() : std::string_view();
-      WEIR_TRY(read_tool(tools->items()[i], text, index_path("tools", i)));
     }
     return {};
   }
@@ -458,34 +440,6 @@ class Reader {
 };
 
 }  // namespace
-
-Status read_unknown_members(Fields& fields, const TranslateOptions& options, Conversation& out) {
-  constexpr int kNamed = 16;  // each costs a pass over the members
-  for (int i = 0; i < kNamed; ++i) {
-    Status left = fields.finish(true);
-    if (left.ok()) return {};
-    if (options.refuse_unknown) return left;
-    const std::string& name = left.error().param;
-    constexpr std::string_view kPlain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    const bool plain = name.size() <= 64 && name.find_first_not_of(kPlain) == std::string::npos;
-    out.alter(plain ? std::string_view(name) : "a member of another name");
-    fields.find(name);
-  }
-  return {};
-}
-
-Result<Json> parse_bounded(std::string_view body, const TranslateLimits& limits) {
-  if (body.size() > limits.max_body_bytes) {
-    return make_error(ErrorCode::kBodyTooLarge, "the body has {} bytes; at most {} are taken",
-                      body.size(), limits.max_body_bytes);
-  }
-  text::JsonLimits json;
-  json.max_depth = std::min(limits.max_depth, kSkimDepth);  // raw parts are skimmed
-  json.max_values = limits.max_values;
-  json.replace_lone_surrogates = true;
-  return Json::parse(body, json);
-}
 
 Result<Conversation> read_openai_request(std::string_view body, const TranslateOptions& options) {
   WEIR_ASSIGN(const Json json, parse_bounded(body, options.limits));

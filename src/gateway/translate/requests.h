@@ -2,6 +2,7 @@
 // its path ("messages[2].content[0].type") and say what to do. Pure; any thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,14 @@ Result<std::string> write_anthropic_request(Conversation& conversation,
 
 // Parsing with the bounds of `limits`; kBodyTooLarge or kInvalidJson.
 Result<text::Json> parse_bounded(std::string_view body, const TranslateLimits& limits);
+// Of a text of the client's, for an error: its beginning in quotes.
+std::string quoted(const std::string& text);
+// The tools of a body one after the other, each with its bytes in the body and its path. Errors:
+// kInvalidValue for what is no array or has too many of them; the first of `read`.
+using ReadTool =
+    std::function<Status(const text::Json& tool, std::string_view raw, const std::string& path)>;
+Status read_tools(api::Fields& fields, std::string_view body, const TranslateLimits& limits,
+                  const ReadTool& read);
 // Members of the body that nothing asked for: refused or named in `altered`, as options say.
 Status read_unknown_members(api::Fields& fields, const TranslateOptions& options,
                             Conversation& out);

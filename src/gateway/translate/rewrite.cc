@@ -20,14 +20,28 @@ class Rewriter {
  public:
   Rewriter(std::string_view body, const RewriteWishes& wishes) : body_(body), wishes_(wishes) {}
 
-  Result<RewrittenRequest> run() {
+  // Precondition: they are those of the body.
+  void know(const RewriteSpots& spots) {
+    if (spots.model.bytes > 0) take_model(at(spots.model));
+    if (spots.stream.bytes > 0) take_stream(at(spots.stream));
+    if (spots.stream_options.bytes > 0) take_options(at(spots.stream_options));
+  }
+
+  Status look() {
+    if (const size_t good = text::valid_utf8_prefix(body_); good != body_.size())
+      return make_error(ErrorCode::kInvalidJson, "the bytes at offset {} are not UTF-8", good);
     JsonSkim members(body_);
-    while (members.next()) member(members);
-    const size_t end = body_.find_last_not_of(" \t\r\n");
-    if (!members.ok() || body_[end] != '}') {
-      return make_error(ErrorCode::kInvalidJson, "the request body must be a JSON object");
+    while (members.next()) {
+      if (members.key_is("model")) take_model(members.value());
+      if (members.key_is("stream")) take_stream(members.value());
+      if (members.key_is("stream_options")) take_options(members.value());
     }
-    if (wishes_.usage && out_.stream && !out_.include_usage) ask_usage(end);
+    if (members.ok() && body_[end()] == '}') return {};
+    return make_error(ErrorCode::kInvalidJson, "the request body must be a JSON object");
+  }
+
+  RewrittenRequest run() {
+    if (wishes_.usage && out_.stream && !out_.include_usage) ask_usage(end());
     apply();
     return std::move(out_);
   }
@@ -38,16 +52,20 @@ class Rewriter {
         {static_cast<size_t>(piece.data() - body_.data()), piece.size(), std::move(by)});
   }
 
-  void member(const JsonSkim& m) {
-    if (m.key_is("model")) {
-      out_.model = skim_string(m.value()).value_or("");
-      if (!wishes_.model.empty()) replace(m.value(), text::json_quote(wishes_.model));
-    }
-    if (m.key_is("stream")) out_.stream = m.value() == "true";
-    if (m.key_is("stream_options")) {
-      stream_options_ = m.value();
-      out_.include_usage = skim_member(m.value(), "include_usage").value_or("") == "true";
-    }
+  std::string_view at(const text::JsonSpan& span) const {
+    return body_.substr(span.at, span.bytes);
+  }
+  // Of the object: its last byte.
+  size_t end() const { return body_.find_last_not_of(" \t\r\n"); }
+
+  void take_model(std::string_view value) {
+    out_.model = skim_string(value).value_or("");
+    if (!wishes_.model.empty()) replace(value, text::json_quote(wishes_.model));
+  }
+  void take_stream(std::string_view value) { out_.stream = value == "true"; }
+  void take_options(std::string_view value) {
+    stream_options_ = value;
+    out_.include_usage = skim_member(value, "include_usage").value_or("") == "true";
   }
 
   void ask_usage(size_t end) {
@@ -92,15 +110,18 @@ class Rewriter {
 }  // namespace
 
 Result<RewrittenRequest> rewrite_request(std::string_view body, const RewriteWishes& wishes,
-                                         const TranslateLimits& limits) {
+                                         const TranslateLimits& limits, const RewriteSpots* known) {
   if (body.size() > limits.max_body_bytes) {
     return make_error(ErrorCode::kBodyTooLarge, "the body has {} bytes; at most {} are taken",
                       body.size(), limits.max_body_bytes);
   }
-  if (const size_t good = text::valid_utf8_prefix(body); good != body.size()) {
-    return make_error(ErrorCode::kInvalidJson, "the bytes at offset {} are not UTF-8", good);
+  Rewriter rewriter(body, wishes);
+  if (known != nullptr) {
+    rewriter.know(*known);
+  } else {
+    WEIR_TRY(rewriter.look());
   }
-  return Rewriter(body, wishes).run();
+  return rewriter.run();
 }
 
 }  // namespace weir::gateway::translate

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "gateway/translate/protocol.h"
+#include "gateway/translate/request_text.h"
 
 namespace weir::gateway::translate {
 
@@ -23,8 +24,10 @@ struct RewrittenRequest {
   bool usage_added = false;    // which was asked for here
 };
 
-// Errors: kInvalidJson for what is no JSON object or not UTF-8, kBodyTooLarge.
+// known: of this body, or null: it is looked through. Errors: kInvalidJson for what is no JSON
+// object or not UTF-8, kBodyTooLarge.
 Result<RewrittenRequest> rewrite_request(std::string_view body, const RewriteWishes& wishes,
-                                         const TranslateLimits& limits);
+                                         const TranslateLimits& limits,
+                                         const RewriteSpots* known = nullptr);
 
 }  // namespace weir::gateway::translate

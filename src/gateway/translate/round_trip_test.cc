@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "gateway/translate/json_skim.h"
 #include "gateway/translate/passthrough.h"
+#include "gateway/translate/request_text.h"
 #include "gateway/translate/requests.h"
 #include "gateway/translate/rewrite.h"
 #include "text/json.h"
@@ -272,6 +273,38 @@ TEST(JsonSkim, BrokenTexts) {
   EXPECT_FALSE(two.next());
 }
 
+// A body that was read is rewritten as one that is looked through, whatever is asked of its stream.
+TEST(InPlaceEdit, ReadOrLookedThroughIsTheSame) {
+  const RewriteWishes wishes{.model = "up", .usage = true};
+  for (const std::string_view body :
+       {R"({"model":"m"})", R"( { "model" : "m" , "stream" : true } )",
+        R"({"stream":true,"stream_options":null,"model":"m"})",
+        R"({"stream":true,"stream_options":{},"model":"m"})",
+        R"({"stream":true,"stream_options": {"include_usage" : false , "x":1} ,"model":"m"})",
+        R"({"stream":true,"stream_options":{"include_usage":true},"model":"m"})",
+        R"({"str\u0065am":true,"model":"\u006d"})", R"({"stream":false,"x":{"model":"no"}})",
+        R"({})"}) {
+    RequestText text{std::string(body)};
+    EXPECT_EQ(text.spots(), nullptr);
+    ASSERT_TRUE(text.read().ok()) << body;
+    const auto known = rewrite_request(body, wishes, {}, text.spots());
+    const auto looked = rewrite_request(body, wishes, {});
+    ASSERT_TRUE(known.ok() && looked.ok()) << body;
+    EXPECT_EQ(known->body, looked->body);
+    EXPECT_EQ(known->model, looked->model);
+    EXPECT_EQ(known->stream, looked->stream);
+    EXPECT_EQ(known->include_usage, looked->include_usage);
+    EXPECT_EQ(known->usage_added, looked->usage_added);
+  }
+  RequestText list(std::string("[1]"));
+  ASSERT_TRUE(list.read().ok());
+  EXPECT_EQ(list.spots(), nullptr) << "no object: looking says what is wrong";
+  RequestText text(std::string(R"({"model":"m"})"));
+  ASSERT_TRUE(text.read().ok());
+  text = std::string(R"({"user":"u","model":"m"})");
+  EXPECT_EQ(text.spots(), nullptr) << "of another text nothing is known";
+}
+
 // The member, and everything else, as a full parse has it.
 TEST(InPlaceEdit, EqualsParsingAndSetting) {
   TranslateLimits limits;
@@ -296,6 +329,12 @@ TEST(InPlaceEdit, EqualsParsingAndSetting) {
     const auto request = rewrite_request(json, wishes, limits);
     ASSERT_TRUE(request.ok());
     EXPECT_EQ(*Json::parse(request->body), wanted) << json;
+    RequestText text(json);
+    ASSERT_TRUE(text.read().ok());
+    const auto known = rewrite_request(json, wishes, limits, text.spots());
+    ASSERT_TRUE(known.ok());
+    EXPECT_EQ(known->body, request->body) << "by what reading it told";
+    EXPECT_EQ(known->model, request->model);
 
     StreamObserver observer(100);
     const auto seen = look_at(Dialect::kChat, json, false, observer);

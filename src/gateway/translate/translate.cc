@@ -393,14 +393,15 @@ TranslatedRequest common(Protocol client, Protocol upstream, std::string_view pa
 }
 
 Result<TranslatedRequest> pass_request(TranslatedRequest out, std::string_view body,
-                                       const TranslateOptions& options) {
+                                       const TranslateOptions& options,
+                                       const translate::RewriteSpots* known) {
   translate::RewriteWishes wishes;
   wishes.model = options.upstream_model;
   const auto dialect = translate::dialect_of(out.plan.upstream, out.path);
   wishes.usage =
       options.ask_usage && (dialect == Dialect::kChat || dialect == Dialect::kCompletions);
   WEIR_ASSIGN(translate::RewrittenRequest rewritten,
-              translate::rewrite_request(body, wishes, options.limits));
+              translate::rewrite_request(body, wishes, options.limits, known));
   out.body = std::move(rewritten.body);
   out.plan.stream = rewritten.stream;
   out.plan.include_usage = rewritten.include_usage;
@@ -413,6 +414,17 @@ Result<TranslatedRequest> pass_request(TranslatedRequest out, std::string_view b
 }
 
 }  // namespace
+
+std::string altered_header(const std::vector<std::string>& fields) {
+  constexpr size_t kMaxBytes = 1024;
+  std::string out;
+  for (const std::string& field : fields) {
+    if (out.size() + field.size() > kMaxBytes) return out + ", ...";
+    if (!out.empty()) out += ", ";
+    out += field;
+  }
+  return out;
+}
 
 AnswerTranslator::AnswerTranslator(AnswerPlan plan)
     : plan_(std::move(plan)), observer_(plan_.limits.max_observed_text_bytes) {}
@@ -473,9 +485,10 @@ std::string error_body(Protocol client, const Error& error, std::string_view req
 
 Result<TranslatedRequest> translate_request(Protocol client, Protocol upstream,
                                             std::string_view path, std::string_view body,
-                                            const TranslateOptions& options) {
+                                            const TranslateOptions& options,
+                                            const translate::RewriteSpots* known) {
   TranslatedRequest out = common(client, upstream, path, options);
-  if (client == upstream) return pass_request(std::move(out), body, options);
+  if (client == upstream) return pass_request(std::move(out), body, options, known);
   if (path != (client == Protocol::kOpenAi ? kChatPath : kMessagesPath)) {
     return make_error(ErrorCode::kRouteNotFound,
                       "{} has no equivalent at this model's upstream, which speaks the {} protocol",

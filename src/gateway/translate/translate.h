@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "gateway/translate/protocol.h"
+#include "gateway/translate/request_text.h"
 #include "gateway/translate/stream_observer.h"
 #include "http/message.h"
 
@@ -47,11 +48,15 @@ struct TranslatedRequest {
   std::vector<std::string> altered;
 };
 
-// path: without its query. Errors: as requests.h has them; kRouteNotFound for a path that the
-// upstream's protocol has nothing like.
+// path: without its query. known: of the body, or null: not read yet. Errors: as requests.h has
+// them; kRouteNotFound for a path that the upstream's protocol has nothing like.
 Result<TranslatedRequest> translate_request(Protocol client, Protocol upstream,
                                             std::string_view path, std::string_view body,
-                                            const TranslateOptions& options);
+                                            const TranslateOptions& options,
+                                            const translate::RewriteSpots* known = nullptr);
+
+// TranslatedRequest::altered as the value of x-weir-altered; a long list is cut.
+std::string altered_header(const std::vector<std::string>& fields);
 
 struct ClientAnswer {
   int status = 200;

@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/thread_annotations.h"
+#include "http/retry_after.h"
 #include "http/syntax.h"
 #include "ops/eval/remote_reply.h"
 
@@ -76,7 +78,7 @@ class Collector final : public http::ResponseHandler {
   Arrival arrival_;
 };
 
-TryOutcome outcome_of(const Arrival& a) {
+TryOutcome outcome_of(const Arrival& a, int64_t unix_ms) {
   TryOutcome out;
   if (a.failure) {
     out.hopeless = a.failure->kind == http::FailureKind::kTimeout ||
@@ -85,8 +87,8 @@ TryOutcome outcome_of(const Arrival& a) {
     return out;
   }
   out.status = a.response.status;
-  if (const auto value = a.response.headers.find("retry-after"))
-    out.retry_after_s = parse_retry_after(*value);
+  if (const auto wait_ms = http::retry_after_of(a.response.headers, unix_ms))
+    out.retry_after_s = static_cast<double>(*wait_ms) * 1e-3;
   return out;
 }
 
@@ -185,7 +187,8 @@ class Sending {
       WEIR_TRY(done(a.index, a.response.body));
       return true;
     }
-    const auto wait = retry_wait_s(server_.retry, tries_[a.index], outcome_of(a));
+    const auto wait = retry_wait_s(server_.retry, tries_[a.index],
+                                   outcome_of(a, SystemClock().unix_ns() / 1'000'000));
     if (!wait) {
       const Error error = error_of(server_, a, tries_[a.index]);
       const std::string& id = requests_[a.index].id;

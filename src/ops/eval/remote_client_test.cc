@@ -29,11 +29,6 @@ TEST(RemoteRetry, WhoIsTriedAgainAndWhen) {
   EXPECT_EQ(retry_wait_s(policy, 1, {.status = 0, .retry_after_s = {}, .hopeless = true}),
             std::nullopt);
   EXPECT_EQ(retry_wait_s({.retries = 1000}, 900, {.status = 503, .retry_after_s = {}}), 60.0);
-  EXPECT_EQ(parse_retry_after("2"), 2.0);
-  EXPECT_EQ(parse_retry_after("0.25"), 0.25);
-  EXPECT_EQ(parse_retry_after("-1"), std::nullopt);
-  EXPECT_EQ(parse_retry_after("nan"), std::nullopt);
-  EXPECT_EQ(parse_retry_after("Wed, 21 Oct 2026 07:28:00 GMT"), std::nullopt);
 }
 
 // Answers a body with what `answer` makes of it and of how often it came.

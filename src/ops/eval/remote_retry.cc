@@ -1,9 +1,7 @@
 #include "ops/eval/remote_retry.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <string>
 
 namespace weir::ops {
 
@@ -18,15 +16,6 @@ std::optional<double> retry_wait_s(const RetryPolicy& policy, int failed,
     return *outcome.retry_after_s;
   }
   return std::min(policy.longest_s, policy.first_s * std::exp2(std::min(failed - 1, 30)));
-}
-
-std::optional<double> parse_retry_after(std::string_view value) {
-  // Seconds in digits, RFC 9110 section 10.2.3; some servers add a fraction.
-  double seconds = 0;
-  const char* end = value.data() + value.size();
-  const auto [stop, error] = std::from_chars(value.data(), end, seconds, std::chars_format::fixed);
-  if (error != std::errc() || stop != end || !(seconds >= 0)) return std::nullopt;
-  return seconds;
 }
 
 }  // namespace weir::ops

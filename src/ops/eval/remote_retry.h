@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string_view>
 
 namespace weir::ops {
 
@@ -24,8 +23,5 @@ struct TryOutcome {
 // nothing, so it may run twice.
 std::optional<double> retry_wait_s(const RetryPolicy& policy, int failed,
                                    const TryOutcome& outcome);
-
-// Retry-After as seconds; nothing for a date or anything else.
-std::optional<double> parse_retry_after(std::string_view value);
 
 }  // namespace weir::ops

@@ -1,5 +1,5 @@
 // Retry-After in both forms, dates in three, and what is neither.
-#include "gateway/resilience/retry_after.h"
+#include "http/retry_after.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 
-namespace weir::gateway {
+namespace weir::http {
 namespace {
 
 constexpr int64_t kNovember1994 = 784'111'777;  // Sun, 06 Nov 1994 08:49:37 GMT, RFC 9110's example
@@ -77,4 +77,4 @@ TEST(RetryAfterTest, CutAndChangedTexts) {
 }
 
 }  // namespace
-}  // namespace weir::gateway
+}  // namespace weir::http

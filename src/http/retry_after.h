@@ -1,4 +1,4 @@
-// When an upstream wants to be asked again: Retry-After in both its forms. Pure; any thread.
+// When a server wants to be asked again: Retry-After in both its forms. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 #include "http/message.h"
 
-namespace weir::gateway {
+namespace weir::http {
 
 // A longer wait counts as this: a day.
 inline constexpr int64_t kLongestRetryAfterMs = 86'400'000;
@@ -23,9 +23,9 @@ std::optional<int64_t> parse_http_date(std::string_view text, int64_t now_s);
 std::optional<int64_t> parse_retry_after(std::string_view value, int64_t unix_ms);
 
 // Of an answer: "retry-after-ms", as OpenAI's clients know it, before "retry-after".
-std::optional<int64_t> retry_after_of(const http::Headers& headers, int64_t unix_ms);
+std::optional<int64_t> retry_after_of(const Headers& headers, int64_t unix_ms);
 
 // The value for a client that should wait: whole seconds, rounded up, at least 1.
 int64_t retry_after_seconds(int64_t wait_ms);
 
-}  // namespace weir::gateway
+}  // namespace weir::http

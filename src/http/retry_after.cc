@@ -1,4 +1,4 @@
-#include "gateway/resilience/retry_after.h"
+#include "http/retry_after.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <string>
 
-namespace weir::gateway {
+namespace weir::http {
 
 namespace {
 
@@ -107,7 +107,7 @@ std::optional<int64_t> parse_retry_after(std::string_view value, int64_t unix_ms
   return std::clamp<int64_t>(*at_s * 1000 - unix_ms, 0, kLongestRetryAfterMs);
 }
 
-std::optional<int64_t> retry_after_of(const http::Headers& headers, int64_t unix_ms) {
+std::optional<int64_t> retry_after_of(const Headers& headers, int64_t unix_ms) {
   if (const auto value = headers.find("retry-after-ms"))
     if (const auto ms = as_milliseconds(trimmed(*value), 1.0)) return ms;
   const auto value = headers.find("retry-after");
@@ -118,4 +118,4 @@ int64_t retry_after_seconds(int64_t wait_ms) {
   return std::max<int64_t>(1, (std::min(wait_ms, kLongestRetryAfterMs) + 999) / 1000);
 }
 
-}  // namespace weir::gateway
+}  // namespace weir::http

@@ -1,0 +1,128 @@
+#include "http/resolver.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <map>
+#include <memory>
+
+namespace weir::http {
+namespace {
+
+using std::chrono::seconds;
+
+// A name server that says nothing for names with "silent" in them until it is told to.
+class Server {
+ public:
+  Result<Resolver::Addresses> look(const std::string& name) {
+    {
+      MutexLock lock(mutex_);
+      ++looks_[name];
+      most_ = std::max(most_, ++running_);
+      while (name.find("silent") != std::string::npos && !speaks_) wake_.wait(mutex_);
+      --running_;
+    }
+    if (name == "gone") return make_error(ErrorCode::kIo, "Host not found");
+    return Resolver::Addresses{boost::asio::ip::make_address("10.0.0.1")};
+  }
+  Resolver::Lookup lookup() {
+    return [this](const std::string& name) { return look(name); };
+  }
+  void speak() {
+    MutexLock lock(mutex_);
+    speaks_ = true;
+    wake_.notify_all();
+  }
+  int looks(const std::string& name) {
+    MutexLock lock(mutex_);
+    return looks_[name];
+  }
+  size_t most() {
+    MutexLock lock(mutex_);
+    return most_;
+  }
+
+ private:
+  Mutex mutex_;
+  ConditionVariable wake_;
+  bool speaks_ = false;
+  size_t running_ = 0, most_ = 0;
+  std::map<std::string, int> looks_;
+};
+
+std::future<Result<Resolver::Addresses>> ask(Resolver& resolver, const std::string& name) {
+  auto answer = std::make_shared<std::promise<Result<Resolver::Addresses>>>();
+  resolver.resolve(
+      name, [answer](const Result<Resolver::Addresses>& found) { answer->set_value(found); });
+  return answer->get_future();
+}
+
+TEST(Resolver, ASilentServerHoldsUpItsOwnNamesAlone) {
+  Server server;
+  Resolver resolver(server.lookup());
+  std::vector<std::future<Result<Resolver::Addresses>>> silent;
+  for (size_t i = 1; i < Resolver::kThreads; ++i)
+    silent.push_back(ask(resolver, "silent" + std::to_string(i)));
+  for (int i = 0; i < 20; ++i) {
+    auto good = ask(resolver, "good" + std::to_string(i));
+    ASSERT_EQ(good.wait_for(seconds(10)), std::future_status::ready);
+    EXPECT_EQ(good.get()->front().to_string(), "10.0.0.1");
+  }
+  auto gone = ask(resolver, "gone");
+  EXPECT_EQ(gone.get().error().message, "Host not found");
+  for (auto& s : silent) EXPECT_EQ(s.wait_for(seconds(0)), std::future_status::timeout);
+  server.speak();
+  for (auto& s : silent) EXPECT_TRUE(s.get().ok());
+}
+
+TEST(Resolver, WhoAsksMeanwhileGetsTheSameAnswer) {
+  Server server;
+  Resolver resolver(server.lookup());
+  std::vector<std::future<Result<Resolver::Addresses>>> all;
+  for (int i = 0; i < 100; ++i) all.push_back(ask(resolver, "silent"));
+  auto good = ask(resolver, "good");
+  EXPECT_TRUE(good.get().ok());
+  server.speak();
+  for (auto& one : all) EXPECT_TRUE(one.get().ok());
+  EXPECT_EQ(server.looks("silent"), 1);
+  EXPECT_TRUE(ask(resolver, "silent").get().ok());
+  EXPECT_EQ(server.looks("silent"), 2) << "an answer is not kept";
+}
+
+TEST(Resolver, ThreadsAreBounded) {
+  Server server;
+  Resolver resolver(server.lookup());
+  std::vector<std::future<Result<Resolver::Addresses>>> all;
+  for (size_t i = 0; i < 4 * Resolver::kThreads; ++i)
+    all.push_back(ask(resolver, "silent" + std::to_string(i)));
+  server.speak();
+  for (auto& one : all) EXPECT_TRUE(one.get().ok());
+  EXPECT_LE(server.most(), Resolver::kThreads);
+}
+
+TEST(Resolver, EndsWithNamesThatWait) {
+  Server server;
+  std::atomic<int> told = 0;
+  {
+    Resolver resolver(server.lookup());
+    for (size_t i = 0; i < 2 * Resolver::kThreads; ++i)
+      resolver.resolve("silent" + std::to_string(i),
+                       [&told](const Result<Resolver::Addresses>&) { ++told; });
+    server.speak();
+  }
+  EXPECT_LE(told, static_cast<int>(2 * Resolver::kThreads));
+}
+
+TEST(Resolver, AsksTheSystem) {
+  Resolver resolver;
+  const auto found = ask(resolver, "localhost").get();
+  ASSERT_TRUE(found.ok()) << found.error().message;
+  EXPECT_TRUE(found->front().is_loopback());
+  EXPECT_FALSE(ask(resolver, "no-such-name.invalid").get().ok());
+}
+
+}  // namespace
+}  // namespace weir::http
