@@ -66,7 +66,7 @@ Result<Idempotency::Begin> Idempotency::begin(const std::string& tenant, std::st
     found = erased.ok() ? store_->insert(name, fingerprint, now_ms) : erased.error();
   }
   if (found.ok() && *found && !left_.contains(name)) return in_flight(" at another gateway");
-  if (!found.ok() && found.error().code == ErrorCode::kServerOverloaded) return found.error();
+  if (!found.ok() && !found.error().bound.empty()) return found.error();  // it is full, not broken
   running_[name].fingerprint = fingerprint;
   names_[id] = name;
   Begin begun;

@@ -114,8 +114,8 @@ class Idempotency {
 
   // body: the request's bytes; route: what they were sent to. Errors: those of
   // check_idempotency_key; kInvalidValue with param "idempotency-key" for another body; kBadRequest
-  // with bound "idempotency_in_flight" (409) for one under way; kServerOverloaded of the store. A
-  // store that is broken is no error: see Begin::kept.
+  // with bound "idempotency_in_flight" (409) for one under way; kServerOverloaded with
+  // a bound, of the store. A store that is broken is no error: see Begin::kept.
   Result<Begin> begin(const std::string& tenant, std::string_view key, std::string_view route,
                       std::string_view body, Id id, int64_t now_ms);
   // The one that runs is over. Keeps the reply if it may be kept: see is_kept.
