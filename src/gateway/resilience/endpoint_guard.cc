@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <limits>
 
-#include "base/clock.h"
 #include "base/rng.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 
