@@ -113,6 +113,13 @@ class ConfigCheck(unittest.TestCase):
         self.assertNotEqual(code, 0)
         self.assertIn("vllm", error)
 
+    def test_a_gateways_file_is_for_the_gateway_to_check(self):
+        for engine in ((), ("weir",)):
+            code, out, err = weir.run("config", "check", *engine, weir.ROOT / "deploy" / "demo" / "gateway.yaml")
+            self.assertEqual((code, out), (2, ""))
+            self.assertIn("weir gateway --check", err)
+            self.assertIn("gateway.yaml", err)
+
     def test_migration_gives_a_patch_that_applies(self):
         path = self.put("serve.sh", "#!/bin/sh\nvllm serve m \\\n  --calculate-kv-scales \\\n  --log-config-file l.json \\\n  -tp 2\n")
         code, out, error = weir.run("config", "migrate", path.name, "--from", "vllm-0.22.0", "--to", "vllm-0.33.0", cwd=self.dir)

@@ -156,13 +156,16 @@ class Cascades(unittest.TestCase):
             said = ask(url, "smart", "a good answer takes a while", stream=True)
             self.assertEqual(said.headers["content-type"].split(";")[0], "text/event-stream")
             self.assertTrue(said.text.startswith(": keep-alive\n\n"), said.text)
+            self.assertIn("\n: x-weir-cascade: small:accepted\n", said.text)
+            self.assertIn("\n: x-weir-upstream: s\n", said.text)
             self.assertTrue(said.text.endswith("data: [DONE]\n\n"), said.text)
             self.mocks[1].behave("400")
             said = ask(url, "smart", "a bad answer takes a while, and fails", stream=True)
             self.assertTrue(said.text.endswith("data: [DONE]\n\n"), "a refused answer is better than none: " + said.text)
             self.mocks[0].behave("hang", 1)
             said = ask(url, "smart", "nobody answers", stream=True)
-            self.assertIn('data: {"error"', said.text)
+            self.assertIn("\n: x-weir-cascade: small:failed(upstream_timeout),large:failed(upstream_refused)\n", said.text)
+            self.assertIn('\n\ndata: {"error"', said.text)
             self.assertNotIn("[DONE]", said.text)
 
     def test_schemas_and_judges_and_programs(self):
@@ -196,10 +199,22 @@ class Cascades(unittest.TestCase):
             self.assertEqual(said.headers["x-weir-cascade"], "small:accepted")
             self.assertIsNone(said.json()["choices"][0]["logprobs"])
             self.assertIs(self.mocks[0].requests[-1][2]["logprobs"], True)
+            a = anthropic.Anthropic(base_url=url, api_key="x", max_retries=0)
+            ask_it = {"model": "smart", "max_tokens": 99, "messages": [{"role": "user", "content": "be good"}]}
+            said = a.messages.with_raw_response.create(**ask_it, top_k=3)
+            self.assertEqual((said.headers["x-weir-cascade"], said.headers["x-weir-altered"]), ("small:accepted", "top_k"))
+            self.assertEqual((said.parse().content[0].text, said.parse().model), ("You said: be good", "smart"))
+            self.assertNotIn("logprob", said.text())
+            with a.messages.stream(**ask_it) as stream:
+                self.assertEqual("".join(stream.text_stream), "You said: be good")
+            self.mocks[0].behave("500", 1)
+            self.assertEqual(a.messages.with_raw_response.create(**ask_it).headers["x-weir-cascade"], "small:failed(upstream_error),large:accepted")
             self.assertIsNotNone(ask(url, "smart", logprobs=True).json()["choices"][0]["logprobs"])
             self.mocks[0].logprob = -2
             self.assertEqual(ask(url, "smart").headers["x-weir-cascade"], "small:rejected(logprob),large:accepted")
             self.assertNotIn("logprobs", self.mocks[1].requests[-1][2])
+            said = a.messages.with_raw_response.create(**ask_it)
+            self.assertEqual(said.headers["x-weir-cascade"], "small:rejected(logprob),large:accepted")
 
     def test_money_time_and_the_ledger(self):
         prices = "prices: [" + ", ".join(

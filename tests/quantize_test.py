@@ -26,7 +26,7 @@ TEXT = weir.SHARED / "data" / "eval" / "wikitext-2-raw.test.txt"
 FILE_TYPES = dict(F16=1, Q4_0=2, Q4_1=3, Q8_0=7, Q5_0=8, Q5_1=9, Q2_K=10, Q3_K_S=11, Q3_K_M=12, Q3_K_L=13, Q4_K_S=14, Q4_K_M=15, Q5_K_S=16,
                   Q5_K_M=17, Q6_K=18, IQ4_NL=25, IQ4_XS=30, BF16=32, TQ1_0=36, TQ2_0=37, MXFP4_MOE=38)
 # Those that take long to write, or need an importance matrix.
-SLOW_FILE_TYPES = dict(IQ3_XS=22, IQ3_XXS=23, IQ3_S=26, IQ3_M=27)
+SLOW_FILE_TYPES = dict(IQ2_XXS=19, IQ2_XS=20, IQ2_S=28, IQ2_M=29, IQ3_XS=22, IQ3_XXS=23, IQ3_S=26, IQ3_M=27)
 QUIET = llama_cpp.llama_log_callback(lambda *_: None)
 llama_cpp.llama_log_set(QUIET, None)
 

@@ -14,6 +14,7 @@
 #include "cli/key_flags.h"
 #include "cli/serve_options.h"
 #include "ops/lint/rules.h"
+#include "plot/text.h"
 
 namespace weir::cli {
 namespace {
@@ -85,6 +86,11 @@ Result<int> check(const Options& o) {
   // The form is seen in the file itself.
   if (engine.engine == "kubernetes" || engine.engine == "compose") engine.engine = "";
   engine.json = o.json;
+  if (is_gateway_file(engine.file))
+    return make_error(ErrorCode::kUsage,
+                      "{}: a file of weir gateway's: weir gateway --check {} reads it as a start "
+                      "would",
+                      plot::printable(engine.file), plot::printable(engine.file));
   if (engine.engine == "weir" || (engine.engine.empty() && is_weir_file(engine.file)))
     return check_weir(o, engine.file);
   Result<int> found = check_engine_file(engine);

@@ -179,6 +179,12 @@ bool is_weir_file(const std::string& file) {
   return static_cast<size_t>(own) * 2 > root->members.size();
 }
 
+bool is_gateway_file(const std::string& file) {
+  const auto root = config::read_yaml(file);
+  const config::Node* upstreams = root.ok() ? root->find("upstreams") : nullptr;
+  return upstreams != nullptr && upstreams->kind == config::Node::Kind::kMap;
+}
+
 bool is_plain_map(const std::string& file) {
   const auto root = config::read_yaml(file);
   return root.ok() && root->kind == config::Node::Kind::kMap &&

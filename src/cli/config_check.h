@@ -35,6 +35,8 @@ void print_findings(const std::string& file, const std::vector<ops::Finding>& fi
 // Whether the file is a configuration of weir itself by most of its keys. A file that
 // cannot be read is taken for one: its reader says why.
 bool is_weir_file(const std::string& file);
+// Whether it is one of weir gateway's, by its pools.
+bool is_gateway_file(const std::string& file);
 // Whether it is one YAML map, and neither a manifest nor a Compose file.
 bool is_plain_map(const std::string& file);
 

@@ -25,6 +25,7 @@ struct GatewayOptions {
   std::string log_level = "info";
   std::string log_format = "text";
   bool check = false;
+  bool json = false;
 };
 
 std::optional<std::string> variable(const std::string& name) {
@@ -60,6 +61,10 @@ Result<int> run_gateway(const GatewayOptions& o) {
   WEIR_ASSIGN(gateway::GatewayConfig config, gateway::read_gateway_config(o.file, variable));
   if (o.check) {
     WEIR_ASSIGN(const std::vector<std::string> warnings, gateway::check_opening(config));
+    if (o.json) {
+      fmt::print("{}\n", gateway::describe_json(config, o.file, warnings));
+      return kExitOk;
+    }
     fmt::print("{}: good\n{}", o.file, gateway::describe(config));
     for (const std::string& warning : warnings) fmt::print("warning: {}\n", warning);
     return kExitOk;
@@ -71,6 +76,8 @@ Result<int> run_gateway(const GatewayOptions& o) {
   os::ignore_sigpipe();
   os::raise_descriptor_limit();
   telemetry::Logger log(log_options);
+  for (const std::string& warning : gateway::misplaced_files(config))
+    log.warn("config", {{"warning", warning}});
   std::random_device entropy;
   const uint64_t seed = (uint64_t{entropy()} << 32) | entropy();
   const SystemClock clock;
@@ -105,9 +112,12 @@ void add_gateway(CLI::App& root, Selected& selected) {
   auto o = std::make_shared<GatewayOptions>();  // shared: the parser's callbacks outlive this call
   CLI::App* c = add_command(root, "gateway", "One door in front of a fleet of servers",
                             "  weir gateway gateway.yaml --check\n"
+                            "  weir gateway gateway.yaml --check --json\n"
                             "  weir gateway gateway.yaml\n");
   c->add_option("FILE", o->file, "The configuration: listen, upstreams, models")->required();
-  c->add_flag("--check", o->check, "Read the file, say what would be served, and end");
+  CLI::Option* check =
+      c->add_flag("--check", o->check, "Read the file, say what would be served, and end");
+  c->add_flag("--json", o->json, "What --check says, as one JSON document")->needs(check);
   c->add_option("--log-level", o->log_level, "debug, info, warn or error")->capture_default_str();
   c->add_option("--log-format", o->log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))

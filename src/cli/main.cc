@@ -78,8 +78,12 @@ std::string unexpected(const CLI::App& app) {
   for (const std::string& word : words) {
     if (!word.starts_with("-")) continue;
     const std::string name = word.substr(0, word.find('='));
-    return fmt::format("{} has no flag {}; the nearest is {}; see {} --help", path, name,
-                       weir::config::nearest(name, names), path);
+    const std::string_view near = weir::config::nearest(name, names);
+    // One that shares hardly a letter would lead astray.
+    const bool meant = near.find(name.substr(2)) != std::string_view::npos ||
+                       2 * weir::config::edit_distance(name, near) < name.size();
+    return fmt::format("{} has no flag {}; {}see {} --help", path, name,
+                       meant ? fmt::format("the nearest is {}; ", near) : "", path);
   }
   // The habit of llama-quantize: IN OUT TYPE.
   if (command->get_name() == "quantize" && !words.empty() && weir::ops::find_mix(words[0]).ok())

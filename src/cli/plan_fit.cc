@@ -14,6 +14,7 @@
 #include "ops/plan/plan_report.h"
 #include "ops/project/project.h"
 #include "ops/sources/days.h"
+#include "os/cpu.h"
 #include "os/file.h"
 
 namespace weir::cli {
@@ -75,6 +76,8 @@ Status validate_plan(const PlanOptions& o) {
   options.seconds = o.seconds;
   options.seed = o.seed;
   options.kv_tokens = load.kv_tokens;
+  const int cores = os::usable_cores();
+  options.idle_cores = std::max(0, cores - (o.threads > 0 ? o.threads : cores));
   options.max_running = o.max_running > 0 ? std::min(o.max_running, 16) : 16;
   options.step_tokens =
       o.step_tokens > 0 ? std::min(o.step_tokens, load.step_tokens) : load.step_tokens;

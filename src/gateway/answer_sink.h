@@ -35,8 +35,10 @@ struct Spent {
 struct CallEnd {
   std::string_view how;         // "answered", "upstream_refused", "cut", …; of static storage
   std::string_view error_code;  // of the error that was told; "": none. Static storage
-  bool good = false;            // a whole answer below 400
-  bool computed = false;        // an upstream gave an answer or a part of one
+  // Who gave the answer, or was the last to fail at it; "": nobody.
+  std::string upstream = {};
+  bool good = false;      // a whole answer below 400
+  bool computed = false;  // an upstream gave an answer or a part of one
   // Tokens of that answer, as the upstream counted or, where it did not, as estimated; else the
   // prompt's estimate and 0.
   int64_t input_tokens = 0;

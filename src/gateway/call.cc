@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/estimated_count.h"
 #include "gateway/route/gie.h"
 #include "gateway/routing.h"
 #include "gateway/translate/translate.h"
@@ -24,18 +25,6 @@ bool is_plain_token(std::string_view value) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   std::string_view("-_.:, ").find(c) != std::string_view::npos;
          });
-}
-
-// Fields that were left out or changed, as one header; a long list is cut.
-constexpr size_t kMaxAlteredBytes = 1024;
-std::string altered_of(const std::vector<std::string>& fields) {
-  std::string out;
-  for (const std::string& field : fields) {
-    if (out.size() + field.size() > kMaxAlteredBytes) return out + ", ...";
-    if (!out.empty()) out += ", ";
-    out += field;
-  }
-  return out;
 }
 
 double seconds(int64_t from_ns, int64_t to_ns) {
@@ -79,7 +68,8 @@ void Call::start() {
   assigned_ = asked_.assigned.has_value()
                   ? *asked_.assigned
                   : proxy_.dispatcher().assign(model, view(), proxy_.draw());
-  if (!asked_.internal) asked_.routing->expose(model, assigned_, view(), asked_.request_id);
+  if (!asked_.internal && !asked_.incoming.counts)
+    asked_.routing->expose(model, assigned_, view(), asked_.request_id);
   std::optional<Told> told = next_told();
   if (!told.has_value()) {
     if (untold_.has_value() && (!asked_.picked.empty() || !can_be_told())) return refuse(*untold_);
@@ -156,7 +146,8 @@ bool Call::send(const Choice& choice, TranslatedRequest request,
       shared_from_this(), attempts_, choice, *permit,
       begun != nullptr ? std::move(*begun) : make_answer_translator(std::move(request.plan)));
   UpstreamAttempt& a = *made;
-  a.set_altered(altered_of(request.altered));
+  a.set_altered(altered_header(request.altered));
+  a.set_path(request.path);
   live_.push_back(&a);
   const AttemptTimeouts t = attempt_timeouts(
       asked_.model->timeouts, asked_.deadline, now_ns(),
@@ -326,7 +317,7 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
   c.deadline_ns = asked_.deadline.at_ns;
   c.attempts = std::max(attempts_, 1);
   c.idempotency_key = asked_.idempotent;
-  c.generation = asked_.incoming.generates || asked_.path == "/v1/embeddings";
+  c.generation = true;  // embeddings and counts, too, change nothing at the upstream
   c.other_endpoint = other.has_value();
   c.jitter = static_cast<double>(proxy_.draw() >> 11) * 0x1.0p-53;
   const RetryDecision d = decide_retry(asked_.model->retry, c, outcome, pool.budget());
@@ -353,12 +344,28 @@ void Call::retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome) 
     return;
   }
   proxy_.instruments().retries.with(retry_reason_name(d.reason)).add();
+  if (outcome.no_api && asked_.incoming.counts) return answer_estimate();
+  if (outcome.no_api && ended != nullptr) tell_wrong_path(*ended);
   if (ended != nullptr && outcome.end == AttemptEnd::kAnswered && outcome.status < 500 &&
-      outcome.status != 429 && outcome.status != 408)
+      outcome.status != 429 && outcome.status != 408 && !outcome.no_api)
     return answer_whole(*ended, outcome);  // what the client did wrong stays wrong elsewhere
   int64_t wait_ms = outcome.retry_after_ms.value_or(0);
   if (wait_ms == 0) wait_ms = proxy_.ready_in_ms(*asked_.model, now_ns());
   fail(outcome, wait_ms);
+}
+
+// To the operator alone: clients are told no addresses.
+void Call::tell_wrong_path(const UpstreamAttempt& ended) const {
+  const EndpointConfig& endpoint = *ended.choice().endpoint->config;
+  proxy_.log().warn("upstream_url_not_found",
+                    {{"request_id", asked_.request_id},
+                     {"upstream", ended.choice().endpoint->upstream->name},
+                     {"url", endpoint.url},
+                     {"path", ended.path()},
+                     {"status", 404},
+                     {"remedy",
+                      "check the base path of the url: what answers there knows no such "
+                      "path"}});
 }
 
 void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
@@ -372,6 +379,15 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   r.body = std::move(answer.body);
   sink_->answer(std::move(r));
   over(outcome.status < 400 ? "answered" : "upstream_refused", "", &ended.observer());
+}
+
+// The upstream has no such path: many of Anthropic's kind take messages and nothing else.
+void Call::answer_estimate() {
+  auto estimated = estimated_count(asked_.body.text());
+  if (!estimated.ok()) return refuse(estimated.error());
+  for (const auto& field : asked_.tell.all()) estimated->headers.set(field.name, field.value);
+  sink_->answer(std::move(*estimated));
+  over("answered", "", nullptr);
 }
 
 void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {

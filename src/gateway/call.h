@@ -131,6 +131,8 @@ class Call final : public Asking,
 
   // ended: null when nothing was sent.
   void retry_or_fail(UpstreamAttempt* ended, const AttemptOutcome& outcome);
+  void answer_estimate();
+  void tell_wrong_path(const UpstreamAttempt& ended) const;
   void answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome);
   void end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome);
   // The stream, whose translator is stream_, broke off (call_continue.cc).

@@ -29,7 +29,7 @@ LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   }
   if (o.status < 400) return LedgerEnd::kOk;
   if (o.status == 429 || o.status == 503 || o.status == 529) return LedgerEnd::kRefused;
-  return o.status < 500 ? LedgerEnd::kClientError : LedgerEnd::kServerError;
+  return o.status < 500 && !o.no_api ? LedgerEnd::kClientError : LedgerEnd::kServerError;
 }
 
 }  // namespace
@@ -65,6 +65,7 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   // Of what was computed nothing is known, or there was nothing, which costs nothing.
   if (!usage.known && ended.answered_ns() == 0 && outcome.end != AttemptEnd::kCancelled)
     r.cost_nanos = 0;
+  if (asked_.incoming.counts) r.cost_nanos = 0;
   if (asked_.shadow) {  // the operator's, whoever's request it is a copy of
     r.cache = kShadowCache;
     r.tenant.clear();
@@ -88,6 +89,10 @@ const ModelPrice* Call::price_of(const UpstreamAttempt& attempt) const {
 void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) {
   const StreamObserver& seen = attempt.observer();
   const TokenUsage& usage = seen.usage();
+  if (asked_.incoming.counts) {
+    spent_.any = spent_.any || attempt.answered_ns() != 0;
+    return;
+  }
   TokenCounts counts;
   if (usage.known) {
     counts = {usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens,
@@ -148,7 +153,7 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
   end.how = how;
   end.error_code = error_code;
   end.good = how == "answered" && error_code.empty();  // a 500 is an answer, too
-  end.input_tokens = asked_.incoming.input_tokens;
+  end.input_tokens = asked_.incoming.counts ? 0 : asked_.incoming.input_tokens;
   if (seen != nullptr) {
     end.computed = true;
     const TokenUsage usage = seen->total_usage();
@@ -157,6 +162,11 @@ void Call::over(std::string_view how, std::string_view error_code, const StreamO
     end.output_tokens = usage.known ? usage.completion_tokens : seen->deltas();
   }
   end.spent = spent_;
+  if (winner_ != nullptr) {
+    end.upstream = winner_->choice().endpoint->upstream->name;
+  } else if (row_.has_value()) {
+    end.upstream = row_->upstream;
+  }
   if (!cancelled_ || live_.empty()) end.row = std::exchange(row_, std::nullopt);
   std::exchange(sink_, nullptr)->ended(std::move(end));
 }
@@ -165,8 +175,8 @@ void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   if (outcome.end == AttemptEnd::kCancelled || outcome.end == AttemptEnd::kNotTried) return;
   const auto window = proxy_.releases().find(ended.choice().target->release);
   if (window == proxy_.releases().end()) return;
-  const bool failed =
-      outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 || outcome.status == 429;
+  const bool failed = outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 ||
+                      outcome.status == 429 || outcome.no_api;
   const int64_t slo_ms = asked_.model->slo_first_byte_ms;
   const bool late =
       slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kNsPerMs;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "gateway/chat_question.h"
 #include "gateway/request_cost.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
@@ -117,6 +118,8 @@ void Cascade::ask() {
   const ModelConfig& model = *asked_.routing->model(step.model);
   Asked a = question(model, plan_.deadline(asked_.deadline));
   a.body = whole_request(body_, asked_.path, step.check.wants_logprobs());
+  back_.reset();
+  if (step.check.wants_logprobs() && asked_.protocol == Protocol::kAnthropic) put_as_chat(model, a);
   if (proxy_.dispatcher().wants_blocks(model))
     a.blocks = prompt_blocks(body_, asked_.tenant, proxy_.dispatcher().prompt_key());
   // The call may end, and this with it, before begin() returns.
@@ -127,6 +130,37 @@ void Cascade::ask() {
       }));
   call_ = call;
   call->begin();
+}
+
+void Cascade::put_as_chat(const ModelConfig& model, Asked& asked) {
+  const bool extras =
+      std::all_of(model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
+        return proxy_.fleet().upstream(t.upstream).engine != "openai";
+      });
+  auto chat = ask_as_chat(body_, asked_.incoming.model, extras, proxy_.clock().unix_s());
+  if (!chat.ok()) return;  // the call says why
+  asked.path = kChatPath;
+  asked.protocol = Protocol::kOpenAi;
+  asked.body = std::move(chat->body);
+  back_ = std::move(chat->back);
+  altered_ = std::move(chat->altered);
+}
+
+void Cascade::put_back(http::Response& response, CallEnd& end) {
+  const auto back = std::exchange(back_, nullptr);
+  if (back == nullptr || response.status == 0) return;
+  auto whole = back->whole(response.status, response.headers.find("content-type").value_or(""),
+                           response.body);
+  if (whole.ok()) {
+    response.body = std::move(whole->body);
+    response.headers.set("Content-Type", whole->content_type);
+    if (!altered_.empty()) response.headers.set("x-weir-altered", altered_);
+    return;
+  }
+  const AttemptOutcome malformed{.end = AttemptEnd::kMalformed};
+  response = upstream_failure(malformed, 1, 0, asked_.protocol);
+  end.error_code = upstream_failure_code(malformed, 1);
+  end.good = false;
 }
 
 void Cascade::settle(std::optional<LedgerRow> row) const {
@@ -163,6 +197,11 @@ void Cascade::on_answer(http::Response response, CallEnd end) {
   if (cancelled_) return leave(std::move(end), tried);
   Json answer;
   if (end.good) answer = parsed(response.body);
+  const AnswerContent content = read_answer_content(answer);
+  if (back_ != nullptr) {
+    put_back(response, end);
+    answer = end.good ? parsed(response.body) : Json();
+  }
   if (!answer.is_object()) {
     plan_.failed(end.error_code.empty() ? end.how : end.error_code);
     count("failed");
@@ -174,7 +213,6 @@ void Cascade::on_answer(http::Response response, CallEnd end) {
     return next();
   }
   const AnswerChecks& checks = kit_.checks[step_];
-  const AnswerContent content = read_answer_content(answer);
   if (checks.config().wants_logprobs() && !asks_logprobs(body_)) {
     strip_logprobs(answer);
     response.body = answer.dump();
@@ -223,7 +261,7 @@ void Cascade::ask_judge() {
   Asked a = question(*asked_.routing->model(judge.model),
                      earlier(plan_.deadline(asked_.deadline),
                              proxy_.clock().now_ns() + judge.timeout_ms * kNsPerMs));
-  a.path = "/v1/chat/completions";
+  a.path = kChatPath;
   a.protocol = Protocol::kOpenAi;
   a.body = checks.judge_request(question_, read_answer_content(held_.answer).text);
   a.incoming.input_tokens = tokens_of_bytes(a.body.size());

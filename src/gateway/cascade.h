@@ -22,6 +22,7 @@
 #include "gateway/asking.h"
 #include "gateway/call.h"
 #include "gateway/cascade_plan.h"
+#include "gateway/translate/translate.h"
 #include "http/client.h"
 #include "telemetry/metrics.h"
 #include "text/json.h"
@@ -57,6 +58,10 @@ class Cascade final : public Asking, public std::enable_shared_from_this<Cascade
   int64_t cost_of(size_t step) const;
   Asked question(const ModelConfig& model, const Deadline& deadline) const;
   void ask();
+  // The step's question as a chat where its check needs one; as it is where that cannot be.
+  void put_as_chat(const ModelConfig& model, Asked& asked);
+  // The answer to one in the client's protocol; a failure where it is no answer.
+  void put_back(http::Response& response, CallEnd& end);
   bool take_call(const CallEnd& end);
   void on_answer(http::Response response, CallEnd end);
   void ask_program();
@@ -80,8 +85,11 @@ class Cascade final : public Asking, public std::enable_shared_from_this<Cascade
   std::shared_ptr<AnswerSink> sink_;  // null when over
   CascadePlan plan_;
   size_t step_ = 0;
-  int32_t attempts_ = 0;                 // of all steps and judges so far
-  std::shared_ptr<Call> call_;           // of the step or the judge; shared with its attempts
+  int32_t attempts_ = 0;        // of all steps and judges so far
+  std::shared_ptr<Call> call_;  // of the step or the judge; shared with its attempts
+  // Of the step under way, where it was put as a chat; null: it was not.
+  std::unique_ptr<AnswerTranslator> back_;
+  std::string altered_;                  // by that
   http::Client::RequestId program_ = 0;  // of the check over HTTP, while checking_
   bool checking_ = false;
   Held held_;                        // the best so far

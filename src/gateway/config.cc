@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_quotas.h"
 #include "gateway/config_reader.h"
 
@@ -16,6 +17,10 @@ constexpr size_t kMaxTargets = 100;  // of a model
 constexpr double kYearS = 366 * 86'400;
 constexpr int64_t kNsPerS = 1'000'000'000;
 constexpr int64_t kMsPerHour = 3'600'000;
+// Beside the keys of the tables: what has a reader of its own.
+constexpr std::string_view kTopApart[] = {"upstreams",      "models", "prices",     "quotas",
+                                          "quota_estimate", "state",  "priorities", "rules"};
+constexpr std::string_view kModelApart[] = {"targets", "rules", "cascade", "difficulty", "shadow"};
 
 // What stands in the file and not, as it is, in the configuration.
 struct RawTop {
@@ -169,14 +174,13 @@ class Reader : private ConfigReader {
   Result<GatewayConfig> read(const Node& file) {
     if (file.kind != Node::Kind::kMap)
       return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file,
-                                   {"upstreams", "models", "prices", "quotas", "quota_estimate",
-                                    "state", "priorities", "rules"}));
+    WEIR_ASSIGN(RawTop top, fields(top_table(), file, kTopApart));
     config_ = std::move(top.config);
     config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
     config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
+    find_files();
     WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
     if (config_.admin_port >= 0 && config_.admin_token.empty())
       return wrong(file.line,
@@ -195,6 +199,17 @@ class Reader : private ConfigReader {
   }
 
  private:
+  void find_files() {
+    const std::pair<std::string_view, std::string*> named[] = {
+        {"listen.tls_certificate", &config_.tls.certificate},
+        {"listen.tls_key", &config_.tls.key},
+        {"listen.tls_client_ca", &config_.tls.client_ca},
+        {"keys_file", &config_.keys_file},
+        {"ledger.file", &config_.ledger.path},
+        {"idempotency.file", &config_.answers.idempotency_file}};
+    for (const auto& [key, path] : named) *path = file(key, *path);
+  }
+
   Status check_semantic(const Node& file) const {
     const AnswerStoreConfig& a = config_.answers;
     if (a.semantic_model.empty()) return {};
@@ -226,8 +241,7 @@ class Reader : private ConfigReader {
     const auto table = model_table();
     for (const config::Member& m : node->members) {
       if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
-      WEIR_ASSIGN(RawModel raw,
-                  fields(table, m.value, {"targets", "rules", "cascade", "difficulty", "shadow"}));
+      WEIR_ASSIGN(RawModel raw, fields(table, m.value, kModelApart));
       ModelConfig model = std::move(raw.config);
       model.cache = raw.cache == "off"      ? CacheMode::kOff
                     : raw.cache == "always" ? CacheMode::kAlways
@@ -340,9 +354,19 @@ class Reader : private ConfigReader {
 
 }  // namespace
 
+void list_top_keys(FileKeys& out) {
+  list_keys("", top_table().keys(), kTopApart, out);
+  list_keys("models.NAME.", model_table().keys(), kModelApart, out);
+  list_keys("models.NAME.targets[].", target_table().keys(), {}, out);
+  list_keys("prices[].", price_table().keys(), {}, out);
+}
+
 Result<GatewayConfig> parse_gateway_config(const Node& file, const std::string& name,
                                            const Environment& environment) {
-  return Reader(name, environment).read(file);
+  std::vector<NamedFile> files;
+  WEIR_ASSIGN(GatewayConfig config, Reader(name, environment, files).read(file));
+  config.files = std::move(files);
+  return config;
 }
 
 Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment) {
@@ -372,30 +396,6 @@ std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayCo
   note("redaction.patterns", now.redaction_patterns, next.redaction_patterns);
   note("state", now.quotas.store_name(), next.quotas.store_name());
   return out;
-}
-
-namespace {
-std::string where(const UpstreamConfig& u) {
-  if (u.dns.has_value()) return fmt::format("dns {}:{}", u.dns->name, u.dns->port);
-  if (u.kubernetes.has_value())
-    return fmt::format("kubernetes {}/{}", u.kubernetes->name_space, u.kubernetes->service);
-  return fmt::format("{} endpoint{}", u.endpoints.size(), u.endpoints.size() == 1 ? "" : "s");
-}
-}  // namespace
-
-std::string describe(const GatewayConfig& c) {
-  std::string out = fmt::format("listens on {}:{}\n", c.host, c.port);
-  for (const ModelConfig& m : c.models) {
-    out += m.targets.empty() ? m.name + "\n"
-                             : fmt::format("{}  ({})\n", m.name, pick_policy_name(m.pick.policy));
-    for (const TargetConfig& t : m.targets) {
-      const UpstreamConfig& u = c.upstreams[t.upstream];
-      out += fmt::format("  tier {}  weight {:>3}  {} ({}, {})  model {}\n", t.tier, t.weight,
-                         u.name, u.engine, where(u), t.model);
-    }
-    out += describe_routing(m);
-  }
-  return out + describe_rules(c) + describe_quotas(c);
 }
 
 }  // namespace weir::gateway

@@ -160,6 +160,13 @@ struct ModelConfig {
   int line = 0;
 };
 
+// A file that gateway.yaml names.
+struct NamedFile {
+  std::string key;    // "ledger.file"
+  std::string given;  // as written
+  std::string path;   // what that means: from the folder of gateway.yaml on
+};
+
 struct GatewayConfig {
   std::string host = "127.0.0.1";
   uint16_t port = 8090;  // 0: any free one
@@ -182,8 +189,9 @@ struct GatewayConfig {
   PriorityConfig priorities;  // whom a full model sheds first
   std::vector<UpstreamConfig> upstreams;
   std::vector<ModelConfig> models;
-  std::vector<Rule> rules;      // of models first, in the file's order
-  bool trusted_picker = false;  // x-gateway-destination-endpoint is obeyed
+  std::vector<Rule> rules;       // of models first, in the file's order
+  bool trusted_picker = false;   // x-gateway-destination-endpoint is obeyed
+  std::vector<NamedFile> files;  // all that it names, secrets included
 };
 
 // Whether the two differ in nothing but the list of their endpoints: who is in both keeps its state
@@ -210,7 +218,8 @@ inline constexpr int64_t kMaxRetryAfterMs = 1'000;
 // A variable of the environment; nothing when it is not set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
-// Reads the files that key_file and the like name. Errors: kCorrupt "NAME:LINE: what is wrong",
+// name: the file's path: paths in it are relative to its folder. Reads the files that key_file and
+// the like name. Errors: kCorrupt "NAME:LINE: what is wrong",
 // with the nearest key for an unknown one; kUsage for a file with a secret in it that others can
 // read.
 Result<GatewayConfig> parse_gateway_config(const config::Node& file, const std::string& name,
@@ -218,7 +227,10 @@ Result<GatewayConfig> parse_gateway_config(const config::Node& file, const std::
 // The same errors, and those of config::read_yaml.
 Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment);
 
-// A table for people: what would be served, by whom (weir gateway --check).
+// What would be served, by whom and within which bounds (weir gateway --check): for people, and one
+// JSON document for programs. file: as it was given; warnings: beside those of the quotas.
 std::string describe(const GatewayConfig& config);
+std::string describe_json(const GatewayConfig& config, const std::string& file,
+                          const std::vector<std::string>& warnings);
 
 }  // namespace weir::gateway

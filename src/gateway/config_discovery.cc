@@ -1,6 +1,7 @@
 // Pools whose endpoints come and go: {dns: …} and {kubernetes: …} under endpoints.
 #include <charconv>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_reader.h"
 #include "http/url.h"
 #include "os/file.h"
@@ -90,6 +91,9 @@ class DiscoveryReader {
     if (!k.port.empty() && !(digits ? is_port(k.port) : is_label(k.port)))
       return wrong("kubernetes: port must be a number from 1 to 65535 or the name of a port");
     WEIR_TRY(check_path(k.path));
+    const std::string key = fmt::format("upstreams.{}.endpoints.kubernetes.", u_.name);
+    k.token_file = reader_.file(key + "token_file", k.token_file);
+    k.ca_file = reader_.file(key + "ca_file", k.ca_file);
     WEIR_TRY(find_api(k));
     u_.kubernetes = std::move(k);
     return {};
@@ -140,6 +144,11 @@ class DiscoveryReader {
 };
 
 }  // namespace
+
+void list_discovery_keys(std::string_view prefix, FileKeys& out) {
+  list_keys(fmt::format("{}dns.", prefix), dns_table().keys(), {}, out);
+  list_keys(fmt::format("{}kubernetes.", prefix), kubernetes_table().keys(), {}, out);
+}
 
 Status read_discovery(const ConfigReader& reader, const Node& node, UpstreamConfig& u) {
   if (node.members.size() != 1 ||

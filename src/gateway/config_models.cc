@@ -1,16 +1,20 @@
 #include "gateway/config_models.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <span>
+#include <vector>
 
 #include "config/key.h"
+#include "gateway/config_keys.h"
 #include "gateway/resilience/shed.h"
 
 namespace weir::gateway {
 namespace {
 
 using config::Node;
+
+constexpr std::string_view kKeys[] = {"default", "header", "tenants", "keys"};
 
 Error wrong(const std::string& name, int line, const std::string& what) {
   return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name, std::max(line, 1), what);
@@ -56,14 +60,16 @@ size_t PriorityConfig::of(std::string_view tenant, std::string_view key_id,
   return tenant.empty() ? *said : std::max(own, *said);
 }
 
+void list_priority_keys(FileKeys& out) { list_keys("priorities.", {}, kKeys, out); }
+
 Result<PriorityConfig> read_priorities(const Node& node, const std::string& name) {
   if (node.kind != Node::Kind::kMap)
     return wrong(name, node.line, "priorities must be a map, as {default: 1, tenants: {acme: 0}}");
   PriorityConfig out;
   for (const config::Member& m : node.members) {
-    if (m.key == "default") {
+    if (m.key == kKeys[0]) {
       WEIR_ASSIGN(out.by_default, read_one(m.value, name, m.key));
-    } else if (m.key == "header") {
+    } else if (m.key == kKeys[1]) {
       const bool token = m.value.kind == Node::Kind::kScalar && !m.value.text.empty() &&
                          std::all_of(m.value.text.begin(), m.value.text.end(), [](char c) {
                            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -71,12 +77,12 @@ Result<PriorityConfig> read_priorities(const Node& node, const std::string& name
                          });
       if (!token) return wrong(name, m.line, "priorities.header must be the name of a header");
       out.header = m.value.text;
-    } else if (m.key == "tenants") {
+    } else if (m.key == kKeys[2]) {
       WEIR_ASSIGN(out.tenants, read_map(m.value, name, m.key));
-    } else if (m.key == "keys") {
+    } else if (m.key == kKeys[3]) {
       WEIR_ASSIGN(out.keys, read_map(m.value, name, m.key));
     } else {
-      const std::array<std::string, 4> known = {"default", "header", "tenants", "keys"};
+      const std::vector<std::string> known(std::begin(kKeys), std::end(kKeys));
       return wrong(
           name, m.line,
           fmt::format("unknown key \"priorities.{}\"; the nearest is \"{}\"", m.key.substr(0, 100),

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <initializer_list>
 #include <utility>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_reader.h"
 
 namespace weir::gateway {
@@ -114,7 +114,7 @@ class QuotaReader : private ConfigReader {
       return wrong(node.line,
                    "state: sqlite and redis exclude each other: sqlite for one gateway, redis for "
                    "several that share quotas");
-    out_.memory.path = raw.sqlite;
+    out_.memory.path = file("state.sqlite", raw.sqlite);
     if (!has_redis) return {};
     const Node& redis = *node.find("redis");
     if (!raw.url.empty()) {
@@ -127,7 +127,7 @@ class QuotaReader : private ConfigReader {
     }
     if (!raw.ca.empty() || raw.url.starts_with(kTlsScheme)) {
       out_.redis_tls.emplace();
-      out_.redis_tls->ca_file = raw.ca;
+      out_.redis_tls->ca_file = file("state.redis.ca", raw.ca);
       if (!raw.redis.address.unix_path.empty())
         return wrong(redis.line, "state.redis: ca is for TLS, which a unix: socket does not need");
     }
@@ -144,7 +144,7 @@ class QuotaReader : private ConfigReader {
     constexpr std::string_view kUnix = "unix:";
     std::string_view rest = url;
     if (rest.starts_with(kUnix) && rest.size() > kUnix.size()) {
-      into.unix_path = rest.substr(kUnix.size());
+      into.unix_path = file("state.redis.url", std::string(rest.substr(kUnix.size())));
       return {};
     }
     const auto bad = [&](std::string_view what) {
@@ -345,6 +345,12 @@ std::string store_text(const QuotaSettings& q) {
 }
 
 }  // namespace
+
+void list_quota_keys(FileKeys& out) {
+  list_keys("quotas[].", rule_table().keys(), {}, out);
+  list_keys("quota_estimate.", estimate_table().keys(), {}, out);
+  list_keys("state.", state_table().keys(), {}, out);
+}
 
 Status read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config) {
   return QuotaReader(reader, config).read(file);

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,21 +33,22 @@ struct RawSecret {
 // Errors are kCorrupt, "NAME:LINE: what is wrong", but for a file that others can read (kUsage).
 class ConfigReader {
  public:
-  // Both outlive it.
-  ConfigReader(const std::string& name, const Environment& environment)
-      : name_(name), environment_(environment) {}
+  // All outlive it, and its copies. files: where the files that are named are noted.
+  ConfigReader(const std::string& name, const Environment& environment,
+               std::vector<NamedFile>& files)
+      : name_(name), environment_(environment), files_(files) {}
 
   Error wrong(int line, const std::string& what) const {
     return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, std::max(line, 1), what);
   }
   // Whether each member is a key, a section of keys or read apart.
   Status known(const std::vector<config::Key>& keys, const config::Node& node,
-               std::initializer_list<std::string_view> apart) const;
+               std::span<const std::string_view> apart) const;
 
   // Those of `node` but for the members that are read apart.
   template <typename T>
   Result<T> fields(const config::Table<T>& table, const config::Node& node,
-                   std::initializer_list<std::string_view> apart = {}) const {
+                   std::span<const std::string_view> apart = {}) const {
     if (node.kind != config::Node::Kind::kMap)
       return wrong(node.line, fmt::format("must be a map, not {}", node.kind_name()));
     WEIR_TRY(known(table.keys(), node, apart));
@@ -61,8 +62,10 @@ class ConfigReader {
     return table.make(s);
   }
 
-  // "" when there is none.
+  // "" when there is none. what: the key without its _env or _file.
   Result<std::string> secret(const RawSecret& raw, std::string_view what, int line) const;
+  // The path that the key names, from the folder of the file on; "" stays.
+  std::string file(std::string_view key, const std::string& given) const;
   const std::string& name() const { return name_; }
   const Environment& environment() const { return environment_; }
 
@@ -73,6 +76,7 @@ class ConfigReader {
  private:
   const std::string& name_;
   const Environment& environment_;
+  std::vector<NamedFile>& files_;
 };
 
 // The map under upstreams; null: there is none. line: of what it stands in.

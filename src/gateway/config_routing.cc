@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_reader.h"
 #include "os/file.h"
 #include "text/json_schema.h"
@@ -16,6 +17,9 @@ using config::Node;
 
 constexpr uint64_t kMaxFileBytes = 1 << 20;  // of a schema or of a router's model
 constexpr size_t kMaxPromptBytes = 64 * 1024;
+constexpr std::string_view kCascadeApart[] = {"steps"};
+constexpr std::string_view kStepApart[] = {"check"};
+constexpr std::string_view kCheckApart[] = {"logprob", "http", "judge"};
 
 struct RawCascade {
   CascadeConfig config;
@@ -162,7 +166,7 @@ class RoutingReader {
   }
 
   Status read_cascade(const Node& node, ModelConfig& model) {
-    WEIR_ASSIGN(RawCascade raw, reader_.fields(cascade_table(), node, {"steps"}));
+    WEIR_ASSIGN(RawCascade raw, reader_.fields(cascade_table(), node, kCascadeApart));
     CascadeConfig cascade = std::move(raw.config);
     if (!raw.max_cost.empty()) {
       const auto nanos = parse_money(raw.max_cost);
@@ -176,7 +180,7 @@ class RoutingReader {
                                           "smallest model first",
                                           model.name, CascadeConfig::kMaxSteps));
     for (const Node& item : steps->items) {
-      WEIR_ASSIGN(CascadeStepConfig step, reader_.fields(step_table(), item, {"check"}));
+      WEIR_ASSIGN(CascadeStepConfig step, reader_.fields(step_table(), item, kStepApart));
       step.line = item.line;
       WEIR_ASSIGN(const ModelConfig* asked, with_targets(step.model, "model", item.line));
       const Node* check = item.find("check");
@@ -195,7 +199,7 @@ class RoutingReader {
   }
 
   Status read_check(const Node& node, const ModelConfig& asked, AnswerCheckConfig& check) {
-    WEIR_ASSIGN(RawCheck raw, reader_.fields(check_table(), node, {"logprob", "http", "judge"}));
+    WEIR_ASSIGN(RawCheck raw, reader_.fields(check_table(), node, kCheckApart));
     WEIR_TRY(pattern(raw.regex, "regex", node.line));
     check.regex = raw.regex;
     WEIR_TRY(read_schema(raw, node.line, check));
@@ -234,12 +238,13 @@ class RoutingReader {
     if (!raw.schema.empty() && !raw.schema_file.empty())
       return wrong(line, "schema and schema_file exclude each other");
     std::string text = raw.schema;
+    const std::string path = reader_.file("cascade.steps.check.schema_file", raw.schema_file);
     if (text.empty()) {
-      auto read = os::read_file(raw.schema_file, kMaxFileBytes);
+      auto read = os::read_file(path, kMaxFileBytes);
       if (!read.ok()) return wrong(line, "schema_file: " + read.error().message);
       text = std::move(*read);
     }
-    const std::string what = raw.schema.empty() ? raw.schema_file : "schema";
+    const std::string what = raw.schema.empty() ? path : "schema";
     auto schema = text::Json::parse(text);
     if (!schema.ok()) return wrong(line, fmt::format("{}: {}", what, schema.error().message));
     const Status good = text::check_schema(*schema);
@@ -287,6 +292,8 @@ class RoutingReader {
     }
     if (router.model_file.empty())
       return wrong(node.line, "difficulty.model_file: weir route train writes it");
+    router.model_file =
+        reader_.file(fmt::format("models.{}.difficulty.model_file", model.name), router.model_file);
     const auto text = os::read_file(router.model_file, kMaxFileBytes);
     if (!text.ok()) return wrong(node.line, "model_file: " + text.error().message);
     auto made = DifficultyModel::parse(*text);
@@ -303,18 +310,21 @@ class RoutingReader {
   GatewayConfig& config_;
 };
 
-// "regex, judge".
-std::string describe_check(const AnswerCheckConfig& c) {
-  std::vector<std::string> parts;
-  if (!c.regex.empty()) parts.emplace_back("regex");
-  if (c.schema.has_value()) parts.emplace_back("schema");
-  if (c.wants_logprobs()) parts.emplace_back("logprob");
-  if (c.http.has_value()) parts.push_back("http " + c.http->url);
-  if (c.judge.has_value()) parts.push_back("judge " + c.judge->model);
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
-
 }  // namespace
+
+void list_routing_keys(std::string_view prefix, FileKeys& out) {
+  const std::string cascade = fmt::format("{}cascade.", prefix);
+  const std::string step = cascade + "steps[].";
+  const std::string check = step + "check.";
+  list_keys(cascade, cascade_table().keys(), kCascadeApart, out);
+  list_keys(step, step_table().keys(), kStepApart, out);
+  list_keys(check, check_table().keys(), kCheckApart, out);
+  list_keys(check + "logprob.", logprob_table().keys(), {}, out);
+  list_keys(check + "http.", http_table().keys(), {}, out);
+  list_keys(check + "judge.", judge_table().keys(), {}, out);
+  list_keys(fmt::format("{}difficulty.", prefix), difficulty_table().keys(), {}, out);
+  list_keys(fmt::format("{}shadow.", prefix), shadow_table().keys(), {}, out);
+}
 
 bool has_targets(const Node& model) {
   return model.find("targets") != nullptr ||
@@ -377,6 +387,16 @@ Status read_routing(const ConfigReader& reader, const Node& file, GatewayConfig&
     WEIR_TRY(check_redaction(reader, config, m));
   }
   return read_rules(reader, file, config);
+}
+
+std::string describe_check(const AnswerCheckConfig& c) {
+  std::vector<std::string> parts;
+  if (!c.regex.empty()) parts.emplace_back("regex");
+  if (c.schema.has_value()) parts.emplace_back("schema");
+  if (c.wants_logprobs()) parts.emplace_back("logprob");
+  if (c.http.has_value()) parts.push_back("http " + c.http->url);
+  if (c.judge.has_value()) parts.push_back("judge " + c.judge->model);
+  return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::string describe_routing(const ModelConfig& m) {

@@ -104,6 +104,8 @@ Status read_rules(const ConfigReader& reader, const config::Node& file, GatewayC
 Result<const ModelConfig*> known_model(const ConfigReader& reader, const GatewayConfig& config,
                                        const std::string& name, std::string_view what, int line);
 
+// "regex, judge"; "": none.
+std::string describe_check(const AnswerCheckConfig& check);
 // For people, of one model and of the rules: lines with two blanks in front.
 std::string describe_routing(const ModelConfig& model);
 std::string describe_rules(const GatewayConfig& config);

@@ -4,6 +4,7 @@
 
 #include <fmt/ranges.h>
 
+#include "gateway/config_keys.h"
 #include "gateway/config_reader.h"
 
 namespace weir::gateway {
@@ -12,6 +13,7 @@ namespace {
 using config::Node;
 using Kind = HeaderCondition::Kind;
 
+constexpr std::string_view kApart[] = {"headers", "time"};
 constexpr std::array<std::string_view, 7> kDays = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 
 struct RawTime {
@@ -89,7 +91,7 @@ class RulesReader {
     if (node.kind != Node::Kind::kList)
       return reader_.wrong(node.line, "rules must be a list, as [{name: NAME, to: MODEL}]");
     for (const Node& item : node.items) {
-      WEIR_ASSIGN(Rule rule, reader_.fields(rule_table(), item, {"headers", "time"}));
+      WEIR_ASSIGN(Rule rule, reader_.fields(rule_table(), item, kApart));
       if (!of.empty()) {
         if (!rule.models.empty())
           return reader_.wrong(item.line, fmt::format("models: the rule stands under {}", of));
@@ -158,6 +160,11 @@ class RulesReader {
 };
 
 }  // namespace
+
+void list_rule_keys(std::string_view prefix, FileKeys& out) {
+  list_keys(prefix, rule_table().keys(), kApart, out);
+  list_keys(fmt::format("{}time.", prefix), time_table().keys(), {}, out);
+}
 
 Status read_rules(const ConfigReader& reader, const Node& file, GatewayConfig& config) {
   RulesReader rules(reader, config);

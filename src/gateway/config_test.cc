@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "gateway/opening.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
@@ -184,6 +185,45 @@ TEST(GatewayConfig, MetricsAreReadWhereTheEngineHasThem) {
   config = parse(with("engine: weir", "engine: vllm\n    metrics: {path: none}"));
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(metrics_target(config->upstreams[0]), "");
+}
+
+TEST(GatewayConfig, PathsBeginAtTheFilesOwnFolder) {
+  const os::TempDir dir;
+  ASSERT_TRUE(os::write_file_atomic(dir.path() + "/key", std::string_view("top-secret\n")).ok());
+  ASSERT_EQ(::chmod((dir.path() + "/key").c_str(), 0600), 0);
+  const std::string text = with("key_env: KEY", "key_file: key, ca_file: ca/pem") +
+                           "keys_file: /etc/weir/keys.yaml\n"
+                           "ledger: {file: data/ledger.db}\n"
+                           "idempotency: {file: ../idempotency.db}\n"
+                           "state: {sqlite: quotas.db}\n";
+  const std::string path = dir.path() + "/g.yaml";
+  ASSERT_TRUE(os::write_file_atomic(path, text).ok());
+  const auto config = read_gateway_config(path, {});
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->upstreams[1].key, "top-secret");
+  EXPECT_EQ(config->upstreams[1].ca_file, dir.path() + "/ca/pem");
+  EXPECT_EQ(config->keys_file, "/etc/weir/keys.yaml");
+  EXPECT_EQ(config->ledger.path, dir.path() + "/data/ledger.db");
+  EXPECT_EQ(config->answers.idempotency_file, dir.path() + "/../idempotency.db");
+  EXPECT_EQ(config->quotas.memory.path, dir.path() + "/quotas.db");
+  std::string keys;
+  for (const NamedFile& f : config->files) keys += f.key + " ";
+  EXPECT_EQ(keys,
+            "keys_file ledger.file idempotency.file upstreams.hosted.key_file "
+            "upstreams.hosted.ca_file state.sqlite ");
+}
+
+TEST(GatewayConfig, AFileInTheWorkingDirectoryInsteadIsSaid) {
+  const os::TempDir dir;
+  const std::string here = dir.path() + "/old.db";
+  ASSERT_TRUE(os::write_file_atomic(here, std::string_view("x")).ok());
+  GatewayConfig config;
+  config.files = {{"ledger.file", here, dir.path() + "/not/old.db"},  // here, and not there
+                  {"state.sqlite", "no.db", dir.path() + "/not/no.db"},
+                  {"keys_file", here, here}};
+  const auto said = misplaced_files(config);
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said[0].find("ledger.file: " + dir.path() + "/not/old.db is not there"), 0U) << said[0];
 }
 
 TEST(GatewayConfig, ASecretThatOthersCanReadIsRefused) {

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "gateway/capacity.h"
+#include "gateway/config_keys.h"
 #include "gateway/config_reader.h"
 #include "http/url.h"
 
@@ -11,6 +12,7 @@ namespace {
 using config::Node;
 
 constexpr size_t kMaxUpstreams = 1'000;
+constexpr std::string_view kApart[] = {"endpoints"};
 
 // What stands in the file and not, as it is, in the configuration.
 struct RawUpstream {
@@ -99,13 +101,14 @@ class UpstreamReader {
     for (const config::Member& m : node->members) {
       if (!ConfigReader::is_name(m.key))
         return reader_.wrong(m.line, ConfigReader::bad_name("an upstream"));
-      WEIR_ASSIGN(RawUpstream raw, reader_.fields(table, m.value, {"endpoints"}));
+      WEIR_ASSIGN(RawUpstream raw, reader_.fields(table, m.value, kApart));
       UpstreamConfig u = std::move(raw.config);
       u.name = m.key;
       u.line = m.line;
       if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
       u.continue_by = continue_style_of(raw.continue_by).value_or(default_continue_style(u.engine));
-      WEIR_ASSIGN(u.key, reader_.secret(raw.key, "key", m.line));
+      WEIR_ASSIGN(u.key, reader_.secret(raw.key, fmt::format("upstreams.{}.key", u.name), m.line));
+      u.ca_file = reader_.file(fmt::format("upstreams.{}.ca_file", u.name), u.ca_file);
       WEIR_TRY(check_metrics(u));
       WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
       upstreams_.push_back(std::move(u));
@@ -166,6 +169,12 @@ class UpstreamReader {
 };
 
 }  // namespace
+
+void list_upstream_keys(FileKeys& out) {
+  list_keys("upstreams.NAME.", upstream_table().keys(), kApart, out);
+  list_keys("upstreams.NAME.endpoints[].", endpoint_table().keys(), {}, out);
+  list_discovery_keys("upstreams.NAME.endpoints.", out);
+}
 
 bool same_settings(const UpstreamConfig& a, const UpstreamConfig& b) {
   return a.name == b.name && a.engine == b.engine && a.dns == b.dns &&

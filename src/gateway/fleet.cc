@@ -72,7 +72,9 @@ Result<Fleet::Tls> Fleet::tls_for(const UpstreamConfig& upstream) {
   if (upstream.dns.has_value()) options.server_name = upstream.dns->name;
   if (const auto& k = upstream.kubernetes; k.has_value())
     options.server_name = k->service + '.' + k->name_space + ".svc";
-  return http::TlsClientContext::load(options);
+  auto made = http::TlsClientContext::load(options);
+  if (!made.ok()) return made.error().with_context(fmt::format("upstreams.{}", upstream.name));
+  return made;
 }
 
 Status Fleet::load_tls() {

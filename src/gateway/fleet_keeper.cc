@@ -31,7 +31,10 @@ Result<std::vector<FleetKeeper::PoolTls>> FleetKeeper::prepare(const GatewayConf
     if (!u.kubernetes.has_value() || !u.kubernetes->api.tls) continue;
     http::TlsClientOptions options;
     options.ca_file = u.kubernetes->ca_file;
-    WEIR_ASSIGN(tls.api, http::TlsClientContext::load(options));
+    auto api = http::TlsClientContext::load(options);
+    if (!api.ok())
+      return api.error().with_context(fmt::format("upstreams.{}.endpoints.kubernetes", u.name));
+    tls.api = std::move(*api);
   }
   return out;
 }

@@ -12,6 +12,7 @@
 #include "api/replies.h"
 #include "gateway/fleet_keeper.h"
 #include "gateway/gateway_admin.h"
+#include "gateway/incoming.h"
 #include "gateway/instruments.h"
 #include "gateway/opening.h"
 #include "gateway/proxy.h"
@@ -31,10 +32,6 @@ constexpr double kDrainRetryS = 1;
 constexpr size_t kMaxKeyChecks = 64;  // argon2id, one at a time; beyond: 503
 // Of the client's connections to one endpoint; requests beyond wait for max_in_flight.
 constexpr size_t kConnectionsPerEndpoint = 16 * 1024;
-
-// What goes to upstreams as it is asked for.
-constexpr std::string_view kForwarded[] = {"/v1/chat/completions", "/v1/completions",
-                                           "/v1/embeddings", "/v1/responses", "/v1/messages"};
 
 // tenant: null for all models.
 std::string models_json(const GatewayConfig& config, const access::TenantSpec* tenant) {
@@ -261,7 +258,7 @@ class Gateway::Impl {
   }
 
   void add_routes() {
-    for (const std::string_view path : kForwarded) {
+    for (const std::string_view path : kForwardedPaths) {
       router_.add("POST", path, [this](http::Request request, http::ResponseWriter writer) {
         admit(std::move(request), std::move(writer),
               [this](http::Request r, http::ResponseWriter w, const access::KeyEntry* entry) {
@@ -306,10 +303,8 @@ class Gateway::Impl {
     options.port = config_.port;
     options.limits = config_.limits;
     options.request_id_seed = seed_;
-    if (!config_.tls.certificate.empty() || !config_.tls.key.empty()) {
-      WEIR_ASSIGN(tls_, http::TlsContext::load(config_.tls));
-      options.tls = tls_;
-    }
+    WEIR_ASSIGN(tls_, load_listener_tls(config_));
+    options.tls = tls_;
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       const std::string_view route = router_.pattern_of(request.path);
       writer.note([&](http::AnswerNotes& n) { n.route = route; });

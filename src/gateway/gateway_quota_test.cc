@@ -67,6 +67,31 @@ class GatewayQuotas : public testing::Test {
   std::unique_ptr<Gateway> gateway_;
 };
 
+TEST_F(GatewayQuotas, AnswersTellWhatIsLeft) {
+  start(
+      "{name: few, metric: requests, window: minute, limit: 5}, "
+      "{name: all, metric: total_tokens, window: day, limit: 1000}");
+  for (const std::string_view body : {kChat, kStream}) {
+    const http::Response r = ask(body);
+    EXPECT_EQ(r.status, 200);
+    EXPECT_EQ(r.headers.find("x-ratelimit-limit-requests"), "5");
+    EXPECT_EQ(r.headers.find("x-ratelimit-remaining-requests"), body == kChat ? "4" : "3");
+    EXPECT_EQ(r.headers.find("x-ratelimit-limit-tokens"), "1000");
+    const auto left = r.headers.find("x-ratelimit-remaining-tokens");
+    ASSERT_TRUE(left.has_value());
+    EXPECT_LT(std::stoi(std::string(*left)), 1000);
+    const auto reset = r.headers.find("x-ratelimit-reset-requests");
+    ASSERT_TRUE(reset.has_value());
+    EXPECT_TRUE(*reset == "1m0s" || *reset == "1m1s") << *reset;
+  }
+}
+
+TEST_F(GatewayQuotas, WithoutQuotasNothingIsTold) {
+  start("{name: money, metric: money, window: day, limit: \"5\"}",
+        "prices: [{model: chat, input: \"1\", output: \"1\", date: 2026-11-30}]\n");
+  EXPECT_EQ(ask(kChat).headers.find("x-ratelimit-limit-requests"), std::nullopt);
+}
+
 TEST_F(GatewayQuotas, WhatIsBeyondALimitIsRefusedAndNamed) {
   start("{name: few, metric: requests, window: minute, limit: 2}");
   EXPECT_EQ(ask(kChat).status, 200);
@@ -79,6 +104,7 @@ TEST_F(GatewayQuotas, WhatIsBeyondALimitIsRefusedAndNamed) {
   ASSERT_TRUE(retry.has_value());
   EXPECT_GE(std::stoi(std::string(*retry)), 1);
   EXPECT_LE(std::stoi(std::string(*retry)), 62);
+  EXPECT_EQ(refused.headers.find("x-ratelimit-remaining-requests"), "0");
   const http::Response other = ask(kChat, "/v1/messages");
   EXPECT_EQ(other.status, 429);
   EXPECT_THAT(other.body, HasSubstr(R"("type":"rate_limit_error")"));

@@ -145,6 +145,41 @@ TEST_F(GatewayTest, WhatTheUpstreamRefusesGoesToTheClient) {
   EXPECT_LE(u.requests(), 1) << "a bad request stays bad elsewhere";
 }
 
+TEST_F(GatewayTest, A404OfNoApiIsTheBasePathsFaultAndNotTheModels) {
+  FakeUpstream& u = add("one", "nowhere");
+  start();
+  log_.set_level(telemetry::LogLevel::kWarn);
+  int asked = 0;
+  for (const char* how : {"nowhere", "nowhere-page"}) {
+    u.behave(how);
+    for (const std::string_view body : {kChat, kStream}) {
+      const http::Response r = ask(std::string(body));
+      EXPECT_EQ(r.status, 502);
+      EXPECT_NE(r.body.find("check the base path"), std::string::npos) << r.body;
+      EXPECT_NE(r.body.find("upstream_error"), std::string::npos) << r.body;
+      EXPECT_EQ(r.body.find("model_not_found"), std::string::npos) << r.body;
+      EXPECT_EQ(r.body.find(u.url()), std::string::npos) << "clients are told no addresses";
+      EXPECT_EQ(u.requests(), ++asked) << "tried once, as any 404";
+    }
+  }
+  const std::string said = logged("upstream_url_not_found");
+  EXPECT_NE(said.find("url=" + u.url() + " path=/v1/chat/completions"), std::string::npos) << said;
+  TestClient client(gateway_->port());
+  const auto r = client.exchange(
+      post(R"({"model":"chat","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})", "",
+           "/v1/messages"));
+  EXPECT_EQ(r->status, 502);
+  EXPECT_NE(r->body.find(R"("type":"api_error")"), std::string::npos) << r->body;
+}
+
+TEST_F(GatewayTest, A404OfTheApiGoesToTheClient) {
+  add("one", "status-404");
+  start();
+  const http::Response r = ask(std::string(kChat));
+  EXPECT_EQ(r.status, 404);
+  EXPECT_NE(r.body.find(R"("code":"c")"), std::string::npos) << r.body;
+}
+
 TEST_F(GatewayTest, AClientThatLeavesIsLeft) {
   FakeUpstream& u = add("bad", "hang");
   start();
@@ -345,6 +380,32 @@ TEST_F(GatewayTest, DrainsWhatIsInFlight) {
   const auto r = client.read_response();
   ASSERT_TRUE(r.has_value());
   EXPECT_EQ(r->status, 200);
+}
+
+TEST_F(GatewayTest, TheLogNamesModelAndUpstreamOfARequest) {
+  add("one");
+  start();
+  log_.set_level(telemetry::LogLevel::kInfo);
+  EXPECT_EQ(ask(std::string(kChat), "x-request-id: whole\r\n").status, 200);
+  EXPECT_EQ(ask(std::string(kStream), "x-request-id: streamed\r\n").status, 200);
+  EXPECT_EQ(ask(R"({"model":"status-500"})", "x-request-id: unknown\r\n").status, 404);
+  for (const std::string id : {"whole", "streamed"}) {
+    const std::string said = logged("request request_id=" + id);
+    const size_t at = said.find("request_id=" + id);
+    const std::string line = said.substr(at, said.find('\n', at) - at);
+    EXPECT_NE(line.find(" model=chat upstream=pods"), std::string::npos) << line;
+  }
+  const std::string said = logged("request request_id=unknown");
+  EXPECT_EQ(said.find("status-500"), std::string::npos) << "what a client made up is not logged";
+}
+
+TEST_F(GatewayTest, TheLogNamesWhoFailedLast) {
+  add("one", "status-500");
+  start("retries: {max_attempts: 1}, ");
+  log_.set_level(telemetry::LogLevel::kInfo);
+  EXPECT_EQ(ask(std::string(kChat), "x-request-id: failed\r\n").status, 502);
+  EXPECT_NE(logged("request request_id=failed").find(" model=chat upstream=pods"),
+            std::string::npos);
 }
 
 }  // namespace

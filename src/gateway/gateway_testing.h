@@ -2,12 +2,16 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "gateway/gateway.h"
@@ -79,8 +83,30 @@ class GatewayTest : public testing::Test {
     return r.value_or(http::Response{0, {}, ""});
   }
 
+  // What was logged since the test set a level of log_.
+  std::string logged() {
+    std::string out;
+    char piece[4096];
+    // Not by fread, which would move the place where the gateway writes on.
+    while (true) {
+      const auto n =
+          ::pread(::fileno(said_.get()), piece, sizeof piece, static_cast<off_t>(out.size()));
+      if (n <= 0) return out;
+      out.append(piece, static_cast<size_t>(n));
+    }
+  }
+  // The same, once the text stands in it: a request's line comes behind its answer.
+  std::string logged(const std::string& text) {
+    std::string out = logged();
+    for (int i = 0; i < 400 && out.find(text) == std::string::npos; ++i, out = logged())
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_NE(out.find(text), std::string::npos) << text << "\nis not in\n" << out;
+    return out;
+  }
+
   SystemClock clock_;
-  telemetry::Logger log_{{.level = telemetry::LogLevel::kOff}};
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> said_{std::tmpfile(), std::fclose};
+  telemetry::Logger log_{{.level = telemetry::LogLevel::kOff, .file = said_.get()}};
   std::deque<std::unique_ptr<FakeUpstream>> upstreams_;
   std::unique_ptr<Gateway> gateway_;
 };

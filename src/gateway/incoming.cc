@@ -111,7 +111,12 @@ Result<Incoming> read_incoming(std::string_view path, const Json& json) {
   for (const std::string_view name : {"messages", "prompt", "input", "system", "tools"})
     if (const Json* value = json.find(name)) in.input_tokens += text_bytes(*value);
   in.input_tokens = (in.input_tokens + kBytesPerToken - 1) / kBytesPerToken;
-  in.generates = path != "/v1/embeddings";
+  in.counts = path == "/v1/messages/count_tokens";
+  in.generates = !in.counts && path != "/v1/embeddings";
+  if (in.counts) {  // what would be asked is of the request that it stands for
+    in.stream = false;
+    in.max_output_tokens = 0;
+  }
   return in;
 }
 

@@ -13,6 +13,10 @@
 
 namespace weir::gateway {
 
+// What goes to upstreams as it is asked for.
+inline constexpr std::string_view kForwardedPaths[] = {
+    "/v1/chat/completions", "/v1/completions", "/v1/embeddings",
+    "/v1/responses",        "/v1/messages",    "/v1/messages/count_tokens"};
 // Of text: English, with the tokenizers of today's models. For what nobody has counted.
 inline constexpr int64_t kBytesPerToken = 4;
 constexpr int64_t tokens_of_bytes(size_t bytes) {
@@ -27,7 +31,8 @@ struct Incoming {
   int64_t max_output_tokens = 0;  // of each choice; 0: not said
   int64_t choices = 1;            // answers to the one prompt ("n"; "best_of" where it is more)
   int64_t input_tokens = 0;       // estimated: four bytes of text a token
-  bool generates = true;          // false: embeddings
+  bool generates = true;          // false: embeddings, counts
+  bool counts = false;            // it only asks how many tokens it has; nothing is computed
 };
 
 // Errors: kInvalidJson for what is no object; kInvalidValue with the field.

@@ -1,12 +1,12 @@
 #include "gateway/opening.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <string_view>
 
 #include "config/key.h"
 #include "gateway/fleet_keeper.h"
-#include "http/tls.h"
 
 namespace weir::gateway {
 namespace {
@@ -101,12 +101,34 @@ Result<access::KeysFile> read_gateway_keys(const GatewayConfig& config,
                     reachable);
 }
 
+Result<std::shared_ptr<http::TlsContext>> load_listener_tls(const GatewayConfig& config) {
+  if (config.tls == http::TlsFiles()) return std::shared_ptr<http::TlsContext>();
+  return http::TlsContext::load(config.tls, {.certificate = "listen.tls_certificate",
+                                             .key = "listen.tls_key",
+                                             .client_ca = "listen.tls_client_ca"});
+}
+
+std::vector<std::string> misplaced_files(const GatewayConfig& config) {
+  const auto exists = [](const std::string& path) {
+    std::error_code unreadable;  // is not there
+    return std::filesystem::exists(path, unreadable);
+  };
+  std::vector<std::string> out;
+  for (const NamedFile& f : config.files)
+    if (f.path != f.given && !exists(f.path) && exists(f.given))
+      out.push_back(
+          fmt::format("{0}: {1} is not there, and {2} is, in the folder where this was "
+                      "started: paths begin at the file's own folder; move it, or write "
+                      "its whole path",
+                      f.key, f.path, f.given));
+  return out;
+}
+
 Result<std::vector<std::string>> check_opening(const GatewayConfig& config) {
   WEIR_ASSIGN(const access::KeysFile keys, read_gateway_keys(config, config.host));
-  if (!config.tls.certificate.empty() || !config.tls.key.empty())
-    WEIR_TRY(http::TlsContext::load(config.tls));
+  WEIR_TRY(load_listener_tls(config));
   WEIR_TRY(FleetKeeper::prepare(config));
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings = misplaced_files(config);
   if (!config.keys_file.empty()) check_names(config, keys, warnings);
   check_idle_settings(config, warnings);
   return warnings;

@@ -33,6 +33,7 @@ Shape shape_of(const GatewayConfig& config, const ModelConfig& model) {
 QuotaEstimate estimate_quota(const GatewayConfig& config, const ModelConfig& model,
                              const Incoming& incoming, const std::vector<QuotaLimit>& limits) {
   QuotaEstimate out;
+  if (incoming.counts) return {.amounts = {}, .bounded = true};
   out.bounded = incoming.max_output_tokens > 0 || !incoming.generates;
   int64_t output = incoming.max_output_tokens * incoming.choices;
   if (!out.bounded) {

@@ -19,7 +19,8 @@ struct QuotaEstimate {
 
 // Output is max_tokens for each of the choices asked for; where none is said
 // quota_estimate.output_tokens, and not more than all that the tightest of the limits would let a
-// single request take. Input is the prompt's estimate.
+// single request take. Input is the prompt's estimate. One that only counts is a request and no
+// more.
 QuotaEstimate estimate_quota(const GatewayConfig& config, const ModelConfig& model,
                              const Incoming& incoming, const std::vector<QuotaLimit>& limits);
 

@@ -27,7 +27,9 @@ Result<std::unique_ptr<Quotas>> Quotas::open(const QuotaSettings& settings,
   if (settings.redis.has_value()) {
     RedisQuotaOptions options = *settings.redis;
     if (settings.redis_tls.has_value()) {
-      WEIR_ASSIGN(options.address.tls, http::TlsClientContext::load(*settings.redis_tls));
+      auto tls = http::TlsClientContext::load(*settings.redis_tls);
+      if (!tls.ok()) return tls.error().with_context("state.redis");
+      options.address.tls = std::move(*tls);
     }
     out->store_ = std::make_unique<RedisQuotaStore>(options, out->metrics_);
   } else {

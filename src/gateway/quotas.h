@@ -36,6 +36,8 @@ class Quotas {
   Quotas(const Quotas&) = delete;
   Quotas& operator=(const Quotas&) = delete;
 
+  int64_t unix_ms() const { return clock_.unix_ns() / 1'000'000; }  // by which windows go
+
   void reserve(const std::vector<QuotaLimit>& limits, const QuotaAmounts& estimate, Then then);
   // limits: those of the reservation.
   void extend(const std::string& reservation, const std::vector<QuotaLimit>& limits,
@@ -59,7 +61,6 @@ class Quotas {
   Quotas(telemetry::Registry& registry, http::Client& client, const Clock& clock,
          telemetry::Logger& log)
       : clock_(clock), log_(log), metrics_(registry), client_(&client) {}
-  int64_t unix_ms() const { return clock_.unix_ns() / 1'000'000; }
   // What the store is to call.
   QuotaCallback wait(const std::vector<QuotaLimit>& limits, Then then);
   void answered(uint64_t id, QuotaAnswer answer);

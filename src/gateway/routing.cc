@@ -97,7 +97,7 @@ Status Routing::route(Asked& asked, const text::Json& body) const {
     asked.tell.set("x-weir-rule", rule->name);
     ruled_.with(rule->name).add();
   }
-  if (asked.model->targets.empty() && !asked.incoming.generates)
+  if (asked.model->targets.empty() && !asked.incoming.generates && !asked.incoming.counts)
     return param_error(ErrorCode::kInvalidValue, "model",
                        "{} chooses among models that write; it makes no embeddings",
                        asked.incoming.model);
@@ -121,7 +121,7 @@ void Routing::choose_by_difficulty(Asked& asked, const text::Json& body) const {
 }
 
 std::shared_ptr<Asking> Routing::ask(Asked asked, std::shared_ptr<AnswerSink> sink) {
-  shadows_.copy(asked);
+  if (!asked.incoming.counts) shadows_.copy(asked);
   const auto cascade = cascades_.find(asked.model);
   if (cascade != cascades_.end())
     return std::make_shared<Cascade>(proxy_, cascade->second, std::move(asked), std::move(sink));

@@ -26,6 +26,7 @@ Status Place::reserve(const Incoming& in) {
     return param_error(ErrorCode::kModelNotFound, "model",
                        "there is no model \"{}\" for this key: GET /v1/models lists them",
                        in.model.substr(0, 100));
+  if (in.counts) return {};  // also of a prompt that is too long
   if (s.max_input_tokens > 0 && in.input_tokens > s.max_input_tokens)
     return param_error(ErrorCode::kMaxInputTokensExceeded, "messages",
                        "the prompt has about {} tokens; this key's tenant may send {} "

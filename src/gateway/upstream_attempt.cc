@@ -4,11 +4,13 @@
 
 #include "base/units.h"
 #include "gateway/call.h"
+#include "gateway/translate/answers.h"
 #include "http/retry_after.h"
 
 namespace weir::gateway {
 namespace {
 
+constexpr int kNotFound = 404;
 // Of an answer that is an error: more of it tells nobody anything.
 constexpr size_t kMaxErrorBytes = 64 * 1024;
 
@@ -123,6 +125,8 @@ void UpstreamAttempt::on_end(const http::Failure* failure) {
   if (!wanted_ && o.end == AttemptEnd::kAnswered) o.end = AttemptEnd::kCancelled;
   if (wanted_ && o.end == AttemptEnd::kAnswered && stream_ && !end_stream().ok())
     o.end = AttemptEnd::kCut;
+  o.no_api = o.end == AttemptEnd::kAnswered && o.status == kNotFound &&
+             !translate::is_api_error(answer_.body);
   if (wanted_ && o.end == AttemptEnd::kAnswered && !stream_ && answer_.status != 0) {
     auto whole = translator_->whole(answer_.status, content_type(answer_), answer_.body);
     if (whole.ok()) {

@@ -39,6 +39,9 @@ class UpstreamAttempt final : public http::ResponseHandler {
   // Of the request, for x-weir-altered.
   void set_altered(std::string altered) { altered_ = std::move(altered); }
   const std::string& altered() const { return altered_; }
+  // Of the request, behind the endpoint's own; for the log.
+  void set_path(std::string path) { path_ = std::move(path); }
+  const std::string& path() const { return path_; }
 
   const Choice& choice() const { return choice_; }
   const http::Response& answer() const { return answer_; }
@@ -66,6 +69,7 @@ class UpstreamAttempt final : public http::ResponseHandler {
   const int64_t started_ns_;
   int64_t answered_ns_ = 0;
   std::string altered_;
+  std::string path_;
   // Head, and the body unless it is a stream. Status 0: no head came; a Response's own 200 would
   // make every time-out one in the middle of an answer.
   http::Response answer_{.status = 0, .headers = {}, .body = {}};

@@ -38,6 +38,10 @@ Row row_of(const AttemptOutcome& last) {
   }
   if (last.status == 429 || last.status == 503 || last.status == 529)
     return {503, "upstream_overloaded", "has no room"};
+  if (last.no_api)
+    return {502, "upstream_error",
+            "answered 404 for its URL, which is not about the model: check the base path of its "
+            "endpoint"};
   return {};
 }
 

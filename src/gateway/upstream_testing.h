@@ -1,9 +1,9 @@
 // An upstream for tests: the model of a request says how it is answered. Tests only.
 //
 //   ok, slow (300 ms), hang (never), cut (after half of a stream), status-NNN, malformed (a stream
-//   of another content type), reset (closed without an answer), echo (the last message's text, with
-//   usage and finish reason), embed (how many letters a and b the first input has), trickle (a
-//   stream of 60 deltas, 5 ms apart)
+//   of another content type), nowhere and nowhere-page (404 of a web server), reset (closed without
+//   an answer), echo (the last message's text, with usage and finish reason), embed (how many
+//   letters a and b the first input has), trickle (a stream of 60 deltas, 5 ms apart)
 #pragma once
 
 #include <gtest/gtest.h>
@@ -86,12 +86,15 @@ class FakeUpstream {
     const bool stream = body.ok() && body->find("stream") != nullptr &&
                         body->find("stream")->is_bool() && body->find("stream")->as_bool();
     std::string how;
+    const bool counts = request.path.ends_with("/count_tokens");
     {
       MutexLock lock(mutex_);
       how = behaviour_.empty() ? body->find("model")->as_string() : behaviour_;
       last_ = std::move(request);
     }
     ++requests_;
+    if (counts && !how.starts_with("status-") && how != "nowhere")
+      return static_cast<void>(writer.send(http::json_response(200, R"({"input_tokens":42})")));
     if (how == "embed") return embed(*body, std::move(writer));
     if (how == "echo") return echo(*body, stream, std::move(writer));
     answer(how, stream, std::move(writer));
@@ -166,6 +169,10 @@ class FakeUpstream {
     } else if (how == "reset") {
       writer.begin_stream(200, {{"Content-Type", "application/json"}});
       writer.abort();
+    } else if (how == "nowhere") {
+      writer.send(http::json_response(404, R"({"detail":"Not Found"})"));
+    } else if (how == "nowhere-page") {
+      writer.send({404, {{"Content-Type", "text/html"}}, "<html>nginx</html>"});
     } else if (how == "malformed") {
       writer.send({200, {{"Content-Type", "text/html"}}, "<html>"});
     } else if (stream && how == "trickle") {

@@ -1,10 +1,12 @@
 #include "gateway/visit.h"
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <utility>
 
 #include "api/replies.h"
+#include "gateway/estimated_count.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"
 #include "http/sse.h"
@@ -73,6 +75,7 @@ Status Visit::read() {
     return param_error(ErrorCode::kModelNotFound, "model",
                        "there is no model \"{}\": GET /v1/models lists them",
                        in.model.substr(0, 100));
+  writer_.note([&](http::AnswerNotes& n) { n.model = in.model; });
   if (place_ != nullptr) WEIR_TRY(place_->reserve(in));
   bound_answer(body);
   WEIR_TRY(routing_->route(asked_, body));
@@ -95,7 +98,23 @@ void Visit::begin() {
       if (const auto still = weak.lock()) still->on_client_gone();
     });
   });
-  do_once();
+  asked_.incoming.counts ? count() : do_once();
+}
+
+void Visit::count() {
+  const ModelConfig& model = *asked_.model;
+  const bool known =
+      std::any_of(model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
+        return proxy_.fleet().upstream(t.upstream).protocol == Protocol::kAnthropic;
+      });
+  if (known && !model.redact) {
+    become(VisitStage::kAsking);
+    return reserve();
+  }
+  auto estimated = estimated_count(asked_.body.text());
+  if (!estimated.ok()) return refuse(estimated.error());
+  writer_.send(std::move(*estimated));
+  over("estimated");
 }
 
 void Visit::become(VisitStage next) {
@@ -107,7 +126,12 @@ void Visit::ask() {
   become(VisitStage::kAsking);
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
+  reserve();
+}
+
+void Visit::reserve() {
   quota_.reserve(asked_, [visit = self()](const Error* refused) {
+    for (const auto& [name, value] : visit->quota_.told().all()) visit->extra_.set(name, value);
     if (refused == nullptr) return visit->send();
     visit->refuse(*refused);
   });
@@ -125,13 +149,16 @@ void Visit::refuse(const Error& error, int status) {
   if (place_ != nullptr) place_->use(0, 0);
   answer_ = refusal(error, asked_.protocol, writer_.request_id());
   if (status != 0) answer_->status = status;
+  for (const auto& [name, value] : quota_.told().all()) answer_->headers.set(name, value);
   settle({.own_fault = true, .error_code = error_code_name(error.code)});
   writer_.send(std::move(*answer_));
   over("refused");
 }
 
 void Visit::hold(const http::Headers& head, int64_t keep_alive_ms) {
-  writer_.hold_head(200, head);
+  held_ = head;
+  for (const auto& [name, value] : extra_.all()) held_.set(name, value);
+  writer_.hold_head(200, held_);
   writer_.keep_alive(std::chrono::milliseconds(keep_alive_ms), std::string(http::kSseKeepAlive));
 }
 
@@ -154,7 +181,16 @@ void Visit::begin_stream(http::Headers headers) {
   });
   for (const auto& [name, value] : extra_.all()) headers.set(name, value);
   reply_.content_type = headers.find("Content-Type").value_or("");
+  if (writer_.started()) return tell_late(headers);
   writer_.begin_stream(200, std::move(headers));
+}
+
+void Visit::tell_late(const http::Headers& head) {
+  std::string comment;
+  for (const auto& [name, value] : head.all())
+    if (name.starts_with("x-weir-") && !held_.contains(name))
+      comment += fmt::format(": {}: {}\n", name, value);
+  if (!comment.empty()) writer_.write(comment + "\n");
 }
 
 bool Visit::piece(std::string_view events) {
@@ -207,6 +243,7 @@ void Visit::ended(CallEnd end) {
   }
   writer_.note([&](http::AnswerNotes& n) {
     n.error_code = end.error_code;
+    n.upstream = end.upstream;
     n.prompt_tokens = end.input_tokens;
     n.cached_tokens = end.cached_tokens;
     n.completion_tokens = end.output_tokens;
@@ -234,6 +271,7 @@ void Visit::send_answer() {
     return;
   }
   // A comment that kept the client waiting has begun a stream: an error event ends it.
+  tell_late(answer_->headers);
   writer_.write(error_event(answer_->body, asked_.protocol));
   writer_.finish();
 }

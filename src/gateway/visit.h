@@ -6,7 +6,7 @@
 //    │         │          │          └ prompt budget, redaction (visit_filter.cc)
 //    │         │          └ exact cache, or waits for one that asks the same (visit_store.cc)
 //    │         └ Idempotency-Key: a stored reply, or waits for the one under way (visit_store.cc)
-//    └ model, tenant's limits, deadline
+//    └ model, tenant's limits, deadline; counts of tokens go straight to quotas, or are estimated
 //
 // Which stage may follow which, visit_stage.h says. Kept by its call, which tells it the answer,
 // and by what it waits for.
@@ -55,13 +55,19 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   Status read();
   void bound_answer(text::Json& body);
   void ask();
+  void reserve();
   void send();
+  // Of a request that only counts its tokens: asks an upstream, where one of the model can count
+  // and may see the prompt, else tells an estimate, and that it is one.
+  void count();
   void refuse(const Error& error, int status = 0);
   // Of a stream: false: no more for now. It ends where a quota does not let it go on.
   bool within_quota();
   void on_quota_of_stream(const Error* refused);
   void on_client_gone();
   void send_answer();
+  // Where a comment that kept the client waiting has sent the head already.
+  void tell_late(const http::Headers& head);
   void over(std::string_view how);
   void become(VisitStage next);
   std::shared_ptr<Visit> self() { return shared_from_this(); }
@@ -125,6 +131,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   std::optional<AnswerRecorder> recorder_;
   std::optional<AnswerFilter> filter_;    // changes or watches the answer
   http::Headers extra_;                   // of the answer, beside the call's
+  http::Headers held_;                    // the head that a comment may have begun a stream with
   std::optional<http::Response> answer_;  // not sent yet
   std::string out_;                       // scratch
   VisitQuota quota_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gateway/quota_estimate.h"
+#include "gateway/quota_headers.h"
 #include "gateway/request_cost.h"
 
 namespace weir::gateway {
@@ -18,6 +19,7 @@ void VisitQuota::reserve(const Asked& asked, Then then) {
   // A tight limit is not asked for a whole step at the first token.
   lead_tokens_ = std::min(output_tokens_, config_.quotas.estimate.step_tokens) / 2;
   quotas_.reserve(limits_, estimate.amounts, [this, then = std::move(then)](QuotaAnswer answer) {
+    told_ = quota_headers(limits_, answer, quotas_.unix_ms());
     if (answer.verdict != QuotaVerdict::kGranted) {
       if (finished_) return;
       const Error refused = quota_error(answer, limits_);

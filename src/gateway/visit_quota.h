@@ -14,6 +14,7 @@
 #include "gateway/call.h"
 #include "gateway/config.h"
 #include "gateway/quotas.h"
+#include "http/message.h"
 
 namespace weir::gateway {
 
@@ -28,6 +29,10 @@ class VisitQuota {
   // `then` keeps the visit alive, and may be called before this returns. It is not called when the
   // visit finished meanwhile: what was reserved is given back.
   void reserve(const Asked& asked, Then then);
+
+  // For the head of the answer: what is left of the limits (quota_headers.h). Empty before reserve
+  // has its answer, and where nothing is counted.
+  const http::Headers& told() const { return told_; }
 
   // Of a stream, after each piece; tokens: of its answer so far.
   bool wants_more(int64_t tokens) const;
@@ -46,6 +51,7 @@ class VisitQuota {
   const GatewayConfig& config_;
   const ModelConfig* model_ = nullptr;
   std::vector<QuotaLimit> limits_;
+  http::Headers told_;
   std::string reservation_;    // "": none, or nothing is counted
   int64_t output_tokens_ = 0;  // reserved so far
   int64_t lead_tokens_ = 0;    // more is asked for when no more than this is left

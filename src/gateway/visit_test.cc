@@ -420,5 +420,27 @@ TEST_F(VisitTest, OnlyJsonIsTakenForIt) {
   EXPECT_EQ(u.requests(), 0);
 }
 
+TEST_F(VisitTest, WhatAHeadWouldSayComesAsCommentsBehindOnesThatKeptWaiting) {
+  FakeUpstream& u = add("one", "slow");
+  const auto stream_of = [this](const std::string& model) {
+    return ask(R"({"model":")" + model + R"(","stream":true,"messages":[]})");
+  };
+  start_yaml("listen: {port: 0}\nupstreams: {pods: {endpoints: [\"" + u.url() +
+             "\"]}}\nmodels:\n  small: {targets: [{upstream: pods, release: r1}]}\n"
+             "  soon: {cascade: {steps: [{model: small, check: {regex: one}}, {model: small}]}}\n"
+             "  late: {cascade: {keep_alive_ms: 20, steps: [{model: small, check: {regex: one}}, "
+             "{model: small}]}}\n");
+  const http::Response late = stream_of("late");
+  EXPECT_EQ(late.headers.find("x-weir-cascade"), std::nullopt);
+  EXPECT_TRUE(late.body.starts_with(": keep-alive\n\n")) << late.body;
+  for (const char* line : {"\n: x-weir-cascade: small:accepted\n", "\n: x-weir-upstream: pods\n",
+                           "\n: x-weir-release: r1\n", "\n: x-weir-attempts: 1\n"})
+    EXPECT_NE(late.body.find(line), std::string::npos) << line << late.body;
+  EXPECT_EQ(streamed(late), "one");
+  const http::Response soon = stream_of("soon");
+  EXPECT_EQ(soon.headers.find("x-weir-cascade"), "small:accepted");
+  EXPECT_EQ(soon.body.find("x-weir"), std::string::npos) << soon.body;
+}
+
 }  // namespace
 }  // namespace weir::gateway

@@ -30,6 +30,8 @@ struct AnswerNotes {
   std::string route;       // the pattern that matched
   std::string tenant;      // "" without a key
   std::string error_code;  // of the error body; also of an error event after a 200
+  // Of a gateway: the model by its alias, and who gave the answer; "": not known, nobody.
+  std::string model, upstream;
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
   int64_t completion_tokens = 0;

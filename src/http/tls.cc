@@ -16,11 +16,11 @@ namespace {
 
 constexpr int64_t kWarnSeconds = 14 * 86'400;
 
-Status check_readable(const std::string& path, std::string_view flag) {
+Status check_readable(const std::string& path, std::string_view name) {
   errno = 0;
   std::ifstream file(path);
   if (file.good() && file.peek() != std::ifstream::traits_type::eof()) return {};
-  return make_error(ErrorCode::kIo, "{}: cannot read {}: {}", flag, path,
+  return make_error(ErrorCode::kIo, "{}: cannot read {}: {}", name, path,
                     errno != 0 ? std::strerror(errno) : "the file is empty");
 }
 
@@ -57,16 +57,16 @@ int64_t unix_time(const ASN1_TIME* time) {
 }  // namespace
 
 Result<std::shared_ptr<ssl_ctx_st>> TlsContext::make() const {
-  WEIR_TRY(check_readable(files_.certificate, "--tls-cert"));
-  WEIR_TRY(check_readable(files_.key, "--tls-key"));
-  if (!files_.client_ca.empty()) WEIR_TRY(check_readable(files_.client_ca, "--tls-client-ca"));
+  WEIR_TRY(check_readable(files_.certificate, names_.certificate));
+  WEIR_TRY(check_readable(files_.key, names_.key));
+  if (!files_.client_ca.empty()) WEIR_TRY(check_readable(files_.client_ca, names_.client_ca));
   std::shared_ptr<SSL_CTX> c(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!c) return make_error(ErrorCode::kOutOfMemory, "TLS: {}", openssl_reason());
   set_rules(c.get());
   ERR_clear_error();
   if (SSL_CTX_use_certificate_chain_file(c.get(), files_.certificate.c_str()) != 1) {
-    return make_error(ErrorCode::kCorrupt, "--tls-cert: {} holds no certificate in PEM: {}",
-                      files_.certificate, openssl_reason());
+    return make_error(ErrorCode::kCorrupt, "{}: {} holds no certificate in PEM: {}",
+                      names_.certificate, files_.certificate, openssl_reason());
   }
   // Without a terminal nobody can be asked: an encrypted key is an error, not a prompt.
   SSL_CTX_set_default_passwd_cb(c.get(), [](char*, int, int, void*) { return -1; });
@@ -74,37 +74,38 @@ Result<std::shared_ptr<ssl_ctx_st>> TlsContext::make() const {
     const unsigned long code = ERR_peek_last_error();
     if (ERR_GET_LIB(code) == ERR_LIB_X509 && ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH) {
       ERR_clear_error();
-      return make_error(ErrorCode::kUsage, "--tls-key: the key in {} is not that of {}", files_.key,
-                        files_.certificate);
+      return make_error(ErrorCode::kUsage, "{}: the key in {} is not that of {}", names_.key,
+                        files_.key, files_.certificate);
     }
     return make_error(ErrorCode::kCorrupt,
-                      "--tls-key: {} holds no private key in PEM without a password: {}",
+                      "{}: {} holds no private key in PEM without a password: {}", names_.key,
                       files_.key, openssl_reason());
   }
   if (SSL_CTX_check_private_key(c.get()) != 1) {
     ERR_clear_error();
-    return make_error(ErrorCode::kUsage, "--tls-key: the key in {} is not that of {}", files_.key,
-                      files_.certificate);
+    return make_error(ErrorCode::kUsage, "{}: the key in {} is not that of {}", names_.key,
+                      files_.key, files_.certificate);
   }
   if (files_.client_ca.empty()) return c;
   STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(files_.client_ca.c_str());
   if (names == nullptr ||
       SSL_CTX_load_verify_locations(c.get(), files_.client_ca.c_str(), nullptr) != 1) {
     sk_X509_NAME_pop_free(names, X509_NAME_free);
-    return make_error(ErrorCode::kCorrupt, "--tls-client-ca: {} holds no certificate in PEM: {}",
-                      files_.client_ca, openssl_reason());
+    return make_error(ErrorCode::kCorrupt, "{}: {} holds no certificate in PEM: {}",
+                      names_.client_ca, files_.client_ca, openssl_reason());
   }
   SSL_CTX_set_client_CA_list(c.get(), names);
   SSL_CTX_set_verify(c.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   return c;
 }
 
-Result<std::shared_ptr<TlsContext>> TlsContext::load(TlsFiles files) {
+Result<std::shared_ptr<TlsContext>> TlsContext::load(TlsFiles files, TlsNames names) {
   if (files.certificate.empty() || files.key.empty()) {
-    return make_error(ErrorCode::kUsage, "TLS needs both --tls-cert and --tls-key; {} is missing",
-                      files.certificate.empty() ? "--tls-cert" : "--tls-key");
+    return make_error(ErrorCode::kUsage, "TLS needs both {} and {}; {} is missing",
+                      names.certificate, names.key,
+                      files.certificate.empty() ? names.certificate : names.key);
   }
-  std::shared_ptr<TlsContext> context(new TlsContext(std::move(files)));
+  std::shared_ptr<TlsContext> context(new TlsContext(std::move(files), std::move(names)));
   WEIR_TRY(context->reload());
   return context;
 }

@@ -26,12 +26,20 @@ struct TlsFiles {
   friend bool operator==(const TlsFiles&, const TlsFiles&) = default;
 };
 
+// What errors call the three: flags, or keys of a file.
+struct TlsNames {
+  std::string certificate = "--tls-cert";
+  std::string key = "--tls-key";
+  std::string client_ca = "--tls-client-ca";
+};
+
 // Any thread. Shared by the server, its connections and who reloads it.
 class TlsContext {
  public:
-  // Errors name the file: kIo (not readable), kCorrupt (no certificate or key in it), kUsage (the
-  // key is not that of the certificate, or one of the two is missing).
-  static Result<std::shared_ptr<TlsContext>> load(TlsFiles files);
+  // Errors name the file, by `names` who named it, and OpenSSL's reason: kIo (not readable),
+  // kCorrupt (no certificate or key in it), kUsage (the key is not that of the certificate, or one
+  // of the two is missing).
+  static Result<std::shared_ptr<TlsContext>> load(TlsFiles files, TlsNames names = {});
   // Reads the files again, all or nothing: after an error the old ones stay in use. Connections
   // that are open keep theirs.
   Status reload();
@@ -45,10 +53,11 @@ class TlsContext {
   std::atomic<size_t>& handshakes() { return handshakes_; }  // that are going on
 
  private:
-  explicit TlsContext(TlsFiles files) : files_(std::move(files)) {}
+  TlsContext(TlsFiles files, TlsNames names) : files_(std::move(files)), names_(std::move(names)) {}
   Result<std::shared_ptr<ssl_ctx_st>> make() const;
 
   const TlsFiles files_;
+  const TlsNames names_;
   std::atomic<size_t> handshakes_{0};
   mutable Mutex mutex_;
   // shared: a session made from it may outlive the next reload.

@@ -4,25 +4,16 @@
 #include <utility>
 
 #include "access/credentials.h"
+#include "access/rate_headers.h"
 
 namespace weir::server {
 namespace {
 
 constexpr size_t kMaxListed = 1000;  // requests in /admin/requests
 
-// "350ms", "12s", "6m0s", as OpenAI writes them; rounded up.
-std::string duration_text(int64_t ns) {
-  const int64_t ms = (ns + 999'999) / 1'000'000;
-  if (ms < 1000) return fmt::format("{}ms", ms);
-  const int64_t s = (ms + 999) / 1000;
-  return s < 60 ? fmt::format("{}s", s) : fmt::format("{}m{}s", s / 60, s % 60);
-}
-
 void add_view(http::Headers& headers, std::string_view what, const TenantMeter::View& v) {
   if (v.limit == 0) return;
-  headers.set(fmt::format("x-ratelimit-limit-{}", what), std::to_string(v.limit));
-  headers.set(fmt::format("x-ratelimit-remaining-{}", what), std::to_string(v.remaining));
-  headers.set(fmt::format("x-ratelimit-reset-{}", what), duration_text(v.reset_ns));
+  access::set_rate_headers(headers, what, v.limit, v.remaining, v.reset_ns);
 }
 
 http::Headers headers_of(TenantState& state, int64_t now_ns) {

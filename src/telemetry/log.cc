@@ -180,7 +180,7 @@ bool Logger::enabled(LogLevel level) const {
 
 void Logger::set_level(LogLevel level) { impl_->logger.set_level(to_spdlog(level)); }
 
-void Logger::log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+void Logger::log_all(LogLevel level, std::string_view event, std::span<const LogField> fields) {
   if (!enabled(level)) return;
   const bool json = impl_->options.format == LogFormat::kJson;
   std::string line;

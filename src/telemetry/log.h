@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -61,7 +62,10 @@ class Logger {
 
   bool enabled(LogLevel level) const;
   void set_level(LogLevel level);  // of the lines after it
-  void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields);
+  void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+    log_all(level, event, {fields.begin(), fields.size()});
+  }
+  void log_all(LogLevel level, std::string_view event, std::span<const LogField> fields);
   void debug(std::string_view event, std::initializer_list<LogField> f = {}) {
     log(LogLevel::kDebug, event, f);
   }

@@ -41,6 +41,9 @@ std::string_view anthropic_stop_reason(FinishReason reason, bool by_sequence, bo
 // upstream's 401, 402 and 403 concern the gateway's own key or account, not the client's:
 // kInternal.
 Error read_error(int status, std::string_view body);
+// Whether the body is an error as servers of either protocol write it, rather than what a web
+// server says of a path that it does not know ({"detail":"Not Found"}, a page).
+bool is_api_error(std::string_view body);
 // An error as the client's protocol has it: {"error":{...}} or {"type":"error","error":{...}}.
 std::string write_error(Protocol protocol, const Error& error, std::string_view request_id = "");
 

@@ -124,6 +124,16 @@ Error read_error(int status, std::string_view body) {
   return error;
 }
 
+bool is_api_error(std::string_view body) {
+  if (body.size() > kErrorBodyBytes) return false;
+  const auto json = Json::parse(body);
+  if (!json.ok()) return false;
+  const Json* error = json->find("error");
+  if (error != nullptr && error->is_object()) return error->find("message") != nullptr;
+  const Json* object = json->find("object");  // vLLM's former
+  return object != nullptr && *object == Json("error");
+}
+
 std::string write_error(Protocol protocol, const Error& error, std::string_view request_id) {
   std::string openai = api::render_error(error, request_id);
   if (protocol == Protocol::kOpenAi) return openai;

@@ -415,6 +415,17 @@ Result<TranslatedRequest> pass_request(TranslatedRequest out, std::string_view b
 
 }  // namespace
 
+std::string altered_header(const std::vector<std::string>& fields) {
+  constexpr size_t kMaxBytes = 1024;
+  std::string out;
+  for (const std::string& field : fields) {
+    if (out.size() + field.size() > kMaxBytes) return out + ", ...";
+    if (!out.empty()) out += ", ";
+    out += field;
+  }
+  return out;
+}
+
 AnswerTranslator::AnswerTranslator(AnswerPlan plan)
     : plan_(std::move(plan)), observer_(plan_.limits.max_observed_text_bytes) {}
 

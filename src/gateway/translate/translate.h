@@ -55,6 +55,9 @@ Result<TranslatedRequest> translate_request(Protocol client, Protocol upstream,
                                             const TranslateOptions& options,
                                             const translate::RewriteSpots* known = nullptr);
 
+// TranslatedRequest::altered as the value of x-weir-altered; a long list is cut.
+std::string altered_header(const std::vector<std::string>& fields);
+
 struct ClientAnswer {
   int status = 200;
   std::string content_type;

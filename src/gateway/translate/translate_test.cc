@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gateway/translate/answers.h"
 #include "gateway/translate/count_tokens.h"
 #include "http/sse.h"
 #include "text/json.h"
@@ -479,6 +480,19 @@ TEST(Passing, AChatGoesOnAtAnAnthropicUpstream) {
   EXPECT_TRUE(make_answer_translator(completions)->resume(Protocol::kOpenAi).ok());
   EXPECT_EQ(make_answer_translator(completions)->resume(Protocol::kAnthropic).error().code,
             ErrorCode::kUnsupported);
+}
+
+TEST(Errors, OfTheApiAreToldFromThoseOfAWebServer) {
+  for (const std::string_view body :
+       {R"({"error":{"message":"no such model","type":"t","param":null,"code":null}})",
+        R"({"type":"error","error":{"type":"not_found_error","message":"m"}})",
+        R"({"object":"error","message":"no such model"})"})
+    EXPECT_TRUE(translate::is_api_error(body)) << body;
+  for (const std::string_view body :
+       {"", "<html>", "{", R"({"detail":"Not Found"})", R"({"error":"Not Found","status":404})",
+        R"({"error":{}})", R"([1])", "null"})
+    EXPECT_FALSE(translate::is_api_error(body)) << body;
+  EXPECT_FALSE(translate::is_api_error(std::string(70'000, ' ') + R"({"error":{"message":"m"}})"));
 }
 
 // ---- Counting

@@ -149,6 +149,9 @@ Json validation_json(const Validation& v) {
     Json o = Json::object();
     o.set("rate_per_s", l.rate_per_s);
     o.set("requests", static_cast<int64_t>(l.requests));
+    o.set("others_cores", l.others_cores);
+    o.set("drift", l.drift);
+    o.set("attempts", int64_t{l.attempts});
     o.set("predicted", figures_json(l.predicted));
     o.set("measured", figures_json(l.measured));
     loads.push_back(std::move(o));

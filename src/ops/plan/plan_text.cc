@@ -317,7 +317,8 @@ std::string search_text(const SearchResult& result, size_t most_rows) {
 
 std::string validation_text(const Validation& v) {
   std::string out = fmt::format(
-      "steps fitted to {} of another load: {:.3g} ms + {:.3g} a prompt token + {:.3g} a decode; "
+      "steps fitted to {} of the loads around the last: {:.3g} ms + {:.3g} a prompt token + {:.3g} "
+      "a decode; "
       "half "
       "of them within {:.1f} %\nthe engine carries about {:.3g} requests/s; {:.3g} million "
       "requests "
@@ -338,6 +339,11 @@ std::string validation_text(const Validation& v) {
     line("ITL p50, ms", l.predicted.itl_ms_p50, l.measured.itl_ms_p50);
     line("ITL p95, ms", l.predicted.itl_ms_p95, l.measured.itl_ms_p95);
     line("tokens/s", l.predicted.output_tok_s, l.measured.output_tok_s);
+    if (l.disturbance() >= 1)
+      out += fmt::format(
+          "  {:>10} disturbed, in the quietest of {} attempts: others on the machine had {:.2f} of "
+          "the engine's cores, what it carries changed by {:.0f} %\n",
+          "", l.attempts, l.others_cores, 100 * l.drift);
   }
   return out + fmt::format("\nerror: median {:.1f} %, p95 {:.1f} %\n", 100 * v.median_error,
                            100 * v.p95_error);

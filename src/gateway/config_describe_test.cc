@@ -1,0 +1,94 @@
+// What weir gateway --check says of a configuration.
+#include <gtest/gtest.h>
+
+#include "gateway/config.h"
+#include "text/json.h"
+
+namespace weir::gateway {
+namespace {
+
+constexpr std::string_view kFile = R"(
+listen: {port: 8090}
+keys_file: keys.yaml
+admin: {port: 8091, token_env: T}
+ledger: {file: ledger.db, max_age_days: 30}
+error_budget: 0.01
+cache: {enabled: true, ttl_s: 600, stale_s: 5, semantic: {model: embedder, tenants: [acme]}}
+idempotency: {keep_hours: 12, file: once.db}
+upstreams:
+  pods: {engine: vllm, endpoints: ["http://10.0.0.1:8000"], retry_budget: {ratio: 0.2}}
+  hosted: {key_env: T, endpoints: ["https://api.example.com"]}
+prices: [{upstream: hosted, model: large, input: "1", output: "4", date: 2026-11-30}]
+quotas:
+  - {name: budget, tenant: acme, model: dear, metric: money, window: minute, limit: "2.5"}
+models:
+  chat:
+    cache_ttl_s: 60
+    max_input_tokens: 4000
+    over_budget: compress
+    redact: true
+    leak_check: block
+    slo: {first_byte_ms: 900}
+    targets: [{upstream: pods, model: q, weight: 95, release: r41}, {upstream: pods, model: q2, weight: 5, release: r42}]
+  dear: {cache: off, targets: [{upstream: hosted, model: large}]}
+  embedder: {targets: [{upstream: pods}]}
+)";
+
+Result<GatewayConfig> parse(std::string_view text) {
+  WEIR_ASSIGN(const config::Node node, config::parse_yaml(text, "dir/g.yaml"));
+  return parse_gateway_config(
+      node, "dir/g.yaml", [](const std::string&) { return std::optional<std::string>("hush"); });
+}
+
+TEST(GatewayDescribe, SaysReleasesCacheBudgetsQuotasAndPaths) {
+  const auto config = parse(kFile);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const std::string said = describe(*config);
+  for (const std::string_view line :
+       {"paths: /v1/chat/completions, ", "admin on 127.0.0.1:8091\n",
+        "file keys_file: dir/keys.yaml\n", "file ledger.file: dir/ledger.db\n",
+        "weight  95  pods (vllm, 1 endpoint)  model q  release r41\n", "model q2  release r42\n",
+        "  answers are kept: auto, 60 s\n", "  prompts of 4000 tokens at most; longer: compress\n",
+        "  prompts are redacted\n", "  leak check: block\n", "  SLO: first byte within 900 ms\n",
+        "cache: 600 s, stale 5 s more; ", "semantic cache: by embedder, from 0.97 on, for acme\n",
+        "idempotency keys: 12 h, in dir/once.db\n", "ledger: 30 days, ",
+        "error budget: 0.01 of the requests\n", "retry budget of pods: 0.2 of its requests, ",
+        "  budget: 2.5 USD per minute, tenant acme, model dear\n"})
+    EXPECT_NE(said.find(line), std::string::npos) << line << "\nis not in\n" << said;
+  EXPECT_EQ(said.find("hush"), std::string::npos);
+}
+
+TEST(GatewayDescribe, TheSameAsJson) {
+  const auto config = parse(kFile);
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const std::string said = describe_json(*config, "dir/g.yaml", {"careful"});
+  EXPECT_EQ(said.find("hush"), std::string::npos);
+  const auto json = text::Json::parse(said);
+  ASSERT_TRUE(json.ok()) << said;
+  const text::Json& chat = json->find("models")->items()[0];
+  EXPECT_EQ(*chat.find("targets")->items()[1].find("release"), text::Json("r42"));
+  EXPECT_EQ(*chat.find("max_input_tokens"), text::Json(4000));
+  EXPECT_EQ(*chat.find("over_budget"), text::Json("compress"));
+  EXPECT_EQ(*chat.find("cache_ttl_s"), text::Json(60));
+  EXPECT_EQ(*json->find("models")->items()[1].find("cache"), text::Json("off"));
+  EXPECT_EQ(*json->find("files")->items()[0].find("path"), text::Json("dir/keys.yaml"));
+  EXPECT_EQ(*json->find("cache")->find("semantic")->find("model"), text::Json("embedder"));
+  const text::Json& budget = json->find("quotas")->find("rules")->items()[0];
+  EXPECT_EQ(*budget.find("limit"), text::Json(2.5));
+  EXPECT_EQ(*budget.find("tenant"), text::Json("acme"));
+  EXPECT_EQ(budget.find("key"), nullptr);
+  EXPECT_EQ(json->find("warnings")->items().back(), text::Json("careful"));
+}
+
+TEST(GatewayDescribe, WhatIsOffIsSaidSo) {
+  const auto config =
+      parse("upstreams: {a: {endpoints: [\"http://a\"]}}\nmodels: {m: {targets: [{upstream: a}]}}");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  const std::string said = describe(*config);
+  for (const std::string_view line : {"cache: off\n", "ledger: none\n", "in memory\n"})
+    EXPECT_NE(said.find(line), std::string::npos) << line << "\nis not in\n" << said;
+  EXPECT_EQ(said.find("quotas"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir::gateway

@@ -1,0 +1,70 @@
+// What a gateway says of the files that it opens with.
+#include "gateway/opening.h"
+
+#include <gtest/gtest.h>
+
+#include "http/tls_testing.h"
+#include "os/file.h"
+#include "os/temp_dir.h"
+
+namespace weir::gateway {
+namespace {
+
+class OpeningTest : public testing::Test {
+ protected:
+  OpeningTest() {
+    http::write_identity(http::make_identity("door", -60, 3600), path("door.pem"),
+                         path("door.key"));
+    http::write_identity(http::make_identity("other", -60, 3600), path("other.pem"),
+                         path("other.key"));
+    EXPECT_TRUE(os::write_file_atomic(path("text"), std::string_view("hello\n")).ok());
+  }
+  std::string path(const std::string& name) const { return dir_.path() + "/" + name; }
+  std::string said(const std::string& certificate, const std::string& key,
+                   const std::string& client_ca = "") const {
+    GatewayConfig config;
+    config.tls = {certificate, key, client_ca};
+    const auto warnings = check_opening(config);
+    return warnings.ok() ? "" : warnings.error().message;
+  }
+
+  const os::TempDir dir_;
+};
+
+TEST_F(OpeningTest, TlsErrorsNameTheKeyTheFileAndTheReason) {
+  EXPECT_EQ(said(path("door.pem"), path("door.key")), "");
+  EXPECT_EQ(
+      said(path("no.pem"), path("door.key")),
+      "listen.tls_certificate: cannot read " + path("no.pem") + ": No such file or directory");
+  EXPECT_EQ(
+      said(path("text"), path("door.key")),
+      "listen.tls_certificate: " + path("text") + " holds no certificate in PEM: no start line");
+  EXPECT_EQ(said(path("door.pem"), path("text")),
+            "listen.tls_key: " + path("text") +
+                " holds no private key in PEM without a password: no start line");
+  EXPECT_EQ(
+      said(path("door.pem"), path("other.key")),
+      "listen.tls_key: the key in " + path("other.key") + " is not that of " + path("door.pem"));
+  EXPECT_EQ(said(path("door.pem"), path("door.key"), path("text")).find("listen.tls_client_ca: "),
+            0U);
+  EXPECT_EQ(said("", path("door.key")),
+            "TLS needs both listen.tls_certificate and listen.tls_key; listen.tls_certificate is "
+            "missing");
+  EXPECT_NE(said("", "", path("door.pem")), "") << "authorities of clients without TLS do nothing";
+}
+
+TEST_F(OpeningTest, TlsErrorsNameTheUpstream) {
+  GatewayConfig config;
+  UpstreamConfig u;
+  u.name = "hosted";
+  u.endpoints.emplace_back().to.tls = true;
+  u.ca_file = path("text");
+  config.upstreams.push_back(u);
+  const auto warnings = check_opening(config);
+  ASSERT_FALSE(warnings.ok());
+  EXPECT_EQ(warnings.error().message.find("upstreams.hosted: the CA file: " + path("text")), 0U)
+      << warnings.error().message;
+}
+
+}  // namespace
+}  // namespace weir::gateway
