@@ -188,9 +188,9 @@ def gateway(place, folder, silence_ms):
                     f"models: {{chat: {{policy: round_robin, targets: [{{upstream: pods}}],\n"
                     f"  timeouts: {{connect_ms: {silence_ms // 2}, first_byte_ms: {silence_ms}, idle_ms: {silence_ms}}}}}}}\n")
     process = subprocess.Popen([*place.prefix, str(weir.WEIR), "gateway", str(path), "--log-level", "error"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        wait_for("127.0.0.1", port, process)
+        weir.wait_until_ready(process, lambda: process.stderr.read().decode())
         yield port
     finally:
         process.kill()

@@ -4,7 +4,6 @@ import contextlib
 import json
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -23,22 +22,18 @@ ASK = {"model": "chat", "messages": [{"role": "user", "content": "Say hello."}],
 
 @contextlib.contextmanager
 def running(port, *arguments):
-    """A weir that listens on the port, and the file of its log."""
+    """A weir that has said it is ready, and the file of its log."""
     log = HOME / f"log-{port}"
     with open(log, "wb") as file:
-        process = subprocess.Popen([str(weir.WEIR), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file)
+        process = subprocess.Popen([str(weir.WEIR), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file)
     try:
-        for _ in range(int(400 * weir.SLOWDOWN)):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None:
-                raise RuntimeError(log.read_text())
-            time.sleep(0.025)
+        weir.wait_until_ready(process, log.read_text)
         yield process, log
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(30 * weir.SLOWDOWN)
+        process.stdout.close()
 
 
 def ask(url, body=None):

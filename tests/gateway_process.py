@@ -3,10 +3,8 @@
 import contextlib
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 
 import weir_process as weir
 
@@ -15,17 +13,12 @@ HOME = pathlib.Path(directory.name)
 
 
 @contextlib.contextmanager
-def running(port, *arguments):
-    """A weir that listens on the port; ended by SIGTERM, or killed by the test."""
-    process = subprocess.Popen([str(weir.WEIR), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+def running(*arguments):
+    """A weir that has said it is ready; ended by SIGTERM, or killed by the test."""
+    process = subprocess.Popen([str(weir.WEIR), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     try:
-        for _ in range(int(400 * weir.SLOWDOWN)):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None:
-                raise RuntimeError(process.stderr.read().decode())
-            time.sleep(0.025)
+        weir.wait_until_ready(process, lambda: process.stderr.read().decode())
         yield process
     finally:
         if process.poll() is None:
@@ -39,5 +32,5 @@ def gateway(text, log_level="warn"):
     port = weir.free_port()
     path = HOME / f"gateway-{port}.yaml"
     path.write_text(f"listen: {{port: {port}}}\n{text}")
-    with running(port, "gateway", path, "--log-level", log_level) as process:
+    with running("gateway", path, "--log-level", log_level) as process:
         yield f"http://127.0.0.1:{port}", process

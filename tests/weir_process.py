@@ -125,16 +125,27 @@ class FinishedWell:
         return 0
 
 
+def wait_until_ready(process, said):
+    """Until a weir that serves says so, on the pipe that its stdout is; said(): its errors, once it has ended. A port that takes connections
+    says less: a gateway listens before its files are open, and answers 503 meanwhile."""
+    late = threading.Timer(30 * SLOWDOWN, process.kill)
+    late.start()
+    try:
+        if not any(b"weir: ready" in line for line in process.stdout):
+            process.wait()
+            raise RuntimeError(f"weir ended with {process.returncode} before it was ready:\n{said()}")
+    finally:
+        late.cancel()
+
+
 @contextlib.contextmanager
 def gateway(path, port, log_level):
     """weir gateway with that file, which listens on the port; its URL."""
-    process = subprocess.Popen([str(WEIR), "gateway", str(path), "--log-level", log_level], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([str(WEIR), "gateway", str(path), "--log-level", log_level], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
-        for _ in range(int(400 * SLOWDOWN)):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.025)
+        wait_until_ready(process, lambda: "")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(30 * SLOWDOWN)
+        process.stdout.close()

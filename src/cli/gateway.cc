@@ -20,6 +20,9 @@
 namespace weir::cli {
 namespace {
 
+// For the last words to those whose answers were cut short.
+constexpr std::chrono::milliseconds kFarewell{500};
+
 struct GatewayOptions {
   std::string file;
   std::string log_level = "info";
@@ -101,7 +104,11 @@ Result<int> run_gateway(const GatewayOptions& o) {
   log.info("signal", {{"number", signal.value_or(0)}});
   g.drain();
   WEIR_ASSIGN(const bool in_time, drained(drain_time, signals, g));
-  if (!in_time) log.warn("drain_cut_short", {{"drain_timeout_s", drain_time.count()}});
+  if (!in_time) {
+    log.warn("drain_cut_short", {{"drain_timeout_s", drain_time.count()}});
+    g.cut_short();
+    g.wait_drained(kFarewell);
+  }
   g.stop();
   return kExitOk;
 }

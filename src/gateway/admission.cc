@@ -46,6 +46,14 @@ void Admission::withdraw(uint64_t number) {
   waiting_.erase(number);
 }
 
+void Admission::release(std::vector<std::shared_ptr<Waiter>>& out) {
+  for (auto& [number, who] : waiting_) {
+    shedder_.withdraw(number);
+    out.push_back(std::move(who));
+  }
+  waiting_.clear();
+}
+
 void Admission::expire() {
   for (const ShedRefusal& r : shedder_.expire(clock_.now_ns()))
     tell(r.request, r.reason, r.retry_after_ms);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "base/clock.h"
 #include "gateway/resilience/shed.h"
@@ -42,6 +43,8 @@ class Admission {
   void leave();
   // One that waits goes; it is told nothing.
   void withdraw(uint64_t number);
+  // All that wait go, behind `out`; they are told nothing.
+  void release(std::vector<std::shared_ptr<Waiter>>& out);
 
   int32_t in_flight() const { return shedder_.in_flight(); }
   int32_t queued() const { return shedder_.queued(); }

@@ -19,6 +19,7 @@
 #include "gateway/cache/response_cache.h"
 #include "gateway/cache/semantic_cache.h"
 #include "gateway/cache/single_flight.h"
+#include "gateway/state/outage.h"
 #include "telemetry/metrics.h"
 
 namespace weir::gateway {
@@ -76,14 +77,13 @@ class AnswerStore {
   // A visit that waits for another's end is kept here.
   void wait(Id id, std::shared_ptr<Visit> visit);
   std::shared_ptr<Visit> take(Id id);  // null: it does not wait
-  // The gateway ends: nobody waits any more.
-  void release_waiting() { auto gone = std::exchange(waiting_, {}); }
   // Those of idempotency that waited for one that is over begin again.
   void wake(const std::vector<Id>& ids);
 
-  // hit stale semantic miss shared bypass refresh; run replay wait refused.
+  // hit stale semantic miss shared bypass refresh; run replay wait refused unkept.
   void count_cache(std::string_view result);
   void count_idempotency(std::string_view result) { idempotency_total_.with(result).add(); }
+  Outage& idempotency_outage() { return idempotency_outage_; }
   // {"entries":…,"bytes":…,"hits":…,…}
   std::string json() const;
 
@@ -98,6 +98,7 @@ class AnswerStore {
   SingleFlight flights_;
   std::unordered_map<Id, std::shared_ptr<Visit>> waiting_;
   Id last_id_ = 0;
+  Outage idempotency_outage_;
   telemetry::CounterFamily cache_total_;        // weir_gateway_cache_total{result}
   telemetry::CounterFamily idempotency_total_;  // weir_gateway_idempotency_total{result}
   telemetry::Gauge cache_bytes_;                // weir_gateway_cache_bytes

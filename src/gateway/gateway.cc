@@ -76,7 +76,12 @@ class Gateway::Impl {
     WEIR_ASSIGN(client_, http::Client::start_on(*http_, client));
     if (!config_.ledger.path.empty()) {
       ledger_metrics_.emplace(instruments_.registry);
-      WEIR_ASSIGN(ledger_, Ledger::open(config_.ledger, *ledger_metrics_, clock_));
+      WEIR_ASSIGN(ledger_,
+                  Ledger::open(config_.ledger, *ledger_metrics_, clock_,
+                               [&log = log_](const Status& written) {
+                                 if (written.ok()) return log.info("ledger_written_again");
+                                 log.warn("ledger_not_written", {{"why", written.error().message}});
+                               }));
     }
     WEIR_ASSIGN(quotas_,
                 Quotas::open(config_.quotas, instruments_.registry, *client_, clock_, log_));
@@ -100,9 +105,20 @@ class Gateway::Impl {
     if (admin_) admin_->stop();
     serving_.store(false, std::memory_order_release);
     if (quotas_) quotas_->close();
-    release_waiting();
+    cut_short();
     client_.reset();  // ends what calls there are
     if (http_) http_->stop();
+  }
+
+  // Visits refer to the client, which goes next.
+  void cut_short() {
+    if (!proxy_ || !http_) return;
+    std::promise<void> done;
+    if (http_->post([this, &done] {
+          proxy_->cut_short();
+          done.set_value();
+        }))
+      done.get_future().wait();
   }
 
   void reload_refused() { instruments_.reloads.with("refused").add(); }
@@ -120,17 +136,6 @@ class Gateway::Impl {
   uint16_t admin_port() const { return admin_ ? admin_->port() : uint16_t{0}; }
 
  private:
-  // Visits that wait for another one refer to the client, which goes next.
-  void release_waiting() {
-    if (!proxy_ || !http_) return;
-    std::promise<void> done;
-    if (http_->post([this, &done] {
-          proxy_->release_waiting();
-          done.set_value();
-        }))
-      done.get_future().wait();
-  }
-
   // Null: nobody needs a key.
   Result<std::shared_ptr<const access::Keyring>> load_keys(const GatewayConfig& config) const {
     WEIR_ASSIGN(access::KeysFile file, read_gateway_keys(config, config_.host));
@@ -290,6 +295,7 @@ class Gateway::Impl {
                                                                : R"({"status":"starting"})"));
     });
     router_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
+      instruments_.log_lines_lost.set(static_cast<double>(log_.lost()));
       http::Response r;
       r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
       r.body = instruments_.registry.exposition();
@@ -378,6 +384,10 @@ void Gateway::drain() { impl_->drain(); }
 bool Gateway::wait_drained(std::chrono::milliseconds timeout) {
   impl_->http().drain();
   return impl_->http().wait_drained(timeout);
+}
+void Gateway::cut_short() {
+  impl_->http().refuse_unread();
+  impl_->cut_short();
 }
 void Gateway::reload_refused() { impl_->reload_refused(); }
 void Gateway::stop() { impl_->stop(); }

@@ -44,6 +44,9 @@ class Gateway {
   void drain();
   // Waits until every connection has its answer, at most `timeout`; whether it was enough.
   bool wait_drained(std::chrono::milliseconds timeout);
+  // Tells whoever has no whole answer that there will be none: 503, or an error event where one
+  // has begun. Not from the gateway's thread; wait_drained then gives it the time to go out.
+  void cut_short();
   // Ends what is left.
   void stop();
 

@@ -300,6 +300,50 @@ TEST_F(GatewayTest, KeysAndLimitsOfTenants) {
   EXPECT_EQ(models->body.find("\"other\""), std::string::npos) << models->body;
 }
 
+// A bound by a name that the path's upstreams pass over is none: it does not stand in for the
+// tenant's.
+TEST_F(GatewayTest, ATenantsBoundHoldsByWhateverNameARequestSaysAnother) {
+  FakeUpstream& u = add("one");
+  const auto key = access::make_key("acme", /*argon2=*/false);
+  ASSERT_TRUE(key.ok());
+  const os::TempDir dir;
+  const std::string keys = dir.path() + "/keys.yaml";
+  ASSERT_TRUE(os::write_file_atomic(keys, "tenants:\n  acme: {max_output_tokens: 50}\nkeys:\n" +
+                                              access::render_entry(key->entry))
+                  .ok());
+  ASSERT_EQ(::chmod(keys.c_str(), 0600), 0);
+  start_yaml("listen: {port: 0}\nkeys_file: " + keys + "\nupstreams: {pods: {endpoints: [\"" +
+             u.url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
+  const std::string chat = "/v1/chat/completions", one = "/v1/completions", two = "/v1/responses";
+  struct Case {
+    std::string path, fields, told;  // told: what goes upstream; "": refused
+  };
+  for (const Case& c : std::vector<Case>{
+           {chat, R"("max_output_tokens":1)", R"("max_tokens":50)"},
+           {one, R"("max_completion_tokens":1)", R"("max_tokens":50)"},
+           {one, R"("max_output_tokens":1)", R"("max_tokens":50)"},
+           {two, R"("max_tokens":1,"max_completion_tokens":1)", R"("max_output_tokens":50)"},
+           {chat, R"("max_completion_tokens":40)", R"("max_completion_tokens":40)"},
+           {chat, R"("max_tokens":60,"max_completion_tokens":1)", ""},
+           {chat, R"("max_tokens":1,"max_completion_tokens":60)", ""},
+           {"/v1/messages", R"("max_tokens":60,"max_completion_tokens":1)", ""},
+           {chat, R"("n_predict":60)", ""},
+           {chat, R"("n_predict":2.5)", ""},
+           {chat, R"("max_tokens":1,"n_predict":60)", ""},
+           {chat, R"("n_predict":-1)", R"("max_tokens":50})"},
+           {one, R"("n_predict":20)", R"("max_tokens":20})"}}) {
+    TestClient client(gateway_->port());
+    const auto r = client.exchange(
+        post(R"({"model":"chat",)" + c.fields +
+                 R"(,"prompt":"x","input":"x","messages":[{"role":"user","content":"hi"}]})",
+             "Authorization: Bearer " + key->key + "\r\n", c.path));
+    ASSERT_TRUE(r.has_value());
+    EXPECT_EQ(r->status, c.told.empty() ? 400 : 200) << c.path << c.fields << r->body;
+    if (c.told.empty()) continue;
+    EXPECT_NE(u.last().body.find(c.told), std::string::npos) << u.last().body;
+  }
+}
+
 // Keys whose check takes long: the gateway ends while they wait for it.
 TEST_F(GatewayTest, MayEndWhileKeysAreChecked) {
   add("one");
@@ -366,6 +410,53 @@ TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   EXPECT_NE(get("/admin/rollout?window_s=x").find("window_s"), std::string::npos);
   EXPECT_NE(get("/admin/fleet").find(R"("state":"yes")"), std::string::npos);
   EXPECT_EQ(raw("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
+}
+
+// Before the first byte, in the middle, behind another one that asks the same, behind one with the
+// same key, in a cascade, and in front of a full model.
+TEST_F(GatewayTest, WhoIsLeftWhenTheTimeIsOverIsToldSo) {
+  FakeUpstream& hangs = add("one", "hang");
+  FakeUpstream& begun = add("two", "stall");
+  start_yaml("listen: {port: 0}\ncache: {enabled: true}\nupstreams:\n  a: {endpoints: [\"" +
+             hangs.url() + "\"]}\n  b: {endpoints: [\"" + begun.url() +
+             "\"]}\nmodels:\n  chat: {targets: [{upstream: a}]}\n  begun: {targets: [{upstream: "
+             "b}]}\n  same: {cache: always, targets: [{upstream: a}]}\n  full: {shed: "
+             "{max_in_flight: 1, max_wait_ms: 60000}, targets: [{upstream: a}]}\n  smart: "
+             "{cascade: {steps: [{model: chat, check: {regex: x}}, {model: chat}]}}\n");
+  const auto named = [](const std::string& model, const std::string& body) {
+    std::string out = body;
+    return out.replace(out.find("chat"), 4, model);
+  };
+  std::vector<std::pair<std::unique_ptr<TestClient>, std::string>> clients;
+  const auto send = [&](const std::string& model, std::string_view body,
+                        const std::string& fields = "") {
+    clients.emplace_back(std::make_unique<TestClient>(gateway_->port()), model);
+    ASSERT_TRUE(clients.back().first->send(post(named(model, std::string(body)), fields)));
+  };
+  send("chat", kChat);
+  send("chat", kStream);
+  send("chat", kChat, "Idempotency-Key: k\r\n");
+  send("chat", kChat, "Idempotency-Key: k\r\n");
+  for (int i = 0; i < 3; ++i) send("same", kChat);
+  for (int i = 0; i < 3; ++i) send("full", kChat);
+  send("smart", kChat);
+  send("begun", kStream);
+  ASSERT_TRUE(http::eventually([&] { return metric("weir_gateway_in_flight") == "12"; }));
+  ASSERT_TRUE(http::eventually([&] { return begun.requests() == 1 && hangs.requests() == 6; }));
+  gateway_->drain();
+  EXPECT_FALSE(gateway_->wait_drained(std::chrono::milliseconds(20)));
+  gateway_->cut_short();
+  EXPECT_EQ(metric("weir_gateway_in_flight"), "0");
+  EXPECT_TRUE(gateway_->wait_drained(std::chrono::seconds(5)));
+  for (auto& [client, model] : clients) {
+    const auto r = client->read_response();
+    ASSERT_TRUE(r.has_value()) << model;
+    EXPECT_EQ(r->status, model == "begun" ? 200 : 503) << model;
+    EXPECT_NE(r->body.find(R"("code":"server_overloaded")"), std::string::npos) << r->body;
+    EXPECT_EQ(r->body.find("[DONE]"), std::string::npos);
+    if (model == "begun") continue;
+    EXPECT_EQ(r->headers.find("retry-after"), "1");
+  }
 }
 
 TEST_F(GatewayTest, DrainsWhatIsInFlight) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 namespace weir::gateway {
 namespace {
@@ -12,6 +13,10 @@ constexpr size_t kMaxModelBytes = 256;
 constexpr size_t kMaxUserBytes = 1024;
 // Beyond it no upstream that is known goes; counts of tokens stay far below 2^63.
 constexpr int64_t kMaxChoices = 128;
+// What models read, by the names of both protocols; the last two are of engines.
+constexpr std::string_view kPrompt[] = {"messages",  "prompt",       "input",  "system",
+                                        "tools",     "functions",    "suffix", "instructions",
+                                        "documents", "chat_template"};
 
 // Bytes of all strings: prompt, messages, tools, whatever their shape.
 int64_t text_bytes(const Json& value) {
@@ -34,6 +39,17 @@ Status read_count(const Json& body, std::string_view name, int64_t& into) {
                        std::numeric_limits<int32_t>::max());
   into = value->as_int();
   return {};
+}
+
+// The names by which upstreams of a path take a bound of an answer. Another one bounds nothing: it
+// is passed over there.
+std::span<const std::string_view> bounds_of(std::string_view path) {
+  static constexpr std::string_view kChat[] = {"max_tokens", "max_completion_tokens"};
+  static constexpr std::string_view kResponses[] = {"max_output_tokens"};
+  if (path == "/v1/embeddings") return {};
+  if (path == "/v1/responses") return kResponses;
+  const std::span<const std::string_view> both(kChat);
+  return path == "/v1/chat/completions" ? both : both.first(1);
 }
 
 // All text of a value, in order.
@@ -76,6 +92,20 @@ std::vector<PromptBlock> prompt_blocks(const Json& body, std::string_view tenant
   return {found.begin(), found.end()};
 }
 
+Result<bool> rename_bound(Json& body) {
+  constexpr std::string_view kOwn = "n_predict";
+  Json* own = body.is_object() ? body.find(kOwn) : nullptr;
+  if (own == nullptr || own->is_null()) return false;
+  const int64_t most = own->is_int() ? own->as_int() : -2;
+  if (most < -1 || most > std::numeric_limits<int32_t>::max())
+    return param_error(ErrorCode::kInvalidValue, kOwn,
+                       "n_predict must be an integer, -1 for no bound; max_tokens is understood "
+                       "by every upstream");
+  *own = Json();
+  if (most >= 0) body.set("max_tokens", most);
+  return true;
+}
+
 Result<Incoming> read_incoming(std::string_view path, const Json& json) {
   if (!json.is_object())
     return make_error(ErrorCode::kInvalidJson, "the body must be an object, not {}",
@@ -101,14 +131,16 @@ Result<Incoming> read_incoming(std::string_view path, const Json& json) {
   if (const Json* user = json.find("user");
       user != nullptr && user->is_string() && user->size() <= kMaxUserBytes)
     in.user = user->as_string();
-  WEIR_TRY(read_count(json, "max_tokens", in.max_output_tokens));
-  WEIR_TRY(read_count(json, "max_completion_tokens", in.max_output_tokens));
-  WEIR_TRY(read_count(json, "max_output_tokens", in.max_output_tokens));  // /v1/responses
+  for (const std::string_view name : bounds_of(path)) {
+    int64_t most = 0;
+    WEIR_TRY(read_count(json, name, most));
+    in.max_output_tokens = std::max(in.max_output_tokens, most);
+  }
   int64_t best_of = 1;
   WEIR_TRY(read_count(json, "n", in.choices));
   WEIR_TRY(read_count(json, "best_of", best_of));
   in.choices = std::clamp<int64_t>(std::max(in.choices, best_of), 1, kMaxChoices);
-  for (const std::string_view name : {"messages", "prompt", "input", "system", "tools"})
+  for (const std::string_view name : kPrompt)
     if (const Json* value = json.find(name)) in.input_tokens += text_bytes(*value);
   in.input_tokens = (in.input_tokens + kBytesPerToken - 1) / kBytesPerToken;
   in.counts = path == "/v1/messages/count_tokens";

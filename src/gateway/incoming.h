@@ -38,6 +38,11 @@ struct Incoming {
 // Errors: kInvalidJson for what is no object; kInvalidValue with the field.
 Result<Incoming> read_incoming(std::string_view path, const text::Json& body);
 
+// llama.cpp's own name for max_tokens, which comes before that there and means nothing elsewhere,
+// as max_tokens: so that what bounds answers holds at every upstream. Whether the body has changed.
+// Error: kInvalidValue.
+Result<bool> rename_bound(text::Json& body);
+
 // The prompt as the prefix index knows it: system, tools, and the messages or the prompt in turn.
 std::vector<PromptBlock> prompt_blocks(const text::Json& body, std::string_view tenant,
                                        const HashKey& key);

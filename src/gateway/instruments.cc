@@ -29,6 +29,8 @@ Instruments::Instruments(const GatewayConfig& config)
       shed(registry.counter_family("weir_gateway_shed_total",
                                    "Requests refused because their model was full", "reason")),
       in_flight(registry.gauge("weir_gateway_in_flight", "Requests without a whole answer")),
+      log_lines_lost(registry.gauge("weir_gateway_log_lines_lost",
+                                    "Lines that the log's file did not take since the start")),
       request_s(registry.histogram("weir_gateway_request_seconds",
                                    "From a request's last byte to its answer's last", kSeconds)),
       first_byte_s(registry.histogram("weir_gateway_first_byte_seconds",

@@ -94,6 +94,17 @@ void Proxy::handle(http::Request request, http::ResponseWriter writer,
   std::make_shared<Visit>(*this, std::move(request), std::move(writer), std::move(place))->begin();
 }
 
+void Proxy::cut_short() {
+  std::vector<std::shared_ptr<Visit>> all;  // the end of one may be that of others
+  all.reserve(visits_.size());
+  for (Visit* visit : visits_)
+    if (auto held = visit->weak_from_this().lock()) all.push_back(std::move(held));
+  for (const auto& visit : all) visit->cut_short();
+  // What the gateway asked for itself and waits for a place; gone while the rest is still there.
+  std::vector<std::shared_ptr<Admission::Waiter>> waiting;
+  for (auto& [model, admission] : admissions_) admission.release(waiting);
+}
+
 void Proxy::record(std::optional<LedgerRow> row) {
   if (row.has_value() && ledger_ != nullptr) ledger_->add(std::move(*row));
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/clock.h"
@@ -33,6 +34,7 @@
 namespace weir::gateway {
 
 class Routing;
+class Visit;
 
 class Proxy {
  public:
@@ -54,10 +56,12 @@ class Proxy {
   // place: of its tenant; null when nobody needs a key.
   void handle(http::Request request, http::ResponseWriter writer, std::unique_ptr<Place> place);
 
-  // The gateway ends: nobody waits for another request any more.
-  void release_waiting() {
-    if (answers_ != nullptr) answers_->release_waiting();
-  }
+  // The gateway ends: whoever has no whole answer is told so, by a 503 or in its stream, and what
+  // was asked for it is cancelled.
+  void cut_short();
+  // Every visit there is, from its begin to its end.
+  void arrived(Visit& visit) { visits_.insert(&visit); }
+  void left(Visit& visit) { visits_.erase(&visit); }
 
   const ModelConfig* model(std::string_view name) const;
   HedgePolicy& hedge(const ModelConfig& model) { return hedges_.find(&model)->second; }
@@ -107,6 +111,7 @@ class Proxy {
   Quotas* quotas_ = nullptr;
   const uint64_t seed_;
   uint64_t draws_ = 0;
+  std::unordered_set<Visit*> visits_;  // owned by what they wait for
   Fleet fleet_;
   Dispatcher dispatcher_;
   ReleaseStats releases_;

@@ -59,8 +59,9 @@ QuotaCallback Quotas::wait(const std::vector<QuotaLimit>& limits, Then then) {
 // An operator hears of an outage once, and of its end.
 void Quotas::watch(const QuotaAnswer& answer) {
   const bool down = answer.uncounted || answer.verdict == QuotaVerdict::kUnavailable;
-  if (std::exchange(down_, down) == down) return;
-  if (!down) return log_.info("quota_store_back");
+  const Outage::News news = outage_.note(!down, clock_.now_ns());
+  if (news == Outage::News::kOver) return log_.info("quota_store_back");
+  if (news == Outage::News::kNone) return;
   log_.warn("quota_store_unavailable",
             {{"why", answer.why}, {"requests", answer.uncounted ? "uncounted" : "refused"}});
 }

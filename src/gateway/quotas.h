@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/thread_annotations.h"
 #include "gateway/quota_settings.h"
+#include "gateway/state/outage.h"
 #include "gateway/state/quota.h"
 #include "gateway/state/quota_metrics.h"
 #include "http/client.h"
@@ -71,7 +72,7 @@ class Quotas {
   QuotaMetrics metrics_;
   std::unordered_map<uint64_t, Waiting> waiting_;
   uint64_t next_ = 0;
-  bool down_ = false;    // the last answer came without the store
+  Outage outage_;        // of the store: answers that came without it
   bool closed_ = false;  // nobody waits from now on
   Mutex mutex_;
   http::Client* client_ WEIR_GUARDED_BY(mutex_);  // null: closed

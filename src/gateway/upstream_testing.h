@@ -3,7 +3,8 @@
 //   ok, slow (300 ms), hang (never), cut (after half of a stream), status-NNN, malformed (a stream
 //   of another content type), nowhere and nowhere-page (404 of a web server), reset (closed without
 //   an answer), echo (the last message's text, with usage and finish reason), embed (how many
-//   letters a and b the first input has), trickle (a stream of 60 deltas, 5 ms apart)
+//   letters a and b the first input has), trickle (a stream of 60 deltas, 5 ms apart), stall (half
+//   of a stream, and nothing more)
 #pragma once
 
 #include <gtest/gtest.h>
@@ -185,6 +186,10 @@ class FakeUpstream {
       writer.begin_stream(200, {{"Content-Type", "text/event-stream"}});
       writer.write(event("Hello "));
       writer.write(event("from " + name_));
+      if (how == "stall") {
+        hanging_.push_back(std::make_shared<http::ResponseWriter>(std::move(writer)));
+        return;
+      }
       if (how == "cut") {  // once the client of this has what came before
         auto kept = std::make_shared<http::ResponseWriter>(std::move(writer));
         return server_->post_after(std::chrono::milliseconds(50), [kept] { kept->abort(); });

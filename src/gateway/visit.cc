@@ -17,9 +17,17 @@ namespace {
 
 // How it ends, beside what calls say.
 constexpr std::string_view kQuotaExceeded = "quota_exceeded";
+constexpr std::string_view kCutShort = "cut_short";
 constexpr std::string_view kWithheld = "withheld";
 constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kResponses = "/v1/responses";
+
+Error shutting_down() {
+  Error e = make_error(ErrorCode::kServerOverloaded,
+                       "the gateway shuts down and the answer was not whole in time");
+  e.retry_after_s = 1;
+  return e;
+}
 
 }  // namespace
 
@@ -47,9 +55,11 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
     asked_.key_id = place_->key_id();
   }
   proxy_.instruments().in_flight.add(1);
+  proxy_.arrived(*this);
 }
 
 Visit::~Visit() {
+  proxy_.left(*this);
   if (stage_ != VisitStage::kOver)
     instruments_.in_flight.add(-1);  // it ended by an exception, or with the gateway
 }
@@ -68,6 +78,8 @@ void Visit::bound_answer(text::Json& body) {
 Status Visit::read() {
   WEIR_TRY(api::check_json(asked_.headers));
   WEIR_ASSIGN(text::Json body, asked_.body.read());
+  WEIR_ASSIGN(const bool renamed, rename_bound(body));
+  if (renamed) asked_.body = body.dump();
   WEIR_ASSIGN(asked_.incoming, read_incoming(asked_.path, body));
   const Incoming& in = asked_.incoming;
   asked_.model = proxy_.model(in.model);
@@ -240,6 +252,8 @@ void Visit::ended(CallEnd end) {
     end.good = false;
     end.how = stopped_by_ == kAnswerWithheld ? kWithheld : kQuotaExceeded;
     end.error_code = stopped_by_;
+  } else if (cut_short_ && !end.good) {
+    tell_cut();
   }
   writer_.note([&](http::AnswerNotes& n) {
     n.error_code = end.error_code;
@@ -263,6 +277,25 @@ void Visit::ended(CallEnd end) {
   if (end.row.has_value() && cache_key_.has_value()) end.row->cache = "miss";
   proxy_.record(std::move(end.row));
   over(end.how);
+}
+
+void Visit::cut_short() {
+  if (stage_ == VisitStage::kOver) return;
+  cut_short_ = true;
+  const std::string_view code = error_code_name(ErrorCode::kServerOverloaded);
+  if (const auto call = call_) return call->cancel(kCutShort, code);
+  if (const auto side = std::exchange(side_call_, nullptr)) side->cancel(kCutShort, code);
+  leave_waits();
+  refuse(shutting_down());
+}
+
+void Visit::tell_cut() {
+  const Error e = shutting_down();
+  if (stage_ == VisitStage::kStreaming) {
+    writer_.write(refusal_event(e, asked_.protocol, writer_.request_id()));
+  } else {
+    answer_ = refusal(e, asked_.protocol, writer_.request_id());
+  }
 }
 
 void Visit::send_answer() {

@@ -43,6 +43,8 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void begin();
   // Runs the request unless one with its Idempotency-Key has run or runs.
   void do_once();
+  // The gateway ends, and this is not over.
+  void cut_short();
 
   void hold(const http::Headers& head, int64_t keep_alive_ms) override;
   void answer(http::Response response) override;
@@ -65,6 +67,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   bool within_quota();
   void on_quota_of_stream(const Error* refused);
   void on_client_gone();
+  void tell_cut();
   void send_answer();
   // Where a comment that kept the client waiting has sent the head already.
   void tell_late(const http::Headers& head);
@@ -96,6 +99,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   KeepAs keep_as() const;
   void settle_flight(const Outcome& outcome, bool kept);
   void settle_once(bool good);
+  void tell_kept(const Status& kept);
   void ask_later();
   void wait(VisitStage for_whom);
   void too_late();
@@ -142,6 +146,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // The code of what keeps the rest of the answer from the client: kAnswerWithheld, or a quota's
   // refusal of a stream. "": it gets all of it.
   std::string_view stopped_by_;
+  bool cut_short_ = false;  // by the gateway's end
 };
 
 }  // namespace weir::gateway

@@ -59,9 +59,19 @@ void Visit::do_once() {
     case Idempotency::Verdict::kRun:
       break;
   }
-  proxy_.answers().count_idempotency("run");
+  proxy_.answers().count_idempotency(begun->kept.ok() ? "run" : "unkept");
+  tell_kept(begun->kept);
   once_ = asked_.idempotent = true;
   look_up();
+}
+
+// An operator hears of an outage once, and of its end.
+void Visit::tell_kept(const Status& kept) {
+  using News = Outage::News;
+  const News news = proxy_.answers().idempotency_outage().note(kept.ok(), proxy_.clock().now_ns());
+  if (news == News::kOver) proxy_.log().info("idempotency_kept_again");
+  if (news == News::kBegun)
+    proxy_.log().warn("idempotency_not_kept", {{"why", kept.error().message}});
 }
 
 void Visit::replay(StoredReply reply) {
@@ -85,8 +95,7 @@ void Visit::settle_once(bool good) {
   // Of a status that a retry is meant to get past, finish keeps nothing.
   const bool keeps = (good || answer_.has_value()) && !leaked();
   Idempotency::End end = keeps ? idempotency.finish(id_, reply_) : idempotency.abandon(id_);
-  if (!end.stored.ok())
-    proxy_.log().warn("idempotency_not_kept", {{"why", end.stored.error().message}});
+  if (!end.stored.ok()) tell_kept(end.stored);
   // Later: those that wait may run to their end at once, and this one is in the middle of its own.
   if (!end.woken.empty())
     proxy_.client().post(

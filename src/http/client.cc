@@ -176,6 +176,7 @@ void Client::Impl::wait(Host& host, const std::shared_ptr<ClientJob>& job) {
               false});
   }
   ++host.waiting_live;
+  job->waits = true;
   host.waiting.push_back(job);
   if (job->deadline == steady_clock::time_point::max()) return;
   job->wait_timer = std::make_unique<asio::steady_timer>(io, job->deadline);
@@ -207,6 +208,7 @@ void Client::Impl::serve_waiting(const std::string& key) {
     host.waiting.pop_front();
     if (job->ended) continue;
     --host.waiting_live;
+    job->waits = false;
     job->wait_timer.reset();
     assign(key, host, std::move(job));
   }
@@ -262,8 +264,7 @@ void Client::Impl::cancel(RequestId id) {
   if (const auto connection = job->connection.lock()) {
     return connection->fail(FailureKind::kCancelled, "cancelled");
   }
-  const auto host = hosts.find(job->key);
-  if (host != hosts.end()) --host->second.waiting_live;
+  if (job->waits) --hosts[job->key].waiting_live;  // else it was refused and is about to hear so
   const Failure failure{FailureKind::kCancelled, "cancelled", false};
   end(job, &failure);
 }

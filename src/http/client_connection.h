@@ -32,6 +32,7 @@ struct ClientJob {
   std::chrono::steady_clock::time_point deadline;         // of timeouts.total; max() for none
   std::weak_ptr<ClientConnection> connection;             // that carries it
   std::unique_ptr<boost::asio::steady_timer> wait_timer;  // while it waits for a connection
+  bool waits = false;                                     // it does
   bool replayed = false;
   bool ended = false;
 };

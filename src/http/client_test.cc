@@ -200,6 +200,32 @@ TEST_F(ClientTest, WaitingRequestsAreBounded) {
   ::close(peer);
 }
 
+// One that was refused and is cancelled before it hears so was none of those that wait.
+TEST_F(ClientTest, CancellingARefusedRequestLeavesTheBoundAsItIs) {
+  ClientOptions one;
+  one.max_connections_per_host = 1;
+  one.max_waiting_per_host = 1;
+  make(one);
+  const RawServer raw;
+  auto busy = send(request(raw.port()));
+  const int peer = raw.accept();
+  auto first = send(request(raw.port()));
+  std::promise<void> begin;
+  client_->post([began = begin.get_future().share()] { began.wait(); });
+  auto refused = send(request(raw.port()));
+  client_->cancel(id_);
+  begin.set_value();
+  EXPECT_EQ(failure_of(refused.get()), FailureKind::kCancelled);
+  client_->cancel(id_ - 1);
+  EXPECT_EQ(failure_of(first.get()), FailureKind::kCancelled);
+  auto next = send(request(raw.port()));
+  RawServer::answer_on(peer, "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(busy.get().status, 204);
+  RawServer::answer_on(peer, "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(next.get().status, 204);
+  ::close(peer);
+}
+
 TEST_F(ClientTest, CannotConnect) {
   uint16_t port = 0;
   {

@@ -6,6 +6,7 @@
 #include <spdlog/sinks/base_sink.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <iterator>
 #include <mutex>
@@ -21,18 +22,24 @@ namespace {
 class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit FileSink(std::FILE* file) : file_(file) {}
+  uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
-    std::fwrite(line.data(), 1, line.size(), file_);
-    std::fflush(file_);
+    if (torn_) std::fputc('\n', file_);  // behind what there was room for of the last one
+    const size_t written = std::fwrite(line.data(), 1, line.size(), file_);
+    torn_ = written > 0 && written < line.size();
+    if (written < line.size() || std::fflush(file_) != 0)
+      lost_.fetch_add(1, std::memory_order_relaxed);
   }
   void flush_() override { std::fflush(file_); }
 
  private:
   std::FILE* file_;
+  bool torn_ = false;
+  std::atomic<uint64_t> lost_{0};
 };
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -159,7 +166,8 @@ Result<LogLevel> parse_log_level(std::string_view name) {
 }
 
 struct Logger::Impl {
-  Impl(LogOptions o) : options(o), logger("weir", std::make_shared<FileSink>(o.file)) {  // NOLINT
+  Impl(LogOptions o)  // NOLINT
+      : options(o), sink(std::make_shared<FileSink>(o.file)), logger("weir", sink) {
     logger.set_level(to_spdlog(options.level));
     const char* pattern = options.format == LogFormat::kJson
                               ? "{\"time\":\"%Y-%m-%dT%H:%M:%S.%eZ\",%v}"
@@ -168,6 +176,7 @@ struct Logger::Impl {
         std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc));
   }
   LogOptions options;
+  std::shared_ptr<FileSink> sink;  // shared with the logger, as spdlog has it
   spdlog::logger logger;
 };
 
@@ -177,6 +186,8 @@ Logger::~Logger() = default;
 bool Logger::enabled(LogLevel level) const {
   return level != LogLevel::kOff && impl_->logger.should_log(to_spdlog(level));
 }
+
+uint64_t Logger::lost() const { return impl_->sink->lost(); }
 
 void Logger::set_level(LogLevel level) { impl_->logger.set_level(to_spdlog(level)); }
 

@@ -62,6 +62,8 @@ class Logger {
 
   bool enabled(LogLevel level) const;
   void set_level(LogLevel level);  // of the lines after it
+  // Lines that the file did not take: its disk is full, say.
+  uint64_t lost() const;
   void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
     log_all(level, event, {fields.begin(), fields.size()});
   }

@@ -42,6 +42,22 @@ TEST_F(LogTest, Json) {
                                 "\"n\":18446744073709551615,\"nan\":\"nan\"}\n"));
 }
 
+TEST_F(LogTest, LinesThatTheDiskDoesNotTakeAreCounted) {
+  std::FILE* full = std::fopen("/dev/full", "w");
+  ASSERT_NE(full, nullptr);
+  std::setvbuf(full, nullptr, _IONBF, 0);  // as stderr is
+  Logger log({LogLevel::kInfo, LogFormat::kText, full});
+  EXPECT_EQ(log.lost(), 0U);
+  log.info("a");
+  log.debug("is not written at all");
+  log.warn("b");
+  EXPECT_EQ(log.lost(), 2U);
+  std::fclose(full);
+  Logger good({LogLevel::kInfo, LogFormat::kText, file_});
+  good.info("a");
+  EXPECT_EQ(good.lost(), 0U);
+}
+
 TEST_F(LogTest, OneEventIsOneLine) {
   Logger log({LogLevel::kInfo, LogFormat::kText, file_});
   log.info("a\nb", {{"k", "x\r\ny level=error"}});

@@ -15,6 +15,12 @@ std::string fingerprint_of(std::string_view route, std::string_view body) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
+Error another_body() {
+  return param_error(ErrorCode::kInvalidValue, kIdempotencyField,
+                     "this Idempotency-Key stands for a request with another body; a new request "
+                     "needs a new key");
+}
+
 Error in_flight(std::string_view why) {
   Error e = param_error(ErrorCode::kBadRequest, kIdempotencyField,
                         "a request with this Idempotency-Key is under way{}", why);
@@ -47,31 +53,56 @@ Result<Idempotency::Begin> Idempotency::begin(const std::string& tenant, std::st
   WEIR_TRY(check_idempotency_key(key));
   const IdempotencyName name{tenant, std::string(key)};
   const std::string fingerprint = fingerprint_of(route, body);
-  WEIR_ASSIGN(auto found, store_->insert(name, fingerprint, now_ms));
-  if (found && found->fingerprint != fingerprint) {
-    return param_error(ErrorCode::kInvalidValue, kIdempotencyField,
-                       "this Idempotency-Key stands for a request with another body; a new request "
-                       "needs a new key");
-  }
-  if (found && found->reply) return Begin{Verdict::kReplay, std::move(*found->reply)};
-  const auto running = running_.find(name);
-  if (found && running == running_.end() && found->begun_ms + config_.max_in_flight_ms <= now_ms) {
+  if (const auto running = running_.find(name); running != running_.end())
+    return join(running->second, name, fingerprint, id);
+  tidy(name);
+  auto found = store_->insert(name, fingerprint, now_ms);
+  if (found.ok() && *found && (*found)->fingerprint != fingerprint) return another_body();
+  if (found.ok() && *found && (*found)->reply)
+    return Begin{Verdict::kReplay, std::move(*(*found)->reply)};
+  if (found.ok() && *found && (*found)->begun_ms + config_.max_in_flight_ms <= now_ms) {
     // Its gateway went down with it.
-    WEIR_TRY(store_->erase(name));
-    WEIR_ASSIGN(found, store_->insert(name, fingerprint, now_ms));
+    const Status erased = store_->erase(name);
+    found = erased.ok() ? store_->insert(name, fingerprint, now_ms) : erased.error();
   }
-  if (!found) {
-    running_[name].id = id;
-    names_[id] = name;
-    return Begin{Verdict::kRun, {}};
-  }
-  if (running == running_.end()) return in_flight(" at another gateway");
+  if (found.ok() && *found && !left_.contains(name)) return in_flight(" at another gateway");
+  if (!found.ok() && found.error().code == ErrorCode::kServerOverloaded) return found.error();
+  running_[name].fingerprint = fingerprint;
+  names_[id] = name;
+  Begin begun;
+  if (!found.ok()) begun.kept = found.error();
+  if (found.ok() && *found)
+    begun.kept = make_error(ErrorCode::kIo, "the record of the one before cannot be taken out");
+  return begun;
+}
+
+Result<Idempotency::Begin> Idempotency::join(Running& running, const IdempotencyName& name,
+                                             std::string_view fingerprint, Id id) {
+  if (running.fingerprint != fingerprint) return another_body();
   if (!config_.wait) return in_flight("");
-  if (running->second.waiters.size() >= config_.max_waiters)
-    return in_flight(fmt::format(" and {} others wait for it", running->second.waiters.size()));
-  running->second.waiters.push_back(id);
+  if (running.waiters.size() >= config_.max_waiters)
+    return in_flight(fmt::format(" and {} others wait for it", running.waiters.size()));
+  running.waiters.push_back(id);
   waiting_[id] = name;
-  return Begin{Verdict::kWait, {}};
+  return Begin{Verdict::kWait};
+}
+
+// Takes out a record that is to go: this one's, or any.
+void Idempotency::tidy(const IdempotencyName& name) {
+  if (left_.empty()) return;
+  auto at = left_.find(name);
+  if (at == left_.end()) at = left_.begin();
+  if (store_->erase(*at).ok()) left_.erase(at);
+}
+
+// One that stays would make its key one under way that never ends.
+Status Idempotency::erase(const IdempotencyName& name) {
+  Status erased = store_->erase(name);
+  if (erased.ok())
+    left_.erase(name);
+  else
+    left_.insert(name);
+  return erased;
 }
 
 std::vector<Idempotency::Id> Idempotency::release(const IdempotencyName& name) {
@@ -90,8 +121,10 @@ Idempotency::End Idempotency::finish(Id id, const StoredReply& reply) {
   names_.erase(named);
   End end;
   end.stored = store_->set_reply(name, reply);
-  // Without its reply the key would stand as under way.
-  if (!end.stored.ok()) (void)store_->erase(name);
+  if (end.stored.ok())
+    left_.erase(name);
+  else
+    (void)erase(name);
   end.woken = release(name);
   return end;
 }
@@ -107,7 +140,7 @@ Idempotency::End Idempotency::abandon(Id id) {
   if (named == names_.end()) return end;
   const IdempotencyName name = std::move(named->second);
   names_.erase(named);
-  end.stored = store_->erase(name);
+  end.stored = erase(name);
   end.woken = release(name);
   return end;
 }

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -98,7 +99,10 @@ class Idempotency {
   enum class Verdict { kRun, kReplay, kWait };
   struct Begin {
     Verdict verdict = Verdict::kRun;
-    StoredReply reply;  // of kReplay
+    StoredReply reply = {};  // of kReplay
+    // Of kRun, the store's error where its record could not be written: it runs all the same, who
+    // asks the same meanwhile waits for it, and its reply is kept for nobody.
+    Status kept = {};
   };
   struct End {
     std::vector<Id> woken;  // those that waited begin again: they replay, or one of them runs
@@ -110,7 +114,8 @@ class Idempotency {
 
   // body: the request's bytes; route: what they were sent to. Errors: those of
   // check_idempotency_key; kInvalidValue with param "idempotency-key" for another body; kBadRequest
-  // with bound "idempotency_in_flight" (409) for one under way; the store's.
+  // with bound "idempotency_in_flight" (409) for one under way; kServerOverloaded of the store. A
+  // store that is broken is no error: see Begin::kept.
   Result<Begin> begin(const std::string& tenant, std::string_view key, std::string_view route,
                       std::string_view body, Id id, int64_t now_ms);
   // The one that runs is over. Keeps the reply if it may be kept: see is_kept.
@@ -122,18 +127,26 @@ class Idempotency {
   static bool is_kept(int status);
 
   size_t waiters() const { return waiting_.size(); }
+  size_t left() const { return left_.size(); }  // records that are to go once the store takes it
   const IdempotencyStore& store() const { return *store_; }
 
  private:
   struct Running {
-    Id id = 0;
+    std::string fingerprint;
     std::vector<Id> waiters;
   };
+  Result<Begin> join(Running& running, const IdempotencyName& name, std::string_view fingerprint,
+                     Id id);
+  void tidy(const IdempotencyName& name);
+  Status erase(const IdempotencyName& name);
   std::vector<Id> release(const IdempotencyName& name);
 
   const IdempotencyConfig config_;
   std::unique_ptr<IdempotencyStore> store_;
   std::map<IdempotencyName, Running> running_;  // by this gateway
+  // Whose records stand in the store as under way although they are over: it did not take their
+  // end.
+  std::set<IdempotencyName> left_;
   std::unordered_map<Id, IdempotencyName> names_;
   std::unordered_map<Id, IdempotencyName> waiting_;
 };

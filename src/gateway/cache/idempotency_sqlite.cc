@@ -7,6 +7,8 @@
 namespace weir::gateway {
 namespace {
 
+// While another process writes to the file: for no longer than requests can wait for it.
+constexpr int kBusyAtWorkMs = 10;
 constexpr size_t kOtherBytes = 64 * 1024;  // of a row, beside the body
 constexpr int kExpiredAtOnce = 16;         // looked for at each insert
 constexpr const char* kTable =
@@ -77,10 +79,12 @@ class SqliteStore final : public IdempotencyStore {
     Run run(sums);
     while (true) {
       WEIR_ASSIGN(const bool row, run.step());
-      if (!row) return {};
+      if (!row) break;
       room_.add(run.bytes_at(0), static_cast<size_t>(run.number_at(1)),
                 static_cast<size_t>(run.number_at(2)));
     }
+    db_.set_busy_ms(kBusyAtWorkMs);
+    return {};
   }
 
   Result<std::optional<IdempotencyRecord>> insert(const IdempotencyName& name,

@@ -1,11 +1,14 @@
 #include "gateway/cache/idempotency.h"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/rng.h"
 
@@ -234,6 +237,89 @@ TEST_P(IdempotencyTest, WhatAnotherGatewayLeftUnderWayIsTakenOver) {
   EXPECT_EQ(verdict(3, "k", "{}", 30 * 60'000), Verdict::kRun);
 }
 
+// A store in memory whose writes fail when told to, as on a full disk.
+class FullStore final : public IdempotencyStore {
+ public:
+  FullStore(const IdempotencyConfig& config, const bool& full)
+      : kept_(memory_idempotency_store(config)), full_(full) {}
+  Result<std::optional<IdempotencyRecord>> insert(const IdempotencyName& name,
+                                                  const std::string& fingerprint,
+                                                  int64_t now_ms) override {
+    if (full_ && !known_.contains(name)) return error();
+    known_.insert(name);
+    return kept_->insert(name, fingerprint, now_ms);
+  }
+  Status set_reply(const IdempotencyName& name, const StoredReply& reply) override {
+    return full_ ? error() : kept_->set_reply(name, reply);
+  }
+  Status erase(const IdempotencyName& name) override {
+    if (full_) return error();
+    known_.erase(name);
+    return kept_->erase(name);
+  }
+  size_t records() const override { return kept_->records(); }
+  size_t bytes() const override { return kept_->bytes(); }
+  uint64_t dropped_early() const override { return 0; }
+
+ private:
+  static Error error() { return make_error(ErrorCode::kIo, "the disk is full"); }
+  std::unique_ptr<IdempotencyStore> kept_;
+  std::set<IdempotencyName> known_;
+  const bool& full_;
+};
+
+class FullIdempotencyTest : public IdempotencyTest {
+ protected:
+  void SetUp() override {
+    all_ = std::make_unique<Idempotency>(config_, std::make_unique<FullStore>(config_, full_));
+  }
+  bool full_ = false;
+};
+INSTANTIATE_TEST_SUITE_P(Store, FullIdempotencyTest, testing::Values(false));
+
+TEST_P(FullIdempotencyTest, RequestsGoOnAndAreStillDoneOneAtATime) {
+  full_ = true;
+  const auto first = begin(1);
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  EXPECT_EQ(first->verdict, Verdict::kRun);
+  ASSERT_FALSE(first->kept.ok());
+  EXPECT_EQ(first->kept.error().message, "the disk is full");
+  EXPECT_EQ(verdict(2), Verdict::kWait);
+  EXPECT_EQ(begin(3, "k", "other").error().code, ErrorCode::kInvalidValue);
+  EXPECT_EQ(all_->finish(1, reply("a")).woken, Ids{2});
+  EXPECT_EQ(verdict(2), Verdict::kRun) << "nothing was kept";
+  full_ = false;
+  EXPECT_TRUE(all_->finish(2, reply("b")).stored.ok());
+  EXPECT_EQ(verdict(4), Verdict::kRun);
+  EXPECT_TRUE(finish(4, reply("c")).empty());
+  EXPECT_EQ(begin(5)->reply.body, "c");
+}
+
+// Their records cannot be taken out, and must not make their keys ones that are always under way.
+TEST_P(FullIdempotencyTest, WhatEndsWhileTheDiskIsFullIsOver) {
+  EXPECT_EQ(verdict(1, "finished"), Verdict::kRun);
+  EXPECT_EQ(verdict(2, "abandoned"), Verdict::kRun);
+  EXPECT_EQ(verdict(3, "asked again"), Verdict::kRun);
+  full_ = true;
+  EXPECT_FALSE(all_->finish(1, reply("a")).stored.ok());
+  EXPECT_FALSE(all_->abandon(2).stored.ok());
+  EXPECT_FALSE(all_->abandon(3).stored.ok());
+  EXPECT_EQ(all_->left(), 3U);
+  EXPECT_EQ(verdict(4, "finished"), Verdict::kRun);
+  EXPECT_EQ(verdict(5, "asked again"), Verdict::kRun);
+  EXPECT_FALSE(all_->abandon(4).stored.ok());
+  full_ = false;
+  EXPECT_TRUE(finish(5, reply("b")).empty());
+  EXPECT_EQ(begin(6, "asked again")->reply.body, "b");
+  EXPECT_EQ(verdict(7, "finished"), Verdict::kRun);
+  finish(7, reply("c"));
+  EXPECT_EQ(begin(8, "finished")->reply.body, "c");
+  EXPECT_EQ(verdict(9, "new"), Verdict::kRun);
+  EXPECT_EQ(all_->left(), 0U);
+  abandon(9);
+  EXPECT_EQ(all_->store().records(), 2U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, IdempotencyTest, testing::Bool(),
                          [](const auto& store) { return store.param ? "Sqlite" : "Memory"; });
 
@@ -253,6 +339,20 @@ TEST_P(SqliteIdempotencyTest, SurvivesARestartWithoutWhatWasUnderWay) {
   struct stat file {};
   ASSERT_EQ(::stat(path_.c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 0777U, 0600U);
+}
+
+// The gateway's only thread waits for the file: not for long.
+TEST_P(SqliteIdempotencyTest, AnotherProcessThatWritesHoldsNobodyUp) {
+  sqlite3* other = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &other), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  const auto began = std::chrono::steady_clock::now();
+  const auto begun = begin(1);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(1'000));
+  ASSERT_TRUE(begun.ok());
+  EXPECT_FALSE(begun->kept.ok());
+  sqlite3_close(other);
+  EXPECT_TRUE(begin(2, "l")->kept.ok());
 }
 
 TEST_P(SqliteIdempotencyTest, AFileThatIsNoneIsRefused) {

@@ -47,11 +47,13 @@ LedgerMetrics::LedgerMetrics(telemetry::Registry& r)
 }
 
 Result<std::unique_ptr<Ledger>> Ledger::open(const LedgerOptions& options,
-                                             const LedgerMetrics& metrics, const Clock& clock) {
+                                             const LedgerMetrics& metrics, const Clock& clock,
+                                             WriteNews told) {
   WEIR_ASSIGN(Sqlite db, Sqlite::open(options.path, SqliteMode::kWrite));
   WEIR_TRY(db.execute("PRAGMA synchronous=NORMAL"));
   WEIR_TRY(migrate_ledger(db, options.path, options.currency));
-  std::unique_ptr<Ledger> ledger(new Ledger(options, metrics, clock, std::move(db)));
+  std::unique_ptr<Ledger> ledger(
+      new Ledger(options, metrics, clock, std::move(told), std::move(db)));
   WEIR_ASSIGN(ledger->insert_, prepared(ledger->db_, kInsertAttempt));
   WEIR_ASSIGN(ledger->owner_, prepared(ledger->db_, kSelectOwner));
   WEIR_ASSIGN(ledger->outcome_, prepared(ledger->db_, kInsertOutcome));
@@ -136,6 +138,8 @@ std::vector<Ledger::Entry> Ledger::next_batch() {
 void Ledger::write(std::vector<Entry>& batch) {
   std::vector<Status> results(batch.size());
   const Status written = write_all(batch, results);
+  const Outage::News news = outage_.note(written.ok(), clock_.now_ns());
+  if (told_ && news != Outage::News::kNone) told_(written);
   for (size_t i = 0; i < batch.size(); ++i) {
     if (std::holds_alternative<LedgerRow>(batch[i])) {
       if (written.ok())

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/thread_annotations.h"
+#include "gateway/state/outage.h"
 #include "gateway/state/outcomes.h"
 #include "gateway/state/sqlite.h"
 #include "telemetry/metrics.h"
@@ -92,12 +93,16 @@ struct LedgerMetrics {
 class Ledger {
  public:
   using OutcomeCallback = std::function<void(Status)>;
+  // What became of a batch, when that is news (Outage): rows are lost from now on, or are written
+  // again.
+  using WriteNews = std::function<void(const Status& written)>;
 
   // Starts the writer. metrics and clock: borrowed. Errors: those of Sqlite; kUnsupported for the
   // ledger of a newer weir, kUsage for one in another currency. An older schema is brought up to
-  // date.
+  // date. told: on the writer's thread.
   static Result<std::unique_ptr<Ledger>> open(const LedgerOptions& options,
-                                              const LedgerMetrics& metrics, const Clock& clock);
+                                              const LedgerMetrics& metrics, const Clock& clock,
+                                              WriteNews told = {});
   // Writes what is queued and ends the writer.
   ~Ledger();
   Ledger(const Ledger&) = delete;
@@ -123,8 +128,13 @@ class Ledger {
   };
   using Entry = std::variant<LedgerRow, Report>;
 
-  Ledger(const LedgerOptions& options, const LedgerMetrics& metrics, const Clock& clock, Sqlite db)
-      : options_(options), metrics_(metrics), clock_(clock), db_(std::move(db)) {}
+  Ledger(const LedgerOptions& options, const LedgerMetrics& metrics, const Clock& clock,
+         WriteNews told, Sqlite db)
+      : options_(options),
+        metrics_(metrics),
+        clock_(clock),
+        told_(std::move(told)),
+        db_(std::move(db)) {}
   bool push(Entry& entry) WEIR_EXCLUDES(mutex_);
   void loop();
   std::vector<Entry> next_batch() WEIR_EXCLUDES(mutex_);
@@ -137,7 +147,9 @@ class Ledger {
   const LedgerOptions options_;
   const LedgerMetrics& metrics_;
   const Clock& clock_;
-  Sqlite db_;  // of the writer's thread
+  const WriteNews told_;
+  Outage outage_;  // of the writer's thread
+  Sqlite db_;      // of the writer's thread
   std::unique_ptr<SqliteStatement> insert_, owner_, outcome_;
   Mutex mutex_;
   ConditionVariable wake_, idle_;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <future>
 
+#include "gateway/state/full_disk_testing.h"
 #include "gateway/state/ledger_reader.h"
 #include "os/temp_dir.h"
 #include "text/json.h"
@@ -180,6 +181,34 @@ TEST_F(LedgerTest, AFullQueueDropsAndCounts) {
   EXPECT_EQ(full.error().code, ErrorCode::kServerOverloaded);
   EXPECT_EQ(entries().size(), 10);
   EXPECT_EQ(metrics_.rows.value(), 10);
+}
+
+TEST_F(LedgerTest, AFullDiskIsToldOnceAndSoIsItsEnd) {
+  std::vector<std::string> told;
+  auto opened = Ledger::open(options_, metrics_, clock_, [&](const Status& written) {
+    told.push_back(written.ok() ? "again" : written.error().message);
+  });
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  ledger_ = std::move(*opened);
+  {
+    const FullDisk full;
+    for (const char* id : {"a", "b", "c"}) {
+      ledger_->add(row(id));
+      ledger_->flush();
+    }
+    EXPECT_FALSE(report("a", true).ok());
+  }
+  EXPECT_EQ(metrics_.dropped.with("write_failed").value(), 3);
+  ASSERT_EQ(told.size(), 1);
+  EXPECT_THAT(told[0], HasSubstr("ledger.db"));
+  ledger_->add(row("d"));
+  ledger_->flush();
+  EXPECT_EQ(told.size(), 1) << "it may fail again at once";
+  clock_.advance_ms(6'000);
+  ledger_->add(row("e"));
+  EXPECT_EQ(entries().size(), 2);
+  ASSERT_EQ(told.size(), 2);
+  EXPECT_EQ(told[1], "again");
 }
 
 TEST_F(LedgerTest, TheOldestGoByNumberAndAge) {

@@ -67,6 +67,66 @@ TEST(QuotaFile, AfterAKillNeverLessThanWasGranted) {
   }
 }
 
+// Ten requests a second of a limit of which a 64th would be a hundred thousand; killed four times.
+TEST(QuotaFile, AKillCostsAboutASecondOfTraffic) {
+  constexpr int64_t kLimit = 6'400'000, kEach = 100, kRequests = 30, kKills = 4;
+  os::TempDir dir;
+  telemetry::Registry registry;
+  const QuotaMetrics metrics(registry);
+  MemoryQuotaOptions o;
+  o.path = dir.file("quota.db");
+  o.batch_ms = 1;
+  for (int64_t kill = 0; kill < kKills; ++kill) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto store = MemoryQuotaStore::open(o, metrics, kNow);
+      for (int64_t i = 0; store.ok() && i < kRequests; ++i) {
+        const int64_t at = kNow + (kill * kRequests + i) * 100;
+        const QuotaAnswer a = reserve_now(**store, {per_day(kLimit)}, {.output_tokens = kEach}, at);
+        (*store)->reconcile(a.reservation, {.output_tokens = kEach}, at + 50);
+      }
+      ::kill(::getpid(), SIGKILL);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+  }
+  auto store = MemoryQuotaStore::open(o, metrics, kNow);
+  ASSERT_TRUE(store.ok()) << store.error().message;
+  const int64_t kept = read_now(**store, {per_day(kLimit)}, kNow)[0];
+  EXPECT_GE(kept, kKills * kRequests * kEach);
+  EXPECT_LE(kept, kKills * (kRequests * kEach + 12 * kEach));
+}
+
+// What a few requests reserve at once, and mostly give back, says nothing of the pace.
+TEST(QuotaFile, ABurstOfReservationsIsNoPace) {
+  constexpr int64_t kLimit = 64'000'000, kEstimate = 1000;
+  os::TempDir dir;
+  telemetry::Registry registry;
+  const QuotaMetrics metrics(registry);
+  MemoryQuotaOptions o;
+  o.path = dir.file("quota.db");
+  o.batch_ms = 1;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto store = MemoryQuotaStore::open(o, metrics, kNow);
+    for (int64_t at = kNow; store.ok() && at < kNow + 200; ++at) {
+      std::vector<QuotaAnswer> open;
+      for (int i = 0; i < 8; ++i)
+        open.push_back(reserve_now(**store, {per_day(kLimit)}, {.output_tokens = kEstimate}, at));
+      for (const QuotaAnswer& a : open)
+        (*store)->reconcile(a.reservation, {.output_tokens = 1}, at);
+    }
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  auto store = MemoryQuotaStore::open(o, metrics, kNow);
+  ASSERT_TRUE(store.ok()) << store.error().message;
+  const int64_t kept = read_now(**store, {per_day(kLimit)}, kNow)[0];
+  EXPECT_GE(kept, 200 * 8);
+  EXPECT_LE(kept, 100 * kEstimate);
+}
+
 TEST(QuotaFile, BoundsAreNamed) {
   telemetry::Registry registry;
   const QuotaMetrics metrics(registry);

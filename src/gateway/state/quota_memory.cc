@@ -11,14 +11,18 @@ namespace weir::gateway {
 namespace {
 
 constexpr int64_t kSchema = 1;
-constexpr int64_t kAheadParts = 64;  // a limit is written ahead by this part of it
+// A counter is written ahead by what is taken in a second, so that the file is written twice a
+// second at a steady pace; by some requests where these are rare, so that none waits for the disk;
+// and by no more than a part of the limit, since it is what a crash costs.
+constexpr int64_t kAheadMs = 1000;
+constexpr int64_t kLeastMs = 125;  // what a shorter time says of the pace is a few requests at once
+constexpr int64_t kAheadRequests = 8;
+constexpr int64_t kAheadParts = 64;
 constexpr std::chrono::seconds kTidyEvery{60};
 
 constexpr const char* kTable =
     "CREATE TABLE IF NOT EXISTS counters (counter TEXT PRIMARY KEY, span INTEGER NOT NULL, bucket "
     "INTEGER NOT NULL, amount INTEGER NOT NULL) WITHOUT ROWID; PRAGMA user_version=1";
-
-int64_t ahead_of(int64_t limit) { return limit / kAheadParts + 1; }
 
 bool in_window(QuotaWindow window, int64_t bucket, int64_t unix_ms) {
   return bucket >= window_at(window, unix_ms).first;
@@ -65,7 +69,8 @@ Status MemoryQuotaStore::load(int64_t unix_ms) {
     if (span < 0 || span > 2 || amount < 0 || amount > kMaxQuota)
       return make_error(ErrorCode::kCorrupt, "{}: a counter with span {} and amount {}",
                         options_.path, span, amount);
-    const Mark mark{static_cast<QuotaWindow>(span), rows.integer(2), amount, amount, false};
+    Mark mark{static_cast<QuotaWindow>(span), rows.integer(2), amount, amount, false};
+    mark.used = mark.raised_at = amount;
     book_.restore(rows.text(0), mark.window, mark.bucket, amount);
     marks_[rows.text(0)] = mark;
   }
@@ -85,8 +90,17 @@ MemoryQuotaStore::~MemoryQuotaStore() {
   if (thread_.joinable()) thread_.join();
 }
 
+int64_t MemoryQuotaStore::ahead_of(const Mark& mark, const QuotaChange& change, int64_t unix_ms) {
+  const int64_t last = std::max<int64_t>(change.used - mark.used, 0);
+  const int64_t since_ms = std::max<int64_t>(unix_ms - mark.raised_ms, kLeastMs);
+  const int64_t taken =
+      mark.raised_ms == 0 ? 0 : std::max<int64_t>(change.used - mark.raised_at, 0);
+  return std::clamp<int64_t>(std::max(kAheadRequests * last, taken * kAheadMs / since_ms), 1,
+                             change.limit / kAheadParts + 1);
+}
+
 // Notes what the next batch has to write. True: a day or a month stands beyond what the file holds.
-bool MemoryQuotaStore::outruns() {
+bool MemoryQuotaStore::outruns(int64_t unix_ms) {
   bool beyond = false;
   if (!db_) changes_.clear();
   for (const QuotaChange& c : changes_) {
@@ -96,9 +110,16 @@ bool MemoryQuotaStore::outruns() {
       m.wanted = c.used;
     } else {
       beyond = beyond || c.used > m.durable;
-      const int64_t ahead = ahead_of(c.limit);
-      if (c.used <= m.wanted - ahead / 2) continue;
-      m.wanted = c.used + ahead;
+      const bool low = c.used > m.wanted - m.ahead / 2;
+      if (low) {
+        m.ahead = ahead_of(m, c, unix_ms);
+        m.raised_at = c.used;
+        m.raised_ms = unix_ms;
+        // Never less than was said before: grants rely on it as soon as it is written.
+        m.wanted = std::max(m.wanted, c.used + m.ahead);
+      }
+      m.used = c.used;
+      if (!low) continue;
     }
     if (!m.dirty) dirty_.push_back(c.counter);
     m.dirty = true;
@@ -129,7 +150,7 @@ void MemoryQuotaStore::reserve(const std::vector<QuotaLimit>& limits, const Quot
     MutexLock lock(mutex_);
     latest_ms_ = std::max(latest_ms_, unix_ms);
     w.answer = book_.reserve(limits, estimate, unix_ms, changes_);
-    waits = outruns() && !w.answer.reservation.empty();
+    waits = outruns(unix_ms) && !w.answer.reservation.empty();
   }
   answer(std::move(w), waits);
 }
@@ -142,7 +163,7 @@ void MemoryQuotaStore::extend(const std::string& reservation, const QuotaAmounts
     MutexLock lock(mutex_);
     latest_ms_ = std::max(latest_ms_, unix_ms);
     w.answer = book_.extend(reservation, more, unix_ms, changes_);
-    waits = outruns() && !w.answer.reservation.empty();
+    waits = outruns(unix_ms) && !w.answer.reservation.empty();
   }
   answer(std::move(w), waits);
 }
@@ -152,7 +173,7 @@ void MemoryQuotaStore::reconcile(const std::string& reservation, const QuotaAmou
   MutexLock lock(mutex_);
   latest_ms_ = std::max(latest_ms_, unix_ms);
   book_.reconcile(reservation, actual, unix_ms, changes_);
-  outruns();
+  outruns(unix_ms);
 }
 
 void MemoryQuotaStore::read(const std::vector<QuotaLimit>& limits, int64_t unix_ms,
@@ -242,7 +263,7 @@ void MemoryQuotaStore::finish(Batch batch, bool written) {
       w.answer.verdict = QuotaVerdict::kUnavailable;
       w.answer.why = "the file of quotas cannot be written";
     }
-    outruns();
+    outruns(latest_ms_);
   }
   for (Waiting& w : batch.waiting) {
     metrics_.count(w.answer);

@@ -5,7 +5,8 @@
 //   - After a crash of the process or the machine (kill -9, power cut): of a day or a month never
 //     less than was granted. A counter is written ahead: the file holds more than was granted, and
 //     an answer that would go beyond what the file holds waits until it holds more. Too much by at
-//     most what was reserved and not yet reconciled, plus 1/64 of the limit. (Overruns that were
+//     most what was reserved and not yet reconciled, plus what is taken in about a second or by 8
+//     requests, which is never more than 1/64 of the limit; each crash anew. (Overruns that were
 //     only reported by reconcile, guarantee 3 of quota.h, may lack those of the last batch.)
 //   - Of a minute: what was taken up to batch_ms before the crash.
 // The commit of a batch is synced to the disk, on the writer's thread. An answer waits for it only
@@ -64,9 +65,13 @@ class MemoryQuotaStore final : public QuotaStore {
   struct Mark {  // of a counter: what the file holds of it
     QuotaWindow window = QuotaWindow::kMinute;
     int64_t bucket = 0;
-    int64_t durable = 0;  // on the disk
-    int64_t wanted = 0;   // in the batch that is being written, or the next
-    bool dirty = false;   // in dirty_
+    int64_t durable = 0;    // on the disk
+    int64_t wanted = 0;     // in the batch that is being written, or the next
+    bool dirty = false;     // in dirty_
+    int64_t used = 0;       // after the last change
+    int64_t ahead = 0;      // of what was used, when `wanted` was raised last
+    int64_t raised_at = 0;  // what was used then
+    int64_t raised_ms = 0;  // and when that was; 0: not since it was read
   };
   struct Waiting {
     QuotaAnswer answer;
@@ -82,7 +87,8 @@ class MemoryQuotaStore final : public QuotaStore {
   MemoryQuotaStore(const MemoryQuotaOptions& options, const QuotaMetrics& metrics)
       : options_(options), metrics_(metrics), book_(options.book) {}
   Status load(int64_t unix_ms);
-  bool outruns() WEIR_REQUIRES(mutex_);
+  static int64_t ahead_of(const Mark& mark, const QuotaChange& change, int64_t unix_ms);
+  bool outruns(int64_t unix_ms) WEIR_REQUIRES(mutex_);
   void answer(Waiting waiting, bool waits) WEIR_EXCLUDES(mutex_);
   void loop();
   Batch next_batch() WEIR_EXCLUDES(mutex_);

@@ -34,6 +34,17 @@ uint64_t drawn_replica() {
   return (uint64_t{device()} << 32) | device();
 }
 
+// When a bucket that Redis named leaves its window. Nothing for one that no clock of a replica can
+// have meant: no such number is reckoned with.
+std::optional<int64_t> leaves_ms(int64_t window, int64_t bucket, int64_t unix_ms) {
+  constexpr int64_t kBeside = 1000;  // seconds, days or months
+  if (window < 0 || window > 2) return std::nullopt;
+  const auto of = static_cast<QuotaWindow>(window);
+  const int64_t now = window_at(of, unix_ms).bucket;
+  if (bucket < now - kBeside || bucket > now + kBeside) return std::nullopt;
+  return bucket_leaves_ms(of, bucket);
+}
+
 // What reserve and extend say. Nothing for what is no answer of theirs.
 std::optional<QuotaAnswer> answer_of(const std::vector<std::string>& t, int64_t unix_ms) {
   QuotaAnswer a;
@@ -43,15 +54,16 @@ std::optional<QuotaAnswer> answer_of(const std::vector<std::string>& t, int64_t 
     return a;
   }
   if (t.size() != 7) return std::nullopt;
-  const int64_t window = number(t[6]);
-  if (window < 0 || window > 2 || number(t[2]) < 1) return std::nullopt;
+  if (number(t[2]) < 1) return std::nullopt;
   a.verdict = QuotaVerdict::kRefused;
   a.refused = static_cast<size_t>(number(t[2])) - 1;
   a.refused_used = number(t[3]);
   a.refused_wanted = number(t[4]);
-  a.retry_after_ms =
-      t[5].empty() ? QuotaAnswer::kNever
-                   : bucket_leaves_ms(static_cast<QuotaWindow>(window), number(t[5])) - unix_ms;
+  a.retry_after_ms = QuotaAnswer::kNever;
+  if (t[5].empty()) return a;
+  const auto leaves = leaves_ms(number(t[6]), number(t[5]), unix_ms);
+  if (!leaves.has_value()) return std::nullopt;
+  a.retry_after_ms = *leaves - unix_ms;
   return a;
 }
 

@@ -160,6 +160,8 @@ Result<int64_t> Sqlite::version() {
   return row ? s.integer(0) : 0;
 }
 
+void Sqlite::set_busy_ms(int ms) { sqlite3_busy_timeout(db_, ms); }
+
 int64_t Sqlite::changes() const { return sqlite3_changes(db_); }
 
 }  // namespace weir::gateway

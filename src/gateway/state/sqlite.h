@@ -74,6 +74,8 @@ class Sqlite {
   Result<SqliteStatement> prepare(const std::string& sql);
   // PRAGMA user_version.
   Result<int64_t> version();
+  // How long a statement waits while another process writes; at first 2000.
+  void set_busy_ms(int ms);
   // The rows that the last statement has changed.
   int64_t changes() const;
 

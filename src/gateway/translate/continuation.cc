@@ -67,15 +67,12 @@ Status check_plain(const Json& body) {
   return {};
 }
 
-void take_off(Json& body, int64_t tokens) {
-  for (const std::string_view name : {"max_tokens", "max_completion_tokens"}) {
-    Json* value = body.find(name);
-    if (value != nullptr && value->is_int())
-      *value = Json(std::max<int64_t>(value->as_int() - tokens, 1));
-  }
-  Json* least = body.find("min_tokens");
-  if (least != nullptr && least->is_int())
-    *least = Json(std::max<int64_t>(least->as_int() - tokens, 0));
+// least: where nothing is left, or the client's number is below any that counts.
+void take_off(Json& body, std::string_view name, int64_t tokens, int64_t least) {
+  Json* value = body.find(name);
+  if (value == nullptr || !value->is_int()) return;
+  const int64_t n = value->as_int();
+  *value = Json(n > tokens ? std::max(n - tokens, least) : least);
 }
 
 // To the text that the client began the answer with.
@@ -158,7 +155,9 @@ Result<std::string> continue_request(std::string_view raw, Protocol upstream, st
     default:
       return cannot("it is neither a chat nor a completion");
   }
-  take_off(body, tokens);
+  take_off(body, "max_tokens", tokens, 1);
+  take_off(body, "max_completion_tokens", tokens, 1);
+  take_off(body, "min_tokens", tokens, 0);
   return body.dump();
 }
 

@@ -33,6 +33,11 @@ TEST(Continuation, EachEngineIsToldInItsWay) {
   EXPECT_EQ(
       go_on(R"({"prompt":"a","max_tokens":2,"x":1.50})", ContinueStyle::kNone, "/v1/completions"),
       R"({"prompt":"aHel","max_tokens":1,"x":1.5})");
+  // Numbers that no count is taken off.
+  EXPECT_EQ(
+      go_on(R"({"prompt":"a","max_tokens":-9223372036854775808,"min_tokens":-9223372036854775808})",
+            ContinueStyle::kNone, "/v1/completions"),
+      R"({"prompt":"aHel","max_tokens":1,"min_tokens":0})");
   // Nothing was said yet: the request as it was.
   EXPECT_EQ(go_on(chat, ContinueStyle::kNone, kChat, "", 0), chat);
   EXPECT_EQ(default_continue_style("vllm"), ContinueStyle::kFinalMessage);

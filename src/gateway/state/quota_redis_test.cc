@@ -1,0 +1,109 @@
+// A Redis that answers what no script of ours says: no answer of it is taken for one, none is
+// reckoned with, and nobody waits.
+#include "gateway/state/quota_redis.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <thread>
+
+#include "gateway/state/quota_stores_testing.h"
+
+namespace weir::gateway {
+namespace {
+
+constexpr int64_t kNow = 1'800'000'000'000;
+
+// Takes scripts, and answers `says` to each call of one.
+class OddRedis {
+ public:
+  explicit OddRedis(std::string says)
+      : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)), says_(std::move(says)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path().c_str(), sizeof(address.sun_path) - 1);
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(::listen(fd_, 1), 0);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~OddRedis() {
+    thread_.join();
+    ::close(fd_);
+  }
+  OddRedis(const OddRedis&) = delete;
+  OddRedis& operator=(const OddRedis&) = delete;
+
+  std::string path() const { return dir_.file("redis.sock"); }
+
+ private:
+  // Until the peer closes.
+  void serve() {
+    const int peer = ::accept(fd_, nullptr, nullptr);
+    std::string asked;
+    char piece[4096];
+    for (ssize_t n = 0; (n = ::recv(peer, piece, sizeof(piece), 0)) > 0;) {
+      asked.append(piece, static_cast<size_t>(n));
+      answer_each(peer, asked, "LOAD\r\n", "$2\r\nab\r\n");
+      answer_each(peer, asked, "EVALSHA\r\n", says_);
+    }
+    ::close(peer);
+  }
+  static void answer_each(int peer, std::string& asked, const std::string& word,
+                          const std::string& with) {
+    for (size_t at = 0; (at = asked.find(word)) != std::string::npos;) {
+      asked.erase(0, at + word.size());
+      (void)::send(peer, with.data(), with.size(), MSG_NOSIGNAL);
+    }
+  }
+
+  const os::TempDir dir_;
+  const int fd_;
+  const std::string says_;
+  std::thread thread_;
+};
+
+QuotaAnswer answer_to(const std::string& says) {
+  telemetry::Registry registry;
+  const QuotaMetrics metrics(registry);
+  OddRedis redis(says);
+  RedisQuotaOptions o;
+  o.address.unix_path = redis.path();
+  RedisQuotaStore store(o, metrics);
+  return reserve_now(store, {{"day", "n", QuotaMetric::kRequests, QuotaWindow::kDay, 9}}, {}, kNow);
+}
+
+// 0, refused, which limit, used, wanted, bucket, window.
+std::string refused(const std::string& bucket, int window) {
+  return "*7\r\n:0\r\n:0\r\n:1\r\n:9\r\n:1\r\n:" + bucket + "\r\n:" + std::to_string(window) +
+         "\r\n";
+}
+
+TEST(OddRedisTest, ARefusalSaysWhenToComeAgain) {
+  const int64_t day = window_at(QuotaWindow::kDay, kNow).bucket;
+  const QuotaAnswer a = answer_to(refused(std::to_string(day), 1));
+  EXPECT_EQ(a.verdict, QuotaVerdict::kRefused);
+  EXPECT_EQ(a.retry_after_ms, bucket_leaves_ms(QuotaWindow::kDay, day) - kNow);
+}
+
+TEST(OddRedisTest, WhatIsNoAnswerIsNone) {
+  std::vector<std::string> odd = {":5\r\n",
+                                  "$-1\r\n",
+                                  "*0\r\n",
+                                  "*2\r\n*1\r\n:1\r\n*0\r\n",
+                                  "+OK\r\n",
+                                  "*2\r\n:0\r\n:0\r\n",
+                                  "*7\r\n:0\r\n:0\r\n:0\r\n:9\r\n:1\r\n:1\r\n:1\r\n"};
+  for (const int window : {-1, 0, 1, 2, 3})
+    for (const char* bucket : {"9223372036854775807", "-9223372036854775808", "5000000"})
+      odd.push_back(refused(bucket, window));
+  for (const std::string& says : odd) {
+    const QuotaAnswer a = answer_to(says);
+    EXPECT_EQ(a.verdict, QuotaVerdict::kUnavailable) << says;
+  }
+}
+
+}  // namespace
+}  // namespace weir::gateway
