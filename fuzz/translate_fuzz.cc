@@ -42,6 +42,13 @@ void request(Protocol client, Protocol upstream, bool lenient, std::string_view 
   o.upstream_model = "up";
   const auto r = translate_request(client, upstream, path_of(client, false), body, o);
   (void)estimate_input_tokens(body, {});
+  // Who has read the body need not look at it again, and sends the same.
+  translate::RequestText text{std::string(body)};
+  if (text.read().ok() && text.spots() != nullptr) {
+    const auto known =
+        translate_request(client, upstream, path_of(client, false), body, o, text.spots());
+    if (known.ok() != r.ok() || (r.ok() && known->body != r->body)) std::abort();
+  }
   if (!r.ok() || client == upstream) return;
   if (!weir::text::Json::parse(r->body, {.max_depth = 200}).ok()) std::abort();
 }

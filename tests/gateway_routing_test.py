@@ -221,7 +221,7 @@ class Cascades(unittest.TestCase):
             self.assertIs(self.mocks[0].requests[-1][2]["logprobs"], True)
             a = anthropic.Anthropic(base_url=url, api_key="x", max_retries=0)
             ask_it = {"model": "smart", "max_tokens": 99, "messages": [{"role": "user", "content": "be good"}]}
-            said = a.messages.with_raw_response.create(**ask_it, top_k=3)
+            said = a.messages.with_raw_response.create(**ask_it, extra_body={"top_k": 3})
             self.assertEqual((said.headers["x-weir-cascade"], said.headers["x-weir-altered"]), ("small:accepted", "top_k"))
             self.assertEqual((said.parse().content[0].text, said.parse().model), ("You said: be good", "smart"))
             self.assertNotIn("logprob", said.text())

@@ -7,8 +7,6 @@
 
 namespace weir {
 
-inline constexpr int64_t kNsPerMs = 1'000'000;
-
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/clock.h"
+#include "base/units.h"
 #include "gateway/call.h"
 #include "gateway/upstream_error.h"
 

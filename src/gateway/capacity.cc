@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "base/clock.h"
+#include "base/units.h"
 #include "text/prometheus_text.h"
 
 namespace weir::gateway {

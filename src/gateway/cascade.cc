@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "base/clock.h"
+#include "base/units.h"
 #include "gateway/chat_question.h"
 #include "gateway/request_cost.h"
 #include "gateway/routing.h"

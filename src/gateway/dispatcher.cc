@@ -4,8 +4,8 @@
 #include <cmath>
 #include <set>
 
-#include "base/clock.h"
 #include "base/hash.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 namespace {

@@ -70,16 +70,16 @@ class GatewayQuotas : public testing::Test {
 TEST_F(GatewayQuotas, AnswersTellWhatIsLeft) {
   start(
       "{name: few, metric: requests, window: minute, limit: 5}, "
-      "{name: all, metric: total_tokens, window: day, limit: 1000}");
+      "{name: all, metric: total_tokens, window: day, limit: 90000}");
   for (const std::string_view body : {kChat, kStream}) {
     const http::Response r = ask(body);
     EXPECT_EQ(r.status, 200);
     EXPECT_EQ(r.headers.find("x-ratelimit-limit-requests"), "5");
     EXPECT_EQ(r.headers.find("x-ratelimit-remaining-requests"), body == kChat ? "4" : "3");
-    EXPECT_EQ(r.headers.find("x-ratelimit-limit-tokens"), "1000");
+    EXPECT_EQ(r.headers.find("x-ratelimit-limit-tokens"), "90000");
     const auto left = r.headers.find("x-ratelimit-remaining-tokens");
     ASSERT_TRUE(left.has_value());
-    EXPECT_LT(std::stoi(std::string(*left)), 1000);
+    EXPECT_LT(std::stoi(std::string(*left)), 90000);
     const auto reset = r.headers.find("x-ratelimit-reset-requests");
     ASSERT_TRUE(reset.has_value());
     EXPECT_TRUE(*reset == "1m0s" || *reset == "1m1s") << *reset;

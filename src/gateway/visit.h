@@ -8,7 +8,8 @@
 //    │         └ Idempotency-Key: a stored reply, or waits for the one under way (visit_store.cc)
 //    └ model, tenant's limits, deadline; counts of tokens go straight to quotas, or are estimated
 //
-// Kept by its call, which tells it the answer, and by what it waits for.
+// Which stage may follow which, visit_stage.h says. Kept by its call, which tells it the answer,
+// and by what it waits for.
 #pragma once
 
 #include <memory>

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <utility>
 
-#include "base/clock.h"
+#include "base/units.h"
 #include "gateway/answer_refresh.h"
 #include "gateway/routing.h"
 #include "gateway/upstream_error.h"

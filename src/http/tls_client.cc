@@ -162,7 +162,7 @@ Status load_identity(SSL_CTX* c, const TlsClientOptions& o) {
 }  // namespace
 
 std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
+  const unsigned long code = ERR_peek_error();  // the first one: those behind it pass it on
   ERR_clear_error();
   const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
   return reason != nullptr ? reason : "no reason given";

@@ -23,12 +23,6 @@ struct JsonLimits {
   bool replace_lone_surrogates = false;
 };
 
-// Bytes of a text.
-struct JsonSpan {
-  size_t at = 0;
-  size_t bytes = 0;
-};
-
 struct JsonDump {
   int indent = -1;              // spaces a level; -1: one line
   std::string_view item = ",";  // between items
@@ -56,9 +50,7 @@ class Json {
   static Json object() { return Json(Storage(Object{})); }
 
   // Error: kInvalidJson with the byte offset and what was expected there.
-  // members: null, or where the text has the values of the outermost object's members, in order.
-  static Result<Json> parse(std::string_view text, const JsonLimits& limits = {},
-                            std::vector<JsonSpan>* members = nullptr);
+  static Result<Json> parse(std::string_view text, const JsonLimits& limits = {});
   // NaN and infinities become null. Doubles print as Python's repr: the shortest text that reads
   // back the same.
   std::string dump(const JsonDump& options = {}) const;

@@ -6,6 +6,7 @@
 
 #include "text/byte_runs.h"
 #include "text/json.h"
+#include "text/json_spans.h"
 #include "text/utf8.h"
 
 namespace weir::text {
@@ -249,10 +250,14 @@ class Parser {
 
 }  // namespace
 
-Result<Json> Json::parse(std::string_view text, const JsonLimits& limits,
-                         std::vector<JsonSpan>* members) {
-  if (members != nullptr) members->clear();
-  return Parser(text, limits, members).document();
+Result<Json> Json::parse(std::string_view text, const JsonLimits& limits) {
+  return Parser(text, limits, nullptr).document();
+}
+
+Result<Json> parse_json(std::string_view text, std::vector<JsonSpan>& members,
+                        const JsonLimits& limits) {
+  members.clear();
+  return Parser(text, limits, &members).document();
 }
 
 }  // namespace weir::text

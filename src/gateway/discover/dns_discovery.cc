@@ -5,7 +5,7 @@
 #include <chrono>
 #include <utility>
 
-#include "base/clock.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 std::vector<EndpointConfig> dns_endpoints(const DnsConfig& config,

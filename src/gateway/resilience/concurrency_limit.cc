@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/clock.h"
 #include "base/rng.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 

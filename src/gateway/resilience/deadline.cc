@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/clock.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 

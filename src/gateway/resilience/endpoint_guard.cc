@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <limits>
 
-#include "base/clock.h"
 #include "base/rng.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 
@@ -41,6 +41,7 @@ SendVerdict EndpointGuard::verdict(int64_t now_ns, bool ignore_health) const {
 }
 
 double EndpointGuard::recent_failures(int64_t now_ns) const {
+  if (recent_failures_ == 0) return 0;  // the rule; each decision asks this of every endpoint
   const double age_ms = static_cast<double>(now_ns - recent_at_ns_) * 1e-6;
   const auto half_life_ms = static_cast<double>(std::max<int64_t>(config_.recent_half_life_ms, 1));
   return recent_failures_ * std::exp2(-std::max(age_ms, 0.0) / half_life_ms);

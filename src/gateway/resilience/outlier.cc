@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "base/clock.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 

@@ -73,6 +73,7 @@ struct RedisConnection::Transport {
     ssl.reset(tls.new_session(host, peer));
     if (!ssl || SSL_set_fd(ssl.get(), context->fd) != 1)
       return make_error(ErrorCode::kIo, "TLS: no memory");
+    http::openssl_reason();  // of before
     if (SSL_connect(ssl.get()) == 1) return {};
     return make_error(ErrorCode::kIo, "TLS: {}",
                       peer.problem.empty() ? http::openssl_reason() : peer.problem);

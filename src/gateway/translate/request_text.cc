@@ -6,7 +6,7 @@ namespace weir::gateway::translate {
 
 Result<text::Json> RequestText::read() {
   std::vector<text::JsonSpan> spans;
-  WEIR_ASSIGN(text::Json body, text::Json::parse(text_, {}, &spans));
+  WEIR_ASSIGN(text::Json body, text::parse_json(text_, spans));
   spots_.reset();
   if (!body.is_object()) return body;
   RewriteSpots& spots = spots_.emplace();

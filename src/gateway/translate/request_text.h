@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "text/json.h"
+#include "text/json_spans.h"
 
 namespace weir::gateway::translate {
 
