@@ -426,8 +426,10 @@ class Pickers(unittest.TestCase):
                     self.assertEqual((said.status_code, said.json()["error"]["param"]), (400, name))
                 self.assertNotIn(served, ask(url, "chat").headers)
             with gateway(text) as (url, _):
-                seen = {ask(url, "chat", headers={name: at}).headers.get(served) for _ in range(4)}
-                self.assertEqual(seen, {None})
+                for _ in range(64):  # by chance all of a few go to the second
+                    self.assertIsNone(ask(url, "chat", headers={name: at}).headers.get(served))
+                    if len(one.requests) > 1:
+                        break
                 self.assertGreater(len(one.requests), 1)
 
 
