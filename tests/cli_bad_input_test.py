@@ -260,7 +260,8 @@ class BadInput(unittest.TestCase):
 
     def test_a_misspelt_flag_or_variable_names_the_nearest(self):
         self.refused(USAGE, "serve", weir.MODEL, "--prt", "9000", names=("weir serve has no flag --prt", "--port", "weir serve --help"))
-        self.assertNotIn("nearest", self.refused(USAGE, "quantize", "--chunks", "4", names=("weir quantize has no flag --chunks",)))
+        for words in (("quantize", "--chunks"), ("quantize", "-z"), ("inspect", str(weir.MODEL), "-")):
+            self.assertNotIn("nearest", self.refused(USAGE, *words, names=(f"weir {words[0]} has no flag {words[-1]};",)))
         self.refused(USAGE, "bench", "load", "--concurency=3", names=("weir bench load has no flag --concurency", "--concurrency"))
         self.refused(USAGE, "inspect", weir.MODEL, "another", names=('"another"',))
         with weir.Server(env={"WEIR_SLO_ITL": "30"}) as server:

@@ -122,6 +122,10 @@ class PlanTest(unittest.TestCase):
         for load in got["loads"]:
             self.assertGreater(load["measured"]["ttft_ms_p50"], 0)
             self.assertGreater(load["predicted"]["output_tok_s"], 0)
+            self.assertGreaterEqual(load["others_cores"], 0)
+            self.assertGreaterEqual(load["drift"], 0)
+            self.assertIn(load["attempts"], range(1, 5))
+            self.assertTrue(load["attempts"] == 1 or load["attempts"] == 4 or load["drift"] < 0.1)  # run again while disturbed
         self.assertGreater(got["simulated_per_minute"], 1e5)
 
 

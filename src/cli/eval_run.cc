@@ -118,8 +118,9 @@ Result<SuiteRun> run_at_url(LoadedSuite& suite, const SuiteOptions& o, const Sub
   server.retry.retries = o.retries;
   if (!key.empty() && !http::is_loopback(server.url.host))
     notice("the API key goes over http, which others on the way can read");
+  const SystemClock clock;
   WEIR_ASSIGN(ops::RemoteClient client,
-              ops::RemoteClient::start(std::move(server), static_cast<size_t>(o.parallel)));
+              ops::RemoteClient::start(std::move(server), static_cast<size_t>(o.parallel), clock));
   WEIR_ASSIGN(const ops::ServedModel model, ops::find_remote_model(client, at.served_model));
   ops::RemoteRunner with{client, {}};
   with.shape.model = model.id;

@@ -62,6 +62,8 @@ std::vector<std::string> usual_words(std::span<char*> words) {
   return out;
 }
 
+constexpr size_t kLeastLetters = 3;  // of a name that is found in another
+
 // What the words say that no flag or argument takes, with the flag that was probably meant.
 std::string unexpected(const CLI::App& app) {
   const CLI::App* command = &app;
@@ -80,8 +82,10 @@ std::string unexpected(const CLI::App& app) {
     const std::string name = word.substr(0, word.find('='));
     const std::string_view near = weir::config::nearest(name, names);
     // One that shares hardly a letter would lead astray.
-    const bool meant = near.find(name.substr(2)) != std::string_view::npos ||
-                       2 * weir::config::edit_distance(name, near) < name.size();
+    const std::string bare = name.substr(std::min(name.size(), name.find_first_not_of('-')));
+    const bool meant =
+        bare.size() >= kLeastLetters && (near.find(bare) != std::string_view::npos ||
+                                         2 * weir::config::edit_distance(name, near) < name.size());
     return fmt::format("{} has no flag {}; {}see {} --help", path, name,
                        meant ? fmt::format("the nearest is {}; ", near) : "", path);
   }

@@ -76,8 +76,8 @@ Status validate_plan(const PlanOptions& o) {
   options.seconds = o.seconds;
   options.seed = o.seed;
   options.kv_tokens = load.kv_tokens;
-  const int cores = os::usable_cores();
-  options.idle_cores = std::max(0, cores - (o.threads > 0 ? o.threads : cores));
+  const auto cores = static_cast<int>(os::allowed_cpus().size());
+  options.idle_cores = std::max(0, cores - (o.threads > 0 ? o.threads : os::usable_cores()));
   options.max_running = o.max_running > 0 ? std::min(o.max_running, 16) : 16;
   options.step_tokens =
       o.step_tokens > 0 ? std::min(o.step_tokens, load.step_tokens) : load.step_tokens;

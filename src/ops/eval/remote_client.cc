@@ -131,9 +131,10 @@ Error error_of(const RemoteServer& server, const Arrival& a, int tries) {
 class Sending {
  public:
   Sending(http::Client& client, const RemoteServer& server, std::string method,
-          std::span<const RemoteRequest> requests)
+          std::span<const RemoteRequest> requests, const Clock& clock)
       : client_(client),
         server_(server),
+        clock_(clock),
         method_(std::move(method)),
         requests_(requests),
         tries_(requests.size(), 0) {}
@@ -187,8 +188,8 @@ class Sending {
       WEIR_TRY(done(a.index, a.response.body));
       return true;
     }
-    const auto wait = retry_wait_s(server_.retry, tries_[a.index],
-                                   outcome_of(a, SystemClock().unix_ns() / 1'000'000));
+    const auto wait =
+        retry_wait_s(server_.retry, tries_[a.index], outcome_of(a, clock_.unix_ns() / 1'000'000));
     if (!wait) {
       const Error error = error_of(server_, a, tries_[a.index]);
       const std::string& id = requests_[a.index].id;
@@ -202,6 +203,7 @@ class Sending {
 
   http::Client& client_;
   const RemoteServer& server_;
+  const Clock& clock_;
   const std::string method_;
   std::span<const RemoteRequest> requests_;
   std::vector<int> tries_;  // of each request
@@ -223,17 +225,17 @@ Result<RemoteServer> remote_server(const std::string& url, const std::string& ap
   return server;
 }
 
-Result<RemoteClient> RemoteClient::start(RemoteServer server, size_t parallel) {
+Result<RemoteClient> RemoteClient::start(RemoteServer server, size_t parallel, const Clock& clock) {
   http::ClientOptions options;
   options.max_connections_per_host = parallel;
   options.response.body_bytes = ReplyLimits::kBodyBytes;
   WEIR_ASSIGN(auto client, http::Client::start(options));
-  return RemoteClient(std::move(server), std::move(client));
+  return RemoteClient(std::move(server), std::move(client), clock);
 }
 
 Status RemoteClient::post_all(std::span<const RemoteRequest> requests, size_t at_once,
                               const RemoteDone& done) {
-  return Sending(*client_, server_, "POST", requests).run(at_once, done);
+  return Sending(*client_, server_, "POST", requests, *clock_).run(at_once, done);
 }
 
 Result<std::string> RemoteClient::one(const std::string& method, const RemoteRequest& request) {
@@ -242,7 +244,7 @@ Result<std::string> RemoteClient::one(const std::string& method, const RemoteReq
     out = body;
     return {};
   };
-  WEIR_TRY(Sending(*client_, server_, method, std::span(&request, 1)).run(1, keep));
+  WEIR_TRY(Sending(*client_, server_, method, std::span(&request, 1), *clock_).run(1, keep));
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "http/client.h"
 #include "http/message.h"
@@ -35,8 +36,9 @@ using RemoteDone = std::function<Status(size_t i, const std::string& body)>;
 
 class RemoteClient {
  public:
-  // parallel: the most requests at a time of any later call.
-  static Result<RemoteClient> start(RemoteServer server, size_t parallel);
+  // parallel: the most requests at a time of any later call. clock: what dates in Retry-After are
+  // held against; outlives the client.
+  static Result<RemoteClient> start(RemoteServer server, size_t parallel, const Clock& clock);
 
   // POSTs all of them, at most at_once at a time; one that waits for its next try counts. Errors,
   // with the item's id: kServerOverloaded where the server could not be reached or took too long or
@@ -51,12 +53,13 @@ class RemoteClient {
   const RemoteServer& server() const { return server_; }
 
  private:
-  RemoteClient(RemoteServer server, std::unique_ptr<http::Client> client)
-      : server_(std::move(server)), client_(std::move(client)) {}
+  RemoteClient(RemoteServer server, std::unique_ptr<http::Client> client, const Clock& clock)
+      : server_(std::move(server)), client_(std::move(client)), clock_(&clock) {}
   Result<std::string> one(const std::string& method, const RemoteRequest& request);
 
   RemoteServer server_;
   std::unique_ptr<http::Client> client_;
+  const Clock* clock_;
 };
 
 }  // namespace weir::ops

@@ -68,7 +68,7 @@ class RemoteClientTest : public ::testing::Test {
     EXPECT_TRUE(to.ok());
     to->retry = retry;
     to->timeout = std::chrono::milliseconds(20'000);
-    auto made = RemoteClient::start(std::move(*to), parallel);
+    auto made = RemoteClient::start(std::move(*to), parallel, told_);
     EXPECT_TRUE(made.ok());
     return std::move(*made);
   }
@@ -91,6 +91,7 @@ class RemoteClientTest : public ::testing::Test {
   }
 
   SystemClock clock_;
+  ManualClock told_;  // the client's, for dates
   Mutex mutex_;
   std::map<std::string, int> tries_;  // by body
   int now_ = 0;                       // requests that are not answered
@@ -114,6 +115,19 @@ TEST_F(RemoteClientTest, EachIsAnsweredOnceAndNoMoreAtATimeThanAsked) {
   for (const auto& [i, body] : got) EXPECT_EQ(body, std::to_string(i) + "!");
   EXPECT_LE(most_, 4);
   EXPECT_GE(most_, 2);
+}
+
+TEST_F(RemoteClientTest, ADateIsHeldAgainstTheClockThatIsGiven) {
+  RemoteClient c = client(
+      [](const std::string& body, int tries) {
+        http::Response busy = http::json_response(503, "{}");
+        busy.headers.add("Retry-After", "Tue, 14 Nov 2023 22:13:21 GMT");  // a second from told_
+        return tries == 1 ? busy : http::json_response(200, body);
+      },
+      1);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(c.post({"item", "/v1/x", "0"}).ok());
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(950));
 }
 
 TEST_F(RemoteClientTest, ABusyServerIsAskedAgainWhenItSays) {
@@ -167,7 +181,7 @@ TEST_F(RemoteClientTest, AServerThatIsNotThere) {
   auto to = remote_server("http://127.0.0.1:1", "");
   ASSERT_TRUE(to.ok());
   to->retry = {.retries = 1, .first_s = 0.01};
-  auto c = RemoteClient::start(std::move(*to), 2);
+  auto c = RemoteClient::start(std::move(*to), 2, told_);
   ASSERT_TRUE(c.ok());
   const auto answer = c->get("/v1/models");
   ASSERT_FALSE(answer.ok());

@@ -318,11 +318,8 @@ std::string search_text(const SearchResult& result, size_t most_rows) {
 std::string validation_text(const Validation& v) {
   std::string out = fmt::format(
       "steps fitted to {} of the loads around the last: {:.3g} ms + {:.3g} a prompt token + {:.3g} "
-      "a decode; "
-      "half "
-      "of them within {:.1f} %\nthe engine carries about {:.3g} requests/s; {:.3g} million "
-      "requests "
-      "simulated a minute\n\n",
+      "a decode; half of them within {:.1f} %\n"
+      "the engine carries about {:.3g} requests/s; {:.3g} million requests simulated a minute\n\n",
       v.fitted_steps, v.fit.costs.fixed_ms, v.fit.costs.prefill_token_ms,
       v.fit.costs.decode_token_ms, 100 * v.fit.median_error, v.most_per_s,
       v.simulated_per_minute * 1e-6);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "ops/plan/engine_load.h"
+#include "os/cpu.h"
 #include "os/cpu_time.h"
 
 namespace weir::ops {
@@ -64,10 +65,10 @@ class Validator {
   // others: raised to the cores of the engine that others had meanwhile; left where the kernel does
   // not tell.
   Result<EngineLoadResult> run(const std::vector<SimRequest>& requests, double& others) {
-    const auto before = os::cpu_time();
+    const auto before = os::cpu_time(cpus_);
     const int64_t begin_ns = clock_.now_ns();
     auto out = run_engine_load(model_, clock_, requests, {o_.max_running, o_.step_tokens, o_.seed});
-    const auto after = os::cpu_time();
+    const auto after = os::cpu_time(cpus_);
     if (before.ok() && after.ok()) {
       const double seconds = static_cast<double>(clock_.now_ns() - begin_ns) / kNsPerS;
       others = std::max(others, os::others_cores(*before, *after, seconds) - o_.idle_cores);
@@ -122,6 +123,7 @@ class Validator {
   const Clock& clock_;
   const ValidateOptions& o_;
   SimFleet fleet_;
+  const std::vector<int> cpus_ = os::allowed_cpus();
   uint64_t seen_ = 0;  // loads that steps were fitted to
 };
 

@@ -1,5 +1,5 @@
 // The simulation beside the engine: the same requests, arriving at the same moments, run on weir's
-// own engine and are simulated with step times that were fitted to other loads just before.
+// own engine and are simulated with step times that are fitted to loads before and after.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +56,7 @@ struct ValidatedLoad {
 
 struct Validation {
   StepFit fit;              // around the last load
-  size_t fitted_steps = 0;  // of all fits
+  size_t fitted_steps = 0;  // that fit is of
   double most_per_s = 0;    // requests, what that fit says the engine carries
   std::vector<ValidatedLoad> loads;
   double median_error = 0,
