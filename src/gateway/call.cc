@@ -94,7 +94,7 @@ Choice Call::choose(std::span<const uint32_t> without) {
 
 Result<TranslatedRequest> Call::request_for(const UpstreamConfig& upstream,
                                             const TargetConfig& target) const {
-  TranslateOptions options;
+  TranslateOptions options = upstream.translate;
   options.upstream_model = target.model;
   options.client_model = asked_.incoming.model;
   options.created_unix_s = proxy_.clock().unix_s();

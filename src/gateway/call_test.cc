@@ -178,6 +178,19 @@ TEST_F(CallTest, WhatOfARequestsHeadersGoesOn) {
   }
 }
 
+TEST_F(CallTest, TheFileSaysHowAnUpstreamIsTold) {
+  FakeUpstream& u = add("one", "status-400");
+  start_yaml(
+      "listen: {port: 0}\nupstreams: {pods: {engine: anthropic, translate: {default_max_tokens: "
+      "77, "
+      "sampling: all, drop_unsupported: true}, endpoints: [\"" +
+      u.url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
+  ask(R"({"model":"chat","temperature":0.5,"n":2,"messages":[{"role":"user","content":"hi"}]})");
+  const std::string body = u.last().body;
+  EXPECT_NE(body.find("\"max_tokens\":77"), std::string::npos) << body;
+  EXPECT_NE(body.find("\"temperature\":0.5"), std::string::npos) << body;
+}
+
 // Where generation may not run twice by itself, a key with which the client says so may.
 TEST_F(CallTest, AnIdempotencyKeyAllowsARetry) {
   FakeUpstream& bad = add("bad", "status-500");

@@ -116,6 +116,7 @@ struct UpstreamConfig {
   // on is done and paid with the gateway's key.
   bool pass_anthropic_headers = false;
   ContinueStyle continue_by = ContinueStyle::kNone;  // how it is told to go on with a text
+  TranslateOptions translate;  // of clients of the other protocol; names and times are a request's
   int line = 0;
 };
 

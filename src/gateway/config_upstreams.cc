@@ -20,6 +20,8 @@ struct RawUpstream {
   UpstreamConfig config;
   RawSecret key;
   std::string continue_by;  // "": as the engine does
+  std::string sampling = "drop";
+  std::string thinking = "effort";
 };
 
 void add_guard(config::Table<RawUpstream>& t) {
@@ -50,6 +52,31 @@ void add_guard(config::Table<RawUpstream>& t) {
 #undef WEIR_GUARD
 }
 
+void add_translate(config::Table<RawUpstream>& t) {
+#define WEIR_TRANSLATE(path) WEIR_FIELD(RawUpstream, config.translate.path)
+  t.add("translate.default_max_tokens", "", WEIR_TRANSLATE(default_max_tokens),
+        {.min = 1, .max = 1e9});
+  t.add("translate.sampling", "", WEIR_FIELD(RawUpstream, sampling),
+        {.choices = {"drop", "temperature", "all"}});
+  t.add("translate.thinking", "", WEIR_FIELD(RawUpstream, thinking),
+        {.choices = {"effort", "budget", "drop"}});
+  t.add("translate.reasoning_effort", "", WEIR_TRANSLATE(reasoning_effort), {});
+  t.add("translate.max_tokens_by_old_name", "", WEIR_TRANSLATE(max_tokens_by_old_name), {});
+  t.add("translate.drop_unsupported", "", WEIR_TRANSLATE(drop_unsupported), {});
+  t.add("translate.refuse_unknown", "", WEIR_TRANSLATE(refuse_unknown), {});
+#undef WEIR_TRANSLATE
+}
+
+SamplingStyle sampling_style(std::string_view name) {
+  if (name == "all") return SamplingStyle::kAll;
+  return name == "temperature" ? SamplingStyle::kTemperatureOnly : SamplingStyle::kDrop;
+}
+
+ThinkingStyle thinking_style(std::string_view name) {
+  if (name == "budget") return ThinkingStyle::kBudget;
+  return name == "drop" ? ThinkingStyle::kDrop : ThinkingStyle::kEffort;
+}
+
 config::Table<RawUpstream> upstream_table() {
   config::Table<RawUpstream> t;
   t.add("engine", "", WEIR_FIELD(RawUpstream, config.engine),
@@ -74,6 +101,7 @@ config::Table<RawUpstream> upstream_table() {
         {.min = 10, .max = 60'000});
   t.add("metrics.stale_after", "", WEIR_FIELD(RawUpstream, config.metrics.stale_after),
         {.min = 1, .max = 1'000});
+  add_translate(t);
   add_guard(t);
   return t;
 }
@@ -106,6 +134,8 @@ class UpstreamReader {
       u.name = m.key;
       u.line = m.line;
       if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
+      u.translate.sampling = sampling_style(raw.sampling);
+      u.translate.thinking = thinking_style(raw.thinking);
       u.continue_by = continue_style_of(raw.continue_by).value_or(default_continue_style(u.engine));
       WEIR_ASSIGN(u.key, reader_.secret(raw.key, fmt::format("upstreams.{}.key", u.name), m.line));
       u.ca_file = reader_.file(fmt::format("upstreams.{}.ca_file", u.name), u.ca_file);
@@ -180,8 +210,8 @@ bool same_settings(const UpstreamConfig& a, const UpstreamConfig& b) {
   return a.name == b.name && a.engine == b.engine && a.dns == b.dns &&
          a.kubernetes == b.kubernetes && a.ca_file == b.ca_file && a.key == b.key &&
          a.health_path == b.health_path && a.continue_by == b.continue_by &&
-         a.pass_anthropic_headers == b.pass_anthropic_headers && a.metrics == b.metrics &&
-         a.guard == b.guard && a.cache_tokens == b.cache_tokens;
+         a.pass_anthropic_headers == b.pass_anthropic_headers && a.translate == b.translate &&
+         a.metrics == b.metrics && a.guard == b.guard && a.cache_tokens == b.cache_tokens;
 }
 
 bool needs_tls(const UpstreamConfig& upstream) {

@@ -29,6 +29,7 @@ struct TranslateLimits {
   size_t max_event_bytes = size_t{1} << 20;    // of one server-sent event
   size_t max_pending_bytes = size_t{4} << 20;  // of tool calls that wait for the one before them
   size_t max_observed_text_bytes = size_t{256} << 10;  // that a StreamObserver keeps
+  bool operator==(const TranslateLimits&) const = default;
 };
 
 // Which sampling parameters an Anthropic upstream takes. Claude 4.7 and later answer 400 to any of
@@ -63,6 +64,7 @@ struct TranslateOptions {
   bool refuse_unknown = false;  // members that neither protocol knows are refused, not dropped
   int64_t created_unix_s = 0;   // "created" of OpenAI answers that are made from Anthropic ones
   TranslateLimits limits;
+  bool operator==(const TranslateOptions&) const = default;
 };
 
 }  // namespace weir::gateway
