@@ -408,7 +408,7 @@ TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   EXPECT_NE(state.find(R"("weights":{"r1":50,"r2":50})"), std::string::npos) << state;
   EXPECT_NE(state.find(R"("burn_rate":0.0)"), std::string::npos) << state;
   EXPECT_NE(get("/admin/rollout?window_s=x").find("window_s"), std::string::npos);
-  EXPECT_NE(get("/admin/fleet").find(R"("state":"yes")"), std::string::npos);
+  EXPECT_NE(get("/admin/fleet").find(R"("state":"ready")"), std::string::npos);
   EXPECT_EQ(raw("GET /admin/fleet HTTP/1.1\r\nHost: t\r\n\r\n").status, 401);
 }
 

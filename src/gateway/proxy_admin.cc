@@ -41,7 +41,10 @@ std::string fleet_json(Proxy& proxy, const FleetKeeper& keeper) {
     Json one = Json::object();
     one.set("upstream", e.upstream->name);
     one.set("endpoint", e.config->url);
-    one.set("state", send_verdict_name(e.pool->verdict(e.number, now_ns)));
+    const SendVerdict verdict = e.pool->verdict(e.number, now_ns);
+    one.set("state", v.verdict == SendVerdict::kYes ? "ready" : send_verdict_name(v.verdict));
+    // It is asked all the same: too few of its pool are healthy to leave the others out.
+    one.set("asked_in_panic", verdict == SendVerdict::kYes && v.verdict != SendVerdict::kYes);
     one.set("healthy", v.healthy);
     one.set("breaker", breaker_state_name(v.breaker.state));
     one.set("in_flight", v.in_flight);

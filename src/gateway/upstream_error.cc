@@ -111,7 +111,11 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
 std::string upstream_failure_event(const AttemptOutcome& last, Protocol client) {
   const Row row = row_of(last);
   return error_event(
-      body_of(row, fmt::format("the upstream {} in the middle of its answer", row.what), client),
+      body_of(row,
+              last.end == AttemptEnd::kCut
+                  ? std::string("the upstream broke off in the middle of its answer")
+                  : fmt::format("the upstream {} in the middle of its answer", row.what),
+              client),
       client);
 }
 
