@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "gateway/gateway_testing.h"
+#include "gateway/state/ledger_reader.h"
+#include "os/temp_dir.h"
 
 namespace weir::gateway {
 namespace {
@@ -66,12 +68,28 @@ TEST_F(CountTest, WhereNobodyCanCountAnEstimateIsToldAndThatItIsOne) {
 
 TEST_F(CountTest, AnUpstreamThatTakesMessagesAloneIsNotTheClientsTrouble) {
   FakeUpstream& u = add("one", "nowhere");
-  run("  chat: {targets: [{upstream: a}]}\n");
+  const os::TempDir dir;
+  run("  chat: {targets: [{upstream: a, release: r1}]}\n",
+      "admin: {port: 0, token_env: T}\nledger: {file: " + dir.file("l.db") + "}\n");
   const http::Response r = count("chat");
   EXPECT_EQ(r.status, 200);
   EXPECT_EQ(r.body, R"({"input_tokens":6})");
   EXPECT_EQ(r.headers.find("x-weir-estimated"), "input_tokens");
   EXPECT_EQ(u.requests(), 1);
+  const std::string rollout = admin("/admin/rollout?window_s=60").body;
+  EXPECT_NE(rollout.find(R"("r1":{"requests":1,"burn_rate":0.0})"), std::string::npos) << rollout;
+  gateway_.reset();
+  auto reader = LedgerReader::open(dir.file("l.db"));
+  ASSERT_TRUE(reader.ok()) << reader.error().message;
+  int rows = 0;
+  const auto look = [&rows](const LedgerEntry& entry) {
+    ++rows;
+    EXPECT_EQ(entry.row.end, LedgerEnd::kOk);
+    EXPECT_EQ(entry.row.status, 404);
+    return Status();
+  };
+  ASSERT_TRUE(reader->each({}, look).ok());
+  EXPECT_EQ(rows, 1);
 }
 
 TEST_F(CountTest, ItIsARequestAndTakesNoTokens) {
