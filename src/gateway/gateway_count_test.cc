@@ -106,5 +106,23 @@ TEST_F(CountTest, ItIsARequestAndTakesNoTokens) {
   EXPECT_NE(used.find(R"("limit":1,"used":0)"), std::string::npos) << used;
 }
 
+TEST_F(CountTest, SoIsAnEstimate) {
+  FakeUpstream& u = add("one", "ok");
+  run("  chat: {targets: [{upstream: o}]}\n",
+      "admin: {port: 0, token_env: T}\n"
+      "quotas: [{name: few, metric: requests, window: minute, limit: 2}, "
+      "{name: all, metric: total_tokens, window: minute, limit: 1}]\n");
+  EXPECT_EQ(count("chat", R"("messages":7,)").status, 400) << "it takes nothing";
+  EXPECT_EQ(count("chat").status, 200);
+  const http::Response second = count("chat");
+  EXPECT_EQ(second.status, 200);
+  EXPECT_EQ(second.headers.find("x-ratelimit-remaining-requests"), "0");
+  EXPECT_EQ(count("chat").status, 429);
+  const std::string used = admin("/admin/quotas").body;
+  EXPECT_NE(used.find(R"("limit":2,"used":2)"), std::string::npos) << used;
+  EXPECT_NE(used.find(R"("limit":1,"used":0)"), std::string::npos) << used;
+  EXPECT_EQ(u.requests(), 0);
+}
+
 }  // namespace
 }  // namespace weir::gateway
