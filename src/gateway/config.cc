@@ -7,6 +7,7 @@
 #include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
 #include "gateway/config_reader.h"
+#include "gateway/misplaced_files.h"
 
 namespace weir::gateway {
 namespace {
@@ -359,8 +360,9 @@ void list_top_keys(FileKeys& out) {
 Result<GatewayConfig> parse_gateway_config(const Node& file, const std::string& name,
                                            const Environment& environment) {
   std::vector<NamedFile> files;
-  WEIR_ASSIGN(GatewayConfig config, Reader(name, environment, files).read(file));
-  config.files = std::move(files);
+  auto config = Reader(name, environment, files).read(file);
+  if (!config.ok()) return say_misplaced(config.error(), files);
+  config->files = std::move(files);
   return config;
 }
 
