@@ -1,12 +1,10 @@
-"""weir gateway, who answers: rules, cascades, routers by difficulty, shadows and pickers, with unmodified clients and mocks."""
+"""weir gateway, who answers: rules, cascades, routers by difficulty and pickers, with unmodified clients and mocks."""
 
 import contextlib
-import hashlib
 import http.server
 import json
 import pathlib
 import socket
-import sqlite3
 import tempfile
 import threading
 import time
@@ -23,12 +21,7 @@ import openai  # noqa: E402
 
 directory = tempfile.TemporaryDirectory()
 HOME = pathlib.Path(directory.name)
-gateway = gateway_process.gateway
-
-
-def ask(url, model, text="one two three", headers=None, **more):
-    body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
-    return httpx.post(url + "/v1/chat/completions", json=body, headers=headers, timeout=30)
+gateway, ask, rows, ms = gateway_process.gateway, gateway_process.ask, gateway_process.rows, gateway_process.ms
 
 
 def until(condition, seconds=30):
@@ -39,18 +32,6 @@ def until(condition, seconds=30):
             return True
         time.sleep(0.02)
     return False
-
-
-def rows(ledger, wanted):
-    """Of the ledger, once there are as many; (final, attempt, model, cache, cost, request_id)."""
-    found, end = [], time.monotonic() + 30 * weir.SLOWDOWN
-    while time.monotonic() < end:
-        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(ledger)) as db:
-            found = db.execute("SELECT final, attempt, model, cache, cost_nanos, request_id FROM attempts ORDER BY attempt").fetchall()
-            if len(found) >= wanted:
-                return found
-        time.sleep(0.05)
-    raise AssertionError(f"{len(found)} of {wanted} rows")
 
 
 class Rules(unittest.TestCase):
@@ -98,11 +79,6 @@ class Check(http.server.BaseHTTPRequestHandler):
     def handle(self):
         with contextlib.suppress(OSError):  # nobody waited
             super().handle()
-
-
-def ms(seconds):
-    """For a time that a test has to wait out, or that a busy machine must not reach."""
-    return int(1000 * seconds * weir.SLOWDOWN)
 
 
 def cascade(mocks, check, more="", patience_s=30):
@@ -344,66 +320,6 @@ class Difficulty(unittest.TestCase):
         self.assertEqual(code, 0, err)
         self.assertEqual(json.loads(out.splitlines()[0]), {"prompt": "question 0", "small_score": 0.0, "large_score": 1.0, "small_cost": 1.0,
                                                             "large_cost": 10.0})
-
-
-class Shadows(unittest.TestCase):
-    def test_whatever_becomes_of_a_copy_no_user_sees_it(self):
-        ledger = HOME / "shadow.db"
-        prices = "prices: [" + ", ".join(f'{{model: {m}, input: "1.00", output: "1.00", date: 2026-11-30}}' for m in ("chat", "next")) + "]\n"
-        with mock_llm.MockLlm() as live, mock_llm.MockLlm() as trial:
-            text = (f'upstreams: {{l: {{endpoints: ["{live.url}"]}}, t: {{endpoints: ["{trial.url}"], '
-                    "breaker: {in_a_row: 0, failure_rate: 2}, outlier: {consecutive_failures: 0}}}\n"
-                    "models:\n  chat: {targets: [{upstream: l}], shadow: {model: next, sample: 1, max_in_flight: 3}}\n"
-                    f"  next: {{targets: [{{upstream: t}}], timeouts: {{total_ms: {ms(60)}}}, retries: {{max_attempts: 1}}}}\n"
-                    f"ledger: {{file: {ledger}}}\n" + prices)
-            with gateway(text) as (url, _):
-                first = ask(url, "chat", headers={"x-request-id": "one"})
-                found = rows(ledger, 2)
-                self.assertEqual(sorted((r[0], r[2], r[3], r[4], r[5]) for r in found),
-                                 [(0, "next", "shadow", 8000, "one-shadow"), (1, "chat", "", 8000, "one")])
-                self.assertEqual(trial.bodies("/v1/chat/completions")[0]["model"], "next")
-                slowest = 0
-                for fault in ("500", "reset", "malformed", "cut", "slow", "429", "hang"):
-                    trial.behave(fault)
-                    for n in range(6):
-                        begin = time.monotonic()
-                        said = ask(url, "chat", stream=n % 2 == 1)
-                        slowest = max(slowest, time.monotonic() - begin)
-                        self.assertEqual((said.status_code, said.headers["x-weir-upstream"], said.headers["x-weir-attempts"]), (200, "l", "1"), fault)
-                        if n % 2 == 0:
-                            self.assertEqual(said.json(), first.json())
-                        else:
-                            self.assertTrue(said.text.endswith("data: [DONE]\n\n"))
-                self.assertLess(slowest, 20 * weir.SLOWDOWN)  # who waited for a copy that hangs would wait for a minute
-                metrics = httpx.get(url + "/metrics").text
-                self.assertEqual(weir.metric(metrics, "weir_gateway_requests_total"), 43)
-                self.assertEqual(weir.metric(metrics, "weir_gateway_first_byte_seconds_count"), 43)
-                self.assertIn('weir_gateway_shadow_total{end="answered",model="chat"}', metrics)
-                self.assertGreaterEqual(int(float(metrics.split('weir_gateway_shadow_total{end="dropped",model="chat"} ')[1].split()[0])), 3)
-        code, out, err = weir.run("cost", "report", "--ledger", ledger, "--by", "cache", "--json")
-        self.assertEqual(code, 0, err)
-        total = json.loads(out)["all"]
-        self.assertEqual(total["requests"], 43)
-        self.assertGreater(total["shadow_cost"], 0)
-
-
-    def test_a_copy_is_the_operators_and_no_tenants(self):
-        ledger, keys = HOME / "whose.db", HOME / "keys.yaml"
-        keys.write_text("tenants: {acme: {}}\nkeys:\n  - {tenant: acme, id: k1, rights: [inference], sha256: "
-                        f"{hashlib.sha256(b'key-of-acme').hexdigest()}}}\n")
-        keys.chmod(0o600)
-        with mock_llm.MockLlm() as live, mock_llm.MockLlm() as trial:
-            text = (f"keys_file: {keys}\nledger: {{file: {ledger}}}\n"
-                    f'upstreams: {{l: {{endpoints: ["{live.url}"]}}, t: {{endpoints: ["{trial.url}"]}}}}\n'
-                    "models:\n  chat: {targets: [{upstream: l}], shadow: {model: next, sample: 1}}\n  next: {targets: [{upstream: t}]}\n"
-                    "quotas: [{name: day, tenant: acme, metric: requests, window: day, limit: 2}]\n")
-            with gateway(text) as (url, _):
-                said = [ask(url, "chat", headers={"Authorization": "Bearer key-of-acme"}).status_code for _ in range(3)]
-                self.assertEqual(said, [200, 200, 429])
-                rows(ledger, 4)
-        with contextlib.closing(sqlite3.connect(ledger)) as db:
-            found = db.execute("SELECT tenant, key_id, cache, count(*) FROM attempts GROUP BY 1, 2, 3 ORDER BY 1").fetchall()
-        self.assertEqual(found, [("", "", "shadow", 2), ("acme", "k1", "", 2)])
 
 
 class Pickers(unittest.TestCase):

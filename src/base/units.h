@@ -1,4 +1,4 @@
-// Units that more than one layer counts in.
+// Units of time, for whoever counts in them: so far the gateway.
 #pragma once
 
 #include <cstdint>

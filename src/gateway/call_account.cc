@@ -9,7 +9,7 @@
 namespace weir::gateway {
 namespace {
 
-LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
+LedgerEnd ledger_end(const AttemptOutcome& o, bool gone, bool counts) {
   switch (o.end) {
     case AttemptEnd::kConnectFailed:
       return LedgerEnd::kConnect;
@@ -29,6 +29,7 @@ LedgerEnd ledger_end(const AttemptOutcome& o, bool gone) {
   }
   if (o.status < 400) return LedgerEnd::kOk;
   if (o.status == 429 || o.status == 503 || o.status == 529) return LedgerEnd::kRefused;
+  if (o.no_api && counts) return LedgerEnd::kOk;  // the client gets an estimate
   return o.status < 500 && !o.no_api ? LedgerEnd::kClientError : LedgerEnd::kServerError;
 }
 
@@ -52,7 +53,8 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.release = t.release;
   r.started_unix_ms = clock.unix_ns() / kNsPerMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;
-  r.end = whole_ && winner_ == &ended ? LedgerEnd::kOk : ledger_end(outcome, cancelled_);
+  r.end = whole_ && winner_ == &ended ? LedgerEnd::kOk
+                                      : ledger_end(outcome, cancelled_, asked_.incoming.counts);
   r.input_tokens = usage.known ? usage.prompt_tokens : 0;
   r.cached_tokens = usage.cached_tokens;
   r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().own_deltas();
@@ -176,7 +178,7 @@ void Call::count(const UpstreamAttempt& ended, const AttemptOutcome& outcome) {
   const auto window = proxy_.releases().find(ended.choice().target->release);
   if (window == proxy_.releases().end()) return;
   const bool failed = outcome.end != AttemptEnd::kAnswered || outcome.status >= 500 ||
-                      outcome.status == 429 || outcome.no_api;
+                      outcome.status == 429 || (outcome.no_api && !asked_.incoming.counts);
   const int64_t slo_ms = asked_.model->slo_first_byte_ms;
   const bool late =
       slo_ms > 0 && winner_ == &ended && first_byte_ns_ - asked_.received_ns > slo_ms * kNsPerMs;

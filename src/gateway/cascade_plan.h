@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/units.h"
 #include "gateway/config_routing.h"
 #include "gateway/resilience/deadline.h"
 
@@ -40,7 +41,7 @@ class CascadePlan {
 
  private:
   void note(std::string_view verdict, std::string_view why);
-  int64_t last_ns() const { return begun_ns_ + config_.max_latency_ms * 1'000'000; }
+  int64_t last_ns() const { return begun_ns_ + config_.max_latency_ms * kNsPerMs; }
 
   const CascadeConfig& config_;
   const int64_t begun_ns_;

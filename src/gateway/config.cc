@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "gateway/config_keys.h"
+#include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
 #include "gateway/config_reader.h"
+#include "gateway/misplaced_files.h"
 
 namespace weir::gateway {
 namespace {
@@ -42,9 +44,9 @@ struct RawModel {
   RawModel() { config.retry.max_retry_after_ms = kMaxRetryAfterMs; }
   ModelConfig config;
   std::string policy = "least_loaded";
-  std::string cache = "auto";
-  std::string over_budget = "refuse";
-  std::string leak_check = "off";
+  std::string cache{name_of(CacheMode::kAuto)};
+  std::string over_budget{name_of(PromptAction::kRefuse)};
+  std::string leak_check{name_of(LeakCheck::kOff)};
 };
 
 config::Table<RawTop> top_table() {
@@ -140,14 +142,14 @@ config::Table<RawModel> model_table() {
   t.add("hedge.budget_ratio", "", WEIR_MODEL(hedge.budget_ratio), {.min = 0, .max = 1});
   t.add("hedge.quantile", "", WEIR_MODEL(hedge.quantile), {.min = 0.5, .max = 0.999});
   t.add("hedge.min_samples", "", WEIR_MODEL(hedge.min_samples), {.min = 1, .max = 1e6});
-  t.add("cache", "", WEIR_FIELD(RawModel, cache), {.choices = {"off", "auto", "always"}});
+  t.add("cache", "", WEIR_FIELD(RawModel, cache), {.choices = choices_of<CacheMode>()});
   t.add("cache_ttl_s", "", WEIR_MODEL(cache_ttl_s), {.min = 0, .max = kYearS});
   t.add("cache_tags", "", WEIR_MODEL(cache_tags), {});
   t.add("max_input_tokens", "", WEIR_MODEL(prompt_budget.max_input_tokens), {.min = 0, .max = 1e9});
   t.add("over_budget", "", WEIR_FIELD(RawModel, over_budget),
-        {.choices = {"refuse", "truncate", "compress"}});
+        {.choices = choices_of<PromptAction>()});
   t.add("redact", "", WEIR_MODEL(redact), {});
-  t.add("leak_check", "", WEIR_FIELD(RawModel, leak_check), {.choices = {"off", "log", "block"}});
+  t.add("leak_check", "", WEIR_FIELD(RawModel, leak_check), {.choices = choices_of<LeakCheck>()});
 #undef WEIR_MODEL
   return t;
 }
@@ -243,15 +245,9 @@ class Reader : private ConfigReader {
       if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
       WEIR_ASSIGN(RawModel raw, fields(table, m.value, kModelApart));
       ModelConfig model = std::move(raw.config);
-      model.cache = raw.cache == "off"      ? CacheMode::kOff
-                    : raw.cache == "always" ? CacheMode::kAlways
-                                            : CacheMode::kAuto;
-      model.prompt_budget.action = raw.over_budget == "truncate"   ? PromptAction::kTruncate
-                                   : raw.over_budget == "compress" ? PromptAction::kCompress
-                                                                   : PromptAction::kRefuse;
-      model.leak_check = raw.leak_check == "log"     ? LeakCheck::kLog
-                         : raw.leak_check == "block" ? LeakCheck::kBlock
-                                                     : LeakCheck::kOff;
+      model.cache = value_of<CacheMode>(raw.cache);
+      model.prompt_budget.action = value_of<PromptAction>(raw.over_budget);
+      model.leak_check = value_of<LeakCheck>(raw.leak_check);
       model.pick.policy = pick_policy_of(raw.policy).value_or(PickPolicy::kLeastLoaded);
       model.pick.attempts = kMaxAttempts;
       model.pick.max_signal_age_ms = INT32_MAX;  // the upstream's metrics.stale_after decides
@@ -364,8 +360,9 @@ void list_top_keys(FileKeys& out) {
 Result<GatewayConfig> parse_gateway_config(const Node& file, const std::string& name,
                                            const Environment& environment) {
   std::vector<NamedFile> files;
-  WEIR_ASSIGN(GatewayConfig config, Reader(name, environment, files).read(file));
-  config.files = std::move(files);
+  auto config = Reader(name, environment, files).read(file);
+  if (!config.ok()) return say_misplaced(config.error(), files);
+  config->files = std::move(files);
   return config;
 }
 

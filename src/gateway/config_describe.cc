@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "gateway/config.h"
+#include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
 #include "gateway/incoming.h"
 #include "text/json.h"
@@ -20,20 +21,6 @@ std::string where(const UpstreamConfig& u) {
   if (u.kubernetes.has_value())
     return fmt::format("kubernetes {}/{}", u.kubernetes->name_space, u.kubernetes->service);
   return fmt::format("{} endpoint{}", u.endpoints.size(), u.endpoints.size() == 1 ? "" : "s");
-}
-
-std::string_view mode_name(CacheMode mode) {
-  return mode == CacheMode::kOff ? "off" : mode == CacheMode::kAlways ? "always" : "auto";
-}
-
-std::string_view check_name(LeakCheck check) {
-  return check == LeakCheck::kOff ? "off" : check == LeakCheck::kLog ? "log" : "block";
-}
-
-std::string_view action_name(PromptAction action) {
-  return action == PromptAction::kTruncate   ? "truncate"
-         : action == PromptAction::kCompress ? "compress"
-                                             : "refuse";
 }
 
 int64_t ttl_s(const GatewayConfig& c, const ModelConfig& m) {
@@ -60,13 +47,13 @@ std::string describe_model(const GatewayConfig& c, const ModelConfig& m) {
   }
   out += describe_routing(m);
   if (c.answers.cache_enabled && m.cache != CacheMode::kOff)
-    out += fmt::format("  answers are kept: {}, {} s\n", mode_name(m.cache), ttl_s(c, m));
+    out += fmt::format("  answers are kept: {}, {} s\n", name_of(m.cache), ttl_s(c, m));
   if (m.prompt_budget.max_input_tokens > 0)
     out += fmt::format("  prompts of {} tokens at most; longer: {}\n",
-                       m.prompt_budget.max_input_tokens, action_name(m.prompt_budget.action));
+                       m.prompt_budget.max_input_tokens, name_of(m.prompt_budget.action));
   if (m.redact) out += "  prompts are redacted\n";
   if (m.leak_check != LeakCheck::kOff)
-    out += fmt::format("  leak check: {}\n", check_name(m.leak_check));
+    out += fmt::format("  leak check: {}\n", name_of(m.leak_check));
   if (m.slo_first_byte_ms > 0)
     out += fmt::format("  SLO: first byte within {} ms\n", m.slo_first_byte_ms);
   return out;
@@ -174,12 +161,12 @@ Json model_json(const GatewayConfig& c, const ModelConfig& m) {
     one.set("sample", m.shadow->sample);
     j.set("shadow", std::move(one));
   }
-  j.set("cache", c.answers.cache_enabled ? mode_name(m.cache) : "off");
+  j.set("cache", c.answers.cache_enabled ? name_of(m.cache) : "off");
   j.set("cache_ttl_s", ttl_s(c, m));
   j.set("max_input_tokens", m.prompt_budget.max_input_tokens);
-  j.set("over_budget", action_name(m.prompt_budget.action));
+  j.set("over_budget", name_of(m.prompt_budget.action));
   j.set("redact", m.redact);
-  j.set("leak_check", check_name(m.leak_check));
+  j.set("leak_check", name_of(m.leak_check));
   j.set("slo_first_byte_ms", m.slo_first_byte_ms);
   return j;
 }
@@ -273,6 +260,14 @@ std::string describe_json(const GatewayConfig& c, const std::string& file,
   j.set("rules", std::move(rules));
   j.set("cache", kept_json(c.answers));
   j.set("idempotency", idempotency_json(c.answers));
+  Json ledger;  // null: none
+  if (!c.ledger.path.empty()) {
+    ledger = Json::object();
+    ledger.set("file", c.ledger.path);
+    ledger.set("max_age_days", int64_t{c.ledger.max_age_days});
+    ledger.set("max_rows", static_cast<int64_t>(c.ledger.max_rows));
+  }
+  j.set("ledger", std::move(ledger));
   j.set("error_budget", c.error_budget);
   j.set("quotas", quotas_json(c));
   std::vector<std::string> all = c.quotas.warnings;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "gateway/config.h"
+#include "gateway/config_names.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -73,11 +74,31 @@ TEST(GatewayDescribe, TheSameAsJson) {
   EXPECT_EQ(*json->find("models")->items()[1].find("cache"), text::Json("off"));
   EXPECT_EQ(*json->find("files")->items()[0].find("path"), text::Json("dir/keys.yaml"));
   EXPECT_EQ(*json->find("cache")->find("semantic")->find("model"), text::Json("embedder"));
+  EXPECT_EQ(*json->find("ledger")->find("file"), text::Json("dir/ledger.db"));
+  EXPECT_EQ(*json->find("ledger")->find("max_age_days"), text::Json(30));
+  EXPECT_EQ(*json->find("ledger")->find("max_rows"),
+            text::Json(static_cast<int64_t>(config->ledger.max_rows)));
   const text::Json& budget = json->find("quotas")->find("rules")->items()[0];
   EXPECT_EQ(*budget.find("limit"), text::Json(2.5));
   EXPECT_EQ(*budget.find("tenant"), text::Json("acme"));
   EXPECT_EQ(budget.find("key"), nullptr);
   EXPECT_EQ(json->find("warnings")->items().back(), text::Json("careful"));
+}
+
+TEST(GatewayDescribe, NamesOfValuesAreReadAsTheyAreTold) {
+  const auto told = [](const std::string& key, std::string_view name) {
+    const auto config = parse(
+        "cache: {enabled: true}\nupstreams: {a: {endpoints: [\"http://a\"]}}\n"
+        "models: {m: {" +
+        key + ": \"" + std::string(name) + "\", targets: [{upstream: a}]}}");
+    EXPECT_TRUE(config.ok()) << config.error().message;
+    const auto json = text::Json::parse(describe_json(*config, "", {}));
+    return json->find("models")->items()[0].find(key)->as_string();
+  };
+  for (const auto& [key, names] : {std::pair("cache", choices_of<CacheMode>()),
+                                   {"leak_check", choices_of<LeakCheck>()},
+                                   {"over_budget", choices_of<PromptAction>()}})
+    for (const std::string_view name : names) EXPECT_EQ(told(key, name), name);
 }
 
 TEST(GatewayDescribe, WhatIsOffIsSaidSo) {

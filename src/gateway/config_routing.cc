@@ -190,7 +190,11 @@ class RoutingReader {
       if (check == nullptr && !last)
         return wrong(item.line,
                      fmt::format("{}: every step but the last needs a check", step.model));
-      if (check != nullptr) WEIR_TRY(read_check(*check, *asked, step.check));
+      if (check != nullptr) {
+        const std::string key =
+            fmt::format("models.{}.cascade.steps[{}].check.", model.name, cascade.steps.size());
+        WEIR_TRY(read_check(*check, key, *asked, step.check));
+      }
       if (cascade.max_cost_nanos.has_value()) WEIR_TRY(has_prices(step, item.line));
       cascade.steps.push_back(std::move(step));
     }
@@ -198,11 +202,13 @@ class RoutingReader {
     return {};
   }
 
-  Status read_check(const Node& node, const ModelConfig& asked, AnswerCheckConfig& check) {
+  // key: of the check, up to the names of its members.
+  Status read_check(const Node& node, const std::string& key, const ModelConfig& asked,
+                    AnswerCheckConfig& check) {
     WEIR_ASSIGN(RawCheck raw, reader_.fields(check_table(), node, kCheckApart));
     WEIR_TRY(pattern(raw.regex, "regex", node.line));
     check.regex = raw.regex;
-    WEIR_TRY(read_schema(raw, node.line, check));
+    WEIR_TRY(read_schema(raw, key, node.line, check));
     if (const Node* logprob = node.find("logprob")) {
       for (const TargetConfig& t : asked.targets) {
         const UpstreamConfig& u = config_.upstreams[t.upstream];
@@ -233,12 +239,13 @@ class RoutingReader {
     return made.ok() ? Status() : wrong(line, fmt::format("{}: {}", what, made.error().message));
   }
 
-  Status read_schema(const RawCheck& raw, int line, AnswerCheckConfig& check) const {
+  Status read_schema(const RawCheck& raw, const std::string& key, int line,
+                     AnswerCheckConfig& check) const {
     if (raw.schema.empty() && raw.schema_file.empty()) return {};
     if (!raw.schema.empty() && !raw.schema_file.empty())
       return wrong(line, "schema and schema_file exclude each other");
     std::string text = raw.schema;
-    const std::string path = reader_.file("cascade.steps.check.schema_file", raw.schema_file);
+    const std::string path = reader_.file(key + "schema_file", raw.schema_file);
     if (text.empty()) {
       auto read = os::read_file(path, kMaxFileBytes);
       if (!read.ok()) return wrong(line, "schema_file: " + read.error().message);

@@ -166,6 +166,18 @@ TEST(RoutingConfig, MistakesAreNamedWithTheirLine) {
   }
 }
 
+TEST(RoutingConfig, AFileOfAStepIsNamedByModelAndStep) {
+  const os::TempDir dir;
+  const std::string schema = dir.file("s.json");
+  ASSERT_TRUE(os::write_file_atomic(schema, std::string_view(R"({"type":"object"})")).ok());
+  const auto config =
+      parse(with(R"(schema: '{"type":"object"}')", "schema_file: \"" + schema + "\""));
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  ASSERT_EQ(config->files.size(), 1U);
+  EXPECT_EQ(config->files[0].key, "models.smart.cascade.steps[0].check.schema_file");
+  EXPECT_EQ(config->files[0].path, schema);
+}
+
 TEST(RoutingConfig, CutAtEveryByteGivesAConfigurationOrAnError) {
   for (size_t cut = 0; cut < kGood.size(); ++cut) (void)parse(kGood.substr(0, cut));
 }

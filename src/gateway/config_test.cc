@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "gateway/opening.h"
+#include <filesystem>
+
+#include "gateway/misplaced_files.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
@@ -217,13 +219,33 @@ TEST(GatewayConfig, AFileInTheWorkingDirectoryInsteadIsSaid) {
   const os::TempDir dir;
   const std::string here = dir.path() + "/old.db";
   ASSERT_TRUE(os::write_file_atomic(here, std::string_view("x")).ok());
-  GatewayConfig config;
-  config.files = {{"ledger.file", here, dir.path() + "/not/old.db"},  // here, and not there
-                  {"state.sqlite", "no.db", dir.path() + "/not/no.db"},
-                  {"keys_file", here, here}};
-  const auto said = misplaced_files(config);
+  const std::string there = dir.path() + "/not/old.db";
+  const std::vector<NamedFile> files = {{"ledger.file", here, there},  // here, and not there
+                                        {"state.sqlite", "no.db", dir.path() + "/not/no.db"},
+                                        {"keys_file", here, here}};
+  const auto said = misplaced(files);
   ASSERT_EQ(said.size(), 1U);
-  EXPECT_EQ(said[0].find("ledger.file: " + dir.path() + "/not/old.db is not there"), 0U) << said[0];
+  EXPECT_EQ(said[0].find("ledger.file: " + there + " is not there"), 0U) << said[0];
+  const auto told = [&files](const std::string& message) {
+    return say_misplaced(make_error(ErrorCode::kIo, "{}", message), files).message;
+  };
+  EXPECT_EQ(told("cannot read " + there), "cannot read " + there + "; " + said[0]);
+  EXPECT_EQ(told("cannot read " + here), "cannot read " + here);
+  EXPECT_EQ(told("there is no model"), "there is no model");
+}
+
+TEST(GatewayConfig, SoItIsOfOneThatIsReadWithTheFile) {
+  const os::TempDir dir;
+  const std::string here = std::filesystem::relative(dir.path()).string() + "/key";
+  ASSERT_TRUE(os::write_file_atomic(here, std::string_view("x")).ok());
+  const auto node = config::parse_yaml(with("key_env: KEY", "key_file: " + here), "g.yaml");
+  ASSERT_TRUE(node.ok());
+  const auto config = parse_gateway_config(*node, "/nowhere/g.yaml", {});
+  ASSERT_FALSE(config.ok());
+  EXPECT_NE(config.error().message.find("; upstreams.hosted.key_file: /nowhere/" + here +
+                                        " is not there, and " + here + " is, in the folder where"),
+            std::string::npos)
+      << config.error().message;
 }
 
 TEST(GatewayConfig, ASecretThatOthersCanReadIsRefused) {

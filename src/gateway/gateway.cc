@@ -10,6 +10,7 @@
 #include "access/http_observer.h"
 #include "access/keyring.h"
 #include "api/replies.h"
+#include "base/units.h"
 #include "gateway/fleet_keeper.h"
 #include "gateway/gateway_admin.h"
 #include "gateway/incoming.h"
@@ -255,7 +256,7 @@ class Gateway::Impl {
     if (!outcome.ok()) return refuse(writer, outcome.error());
     // shared: the callback wants what can be copied.
     auto answer = std::make_shared<http::ResponseWriter>(std::move(writer));
-    ledger_->report(std::move(*outcome), tenant, clock_.unix_ns() / 1'000'000,
+    ledger_->report(std::move(*outcome), tenant, clock_.unix_ns() / kNsPerMs,
                     [answer](const Status& done) {
                       if (!done.ok()) return refuse(*answer, done.error());
                       answer->send(http::json_response(200, R"({"recorded":true})"));
@@ -295,7 +296,8 @@ class Gateway::Impl {
                                                                : R"({"status":"starting"})"));
     });
     router_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
-      instruments_.log_lines_lost.set(static_cast<double>(log_.lost()));
+      instruments_.log_lines_lost.add(static_cast<double>(log_.lost()) -
+                                      instruments_.log_lines_lost.value());
       http::Response r;
       r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
       r.body = instruments_.registry.exposition();

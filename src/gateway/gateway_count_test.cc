@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "gateway/gateway_testing.h"
+#include "gateway/state/ledger_reader.h"
+#include "os/temp_dir.h"
 
 namespace weir::gateway {
 namespace {
@@ -66,12 +68,28 @@ TEST_F(CountTest, WhereNobodyCanCountAnEstimateIsToldAndThatItIsOne) {
 
 TEST_F(CountTest, AnUpstreamThatTakesMessagesAloneIsNotTheClientsTrouble) {
   FakeUpstream& u = add("one", "nowhere");
-  run("  chat: {targets: [{upstream: a}]}\n");
+  const os::TempDir dir;
+  run("  chat: {targets: [{upstream: a, release: r1}]}\n",
+      "admin: {port: 0, token_env: T}\nledger: {file: " + dir.file("l.db") + "}\n");
   const http::Response r = count("chat");
   EXPECT_EQ(r.status, 200);
   EXPECT_EQ(r.body, R"({"input_tokens":6})");
   EXPECT_EQ(r.headers.find("x-weir-estimated"), "input_tokens");
   EXPECT_EQ(u.requests(), 1);
+  const std::string rollout = admin("/admin/rollout?window_s=60").body;
+  EXPECT_NE(rollout.find(R"("r1":{"requests":1,"burn_rate":0.0})"), std::string::npos) << rollout;
+  gateway_.reset();
+  auto reader = LedgerReader::open(dir.file("l.db"));
+  ASSERT_TRUE(reader.ok()) << reader.error().message;
+  int rows = 0;
+  const auto look = [&rows](const LedgerEntry& entry) {
+    ++rows;
+    EXPECT_EQ(entry.row.end, LedgerEnd::kOk);
+    EXPECT_EQ(entry.row.status, 404);
+    return Status();
+  };
+  ASSERT_TRUE(reader->each({}, look).ok());
+  EXPECT_EQ(rows, 1);
 }
 
 TEST_F(CountTest, ItIsARequestAndTakesNoTokens) {
@@ -86,6 +104,24 @@ TEST_F(CountTest, ItIsARequestAndTakesNoTokens) {
   const std::string used = admin("/admin/quotas").body;
   EXPECT_NE(used.find(R"("limit":2,"used":2)"), std::string::npos) << used;
   EXPECT_NE(used.find(R"("limit":1,"used":0)"), std::string::npos) << used;
+}
+
+TEST_F(CountTest, SoIsAnEstimate) {
+  FakeUpstream& u = add("one", "ok");
+  run("  chat: {targets: [{upstream: o}]}\n",
+      "admin: {port: 0, token_env: T}\n"
+      "quotas: [{name: few, metric: requests, window: minute, limit: 2}, "
+      "{name: all, metric: total_tokens, window: minute, limit: 1}]\n");
+  EXPECT_EQ(count("chat", R"("messages":7,)").status, 400) << "it takes nothing";
+  EXPECT_EQ(count("chat").status, 200);
+  const http::Response second = count("chat");
+  EXPECT_EQ(second.status, 200);
+  EXPECT_EQ(second.headers.find("x-ratelimit-remaining-requests"), "0");
+  EXPECT_EQ(count("chat").status, 429);
+  const std::string used = admin("/admin/quotas").body;
+  EXPECT_NE(used.find(R"("limit":2,"used":2)"), std::string::npos) << used;
+  EXPECT_NE(used.find(R"("limit":1,"used":0)"), std::string::npos) << used;
+  EXPECT_EQ(u.requests(), 0);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ struct Instruments {
   telemetry::CounterFamily reloads;   // weir_gateway_reloads_total{result}: good, refused
   telemetry::CounterFamily shed;      // weir_gateway_shed_total{reason}
   telemetry::Gauge in_flight;         // weir_gateway_in_flight
-  telemetry::Gauge log_lines_lost;    // weir_gateway_log_lines_lost
+  telemetry::Counter log_lines_lost;  // weir_gateway_log_lines_lost_total
   telemetry::Histogram request_s;     // weir_gateway_request_seconds
   telemetry::Histogram first_byte_s;  // weir_gateway_first_byte_seconds
   telemetry::Histogram overhead_s;    // weir_gateway_overhead_seconds: read to handed to a socket

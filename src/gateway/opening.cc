@@ -1,12 +1,12 @@
 #include "gateway/opening.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
 #include <string_view>
 
 #include "config/key.h"
 #include "gateway/fleet_keeper.h"
+#include "gateway/misplaced_files.h"
 
 namespace weir::gateway {
 namespace {
@@ -109,22 +109,12 @@ Result<std::shared_ptr<http::TlsContext>> load_listener_tls(const GatewayConfig&
 }
 
 std::vector<std::string> misplaced_files(const GatewayConfig& config) {
-  const auto exists = [](const std::string& path) {
-    std::error_code unreadable;  // is not there
-    return std::filesystem::exists(path, unreadable);
-  };
-  std::vector<std::string> out;
-  for (const NamedFile& f : config.files)
-    if (f.path != f.given && !exists(f.path) && exists(f.given))
-      out.push_back(
-          fmt::format("{0}: {1} is not there, and {2} is, in the folder where this was "
-                      "started: paths begin at the file's own folder; move it, or write "
-                      "its whole path",
-                      f.key, f.path, f.given));
-  return out;
+  return misplaced(config.files);
 }
 
-Result<std::vector<std::string>> check_opening(const GatewayConfig& config) {
+namespace {
+
+Result<std::vector<std::string>> read_opening(const GatewayConfig& config) {
   WEIR_ASSIGN(const access::KeysFile keys, read_gateway_keys(config, config.host));
   WEIR_TRY(load_listener_tls(config));
   WEIR_TRY(FleetKeeper::prepare(config));
@@ -132,6 +122,14 @@ Result<std::vector<std::string>> check_opening(const GatewayConfig& config) {
   if (!config.keys_file.empty()) check_names(config, keys, warnings);
   check_idle_settings(config, warnings);
   return warnings;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> check_opening(const GatewayConfig& config) {
+  auto read = read_opening(config);
+  if (!read.ok()) return say_misplaced(read.error(), config.files);
+  return read;
 }
 
 }  // namespace weir::gateway

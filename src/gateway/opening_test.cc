@@ -54,6 +54,30 @@ TEST_F(OpeningTest, TlsErrorsNameTheKeyTheFileAndTheReason) {
   EXPECT_NE(said("", "", path("door.pem")), "") << "authorities of clients without TLS do nothing";
 }
 
+TEST_F(OpeningTest, ErrorsOfFilesInTheWorkingDirectorySaySo) {
+  const auto said = [](const GatewayConfig& config) {
+    const auto warnings = check_opening(config);
+    return warnings.ok() ? "" : warnings.error().message;
+  };
+  const std::string there = path("not/text");
+  GatewayConfig keys;
+  keys.keys_file = there;
+  keys.files = {{"keys_file", path("text"), there}};
+  GatewayConfig certificate;
+  certificate.tls = {there, path("door.key"), ""};
+  certificate.files = {{"listen.tls_certificate", path("text"), there}};
+  GatewayConfig authorities;
+  authorities.upstreams.emplace_back().endpoints.emplace_back().to.tls = true;
+  authorities.upstreams[0].ca_file = there;
+  authorities.files = {{"upstreams.a.ca_file", path("text"), there}};
+  for (const GatewayConfig* config : {&keys, &certificate, &authorities}) {
+    const std::string& key = config->files[0].key;
+    const std::string hint = "; " + key + ": " + there + " is not there, and " + path("text") +
+                             " is, in the folder where this was started: ";
+    EXPECT_NE(said(*config).find(hint), std::string::npos) << key << ": " << said(*config);
+  }
+}
+
 TEST_F(OpeningTest, TlsErrorsNameTheUpstream) {
   GatewayConfig config;
   UpstreamConfig u;

@@ -6,6 +6,7 @@
 #include "base/units.h"
 
 namespace weir::gateway {
+
 std::string_view health_path(std::string_view engine) {
   if (engine == "weir") return "/ready";
   if (engine == "vllm" || engine == "sglang" || engine == "trtllm" || engine == "llamacpp" ||

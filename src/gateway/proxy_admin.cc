@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/units.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -21,7 +22,7 @@ Json signals_json(const Endpoint& e, int64_t now_ns) {
   out.set("stale", e.stale || !e.report.has_value());
   if (!e.report.has_value()) return out;
   const CapacitySignals& said = e.report->said;
-  out.set("age_ms", (now_ns - e.report->at_ns) / 1'000'000);
+  out.set("age_ms", (now_ns - e.report->at_ns) / kNsPerMs);
   if (said.waiting) out.set("waiting", int64_t{*said.waiting});
   if (said.running) out.set("running", int64_t{*said.running});
   if (said.kv_usage) out.set("kv_usage", static_cast<double>(*said.kv_usage));
@@ -68,7 +69,7 @@ std::string fleet_json(Proxy& proxy, const FleetKeeper& keeper) {
     one.set("endpoints", static_cast<int64_t>(proxy.fleet().of(pool).size()));
     one.set("good", state.good);
     one.set("age_ms",
-            state.good_at_ns == 0 ? Json() : Json((now_ns - state.good_at_ns) / 1'000'000));
+            state.good_at_ns == 0 ? Json() : Json((now_ns - state.good_at_ns) / kNsPerMs));
     one.set("problem", state.problem);
     found.push_back(std::move(one));
   }

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "access/rate_headers.h"
+#include "base/units.h"
 
 namespace weir::gateway {
 namespace {
@@ -25,7 +26,7 @@ void tell(std::string_view what, const Left& left, int64_t unix_ms, http::Header
   const QuotaWindow window = left.limit->window;
   const int64_t over_ms = bucket_leaves_ms(window, window_at(window, unix_ms).bucket);
   access::set_rate_headers(headers, what, left.limit->limit, left.amount,
-                           (over_ms - unix_ms) * 1'000'000);
+                           (over_ms - unix_ms) * kNsPerMs);
 }
 
 }  // namespace

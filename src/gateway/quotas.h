@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/thread_annotations.h"
+#include "base/units.h"
 #include "gateway/quota_settings.h"
 #include "gateway/state/outage.h"
 #include "gateway/state/quota.h"
@@ -37,7 +38,7 @@ class Quotas {
   Quotas(const Quotas&) = delete;
   Quotas& operator=(const Quotas&) = delete;
 
-  int64_t unix_ms() const { return clock_.unix_ns() / 1'000'000; }  // by which windows go
+  int64_t unix_ms() const { return clock_.unix_ns() / kNsPerMs; }  // by which windows go
 
   void reserve(const std::vector<QuotaLimit>& limits, const QuotaAmounts& estimate, Then then);
   // limits: those of the reservation.

@@ -119,12 +119,16 @@ void Visit::count() {
       std::any_of(model.targets.begin(), model.targets.end(), [this](const TargetConfig& t) {
         return proxy_.fleet().upstream(t.upstream).protocol == Protocol::kAnthropic;
       });
-  if (known && !model.redact) {
-    become(VisitStage::kAsking);
-    return reserve();
-  }
+  const bool asks = known && !model.redact;
+  become(VisitStage::kAsking);
+  reserve([visit = self(), asks] { asks ? visit->send() : visit->estimate(); });
+}
+
+void Visit::estimate() {
   auto estimated = estimated_count(asked_.body.text());
   if (!estimated.ok()) return refuse(estimated.error());
+  quota_.spend({.any = true});
+  for (const auto& [name, value] : extra_.all()) estimated->headers.set(name, value);
   writer_.send(std::move(*estimated));
   over("estimated");
 }
@@ -138,13 +142,13 @@ void Visit::ask() {
   become(VisitStage::kAsking);
   if (const Status ok = prepare(); !ok.ok()) return refuse(ok.error());
   if (cache_key_.has_value()) recorder_.emplace(config_->answers.cache.max_answer_bytes);
-  reserve();
+  reserve([visit = self()] { visit->send(); });
 }
 
-void Visit::reserve() {
-  quota_.reserve(asked_, [visit = self()](const Error* refused) {
+void Visit::reserve(std::function<void()> then) {
+  quota_.reserve(asked_, [visit = self(), then = std::move(then)](const Error* refused) {
     for (const auto& [name, value] : visit->quota_.told().all()) visit->extra_.set(name, value);
-    if (refused == nullptr) return visit->send();
+    if (refused == nullptr) return then();
     visit->refuse(*refused);
   });
 }

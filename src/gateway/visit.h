@@ -12,6 +12,7 @@
 // and by what it waits for.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,11 +58,13 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   Status read();
   void bound_answer(text::Json& body);
   void ask();
-  void reserve();
+  // then: once the quotas have room for it.
+  void reserve(std::function<void()> then);
   void send();
   // Of a request that only counts its tokens: asks an upstream, where one of the model can count
   // and may see the prompt, else tells an estimate, and that it is one.
   void count();
+  void estimate();
   void refuse(const Error& error, int status = 0);
   // Of a stream: false: no more for now. It ends where a quota does not let it go on.
   bool within_quota();

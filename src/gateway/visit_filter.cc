@@ -1,4 +1,5 @@
 // What a visit changes in the request before it goes out, and watches in the answer.
+#include "gateway/config_names.h"
 #include "gateway/upstream_error.h"
 #include "gateway/visit.h"
 
@@ -37,8 +38,7 @@ Status Visit::prepare() {
       WEIR_ASSIGN(PromptBudgetResult fitted, apply_prompt_budget(*messages, model.prompt_budget));
       if (fitted.changed) {
         extra_.set(std::string(kPromptBudgetField), fitted.header());
-        i.prompt_budget.with(fitted.action == PromptAction::kCompress ? "compress" : "truncate")
-            .add();
+        i.prompt_budget.with(name_of(fitted.action)).add();
         json_->set("messages", std::move(fitted.messages));
         asked_.incoming.input_tokens = fitted.tokens_after;
         changed = true;

@@ -57,15 +57,16 @@ Result<Idempotency::Begin> Idempotency::begin(const std::string& tenant, std::st
     return join(running->second, name, fingerprint, id);
   tidy(name);
   auto found = store_->insert(name, fingerprint, now_ms);
-  if (found.ok() && *found && (*found)->fingerprint != fingerprint) return another_body();
-  if (found.ok() && *found && (*found)->reply)
-    return Begin{Verdict::kReplay, std::move(*(*found)->reply)};
-  if (found.ok() && *found && (*found)->begun_ms + config_.max_in_flight_ms <= now_ms) {
+  if (found.ok() && *found && !left_.contains(name)) {  // else it is over, whatever stands there
+    if ((*found)->fingerprint != fingerprint) return another_body();
+    if ((*found)->reply) return Begin{Verdict::kReplay, std::move(*(*found)->reply)};
+    if ((*found)->begun_ms + config_.max_in_flight_ms > now_ms)
+      return in_flight(" at another gateway");
     // Its gateway went down with it.
     const Status erased = store_->erase(name);
     found = erased.ok() ? store_->insert(name, fingerprint, now_ms) : erased.error();
+    if (found.ok() && *found) return in_flight(" at another gateway");
   }
-  if (found.ok() && *found && !left_.contains(name)) return in_flight(" at another gateway");
   if (!found.ok() && !found.error().bound.empty()) return found.error();  // it is full, not broken
   running_[name].fingerprint = fingerprint;
   names_[id] = name;

@@ -88,8 +88,8 @@ class IdempotencyStore {
 
 std::unique_ptr<IdempotencyStore> memory_idempotency_store(const IdempotencyConfig& config);
 // A file of SQLite, made when it is missing, its rows kept over a restart; those under way in it
-// were lost. Waits for the file: some 100 us a call. Errors: those
-// of Sqlite.
+// were lost. Waits for the file: some 100 us a call, and at most 10 ms more where another program
+// has locked it. Errors: those of Sqlite.
 Result<std::unique_ptr<IdempotencyStore>> sqlite_idempotency_store(const IdempotencyConfig& config,
                                                                    const std::string& path);
 
@@ -114,8 +114,8 @@ class Idempotency {
 
   // body: the request's bytes; route: what they were sent to. Errors: those of
   // check_idempotency_key; kInvalidValue with param "idempotency-key" for another body; kBadRequest
-  // with bound "idempotency_in_flight" (409) for one under way; kServerOverloaded with
-  // a bound, of the store. A store that is broken is no error: see Begin::kept.
+  // with bound "idempotency_in_flight" (409) for one under way; kServerOverloaded with a bound, of
+  // the store. A store that is broken, or stays locked for 10 ms, is no error: see Begin::kept.
   Result<Begin> begin(const std::string& tenant, std::string_view key, std::string_view route,
                       std::string_view body, Id id, int64_t now_ms);
   // The one that runs is over. Keeps the reply if it may be kept: see is_kept.

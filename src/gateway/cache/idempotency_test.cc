@@ -307,6 +307,8 @@ TEST_P(FullIdempotencyTest, WhatEndsWhileTheDiskIsFullIsOver) {
   EXPECT_EQ(all_->left(), 3U);
   EXPECT_EQ(verdict(4, "finished"), Verdict::kRun);
   EXPECT_EQ(verdict(5, "asked again"), Verdict::kRun);
+  EXPECT_EQ(verdict(10, "abandoned", "another body"), Verdict::kRun);
+  EXPECT_FALSE(all_->abandon(10).stored.ok());
   EXPECT_FALSE(all_->abandon(4).stored.ok());
   full_ = false;
   EXPECT_TRUE(finish(5, reply("b")).empty());

@@ -8,6 +8,7 @@
 #include "base/units.h"
 
 namespace weir::gateway {
+
 std::vector<EndpointConfig> dns_endpoints(const DnsConfig& config,
                                           const std::vector<std::string>& addresses) {
   std::vector<EndpointConfig> out;

@@ -32,7 +32,7 @@ struct AttemptOutcome {
   // millisecond says nothing about the endpoint.
   bool by_deadline = false;
   int64_t waited_ms = 0;                       // from the start to the first byte or to the end
-  std::optional<int64_t> retry_after_ms = {};  // as the upstream asked (retry_after.h)
+  std::optional<int64_t> retry_after_ms = {};  // as the upstream asked (http/retry_after.h)
   bool no_retry = false;                       // the upstream said x-should-retry: false
   // A 404 that is no error of the API: there is none at that URL. The file's mistake, which says
   // nothing about the model or the endpoint's health.

@@ -131,7 +131,13 @@ bool is_api_error(std::string_view body) {
   const Json* error = json->find("error");
   if (error != nullptr && error->is_object()) return error->find("message") != nullptr;
   const Json* object = json->find("object");  // vLLM's former
-  return object != nullptr && *object == Json("error");
+  if (object != nullptr && *object == Json("error")) return true;
+  // Dynamo: {"message":"Model not found","type":"Not Found","code":404}
+  const Json* code = json->find("code");
+  if (code != nullptr && code->is_int() && !string_of(*json, "message").empty()) return true;
+  // Dynamo's former: {"error":"Model not found"}. Web servers say "Not Found" in the same way.
+  return json->is_object() && json->members().size() == 1 &&
+         text::ascii_lower(string_of(*json, "error")).find("model") != std::string::npos;
 }
 
 std::string write_error(Protocol protocol, const Error& error, std::string_view request_id) {

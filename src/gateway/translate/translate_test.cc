@@ -486,11 +486,15 @@ TEST(Errors, OfTheApiAreToldFromThoseOfAWebServer) {
   for (const std::string_view body :
        {R"({"error":{"message":"no such model","type":"t","param":null,"code":null}})",
         R"({"type":"error","error":{"type":"not_found_error","message":"m"}})",
-        R"({"object":"error","message":"no such model"})"})
+        R"({"object":"error","message":"no such model"})",
+        R"({"message":"Model not found","type":"Not Found","code":404})",
+        R"({"error":"Model not found"})"})
     EXPECT_TRUE(translate::is_api_error(body)) << body;
   for (const std::string_view body :
        {"", "<html>", "{", R"({"detail":"Not Found"})", R"({"error":"Not Found","status":404})",
-        R"({"error":{}})", R"([1])", "null"})
+        R"({"error":"Not Found"})", R"({"message":"no Route matched with those values"})",
+        R"({"message":"m","code":"404"})", R"({"message":7,"code":404})",
+        R"({"error":"Not Found","path":"/v1/models"})", R"({"error":{}})", R"([1])", "null"})
     EXPECT_FALSE(translate::is_api_error(body)) << body;
   EXPECT_FALSE(translate::is_api_error(std::string(70'000, ' ') + R"({"error":{"message":"m"}})"));
 }
