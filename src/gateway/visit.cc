@@ -192,6 +192,7 @@ void Visit::begin_stream(http::Headers headers) {
   });
   for (const auto& [name, value] : extra_.all()) headers.set(name, value);
   reply_.content_type = headers.find("Content-Type").value_or("");
+  if (recorder_.has_value()) recorder_->begin_stream(headers);
   if (writer_.started()) return tell_late(headers);
   writer_.begin_stream(200, std::move(headers));
 }
