@@ -6,6 +6,8 @@
 #include "gateway/config_keys.h"
 #include "gateway/config_quotas.h"
 #include "gateway/config_reader.h"
+#include "gateway/release_shares.h"
+#include "http/url.h"
 
 namespace weir::gateway {
 namespace {
@@ -291,6 +293,28 @@ class Reader : private ConfigReader {
     const bool any = std::any_of(model.targets.begin(), model.targets.end(),
                                  [](const TargetConfig& t) { return t.weight > 0; });
     if (!any) return wrong(line, fmt::format("models.{}: every target has weight 0", model.name));
+    return check_shares(*node, model);
+  }
+
+  // Nobody would notice that a canary gets nothing.
+  Status check_shares(const Node& targets, const ModelConfig& model) const {
+    const std::vector<ReleaseShare> shares = release_shares(model);
+    const int32_t lowest = lowest_tier(model);
+    int64_t sum = 0;
+    for (const ReleaseShare& s : shares) sum += s.weight;
+    for (const ReleaseShare& s : shares) {
+      if (s.weight == 0 || s.percent > 0) continue;
+      const auto of_it = [&](const TargetConfig& t) {
+        return t.tier == lowest && t.release == s.release && t.weight > 0;
+      };
+      const auto at = std::find_if(model.targets.begin(), model.targets.end(), of_it);
+      return wrong(
+          targets.items[static_cast<size_t>(at - model.targets.begin())].line,
+          fmt::format("models.{}: release {} has weight {} of {}, which is 0 % and gets no "
+                      "request: releases share in whole per cents; give it a hundredth of "
+                      "the weights at least, or 0 to leave it out",
+                      model.name, s.release, s.weight, sum));
+    }
     return {};
   }
 
