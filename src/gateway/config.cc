@@ -188,6 +188,7 @@ class Reader : private ConfigReader {
       return wrong(file.line,
                    "the admin listener needs a token: give admin.token_file or "
                    "admin.token_env, or leave admin.port out");
+    WEIR_TRY(check_ports(file));
     WEIR_ASSIGN(config_.upstreams, read_upstreams(*this, file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
     WEIR_TRY(check_semantic(file));
@@ -201,6 +202,26 @@ class Reader : private ConfigReader {
   }
 
  private:
+  // Otherwise a start says that somebody else has taken the port.
+  Status check_ports(const Node& file) const {
+    if (config_.admin_port <= 0 || config_.admin_port != config_.port) return {};
+    const std::string& a = config_.host;
+    const std::string& b = config_.admin_host;
+    const auto every = [](const std::string& host) { return host == "0.0.0.0" || host == "::"; };
+    const bool same_family =
+        (a.find(':') == std::string::npos) == (b.find(':') == std::string::npos);
+    const bool by_name = a == "localhost" || b == "localhost";
+    if (a != b && !(same_family && (every(a) || every(b))) &&
+        !(by_name && http::is_loopback(a) && http::is_loopback(b)))
+      return {};
+    const Node* admin = file.find("admin");
+    const Node* port = admin == nullptr ? nullptr : admin->find("port");
+    return wrong(port == nullptr ? file.line : port->line,
+                 fmt::format("admin.port: {} is listen.port as well; give the admin listener "
+                             "another port",
+                             config_.admin_port));
+  }
+
   void find_files() {
     const std::pair<std::string_view, std::string*> named[] = {
         {"listen.tls_certificate", &config_.tls.certificate},
