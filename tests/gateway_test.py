@@ -292,6 +292,15 @@ class Configuration(unittest.TestCase):
         keys.chmod(0o644)
         self.assertEqual(weir.run("gateway", path, "--check")[0], 2)
 
+    def test_a_start_says_shares_and_doubtful_prices(self):
+        text = ("upstreams: {a: {endpoints: ['http://127.0.0.1:1']}, b: {endpoints: ['http://127.0.0.1:1']}}\n"
+                "models: {chat: {targets: [{upstream: a, weight: 95}, {upstream: b, weight: 10}]}}\n"
+                'prices: [{model: chat, input: "1", output: "1", date: 2020-01-01}]\n')
+        with gateway(text, "info") as (_, process):
+            pass
+        self.assertRegex(process.said, r"releases_share .*a 90 %, b 10 %")
+        self.assertIn("stale from 2020-01-31 on", process.said)
+
     def test_check_and_a_start_trip_over_the_same(self):
         path = HOME / "trip.yaml"
         good = pool("mocks", 1234)
