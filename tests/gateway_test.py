@@ -292,6 +292,34 @@ class Configuration(unittest.TestCase):
         keys.chmod(0o644)
         self.assertEqual(weir.run("gateway", path, "--check")[0], 2)
 
+    def test_a_start_says_shares_and_doubtful_prices(self):
+        text = ("upstreams: {a: {endpoints: ['http://127.0.0.1:1']}, b: {endpoints: ['http://127.0.0.1:1']}}\n"
+                "models: {chat: {targets: [{upstream: a, weight: 95}, {upstream: b, weight: 10}]}}\n"
+                'prices: [{model: chat, input: "1", output: "1", date: 2020-01-01}]\n')
+        with gateway(text, "info") as (_, process):
+            pass
+        self.assertRegex(process.said, r"releases_share .*a 90 %, b 10 %")
+        self.assertIn("stale from 2020-01-31 on", process.said)
+
+    def test_check_and_a_start_trip_over_the_same(self):
+        path = HOME / "trip.yaml"
+        good = pool("mocks", 1234)
+        env = {**os.environ, "WEIR_ADMIN_TOKEN": "t"}
+        listen = "listen: {port: 8090}\n"
+        for head, told in ((listen + "admin: {port: 8090, token_env: WEIR_ADMIN_TOKEN}\n", "trip.yaml:2: admin.port: 8090 is listen.port as well"),
+                           (listen + f"ledger: {{file: {HOME}/none/l.db}}\n", f"trip.yaml: ledger.file: {HOME}/none/l.db cannot be made")):
+            path.write_text(head + good)
+            for arguments in ((path, "--check"), (path,)):
+                code, _, err = weir.run("gateway", *arguments, env=env)
+                self.assertEqual(code, 3, err)
+                self.assertIn(told, err)
+        path.write_text(listen + good + 'prices: [{model: m, input: "1", output: "1", date: 2020-01-01}]\n')
+        code, out, err = weir.run("gateway", path, "--check")
+        self.assertEqual(code, 0, err)
+        self.assertIn("warning: prices: m at any upstream was read on 2020-01-01 and stale from 2020-01-31 on", out)
+        code, out, err = weir.run("gateway", path, "--check", "--json")
+        self.assertTrue(any("stale from" in w for w in json.loads(out)["warnings"]), out)
+
     def test_check_says_what_would_be_served_and_what_is_wrong(self):
         path = HOME / "check.yaml"
         path.write_text("listen: {port: 0}\n" + pool("mocks", 1234))

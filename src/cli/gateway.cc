@@ -13,6 +13,8 @@
 #include "cli/ops_commands.h"
 #include "gateway/gateway.h"
 #include "gateway/opening.h"
+#include "gateway/opening_checks.h"
+#include "gateway/release_shares.h"
 #include "os/limits.h"
 #include "os/signals.h"
 #include "telemetry/log.h"
@@ -36,6 +38,8 @@ std::optional<std::string> variable(const std::string& name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
+int32_t today() { return static_cast<int32_t>(SystemClock().unix_s() / 86'400); }
+
 // Whether everything had its answer in time, and before a second signal.
 Result<bool> drained(std::chrono::milliseconds left, os::Signals& signals, gateway::Gateway& g) {
   constexpr std::chrono::milliseconds kSlice{100};
@@ -51,19 +55,26 @@ Result<bool> drained(std::chrono::milliseconds left, os::Signals& signals, gatew
 void reload(const std::string& file, gateway::Gateway& g, telemetry::Logger& log) {
   auto next = gateway::read_gateway_config(file, variable);
   if (!next.ok()) g.reload_refused();
+  std::vector<std::string> doubtful;
+  if (next.ok()) doubtful = gateway::doubtful_prices(*next, today());
   auto restart =
       next.ok() ? g.reload(std::move(*next)) : Result<std::vector<std::string>>(next.error());
   if (!restart.ok())
     return log.error("config_reload_failed", {{"file", file}, {"why", restart.error().message}});
   log.info("config_reloaded", {{"file", file}});
+  for (const std::string& warning : doubtful) log.warn("config", {{"warning", warning}});
   if (!restart->empty())
     log.warn("config_needs_restart", {{"keys", fmt::format("{}", fmt::join(*restart, ","))}});
 }
 
 Result<int> run_gateway(const GatewayOptions& o) {
   WEIR_ASSIGN(gateway::GatewayConfig config, gateway::read_gateway_config(o.file, variable));
+  const std::vector<std::string> doubtful = gateway::doubtful_prices(config, today());
+  if (const Status there = gateway::check_folders(config); !there.ok())
+    return there.error().with_context(o.file);
   if (o.check) {
-    WEIR_ASSIGN(const std::vector<std::string> warnings, gateway::check_opening(config));
+    WEIR_ASSIGN(std::vector<std::string> warnings, gateway::check_opening(config));
+    warnings.insert(warnings.end(), doubtful.begin(), doubtful.end());
     if (o.json) {
       fmt::print("{}\n", gateway::describe_json(config, o.file, warnings));
       return kExitOk;
@@ -81,6 +92,10 @@ Result<int> run_gateway(const GatewayOptions& o) {
   telemetry::Logger log(log_options);
   for (const std::string& warning : gateway::misplaced_files(config))
     log.warn("config", {{"warning", warning}});
+  for (const std::string& warning : doubtful) log.warn("config", {{"warning", warning}});
+  for (const gateway::ModelConfig& m : config.models)
+    if (const std::string shares = gateway::shares_text(m); !shares.empty())
+      log.info("releases_share", {{"model", m.name}, {"shares", shares}});
   std::random_device entropy;
   const uint64_t seed = (uint64_t{entropy()} << 32) | entropy();
   const SystemClock clock;

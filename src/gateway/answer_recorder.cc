@@ -3,8 +3,28 @@
 #include <utility>
 
 namespace weir::gateway {
+namespace {
+
+// "seed, temperature"; a list that was cut ends with "...", and may have gone on with it.
+bool names_temperature(std::string_view altered) {
+  while (!altered.empty()) {
+    const size_t end = altered.find(", ");
+    const std::string_view field = altered.substr(0, end);
+    if (field == "temperature" || field == "...") return true;
+    altered = end == std::string_view::npos ? "" : altered.substr(end + 2);
+  }
+  return false;
+}
+
+}  // namespace
+
+void AnswerRecorder::note(const http::Headers& head) {
+  cascade_ = head.find("x-weir-cascade").value_or("");
+  lost_temperature_ = names_temperature(head.find("x-weir-altered").value_or(""));
+}
 
 void AnswerRecorder::answer(const http::Response& response) {
+  note(response.headers);
   failed_ |= response.status != 200 || response.body.size() > max_bytes_;
   if (!failed_) whole_ = response.body;
 }

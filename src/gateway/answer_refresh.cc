@@ -30,7 +30,7 @@ class Refresh final : public AnswerSink, public std::enable_shared_from_this<Ref
   }
 
   void answer(http::Response response) override { taken_.answer(response); }
-  void begin_stream(http::Headers) override {}
+  void begin_stream(http::Headers headers) override { taken_.begin_stream(headers); }
   bool piece(std::string_view events) override {
     taken_.piece(events);
     return true;

@@ -45,12 +45,15 @@ Result<std::unique_ptr<AnswerStore>> AnswerStore::make(const AnswerStoreConfig& 
 bool AnswerStore::keep(KeepAs as, AnswerRecorder& taken, bool good, std::string_view release,
                        int64_t now_ns) {
   if (!good || (!as.scope.release.empty() && release != as.scope.release)) return false;
+  if (as.by_temperature && taken.lost_temperature()) return false;
   auto whole = taken.finish();
   if (!whole.has_value()) return false;
   if (!as.embedding.empty())
-    (void)semantic_->store(as.context, as.embedding, {as.scope, as.tags, *whole}, now_ns);
-  return cache_->store(as.key, {std::move(as.scope), std::move(as.tags), std::move(*whole)}, now_ns,
-                       as.ttl_ns);
+    (void)semantic_->store(as.context, as.embedding, {as.scope, as.tags, *whole, taken.cascade()},
+                           now_ns);
+  return cache_->store(
+      as.key, {std::move(as.scope), std::move(as.tags), std::move(*whole), taken.cascade()}, now_ns,
+      as.ttl_ns);
 }
 
 size_t AnswerStore::invalidate(const InvalidateFilter& filter) {

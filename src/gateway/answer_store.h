@@ -44,7 +44,9 @@ struct KeepAs {
   Hash128 key;
   CacheScope scope;
   std::vector<std::string> tags;
-  int64_t ttl_ns = 0;            // 0: the cache's own
+  int64_t ttl_ns = 0;  // 0: the cache's own
+  // Only since it is at temperature 0: one that the upstream drew without it is not kept.
+  bool by_temperature = false;
   std::string context;           // of the question, for the semantic cache
   std::vector<float> embedding;  // empty: not for that
 };
@@ -65,8 +67,8 @@ class AnswerStore {
   ResponseCache* cache() { return cache_.has_value() ? &*cache_ : nullptr; }
   SemanticCache* semantic() { return semantic_.has_value() ? &*semantic_ : nullptr; }
   // An answer, which `taken` holds, has ended: it goes into the caches if it was good and whole,
-  // and of the release that the scope names, if any. Whether the exact one has it now.
-  // Precondition: there is one.
+  // of the release that the scope names, if any, and as by_temperature wants it. Whether the exact
+  // one has it now. Precondition: there is one.
   bool keep(KeepAs as, AnswerRecorder& taken, bool good, std::string_view release, int64_t now_ns);
   // Of both caches; how many went.
   size_t invalidate(const InvalidateFilter& filter);

@@ -154,7 +154,10 @@ void Cascade::put_back(http::Response& response, CallEnd& end) {
   if (whole.ok()) {
     response.body = std::move(whole->body);
     response.headers.set("Content-Type", whole->content_type);
-    if (!altered_.empty()) response.headers.set("x-weir-altered", altered_);
+    if (altered_.empty()) return;
+    // Beside what was altered on the way from the chat to the upstream.
+    const std::string also(response.headers.find("x-weir-altered").value_or(""));
+    response.headers.set("x-weir-altered", also.empty() ? altered_ : altered_ + ", " + also);
     return;
   }
   const AttemptOutcome malformed{.end = AttemptEnd::kMalformed};

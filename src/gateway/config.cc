@@ -8,6 +8,8 @@
 #include "gateway/config_quotas.h"
 #include "gateway/config_reader.h"
 #include "gateway/misplaced_files.h"
+#include "gateway/release_shares.h"
+#include "http/url.h"
 
 namespace weir::gateway {
 namespace {
@@ -188,6 +190,7 @@ class Reader : private ConfigReader {
       return wrong(file.line,
                    "the admin listener needs a token: give admin.token_file or "
                    "admin.token_env, or leave admin.port out");
+    WEIR_TRY(check_ports(file));
     WEIR_ASSIGN(config_.upstreams, read_upstreams(*this, file.find("upstreams"), file.line));
     WEIR_TRY(read_models(file.find("models"), file.line));
     WEIR_TRY(check_semantic(file));
@@ -201,6 +204,26 @@ class Reader : private ConfigReader {
   }
 
  private:
+  // Otherwise a start says that somebody else has taken the port.
+  Status check_ports(const Node& file) const {
+    if (config_.admin_port <= 0 || config_.admin_port != config_.port) return {};
+    const std::string& a = config_.host;
+    const std::string& b = config_.admin_host;
+    const auto every = [](const std::string& host) { return host == "0.0.0.0" || host == "::"; };
+    const bool same_family =
+        (a.find(':') == std::string::npos) == (b.find(':') == std::string::npos);
+    const bool by_name = a == "localhost" || b == "localhost";
+    if (a != b && !(same_family && (every(a) || every(b))) &&
+        !(by_name && http::is_loopback(a) && http::is_loopback(b)))
+      return {};
+    const Node* admin = file.find("admin");
+    const Node* port = admin == nullptr ? nullptr : admin->find("port");
+    return wrong(port == nullptr ? file.line : port->line,
+                 fmt::format("admin.port: {} is listen.port as well; give the admin listener "
+                             "another port",
+                             config_.admin_port));
+  }
+
   void find_files() {
     const std::pair<std::string_view, std::string*> named[] = {
         {"listen.tls_certificate", &config_.tls.certificate},
@@ -287,6 +310,28 @@ class Reader : private ConfigReader {
     const bool any = std::any_of(model.targets.begin(), model.targets.end(),
                                  [](const TargetConfig& t) { return t.weight > 0; });
     if (!any) return wrong(line, fmt::format("models.{}: every target has weight 0", model.name));
+    return check_shares(*node, model);
+  }
+
+  // Nobody would notice that a canary gets nothing.
+  Status check_shares(const Node& targets, const ModelConfig& model) const {
+    const std::vector<ReleaseShare> shares = release_shares(model);
+    const int32_t lowest = lowest_tier(model);
+    int64_t sum = 0;
+    for (const ReleaseShare& s : shares) sum += s.weight;
+    for (const ReleaseShare& s : shares) {
+      if (s.weight == 0 || s.percent > 0) continue;
+      const auto of_it = [&](const TargetConfig& t) {
+        return t.tier == lowest && t.release == s.release && t.weight > 0;
+      };
+      const auto at = std::find_if(model.targets.begin(), model.targets.end(), of_it);
+      return wrong(
+          targets.items[static_cast<size_t>(at - model.targets.begin())].line,
+          fmt::format("models.{}: release {} has weight {} of {}, which is 0 % and gets no "
+                      "request: releases share in whole per cents; give it a hundredth of "
+                      "the weights at least, or 0 to leave it out",
+                      model.name, s.release, s.weight, sum));
+    }
     return {};
   }
 

@@ -6,6 +6,7 @@
 #include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
 #include "gateway/incoming.h"
+#include "gateway/release_shares.h"
 #include "text/json.h"
 
 namespace weir::gateway {
@@ -45,6 +46,8 @@ std::string describe_model(const GatewayConfig& c, const ModelConfig& m) {
     out += fmt::format("  tier {}  weight {:>3}  {} ({}, {})  model {}  release {}\n", t.tier,
                        t.weight, u.name, u.engine, where(u), t.model, t.release);
   }
+  if (const std::string shares = shares_text(m); !shares.empty())
+    out += fmt::format("  releases share: {}\n", shares);
   out += describe_routing(m);
   if (c.answers.cache_enabled && m.cache != CacheMode::kOff)
     out += fmt::format("  answers are kept: {}, {} s\n", name_of(m.cache), ttl_s(c, m));
@@ -147,6 +150,9 @@ Json model_json(const GatewayConfig& c, const ModelConfig& m) {
     targets.push_back(std::move(one));
   }
   j.set("targets", std::move(targets));
+  Json shares = Json::object();
+  for (const ReleaseShare& s : release_shares(m)) shares.set(s.release, int64_t{s.percent});
+  j.set("release_percent", std::move(shares));
   if (m.cascade.has_value()) j.set("cascade", cascade_json(*m.cascade));
   if (m.difficulty.has_value()) {
     Json one = Json::object();

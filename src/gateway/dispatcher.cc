@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/units.h"
+#include "gateway/release_shares.h"
 
 namespace weir::gateway {
 namespace {
@@ -14,32 +15,6 @@ namespace {
 constexpr int64_t kUpdateNs = 1'000 * kNsPerMs;
 // Tiers of route/: that of the request's release, those of the others, then those of the file.
 constexpr int32_t kOtherReleases = 1;
-
-int32_t lowest_tier(const ModelConfig& model) {
-  int32_t lowest = INT32_MAX;
-  for (const TargetConfig& t : model.targets)
-    if (t.weight > 0) lowest = std::min(lowest, t.tier);
-  return lowest;
-}
-
-// Whole per cents in proportion to the weights, the largest remainders rounded up.
-std::vector<int> per_cents(const std::vector<int64_t>& weights) {
-  int64_t sum = 0;
-  for (const int64_t w : weights) sum += w;
-  std::vector<int> out;
-  std::vector<std::pair<int64_t, size_t>> remainders;
-  int left = 100;
-  for (const int64_t w : weights) {
-    const int share = sum == 0 ? 0 : static_cast<int>(100 * w / sum);
-    remainders.emplace_back(sum == 0 ? 0 : 100 * w % sum, out.size());
-    out.push_back(share);
-    left -= share;
-  }
-  std::stable_sort(remainders.begin(), remainders.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  for (int i = 0; i < left; ++i) ++out[remainders[static_cast<size_t>(i)].second];
-  return out;
-}
 
 // Whether the file gives both the same releases with the same shares.
 bool same_shares(const ModelConfig& a, const ModelConfig& b) {
@@ -170,32 +145,17 @@ const Dispatcher::Route* Dispatcher::routed(const ModelConfig& model) const {
 
 Result<Dispatcher::Route> Dispatcher::make_route(const ModelConfig& model,
                                                  const Weights* weights) const {
-  const int32_t lowest = lowest_tier(model);
-  std::vector<std::string> releases;
-  std::vector<int64_t> shares;
-  for (const TargetConfig& t : model.targets) {
-    if (t.tier != lowest) continue;
-    const auto found = std::find(releases.begin(), releases.end(), t.release);
-    if (found == releases.end()) {
-      releases.push_back(t.release);
-      shares.push_back(t.weight);
-    } else {
-      shares[static_cast<size_t>(found - releases.begin())] += t.weight;
-    }
-  }
+  const std::vector<ReleaseShare> shares = release_shares(model);
   Route route;
-  for (const std::string& r : releases) {
-    route.arms.push_back({r, {}, {}, Failover(model.failover), std::nullopt, 0});
+  for (const ReleaseShare& s : shares) {
+    route.arms.push_back({s.release, {}, {}, Failover(model.failover), std::nullopt, 0});
     fill_arm(model, route.arms.back());
   }
-  if (releases.size() == 1) return route;
-  if (weights != nullptr) {
-    for (size_t i = 0; i < releases.size(); ++i) shares[i] = weights->find(releases[i])->second;
-  }
+  if (shares.size() == 1) return route;
   SplitConfig split{model.name, StickyBy::kUser, {}};
-  const std::vector<int> percent = per_cents(shares);
-  for (size_t i = 0; i < releases.size(); ++i)
-    split.arms.push_back({releases[i], releases[i], percent[i]});
+  for (const ReleaseShare& s : shares)
+    split.arms.push_back(
+        {s.release, s.release, weights == nullptr ? s.percent : weights->find(s.release)->second});
   WEIR_ASSIGN(route.split, Split::make(std::move(split)));
   return route;
 }

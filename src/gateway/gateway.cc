@@ -18,6 +18,8 @@
 #include "gateway/opening.h"
 #include "gateway/proxy.h"
 #include "gateway/quotas.h"
+#include "gateway/translate/translate.h"
+#include "gateway/upstream_error.h"
 #include "http/client.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -52,6 +54,15 @@ std::string models_json(const GatewayConfig& config, const access::TenantSpec* t
   return body.dump();
 }
 
+// What http/ and the router refuse, in the form that the path's clients read.
+http::Response render_error(int status, const Error& error, std::string_view path,
+                            std::string_view request_id) {
+  http::Response r = api::render_http_error(status, error, path);
+  if (protocol_of_path(path) == Protocol::kAnthropic)
+    r.body = error_body(Protocol::kAnthropic, error, request_id);
+  return r;
+}
+
 }  // namespace
 
 class Gateway::Impl {
@@ -65,7 +76,9 @@ class Gateway::Impl {
         resolve_(std::move(resolve)),
         instruments_(config_),
         observer_(instruments_.http, log),
-        router_(api::render_http_error) {}
+        router_([this](int status, const Error& error, std::string_view path) {
+          return render_error(status, error, path, routed_id_);
+        }) {}
 
   Status start() {
     WEIR_ASSIGN(keyring_, load_keys(config_));
@@ -184,9 +197,10 @@ class Gateway::Impl {
     return e;
   }
 
-  static void refuse(http::ResponseWriter& writer, const Error& error) {
+  static void refuse(http::ResponseWriter& writer, const Error& error,
+                     Protocol client = Protocol::kOpenAi) {
     writer.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
-    writer.send(api::error_response(error, writer.request_id()));
+    writer.send(refusal(error, client, writer.request_id()));
   }
 
   // then(request, writer, entry) once the key is known to be good; entry is null when nobody needs
@@ -194,7 +208,8 @@ class Gateway::Impl {
   using Admitted =
       std::function<void(http::Request, http::ResponseWriter, const access::KeyEntry*)>;
   void admit(http::Request request, http::ResponseWriter writer, const Admitted& then) {
-    if (const auto error = problem(request)) return refuse(writer, *error);
+    const Protocol client = protocol_of_path(request.path);
+    if (const auto error = problem(request)) return refuse(writer, *error, client);
     if (keyring_ == nullptr) return then(std::move(request), std::move(writer), nullptr);
     const auto found = keyring_->find(access::presented_key(request.headers));
     if (found.verdict != access::Keyring::Verdict::kSlow)
@@ -202,29 +217,32 @@ class Gateway::Impl {
     // shared: the executor and the client want what can be copied.
     auto waiting = std::make_shared<std::pair<http::Request, http::ResponseWriter>>(
         std::move(request), std::move(writer));
-    const bool taken = key_checks_.run([this, waiting, then, keyring = keyring_] {
+    const bool taken = key_checks_.run([this, waiting, then, client, keyring = keyring_] {
       auto slow = keyring->verify(access::presented_key(waiting->first.headers), clock_.now_ns());
-      http_->post([this, waiting, then, keyring, slow = std::move(slow)] {
-        if (!slow.ok()) return refuse(waiting->second, slow.error());
+      http_->post([this, waiting, then, keyring, client, slow = std::move(slow)] {
+        if (!slow.ok()) return refuse(waiting->second, slow.error(), client);
         checked(std::move(waiting->first), std::move(waiting->second), *slow, then);
       });
     });
     if (taken) return;
     Error e = make_error(ErrorCode::kServerOverloaded, "too many keys are being checked");
     e.retry_after_s = 1;
-    refuse(waiting->second, e);
+    refuse(waiting->second, e, client);
   }
 
   void checked(http::Request request, http::ResponseWriter writer,
                const access::Keyring::Found& found, const Admitted& then) {
+    const Protocol client = protocol_of_path(request.path);
     if (found.verdict != access::Keyring::Verdict::kKnown)
       return refuse(writer,
                     make_error(ErrorCode::kInvalidApiKey,
-                               "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY"));
+                               "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY"),
+                    client);
     if ((found.entry->rights & static_cast<unsigned>(access::Right::kInference)) == 0)
       return refuse(writer,
-                    make_error(ErrorCode::kPermissionDenied, "this key has no right to inference"));
-    if (const auto error = problem(request)) return refuse(writer, *error);
+                    make_error(ErrorCode::kPermissionDenied, "this key has no right to inference"),
+                    client);
+    if (const auto error = problem(request)) return refuse(writer, *error, client);
     writer.note([&](http::AnswerNotes& n) { n.tenant = found.entry->tenant; });
     then(std::move(request), std::move(writer), found.entry);
   }
@@ -240,7 +258,7 @@ class Gateway::Impl {
     std::unique_ptr<Place> place;
     if (entry != nullptr) {
       auto begun = proxy_->tenants().begin(entry->tenant, entry->id);
-      if (!begun.ok()) return refuse(writer, begun.error());
+      if (!begun.ok()) return refuse(writer, begun.error(), protocol_of_path(request.path));
       place = std::move(*begun);
     }
     proxy_->handle(std::move(request), std::move(writer), std::move(place));
@@ -316,10 +334,13 @@ class Gateway::Impl {
     auto handle = [this](http::Request request, http::ResponseWriter writer) {
       const std::string_view route = router_.pattern_of(request.path);
       writer.note([&](http::AnswerNotes& n) { n.route = route; });
+      if (protocol_of_path(request.path) == Protocol::kAnthropic) routed_id_ = writer.request_id();
       router_.handle(std::move(request), std::move(writer));
     };
-    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, api::render_http_error,
-                                           clock_, &observer_));
+    const auto render = [](int status, const Error& error, std::string_view path) {
+      return render_error(status, error, path, "");  // it has none yet
+    };
+    WEIR_ASSIGN(http_, http::Server::start(std::move(options), handle, render, clock_, &observer_));
     log_.info("listening", {{"host", config_.host}, {"port", http_->port()}});
     return {};
   }
@@ -347,6 +368,7 @@ class Gateway::Impl {
   Instruments instruments_;
   access::HttpObserver observer_;
   http::Router router_;
+  std::string routed_id_;  // of the request that it is at, where its refusal names it
   // Null: nobody needs a key. Shared: a check goes on with the keys that it began with while a
   // reload brings others. Of the proxy's thread, once that has begun.
   std::shared_ptr<const access::Keyring> keyring_;

@@ -79,6 +79,10 @@ std::string error_event(std::string_view data, Protocol client) {
   return out;
 }
 
+Protocol protocol_of_path(std::string_view path) {
+  return path.starts_with("/v1/messages") ? Protocol::kAnthropic : Protocol::kOpenAi;
+}
+
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id) {
   http::Response r = api::error_response(error, request_id);
   if (client == Protocol::kAnthropic) r.body = error_body(client, error, request_id);

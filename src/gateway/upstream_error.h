@@ -14,6 +14,8 @@ namespace weir::gateway {
 
 // The last event of a stream that ends in an error; data: the error's body in that protocol.
 std::string error_event(std::string_view data, Protocol client);
+// Which a client speaks that asks for this path.
+Protocol protocol_of_path(std::string_view path);
 // The gateway's own refusal in the client's protocol. retry_after_s below 0: the client is told not
 // to try again.
 http::Response refusal(const Error& error, Protocol client, std::string_view request_id);

@@ -98,6 +98,13 @@ class FakeUpstream {
       return static_cast<void>(writer.send(http::json_response(200, R"({"input_tokens":42})")));
     if (how == "embed") return embed(*body, std::move(writer));
     if (how == "echo") return echo(*body, stream, std::move(writer));
+    if (how == "message") return message(stream, std::move(writer));
+    if (how == "slow-message") {
+      // shared: std::function wants copies.
+      auto kept = std::make_shared<http::ResponseWriter>(std::move(writer));
+      return server_->post_after(std::chrono::milliseconds(200),
+                                 [kept, stream] { message(stream, std::move(*kept)); });
+    }
     answer(how, stream, std::move(writer));
   }
 
@@ -147,6 +154,31 @@ class FakeUpstream {
     for (size_t i = 0; i < text.size(); i += 3)
       writer.write("data: " + echo_choice("delta", text.substr(i, 3), false).dump() + "\n\n");
     writer.write("data: " + echo_choice("delta", "", true).dump() + "\n\ndata: [DONE]\n\n");
+    writer.finish();
+  }
+
+  // One of Anthropic's kind, "hi".
+  static void message(bool stream, http::ResponseWriter writer) {
+    const auto head = [](std::string_view content, std::string_view reason) {
+      return fmt::format(
+          R"({{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{}],)"
+          R"("stop_reason":{},"usage":{{"input_tokens":3,"output_tokens":2}}}})",
+          content, reason);
+    };
+    if (!stream)
+      return static_cast<void>(writer.send(
+          http::json_response(200, head(R"({"type":"text","text":"hi"})", R"("end_turn")"))));
+    writer.begin_stream(200, {{"Content-Type", "text/event-stream"}});
+    const std::pair<std::string_view, std::string> events[] = {
+        {"message_start", R"("message":)" + head("", "null")},
+        {"content_block_start", R"("index":0,"content_block":{"type":"text","text":""})"},
+        {"content_block_delta", R"("index":0,"delta":{"type":"text_delta","text":"hi"})"},
+        {"content_block_stop", R"("index":0)"},
+        {"message_delta", R"("delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2})"},
+        {"message_stop", ""}};
+    for (const auto& [type, rest] : events)
+      writer.write(fmt::format("event: {0}\ndata: {{\"type\":\"{0}\"{1}{2}}}\n\n", type,
+                               rest.empty() ? "" : ",", rest));
     writer.finish();
   }
 

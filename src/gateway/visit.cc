@@ -19,7 +19,6 @@ namespace {
 constexpr std::string_view kQuotaExceeded = "quota_exceeded";
 constexpr std::string_view kCutShort = "cut_short";
 constexpr std::string_view kWithheld = "withheld";
-constexpr std::string_view kMessages = "/v1/messages";
 constexpr std::string_view kResponses = "/v1/responses";
 
 Error shutting_down() {
@@ -49,7 +48,7 @@ Visit::Visit(Proxy& proxy, http::Request request, http::ResponseWriter writer,
   asked_.headers = std::move(request.headers);
   asked_.received_ns = received_ns_;
   asked_.request_id = writer_.request_id();
-  if (asked_.path.starts_with(kMessages)) asked_.protocol = Protocol::kAnthropic;
+  asked_.protocol = protocol_of_path(asked_.path);
   if (place_ != nullptr) {
     asked_.tenant = place_->spec().name;
     asked_.key_id = place_->key_id();
@@ -197,6 +196,7 @@ void Visit::begin_stream(http::Headers headers) {
   });
   for (const auto& [name, value] : extra_.all()) headers.set(name, value);
   reply_.content_type = headers.find("Content-Type").value_or("");
+  if (recorder_.has_value()) recorder_->begin_stream(headers);
   if (writer_.started()) return tell_late(headers);
   writer_.begin_stream(200, std::move(headers));
 }

@@ -133,6 +133,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   StoredReply reply_;                 // what is kept under it
   std::optional<Hash128> cache_key_;  // its answer may be kept, and given to others
   CacheScope scope_;                  // whose answer that is
+  bool by_temperature_ = false;       // nobody asked for that: its temperature is 0
   std::optional<SemanticQuestion> question_;
   std::vector<float> embedding_;  // of it; empty: not known
   std::optional<AnswerRecorder> recorder_;

@@ -120,6 +120,7 @@ void Visit::look_up() {
     answers.count_cache("bypass");
     return ask();
   }
+  by_temperature_ = *wish == CacheWish::kDefault && !always;
   scope_ = {asked_.tenant, asked_.path, asked_.incoming.model, ""};
   if (asked_.model->name != asked_.incoming.model) scope_.chosen = asked_.model->name;
   scope_.settings = answers_as(*asked_.model);
@@ -184,7 +185,8 @@ void Visit::serve(const StoredAnswer& stored, std::string_view how, int64_t age_
   r.headers.set("Content-Type", "application/json");
   r.headers.set(std::string(kCacheField), how);
   r.headers.set("Age", std::to_string(age_ns / 1'000'000'000));
-  r.headers.set("x-weir-release", stored.scope.release);
+  if (!stored.scope.release.empty()) r.headers.set("x-weir-release", stored.scope.release);
+  if (!stored.cascade.empty()) r.headers.set("x-weir-cascade", stored.cascade);
   for (const auto& [name, value] : extra_.all()) r.headers.set(name, value);
   r.body = stored.body;
   if (asked_.incoming.stream) {
@@ -257,6 +259,7 @@ KeepAs Visit::keep_as() const {
   KeepAs as;
   as.key = *cache_key_;
   as.scope = scope_;
+  as.by_temperature = by_temperature_;
   as.tags = asked_.model->cache_tags;
   as.ttl_ns = asked_.model->cache_ttl_s * 1000 * kNsPerMs;
   return as;
@@ -275,8 +278,8 @@ void Visit::settle_flight(const Outcome& outcome, bool kept) {
     }
     return;
   }
-  if (outcome.good) {  // and not for others: another release's, too big, or none that could be put
-                       // together
+  if (outcome.good) {  // and not for others: another release's, drawn at another temperature,
+                       // too big, or none that could be put together
     for (const AnswerStore::Id id : answers.flights().succeed(id_))
       if (const auto follower = answers.take(id)) follower->ask_later();
     return;

@@ -7,7 +7,7 @@ namespace weir::gateway {
 namespace {
 
 size_t bytes_of(const StoredAnswer& a) {
-  size_t bytes = ResponseCache::kEntryBytes + a.body.size() + a.scope.bytes();
+  size_t bytes = ResponseCache::kEntryBytes + a.body.size() + a.cascade.size() + a.scope.bytes();
   for (const std::string& tag : a.tags) bytes += sizeof(std::string) + tag.size();
   return bytes;
 }

@@ -46,6 +46,7 @@ struct StoredAnswer {
   CacheScope scope;
   std::vector<std::string> tags;  // for invalidate()
   std::string body;               // a JSON object
+  std::string cascade = {};       // x-weir-cascade of it; "": no cascade's
 };
 
 // Which answers to forget: those that meet every field that is set.

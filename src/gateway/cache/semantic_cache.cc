@@ -100,7 +100,8 @@ Result<bool> SemanticCache::store(std::string_view context, std::span<const floa
     }
   }
   Entry entry;
-  entry.bytes = kEntryBytes + vector.size() * sizeof(float) + answer.body.size() + scope.bytes();
+  entry.bytes = kEntryBytes + vector.size() * sizeof(float) + answer.body.size() +
+                answer.cascade.size() + scope.bytes();
   for (const std::string& tag : answer.tags) entry.bytes += sizeof(std::string) + tag.size();
   if (answer.body.size() > config_.max_answer_bytes ||
       entry.bytes > share_of(config_.max_bytes, config_.max_tenant_share) ||

@@ -73,7 +73,9 @@ RolloutDecision decide_rollout(const RolloutRules& rules, size_t step, int holds
   }
   if (!reading->burn_rate || reading->requests < rules.least_requests)
     return wait(
-        fmt::format("{} requests are fewer than {}", reading->requests, rules.least_requests));
+        fmt::format("{} requests are fewer than {} (shares are dealt by user or session, \"user\" "
+                    "or x-session-id, else by the key's tenant: one client alone stays in one arm)",
+                    reading->requests, rules.least_requests));
   const std::string why = fmt::format("burn rate {:.3g} of {} requests", burn, reading->requests);
   if (step + 1 < rules.steps.size()) return {RolloutMove::kNext, why};
   return {RolloutMove::kDone, why};

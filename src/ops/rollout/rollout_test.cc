@@ -35,6 +35,13 @@ TEST(RolloutPolicy, NextHoldAbortDone) {
   EXPECT_EQ(move(0, 2, std::nullopt), RolloutMove::kAbort) << "blind is not safe";
 }
 
+TEST(RolloutPolicy, AHoldForFewRequestsSaysHowSharesAreDealt) {
+  const std::string why = decide_rollout(rules(), 0, 0, BurnReading{0, std::nullopt}).why;
+  EXPECT_THAT(why, HasSubstr("0 requests are fewer than 20"));
+  for (const char* dealt : {"user", "x-session-id", "tenant", "one client alone stays in one arm"})
+    EXPECT_THAT(why, HasSubstr(dealt));
+}
+
 TEST(RolloutPolicy, StepsAndIntervals) {
   EXPECT_THAT(parse_steps("1,5,100").value(), ElementsAre(1, 5, 100));
   for (const char* bad :
