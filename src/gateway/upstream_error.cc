@@ -40,7 +40,8 @@ Row row_of(const AttemptOutcome& last) {
     return {503, "upstream_overloaded", "has no room"};
   if (last.no_api)
     return {502, "upstream_error",
-            "answered 404 for its URL, which is not about the model: check the base path of its "
+            "answered 404 for its URL, which is not about the model: it has no such route, or "
+            "check the base path of its "
             "endpoint"};
   return {};
 }

@@ -124,12 +124,22 @@ Error read_error(int status, std::string_view body) {
   return error;
 }
 
+namespace {
+
+// weir's and llama.cpp's answers to a path that they do not have are in the API's form.
+bool is_of_no_route(std::string_view message) {
+  return message.starts_with("no route ") || message == "File Not Found";
+}
+
+}  // namespace
+
 bool is_api_error(std::string_view body) {
   if (body.size() > kErrorBodyBytes) return false;
   const auto json = Json::parse(body);
   if (!json.ok()) return false;
   const Json* error = json->find("error");
-  if (error != nullptr && error->is_object()) return error->find("message") != nullptr;
+  if (error != nullptr && error->is_object())
+    return error->find("message") != nullptr && !is_of_no_route(string_of(*error, "message"));
   const Json* object = json->find("object");  // vLLM's former
   if (object != nullptr && *object == Json("error")) return true;
   // Dynamo: {"message":"Model not found","type":"Not Found","code":404}

@@ -494,7 +494,9 @@ TEST(Errors, OfTheApiAreToldFromThoseOfAWebServer) {
        {"", "<html>", "{", R"({"detail":"Not Found"})", R"({"error":"Not Found","status":404})",
         R"({"error":"Not Found"})", R"({"message":"no Route matched with those values"})",
         R"({"message":"m","code":"404"})", R"({"message":7,"code":404})",
-        R"({"error":"Not Found","path":"/v1/models"})", R"({"error":{}})", R"([1])", "null"})
+        R"({"error":"Not Found","path":"/v1/models"})", R"({"error":{}})", R"([1])", "null",
+        R"({"error":{"message":"no route POST /x/v1/chat/completions","code":"not_found"}})",
+        R"({"error":{"message":"File Not Found","code":404,"type":"not_found_error"}})"})
     EXPECT_FALSE(translate::is_api_error(body)) << body;
   EXPECT_FALSE(translate::is_api_error(std::string(70'000, ' ') + R"({"error":{"message":"m"}})"));
 }
