@@ -41,8 +41,7 @@ Row row_of(const AttemptOutcome& last) {
   if (last.no_api)
     return {502, "upstream_error",
             "answered 404 for its URL, which is not about the model: it has no such route, or "
-            "check the base path of its "
-            "endpoint"};
+            "check the base path of its endpoint"};
   return {};
 }
 
