@@ -5,7 +5,6 @@ import pathlib
 import resource
 import signal
 import tempfile
-import time
 import unittest
 
 import weir_process as weir
@@ -39,24 +38,19 @@ class FullDisk(unittest.TestCase):
                 def metric(name):
                     return weir.metric(client.get(url + "/metrics").text, name) or 0
 
-                def until(condition):
-                    end = time.monotonic() + 30 * weir.SLOWDOWN
-                    while not condition() and time.monotonic() < end:
-                        time.sleep(0.02)
-                    self.assertTrue(condition())
                 dropped = 'weir_gateway_ledger_dropped_total{reason="write_failed"}'
                 self.assertEqual([ask("a"), ask("a")], [(200, False), (200, True)])
-                until(lambda: metric("weir_gateway_ledger_rows_total") == 1)
+                self.assertTrue(weir.until(lambda: metric("weir_gateway_ledger_rows_total") == 1, 30))
                 room(process, False)
                 self.assertEqual([ask("a"), ask("b"), ask("b"), ask("c")], [(200, True), (200, False), (200, False), (200, False)])
-                until(lambda: metric("weir_gateway_ledger_dropped_total") >= 3)
+                self.assertTrue(weir.until(lambda: metric("weir_gateway_ledger_dropped_total") >= 3, 30))
                 self.assertIn(dropped + " 3", client.get(url + "/metrics").text)
                 self.assertIn('weir_gateway_idempotency_total{result="unkept"} 3', client.get(url + "/metrics").text)
-                until(lambda: metric("weir_gateway_quota_store_failures_total") > 0)
+                self.assertTrue(weir.until(lambda: metric("weir_gateway_quota_store_failures_total") > 0, 30))
                 self.assertIsNone(process.poll())
                 room(process, True)
                 self.assertEqual([ask("b"), ask("b"), ask("d"), ask("d")], [(200, False), (200, True), (200, False), (200, True)])
-                until(lambda: metric("weir_gateway_ledger_rows_total") == 3)
+                self.assertTrue(weir.until(lambda: metric("weir_gateway_ledger_rows_total") == 3, 30))
                 self.assertEqual(len(mock.requests), 6)
                 process.send_signal(signal.SIGTERM)
                 self.assertEqual(process.wait(30 * weir.SLOWDOWN), 0)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 import urllib.error
 import urllib.request
@@ -45,16 +44,6 @@ def ask(url, body=None):
         return error.code, error.read().decode()
 
 
-def until(condition, seconds=10):
-    """Whether it comes to hold."""
-    end = time.monotonic() + seconds * weir.SLOWDOWN
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 class Reload(unittest.TestCase):
     def test_a_good_file_is_taken_and_a_bad_one_refused_while_requests_go_on(self):
         ports = [weir.free_port() for _ in range(3)]
@@ -79,16 +68,16 @@ class Reload(unittest.TestCase):
             try:
                 write(ports[2], more="drain_timeout_s: 9\n")
                 process.send_signal(signal.SIGHUP)
-                self.assertTrue(until(lambda: "config_needs_restart keys=drain_timeout_s" in log.read_text()), log.read_text())
+                self.assertTrue(weir.until(lambda: "config_needs_restart keys=drain_timeout_s" in log.read_text()), log.read_text())
                 self.assertIn("config_reloaded", log.read_text())
                 path.write_text(path.read_text().replace("targets", "tragets"))
                 process.send_signal(signal.SIGHUP)
-                self.assertTrue(until(lambda: "config_reload_failed" in log.read_text()), log.read_text())
+                self.assertTrue(weir.until(lambda: "config_reload_failed" in log.read_text()), log.read_text())
                 failed = next(line for line in log.read_text().splitlines() if "config_reload_failed" in line)
                 self.assertIn("reload.yaml:4", failed)
                 self.assertIn("targets", failed)
                 before = len(codes)
-                self.assertTrue(until(lambda: len(codes) > before + 10))
+                self.assertTrue(weir.until(lambda: len(codes) > before + 10))
             finally:
                 stop.set()
                 for t in threads:
@@ -96,7 +85,7 @@ class Reload(unittest.TestCase):
             self.assertEqual(set(codes), {200})
             write(ports[2], model="other")
             process.send_signal(signal.SIGHUP)
-            self.assertTrue(until(lambda: ask(url + "/v1/chat/completions", ASK)[0] == 404))
+            self.assertTrue(weir.until(lambda: ask(url + "/v1/chat/completions", ASK)[0] == 404))
             self.assertEqual(ask(url + "/v1/chat/completions", {**ASK, "model": "other"})[0], 200)
             self.assertIsNone(second.poll())
             self.assertIn('weir_gateway_reloads_total{result="good"} 2', ask(url + "/metrics")[1])
@@ -113,7 +102,7 @@ class Dns(unittest.TestCase):
                         "models: {chat: {targets: [{upstream: here, model: mock}, {upstream: gone, tier: 1}]}}\n")
         with running(ports[1], "bench", "mock", "--port", ports[1]), running(ports[0], "gateway", path) as (_, log):
             url = f"http://127.0.0.1:{ports[0]}"
-            self.assertTrue(until(lambda: ask(url + "/ready")[0] == 200, 30), log.read_text())
+            self.assertTrue(weir.until(lambda: ask(url + "/ready")[0] == 200, 30), log.read_text())
             self.assertEqual(ask(url + "/v1/chat/completions", ASK)[0], 200)
             self.assertIn('weir_gateway_discoveries_total{result="gone",upstream="gone"}', ask(url + "/metrics")[1])
             self.assertIn(nobody + " does not resolve", log.read_text())

@@ -113,15 +113,6 @@ def stores():
         yield out
 
 
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds * weir.SLOWDOWN
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 class OnEachStore(unittest.TestCase):
     def test_clients_are_refused_by_name_and_told_when_to_come_back(self):
         text = ("quotas: [{name: few, metric: requests, window: minute, limit: 3}, "
@@ -185,7 +176,7 @@ class OnEachStore(unittest.TestCase):
                 with self.subTest(name):
                     with Gateway(mock, text % state) as gateway:
                         self.assertEqual([gateway.ask().status_code for _ in range(2)], [200, 200])
-                        self.assertTrue(eventually(lambda: gateway.used() == {"day: tokens per day": (16, 30)}), gateway.used())
+                        self.assertTrue(weir.until(lambda: gateway.used() == {"day: tokens per day": (16, 30)}), gateway.used())
                     with Gateway(mock, text % state) as gateway:
                         self.assertEqual(gateway.used(), {"day: tokens per day": (16, 30)})
                         self.assertEqual([gateway.ask().status_code for _ in range(2)], [200, 429])
@@ -238,7 +229,7 @@ class Streams(unittest.TestCase):
                     self.assertIn("out: output tokens per day", first[1])
                     self.assertLess(first[0], 40)
                     self.assertEqual(second, (100, None))
-                    self.assertTrue(eventually(lambda: gateway.used()["out: output tokens per day"][0] >= 100 + first[0]))
+                    self.assertTrue(weir.until(lambda: gateway.used()["out: output tokens per day"][0] >= 100 + first[0]))
                     self.assertEqual(gateway.metric("weir_gateway_quota_reservations") or 0, 0)
 
 
@@ -268,7 +259,7 @@ class RedisDies(unittest.TestCase):
             try:
                 time.sleep(0.3)
                 redis.stop()
-                self.assertTrue(eventually(lambda: any(c == 503 for c, _ in codes[closed]) and opened.metric(uncounted) >= 20))
+                self.assertTrue(weir.until(lambda: any(c == 503 for c, _ in codes[closed]) and opened.metric(uncounted) >= 20))
                 reply = closed.ask()
                 self.assertEqual(reply.status_code, 503)
                 self.assertIn("quotas cannot be checked", reply.text)
@@ -276,10 +267,10 @@ class RedisDies(unittest.TestCase):
                 self.assertEqual(httpx.get(closed.admin_url + "/admin/quotas", headers=ADMIN).status_code, 503)
                 redis.start()
                 # Both count again, in the empty Redis that came back.
-                self.assertTrue(eventually(lambda: closed.ask().status_code == 200, 15))
+                self.assertTrue(weir.until(lambda: closed.ask().status_code == 200, 15))
                 before = opened.metric(uncounted)
-                self.assertTrue(eventually(lambda: opened.metric("weir_gateway_quota_answers_total{verdict=\"granted\"}") > 60))
-                self.assertTrue(eventually(lambda: closed.used()["few: requests per minute"][0] >= 2))
+                self.assertTrue(weir.until(lambda: opened.metric("weir_gateway_quota_answers_total{verdict=\"granted\"}") > 60))
+                self.assertTrue(weir.until(lambda: closed.used()["few: requests per minute"][0] >= 2))
                 self.assertGreaterEqual(before, 20)
             finally:
                 stop.set()

@@ -24,16 +24,6 @@ HOME = pathlib.Path(directory.name)
 gateway, ask, rows, ms = gateway_process.gateway, gateway_process.ask, gateway_process.rows, gateway_process.ms
 
 
-def until(condition, seconds=30):
-    """Whether it comes to hold."""
-    end = time.monotonic() + seconds * weir.SLOWDOWN
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 class Rules(unittest.TestCase):
     def test_what_matches_goes_to_another_model_under_its_own_name(self):
         with mock_llm.MockLlm() as one, mock_llm.MockLlm() as two:
@@ -248,9 +238,9 @@ class Cascades(unittest.TestCase):
             with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as client:
                 client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
                                % (len(body), body))
-                self.assertTrue(until(lambda: self.mocks[1].bodies("/v1/chat/completions")))
+                self.assertTrue(weir.until(lambda: self.mocks[1].bodies("/v1/chat/completions"), 30))
             self.assertEqual([r[:3] for r in rows(ledger, 2)], [(0, 1, "small"), (1, 2, "large")])
-            self.assertTrue(until(lambda: 'weir_gateway_requests_total{end="client_gone"} 1' in httpx.get(url + "/metrics").text))
+            self.assertTrue(weir.until(lambda: 'weir_gateway_requests_total{end="client_gone"} 1' in httpx.get(url + "/metrics").text, 30))
 
 
 class Difficulty(unittest.TestCase):

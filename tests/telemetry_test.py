@@ -42,15 +42,6 @@ def family(name, known):
     return None
 
 
-def until(condition, timeout_s=20):
-    end = time.monotonic() + timeout_s * weir.SLOWDOWN
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 class Collector(http.server.ThreadingHTTPServer):
     """Takes OTLP/HTTP JSON; answers what `answer` says, after `delay_s`."""
 
@@ -188,7 +179,7 @@ class Export(unittest.TestCase):
             reply = ask(server, SECRET, headers={"traceparent": parent}, stream=True, stream_options={"include_usage": True})
             self.assertEqual(reply.status_code, 200)
             usage = next(json.loads(line[6:])["usage"] for line in reply.text.splitlines() if '"usage"' in line)
-            self.assertTrue(until(self.collector.spans))
+            self.assertTrue(weir.until(self.collector.spans, 20))
             span, = self.collector.spans()
             self.assertEqual(span["traceId"], parent.split("-")[1])
             self.assertEqual(span["parentSpanId"], parent.split("-")[2])
@@ -209,7 +200,7 @@ class Export(unittest.TestCase):
             # Not sampled by the client: no span.
             ask(server, headers={"traceparent": parent[:-1] + "0"})
             ask(server, max_tokens=10**7)
-            self.assertTrue(until(lambda: len(self.collector.spans()) > 1))
+            self.assertTrue(weir.until(lambda: len(self.collector.spans()) > 1, 20))
             failed = self.collector.spans()[1]
             self.assertEqual(failed["status"], {"code": 2, "message": "context_length_exceeded"})
         resource = {x["key"]: value(x) for x in self.collector.bodies[0][1]["resourceSpans"][0]["resource"]["attributes"]}
@@ -230,9 +221,9 @@ class Export(unittest.TestCase):
         self.collector.answer = 503
         with self.server() as server:
             ask(server)
-            self.assertTrue(until(lambda: self.collector.refused > 0))
+            self.assertTrue(weir.until(lambda: self.collector.refused > 0, 20))
             self.collector.answer = 200
-            self.assertTrue(until(lambda: len(self.collector.spans()) == 1))
+            self.assertTrue(weir.until(lambda: len(self.collector.spans()) == 1, 20))
             text = httpx.get(server.url + "/metrics").text
             self.assertGreater(weir.metric(text, "weir_otlp_failures_total"), 0)
             self.assertEqual(weir.metric(text, "weir_otlp_spans_dropped_total"), 0)
@@ -247,7 +238,7 @@ class Export(unittest.TestCase):
     def test_a_collector_that_is_not_there(self):
         with weir.Server("--otlp-endpoint", f"http://127.0.0.1:{weir.free_port()}", env={"OTEL_BSP_SCHEDULE_DELAY": "20"}) as server:
             self.assertEqual(ask(server).status_code, 200)
-            self.assertTrue(until(lambda: weir.metric(httpx.get(server.url + "/metrics").text, "weir_otlp_failures_total") > 0))
+            self.assertTrue(weir.until(lambda: weir.metric(httpx.get(server.url + "/metrics").text, "weir_otlp_failures_total") > 0, 20))
 
     def test_bad_settings_are_usage_errors(self):
         for arguments, env, word in ((["--otlp-endpoint", "https://x"], {}, "http://"), (["--scrub-pattern", "(["], {}, "pattern 1"),
@@ -264,7 +255,7 @@ class Logs(unittest.TestCase):
         return [json.loads(line) for line in server.text().splitlines() if line.startswith("{")]
 
     def request_lines(self, server, count):
-        until(lambda: sum(x["event"] == "request" for x in self.lines(server)) >= count)
+        weir.until(lambda: sum(x["event"] == "request" for x in self.lines(server)) >= count, 20)
         return [x for x in self.lines(server) if x["event"] == "request"]
 
     def test_a_line_for_each_request_and_no_content(self):
@@ -329,7 +320,7 @@ class Logs(unittest.TestCase):
         for form in ("json", "text"):
             with self.subTest(form=form), weir.Server("--log-format", form, "--log-level", "debug", "--log-content", "--no-scrub") as server:
                 sent = self.attack(server)
-                self.assertTrue(until(lambda: server.errors().count(b"/v1/completions") >= 8 * len(self.HOSTILE)))
+                self.assertTrue(weir.until(lambda: server.errors().count(b"/v1/completions") >= 8 * len(self.HOSTILE), 20))
                 log = server.errors()
                 self.assertRegex(log, b"Say")
             lines = log.decode().split("\n")  # UTF-8, or this throws

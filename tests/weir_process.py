@@ -125,6 +125,16 @@ class FinishedWell:
         return 0
 
 
+def until(condition, seconds=10):
+    """Whether it comes to hold."""
+    end = time.monotonic() + seconds * SLOWDOWN
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def wait_until_ready(process, said):
     """Until a weir that serves says so, on the pipe that its stdout is; said(): its errors, once it has ended. A port that takes connections
     says less: a gateway listens before its files are open, and answers 503 meanwhile."""

@@ -6,5 +6,7 @@
 namespace weir {
 
 inline constexpr int64_t kNsPerMs = 1'000'000;
+inline constexpr int64_t kNsPerS = 1'000'000'000;
+inline constexpr int64_t kMsPerHour = 3'600'000;
 
 }  // namespace weir

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/units.h"
 #include "gateway/config_keys.h"
 #include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
@@ -19,8 +20,6 @@ using config::Node;
 constexpr size_t kMaxModels = 10'000;
 constexpr size_t kMaxTargets = 100;  // of a model
 constexpr double kYearS = 366 * 86'400;
-constexpr int64_t kNsPerS = 1'000'000'000;
-constexpr int64_t kMsPerHour = 3'600'000;
 // Beside the keys of the tables: what has a reader of its own.
 constexpr std::string_view kTopApart[] = {"upstreams",      "models", "prices",     "quotas",
                                           "quota_estimate", "state",  "priorities", "rules"};

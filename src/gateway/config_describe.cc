@@ -2,6 +2,7 @@
 // JSON for programs. Secrets stand in neither.
 #include <fmt/ranges.h>
 
+#include "base/units.h"
 #include "gateway/config.h"
 #include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
@@ -13,9 +14,6 @@ namespace weir::gateway {
 namespace {
 
 using text::Json;
-
-constexpr int64_t kNsPerS = 1'000'000'000;
-constexpr int64_t kMsPerHour = 3'600'000;
 
 std::string where(const UpstreamConfig& u) {
   if (u.dns.has_value()) return fmt::format("dns {}:{}", u.dns->name, u.dns->port);

@@ -12,7 +12,6 @@ namespace {
 
 using text::Json;
 
-constexpr int64_t kNsPerS = 1'000'000'000;
 constexpr size_t kMaxReleases = 1000;
 
 // What it said of its load, and whether that is believed.

@@ -21,6 +21,18 @@ QuotaLimit per_day(int64_t most) {
   return {"day", "tokens per day", QuotaMetric::kOutputTokens, QuotaWindow::kDay, most};
 }
 
+// Does it in a process of its own, which is killed as soon as it is done.
+template <typename Work>
+void killed_after(const Work& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    work();
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+}
+
 // Grants are written to a pipe as they are given; after the kill the file never holds less.
 TEST(QuotaFile, AfterAKillNeverLessThanWasGranted) {
   constexpr int64_t kLimit = 640'000;
@@ -77,18 +89,14 @@ TEST(QuotaFile, AKillCostsAboutASecondOfTraffic) {
   o.path = dir.file("quota.db");
   o.batch_ms = 1;
   for (int64_t kill = 0; kill < kKills; ++kill) {
-    const pid_t child = ::fork();
-    if (child == 0) {
+    killed_after([&] {
       auto store = MemoryQuotaStore::open(o, metrics, kNow);
       for (int64_t i = 0; store.ok() && i < kRequests; ++i) {
         const int64_t at = kNow + (kill * kRequests + i) * 100;
         const QuotaAnswer a = reserve_now(**store, {per_day(kLimit)}, {.output_tokens = kEach}, at);
         (*store)->reconcile(a.reservation, {.output_tokens = kEach}, at + 50);
       }
-      ::kill(::getpid(), SIGKILL);
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    });
   }
   auto store = MemoryQuotaStore::open(o, metrics, kNow);
   ASSERT_TRUE(store.ok()) << store.error().message;
@@ -106,8 +114,7 @@ TEST(QuotaFile, ABurstOfReservationsIsNoPace) {
   MemoryQuotaOptions o;
   o.path = dir.file("quota.db");
   o.batch_ms = 1;
-  const pid_t child = ::fork();
-  if (child == 0) {
+  killed_after([&] {
     auto store = MemoryQuotaStore::open(o, metrics, kNow);
     for (int64_t at = kNow; store.ok() && at < kNow + 200; ++at) {
       std::vector<QuotaAnswer> open;
@@ -116,10 +123,7 @@ TEST(QuotaFile, ABurstOfReservationsIsNoPace) {
       for (const QuotaAnswer& a : open)
         (*store)->reconcile(a.reservation, {.output_tokens = 1}, at);
     }
-    ::kill(::getpid(), SIGKILL);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  });
   auto store = MemoryQuotaStore::open(o, metrics, kNow);
   ASSERT_TRUE(store.ok()) << store.error().message;
   const int64_t kept = read_now(**store, {per_day(kLimit)}, kNow)[0];

@@ -4,65 +4,37 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <cstring>
-#include <thread>
+#include <string>
 
 #include "gateway/state/quota_stores_testing.h"
+#include "gateway/state/unix_peer_testing.h"
 
 namespace weir::gateway {
 namespace {
 
 constexpr int64_t kNow = 1'800'000'000'000;
 
-// Takes scripts, and answers `says` to each call of one.
-class OddRedis {
+void answer_each(int peer, std::string& asked, const std::string& word, const std::string& with) {
+  for (size_t at = 0; (at = asked.find(word)) != std::string::npos;) {
+    asked.erase(0, at + word.size());
+    (void)::send(peer, with.data(), with.size(), MSG_NOSIGNAL);
+  }
+}
+
+// Takes scripts, and answers `says` to each call of one, until the peer closes.
+class OddRedis : public UnixPeer {
  public:
-  explicit OddRedis(std::string says)
-      : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)), says_(std::move(says)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path().c_str(), sizeof(address.sun_path) - 1);
-    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(::listen(fd_, 1), 0);
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~OddRedis() {
-    thread_.join();
-    ::close(fd_);
-  }
-  OddRedis(const OddRedis&) = delete;
-  OddRedis& operator=(const OddRedis&) = delete;
-
-  std::string path() const { return dir_.file("redis.sock"); }
-
- private:
-  // Until the peer closes.
-  void serve() {
-    const int peer = ::accept(fd_, nullptr, nullptr);
-    std::string asked;
-    char piece[4096];
-    for (ssize_t n = 0; (n = ::recv(peer, piece, sizeof(piece), 0)) > 0;) {
-      asked.append(piece, static_cast<size_t>(n));
-      answer_each(peer, asked, "LOAD\r\n", "$2\r\nab\r\n");
-      answer_each(peer, asked, "EVALSHA\r\n", says_);
-    }
-    ::close(peer);
-  }
-  static void answer_each(int peer, std::string& asked, const std::string& word,
-                          const std::string& with) {
-    for (size_t at = 0; (at = asked.find(word)) != std::string::npos;) {
-      asked.erase(0, at + word.size());
-      (void)::send(peer, with.data(), with.size(), MSG_NOSIGNAL);
-    }
-  }
-
-  const os::TempDir dir_;
-  const int fd_;
-  const std::string says_;
-  std::thread thread_;
+  explicit OddRedis(const std::string& says)
+      : UnixPeer([says](int peer) {
+          std::string asked;
+          char piece[4096];
+          for (ssize_t n = 0; (n = ::recv(peer, piece, sizeof(piece), 0)) > 0;) {
+            asked.append(piece, static_cast<size_t>(n));
+            answer_each(peer, asked, "LOAD\r\n", "$2\r\nab\r\n");
+            answer_each(peer, asked, "EVALSHA\r\n", says);
+          }
+        }) {}
 };
 
 QuotaAnswer answer_to(const std::string& says) {

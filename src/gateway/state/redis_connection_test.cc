@@ -4,13 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include <cstring>
-#include <thread>
+#include <string>
 
-#include "os/temp_dir.h"
+#include "gateway/state/unix_peer_testing.h"
 
 namespace weir::gateway {
 namespace {
@@ -18,42 +15,16 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// Takes one connection, reads what comes first, says `says` so many times and closes.
-class OneAnswer {
+// Reads what comes first, says `says` so many times and closes.
+class OneAnswer : public UnixPeer {
  public:
-  explicit OneAnswer(std::string says, int times = 1)
-      : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)), says_(std::move(says)), times_(times) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path().c_str(), sizeof(address.sun_path) - 1);
-    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(::listen(fd_, 1), 0);
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~OneAnswer() {
-    thread_.join();
-    ::close(fd_);
-  }
-  OneAnswer(const OneAnswer&) = delete;
-  OneAnswer& operator=(const OneAnswer&) = delete;
-
-  std::string path() const { return dir_.file("redis.sock"); }
-
- private:
-  void serve() {
-    const int peer = ::accept(fd_, nullptr, nullptr);
-    char asked[4096];
-    bool open = ::recv(peer, asked, sizeof(asked), 0) > 0;
-    for (int i = 0; i < times_ && open; ++i)
-      open = ::send(peer, says_.data(), says_.size(), MSG_NOSIGNAL) >= 0;
-    ::close(peer);
-  }
-
-  const os::TempDir dir_;
-  const int fd_;
-  const std::string says_;
-  const int times_;
-  std::thread thread_;
+  explicit OneAnswer(const std::string& says, int times = 1)
+      : UnixPeer([says, times](int peer) {
+          char asked[4096];
+          bool open = ::recv(peer, asked, sizeof(asked), 0) > 0;
+          for (int i = 0; i < times && open; ++i)
+            open = ::send(peer, says.data(), says.size(), MSG_NOSIGNAL) >= 0;
+        }) {}
 };
 
 Result<std::vector<RedisReply>> answer_to(const OneAnswer& server, size_t commands = 1) {
