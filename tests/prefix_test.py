@@ -30,15 +30,6 @@ def metric(server, name):
     return weir.metric(httpx.get(server.url + "/metrics").text, name)
 
 
-def wait_for(condition, seconds=30):
-    end = time.monotonic() + seconds * weir.SLOWDOWN
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 class Prefix(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -62,7 +53,7 @@ class Prefix(unittest.TestCase):
         server = weir.Server(*flags)
         self.addCleanup(server.kill)
         _, want = ask(server, TEXT)
-        self.assertTrue(wait_for(snapshot.exists))
+        self.assertTrue(weir.until(snapshot.exists, 30))
         server.kill()
         self.assertEqual(snapshot.stat().st_mode & 0o077, 0)
         # Killed at any moment while it writes, the file is the old or the new one.
@@ -118,9 +109,8 @@ class Prefix(unittest.TestCase):
         threads = [threading.Thread(target=load, args=(i,)) for i in range(4)]
         for t in threads:
             t.start()
-        # The second file is written while all of them run.
-        self.assertTrue(wait_for(lambda: server.errors().count(b"kv_snapshot_written") >= 2))
-        self.assertGreater(metric(server, "vllm:num_requests_running"), 0)
+        # The second file is written while all of them run; it is killed in the middle of a request, not between two.
+        self.assertTrue(weir.until(lambda: server.errors().count(b"kv_snapshot_written") >= 2 and metric(server, "vllm:num_requests_running") > 0, 30))
         server.kill()
         for t in threads:
             t.join(60)
