@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/scheduler.h"
 #include "ops/plan/layout.h"
 
 namespace weir::ops {
@@ -129,6 +130,7 @@ ReplicaTrial::ReplicaTrial(const PlanRequest& request, const PlanDevice& device,
   r.kv_tokens = std::max<int64_t>(2, plan_memory(request, device.memory_gb).kv_tokens / batches);
   r.max_running = std::max(1, request.max_running / batches);
   r.step_tokens = request.step_tokens;
+  if (request.engine == "weir") r.short_part = engine::kShortPart;
   r.prefix_cache = request.prefix_cache;
   r.draft_tokens = request.draft_tokens;
   r.draft_acceptance = request.draft_acceptance;

@@ -121,12 +121,39 @@ void ReplicaSim::plan(engine::StepWork& work) {
     work.add_decode(r.known, 1 + limits_.draft_tokens);
     budget -= 1 + limits_.draft_tokens;
   }
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
-    if (running_[i].prefill_left == 0) continue;
-    chunks_[i] = static_cast<int32_t>(std::min<int64_t>(running_[i].prefill_left, budget));
-    budget -= chunks_[i];
-    work.add_prefill(running_[i].known, chunks_[i]);
+  if (limits_.short_part > 0) {
+    find_short_ones();
+    int64_t half = short_ones_.empty() ? 0 : budget / 2;
+    budget -= half;
+    for (const size_t i : short_ones_) prefill(i, half, work);
+    budget += half;
   }
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    if (chunks_[i] == 0) prefill(i, budget, work);
+  }
+}
+
+// Those that stand behind the first prompt though much shorter, the shortest first.
+void ReplicaSim::find_short_ones() {
+  short_ones_.clear();
+  const auto first = std::find_if(running_.begin(), running_.end(),
+                                  [](const Running& r) { return r.prefill_left > 0; });
+  if (first == running_.end()) return;
+  for (auto r = first + 1; r != running_.end(); ++r) {
+    if (r->prefill_left > 0 && int64_t{r->prefill_left} * limits_.short_part <= first->prefill_left)
+      short_ones_.push_back(static_cast<size_t>(r - running_.begin()));
+  }
+  std::stable_sort(short_ones_.begin(), short_ones_.end(), [this](size_t a, size_t b) {
+    return running_[a].prefill_left < running_[b].prefill_left;
+  });
+}
+
+// What is left of its prompt, or of the step.
+void ReplicaSim::prefill(size_t i, int64_t& budget, engine::StepWork& work) {
+  if (running_[i].prefill_left == 0 || budget <= 0) return;
+  chunks_[i] = static_cast<int32_t>(std::min<int64_t>(running_[i].prefill_left, budget));
+  budget -= chunks_[i];
+  work.add_prefill(running_[i].known, chunks_[i]);
 }
 
 // False: nothing to do.

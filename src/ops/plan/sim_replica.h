@@ -76,6 +76,8 @@ class ReplicaSim {
   void keep(int32_t group);
   bool step(double until_s);
   void plan(engine::StepWork& work);
+  void find_short_ones();
+  void prefill(size_t i, int64_t& budget, engine::StepWork& work);
   int64_t decodes_in_a_row(double step_ms, double until_s, int64_t decodes) const;
   void decode_many(int64_t steps, double ms);
   void finish_step(double ms);
@@ -100,7 +102,8 @@ class ReplicaSim {
   uint64_t steps_ = 0;
   std::deque<Waiting> waiting_;
   std::vector<Running> running_;
-  std::vector<int32_t> chunks_;  // of the step: tokens for each of running_, 0: a decode or none
+  std::vector<size_t> short_ones_;  // of running_, those that need not wait for the first prompt
+  std::vector<int32_t> chunks_;     // of the step: tokens for each of running_, 0: a decode or none
   GapHistogram gaps_;
   std::list<int32_t> recent_;  // groups whose prefix is kept, newest first
   std::unordered_map<int32_t, std::list<int32_t>::iterator> kept_;

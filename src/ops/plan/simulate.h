@@ -32,8 +32,11 @@ struct SimReplica {
   int64_t kv_tokens = 1 << 20;
   int32_t max_running = 256;
   int32_t step_tokens = 2048;  // of a step: decodes first, then prompts in chunks
-  bool prefix_cache = true;    // a group's prefix is computed once while the replica keeps it
-  int32_t prefixes = 1024;     // of groups that a replica keeps, the least recently used goes
+  // Prompts with no more than 1/short_part of what the first in line still has to compute share
+  // half of the step before it, the shortest first, as weir does (engine/scheduler.h); 0: in order.
+  int32_t short_part = 0;
+  bool prefix_cache = true;  // a group's prefix is computed once while the replica keeps it
+  int32_t prefixes = 1024;   // of groups that a replica keeps, the least recently used goes
   // A request that would wait longer is refused at its arrival; by the tokens ahead of it at the
   // rate of late.
   double max_wait_s = std::numeric_limits<double>::infinity();

@@ -56,6 +56,27 @@ TEST(Simulate, OneRequestTakesItsSteps) {
   EXPECT_NEAR(o.span_s * 1000, o.total_ms[0], 1e-2);
 }
 
+// As weir's scheduler plans it: half of a step for the short one, until the long one is first
+// again.
+TEST(Simulate, AShortPromptNeedNotWaitForALongOne) {
+  const std::vector<SimRequest> both{{0, 400, 1}, {0, 20, 1}};
+  SimFleet fleet;
+  fleet.replica.step_tokens = 40;
+  const StepTime& time = steps(10, 1, 2);
+  const SimOutcome in_order = run(both, fleet, time);
+  EXPECT_NEAR(in_order.ttft_ms[0], 10 * (10 + 40), 1e-3);
+  EXPECT_NEAR(in_order.ttft_ms[1], 10 * (10 + 40) + 10 + 20, 1e-3);
+  fleet.replica.short_part = 4;
+  const SimOutcome beside = run(both, fleet, time);
+  EXPECT_NEAR(beside.ttft_ms[1], 10 + 40, 1e-3);
+  EXPECT_NEAR(beside.ttft_ms[0], 10 * (10 + 40) + 10 + 20, 1e-3);
+  // Half as long is not much shorter.
+  const std::vector<SimRequest> alike{{0, 400, 1}, {0, 200, 1}};
+  const SimOutcome shared = run(alike, fleet, time);
+  fleet.replica.short_part = 0;
+  EXPECT_EQ(shared.ttft_ms, run(alike, fleet, time).ttft_ms);
+}
+
 // One server, constant service: the Pollaczek-Khinchine formula for M/D/1.
 TEST(Simulate, WaitsAsMD1) {
   SimFleet fleet;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 
+#include "engine/scheduler.h"
 #include "ops/plan/engine_load.h"
 #include "os/cpu.h"
 #include "os/cpu_time.h"
@@ -40,6 +41,7 @@ class Validator {
     fleet_.replica.kv_tokens = o.kv_tokens;
     fleet_.replica.max_running = o.max_running;
     fleet_.replica.step_tokens = o.step_tokens;
+    fleet_.replica.short_part = engine::kShortPart;
     fleet_.replica.prefix_cache = false;
   }
 
