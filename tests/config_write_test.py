@@ -3,6 +3,7 @@ nginx and haproxy where they are installed. Prints the table of engine, version 
 
 import concurrent.futures
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -115,12 +116,14 @@ class ConfigWrite(unittest.TestCase):
 
     def test_other_parsers_take_their_files(self):
         parsers = {
-            "prometheus": ("promtool", lambda f: ["promtool", "check", "config", f / "prometheus.yaml"]),
-            "nginx": ("nginx", lambda f: ["nginx", "-t", "-e", f / "error.log", "-g", f"pid {f}/pid;", "-c", f / "nginx.conf"]),
-            "haproxy": ("haproxy", lambda f: ["haproxy", "-c", "-f", f / "haproxy.cfg"]),
+            "prometheus": ("promtool", lambda f: ["check", "config", f / "prometheus.yaml"]),
+            "nginx": ("nginx", lambda f: ["-t", "-e", f / "error.log", "-g", f"pid {f}/pid;", "-c", f / "nginx.conf"]),
+            "haproxy": ("haproxy", lambda f: ["-c", "-f", f / "haproxy.cfg"]),
         }
-        for target, (program, command) in parsers.items():
-            if not shutil.which(program):
+        for target, (program, arguments) in parsers.items():
+            search = f"{os.environ['PATH']}:/usr/sbin:{weir.ROOT}/build/nginx/usr/sbin"  # script/bootstrap unpacks it there
+            found = shutil.which(program, path=search)
+            if not found:
                 print(f"{program}: not installed, so {target}'s files were not parsed by it")
                 continue
             for engine in ("vllm", "llamacpp"):
@@ -129,7 +132,7 @@ class ConfigWrite(unittest.TestCase):
                     file = folder / "prod/nginx/nginx.conf"
                     paths = [f"{kind}_temp_path {self.dir};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")]
                     file.write_text(file.read_text().replace("http {", "http { access_log off; " + " ".join(paths), 1))
-                got = subprocess.run(command(folder / "prod" / target), capture_output=True, text=True)
+                got = subprocess.run([found, *arguments(folder / "prod" / target)], capture_output=True, text=True)
                 self.assertEqual(got.returncode, 0, f"{target} {engine}: {got.stdout}{got.stderr}")
             print(f"{program}: takes what is written")
         folder, _ = self.write("grafana", "prod")

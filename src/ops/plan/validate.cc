@@ -13,19 +13,35 @@
 namespace weir::ops {
 namespace {
 
+constexpr double kPartSeconds = 10;  // machines change within a minute: fits stand close together
 constexpr double kFitShare = 0.6;    // of what the engine carries, at which steps are fitted
-constexpr double kFitSeconds = 0.5;  // of what a load takes
+constexpr double kFitSeconds = 0.5;  // of what a part takes
 constexpr size_t kFlood = 400;       // requests at once, to see what it carries
 constexpr size_t kSpeedRequests = 20'000;
 constexpr uint64_t kFitSeed = 7919;  // the fit sees other requests than the loads
 constexpr size_t kLeastRequests = 8;
 constexpr double kNsPerS = 1e9;
 
-LoadFigures figures(const std::vector<float>& ttft_ms, const GapHistogram& gaps, int64_t tokens,
-                    double span_s) {
-  return {sim_quantile(ttft_ms, 0.5), sim_quantile(ttft_ms, 0.95), gaps.quantile(0.5),
-          gaps.quantile(0.95), span_s > 0 ? static_cast<double>(tokens) / span_s : 0};
-}
+// What clients saw, of all parts of a load together.
+struct Latencies {
+  std::vector<float> ttft_ms;
+  GapHistogram gaps;
+  int64_t tokens = 0;
+  double span_s = 0;
+
+  // Outcome: EngineLoadResult or SimOutcome.
+  template <typename Outcome>
+  void add(const Outcome& o) {
+    ttft_ms.insert(ttft_ms.end(), o.ttft_ms.begin(), o.ttft_ms.end());
+    gaps.merge(o.gaps);
+    tokens += o.output_tokens;
+    span_s += o.span_s;
+  }
+  LoadFigures figures() const {
+    return {sim_quantile(ttft_ms, 0.5), sim_quantile(ttft_ms, 0.95), gaps.quantile(0.5),
+            gaps.quantile(0.95), span_s > 0 ? static_cast<double>(tokens) / span_s : 0};
+  }
+};
 
 // Steps of one load, and what the engine carries by them.
 struct Seen {
@@ -78,31 +94,23 @@ class Validator {
     return out;
   }
 
-  // What the engine does of `rate` requests a second; the prediction is still to be made.
-  Result<ValidatedLoad> measure(const std::vector<SimRequest>& all, double rate) {
-    ValidatedLoad load;
-    load.rate_per_s = rate;
-    load.requests = all.size();
-    WEIR_ASSIGN(const EngineLoadResult real, run(all, load.others_cores));
-    load.measured = figures(real.ttft_ms, real.gaps, real.output_tokens, real.span_s);
-    return load;
+  Result<SimOutcome> predict(const std::vector<SimRequest>& all, const StepTime& time) const {
+    return simulate(all, fleet_, time);
   }
 
-  Status predict(ValidatedLoad& load, const std::vector<SimRequest>& all,
-                 const StepTime& time) const {
-    WEIR_ASSIGN(const SimOutcome sim, simulate(all, fleet_, time));
-    load.predicted = figures(sim.ttft_ms, sim.gaps, sim.output_tokens, sim.span_s);
-    return {};
+  // Of a load: all equally long.
+  uint64_t parts() const {
+    return std::max<uint64_t>(1, static_cast<uint64_t>(std::lround(o_.seconds / kPartSeconds)));
   }
+  double part_seconds() const { return o_.seconds / static_cast<double>(parts()); }
 
   // Steps at kFitShare of what the engine is thought to carry.
-  Result<Seen> see(double carried, const std::function<void(const std::string&)>& progress) {
+  Result<Seen> see(double carried) {
     const double rate = kFitShare * carried;
-    progress(fmt::format("steps are fitted at {:.3g} requests/s", rate));
     Seen out;
     WEIR_ASSIGN(
         EngineLoadResult real,
-        run(requests(rate, o_.seconds * kFitSeconds, kFitSeed + ++seen_), out.others_cores));
+        run(requests(rate, part_seconds() * kFitSeconds, kFitSeed + ++seen_), out.others_cores));
     out.steps = std::move(real.steps);
     WEIR_ASSIGN(out.carried, most(fit_steps(out.steps).time()));
     return out;
@@ -129,6 +137,52 @@ class Validator {
   uint64_t seen_ = 0;  // loads that steps were fitted to
 };
 
+// One part of a load, the quietest attempt at it.
+struct Part {
+  EngineLoadResult measured;
+  SimOutcome predicted;
+  StepFit fit;
+  size_t fitted_steps = 0;
+  double others_cores = 0, drift = 0;
+  int attempts = 1;
+
+  double disturbance() const { return ValidatedLoad::disturbance(others_cores, drift); }
+};
+
+using Progress = std::function<void(const std::string&)>;
+
+// before: what was seen last; afterwards what was seen behind the part.
+Result<Part> run_part(Validator& v, const std::vector<SimRequest>& requests, int attempts,
+                      Seen& before, const Progress& progress) {
+  std::optional<Part> best;
+  for (int attempt = 1; attempt <= std::max(1, attempts); ++attempt) {
+    Part part;
+    WEIR_ASSIGN(part.measured, v.run(requests, part.others_cores));
+    WEIR_ASSIGN(Seen after, v.see(before.carried));
+    part.others_cores = std::max({part.others_cores, before.others_cores, after.others_cores});
+    part.drift = std::fabs(after.carried / before.carried - 1);
+    const double disturbance = part.disturbance();
+    if (disturbance >= 1) {
+      progress(fmt::format(
+          "disturbed: others had {:.2f} of the engine's cores, what it carries changed by {:.0f} "
+          "%{}",
+          part.others_cores, 100 * part.drift, attempt < attempts ? "; once more" : ""));
+    }
+    if (!best || disturbance < best->disturbance()) {
+      std::vector<engine::StepSample> steps = before.steps;
+      steps.insert(steps.end(), after.steps.begin(), after.steps.end());
+      part.fit = fit_steps(steps);
+      part.fitted_steps = steps.size();
+      WEIR_ASSIGN(part.predicted, v.predict(requests, part.fit.time()));
+      best = std::move(part);
+    }
+    best->attempts = attempt;
+    before = std::move(after);
+    if (disturbance < 1) break;
+  }
+  return std::move(*best);
+}
+
 }  // namespace
 
 std::vector<double> prediction_errors(const ValidatedLoad& load) {
@@ -146,8 +200,7 @@ std::vector<double> prediction_errors(const ValidatedLoad& load) {
 }
 
 Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
-                                 const ValidateOptions& options,
-                                 const std::function<void(const std::string&)>& progress) {
+                                 const ValidateOptions& options, const Progress& progress) {
   Validator v(model, clock, options);
   Validation out;
   // A few requests tell roughly what it carries, a load at kFitShare of that says it better.
@@ -157,38 +210,33 @@ Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
       const EngineLoadResult alone,
       v.run(v.requests(kLeastRequests / options.seconds, options.seconds, kFitSeed), others));
   WEIR_ASSIGN(const double rough, v.most(fit_steps(alone.steps).time()));
-  WEIR_ASSIGN(Seen before, v.see(rough, progress));
+  WEIR_ASSIGN(Seen before, v.see(rough));
   std::vector<float> errors;
   for (size_t i = 0; i < options.shares.size(); ++i) {
-    std::optional<ValidatedLoad> best;
-    for (int attempt = 1; attempt <= std::max(1, options.attempts); ++attempt) {
-      const double rate = options.shares[i] * before.carried;
-      const auto requests = v.requests(rate, options.seconds, options.seed + i);
-      progress(fmt::format("{:.3g} requests/s", rate));
-      WEIR_ASSIGN(ValidatedLoad load, v.measure(requests, rate));
-      WEIR_ASSIGN(Seen after, v.see(before.carried, progress));
-      load.others_cores = std::max({load.others_cores, before.others_cores, after.others_cores});
-      load.drift = std::fabs(after.carried / before.carried - 1);
-      if (!best || load.disturbance() < best->disturbance()) {
-        std::vector<engine::StepSample> steps = before.steps;
-        steps.insert(steps.end(), after.steps.begin(), after.steps.end());
-        out.fit = fit_steps(steps);
-        out.fitted_steps = steps.size();
-        WEIR_ASSIGN(out.most_per_s, v.most(out.fit.time()));
-        WEIR_TRY(v.predict(load, requests, out.fit.time()));
-        best = load;
-      }
-      best->attempts = attempt;
-      before = std::move(after);
-      if (load.disturbance() < 1) break;
-      progress(fmt::format(
-          "disturbed: others had {:.2f} of the engine's cores, what it carries changed by {:.0f} "
-          "%{}",
-          load.others_cores, 100 * load.drift, attempt < options.attempts ? "; once more" : ""));
+    ValidatedLoad load;
+    load.rate_per_s = options.shares[i] * before.carried;
+    Latencies measured, predicted;
+    for (uint64_t part = 0; part < v.parts(); ++part) {
+      progress(fmt::format("{:.3g} requests/s for {:.3g} s, part {} of {}", load.rate_per_s,
+                           v.part_seconds(), part + 1, v.parts()));
+      const auto requests =
+          v.requests(load.rate_per_s, v.part_seconds(), options.seed + i * v.parts() + part);
+      WEIR_ASSIGN(Part p, run_part(v, requests, options.attempts, before, progress));
+      load.requests += requests.size();
+      load.others_cores = std::max(load.others_cores, p.others_cores);
+      load.drift = std::max(load.drift, p.drift);
+      load.attempts = std::max(load.attempts, p.attempts);
+      measured.add(p.measured);
+      predicted.add(p.predicted);
+      out.fit = std::move(p.fit);
+      out.fitted_steps = p.fitted_steps;
     }
-    for (const double e : prediction_errors(*best)) errors.push_back(static_cast<float>(e));
-    out.loads.push_back(*best);
+    load.measured = measured.figures();
+    load.predicted = predicted.figures();
+    for (const double e : prediction_errors(load)) errors.push_back(static_cast<float>(e));
+    out.loads.push_back(load);
   }
+  WEIR_ASSIGN(out.most_per_s, v.most(out.fit.time()));
   out.median_error = sim_quantile(errors, 0.5);
   out.p95_error = sim_quantile(errors, 0.95);
   WEIR_ASSIGN(out.simulated_per_minute,

@@ -21,8 +21,8 @@ struct LoadFigures {
   double ttft_ms_p50 = 0, ttft_ms_p95 = 0, itl_ms_p50 = 0, itl_ms_p95 = 0, output_tok_s = 0;
 };
 
-// A load is run again where others on the machine had as many of the engine's cores on average, or
-// where what the engine carries differed by this share before and after.
+// Part of a load is run again where others on the machine had as many of the engine's cores on
+// average, or where what the engine carries differed by this share before and after.
 inline constexpr double kDisturbedCores = 0.08;
 inline constexpr double kDisturbedDrift = 0.1;
 
@@ -34,24 +34,26 @@ struct ValidateOptions {
   int32_t step_tokens = 512;
   int64_t kv_tokens = 0;  // of the loaded model's cache
   double idle_cores = 0;  // that the engine leaves to others
-  int attempts = 4;       // at a load while the machine is disturbed
+  int attempts = 4;       // at a part of a load while the machine is disturbed
   uint64_t seed = 1;
 };
 
 struct ValidatedLoad {
   double rate_per_s = 0;
   size_t requests = 0;
-  // How the machine was meanwhile, of the attempt that is shown: cores of the engine's that others
-  // had on average, and by how much what the engine carries changed from before to after.
+  // How the machine was in the worst part of it, of the attempts that are shown: cores of the
+  // engine's that others had on average, and by how much what the engine carries changed from
+  // before to after.
   double others_cores = 0;
   double drift = 0;
-  int attempts = 1;
+  int attempts = 1;  // the most that a part took
   LoadFigures predicted, measured;
 
   // Of 1 and more: the machine changed so much that the errors say little.
-  double disturbance() const {
+  static double disturbance(double others_cores, double drift) {
     return std::max(others_cores / kDisturbedCores, drift / kDisturbedDrift);
   }
+  double disturbance() const { return disturbance(others_cores, drift); }
 };
 
 struct Validation {
@@ -64,12 +66,13 @@ struct Validation {
   double simulated_per_minute = 0;  // requests, on this core
 };
 
-// Steps are fitted to one load before and one after each load that is predicted, of other requests;
-// where the machine was disturbed meanwhile all of it is done again. That is decided by the time of
-// other processes and by those two fits alone, never by how well the load was predicted.
-// Blocks for about 1.5 · shares · seconds, times attempts at most, and what the last requests take.
-// progress: what is run, on the calling thread. The model's runner must be unused. Errors: those of
-// the engine; kUsage where no request of the workload fits the cache.
+// Loads are run in parts of about 10 s, each from an idle engine, and steps are fitted to requests
+// before and after each part, others than its own; where the machine was disturbed meanwhile all of
+// it is done again. That is decided by the time of other processes and by those two fits alone,
+// never by how well the load was predicted. Blocks for about 1.5 · shares · seconds, times attempts
+// at most, and what the last requests take. progress: what is run, on the calling thread. The
+// model's runner must be unused. Errors: those of the engine; kUsage where no request of the
+// workload fits the cache.
 Result<Validation> validate_plan(engine::LoadedModel& model, const Clock& clock,
                                  const ValidateOptions& options,
                                  const std::function<void(const std::string&)>& progress);

@@ -241,6 +241,13 @@ std::string policy(const std::string& name_space, const std::string& app,
          app + "}}\n  ingress: " + rules + "\n";
 }
 
+// As policy(), of pods by an expression.
+std::string policy_by(const std::string& expression, const std::string& rules) {
+  std::string out = policy("llm", "x", rules);
+  const std::string labels = "{matchLabels: {app: x}}";
+  return out.replace(out.find(labels), labels.size(), "{matchExpressions: [" + expression + "]}");
+}
+
 std::string way(const std::string& service, const std::string& selector) {
   return "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i, namespace: "
          "llm}\nspec:\n  tls: [{secretName: s}]\n"
@@ -271,6 +278,18 @@ std::vector<Broken> broken_pods() {
       {"security", "lets everyone in",
        text("k8s/all.yaml", pods(policy("llm", "x", gateway) + "---\n" +
                                  policy("llm", "x", "[{from: [{namespaceSelector: {}}]}]")))},
+      {"security", "lets everyone in",
+       text("k8s/all.yaml", pods(policy_by("{key: app, operator: In, values: [y, x]}", "[{}]")))},
+      {"security", "lets everyone in",
+       text("k8s/all.yaml", pods(policy_by("{key: gpu, operator: NotIn, values: [a]}, "
+                                           "{key: tier, operator: Exists}",
+                                           "[{}]")))},
+      {"security", "selects other pods",
+       text("k8s/all.yaml", pods(policy_by("{key: app, operator: NotIn, values: [x]}", gateway)))},
+      {"security", "selects other pods",
+       text("k8s/all.yaml", pods(policy_by("{key: tier, operator: DoesNotExist}", gateway)))},
+      {"security", "selects other pods",
+       text("k8s/all.yaml", pods(policy_by("{key: app, operator: Near, values: [x]}", gateway)))},
       {"security", "is reached in clear", text("k8s/all.yaml", key)},
       {"security", "is reached in clear", text("k8s/all.yaml", other_service)},
       {"security", "no key, and no NetworkPolicy",
@@ -414,6 +433,8 @@ TEST(Checks, OtherWaysToPass) {
   const std::string gateway = "[{from: [{podSelector: {matchLabels: {app: gateway}}}]}]";
   passes("security", text("k8s/all.yaml", pods(policy("llm", "x", gateway))));
   passes("security", text("k8s/all.yaml", pods(policy("llm", "x", "[]"))));
+  passes("security", text("k8s/all.yaml",
+                          pods(policy_by("{key: app, operator: In, values: [x, y]}", gateway))));
   passes("security", [&](auto& in) {
     std::string key = pods(way("x", "{app: x}"));
     key.insert(key.find("        args"),

@@ -39,11 +39,20 @@ struct ProxyUse {
   bool cache_expires = false;       // proxy_cache_valid
 };
 
-// Pods by their labels, as NetworkPolicies, Services and InferencePools choose them.
+// One of a selector's matchExpressions. NotIn holds of pods without the label too.
+struct LabelRule {
+  std::string key, op;  // In, NotIn, Exists, DoesNotExist; no other holds of any pod
+  std::vector<std::string> values;
+
+  bool holds(const std::map<std::string, std::string>& labels) const;
+};
+
+// Pods by their labels, as NetworkPolicies, Services and InferencePools choose them: all of labels
+// and rules must hold; none: every pod.
 struct PodChoice {
-  std::string name_space;                     // empty: the file does not say
-  std::map<std::string, std::string> labels;  // each must be there; none: every pod
-  bool by_expression = false;                 // matchExpressions are not read: chooses nothing
+  std::string name_space;  // empty: the file does not say
+  std::map<std::string, std::string> labels;
+  std::vector<LabelRule> rules;
 
   bool selects(const CheckedCall& call) const;
 };

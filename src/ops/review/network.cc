@@ -31,10 +31,14 @@ PodChoice selector_of(const Node& document, const Node* selector) {
   PodChoice out;
   out.name_space = namespace_of(document);
   if (selector == nullptr) return out;
-  out.by_expression = !is_empty(selector->find("matchExpressions"));
+  for (const Node& rule : items_of(selector->find("matchExpressions"))) {
+    LabelRule& r =
+        out.rules.emplace_back(LabelRule{text_at(rule, "key"), text_at(rule, "operator"), {}});
+    for (const Node& value : items_of(rule.find("values"))) r.values.push_back(value.text);
+  }
   const Node* labels = selector->find("matchLabels");
   // Of a Service the labels themselves stand there.
-  if (labels == nullptr && !out.by_expression) labels = selector;
+  if (labels == nullptr && out.rules.empty()) labels = selector;
   if (labels == nullptr) return out;
   for (const config::Member& m : labels->members) out.labels[m.key] = m.value.text;
   return out;
@@ -123,12 +127,25 @@ std::string space_of(const CheckedCall& call) {
 
 }  // namespace
 
+bool LabelRule::holds(const std::map<std::string, std::string>& labels) const {
+  const auto it = labels.find(key);
+  const bool there = it != labels.end();
+  const bool listed = there && std::find(values.begin(), values.end(), it->second) != values.end();
+  if (op == "In") return listed;
+  if (op == "NotIn") return !listed;
+  if (op == "Exists") return there;
+  return op == "DoesNotExist" && !there;
+}
+
 bool PodChoice::selects(const CheckedCall& call) const {
-  if (by_expression || name_space != space_of(call)) return false;
-  return std::all_of(labels.begin(), labels.end(), [&](const auto& label) {
-    const auto it = call.labels.find(label.first);
-    return it != call.labels.end() && it->second == label.second;
-  });
+  if (name_space != space_of(call)) return false;
+  return std::all_of(labels.begin(), labels.end(),
+                     [&](const auto& label) {
+                       const auto it = call.labels.find(label.first);
+                       return it != call.labels.end() && it->second == label.second;
+                     }) &&
+         std::all_of(rules.begin(), rules.end(),
+                     [&](const LabelRule& rule) { return rule.holds(call.labels); });
 }
 
 std::string EnvConfig::tls_of(const EngineUse& use) const {
