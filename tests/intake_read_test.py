@@ -53,6 +53,13 @@ class Values(Project):
         self.assertEqual([p.wait(60 * weir.SLOWDOWN) for p in processes], [0] * len(fields))
         self.assertEqual(sorted(self.intake()), sorted(fields))
 
+    def test_a_published_model_needs_no_file(self):
+        fields = self.intake("--model", "qwen3-32b")
+        self.assertEqual(fields["model.name"]["value"], "Qwen/Qwen3-32B")
+        self.assertIn("config.json", fields["model.precision"]["evidence"])
+        self.assertEqual(fields["model.source"]["value"], "qwen3-32b")  # which weir plan finds again
+        self.assertIn("the nearest id is qwen3-32b", self.intake("--model", "qwen3-33b", code=3))
+
     def test_what_cannot_be_is_named(self):
         code, _, errors = weir.run("intake", "--project", self.dir, "--set", "traffic.prompt_tokens_p50=9", "--set", "traffic.prompt_tokens_p95=8")
         self.assertEqual(code, 0)

@@ -1,28 +1,28 @@
 #include "cli/intake_sources.h"
 
 #include <filesystem>
+#include <optional>
+#include <vector>
 
 #include "checkpoint/open.h"
 #include "cli/intake_trace.h"
 #include "cli/model_path.h"
+#include "config/key.h"
 #include "model/config.h"
+#include "ops/data/models.h"
 #include "ops/intake/read_model.h"
 #include "os/file.h"
 
 namespace weir::cli {
 namespace {
 
-// What a model is called, what turns its text into tokens, and its shape.
-struct FoundModel {
-  ops::ModelShape shape;
-  std::string name, tokenizer, source;
-};
-
 Result<FoundModel> from_config(const std::string& path) {
   WEIR_ASSIGN(ops::ModelShape shape, ops::read_model_shape_file(path));
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
   std::error_code error;
-  FoundModel found{std::move(shape), "", "", path};
+  FoundModel found;
+  found.shape = std::move(shape);
+  found.source = found.evidence = path;
   if (std::filesystem::exists(folder / "tokenizer.json", error)) found.tokenizer = "tokenizer.json";
   found.name = found.shape.name.empty() ? folder.filename().string() : found.shape.name;
   return found;
@@ -52,25 +52,52 @@ Result<FoundModel> from_gguf(const std::string& path) {
   const auto pre = tokenizer == nullptr ? std::nullopt : tokenizer->as_string();
   found.tokenizer = std::string(pre.value_or(""));
   found.name = model_name(path);
-  found.source = path;
+  found.source = found.evidence = path;
   return found;
 }
 
+// nullopt: weir knows none of that id or name. ids: of those that it knows.
+Result<std::optional<FoundModel>> from_list(const std::string& model,
+                                            std::vector<std::string>& ids) {
+  WEIR_ASSIGN(const auto known, ops::built_in_models());
+  for (const ops::KnownModel& m : known) {
+    ids.push_back(m.id);
+    if (m.id != model && m.name != model) continue;
+    FoundModel found;
+    WEIR_ASSIGN(found.shape, ops::shape_of(m));
+    found.name = m.name;
+    found.source = m.id;
+    found.evidence = m.config_url;
+    found.published = true;
+    return std::optional(std::move(found));
+  }
+  return std::optional<FoundModel>();
+}
+
+}  // namespace
+
 Result<FoundModel> find_model(const std::string& model) {
+  std::vector<std::string> ids;
+  WEIR_ASSIGN(std::optional<FoundModel> listed, from_list(model, ids));
+  if (listed) return std::move(*listed);
   std::error_code error;
   const std::filesystem::path path(model);
   if (path.extension() == ".json") return from_config(model);
   if (std::filesystem::exists(path / "config.json", error))
     return from_config((path / "config.json").string());
-  WEIR_ASSIGN(const std::string file, resolve_model(model));
-  return from_gguf(file);
+  const auto file = resolve_model(model);
+  if (file.ok()) return from_gguf(*file);
+  if (file.error().code != ErrorCode::kNotFound) return file.error();
+  return make_error(ErrorCode::kNotFound,
+                    "{}; of the published models that weir knows the nearest id is {} (weir plan "
+                    "--models lists them)",
+                    file.error().message, config::nearest(model, ids));
 }
-
-}  // namespace
 
 void add_source_options(CLI::App* command, IntakeSources& sources) {
   command->add_option("--model", sources.model,
-                      "read a model: a GGUF file, a Hugging Face folder, a config.json");
+                      "read a model: a published model's id (weir plan --models), a GGUF file, a "
+                      "Hugging Face folder, a config.json");
   add_host_options(command, sources.host);
   add_config_source(command, sources.config);
   command->add_option(
@@ -85,14 +112,10 @@ void add_source_options(CLI::App* command, IntakeSources& sources) {
       ->needs(metrics);
 }
 
-Result<ops::ModelShape> model_shape_of(const std::string& model) {
-  WEIR_ASSIGN(FoundModel found, find_model(model));
-  return std::move(found.shape);
-}
-
 Result<ops::Intake> read_model_source(const std::string& model) {
   WEIR_ASSIGN(const FoundModel found, find_model(model));
-  return ops::intake_of_model(found.shape, found.name, found.tokenizer, found.source);
+  return ops::intake_of_model(found.shape, found.name, found.tokenizer, found.source,
+                              found.evidence);
 }
 
 Result<ops::Intake> read_sources(const IntakeSources& sources, const ops::Project& project) {

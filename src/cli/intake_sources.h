@@ -15,7 +15,7 @@
 namespace weir::cli {
 
 struct IntakeSources {
-  std::string model;  // a GGUF file, a folder, a config.json; or empty
+  std::string model;  // as find_model takes it; or empty
   HostSource host;
   ConfigSource config;
   std::string trace;  // a file of requests; or empty
@@ -24,9 +24,17 @@ struct IntakeSources {
 
 void add_source_options(CLI::App* command, IntakeSources& sources);
 
-// The shape of a model that is a GGUF file, a folder with config.json, or a config.json. Error
-// kNotFound when it is none of them.
-Result<ops::ModelShape> model_shape_of(const std::string& model);
+struct FoundModel {
+  ops::ModelShape shape;
+  std::string name, tokenizer;  // what turns its text into tokens; empty where that is not known
+  std::string source;           // a path, or the id of a published model
+  std::string evidence;
+  bool published = false;  // from the list that weir carries
+};
+
+// A published model's id or name, a GGUF file or its name, a folder with config.json, or a
+// config.json. Error kNotFound when it is none of them.
+Result<FoundModel> find_model(const std::string& model);
 
 // The fields that such a model answers. The same errors.
 Result<ops::Intake> read_model_source(const std::string& model);

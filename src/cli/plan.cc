@@ -34,31 +34,6 @@ namespace {
 
 using text::Json;
 
-struct FoundShape {
-  ops::ModelShape shape;
-  bool published = false;  // from the list that weir carries
-};
-
-Result<FoundShape> find_shape(const std::string& model) {
-  WEIR_ASSIGN(const auto known, ops::built_in_models());
-  std::vector<std::string> ids;
-  for (const ops::KnownModel& m : known) {
-    if (m.id == model || m.name == model) {
-      WEIR_ASSIGN(ops::ModelShape shape, ops::shape_of(m));
-      return FoundShape{std::move(shape), true};
-    }
-    ids.push_back(m.id);
-  }
-  auto shape = model_shape_of(model);
-  if (shape.ok()) return FoundShape{std::move(*shape), false};
-  if (shape.error().code != ErrorCode::kNotFound) return shape.error();
-  return make_error(
-      ErrorCode::kNotFound,
-      "--model {}: no file, and no published model that weir knows; the nearest id is "
-      "{} (weir plan --models lists them)",
-      model, config::nearest(model, ids));
-}
-
 Result<int> list(const PlanOptions& o) {
   if (o.models) {
     WEIR_ASSIGN(const auto models, ops::built_in_models());
@@ -95,7 +70,7 @@ Result<ops::PlanRequest> request_of(const PlanOptions& o, const ops::Intake& int
                       : o.model;
   if (request.model_source.empty())
     return make_error(ErrorCode::kUsage, "a plan needs --model, or model.source in the intake");
-  WEIR_ASSIGN(FoundShape found, find_shape(request.model_source));
+  WEIR_ASSIGN(FoundModel found, find_model(request.model_source));
   request.shape = std::move(found.shape);
   if (o.fit.empty()) {
     WEIR_ASSIGN(request.workload, ops::workload_of(intake));

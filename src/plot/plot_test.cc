@@ -40,6 +40,7 @@ TEST(Ticks, AreRoundWithinAndBounded) {
   EXPECT_EQ(ticks(0, 10, 5, false), (std::vector<double>{0, 2, 4, 6, 8, 10}));
   EXPECT_EQ(ticks(10, 1000, 9, true), (std::vector<double>{10, 20, 50, 100, 200, 500, 1000}));
   EXPECT_EQ(ticks(1e-3, 1e9, 4, true).size(), 5u);
+  EXPECT_EQ(ticks(110, 480, 4, true), (std::vector<double>{200, 300, 400}));
   EXPECT_TRUE(ticks(1, 1, 5, false).empty());
   EXPECT_TRUE(ticks(0, 10, 5, true).empty());
   EXPECT_TRUE(ticks(kUnknown, 10, 5, false).empty());

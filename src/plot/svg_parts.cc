@@ -9,6 +9,7 @@ namespace weir::plot {
 namespace {
 
 constexpr size_t kMaxTicks = 20;
+constexpr size_t kLeastTicks = 3;
 
 }  // namespace
 
@@ -116,7 +117,8 @@ std::vector<double> ticks(double low, double high, int wanted, bool log) {
         if (m == 1 || decades * 3 <= wanted + 2) out.push_back(v);
       }
     }
-    return out;
+    if (out.size() >= kLeastTicks) return out;
+    out.clear();  // within a decade even steps say more
   }
   const double raw = (high - low) / std::max(wanted, 1);
   const double power = std::pow(10.0, std::floor(std::log10(raw)));

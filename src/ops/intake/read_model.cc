@@ -18,13 +18,14 @@ std::string attention_kind(const ModelShape& m) {
 }  // namespace
 
 Result<Intake> intake_of_model(const ModelShape& shape, const std::string& name,
-                               const std::string& tokenizer, const std::string& source) {
+                               const std::string& tokenizer, const std::string& source,
+                               const std::string& evidence) {
   Intake out;
   const auto measured = [&](std::string_view path, config::Value value) {
-    return out.set(path, std::move(value), Origin::kMeasured, source);
+    return out.set(path, std::move(value), Origin::kMeasured, evidence);
   };
   const auto inferred = [&](std::string_view path, config::Value value, std::string_view how) {
-    return out.set(path, std::move(value), Origin::kInferred, fmt::format("{}: {}", source, how));
+    return out.set(path, std::move(value), Origin::kInferred, fmt::format("{}: {}", evidence, how));
   };
   if (!name.empty()) WEIR_TRY(measured("model.name", name));
   WEIR_TRY(measured("model.source", source));

@@ -9,9 +9,11 @@
 
 namespace weir::ops {
 
-// name and tokenizer: empty where they are not known. evidence: the file. All are measured, but for
-// what is computed (KV bytes of a token in 2 bytes a number, active parameters): inferred.
+// name and tokenizer: empty where they are not known. source: a path or an id; evidence: the file,
+// or the address of a published configuration. All are measured, but for what is computed (KV bytes
+// of a token in 2 bytes a number, active parameters): inferred.
 Result<Intake> intake_of_model(const ModelShape& shape, const std::string& name,
-                               const std::string& tokenizer, const std::string& source);
+                               const std::string& tokenizer, const std::string& source,
+                               const std::string& evidence);
 
 }  // namespace weir::ops
