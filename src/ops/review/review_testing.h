@@ -1,6 +1,8 @@
 // A project's facts with which every item of the checklist passes; tests break one of them.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 
 #include "ops/review/review.h"
@@ -138,6 +140,14 @@ inline ReviewInput passing_input() {
   in.evidence = {over, load, gate};
   in.log = {test_row(kActInEffect, "{}", 1), test_row(kActRehearsal, test_drill(true, "e"), 2)};
   return in;
+}
+
+inline const ReviewedItem& item_of(const Review& r, std::string_view id) {
+  for (const ReviewedItem& i : r.items) {
+    if (i.item->id == id) return i;
+  }
+  ADD_FAILURE() << id << " was not asked";
+  return r.items.front();
 }
 
 }  // namespace weir::ops
