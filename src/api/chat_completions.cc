@@ -22,28 +22,25 @@ Result<Json> parse_content(const Json& content, const std::string& path) {
   for (size_t i = 0; i < content.size(); ++i) {
     const std::string part_path = index_path(path, i);
     WEIR_ASSIGN(Fields part, Fields::of(content.items()[i], part_path));
-    WEIR_ASSIGN(const Json* type, part.require("type"));
-    if (!type->is_string()) return wrong_type(part.path("type"), "a string", *type);
-    if (type->as_string() != "text") {
+    WEIR_ASSIGN(const std::string type, part.require_string("type"));
+    if (type != "text") {
       return param_error(ErrorCode::kInvalidValue, part.path("type"),
                          "{} is {}; this model takes only text parts", part.path("type"),
-                         text::json_quote(text::cut_utf8(type->as_string(), 40)));
+                         text::json_quote(text::cut_utf8(type, 40)));
     }
-    WEIR_ASSIGN(const Json* text, part.require("text"));
-    if (!text->is_string()) return wrong_type(part.path("text"), "a string", *text);
+    WEIR_ASSIGN(const std::string text, part.require_string("text"));
     if (i > 0) joined += "\n";
-    joined += text->as_string();
+    joined += text;
   }
   return Json(std::move(joined));
 }
 
 Result<Json> parse_message(const Json& message, const std::string& path) {
   WEIR_ASSIGN(Fields f, Fields::of(message, path));
-  WEIR_ASSIGN(const Json* role, f.require("role"));
-  if (!role->is_string()) return wrong_type(f.path("role"), "a string", *role);
-  if (std::find(kRoles.begin(), kRoles.end(), role->as_string()) == kRoles.end()) {
+  WEIR_ASSIGN(const std::string role, f.require_string("role"));
+  if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end()) {
     return param_error(ErrorCode::kInvalidValue, f.path("role"), "{} is {}; it must be one of {}",
-                       f.path("role"), text::json_quote(text::cut_utf8(role->as_string(), 40)),
+                       f.path("role"), text::json_quote(text::cut_utf8(role, 40)),
                        fmt::join(kRoles, ", "));
   }
   Json out = message;
@@ -52,7 +49,7 @@ Result<Json> parse_message(const Json& message, const std::string& path) {
   if (content != nullptr) {
     WEIR_ASSIGN(Json text, parse_content(*content, f.path("content")));
     out.set("content", std::move(text));
-  } else if (role->as_string() != "assistant" || !calls) {
+  } else if (role != "assistant" || !calls) {
     return param_error(ErrorCode::kInvalidValue, f.path("content"), "{} is required",
                        f.path("content"));
   }
@@ -80,8 +77,7 @@ Status parse_tools(Fields& f, ChatRequest& r) {
       WEIR_ASSIGN(Fields tool, Fields::of(tools->items()[i], index_path(f.path("tools"), i)));
       WEIR_ASSIGN(const Json* function, tool.require("function"));
       WEIR_ASSIGN(Fields fn, Fields::of(*function, tool.path("function")));
-      WEIR_ASSIGN(const Json* name, fn.require("name"));
-      if (!name->is_string()) return wrong_type(fn.path("name"), "a string", *name);
+      WEIR_ASSIGN([[maybe_unused]] const std::string name, fn.require_string("name"));
     }
     if (tools->size() > 0) r.tools = *tools;
   }

@@ -83,6 +83,12 @@ Result<std::optional<bool>> Fields::boolean(std::string_view name) {
   return std::optional<bool>(v->as_bool());
 }
 
+Result<std::string> Fields::require_string(std::string_view name) {
+  WEIR_ASSIGN(const Json* v, require(name));
+  if (!v->is_string()) return wrong_type(path(name), "a string", *v);
+  return v->as_string();
+}
+
 Result<std::optional<std::string>> Fields::string(std::string_view name) {
   const Json* v = find(name);
   if (v == nullptr) return std::optional<std::string>();

@@ -32,6 +32,8 @@ class Fields {
   const text::Json* find(std::string_view name);
   // kInvalidValue when missing.
   Result<const text::Json*> require(std::string_view name);
+  // Likewise, or when it is none.
+  Result<std::string> require_string(std::string_view name);
 
   // The fallback when absent. Errors: kInvalidValue for a wrong type or a value out of [low, high].
   Result<std::optional<int64_t>> integer(std::string_view name, int64_t low, int64_t high);

@@ -41,9 +41,7 @@ class Reader {
       : body_(body), f_(std::move(fields)), options_(options) {}
 
   Result<Conversation> read() {
-    WEIR_ASSIGN(const Json* model, f_.require("model"));
-    if (!model->is_string()) return wrong_type("model", "a string", *model);
-    c_.model = model->as_string();
+    WEIR_ASSIGN(c_.model, f_.require_string("model"));
     WEIR_TRY(read_unsupported());
     WEIR_TRY(read_numbers());
     WEIR_TRY(read_system());
@@ -122,9 +120,7 @@ class Reader {
                                        quoted(*type)));
     }
     ToolDefinition out;
-    WEIR_ASSIGN(const Json* name, f.require("name"));
-    if (!name->is_string()) return wrong_type(f.path("name"), "a string", *name);
-    out.name = name->as_string();
+    WEIR_ASSIGN(out.name, f.require_string("name"));
     WEIR_ASSIGN(out.description, f.string("description"));
     WEIR_ASSIGN(out.strict, f.boolean("strict"));
     WEIR_ASSIGN(const Json* schema, f.require("input_schema"));
@@ -138,17 +134,13 @@ class Reader {
     const Json* choice = f_.find("tool_choice");
     if (choice == nullptr) return {};
     WEIR_ASSIGN(Fields f, Fields::of(*choice, "tool_choice"));
-    WEIR_ASSIGN(const Json* type, f.require("type"));
-    if (!type->is_string()) return wrong_type(f.path("type"), "a string", *type);
-    const std::string& name = type->as_string();
+    WEIR_ASSIGN(const std::string name, f.require_string("type"));
     if (name == "auto") c_.tool_choice = ToolChoice::kAuto;
     if (name == "any") c_.tool_choice = ToolChoice::kRequired;
     if (name == "none") c_.tool_choice = ToolChoice::kNone;
     if (name == "tool") {
-      WEIR_ASSIGN(const Json* tool, f.require("name"));
-      if (!tool->is_string()) return wrong_type(f.path("name"), "a string", *tool);
+      WEIR_ASSIGN(c_.tool_name, f.require_string("name"));
       c_.tool_choice = ToolChoice::kNamed;
-      c_.tool_name = tool->as_string();
     }
     if (c_.tool_choice == ToolChoice::kUnset) {
       return param_error(ErrorCode::kInvalidValue, "tool_choice.type",
@@ -204,13 +196,7 @@ class Reader {
   }
 
   Status read_messages() {
-    WEIR_ASSIGN(const Json* messages, f_.require("messages"));
-    if (!messages->is_array()) return wrong_type("messages", "an array of messages", *messages);
-    if (messages->size() > options_.limits.max_messages) {
-      return param_error(ErrorCode::kInvalidValue, "messages",
-                         "messages has {} items; at most {} are taken", messages->size(),
-                         options_.limits.max_messages);
-    }
+    WEIR_ASSIGN(const Json* messages, require_messages(f_, options_.limits));
     JsonSkim raw(skim_member(body_, "messages").value_or(""));
     for (size_t i = 0; i < messages->size(); ++i) {
       const std::string_view text = raw.next() ? raw.value() : std::string_view();
@@ -221,9 +207,7 @@ class Reader {
 
   Status read_message(const Json& message, std::string_view raw, const std::string& path) {
     WEIR_ASSIGN(Fields f, Fields::of(message, path));
-    WEIR_ASSIGN(const Json* role, f.require("role"));
-    if (!role->is_string()) return wrong_type(f.path("role"), "a string", *role);
-    const std::string& name = role->as_string();
+    WEIR_ASSIGN(const std::string name, f.require_string("role"));
     WEIR_ASSIGN(const Json* content, f.require("content"));
     Role side = Role::kUser;
     if (name == "assistant") side = Role::kAssistant;
@@ -269,14 +253,11 @@ class Reader {
   Status read_block(const Json& value, std::string_view raw, const std::string& path,
                     std::vector<ContentBlock>& out) {
     WEIR_ASSIGN(Fields f, Fields::of(value, path));
-    WEIR_ASSIGN(const Json* type, f.require("type"));
-    if (!type->is_string()) return wrong_type(f.path("type"), "a string", *type);
-    const std::string& name = type->as_string();
+    WEIR_ASSIGN(const std::string name, f.require_string("type"));
     if (f.find("cache_control") != nullptr) c_.alter("cache_control");
     if (name == "text") {
-      WEIR_ASSIGN(const Json* text, f.require("text"));
-      if (!text->is_string()) return wrong_type(f.path("text"), "a string", *text);
-      if (!text->as_string().empty()) out.emplace_back().text = text->as_string();
+      WEIR_ASSIGN(std::string text, f.require_string("text"));
+      if (!text.empty()) out.emplace_back().text = std::move(text);
       return {};
     }
     if (name == "image") return read_image(f, out);
@@ -294,25 +275,17 @@ class Reader {
                                      quoted(name)));
   }
 
-  static Status require_string(Fields& f, std::string_view name, std::string& out) {
-    WEIR_ASSIGN(const Json* value, f.require(name));
-    if (!value->is_string()) return wrong_type(f.path(name), "a string", *value);
-    out = value->as_string();
-    return {};
-  }
-
   Status read_image(Fields& f, std::vector<ContentBlock>& out) {
     WEIR_ASSIGN(const Json* source, f.require("source"));
     WEIR_ASSIGN(Fields s, Fields::of(*source, f.path("source")));
-    std::string type;
-    WEIR_TRY(require_string(s, "type", type));
+    WEIR_ASSIGN(const std::string type, s.require_string("type"));
     ContentBlock block;
     block.kind = Kind::kImage;
     if (type == "base64") {
-      WEIR_TRY(require_string(s, "media_type", block.media_type));
-      WEIR_TRY(require_string(s, "data", block.text));
+      WEIR_ASSIGN(block.media_type, s.require_string("media_type"));
+      WEIR_ASSIGN(block.text, s.require_string("data"));
     } else if (type == "url") {
-      WEIR_TRY(require_string(s, "url", block.text));
+      WEIR_ASSIGN(block.text, s.require_string("url"));
     } else {
       return no_equivalent(s.path("type"), "use base64 or url");
     }
@@ -324,16 +297,15 @@ class Reader {
   Status read_document(Fields& f, std::vector<ContentBlock>& out) {
     WEIR_ASSIGN(const Json* source, f.require("source"));
     WEIR_ASSIGN(Fields s, Fields::of(*source, f.path("source")));
-    std::string type;
-    WEIR_TRY(require_string(s, "type", type));
+    WEIR_ASSIGN(const std::string type, s.require_string("type"));
     ContentBlock block;
     if (type != "base64" && type != "text") {
       return no_equivalent(s.path("type"), "use base64 or text");
     }
-    WEIR_TRY(require_string(s, "data", block.text));
+    WEIR_ASSIGN(block.text, s.require_string("data"));
     if (type == "base64") {
       block.kind = Kind::kDocument;
-      WEIR_TRY(require_string(s, "media_type", block.media_type));
+      WEIR_ASSIGN(block.media_type, s.require_string("media_type"));
       WEIR_ASSIGN(auto title, f.string("title"));
       block.name = std::move(title).value_or("");
     }
@@ -344,9 +316,9 @@ class Reader {
   static Status read_tool_use(Fields& f, std::string_view raw, std::vector<ContentBlock>& out) {
     ContentBlock block;
     block.kind = Kind::kToolCall;
-    WEIR_TRY(require_string(f, "id", block.id));
+    WEIR_ASSIGN(block.id, f.require_string("id"));
     block.id = decode_tool_id(block.id);
-    WEIR_TRY(require_string(f, "name", block.name));
+    WEIR_ASSIGN(block.name, f.require_string("name"));
     WEIR_ASSIGN(const Json* input, f.require("input"));
     if (!input->is_object()) return wrong_type(f.path("input"), "an object", *input);
     block.text = input_to_arguments(skim_member(raw, "input").value_or("{}"));
@@ -357,7 +329,7 @@ class Reader {
   Status read_tool_result(Fields& f, std::vector<ContentBlock>& out) {
     ContentBlock block;
     block.kind = Kind::kToolResult;
-    WEIR_TRY(require_string(f, "tool_use_id", block.id));
+    WEIR_ASSIGN(block.id, f.require_string("tool_use_id"));
     block.id = decode_tool_id(block.id);
     WEIR_ASSIGN(const auto error, f.boolean("is_error"));
     if (error.value_or(false)) c_.alter("messages[].content[].is_error");
@@ -373,11 +345,7 @@ class Reader {
     return {};
   }
 
-  Status count_block() {
-    if (++blocks_ <= options_.limits.max_blocks) return {};
-    return param_error(ErrorCode::kInvalidValue, "messages",
-                       "messages hold more than {} content blocks", options_.limits.max_blocks);
-  }
+  Status count_block() { return translate::count_block(blocks_, options_.limits); }
 
   std::string_view body_;
   Fields f_;

@@ -56,9 +56,7 @@ class Reader {
       : body_(body), f_(std::move(fields)), options_(options) {}
 
   Result<Conversation> read() {
-    WEIR_ASSIGN(const Json* model, f_.require("model"));
-    if (!model->is_string()) return wrong_type("model", "a string", *model);
-    c_.model = model->as_string();
+    WEIR_ASSIGN(c_.model, f_.require_string("model"));
     WEIR_TRY(read_unsupported());
     WEIR_TRY(read_numbers());
     WEIR_TRY(read_tools(f_, body_, options_.limits,
@@ -161,10 +159,8 @@ class Reader {
     }
     WEIR_ASSIGN(const Json* function, f.require("function"));
     WEIR_ASSIGN(Fields fn, Fields::of(*function, "tool_choice.function"));
-    WEIR_ASSIGN(const Json* name, fn.require("name"));
-    if (!name->is_string()) return wrong_type(fn.path("name"), "a string", *name);
+    WEIR_ASSIGN(c_.tool_name, fn.require_string("name"));
     c_.tool_choice = ToolChoice::kNamed;
-    c_.tool_name = name->as_string();
     return {};
   }
 
@@ -196,13 +192,7 @@ class Reader {
   }
 
   Status read_messages() {
-    WEIR_ASSIGN(const Json* messages, f_.require("messages"));
-    if (!messages->is_array()) return wrong_type("messages", "an array of messages", *messages);
-    if (messages->size() > options_.limits.max_messages) {
-      return param_error(ErrorCode::kInvalidValue, "messages",
-                         "messages has {} items; at most {} are taken", messages->size(),
-                         options_.limits.max_messages);
-    }
+    WEIR_ASSIGN(const Json* messages, require_messages(f_, options_.limits));
     for (size_t i = 0; i < messages->size(); ++i) {
       WEIR_TRY(read_message(messages->items()[i], index_path("messages", i)));
     }
@@ -212,9 +202,7 @@ class Reader {
 
   Status read_message(const Json& message, const std::string& path) {
     WEIR_ASSIGN(Fields f, Fields::of(message, path));
-    WEIR_ASSIGN(const Json* role, f.require("role"));
-    if (!role->is_string()) return wrong_type(f.path("role"), "a string", *role);
-    const std::string& name = role->as_string();
+    WEIR_ASSIGN(const std::string name, f.require_string("role"));
     if (f.find("name") != nullptr) c_.alter("messages[].name");
     if (name == "system" || name == "developer") return read_system(f);
     if (name == "user") return read_turn(f, Role::kUser);
@@ -298,14 +286,10 @@ class Reader {
     }
     ContentBlock block;
     block.kind = Kind::kToolCall;
-    WEIR_ASSIGN(const Json* id, f.require("id"));
-    if (!id->is_string()) return wrong_type(f.path("id"), "a string", *id);
-    block.id = id->as_string();
+    WEIR_ASSIGN(block.id, f.require_string("id"));
     WEIR_ASSIGN(const Json* function, f.require("function"));
     WEIR_ASSIGN(Fields fn, Fields::of(*function, f.path("function")));
-    WEIR_ASSIGN(const Json* name, fn.require("name"));
-    if (!name->is_string()) return wrong_type(fn.path("name"), "a string", *name);
-    block.name = name->as_string();
+    WEIR_ASSIGN(block.name, fn.require_string("name"));
     WEIR_ASSIGN(auto arguments, fn.string("arguments"));
     block.text = std::move(arguments).value_or("");
     append_block(c_.turns, Role::kAssistant, std::move(block));
@@ -316,9 +300,7 @@ class Reader {
     WEIR_TRY(count_block());
     ContentBlock block;
     block.kind = Kind::kToolResult;
-    WEIR_ASSIGN(const Json* id, f.require("tool_call_id"));
-    if (!id->is_string()) return wrong_type(f.path("tool_call_id"), "a string", *id);
-    block.id = id->as_string();
+    WEIR_ASSIGN(block.id, f.require_string("tool_call_id"));
     WEIR_ASSIGN(const Json* content, f.require("content"));
     WEIR_TRY(read_content(*content, f.path("content"), block.parts));
     append_block(c_.turns, Role::kUser, std::move(block));
@@ -346,13 +328,10 @@ class Reader {
 
   Status read_part(const Json& part, const std::string& path, std::vector<ContentBlock>& out) {
     WEIR_ASSIGN(Fields f, Fields::of(part, path));
-    WEIR_ASSIGN(const Json* type, f.require("type"));
-    if (!type->is_string()) return wrong_type(f.path("type"), "a string", *type);
-    const std::string& name = type->as_string();
+    WEIR_ASSIGN(const std::string name, f.require_string("type"));
     if (name == "text" || name == "refusal") {
-      WEIR_ASSIGN(const Json* text, f.require(name));
-      if (!text->is_string()) return wrong_type(f.path(name), "a string", *text);
-      if (!text->as_string().empty()) out.emplace_back().text = text->as_string();
+      WEIR_ASSIGN(std::string text, f.require_string(name));
+      if (!text.empty()) out.emplace_back().text = std::move(text);
       return {};
     }
     if (name == "image_url") return read_image(f, out);
@@ -364,15 +343,14 @@ class Reader {
   Status read_image(Fields& f, std::vector<ContentBlock>& out) {
     WEIR_ASSIGN(const Json* image, f.require("image_url"));
     WEIR_ASSIGN(Fields i, Fields::of(*image, f.path("image_url")));
-    WEIR_ASSIGN(const Json* url, i.require("url"));
-    if (!url->is_string()) return wrong_type(i.path("url"), "a string", *url);
+    WEIR_ASSIGN(const std::string url, i.require_string("url"));
     if (i.find("detail") != nullptr) c_.alter("image_url.detail");
     ContentBlock block;
     block.kind = Kind::kImage;
-    if (url->as_string().starts_with("https://")) {
-      block.text = url->as_string();
+    if (url.starts_with("https://")) {
+      block.text = url;
     } else {
-      WEIR_TRY(read_data_url(url->as_string(), i.path("url"), block));
+      WEIR_TRY(read_data_url(url, i.path("url"), block));
       if (block.media_type == "image/jpg") block.media_type = "image/jpeg";
       static constexpr std::array<std::string_view, 4> kTypes{"image/jpeg", "image/png",
                                                               "image/gif", "image/webp"};
@@ -392,11 +370,10 @@ class Reader {
     WEIR_ASSIGN(const Json* file, f.require("file"));
     WEIR_ASSIGN(Fields i, Fields::of(*file, f.path("file")));
     if (i.find("file_id") != nullptr) return no_equivalent(i.path("file_id"), "send file_data");
-    WEIR_ASSIGN(const Json* data, i.require("file_data"));
-    if (!data->is_string()) return wrong_type(i.path("file_data"), "a string", *data);
+    WEIR_ASSIGN(const std::string data, i.require_string("file_data"));
     ContentBlock block;
     block.kind = Kind::kDocument;
-    WEIR_TRY(read_data_url(data->as_string(), i.path("file_data"), block));
+    WEIR_TRY(read_data_url(data, i.path("file_data"), block));
     if (block.media_type != "application/pdf") {
       return no_equivalent(i.path("file_data"), "only application/pdf is translated");
     }
@@ -423,11 +400,7 @@ class Reader {
     return {};
   }
 
-  Status count_block() {
-    if (++blocks_ <= options_.limits.max_blocks) return {};
-    return param_error(ErrorCode::kInvalidValue, "messages",
-                       "messages hold more than {} content parts", options_.limits.max_blocks);
-  }
+  Status count_block() { return translate::count_block(blocks_, options_.limits); }
 
   // Members that neither protocol has, such as min_p.
   Status read_unknown() { return read_unknown_members(f_, options_, c_); }

@@ -29,6 +29,23 @@ Status read_tools(Fields& fields, std::string_view body, const TranslateLimits& 
   return {};
 }
 
+Result<const Json*> require_messages(Fields& fields, const TranslateLimits& limits) {
+  WEIR_ASSIGN(const Json* messages, fields.require("messages"));
+  if (!messages->is_array()) return api::wrong_type("messages", "an array of messages", *messages);
+  if (messages->size() > limits.max_messages) {
+    return param_error(ErrorCode::kInvalidValue, "messages",
+                       "messages has {} items; at most {} are taken", messages->size(),
+                       limits.max_messages);
+  }
+  return messages;
+}
+
+Status count_block(size_t& blocks, const TranslateLimits& limits) {
+  if (++blocks <= limits.max_blocks) return {};
+  return param_error(ErrorCode::kInvalidValue, "messages",
+                     "messages hold more than {} content parts", limits.max_blocks);
+}
+
 Status read_unknown_members(Fields& fields, const TranslateOptions& options, Conversation& out) {
   constexpr int kNamed = 16;  // each costs a pass over the members
   for (int i = 0; i < kNamed; ++i) {

@@ -36,6 +36,10 @@ using ReadTool =
     std::function<Status(const text::Json& tool, std::string_view raw, const std::string& path)>;
 Status read_tools(api::Fields& fields, std::string_view body, const TranslateLimits& limits,
                   const ReadTool& read);
+// The array "messages". Errors: kInvalidValue for none, or more of them than are taken.
+Result<const text::Json*> require_messages(api::Fields& fields, const TranslateLimits& limits);
+// One more of `blocks` in all messages. Error: kInvalidValue for more than are taken.
+Status count_block(size_t& blocks, const TranslateLimits& limits);
 // Members of the body that nothing asked for: refused or named in `altered`, as options say.
 Status read_unknown_members(api::Fields& fields, const TranslateOptions& options,
                             Conversation& out);
