@@ -102,22 +102,27 @@ std::string trade_plot(const LedgerReport& report) {
   drawn.width = kWidth;
   drawn.height = 280;  // its legend may need lines
   drawn.y = {.label = report.currency + " per 1,000 requests", .log = false, .min = 0, .max = {}};
-  double longest_s = 0;
+  double longest_ms = 0;
+  for (const CostGroup& g : report.groups)
+    longest_ms = std::max(longest_ms, g.total_ms.at(0.95).value_or(0));
+  const bool seconds = longest_ms >= 1000;
+  const double unit_ms = seconds ? 1000 : 1;
   for (const CostGroup& g : report.groups) {
     const auto p95_ms = g.total_ms.at(0.95);
     const auto nanos = nanos_per_request(g);
     if (!p95_ms || !nanos || drawn.series.size() >= plot::kSeriesColours) continue;
-    longest_s = std::max(longest_s, *p95_ms / 1000);
     drawn.series.push_back(
         {.name = name_of(g),
-         .points = {{*p95_ms / 1000, 1000 * *nanos / static_cast<double>(kNanosPerUnit)}},
+         .points = {{*p95_ms / unit_ms, 1000 * *nanos / static_cast<double>(kNanosPerUnit)}},
          .colour = drawn.series.size(),
          .dots = true});
   }
   // From zero and with some air, so that near dots look near and none is on the frame.
   constexpr double kAir = 1.05;
-  drawn.x = {
-      .label = "p95 of the whole answer (s)", .log = false, .min = 0, .max = longest_s * kAir};
+  drawn.x = {.label = fmt::format("p95 of the whole answer ({})", seconds ? "s" : "ms"),
+             .log = false,
+             .min = 0,
+             .max = longest_ms / unit_ms * kAir};
   return drawn.series.size() < 2 ? "" : plot::plot_svg(drawn);
 }
 
