@@ -313,14 +313,17 @@ class Gateway::Impl {
                                                     : draining ? R"({"status":"draining"})"
                                                                : R"({"status":"starting"})"));
     });
-    router_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
-      instruments_.log_lines_lost.add(static_cast<double>(log_.lost()) -
-                                      instruments_.log_lines_lost.value());
-      http::Response r;
-      r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
-      r.body = instruments_.registry.exposition();
-      w.send(std::move(r));
-    });
+    router_.add("GET", "/metrics",
+                [this](const http::Request&, http::ResponseWriter w) { w.send(metrics_page()); });
+  }
+
+  http::Response metrics_page() {
+    instruments_.log_lines_lost.add(static_cast<double>(log_.lost()) -
+                                    instruments_.log_lines_lost.value());
+    http::Response r;
+    r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
+    r.body = instruments_.registry.exposition();
+    return r;
   }
 
   Status listen() {
@@ -355,6 +358,7 @@ class Gateway::Impl {
                                     clock_,
                                     log_,
                                     [this] { drain(); },
+                                    [this] { return metrics_page(); },
                                     [this] { return keyring_; }};
     WEIR_ASSIGN(admin_, GatewayAdmin::listen(about, seed_ ^ 1));  // other ids than the main one's
     return {};
