@@ -171,7 +171,9 @@ struct NamedFile {
 };
 
 struct GatewayConfig {
+  std::string name;  // the file's, for what is said of it later (config_place.h); "": of no file
   std::string host = "127.0.0.1";
+  int host_line = 0;     // in the file
   uint16_t port = 8090;  // 0: any free one
   http::ServerLimits limits;
   http::TlsFiles tls;
@@ -222,10 +224,10 @@ inline constexpr int64_t kMaxRetryAfterMs = 1'000;
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 // Paths in the file are relative to its folder. Reads the files that key_file and the like name.
-// What is wrong with it is told to `problems`, whose file it is, and then there is no configuration:
-// of each part (a section, an upstream, a target, a rule) the first mistake at least, but for those
-// of parts that rest on a broken one. kCorrupt, with the nearest key for an unknown one; kUsage for a
-// file with a secret in it that others can read.
+// What is wrong with it is told to `problems`, whose file it is, and then there is no
+// configuration: of each part (a section, an upstream, a target, a rule) the first mistake at
+// least, but for those of parts that rest on a broken one. kCorrupt, with the nearest key for an
+// unknown one; kUsage for a file with a secret in it that others can read.
 std::optional<GatewayConfig> parse_gateway_config(const config::Node& file,
                                                   const Environment& environment,
                                                   config::Problems& problems);
@@ -242,7 +244,8 @@ Result<GatewayConfig> read_gateway_config(const std::string& path, const Environ
 std::string describe(const GatewayConfig& config);
 std::string describe_json(const GatewayConfig& config, const std::string& file,
                           const std::vector<std::string>& warnings);
-// The JSON document of one that is not good.
+// The JSON document of one that is not good: {"file", "good": false, "errors": [{"file", "line",
+// "message"}], "errors_left_out"}; of the file as a whole there is no line.
 std::string problems_json(const config::Problems& problems);
 
 }  // namespace weir::gateway

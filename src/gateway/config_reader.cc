@@ -25,30 +25,29 @@ Error ConfigReader::wrong(int line, const std::string& what, ErrorCode code) con
   return said.with_context(fmt::format("{}:{}", name(), line));
 }
 
-Result<config::Settings> ConfigReader::settings(std::span<const config::Key> keys,
-                                                const config::Node& node,
-                                                std::span<const std::string_view> apart) const {
-  // Whether each member is a key, a section of keys or read apart: the nearest may be any of them.
+config::Settings ConfigReader::settings(std::span<const config::Key> keys, const config::Node& node,
+                                        std::span<const std::string_view> apart,
+                                        Status& good) const {
+  // Each member is a key, a section of keys or read apart: the nearest may be any of them.
   std::vector<std::string> names(apart.begin(), apart.end());
   for (const config::Key& k : keys) names.push_back(k.path.substr(0, k.path.find('.')));
-  config::Node own = node;
-  own.members.clear();
-  Status known;
+  config::Node own;
+  own.kind = node.kind;
+  own.line = node.line;
   size_t unknown = 0;
   for (const config::Member& m : node.members) {
     if (std::find(apart.begin(), apart.end(), m.key) != apart.end()) continue;
     if (std::find(names.begin(), names.end(), m.key) != names.end()) {
       own.members.push_back(m);
     } else if (++unknown <= kMaxUnknown) {
-      known = wrong(m.line, fmt::format("unknown key \"{}\"; the nearest is \"{}\"",
-                                        m.key.substr(0, 100),
-                                        config::nearest(m.key, std::span<const std::string>(names))));
+      good = wrong(m.line,
+                   fmt::format("unknown key \"{}\"; the nearest is \"{}\"", m.key.substr(0, 100),
+                               config::nearest(m.key, std::span<const std::string>(names))));
     }
   }
   const size_t before = reading_.problems.count();
   config::Settings read = config::Settings::from_file(keys, own, reading_.problems);
-  if (reading_.problems.count() > before) return reading_.problems.error();
-  WEIR_TRY(known);
+  if (reading_.problems.count() > before) good = reading_.problems.error();
   return read;
 }
 
@@ -64,15 +63,17 @@ Result<std::string> ConfigReader::secret(const RawSecret& raw, std::string_view 
   if (!raw.env.empty()) {
     const auto value = environment_ ? environment_(raw.env) : std::nullopt;
     if (!value.has_value() || value->empty())
-      return wrong(line, fmt::format("{0}_env: the variable {1} is not set; set it, or give {0}_file",
-                                     what, raw.env));
+      return wrong(
+          line, fmt::format("{0}_env: the variable {1} is not set; set it, or give {0}_file", what,
+                            raw.env));
     text = *value;
   } else if (!raw.file.empty()) {
     const std::string key = fmt::format("{}_file", what);
     const std::string path = file(key, raw.file, line);
     const std::string weak = access::weak_permissions(path);
     if (!weak.empty())
-      return wrong(line, fmt::format("{}: {}: it holds a secret and {}; chmod 600 it", key, path, weak),
+      return wrong(line,
+                   fmt::format("{}: {}: it holds a secret and {}; chmod 600 it", key, path, weak),
                    ErrorCode::kUsage);
     auto read = os::read_file(path, kMaxSecretBytes);
     if (!read.ok()) return wrong(line, fmt::format("{}: {}", key, read.error().message));
