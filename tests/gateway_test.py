@@ -307,7 +307,9 @@ class Configuration(unittest.TestCase):
         env = {**os.environ, "WEIR_ADMIN_TOKEN": "t"}
         listen = "listen: {port: 8090}\n"
         for head, told in ((listen + "admin: {port: 8090, token_env: WEIR_ADMIN_TOKEN}\n", "trip.yaml:2: admin.port: 8090 is listen.port as well"),
-                           (listen + f"ledger: {{file: {HOME}/none/l.db}}\n", f"trip.yaml: ledger.file: {HOME}/none/l.db cannot be made")):
+                           (listen + f"ledger: {{file: {HOME}/none/l.db}}\n", f"trip.yaml:2: ledger.file: {HOME}/none/l.db cannot be made"),
+                           (listen + "keys_file: none.yaml\n", f"trip.yaml:2: keys_file: cannot open {HOME}/none.yaml"),
+                           (listen[:-2] + ", tls_certificate: no.pem, tls_key: no.key}\n", "trip.yaml:1: listen.tls_certificate: cannot read")):
             path.write_text(head + good)
             for arguments in ((path, "--check"), (path,)):
                 code, _, err = weir.run("gateway", *arguments, env=env)
@@ -337,6 +339,45 @@ class Configuration(unittest.TestCase):
         self.assertEqual(code, 3)
         self.assertIn("check.yaml:3", err)
         self.assertIn("targets", err)
+
+    def test_all_mistakes_are_told_at_once(self):
+        path = HOME / "wrong.yaml"
+        path.write_text("listen: {port: 0}\nkeys_fil: k\nadmin:\n  port: 0\n  token_env: NOT_SET\n" +
+                        "upstreams: {a: {endpoints: ['http://127.0.0.1:1/v1/chat/completions']}}\nmodels: {chat: {targets: [{upstream: b}]}}\n")
+        told = [(2, 'unknown key "keys_fil"'), (5, "admin.token_env: the variable NOT_SET is not set"), (6, "http://127.0.0.1:1/v1/chat/completions: the gateway itself puts"), (7, 'upstream "b" is not under')]
+        for arguments in ((path, "--check"), (path,)):
+            code, out, err = weir.run("gateway", *arguments)
+            self.assertEqual((code, out), (3, ""))
+            lines = err.removeprefix("weir: ").splitlines()
+            self.assertEqual(len(lines), len(told), err)
+            for line, (number, what) in zip(lines, told):
+                self.assertTrue(line.startswith(f"{path}:{number}: {what}"), line)
+        code, out, err = weir.run("gateway", path, "--check", "--json")
+        self.assertEqual((code, err), (3, ""))
+        said = json.loads(out)
+        self.assertEqual((said["file"], said["good"], said["errors_left_out"]), (str(path), False, 0))
+        self.assertEqual([(e["file"], e["line"]) for e in said["errors"]], [(str(path), line) for line, _ in told])
+
+    def test_json_is_json_whatever_the_file_is(self):
+        path = HOME / "broken.yaml"
+        for text, line in (("listen: [", 1), ("a: 1\nb: {\n", 3), ("", 1), ("\x00", 1), ("a: *b\n", 1)):
+            path.write_text(text)
+            code, out, err = weir.run("gateway", path, "--check", "--json")
+            self.assertEqual((code, err), (3, ""), text)
+            self.assertEqual(json.loads(out)["errors"][0].get("line"), line, (text, out))
+        code, out, err = weir.run("gateway", HOME / "none.yaml", "--check", "--json")
+        self.assertEqual((code, err), (3, ""))
+        self.assertNotIn("line", json.loads(out)["errors"][0])
+
+    def test_two_gateways_cannot_have_one_file_of_quotas(self):
+        text = f"state: {{sqlite: {HOME}/q.db}}\nquotas: [{{name: q, metric: requests, window: day, limit: 5}}]\n" + pool("mocks", 1)
+        with gateway(text):
+            path = HOME / "second.yaml"
+            path.write_text("listen: {port: 0}\n" + text)
+            code, out, err = weir.run("gateway", path)
+            self.assertEqual((code, out), (4, ""))
+            self.assertIn(f"second.yaml:2: state.sqlite: {HOME}/q.db is in use by another process, probably another gateway; give each gateway", err)
+            self.assertEqual(weir.run("gateway", path, "--check")[0], 0)  # as before a reload of the one that runs
 
 
 if __name__ == "__main__":

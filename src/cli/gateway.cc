@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "cli/ops_commands.h"
+#include "config/problems.h"
 #include "gateway/gateway.h"
 #include "gateway/opening.h"
 #include "gateway/opening_checks.h"
@@ -56,7 +57,11 @@ void reload(const std::string& file, gateway::Gateway& g, telemetry::Logger& log
   auto next = gateway::read_gateway_config(file, variable);
   if (!next.ok()) g.reload_refused();
   std::vector<std::string> doubtful;
-  if (next.ok()) doubtful = gateway::doubtful_prices(*next, today());
+  if (next.ok()) {
+    doubtful = gateway::file_warnings(*next);
+    const std::vector<std::string> prices = gateway::doubtful_prices(*next, today());
+    doubtful.insert(doubtful.end(), prices.begin(), prices.end());
+  }
   auto restart =
       next.ok() ? g.reload(std::move(*next)) : Result<std::vector<std::string>>(next.error());
   if (!restart.ok())
@@ -67,22 +72,44 @@ void reload(const std::string& file, gateway::Gateway& g, telemetry::Logger& log
     log.warn("config_needs_restart", {{"keys", fmt::format("{}", fmt::join(*restart, ","))}});
 }
 
-Result<int> run_gateway(const GatewayOptions& o) {
-  WEIR_ASSIGN(gateway::GatewayConfig config, gateway::read_gateway_config(o.file, variable));
-  const std::vector<std::string> doubtful = gateway::doubtful_prices(config, today());
-  if (const Status there = gateway::check_folders(config); !there.ok())
-    return there.error().with_context(o.file);
-  if (o.check) {
-    WEIR_ASSIGN(std::vector<std::string> warnings, gateway::check_opening(config));
-    warnings.insert(warnings.end(), doubtful.begin(), doubtful.end());
-    if (o.json) {
-      fmt::print("{}\n", gateway::describe_json(config, o.file, warnings));
-      return kExitOk;
-    }
-    fmt::print("{}: good\n{}", o.file, gateway::describe(config));
-    for (const std::string& warning : warnings) fmt::print("warning: {}\n", warning);
+// The file and all that a start reads beside it, for a start and for --check, which so trip over
+// the same. What is wrong is told to `problems`, what is doubtful to `warnings`.
+std::optional<gateway::GatewayConfig> read_all(config::Problems& problems,
+                                               std::vector<std::string>& warnings) {
+  auto config = gateway::read_gateway_config(variable, problems);
+  if (!config.has_value()) return config;
+  gateway::check_folders(*config, problems);
+  warnings = gateway::check_opening(*config, problems);
+  const std::vector<std::string> doubtful = gateway::doubtful_prices(*config, today());
+  warnings.insert(warnings.end(), doubtful.begin(), doubtful.end());
+  return config;
+}
+
+Result<int> check(const GatewayOptions& o) {
+  config::Problems problems(o.file);
+  std::vector<std::string> warnings;
+  const auto config = read_all(problems, warnings);
+  if (!problems.empty()) {
+    if (!o.json) return problems.error();
+    fmt::print("{}\n", gateway::problems_json(problems));
+    return exit_code(problems.error().code);
+  }
+  if (o.json) {
+    fmt::print("{}\n", gateway::describe_json(*config, o.file, warnings));
     return kExitOk;
   }
+  fmt::print("{}: good\n{}", o.file, gateway::describe(*config));
+  for (const std::string& warning : warnings) fmt::print("warning: {}\n", warning);
+  return kExitOk;
+}
+
+Result<int> run_gateway(const GatewayOptions& o) {
+  if (o.check) return check(o);
+  config::Problems problems(o.file);
+  std::vector<std::string> warnings;
+  auto read = read_all(problems, warnings);
+  if (!problems.empty()) return problems.error();
+  gateway::GatewayConfig config = std::move(*read);
   telemetry::LogOptions log_options;
   WEIR_ASSIGN(log_options.level, telemetry::parse_log_level(o.log_level));
   if (o.log_format == "json") log_options.format = telemetry::LogFormat::kJson;
@@ -90,9 +117,7 @@ Result<int> run_gateway(const GatewayOptions& o) {
   os::ignore_sigpipe();
   os::raise_descriptor_limit();
   telemetry::Logger log(log_options);
-  for (const std::string& warning : gateway::misplaced_files(config))
-    log.warn("config", {{"warning", warning}});
-  for (const std::string& warning : doubtful) log.warn("config", {{"warning", warning}});
+  for (const std::string& warning : warnings) log.warn("config", {{"warning", warning}});
   for (const gateway::ModelConfig& m : config.models)
     if (const std::string shares = gateway::shares_text(m); !shares.empty())
       log.info("releases_share", {{"model", m.name}, {"shares", shares}});

@@ -7,7 +7,7 @@
 namespace weir::config {
 namespace {
 
-constexpr size_t kMaxProblems = 10;  // of a file, named in one error
+constexpr size_t kMaxProblems = 10;  // of a file: beyond, it is hardly one of these keys
 
 std::string_view origin_name(Origin origin) {
   switch (origin) {
@@ -23,29 +23,23 @@ std::string_view origin_name(Origin origin) {
   return "default";
 }
 
-// What is wrong with the sources: all of it, or the first of it.
-class Problems {
- public:
-  void add(std::string text) { problems_.push_back(std::move(text)); }
-  bool full() const { return problems_.size() >= kMaxProblems; }
-  Status status(ErrorCode code) const {
-    if (problems_.empty()) return {};
-    return Error{code, fmt::format("{}", fmt::join(problems_, "\n")), {}, 0.0};
-  }
-
- private:
-  std::vector<std::string> problems_;
-};
+// What is wrong with flags and variables, a line each.
+Status as_usage(const std::vector<std::string>& problems) {
+  if (problems.empty()) return {};
+  return Error{ErrorCode::kUsage, fmt::format("{}", fmt::join(problems, "\n")), {}, 0.0};
+}
 
 class FileReader {
  public:
-  FileReader(std::span<const Key> schema, std::vector<Setting>& settings, std::string_view name,
-             Problems& problems)
-      : schema_(schema), settings_(settings), name_(name), problems_(problems) {}
+  FileReader(std::span<const Key> schema, std::vector<Setting>& settings, Problems& problems)
+      : schema_(schema),
+        settings_(settings),
+        problems_(problems),
+        most_(problems.count() + kMaxProblems) {}
 
   void read(const Node& map, const std::string& section) {
     for (const Member& m : map.members) {
-      if (problems_.full()) return;
+      if (problems_.count() >= most_) return;
       const std::string path = section.empty() ? m.key : section + "." + m.key;
       const auto key = std::find_if(schema_.begin(), schema_.end(),
                                     [&](const Key& k) { return k.path == path; });
@@ -54,8 +48,8 @@ class FileReader {
       } else if (is_section(path)) {
         read_section(m, path);
       } else {
-        problems_.add(fmt::format("{}:{}: unknown key \"{}\"; the nearest is \"{}\"", name_, m.line,
-                                  path.substr(0, 100), nearest(path, schema_)));
+        problems_.add(m.line, fmt::format("unknown key \"{}\"; the nearest is \"{}\"",
+                                          path.substr(0, 100), nearest(path, schema_)));
       }
     }
   }
@@ -69,30 +63,30 @@ class FileReader {
   void read_section(const Member& m, const std::string& path) {
     if (m.value.kind == Node::Kind::kMap) return read(m.value, path);
     if (m.value.kind == Node::Kind::kNull) return;  // a section without keys
-    problems_.add(fmt::format("{}:{}: {} must be a map of keys, not {}", name_, m.line, path,
-                              m.value.kind_name()));
+    problems_.add(m.line,
+                  fmt::format("{} must be a map of keys, not {}", path, m.value.kind_name()));
   }
 
   void take(size_t index, const Member& m) {
     Setting& s = settings_[index];
     if (s.origin == Origin::kFile) {
-      problems_.add(fmt::format("{}:{}: {} stands twice", name_, m.line, s.key->path));
+      problems_.add(m.line, s.key->path + " stands twice");
       return;
     }
     auto value = parse_value(*s.key, m.value);
     if (!value.ok()) {
-      problems_.add(fmt::format("{}:{}: {} {}", name_, m.line, s.key->path, value.error().message));
+      problems_.add(m.line, fmt::format("{} {}", s.key->path, value.error().message));
       return;
     }
     s.value = std::move(*value);
     s.origin = Origin::kFile;
-    s.where = fmt::format("{}:{}", name_, m.line);
+    s.where = fmt::format("{}:{}", problems_.file(), m.line);
   }
 
   std::span<const Key> schema_;
   std::vector<Setting>& settings_;
-  std::string_view name_;
   Problems& problems_;
+  const size_t most_;
 };
 
 // Lists in the environment are separated by commas.
@@ -107,7 +101,7 @@ Result<Value> from_environment(const Key& key, std::string_view text) {
   return Value(std::move(list));
 }
 
-void read_environment(const Sources& sources, Setting& s, Problems& problems) {
+void read_environment(const Sources& sources, Setting& s, std::vector<std::string>& problems) {
   if (!sources.environment) return;
   const std::string name = environment_name(s.key->path);
   const std::optional<std::string> text = sources.environment(name);
@@ -119,7 +113,7 @@ void read_environment(const Sources& sources, Setting& s, Problems& problems) {
                              ? " (from a Kubernetes Service called weir? set enableServiceLinks: "
                                "false, or give the flag)"
                              : "";
-    problems.add(fmt::format("{} {}{}", name, value.error().message, remedy));
+    problems.push_back(fmt::format("{} {}{}", name, value.error().message, remedy));
     return;
   }
   s.value = std::move(*value);
@@ -127,7 +121,7 @@ void read_environment(const Sources& sources, Setting& s, Problems& problems) {
   s.where = name;
 }
 
-void read_flag(const Sources& sources, Setting& s, Problems& problems) {
+void read_flag(const Sources& sources, Setting& s, std::vector<std::string>& problems) {
   const auto given = sources.flags.find(s.key->path);
   if (given == sources.flags.end() || given->second.empty()) return;
   s.origin = Origin::kFlag;
@@ -140,7 +134,7 @@ void read_flag(const Sources& sources, Setting& s, Problems& problems) {
   if (value.ok()) {
     s.value = std::move(*value);
   } else {
-    problems.add(fmt::format("{} {}", s.key->flag, value.error().message));
+    problems.push_back(fmt::format("{} {}", s.key->flag, value.error().message));
   }
 }
 
@@ -164,26 +158,30 @@ std::vector<std::pair<std::string, std::string>> misspelt_variables(
   return found;
 }
 
-Result<Settings> Settings::resolve(std::span<const Key> schema, const Sources& sources) {
+Settings Settings::from_file(std::span<const Key> schema, const Node& file, Problems& problems) {
   Settings result;
   for (const Key& key : schema)
     result.settings_.push_back({&key, key.fallback, Origin::kDefault, "default"});
-  Problems in_file;
-  if (sources.file.kind == Node::Kind::kMap) {
-    FileReader(schema, result.settings_, sources.file_name, in_file).read(sources.file, "");
-  } else if (sources.file.kind != Node::Kind::kNull) {
-    in_file.add(fmt::format("{}:{}: must be a map of keys, not {}", sources.file_name,
-                            sources.file.line, sources.file.kind_name()));
+  if (file.kind == Node::Kind::kMap) {
+    FileReader(schema, result.settings_, problems).read(file, "");
+  } else if (file.kind != Node::Kind::kNull) {
+    problems.add(file.line, fmt::format("must be a map of keys, not {}", file.kind_name()));
   }
-  WEIR_TRY(in_file.status(ErrorCode::kCorrupt));
-  Problems given;
+  return result;
+}
+
+Result<Settings> Settings::resolve(std::span<const Key> schema, const Sources& sources) {
+  Problems in_file(sources.file_name);
+  Settings result = from_file(schema, sources.file, in_file);
+  if (!in_file.empty()) return in_file.error();
+  std::vector<std::string> given;
   for (Setting& s : result.settings_) {
     // A flag hides what the environment says, also where that is wrong.
     const auto flag = sources.flags.find(s.key->path);
     if (flag == sources.flags.end()) read_environment(sources, s, given);
     read_flag(sources, s, given);
   }
-  WEIR_TRY(given.status(ErrorCode::kUsage));
+  WEIR_TRY(as_usage(given));
   return result;
 }
 

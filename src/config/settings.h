@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "config/key.h"
+#include "config/problems.h"
 #include "config/yaml.h"
 
 namespace weir::config {
@@ -48,6 +49,9 @@ class Settings {
   // name the problems (of a file the first ten), one a line: "weir.yaml:3: unknown key \"prot\";
   // the nearest is \"port\"".
   static Result<Settings> resolve(std::span<const Key> schema, const Sources& sources);
+  // Of a file, or a map in one, alone; schema as above. What is wrong with it, the first ten, is
+  // told to `problems`, whose file it is, and the keys in question have their defaults.
+  static Settings from_file(std::span<const Key> schema, const Node& file, Problems& problems);
 
   const std::vector<Setting>& all() const { return settings_; }
   // Precondition: the schema has the path.

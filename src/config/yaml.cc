@@ -144,6 +144,21 @@ std::string_view Node::kind_name() const {
   return "nothing";
 }
 
+int line_of(const Node& map, std::string_view path) {
+  const Node* node = &map;
+  int line = map.line;
+  while (!path.empty()) {
+    const std::string_view key = path.substr(0, path.find('.'));
+    const auto found = std::find_if(node->members.begin(), node->members.end(),
+                                    [&](const Member& m) { return m.key == key; });
+    if (found == node->members.end()) break;
+    line = found->line;
+    node = &found->value;
+    path.remove_prefix(std::min(path.size(), key.size() + 1));
+  }
+  return line;
+}
+
 Result<Node> parse_yaml(std::string_view text, std::string_view name, const YamlLimits& limits) {
   if (text.size() > limits.max_bytes)
     return make_error(ErrorCode::kLimit, "{}: larger than {} bytes", name, limits.max_bytes);

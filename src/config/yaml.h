@@ -35,6 +35,10 @@ struct Member {
   Node value;
 };
 
+// The line of the key at a path, as "admin.port", below a map; where it is not there that of the
+// last part of the path that is, or the map's own.
+int line_of(const Node& map, std::string_view path);
+
 struct YamlLimits {
   size_t max_bytes = 1 << 20;
   size_t max_depth = 32;

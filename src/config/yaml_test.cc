@@ -21,6 +21,18 @@ TEST(YamlTest, KeepsLinesAndOrder) {
   EXPECT_EQ(r->members[2].value.kind, Node::Kind::kNull);
 }
 
+TEST(YamlTest, KnowsTheLineOfAKey) {
+  const auto tree = parse_yaml("a: 1\nb:\n  c:\n    d: 2\n  e: {f: 3,\n    g: 4}\n", "x.yaml");
+  ASSERT_TRUE(tree.ok());
+  EXPECT_EQ(line_of(*tree, "a"), 1);
+  EXPECT_EQ(line_of(*tree, "b"), 2);
+  EXPECT_EQ(line_of(*tree, "b.c.d"), 4);
+  EXPECT_EQ(line_of(*tree, "b.e.g"), 6);
+  EXPECT_EQ(line_of(*tree, "b.c.none"), 3) << "of what there is of it";
+  EXPECT_EQ(line_of(*tree, "none.c"), 1);
+  EXPECT_EQ(line_of(*tree, "b..c"), 2);
+}
+
 TEST(YamlTest, ReadsJson) {
   const auto r = parse_yaml(R"({"keys": [{"id": "a", "n": 3}]})", "f.json");
   ASSERT_TRUE(r.ok()) << r.error().message;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "gateway/config_models.h"
+#include "gateway/config_reader.h"
 #include "gateway/gateway_testing.h"
 
 namespace weir::gateway {
@@ -89,21 +90,27 @@ TEST_F(CallTest, WhoWaitsTooLongOrLeavesIsNotAskedFor) {
   EXPECT_EQ(ask(std::string(kChat)).status, 200);
 }
 
+PriorityConfig priorities(const std::string& text, config::Problems& problems) {
+  const Environment none;
+  Reading reading(problems);
+  return read_priorities(ConfigReader(none, reading), *config::parse_yaml(text, "g.yaml"));
+}
+
 TEST(Priorities, AKeyBoundsWhatItsClientSays) {
-  const auto node = config::parse_yaml(
-      "default: 1\nheader: x-p\ntenants: {acme: 0, nightly: 3}\nkeys: {k2: 2}\n", "g.yaml");
-  const auto p = read_priorities(*node, "g.yaml");
-  ASSERT_TRUE(p.ok()) << p.error().message;
+  config::Problems problems("g.yaml");
+  const PriorityConfig p = priorities(
+      "default: 1\nheader: x-p\ntenants: {acme: 0, nightly: 3}\nkeys: {k2: 2}\n", problems);
+  ASSERT_TRUE(problems.empty()) << problems.error().message;
   const auto said = [](const char* value) { return http::Headers{{"x-p", value}}; };
-  EXPECT_EQ(p->of("", "", {}), 1U);
-  EXPECT_EQ(p->of("", "", said("0")), 0U);
-  EXPECT_EQ(p->of("other", "k1", said("0")), 1U) << "not more than its key's";
-  EXPECT_EQ(p->of("acme", "k1", {}), 0U);
-  EXPECT_EQ(p->of("acme", "k1", said("2")), 2U);
-  EXPECT_EQ(p->of("acme", "k2", {}), 2U);
-  EXPECT_EQ(p->of("nightly", "k1", said("0")), 3U);
+  EXPECT_EQ(p.of("", "", {}), 1U);
+  EXPECT_EQ(p.of("", "", said("0")), 0U);
+  EXPECT_EQ(p.of("other", "k1", said("0")), 1U) << "not more than its key's";
+  EXPECT_EQ(p.of("acme", "k1", {}), 0U);
+  EXPECT_EQ(p.of("acme", "k1", said("2")), 2U);
+  EXPECT_EQ(p.of("acme", "k2", {}), 2U);
+  EXPECT_EQ(p.of("nightly", "k1", said("0")), 3U);
   for (const char* nonsense : {"", "4", "-1", "00", "high"})
-    EXPECT_EQ(p->of("acme", "k1", said(nonsense)), 0U) << nonsense;
+    EXPECT_EQ(p.of("acme", "k1", said(nonsense)), 0U) << nonsense;
 }
 
 TEST(Priorities, MistakesAreNamedWithTheirLine) {
@@ -115,9 +122,10 @@ TEST(Priorities, MistakesAreNamedWithTheirLine) {
       {"tenant: {}", "the nearest is \"tenants\""},
       {"[]", "priorities must be a map"}};
   for (const auto& [text, what] : rows) {
-    const auto p = read_priorities(*config::parse_yaml(text, "g.yaml"), "g.yaml");
-    ASSERT_FALSE(p.ok()) << text;
-    EXPECT_NE(p.error().message.find(what), std::string::npos) << p.error().message;
+    config::Problems problems("g.yaml");
+    (void)priorities(text, problems);
+    ASSERT_FALSE(problems.empty()) << text;
+    EXPECT_NE(problems.error().message.find(what), std::string::npos) << problems.error().message;
   }
 }
 

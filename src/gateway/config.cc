@@ -8,7 +8,6 @@
 #include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
 #include "gateway/config_reader.h"
-#include "gateway/misplaced_files.h"
 #include "gateway/release_shares.h"
 #include "http/url.h"
 
@@ -36,10 +35,6 @@ struct RawTop {
 struct RawTarget {
   TargetConfig config;
   std::string upstream;
-};
-struct RawPrice {
-  ModelPrice price;
-  std::string input, output, cached_input, cache_write;
 };
 struct RawModel {
   RawModel() { config.retry.max_retry_after_ms = kMaxRetryAfterMs; }
@@ -155,56 +150,59 @@ config::Table<RawModel> model_table() {
   return t;
 }
 
-config::Table<RawPrice> price_table() {
-  config::Table<RawPrice> t;
-  t.add("upstream", "", WEIR_FIELD(RawPrice, price.upstream), {});
-  t.add("model", "", WEIR_FIELD(RawPrice, price.model), {});
-  t.add("input", "", WEIR_FIELD(RawPrice, input), {});
-  t.add("cached_input", "", WEIR_FIELD(RawPrice, cached_input), {});
-  t.add("cache_write", "", WEIR_FIELD(RawPrice, cache_write), {});
-  t.add("output", "", WEIR_FIELD(RawPrice, output), {});
-  t.add("currency", "", WEIR_FIELD(RawPrice, price.currency), {});
-  t.add("source", "", WEIR_FIELD(RawPrice, price.source), {});
-  t.add("date", "", WEIR_FIELD(RawPrice, price.date), {});
-  t.add("review_by", "", WEIR_FIELD(RawPrice, price.review_by), {});
-  return t;
-}
-
 class Reader : private ConfigReader {
  public:
   using ConfigReader::ConfigReader;
 
-  Result<GatewayConfig> read(const Node& file) {
-    if (file.kind != Node::Kind::kMap)
-      return wrong(file.line, "must be a map with upstreams: and models:");
-    WEIR_ASSIGN(RawTop top, fields(top_table(), file, kTopApart));
-    config_ = std::move(top.config);
-    config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
-    config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
-    config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
-    config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
-    find_files();
-    WEIR_ASSIGN(config_.admin_token, secret(top.admin_token, "admin.token", file.line));
-    if (config_.admin_port >= 0 && config_.admin_token.empty())
-      return wrong(file.line,
-                   "the admin listener needs a token: give admin.token_file or "
-                   "admin.token_env, or leave admin.port out");
-    WEIR_TRY(check_ports(file));
-    WEIR_ASSIGN(config_.upstreams, read_upstreams(*this, file.find("upstreams"), file.line));
-    WEIR_TRY(read_models(file.find("models"), file.line));
-    WEIR_TRY(check_semantic(file));
-    if (const Node* prices = file.find("prices")) WEIR_TRY(read_prices(*prices));
-    WEIR_TRY(read_routing(*this, file, config_));
-    WEIR_TRY(read_quotas(*this, file, config_));
-    if (const Node* given = file.find("priorities")) {
-      WEIR_ASSIGN(config_.priorities, read_priorities(*given, name()));
+  // What is wrong is noted; only a configuration of which nothing is may be used.
+  GatewayConfig read(const Node& file) {
+    if (file.kind != Node::Kind::kMap) {
+      wrong(file.line, "must be a map with upstreams: and models:");
+      return {};
     }
+    read_head(file);
+    if (const Node* given = file.find("priorities"))
+      config_.priorities = read_priorities(*this, *given);
+    config_.upstreams = read_upstreams(*this, file.find("upstreams"), file.line);
+    if (config_.upstreams.empty()) return {};  // all that follows is of them
+    if (const Node* prices = file.find("prices")) read_prices(*this, *prices, config_);
+    read_models(file.find("models"), file.line);
+    if (config_.models.empty()) return {};
+    (void)check_semantic(file);
+    read_routing(*this, file, config_);
+    read_quotas(*this, file, config_);
     return std::move(config_);
   }
 
  private:
+  // Where a key is wrong, what keys mean together is not judged.
+  void read_head(const Node& file) {
+    Status good;
+    RawTop top = fields_or_defaults(top_table(), file, kTopApart, good);
+    if (!good.ok()) set_broken(kHead);
+    config_ = std::move(top.config);
+    config_.name = name();
+    config_.host_line = line_of(file, "listen.host");
+    config_.answers.semantic.ttl_ns = top.cache_ttl_s * kNsPerS;
+    config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
+    config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
+    config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
+    find_files(file);
+    if (const Node* admin = file.find("admin")) (void)read_admin(top.admin_token, *admin);
+  }
+
+  Status read_admin(const RawSecret& token, const Node& admin) {
+    WEIR_ASSIGN(config_.admin_token, secret(token, "admin.token", admin));
+    if (is_broken(kHead)) return {};
+    WEIR_TRY(check_ports(line_of(admin, "port")));
+    if (config_.admin_port < 0 || !config_.admin_token.empty()) return {};
+    return wrong(line_of(admin, "port"),
+                 "the admin listener needs a token: give admin.token_file or admin.token_env, or "
+                 "leave admin.port out");
+  }
+
   // Otherwise a start says that somebody else has taken the port.
-  Status check_ports(const Node& file) const {
+  Status check_ports(int line) const {
     if (config_.admin_port <= 0 || config_.admin_port != config_.port) return {};
     const std::string& a = config_.host;
     const std::string& b = config_.admin_host;
@@ -215,15 +213,12 @@ class Reader : private ConfigReader {
     if (a != b && !(same_family && (every(a) || every(b))) &&
         !(by_name && http::is_loopback(a) && http::is_loopback(b)))
       return {};
-    const Node* admin = file.find("admin");
-    const Node* port = admin == nullptr ? nullptr : admin->find("port");
-    return wrong(port == nullptr ? file.line : port->line,
-                 fmt::format("admin.port: {} is listen.port as well; give the admin listener "
-                             "another port",
-                             config_.admin_port));
+    return wrong(line, fmt::format("admin.port: {} is listen.port as well; give the admin listener "
+                                   "another port",
+                                   config_.admin_port));
   }
 
-  void find_files() {
+  void find_files(const Node& top) {
     const std::pair<std::string_view, std::string*> named[] = {
         {"listen.tls_certificate", &config_.tls.certificate},
         {"listen.tls_key", &config_.tls.key},
@@ -231,16 +226,16 @@ class Reader : private ConfigReader {
         {"keys_file", &config_.keys_file},
         {"ledger.file", &config_.ledger.path},
         {"idempotency.file", &config_.answers.idempotency_file}};
-    for (const auto& [key, path] : named) *path = file(key, *path);
+    for (const auto& [key, path] : named) *path = file(key, *path, line_of(top, key));
   }
 
   Status check_semantic(const Node& file) const {
     const AnswerStoreConfig& a = config_.answers;
-    if (a.semantic_model.empty()) return {};
-    const int line = file.find("cache")->line;
+    if (a.semantic_model.empty() || is_broken(kHead)) return {};
+    const int line = line_of(file, "cache.semantic.model");
     if (!a.cache_enabled) return wrong(line, "cache.semantic needs cache.enabled: true beside it");
     if (a.semantic_tenants.empty())
-      return wrong(line,
+      return wrong(line_of(file, "cache.semantic.tenants"),
                    "cache.semantic.tenants: name whose questions may be answered by the answer to "
                    "another one, or \"*\" for everybody");
     const auto found =
@@ -249,38 +244,53 @@ class Reader : private ConfigReader {
     if (found == config_.models.end())
       return wrong(line, fmt::format("cache.semantic.model: there is no model \"{}\" in models:",
                                      a.semantic_model));
-    if (found->targets.empty())
+    if (found->targets.empty() && !is_broken("models." + found->name))
       return wrong(line, fmt::format("cache.semantic.model: {} has no targets; name a model that "
                                      "has",
                                      a.semantic_model));
     return {};
   }
 
-  Status read_models(const Node* node, int line) {
-    if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
-      return wrong(node == nullptr ? line : node->line,
-                   "models must be a map of names, with one at least");
-    if (node->members.size() > kMaxModels)
-      return wrong(node->line, fmt::format("more than {} models", kMaxModels));
+  // None: there are none that could be read. One that is broken is there with its name.
+  void read_models(const Node* node, int line) {
+    if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty()) {
+      wrong(node == nullptr ? line : node->line,
+            "models must be a map of names, with one at least");
+      return;
+    }
+    if (node->members.size() > kMaxModels) {
+      wrong(node->line, fmt::format("more than {} models", kMaxModels));
+      return;
+    }
     const auto table = model_table();
     for (const config::Member& m : node->members) {
-      if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
-      WEIR_ASSIGN(RawModel raw, fields(table, m.value, kModelApart));
-      ModelConfig model = std::move(raw.config);
-      model.cache = value_of<CacheMode>(raw.cache);
-      model.prompt_budget.action = value_of<PromptAction>(raw.over_budget);
-      model.leak_check = value_of<LeakCheck>(raw.leak_check);
-      model.pick.policy = pick_policy_of(raw.policy).value_or(PickPolicy::kLeastLoaded);
-      model.pick.attempts = kMaxAttempts;
-      model.pick.max_signal_age_ms = INT32_MAX;  // the upstream's metrics.stale_after decides
-      model.name = m.key;
-      model.line = m.line;
-      if (has_targets(m.value)) WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
-      config_.models.push_back(std::move(model));
+      auto model = read_model(m, table);
+      if (model.ok()) {
+        config_.models.push_back(std::move(*model));
+      } else {
+        config_.models.emplace_back().name = m.key;
+        set_broken("models." + m.key);
+      }
     }
-    return {};
   }
 
+  Result<ModelConfig> read_model(const config::Member& m, const config::Table<RawModel>& table) {
+    if (!is_name(m.key)) return wrong(m.line, bad_name("a model"));
+    WEIR_ASSIGN(RawModel raw, fields(table, m.value, kModelApart));
+    ModelConfig model = std::move(raw.config);
+    model.cache = value_of<CacheMode>(raw.cache);
+    model.prompt_budget.action = value_of<PromptAction>(raw.over_budget);
+    model.leak_check = value_of<LeakCheck>(raw.leak_check);
+    model.pick.policy = pick_policy_of(raw.policy).value_or(PickPolicy::kLeastLoaded);
+    model.pick.attempts = kMaxAttempts;
+    model.pick.max_signal_age_ms = INT32_MAX;  // the upstream's metrics.stale_after decides
+    model.name = m.key;
+    model.line = m.line;
+    if (has_targets(m.value)) WEIR_TRY(read_targets(m.value.find("targets"), m.line, model));
+    return model;
+  }
+
+  // Error: the last mistake of the targets.
   Status read_targets(const Node* node, int line, ModelConfig& model) {
     if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty() ||
         node->items.size() > kMaxTargets)
@@ -288,28 +298,42 @@ class Reader : private ConfigReader {
                                      "[{{upstream: NAME}}]",
                                      model.name, kMaxTargets));
     const auto table = target_table();
+    Status good;
     for (const Node& item : node->items) {
-      WEIR_ASSIGN(RawTarget raw, fields(table, item));
-      TargetConfig t = std::move(raw.config);
-      const auto found =
-          std::find_if(config_.upstreams.begin(), config_.upstreams.end(),
-                       [&](const UpstreamConfig& u) { return u.name == raw.upstream; });
-      if (found == config_.upstreams.end()) return wrong(item.line, unknown_upstream(raw.upstream));
-      t.upstream = static_cast<size_t>(found - config_.upstreams.begin());
-      t.upstream_name = found->name;
-      if (t.release.empty()) t.release = found->name;
-      if (t.model.empty()) t.model = model.name;
-      for (const TargetConfig& other : model.targets) {
-        if (other.upstream == t.upstream && other.release == t.release)
-          return wrong(item.line, fmt::format("upstream {} stands twice with the release {}",
-                                              raw.upstream, t.release));
+      auto target = read_target(item, table, model);
+      if (target.ok()) {
+        model.targets.push_back(std::move(*target));
+      } else {
+        good = target.error();
       }
-      model.targets.push_back(std::move(t));
     }
+    WEIR_TRY(good);
     const bool any = std::any_of(model.targets.begin(), model.targets.end(),
                                  [](const TargetConfig& t) { return t.weight > 0; });
     if (!any) return wrong(line, fmt::format("models.{}: every target has weight 0", model.name));
     return check_shares(*node, model);
+  }
+
+  // model: with the targets before it.
+  Result<TargetConfig> read_target(const Node& item, const config::Table<RawTarget>& table,
+                                   const ModelConfig& model) const {
+    WEIR_ASSIGN(RawTarget raw, fields(table, item));
+    TargetConfig t = std::move(raw.config);
+    const auto found =
+        std::find_if(config_.upstreams.begin(), config_.upstreams.end(),
+                     [&](const UpstreamConfig& u) { return u.name == raw.upstream; });
+    if (found == config_.upstreams.end())
+      return wrong(line_of(item, "upstream"), unknown_upstream(raw.upstream));
+    t.upstream = static_cast<size_t>(found - config_.upstreams.begin());
+    t.upstream_name = found->name;
+    if (t.release.empty()) t.release = found->name;
+    if (t.model.empty()) t.model = model.name;
+    for (const TargetConfig& other : model.targets) {
+      if (other.upstream == t.upstream && other.release == t.release)
+        return wrong(item.line, fmt::format("upstream {} stands twice with the release {}",
+                                            raw.upstream, t.release));
+    }
+    return t;
   }
 
   // Nobody would notice that a canary gets nothing.
@@ -334,52 +358,6 @@ class Reader : private ConfigReader {
     return {};
   }
 
-  // Prices of a million tokens, as decimals.
-  Status check_priced(const ModelPrice& price, int line) const {
-    std::vector<std::string> names;
-    names.reserve(config_.upstreams.size());
-    for (const UpstreamConfig& u : config_.upstreams) names.push_back(u.name);
-    if (!price.upstream.empty() &&
-        std::find(names.begin(), names.end(), price.upstream) == names.end())
-      return wrong(
-          line, fmt::format("a price of upstream \"{}\", which is not under upstreams; the "
-                            "nearest is \"{}\"",
-                            price.upstream.substr(0, 100),
-                            config::nearest(price.upstream, std::span<const std::string>(names))));
-    return {};
-  }
-
-  Status read_prices(const Node& node) {
-    if (node.kind != Node::Kind::kList) return wrong(node.line, "prices must be a list");
-    const auto table = price_table();
-    std::vector<ModelPrice> prices;
-    for (const Node& item : node.items) {
-      WEIR_ASSIGN(RawPrice raw, fields(table, item));
-      ModelPrice price = std::move(raw.price);
-      const auto money = [&](const std::string& text, std::string_view what) -> Result<int64_t> {
-        auto value = parse_money(text);
-        if (!value.ok())
-          return wrong(item.line, fmt::format("{}: {}", what, value.error().message));
-        return value;
-      };
-      WEIR_ASSIGN(price.input, money(raw.input, "input"));
-      WEIR_ASSIGN(price.output, money(raw.output, "output"));
-      if (!raw.cached_input.empty()) {
-        WEIR_ASSIGN(price.cached_input, money(raw.cached_input, "cached_input"));
-      }
-      if (!raw.cache_write.empty()) {
-        WEIR_ASSIGN(price.cache_write, money(raw.cache_write, "cache_write"));
-      }
-      WEIR_TRY(check_priced(price, item.line));
-      prices.push_back(std::move(price));
-    }
-    auto made = PriceTable::make(std::move(prices));
-    if (!made.ok()) return wrong(node.line, made.error().message);
-    config_.prices = std::move(*made);
-    config_.ledger.currency = config_.prices.currency();
-    return {};
-  }
-
   std::string unknown_upstream(const std::string& given) const {
     std::vector<std::string> names;
     names.reserve(config_.upstreams.size());
@@ -398,21 +376,39 @@ void list_top_keys(FileKeys& out) {
   list_keys("", top_table().keys(), kTopApart, out);
   list_keys("models.NAME.", model_table().keys(), kModelApart, out);
   list_keys("models.NAME.targets[].", target_table().keys(), {}, out);
-  list_keys("prices[].", price_table().keys(), {}, out);
+  list_price_keys(out);
+}
+
+std::optional<GatewayConfig> parse_gateway_config(const Node& file, const Environment& environment,
+                                                  config::Problems& problems) {
+  Reading reading(problems);
+  GatewayConfig config = Reader(environment, reading).read(file);
+  if (!problems.empty()) return std::nullopt;
+  config.files = std::move(reading.files);
+  return config;
+}
+
+std::optional<GatewayConfig> read_gateway_config(const Environment& environment,
+                                                 config::Problems& problems) {
+  const auto file = config::read_yaml(problems.file());
+  if (file.ok()) return parse_gateway_config(*file, environment, problems);
+  problems.add(file.error());
+  return std::nullopt;
 }
 
 Result<GatewayConfig> parse_gateway_config(const Node& file, const std::string& name,
                                            const Environment& environment) {
-  std::vector<NamedFile> files;
-  auto config = Reader(name, environment, files).read(file);
-  if (!config.ok()) return say_misplaced(config.error(), files);
-  config->files = std::move(files);
-  return config;
+  config::Problems problems(name);
+  auto config = parse_gateway_config(file, environment, problems);
+  if (!config.has_value()) return problems.error();
+  return std::move(*config);
 }
 
 Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment) {
-  WEIR_ASSIGN(const Node file, config::read_yaml(path));
-  return parse_gateway_config(file, path, environment);
+  config::Problems problems(path);
+  auto config = read_gateway_config(environment, problems);
+  if (!config.has_value()) return problems.error();
+  return std::move(*config);
 }
 
 std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayConfig& next) {

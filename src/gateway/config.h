@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/problems.h"
 #include "config/yaml.h"
 #include "gateway/answer_store.h"
 #include "gateway/cache/prompt_budget.h"
@@ -166,10 +167,13 @@ struct NamedFile {
   std::string key;    // "ledger.file"
   std::string given;  // as written
   std::string path;   // what that means: from the folder of gateway.yaml on
+  int line = 0;       // where the key stands
 };
 
 struct GatewayConfig {
+  std::string name;  // the file's, for what is said of it later (config_place.h); "": of no file
   std::string host = "127.0.0.1";
+  int host_line = 0;     // in the file
   uint16_t port = 8090;  // 0: any free one
   http::ServerLimits limits;
   http::TlsFiles tls;
@@ -219,13 +223,20 @@ inline constexpr int64_t kMaxRetryAfterMs = 1'000;
 // A variable of the environment; nothing when it is not set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
-// name: the file's path: paths in it are relative to its folder. Reads the files that key_file and
-// the like name. Errors: kCorrupt "NAME:LINE: what is wrong",
-// with the nearest key for an unknown one; kUsage for a file with a secret in it that others can
-// read.
+// Paths in the file are relative to its folder. Reads the files that key_file and the like name.
+// What is wrong with it is told to `problems`, whose file it is, and then there is no
+// configuration: of each part (a section, an upstream, a target, a rule) the first mistake at
+// least, but for those of parts that rest on a broken one. kCorrupt, with the nearest key for an
+// unknown one; kUsage for a file with a secret in it that others can read.
+std::optional<GatewayConfig> parse_gateway_config(const config::Node& file,
+                                                  const Environment& environment,
+                                                  config::Problems& problems);
+// The file that `problems` are of. Those of config::read_yaml as well.
+std::optional<GatewayConfig> read_gateway_config(const Environment& environment,
+                                                 config::Problems& problems);
+// The same, and what is wrong in one error: Problems::error().
 Result<GatewayConfig> parse_gateway_config(const config::Node& file, const std::string& name,
                                            const Environment& environment);
-// The same errors, and those of config::read_yaml.
 Result<GatewayConfig> read_gateway_config(const std::string& path, const Environment& environment);
 
 // What would be served, by whom and within which bounds (weir gateway --check): for people, and one
@@ -233,5 +244,8 @@ Result<GatewayConfig> read_gateway_config(const std::string& path, const Environ
 std::string describe(const GatewayConfig& config);
 std::string describe_json(const GatewayConfig& config, const std::string& file,
                           const std::vector<std::string>& warnings);
+// The JSON document of one that is not good: {"file", "good": false, "errors": [{"file", "line",
+// "message"}], "errors_left_out"}; of the file as a whole there is no line.
+std::string problems_json(const config::Problems& problems);
 
 }  // namespace weir::gateway

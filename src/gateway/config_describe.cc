@@ -9,6 +9,7 @@
 #include "gateway/incoming.h"
 #include "gateway/release_shares.h"
 #include "text/json.h"
+#include "text/utf8.h"
 
 namespace weir::gateway {
 namespace {
@@ -220,6 +221,14 @@ Json quotas_json(const GatewayConfig& c) {
   return out;
 }
 
+// The file and what it comes to: what every document begins with. Its name may be any bytes.
+Json document(const std::string& file, bool good) {
+  Json j = Json::object();
+  j.set("file", text::replace_invalid_utf8(file));
+  j.set("good", good);
+  return j;
+}
+
 }  // namespace
 
 std::string describe(const GatewayConfig& c) {
@@ -230,9 +239,8 @@ std::string describe(const GatewayConfig& c) {
 
 std::string describe_json(const GatewayConfig& c, const std::string& file,
                           const std::vector<std::string>& warnings) {
-  Json j = Json::object();
-  j.set("file", file);
-  j.set("good", true);
+  Json j = document(file, true);
+  j.set("errors", Json::array());
   Json listen = Json::object();
   listen.set("host", c.host);
   listen.set("port", int64_t{c.port});
@@ -277,6 +285,21 @@ std::string describe_json(const GatewayConfig& c, const std::string& file,
   std::vector<std::string> all = c.quotas.warnings;
   all.insert(all.end(), warnings.begin(), warnings.end());
   j.set("warnings", texts(all));
+  return j.dump();
+}
+
+std::string problems_json(const config::Problems& problems) {
+  Json errors = Json::array();
+  for (const config::Problem& p : problems.all()) {
+    Json one = Json::object();
+    one.set("file", text::replace_invalid_utf8(problems.file()));
+    if (p.line > 0) one.set("line", int64_t{p.line});
+    one.set("message", text::replace_invalid_utf8(p.message));
+    errors.push_back(std::move(one));
+  }
+  Json j = document(problems.file(), false);
+  j.set("errors", std::move(errors));
+  j.set("errors_left_out", static_cast<int64_t>(problems.left_out()));
   return j.dump();
 }
 

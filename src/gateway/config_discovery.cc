@@ -60,55 +60,60 @@ bool is_port(std::string_view text) {
 
 class DiscoveryReader {
  public:
-  DiscoveryReader(const ConfigReader& reader, UpstreamConfig& u, int line)
-      : reader_(reader), u_(u), line_(line) {}
+  // node: the map under dns or kubernetes.
+  DiscoveryReader(const ConfigReader& reader, UpstreamConfig& u, const Node& node)
+      : reader_(reader), u_(u), node_(node) {}
 
-  Status read_dns(const Node& node) {
-    line_ = node.line;
-    WEIR_ASSIGN(u_.dns, reader_.fields(dns_table(), node));
+  Status read_dns() {
+    WEIR_ASSIGN(u_.dns, reader_.fields(dns_table(), node_));
     // The name stands where a host does, and nothing else: no port, no path.
     const auto url = http::parse_http_or_https_url("http://" + u_.dns->name);
     if (!url.ok() || url->host != u_.dns->name)
-      return wrong("dns: name must be a name of the DNS, as pods.example.com");
-    if (u_.dns->port == 0) return wrong("dns: port is needed, as port: 8000");
+      return wrong("name", "dns: name must be a name of the DNS, as pods.example.com");
+    if (u_.dns->port == 0) return wrong("port", "dns: port is needed, as port: 8000");
     return check_path(u_.dns->path);
   }
 
-  Status read_kubernetes(const Node& node) {
-    line_ = node.line;
-    WEIR_ASSIGN(KubernetesConfig k, reader_.fields(kubernetes_table(), node));
-    if (!is_label(k.service)) return wrong("kubernetes: service must be the name of a Service");
+  Status read_kubernetes() {
+    WEIR_ASSIGN(KubernetesConfig k, reader_.fields(kubernetes_table(), node_));
+    if (!is_label(k.service))
+      return wrong("service", "kubernetes: service must be the name of a Service");
     if (k.name_space.empty()) {
       auto own = os::read_file(std::string(kAccount) + "namespace", kMaxNamespaceBytes);
       if (own.ok()) k.name_space = *own;
       while (k.name_space.ends_with('\n')) k.name_space.pop_back();
     }
     if (!is_label(k.name_space))
-      return wrong(
-          "kubernetes: namespace must be the name of one; outside of a cluster it is "
-          "needed");
+      return wrong("namespace",
+                   "kubernetes: namespace must be the name of one; outside of a cluster it is "
+                   "needed");
     const bool digits = k.port.find_first_not_of("0123456789") == std::string::npos;
     if (!k.port.empty() && !(digits ? is_port(k.port) : is_label(k.port)))
-      return wrong("kubernetes: port must be a number from 1 to 65535 or the name of a port");
+      return wrong("port",
+                   "kubernetes: port must be a number from 1 to 65535 or the name of a port");
     WEIR_TRY(check_path(k.path));
     const std::string key = fmt::format("upstreams.{}.endpoints.kubernetes.", u_.name);
-    k.token_file = reader_.file(key + "token_file", k.token_file);
-    k.ca_file = reader_.file(key + "ca_file", k.ca_file);
+    k.token_file = reader_.file(key + "token_file", k.token_file, line_of(node_, "token_file"));
+    k.ca_file = reader_.file(key + "ca_file", k.ca_file, line_of(node_, "ca_file"));
     WEIR_TRY(find_api(k));
     u_.kubernetes = std::move(k);
     return {};
   }
 
  private:
-  Error wrong(const std::string& what) const {
-    return reader_.wrong(line_, fmt::format("upstreams.{}: {}", u_.name, what));
+  // key: of the map.
+  Error wrong(std::string_view key, const std::string& what) const {
+    return reader_.wrong(line_of(node_, key), fmt::format("upstreams.{}: {}", u_.name, what));
   }
 
   Status check_path(std::string& path) const {
     while (path.ends_with('/')) path.pop_back();
     const auto url = http::parse_http_or_https_url("http://a" + path);
     if (!path.empty() && (path.front() != '/' || !url.ok()))
-      return wrong("path must begin with /, as /base, and have no query");
+      return wrong("path", "path must begin with /, as /base, and have no query");
+    if (const auto behind = ConfigReader::api_path_behind(path); !behind.empty())
+      return wrong("path", fmt::format("path: the gateway itself puts {} behind it; leave that out",
+                                       behind));
     return {};
   }
 
@@ -122,25 +127,26 @@ class DiscoveryReader {
       std::string host = variable("KUBERNETES_SERVICE_HOST");
       const std::string port = variable("KUBERNETES_SERVICE_PORT");
       if (host.empty() || port.empty())
-        return wrong(
-            "kubernetes: not in a cluster (KUBERNETES_SERVICE_HOST is not set): give "
-            "api_url, as http://127.0.0.1:8001 of kubectl proxy");
+        return wrong("api_url",
+                     "kubernetes: not in a cluster (KUBERNETES_SERVICE_HOST is not set): give "
+                     "api_url, as http://127.0.0.1:8001 of kubectl proxy");
       if (host.find(':') != std::string::npos) host = '[' + host + ']';
       k.api_url = "https://" + host + ':' + port;
       if (k.token_file.empty()) k.token_file = std::string(kAccount) + "token";
       if (k.ca_file.empty()) k.ca_file = std::string(kAccount) + "ca.crt";
     }
     const auto url = http::parse_http_or_https_url(k.api_url);
-    if (!url.ok()) return wrong("kubernetes: api_url: " + url.error().message);
+    if (!url.ok()) return wrong("api_url", "kubernetes: api_url: " + url.error().message);
     k.api = *url;
     if (!k.api.tls && !k.token_file.empty() && !http::is_loopback(k.api.host))
-      return wrong("kubernetes: token_file would go to api_url in the clear; use https");
+      return wrong("token_file",
+                   "kubernetes: token_file would go to api_url in the clear; use https");
     return {};
   }
 
   const ConfigReader& reader_;
   UpstreamConfig& u_;
-  int line_;
+  const Node& node_;
 };
 
 }  // namespace
@@ -156,11 +162,11 @@ Status read_discovery(const ConfigReader& reader, const Node& node, UpstreamConf
     return reader.wrong(node.line, fmt::format("upstreams.{}: endpoints has either dns: or "
                                                "kubernetes:, or is a list of URLs",
                                                u.name));
-  DiscoveryReader discovery(reader, u, node.line);
   const config::Member& m = node.members[0];
   if (m.value.kind != Node::Kind::kMap)
     return reader.wrong(m.line, fmt::format("upstreams.{}: {} must be a map", u.name, m.key));
-  return m.key == "dns" ? discovery.read_dns(m.value) : discovery.read_kubernetes(m.value);
+  DiscoveryReader discovery(reader, u, m.value);
+  return m.key == "dns" ? discovery.read_dns() : discovery.read_kubernetes();
 }
 
 }  // namespace weir::gateway

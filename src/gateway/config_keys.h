@@ -28,6 +28,7 @@ FileKeys gateway_file_keys();
 void list_keys(std::string_view prefix, std::span<const config::Key> table,
                std::span<const std::string_view> apart, FileKeys& out);
 void list_top_keys(FileKeys& out);  // with models and prices
+void list_price_keys(FileKeys& out);
 void list_upstream_keys(FileKeys& out);
 void list_discovery_keys(std::string_view prefix, FileKeys& out);
 void list_routing_keys(std::string_view prefix, FileKeys& out);  // of a model

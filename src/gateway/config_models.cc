@@ -7,6 +7,7 @@
 
 #include "config/key.h"
 #include "gateway/config_keys.h"
+#include "gateway/config_reader.h"
 #include "gateway/resilience/shed.h"
 
 namespace weir::gateway {
@@ -16,35 +17,55 @@ using config::Node;
 
 constexpr std::string_view kKeys[] = {"default", "header", "tenants", "keys"};
 
-Error wrong(const std::string& name, int line, const std::string& what) {
-  return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name, std::max(line, 1), what);
-}
-
 std::optional<size_t> priority_of(std::string_view text) {
   if (text.size() != 1 || text[0] < '0' || text[0] >= '0' + static_cast<int>(kPriorities))
     return std::nullopt;
   return static_cast<size_t>(text[0] - '0');
 }
 
-Result<size_t> read_one(const Node& node, const std::string& name, std::string_view what) {
+using PrioritiesByName = std::map<std::string, size_t, std::less<>>;
+
+Result<size_t> read_one(const ConfigReader& reader, const Node& node, std::string_view what) {
   const auto priority = node.kind == Node::Kind::kScalar ? priority_of(node.text) : std::nullopt;
   if (priority.has_value()) return *priority;
-  return wrong(
-      name, node.line,
-      fmt::format("priorities.{} must be 0, the most important, to {}", what, kPriorities - 1));
+  return reader.wrong(node.line, fmt::format("priorities.{} must be 0, the most important, to {}",
+                                             what, kPriorities - 1));
 }
 
-Result<std::map<std::string, size_t, std::less<>>> read_map(const Node& node,
-                                                            const std::string& name,
-                                                            std::string_view what) {
-  if (node.kind != Node::Kind::kMap)
-    return wrong(name, node.line,
-                 fmt::format("priorities.{0} must be a map, as {{NAME: 0}}", what));
-  std::map<std::string, size_t, std::less<>> out;
-  for (const config::Member& m : node.members) {
-    WEIR_ASSIGN(out[m.key], read_one(m.value, name, fmt::format("{}.{}", what, m.key)));
+Status read_map(const ConfigReader& reader, const config::Member& map, PrioritiesByName& into) {
+  if (map.value.kind != Node::Kind::kMap)
+    return reader.wrong(map.value.line,
+                        fmt::format("priorities.{0} must be a map, as {{NAME: 0}}", map.key));
+  for (const config::Member& m : map.value.members) {
+    WEIR_ASSIGN(into[m.key], read_one(reader, m.value, fmt::format("{}.{}", map.key, m.key)));
   }
-  return out;
+  return {};
+}
+
+Status read_header(const ConfigReader& reader, const config::Member& m, std::string& into) {
+  const bool token = m.value.kind == Node::Kind::kScalar && !m.value.text.empty() &&
+                     std::all_of(m.value.text.begin(), m.value.text.end(), [](char c) {
+                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') || c == '-';
+                     });
+  if (!token) return reader.wrong(m.line, "priorities.header must be the name of a header");
+  into = m.value.text;
+  return {};
+}
+
+Status read_member(const ConfigReader& reader, const config::Member& m, PriorityConfig& into) {
+  if (m.key == kKeys[0]) {
+    WEIR_ASSIGN(into.by_default, read_one(reader, m.value, m.key));
+    return {};
+  }
+  if (m.key == kKeys[1]) return read_header(reader, m, into.header);
+  if (m.key == kKeys[2]) return read_map(reader, m, into.tenants);
+  if (m.key == kKeys[3]) return read_map(reader, m, into.keys);
+  const std::vector<std::string> known(std::begin(kKeys), std::end(kKeys));
+  return reader.wrong(
+      m.line,
+      fmt::format("unknown key \"priorities.{}\"; the nearest is \"{}\"", m.key.substr(0, 100),
+                  config::nearest(m.key, std::span<const std::string>(known))));
 }
 
 }  // namespace
@@ -62,33 +83,11 @@ size_t PriorityConfig::of(std::string_view tenant, std::string_view key_id,
 
 void list_priority_keys(FileKeys& out) { list_keys("priorities.", {}, kKeys, out); }
 
-Result<PriorityConfig> read_priorities(const Node& node, const std::string& name) {
-  if (node.kind != Node::Kind::kMap)
-    return wrong(name, node.line, "priorities must be a map, as {default: 1, tenants: {acme: 0}}");
+PriorityConfig read_priorities(const ConfigReader& reader, const Node& node) {
   PriorityConfig out;
-  for (const config::Member& m : node.members) {
-    if (m.key == kKeys[0]) {
-      WEIR_ASSIGN(out.by_default, read_one(m.value, name, m.key));
-    } else if (m.key == kKeys[1]) {
-      const bool token = m.value.kind == Node::Kind::kScalar && !m.value.text.empty() &&
-                         std::all_of(m.value.text.begin(), m.value.text.end(), [](char c) {
-                           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                                  (c >= '0' && c <= '9') || c == '-';
-                         });
-      if (!token) return wrong(name, m.line, "priorities.header must be the name of a header");
-      out.header = m.value.text;
-    } else if (m.key == kKeys[2]) {
-      WEIR_ASSIGN(out.tenants, read_map(m.value, name, m.key));
-    } else if (m.key == kKeys[3]) {
-      WEIR_ASSIGN(out.keys, read_map(m.value, name, m.key));
-    } else {
-      const std::vector<std::string> known(std::begin(kKeys), std::end(kKeys));
-      return wrong(
-          name, m.line,
-          fmt::format("unknown key \"priorities.{}\"; the nearest is \"{}\"", m.key.substr(0, 100),
-                      config::nearest(m.key, std::span<const std::string>(known))));
-    }
-  }
+  if (node.kind != Node::Kind::kMap)
+    reader.wrong(node.line, "priorities must be a map, as {default: 1, tenants: {acme: 0}}");
+  for (const config::Member& m : node.members) (void)read_member(reader, m, out);
   return out;
 }
 

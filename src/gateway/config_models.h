@@ -13,11 +13,12 @@
 #include <string>
 #include <string_view>
 
-#include "base/result.h"
 #include "config/yaml.h"
 #include "http/message.h"
 
 namespace weir::gateway {
+
+class ConfigReader;
 
 struct PriorityConfig {
   size_t by_default = 1;
@@ -30,7 +31,7 @@ struct PriorityConfig {
   size_t of(std::string_view tenant, std::string_view key_id, const http::Headers& headers) const;
 };
 
-// node: of `priorities`. Errors: kCorrupt "NAME:LINE: what is wrong".
-Result<PriorityConfig> read_priorities(const config::Node& node, const std::string& name);
+// node: of `priorities`. What is wrong with it is noted by the reader; the rest is read.
+PriorityConfig read_priorities(const ConfigReader& reader, const config::Node& node);
 
 }  // namespace weir::gateway

@@ -97,13 +97,13 @@ class QuotaReader : private ConfigReader {
   QuotaReader(const ConfigReader& reader, GatewayConfig& config)
       : ConfigReader(reader), config_(config), out_(config.quotas) {}
 
-  Status read(const Node& file) {
+  void read(const Node& file) {
     if (const Node* node = file.find("quota_estimate")) {
-      WEIR_ASSIGN(out_.estimate, fields(estimate_table(), *node));
+      const auto estimate = fields(estimate_table(), *node);
+      if (estimate.ok()) out_.estimate = *estimate;
     }
-    if (const Node* node = file.find("state")) WEIR_TRY(read_state(*node));
-    if (const Node* node = file.find("quotas")) WEIR_TRY(read_rules(*node));
-    return {};
+    if (const Node* node = file.find("state")) (void)read_state(*node);
+    if (const Node* node = file.find("quotas")) read_rules(*node);
   }
 
  private:
@@ -114,25 +114,25 @@ class QuotaReader : private ConfigReader {
       return wrong(node.line,
                    "state: sqlite and redis exclude each other: sqlite for one gateway, redis for "
                    "several that share quotas");
-    out_.memory.path = file("state.sqlite", raw.sqlite);
+    out_.memory.path = file("state.sqlite", raw.sqlite, line_of(node, "sqlite"));
     if (!has_redis) return {};
     const Node& redis = *node.find("redis");
     if (!raw.url.empty()) {
       for (const std::string_view other : {"host", "port", "database", "username"}) {
         if (redis.find(other) != nullptr)
-          return wrong(redis.line,
+          return wrong(line_of(redis, other),
                        fmt::format("state.redis: url says {0} as well; leave {0} out", other));
       }
-      WEIR_TRY(read_url(raw.url, redis.line, raw.redis.address));
+      WEIR_TRY(read_url(raw.url, line_of(redis, "url"), raw.redis.address));
     }
     if (!raw.ca.empty() || raw.url.starts_with(kTlsScheme)) {
       out_.redis_tls.emplace();
-      out_.redis_tls->ca_file = file("state.redis.ca", raw.ca);
+      out_.redis_tls->ca_file = file("state.redis.ca", raw.ca, line_of(redis, "ca"));
       if (!raw.redis.address.unix_path.empty())
-        return wrong(redis.line, "state.redis: ca is for TLS, which a unix: socket does not need");
+        return wrong(line_of(redis, "ca"),
+                     "state.redis: ca is for TLS, which a unix: socket does not need");
     }
-    WEIR_ASSIGN(raw.redis.address.password,
-                secret(raw.password, "state.redis.password", redis.line));
+    WEIR_ASSIGN(raw.redis.address.password, secret(raw.password, "state.redis.password", redis));
     raw.redis.address.connect_ms = raw.redis.address.call_ms = raw.timeout_ms;
     raw.redis.fail_open = raw.on_failure == kFailOpen;
     out_.redis = std::move(raw.redis);
@@ -144,7 +144,7 @@ class QuotaReader : private ConfigReader {
     constexpr std::string_view kUnix = "unix:";
     std::string_view rest = url;
     if (rest.starts_with(kUnix) && rest.size() > kUnix.size()) {
-      into.unix_path = file("state.redis.url", std::string(rest.substr(kUnix.size())));
+      into.unix_path = file("state.redis.url", std::string(rest.substr(kUnix.size())), line);
       return {};
     }
     const auto bad = [&](std::string_view what) {
@@ -187,35 +187,28 @@ class QuotaReader : private ConfigReader {
     return true;
   }
 
-  Status read_rules(const Node& node) {
+  void read_rules(const Node& node) {
     if (node.kind != Node::Kind::kList)
-      return wrong(node.line,
-                   "quotas must be a list of maps, as [{name: fair, tenant: \"*\", "
-                   "metric: requests, window: minute, limit: 600}]");
+      wrong(node.line,
+            "quotas must be a list of maps, as [{name: fair, tenant: \"*\", "
+            "metric: requests, window: minute, limit: 600}]");
     const auto table = rule_table();
     std::vector<QuotaRule> rules;
     for (const Node& item : node.items) {
-      WEIR_ASSIGN(RawRule raw, fields(table, item));
-      WEIR_TRY(read_rule(raw, item.line));
-      for (const QuotaRule& before : rules) {
-        if (are_alternatives(before, raw.rule) && covers(before, raw.rule))
-          return wrong(item.line,
-                       fmt::format("the quota {} counts nobody: one of the same name, metric and "
-                                   "window stands before it and counts them all; put the narrower "
-                                   "one first, or give it another name",
-                                   raw.rule.name));
-      }
-      if (raw.rule.metric == QuotaMetric::kMoney) WEIR_TRY(check_prices(raw.rule, item.line));
-      rules.push_back(std::move(raw.rule));
+      auto raw = fields(table, item);
+      if (raw.ok() && read_rule(*raw, rules, item.line).ok()) rules.push_back(std::move(raw->rule));
     }
     warn_of_memory(rules, node.line);
     auto made = QuotaRules::make(std::move(rules));
-    if (!made.ok()) return wrong(node.line, made.error().message);
+    if (!made.ok()) {
+      wrong(node.line, made.error().message);
+      return;
+    }
     out_.rules = std::move(*made);
-    return {};
   }
 
-  Status read_rule(RawRule& raw, int line) const {
+  // before: those that stand before it.
+  Status read_rule(RawRule& raw, const std::vector<QuotaRule>& before, int line) const {
     QuotaRule& rule = raw.rule;
     const std::pair<std::string_view, bool> needed[] = {{"name", rule.name.empty()},
                                                         {"metric", raw.metric.empty()},
@@ -228,7 +221,15 @@ class QuotaReader : private ConfigReader {
     for (size_t i = 0; i < std::size(kWindowNames); ++i)
       if (kWindowNames[i] == raw.window) rule.window = static_cast<QuotaWindow>(i);
     WEIR_TRY(read_limit(raw, line));
-    return check_subjects(rule, line);
+    WEIR_TRY(check_subjects(rule, line));
+    for (const QuotaRule& other : before) {
+      if (are_alternatives(other, rule) && covers(other, rule))
+        return wrong(line, fmt::format("the quota {} counts nobody: one of the same name, metric "
+                                       "and window stands before it and counts them all; put the "
+                                       "narrower one first, or give it another name",
+                                       rule.name));
+    }
+    return rule.metric == QuotaMetric::kMoney ? check_prices(rule, line) : Status();
   }
 
   Status read_limit(RawRule& raw, int line) const {
@@ -240,7 +241,7 @@ class QuotaReader : private ConfigReader {
                                      raw.limit.substr(0, 100)));
     }
     const std::string& counted = config_.prices.currency();
-    if (!raw.currency.empty() && raw.currency != counted)
+    if (!raw.currency.empty() && raw.currency != counted && !is_broken("prices"))
       return wrong(line, fmt::format("the quota {} is in {}, and prices are in {}: sums of both "
                                      "mean nothing; write it in {}",
                                      raw.rule.name, raw.currency, counted, counted));
@@ -256,7 +257,8 @@ class QuotaReader : private ConfigReader {
       return wrong(line,
                    "key wants the id of a key, which stands after weir_ in it and as id in "
                    "keys_file, and never the key itself");
-    if (config_.keys_file.empty() && !(rule.tenant.empty() && rule.key.empty()))
+    if (config_.keys_file.empty() && !is_broken(kHead) &&
+        !(rule.tenant.empty() && rule.key.empty()))
       return wrong(line, fmt::format("the quota {} is of tenants or keys, and nobody has one: give "
                                      "keys_file, or leave tenant and key out to count all together",
                                      rule.name));
@@ -290,6 +292,7 @@ class QuotaReader : private ConfigReader {
 
   // What has no price would be counted as nothing, and the limit would limit nothing.
   Status check_prices(const QuotaRule& rule, int line) const {
+    if (is_broken("prices")) return {};
     for (const ModelConfig& m : config_.models) {
       if (!counts(rule.model, m.name)) continue;
       for (const TargetConfig& t : targets_of(m)) {
@@ -352,8 +355,8 @@ void list_quota_keys(FileKeys& out) {
   list_keys("state.", state_table().keys(), {}, out);
 }
 
-Status read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config) {
-  return QuotaReader(reader, config).read(file);
+void read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config) {
+  QuotaReader(reader, config).read(file);
 }
 
 std::string QuotaSettings::store_name() const { return store_text(*this); }

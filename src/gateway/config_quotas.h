@@ -8,17 +8,16 @@
 
 #include <string>
 
-#include "base/result.h"
 #include "config/yaml.h"
 #include "gateway/config.h"
 #include "gateway/config_reader.h"
 
 namespace weir::gateway {
 
-// Into config.quotas, once its upstreams, models, prices and keys_file are read. Errors: kCorrupt
-// "NAME:LINE: what is wrong, remedy": also for a quota that no request is subject to, and for one
-// of money where a model that it counts can go where no price is known.
-Status read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config);
+// Into config.quotas, once its upstreams, models, prices and keys_file are read. What is wrong is
+// noted by the reader: also a quota that no request is subject to, and one of money where a model
+// that it counts can go where no price is known.
+void read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config);
 
 // Lines for people; "" without quotas.
 std::string describe_quotas(const GatewayConfig& config);

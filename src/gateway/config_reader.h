@@ -1,9 +1,14 @@
 // What the readers of gateway.yaml's parts share. Internal to gateway/.
+//
+// A mistake is noted where it is found; its Error then ends the smallest part that cannot be read
+// without, such as a target, a rule, an upstream, and whoever reads a list of parts goes on with
+// the next. What rests on a part that is broken is not judged, so that one mistake is told once.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/problems.h"
 #include "config/table.h"
 #include "config/yaml.h"
 #include "gateway/config.h"
@@ -30,60 +36,84 @@ struct RawSecret {
   std::string file;
 };
 
-// Errors are kCorrupt, "NAME:LINE: what is wrong", but for a file that others can read (kUsage).
+// The part of the keys at the top that have no reader of their own: listen, admin, keys_file,
+// cache.
+inline constexpr std::string_view kHead = "head";
+
+// What a reading of the file gathers beside the configuration.
+struct Reading {
+  explicit Reading(config::Problems& p) : problems(p) {}
+  config::Problems& problems;                 // outlives it
+  std::vector<NamedFile> files;               // in the order in which they were met
+  std::set<std::string, std::less<>> broken;  // parts: kHead, "prices", "rules", "models.NAME"
+};
+
+// Errors are kCorrupt, "NAME:LINE: what is wrong", but for a file that others can read (kUsage);
+// all are noted.
 class ConfigReader {
  public:
-  // All outlive it, and its copies. files: where the files that are named are noted.
-  ConfigReader(const std::string& name, const Environment& environment,
-               std::vector<NamedFile>& files)
-      : name_(name), environment_(environment), files_(files) {}
+  // Both outlive it, and its copies, which note into the same reading.
+  ConfigReader(const Environment& environment, Reading& reading)
+      : environment_(environment), reading_(reading) {}
 
-  Error wrong(int line, const std::string& what) const {
-    return make_error(ErrorCode::kCorrupt, "{}:{}: {}", name_, std::max(line, 1), what);
-  }
-  // Whether each member is a key, a section of keys or read apart.
-  Status known(const std::vector<config::Key>& keys, const config::Node& node,
-               std::span<const std::string_view> apart) const;
+  Error wrong(int line, const std::string& what, ErrorCode code = ErrorCode::kCorrupt) const;
 
-  // Those of `node` but for the members that are read apart.
+  // Those of `node` but for the members that are read apart. Error: the last mistake.
   template <typename T>
   Result<T> fields(const config::Table<T>& table, const config::Node& node,
                    std::span<const std::string_view> apart = {}) const {
     if (node.kind != config::Node::Kind::kMap)
       return wrong(node.line, fmt::format("must be a map, not {}", node.kind_name()));
-    WEIR_TRY(known(table.keys(), node, apart));
-    config::Sources sources;
-    sources.file_name = name_;
-    sources.file = node;
-    std::erase_if(sources.file.members, [&](const config::Member& m) {
-      return std::find(apart.begin(), apart.end(), m.key) != apart.end();
-    });
-    WEIR_ASSIGN(const config::Settings s, config::Settings::resolve(table.keys(), sources));
-    return table.make(s);
+    Status good;
+    T read = fields_or_defaults(table, node, apart, good);
+    WEIR_TRY(good);
+    return read;
+  }
+  // What is wrong has its default; good: the last mistake. Precondition: the node is a map.
+  template <typename T>
+  T fields_or_defaults(const config::Table<T>& table, const config::Node& node,
+                       std::span<const std::string_view> apart, Status& good) const {
+    return table.make(settings(table.keys(), node, apart, good));
   }
 
-  // "" when there is none. what: the key without its _env or _file.
-  Result<std::string> secret(const RawSecret& raw, std::string_view what, int line) const;
-  // The path that the key names, from the folder of the file on; "" stays.
-  std::string file(std::string_view key, const std::string& given) const;
-  const std::string& name() const { return name_; }
+  // "" when there is none. what: the key without its _env or _file, as "admin.token"; map: where
+  // its last part stands.
+  Result<std::string> secret(const RawSecret& raw, std::string_view what,
+                             const config::Node& map) const;
+  // The path that the key, which stands in the line, names, from the folder of the file on; ""
+  // stays.
+  std::string file(std::string_view key, const std::string& given, int line) const;
+  const std::string& name() const { return reading_.problems.file(); }
   const Environment& environment() const { return environment_; }
+
+  void set_broken(std::string_view part) const { reading_.broken.emplace(part); }
+  bool is_broken(std::string_view part) const { return reading_.broken.contains(part); }
 
   // Letters, digits and "-_.:/@": names appear in metrics, logs and headers.
   static bool is_name(std::string_view text);
   static std::string bad_name(std::string_view what);
+  // What a path of an upstream ends in that requests bring themselves, as "/v1" or
+  // "/v1/chat/completions"; "": nothing of it.
+  static std::string_view api_path_behind(std::string_view path);
 
  private:
-  const std::string& name_;
+  config::Settings settings(std::span<const config::Key> keys, const config::Node& node,
+                            std::span<const std::string_view> apart, Status& good) const;
+
   const Environment& environment_;
-  std::vector<NamedFile>& files_;
+  Reading& reading_;
 };
 
-// The map under upstreams; null: there is none. line: of what it stands in.
-Result<std::vector<UpstreamConfig>> read_upstreams(const ConfigReader& reader,
-                                                   const config::Node* node, int line);
+// The map under upstreams, one at least; empty: there is none that could be read. One that is
+// broken is there with its name. line: of what it stands in.
+std::vector<UpstreamConfig> read_upstreams(const ConfigReader& reader, const config::Node* node,
+                                           int line);
 
 // A map under endpoints: dns or kubernetes.
 Status read_discovery(const ConfigReader& reader, const config::Node& node, UpstreamConfig& u);
+
+// The list under prices into config.prices, and their currency, once upstreams are read. Broken
+// when anything is wrong with it.
+void read_prices(const ConfigReader& reader, const config::Node& node, GatewayConfig& config);
 
 }  // namespace weir::gateway

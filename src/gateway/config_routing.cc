@@ -170,7 +170,8 @@ class RoutingReader {
     CascadeConfig cascade = std::move(raw.config);
     if (!raw.max_cost.empty()) {
       const auto nanos = parse_money(raw.max_cost);
-      if (!nanos.ok()) return wrong(node.line, "cascade.max_cost: " + nanos.error().message);
+      if (!nanos.ok())
+        return wrong(line_of(node, "max_cost"), "cascade.max_cost: " + nanos.error().message);
       cascade.max_cost_nanos = *nanos;
     }
     const Node* steps = node.find("steps");
@@ -195,7 +196,8 @@ class RoutingReader {
             fmt::format("models.{}.cascade.steps[{}].check.", model.name, cascade.steps.size());
         WEIR_TRY(read_check(*check, key, *asked, step.check));
       }
-      if (cascade.max_cost_nanos.has_value()) WEIR_TRY(has_prices(step, item.line));
+      if (cascade.max_cost_nanos.has_value() && !reader_.is_broken("prices"))
+        WEIR_TRY(has_prices(step, item.line));
       cascade.steps.push_back(std::move(step));
     }
     model.cascade = std::move(cascade);
@@ -206,9 +208,9 @@ class RoutingReader {
   Status read_check(const Node& node, const std::string& key, const ModelConfig& asked,
                     AnswerCheckConfig& check) {
     WEIR_ASSIGN(RawCheck raw, reader_.fields(check_table(), node, kCheckApart));
-    WEIR_TRY(pattern(raw.regex, "regex", node.line));
+    WEIR_TRY(pattern(raw.regex, "regex", line_of(node, "regex")));
     check.regex = raw.regex;
-    WEIR_TRY(read_schema(raw, key, node.line, check));
+    WEIR_TRY(read_schema(raw, key, node, check));
     if (const Node* logprob = node.find("logprob")) {
       for (const TargetConfig& t : asked.targets) {
         const UpstreamConfig& u = config_.upstreams[t.upstream];
@@ -224,7 +226,7 @@ class RoutingReader {
     if (const Node* http = node.find("http")) {
       WEIR_ASSIGN(check.http, reader_.fields(http_table(), *http));
       const auto url = http::parse_url(check.http->url);
-      if (!url.ok()) return wrong(http->line, "http.url: " + url.error().message);
+      if (!url.ok()) return wrong(line_of(*http, "url"), "http.url: " + url.error().message);
       check.http->to = *url;
     }
     if (const Node* judge = node.find("judge")) WEIR_TRY(read_judge(*judge, check));
@@ -239,13 +241,14 @@ class RoutingReader {
     return made.ok() ? Status() : wrong(line, fmt::format("{}: {}", what, made.error().message));
   }
 
-  Status read_schema(const RawCheck& raw, const std::string& key, int line,
+  Status read_schema(const RawCheck& raw, const std::string& key, const Node& node,
                      AnswerCheckConfig& check) const {
     if (raw.schema.empty() && raw.schema_file.empty()) return {};
+    const int line = line_of(node, raw.schema_file.empty() ? "schema" : "schema_file");
     if (!raw.schema.empty() && !raw.schema_file.empty())
       return wrong(line, "schema and schema_file exclude each other");
     std::string text = raw.schema;
-    const std::string path = reader_.file(key + "schema_file", raw.schema_file);
+    const std::string path = reader_.file(key + "schema_file", raw.schema_file, line);
     if (text.empty()) {
       auto read = os::read_file(path, kMaxFileBytes);
       if (!read.ok()) return wrong(line, "schema_file: " + read.error().message);
@@ -293,20 +296,21 @@ class RoutingReader {
   Status read_difficulty(const Node& node, ModelConfig& model) {
     WEIR_ASSIGN(DifficultyConfig router, reader_.fields(difficulty_table(), node));
     for (const auto& [name, what] : {std::pair(&router.small, "small"), {&router.large, "large"}}) {
-      WEIR_TRY(known_model(reader_, config_, *name, what, node.line));
+      WEIR_TRY(known_model(reader_, config_, *name, what, line_of(node, what)));
       if (models_.find(*name)->find("difficulty") != nullptr)
         return wrong(node.line, fmt::format("{}: {} is a router itself", what, *name));
     }
     if (router.model_file.empty())
       return wrong(node.line, "difficulty.model_file: weir route train writes it");
-    router.model_file =
-        reader_.file(fmt::format("models.{}.difficulty.model_file", model.name), router.model_file);
+    const int line = line_of(node, "model_file");
+    const std::string key = fmt::format("models.{}.difficulty.model_file", model.name);
+    router.model_file = reader_.file(key, router.model_file, line);
     const auto text = os::read_file(router.model_file, kMaxFileBytes);
-    if (!text.ok()) return wrong(node.line, "model_file: " + text.error().message);
+    if (!text.ok()) return wrong(line, fmt::format("{}: {}", key, text.error().message));
     auto made = DifficultyModel::parse(*text);
     if (!made.ok())
-      return wrong(node.line, fmt::format("{}: {}; weir route train writes it anew",
-                                          router.model_file, made.error().message));
+      return wrong(line, fmt::format("{}: {}; weir route train writes it anew", router.model_file,
+                                     made.error().message));
     router.model = *made;
     model.difficulty = std::move(router);
     return {};
@@ -342,6 +346,8 @@ Result<const ModelConfig*> known_model(const ConfigReader& reader, const Gateway
                                        const std::string& name, std::string_view what, int line) {
   std::vector<std::string> names;
   for (const ModelConfig& m : config.models) {
+    if (m.name == name && reader.is_broken("models." + name))
+      return make_error(ErrorCode::kCorrupt, "models.{} is broken", name);
     if (m.name == name) return &m;
     names.push_back(m.name);
   }
@@ -384,16 +390,22 @@ Status check_redaction(const ConfigReader& reader, const GatewayConfig& config,
 
 }  // namespace
 
-Status read_routing(const ConfigReader& reader, const Node& file, GatewayConfig& config) {
+void read_routing(const ConfigReader& reader, const Node& file, GatewayConfig& config) {
   const Node& models = *file.find("models");
   RoutingReader routing(reader, models, config);
-  for (ModelConfig& m : config.models) WEIR_TRY(routing.read(m, *models.find(m.name)));
-  for (ModelConfig& m : config.models) {
-    if (const Node* shadow = models.find(m.name)->find("shadow"))
-      WEIR_TRY(routing.read_shadow(*shadow, m));
-    WEIR_TRY(check_redaction(reader, config, m));
-  }
-  return read_rules(reader, file, config);
+  // Of each model that is good up to here; a mistake makes it one that nobody can rest on.
+  const auto each = [&](const auto& read) {
+    for (ModelConfig& m : config.models) {
+      const std::string part = "models." + m.name;
+      if (!reader.is_broken(part) && !read(m, *models.find(m.name)).ok()) reader.set_broken(part);
+    }
+  };
+  each([&](ModelConfig& m, const Node& node) { return routing.read(m, node); });
+  each([&](ModelConfig& m, const Node& node) -> Status {
+    if (const Node* shadow = node.find("shadow")) WEIR_TRY(routing.read_shadow(*shadow, m));
+    return check_redaction(reader, config, m);
+  });
+  read_rules(reader, file, config);
 }
 
 std::string describe_check(const AnswerCheckConfig& c) {

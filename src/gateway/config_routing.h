@@ -94,13 +94,14 @@ struct ShadowConfig {
 
 // Whether the model is answered by targets of its own, rather than by other models.
 bool has_targets(const config::Node& model);
-// Rules, cascades, routers and shadows, once upstreams, models and prices are read. Errors: as
-// parse_gateway_config.
-Status read_routing(const ConfigReader& reader, const config::Node& file, GatewayConfig& config);
+// Rules, cascades, routers and shadows, once upstreams, models and prices are read. What is wrong
+// with them is noted by the reader.
+void read_routing(const ConfigReader& reader, const config::Node& file, GatewayConfig& config);
 
-// Those under rules and models.X.rules. Targets are aliases that there are. Errors as above.
-Status read_rules(const ConfigReader& reader, const config::Node& file, GatewayConfig& config);
-// The model of that name, or the error at the line: what names it, and the nearest.
+// Those under rules and models.X.rules. Targets are aliases that there are. The same.
+void read_rules(const ConfigReader& reader, const config::Node& file, GatewayConfig& config);
+// The model of that name, or the error at the line: what names it, and the nearest. One that is
+// broken is an error as well, but none that is noted: it is by what broke it.
 Result<const ModelConfig*> known_model(const ConfigReader& reader, const GatewayConfig& config,
                                        const std::string& name, std::string_view what, int line);
 

@@ -116,7 +116,7 @@ TEST(RoutingConfig, ARouterByDifficulty) {
 
 TEST(RoutingConfig, MistakesAreNamedWithTheirLine) {
   const std::tuple<std::string, int, std::string> rows[] = {
-      {with("to: smart", "to: smrt"), 21, "the nearest is \"smart\""},
+      {with("to: smart", "to: smrt"), 28, "the nearest is \"smart\""},
       {with("    to: smart", "    too: smart"), 0, "unknown key \"too\""},
       {with("name: night", "name: own"), 21, "another rule has the same name"},
       {with("name: night", "name: \"a b\""), 21, "the name of a rule"},

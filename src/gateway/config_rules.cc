@@ -87,40 +87,50 @@ class RulesReader {
       : reader_(reader), config_(config) {}
 
   // of: the model they stand under; "": none.
-  Status read(const Node& node, const std::string& of) {
+  void read(const Node& node, const std::string& of) {
     if (node.kind != Node::Kind::kList)
-      return reader_.wrong(node.line, "rules must be a list, as [{name: NAME, to: MODEL}]");
+      reader_.wrong(node.line, "rules must be a list, as [{name: NAME, to: MODEL}]");
     for (const Node& item : node.items) {
-      WEIR_ASSIGN(Rule rule, reader_.fields(rule_table(), item, kApart));
-      if (!of.empty()) {
-        if (!rule.models.empty())
-          return reader_.wrong(item.line, fmt::format("models: the rule stands under {}", of));
-        rule.models = {of};
+      auto rule = read_one(item, of);
+      if (!rule.ok()) {
+        reader_.set_broken("rules");
+        continue;
       }
-      if (!rule.name.empty() && !ConfigReader::is_name(rule.name))
-        return reader_.wrong(item.line, ConfigReader::bad_name("a rule"));
-      WEIR_TRY(read_headers(item.find("headers"), rule));
-      WEIR_TRY(read_time(item.find("time"), rule));
-      if (!rule.target.empty())
-        WEIR_TRY(known_model(reader_, config_, rule.target, "to", item.line));
-      config_.rules.push_back(std::move(rule));
+      config_.rules.push_back(std::move(*rule));
       lines_.push_back(item.line);
     }
-    return {};
   }
 
-  Status check() const {
-    if (config_.rules.size() > Rules::kMaxRules)
-      return reader_.wrong(lines_[Rules::kMaxRules],
-                           fmt::format("more than {} rules", Rules::kMaxRules));
-    const auto problems = Rules::check(config_.rules);
-    if (problems.empty()) return {};
-    const RuleProblem& p = problems.front();
-    const std::string& name = config_.rules[p.rule].name;
-    return reader_.wrong(lines_[p.rule], name.empty() ? p.message : name + ": " + p.message);
+  // What rules are to each other: with one of them missing nobody can tell.
+  void check() const {
+    if (reader_.is_broken("rules")) return;
+    if (config_.rules.size() > Rules::kMaxRules) {
+      reader_.wrong(lines_[Rules::kMaxRules], fmt::format("more than {} rules", Rules::kMaxRules));
+      return;
+    }
+    for (const RuleProblem& p : Rules::check(config_.rules)) {
+      const std::string& name = config_.rules[p.rule].name;
+      reader_.wrong(lines_[p.rule], name.empty() ? p.message : name + ": " + p.message);
+    }
   }
 
  private:
+  Result<Rule> read_one(const Node& item, const std::string& of) {
+    WEIR_ASSIGN(Rule rule, reader_.fields(rule_table(), item, kApart));
+    if (!of.empty()) {
+      if (!rule.models.empty())
+        return reader_.wrong(item.line, fmt::format("models: the rule stands under {}", of));
+      rule.models = {of};
+    }
+    if (!rule.name.empty() && !ConfigReader::is_name(rule.name))
+      return reader_.wrong(item.line, ConfigReader::bad_name("a rule"));
+    WEIR_TRY(read_headers(item.find("headers"), rule));
+    WEIR_TRY(read_time(item.find("time"), rule));
+    if (!rule.target.empty())
+      WEIR_TRY(known_model(reader_, config_, rule.target, "to", line_of(item, "to")));
+    return rule;
+  }
+
   Status read_headers(const Node* node, Rule& rule) {
     if (node == nullptr) return {};
     if (node->kind != Node::Kind::kMap)
@@ -166,13 +176,13 @@ void list_rule_keys(std::string_view prefix, FileKeys& out) {
   list_keys(fmt::format("{}time.", prefix), time_table().keys(), {}, out);
 }
 
-Status read_rules(const ConfigReader& reader, const Node& file, GatewayConfig& config) {
+void read_rules(const ConfigReader& reader, const Node& file, GatewayConfig& config) {
   RulesReader rules(reader, config);
   for (const config::Member& m : file.find("models")->members) {
-    if (const Node* own = m.value.find("rules")) WEIR_TRY(rules.read(*own, m.key));
+    if (const Node* own = m.value.find("rules")) rules.read(*own, m.key);
   }
-  if (const Node* all = file.find("rules")) WEIR_TRY(rules.read(*all, ""));
-  return rules.check();
+  if (const Node* all = file.find("rules")) rules.read(*all, "");
+  rules.check();
 }
 
 std::string describe_rules(const GatewayConfig& config) {

@@ -220,9 +220,9 @@ TEST(GatewayConfig, AFileInTheWorkingDirectoryInsteadIsSaid) {
   const std::string here = dir.path() + "/old.db";
   ASSERT_TRUE(os::write_file_atomic(here, std::string_view("x")).ok());
   const std::string there = dir.path() + "/not/old.db";
-  const std::vector<NamedFile> files = {{"ledger.file", here, there},  // here, and not there
-                                        {"state.sqlite", "no.db", dir.path() + "/not/no.db"},
-                                        {"keys_file", here, here}};
+  const std::vector<NamedFile> files = {{"ledger.file", here, there, 1},  // here, and not there
+                                        {"state.sqlite", "no.db", dir.path() + "/not/no.db", 2},
+                                        {"keys_file", here, here, 3}};
   const auto said = misplaced(files);
   ASSERT_EQ(said.size(), 1U);
   EXPECT_EQ(said[0].find("ledger.file: " + there + " is not there"), 0U) << said[0];

@@ -13,6 +13,7 @@ using config::Node;
 
 constexpr size_t kMaxUpstreams = 1'000;
 constexpr std::string_view kApart[] = {"endpoints"};
+constexpr std::string_view kAsked = "/v1/chat/completions and the like";
 
 // What stands in the file and not, as it is, in the configuration.
 struct RawUpstream {
@@ -119,49 +120,58 @@ class UpstreamReader {
  public:
   explicit UpstreamReader(const ConfigReader& reader) : reader_(reader) {}
 
-  Result<std::vector<UpstreamConfig>> read(const Node* node, int line) {
-    if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty())
-      return reader_.wrong(node == nullptr ? line : node->line,
-                           "upstreams must be a map of names, with one at least");
-    if (node->members.size() > kMaxUpstreams)
-      return reader_.wrong(node->line, fmt::format("more than {} upstreams", kMaxUpstreams));
-    const auto table = upstream_table();
-    for (const config::Member& m : node->members) {
-      if (!ConfigReader::is_name(m.key))
-        return reader_.wrong(m.line, ConfigReader::bad_name("an upstream"));
-      WEIR_ASSIGN(RawUpstream raw, reader_.fields(table, m.value, kApart));
-      UpstreamConfig u = std::move(raw.config);
-      u.name = m.key;
-      u.line = m.line;
-      if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
-      u.translate.sampling = sampling_style(raw.sampling);
-      u.translate.thinking = thinking_style(raw.thinking);
-      u.continue_by = continue_style_of(raw.continue_by).value_or(default_continue_style(u.engine));
-      WEIR_ASSIGN(u.key, reader_.secret(raw.key, fmt::format("upstreams.{}.key", u.name), m.line));
-      u.ca_file = reader_.file(fmt::format("upstreams.{}.ca_file", u.name), u.ca_file);
-      WEIR_TRY(check_metrics(u));
-      WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
-      upstreams_.push_back(std::move(u));
+  std::vector<UpstreamConfig> read(const Node& node) {
+    std::vector<UpstreamConfig> out;
+    for (const config::Member& m : node.members) {
+      auto read = read_one(m);
+      if (read.ok()) {
+        out.push_back(std::move(*read));
+      } else {
+        out.emplace_back().name = m.key;
+      }
     }
-    return std::move(upstreams_);
+    return out;
   }
 
  private:
-  Status check_metrics(const UpstreamConfig& u) const {
+  Result<UpstreamConfig> read_one(const config::Member& m) {
+    if (!ConfigReader::is_name(m.key))
+      return reader_.wrong(m.line, ConfigReader::bad_name("an upstream"));
+    WEIR_ASSIGN(RawUpstream raw, reader_.fields(table_, m.value, kApart));
+    UpstreamConfig u = std::move(raw.config);
+    u.name = m.key;
+    u.line = m.line;
+    if (u.engine == "anthropic") u.protocol = Protocol::kAnthropic;
+    u.translate.sampling = sampling_style(raw.sampling);
+    u.translate.thinking = thinking_style(raw.thinking);
+    u.continue_by = continue_style_of(raw.continue_by).value_or(default_continue_style(u.engine));
+    auto key = reader_.secret(raw.key, fmt::format("upstreams.{}.key", u.name), m.value);
+    u.ca_file = reader_.file(fmt::format("upstreams.{}.ca_file", u.name), u.ca_file,
+                             line_of(m.value, "ca_file"));
+    const Status metrics = check_metrics(u, m.value);
+    WEIR_TRY(read_endpoints(m.value.find("endpoints"), m.line, u));
+    WEIR_TRY(metrics);
+    WEIR_ASSIGN(u.key, std::move(key));
+    return u;
+  }
+
+  Status check_metrics(const UpstreamConfig& u, const Node& node) const {
     const std::string& path = u.metrics.path;
     if (path.empty() || path == "none") return {};
+    const int line = line_of(node, "metrics.path");
     if (metrics_path(u.engine).empty())
       return reader_.wrong(
-          u.line, fmt::format("upstreams.{}: metrics.path, but no metrics of the engine {} are "
-                              "known; name the engine that answers (engine: vllm), or leave it out",
-                              u.name, u.engine));
+          line, fmt::format("upstreams.{}: metrics.path, but no metrics of the engine {} are "
+                            "known; name the engine that answers (engine: vllm), or leave it out",
+                            u.name, u.engine));
     if (path.front() != '/')
-      return reader_.wrong(u.line, fmt::format("upstreams.{}: metrics.path must begin with /, as "
-                                               "/metrics, or be none",
-                                               u.name));
+      return reader_.wrong(line, fmt::format("upstreams.{}: metrics.path must begin with /, as "
+                                             "/metrics, or be none",
+                                             u.name));
     return {};
   }
 
+  // Error: the last mistake of the endpoints.
   Status read_endpoints(const Node* node, int line, UpstreamConfig& u) {
     if (node != nullptr && node->kind == Node::Kind::kMap) return read_discovery(reader_, *node, u);
     if (node == nullptr || node->kind != Node::Kind::kList || node->items.empty())
@@ -169,32 +179,43 @@ class UpstreamReader {
           line, fmt::format("upstreams.{}: endpoints must be a list of URLs, with one at least, as "
                             "[\"http://127.0.0.1:8080\"], or {{dns: …}}, or {{kubernetes: …}}",
                             u.name));
-    const auto table = endpoint_table();
+    Status good;
     for (const Node& item : node->items) {
-      EndpointConfig e;
-      if (item.kind == Node::Kind::kScalar) {
-        e.url = item.text;
+      auto read = read_endpoint(item, u.name);
+      if (read.ok()) {
+        u.endpoints.push_back(std::move(*read));
       } else {
-        WEIR_ASSIGN(e, reader_.fields(table, item));
+        good = read.error();
       }
-      auto url = http::parse_http_or_https_url(e.url);
-      if (!url.ok()) return reader_.wrong(item.line, url.error().message);
-      e.to = *url;
-      if (e.to.path.ends_with("/v1"))
-        return reader_.wrong(item.line, fmt::format("{}: paths of requests begin with /v1 already; "
-                                                    "leave it out",
-                                                    e.url));
-      if (!urls_.insert(u.name + ' ' + e.to.authority() + e.to.path).second)
-        return reader_.wrong(item.line, fmt::format("{} stands twice", e.url));
-      u.endpoints.push_back(std::move(e));
     }
     if (urls_.size() > kMaxEndpoints)
       return reader_.wrong(node->line, fmt::format("more than {} endpoints", kMaxEndpoints));
-    return {};
+    return good;
+  }
+
+  Result<EndpointConfig> read_endpoint(const Node& item, const std::string& upstream) {
+    EndpointConfig e;
+    if (item.kind == Node::Kind::kScalar) {
+      e.url = item.text;
+    } else {
+      WEIR_ASSIGN(e, reader_.fields(endpoint_table_, item));
+    }
+    auto url = http::parse_http_or_https_url(e.url);
+    if (!url.ok()) return reader_.wrong(item.line, url.error().message);
+    e.to = *url;
+    if (const auto behind = ConfigReader::api_path_behind(e.to.path); !behind.empty())
+      return reader_.wrong(
+          item.line, fmt::format("{}: the gateway itself puts {} behind an endpoint's URL; "
+                                 "leave {} out, as in {}",
+                                 e.url, kAsked, behind, e.url.substr(0, e.url.rfind(behind))));
+    if (!urls_.insert(upstream + ' ' + e.to.authority() + e.to.path).second)
+      return reader_.wrong(item.line, fmt::format("{} stands twice", e.url));
+    return e;
   }
 
   const ConfigReader& reader_;
-  std::vector<UpstreamConfig> upstreams_;
+  const config::Table<RawUpstream> table_ = upstream_table();
+  const config::Table<EndpointConfig> endpoint_table_ = endpoint_table();
   std::set<std::string> urls_;
 };
 
@@ -227,9 +248,17 @@ std::string metrics_target(const UpstreamConfig& upstream) {
   return path.empty() ? std::string(metrics_path(upstream.engine)) : path;
 }
 
-Result<std::vector<UpstreamConfig>> read_upstreams(const ConfigReader& reader, const Node* node,
-                                                   int line) {
-  return UpstreamReader(reader).read(node, line);
+std::vector<UpstreamConfig> read_upstreams(const ConfigReader& reader, const Node* node, int line) {
+  if (node == nullptr || node->kind != Node::Kind::kMap || node->members.empty()) {
+    reader.wrong(node == nullptr ? line : node->line,
+                 "upstreams must be a map of names, with one at least");
+    return {};
+  }
+  if (node->members.size() > kMaxUpstreams) {
+    reader.wrong(node->line, fmt::format("more than {} upstreams", kMaxUpstreams));
+    return {};
+  }
+  return UpstreamReader(reader).read(*node);
 }
 
 }  // namespace weir::gateway

@@ -64,6 +64,10 @@ std::span<const EndpointPtr> Fleet::of(size_t pool) const {
   return pools_[pool]->members;
 }
 
+std::string Fleet::ca_key(const UpstreamConfig& upstream) {
+  return fmt::format("upstreams.{}.ca_file", upstream.name);
+}
+
 Result<Fleet::Tls> Fleet::tls_for(const UpstreamConfig& upstream) {
   if (!needs_tls(upstream)) return Tls();
   http::TlsClientOptions options;
@@ -73,7 +77,7 @@ Result<Fleet::Tls> Fleet::tls_for(const UpstreamConfig& upstream) {
   if (const auto& k = upstream.kubernetes; k.has_value())
     options.server_name = k->service + '.' + k->name_space + ".svc";
   auto made = http::TlsClientContext::load(options);
-  if (!made.ok()) return made.error().with_context(fmt::format("upstreams.{}", upstream.name));
+  if (!made.ok()) return made.error().with_context(ca_key(upstream));
   return made;
 }
 

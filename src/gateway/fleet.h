@@ -64,6 +64,8 @@ class Fleet {
   // TlsClientContext::load.
   using Tls = std::shared_ptr<const http::TlsClientContext>;
   static Result<Tls> tls_for(const UpstreamConfig& upstream);
+  // The key of gateway.yaml that such an error names.
+  static std::string ca_key(const UpstreamConfig& upstream);
   // For all pools. Errors as above.
   Status load_tls();
 

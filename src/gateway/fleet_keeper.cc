@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "gateway/config_place.h"
 #include "gateway/discover/dns_discovery.h"
 #include "gateway/discover/kubernetes_discovery.h"
 
@@ -23,18 +24,28 @@ FleetKeeper::FleetKeeper(Proxy& proxy, ResolveFn resolve)
   };
 }
 
+Result<FleetKeeper::PoolTls> FleetKeeper::prepare(const GatewayConfig& config,
+                                                  const UpstreamConfig& u) {
+  PoolTls tls;
+  auto endpoints = Fleet::tls_for(u);
+  if (!endpoints.ok()) return at_key(config, Fleet::ca_key(u), endpoints.error());
+  tls.endpoints = std::move(*endpoints);
+  if (!u.kubernetes.has_value() || !u.kubernetes->api.tls) return tls;
+  http::TlsClientOptions options;
+  options.ca_file = u.kubernetes->ca_file;
+  auto api = http::TlsClientContext::load(options);
+  if (!api.ok())
+    return at_key(config, fmt::format("upstreams.{}.endpoints.kubernetes.ca_file", u.name),
+                  api.error());
+  tls.api = std::move(*api);
+  return tls;
+}
+
 Result<std::vector<FleetKeeper::PoolTls>> FleetKeeper::prepare(const GatewayConfig& config) {
   std::vector<PoolTls> out;
   for (const UpstreamConfig& u : config.upstreams) {
-    PoolTls& tls = out.emplace_back();
-    WEIR_ASSIGN(tls.endpoints, Fleet::tls_for(u));
-    if (!u.kubernetes.has_value() || !u.kubernetes->api.tls) continue;
-    http::TlsClientOptions options;
-    options.ca_file = u.kubernetes->ca_file;
-    auto api = http::TlsClientContext::load(options);
-    if (!api.ok())
-      return api.error().with_context(fmt::format("upstreams.{}.endpoints.kubernetes", u.name));
-    tls.api = std::move(*api);
+    WEIR_ASSIGN(PoolTls tls, prepare(config, u));
+    out.push_back(std::move(tls));
   }
   return out;
 }

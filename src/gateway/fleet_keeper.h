@@ -30,7 +30,9 @@ class FleetKeeper {
     Fleet::Tls endpoints;  // null: not needed
     Fleet::Tls api;        // of its cluster; null: not needed
   };
-  // By upstream. Any thread. Errors: those of TlsClientContext::load.
+  // Of an upstream of the configuration, and by upstream. Any thread. Errors: those of
+  // TlsClientContext::load, at the key (at_key).
+  static Result<PoolTls> prepare(const GatewayConfig& config, const UpstreamConfig& u);
   static Result<std::vector<PoolTls>> prepare(const GatewayConfig& config);
 
   // Begins with the endpoints and discoveries that there are. Any thread, once.

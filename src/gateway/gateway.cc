@@ -11,6 +11,7 @@
 #include "access/keyring.h"
 #include "api/replies.h"
 #include "base/units.h"
+#include "gateway/config_place.h"
 #include "gateway/fleet_keeper.h"
 #include "gateway/gateway_admin.h"
 #include "gateway/incoming.h"
@@ -90,15 +91,19 @@ class Gateway::Impl {
     WEIR_ASSIGN(client_, http::Client::start_on(*http_, client));
     if (!config_.ledger.path.empty()) {
       ledger_metrics_.emplace(instruments_.registry);
-      WEIR_ASSIGN(ledger_,
-                  Ledger::open(config_.ledger, *ledger_metrics_, clock_,
-                               [&log = log_](const Status& written) {
-                                 if (written.ok()) return log.info("ledger_written_again");
-                                 log.warn("ledger_not_written", {{"why", written.error().message}});
-                               }));
+      auto ledger = Ledger::open(
+          config_.ledger, *ledger_metrics_, clock_, [&log = log_](const Status& written) {
+            if (written.ok()) return log.info("ledger_written_again");
+            log.warn("ledger_not_written", {{"why", written.error().message}});
+          });
+      if (!ledger.ok()) return at_key(config_, "ledger.file", ledger.error());
+      ledger_ = std::move(*ledger);
     }
-    WEIR_ASSIGN(quotas_,
-                Quotas::open(config_.quotas, instruments_.registry, *client_, clock_, log_));
+    auto quotas = Quotas::open(config_.quotas, instruments_.registry, *client_, clock_, log_);
+    if (!quotas.ok())
+      return at_key(config_, config_.quotas.redis.has_value() ? "state.redis.ca" : "state.sqlite",
+                    quotas.error());
+    quotas_ = std::move(*quotas);
     WEIR_ASSIGN(auto pools, FleetKeeper::prepare(config_));
     proxy_.emplace(config_, *client_, clock_, instruments_, log_, ledger_.get(), seed_);
     proxy_->set_quotas(*quotas_);
@@ -172,7 +177,10 @@ class Gateway::Impl {
                         "restart it to open it");
     WEIR_ASSIGN(std::shared_ptr<const access::Keyring> keyring, load_keys(next));
     WEIR_ASSIGN(std::vector<FleetKeeper::PoolTls> tls, FleetKeeper::prepare(next));
-    if (tls_ != nullptr) WEIR_TRY(tls_->reload());
+    if (tls_ != nullptr) {
+      const Status loaded = tls_->reload();
+      if (!loaded.ok()) return at_listener_tls(next, loaded.error());
+    }
     keyed_ = keyring != nullptr;
     std::vector<std::string> restart = needs_restart(config_, next);
     // Shared: the promise is still at work when the wait is over.
@@ -313,14 +321,17 @@ class Gateway::Impl {
                                                     : draining ? R"({"status":"draining"})"
                                                                : R"({"status":"starting"})"));
     });
-    router_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
-      instruments_.log_lines_lost.add(static_cast<double>(log_.lost()) -
-                                      instruments_.log_lines_lost.value());
-      http::Response r;
-      r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
-      r.body = instruments_.registry.exposition();
-      w.send(std::move(r));
-    });
+    router_.add("GET", "/metrics",
+                [this](const http::Request&, http::ResponseWriter w) { w.send(metrics_page()); });
+  }
+
+  http::Response metrics_page() {
+    instruments_.log_lines_lost.add(static_cast<double>(log_.lost()) -
+                                    instruments_.log_lines_lost.value());
+    http::Response r;
+    r.headers.set("Content-Type", telemetry::Registry::kExpositionType);
+    r.body = instruments_.registry.exposition();
+    return r;
   }
 
   Status listen() {
@@ -355,6 +366,7 @@ class Gateway::Impl {
                                     clock_,
                                     log_,
                                     [this] { drain(); },
+                                    [this] { return metrics_page(); },
                                     [this] { return keyring_; }};
     WEIR_ASSIGN(admin_, GatewayAdmin::listen(about, seed_ ^ 1));  // other ids than the main one's
     return {};

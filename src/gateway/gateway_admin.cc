@@ -94,6 +94,12 @@ void GatewayAdmin::add_routes() {
          about_.log.info("rollout_weights", {{"weights", r.body}});
          return std::string(R"({"ok":true})");
        });
+  // For who lets nobody at the main listener's.
+  routes_.add("GET", "/metrics", [this](const http::Request&, http::ResponseWriter w) {
+    // shared: as above.
+    auto answer = std::make_shared<http::ResponseWriter>(std::move(w));
+    about_.client.post([this, answer] { answer->send(about_.metrics()); });
+  });
   routes_.add("GET", "/admin/quotas", [this](const http::Request& r, http::ResponseWriter w) {
     // shared: as above.
     auto answer = std::make_shared<http::ResponseWriter>(std::move(w));

@@ -35,7 +35,8 @@ class GatewayAdmin {
     http::Client& client;
     const Clock& clock;
     telemetry::Logger& log;
-    std::function<void()> drain;  // any thread
+    std::function<void()> drain;              // any thread
+    std::function<http::Response()> metrics;  // on the proxy's thread: what /metrics says
     // On the proxy's thread; null: nobody needs a key. Shared: a reload brings others.
     std::function<std::shared_ptr<const access::Keyring>()> keys;
   };

@@ -344,6 +344,17 @@ TEST_F(GatewayTest, ATenantsBoundHoldsByWhateverNameARequestSaysAnother) {
   }
 }
 
+// Whoever shuts the open one still has it behind the token.
+TEST_F(GatewayTest, MetricsAreAlsoAtTheAdminListener) {
+  start_yaml("listen: {port: 0}\nadmin: {port: 0, token_env: T}\nupstreams: {a: {endpoints: [\"" +
+             add("a").url() + "\"]}}\nmodels: {chat: {targets: [{upstream: a}]}}\n");
+  const http::Response there = admin("/metrics");
+  EXPECT_EQ(there.status, 200);
+  EXPECT_NE(there.body.find("\nweir_gateway_in_flight 0\n"), std::string::npos);
+  TestClient nobody(gateway_->admin_port());
+  EXPECT_EQ(nobody.exchange("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n")->status, 401);
+}
+
 // Two releases: users stay where they are, weights move, what a release does is told.
 TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   FakeUpstream& stable = add("stable");

@@ -5,11 +5,17 @@
 #include <string_view>
 
 #include "config/key.h"
+#include "gateway/config_place.h"
 #include "gateway/fleet_keeper.h"
 #include "gateway/misplaced_files.h"
+#include "gateway/quotas.h"
 
 namespace weir::gateway {
 namespace {
+
+constexpr std::string_view kCertificate = "listen.tls_certificate";
+constexpr std::string_view kPrivateKey = "listen.tls_key";
+constexpr std::string_view kClientCa = "listen.tls_client_ca";
 
 // Names that some part of the file uses, against those that there are.
 class Names {
@@ -87,49 +93,75 @@ Result<access::KeysFile> read_gateway_keys(const GatewayConfig& config,
                                            const std::string& reachable) {
   access::KeysFile file;
   if (!config.keys_file.empty()) {
-    WEIR_ASSIGN(file, access::read_keys(config.keys_file));
+    auto read = access::read_keys(config.keys_file);
+    if (!read.ok()) {
+      Error error = read.error();
+      if (error.code == ErrorCode::kNotFound)
+        error.message += "; weir keys new --tenant NAME --file FILE makes it";
+      return at_key(config, "keys_file", std::move(error));
+    }
     const std::string weak = access::weak_permissions(config.keys_file);
     if (!weak.empty())
-      return make_error(ErrorCode::kUsage, "{}: it holds keys and {}; chmod 600 it",
-                        config.keys_file, weak);
+      return at_key(config, "keys_file",
+                    make_error(ErrorCode::kUsage, "{}: it holds keys and {}; chmod 600 it",
+                               config.keys_file, weak));
+    file = std::move(*read);
   }
   if (http::is_loopback(reachable) || !file.keys.empty() || config.allow_remote_without_keys)
     return file;
-  return make_error(ErrorCode::kUsage,
-                    "{} can be reached from other machines and nobody needs a key; give keys_file, "
-                    "or listen.allow_remote_without_keys if something in front checks who asks",
-                    reachable);
+  return at_line(config, config.host_line,
+                 make_error(ErrorCode::kUsage,
+                            "{} can be reached from other machines and nobody needs a key; give "
+                            "keys_file, or listen.allow_remote_without_keys if something in front "
+                            "checks who asks",
+                            reachable));
 }
 
 Result<std::shared_ptr<http::TlsContext>> load_listener_tls(const GatewayConfig& config) {
   if (config.tls == http::TlsFiles()) return std::shared_ptr<http::TlsContext>();
-  return http::TlsContext::load(config.tls, {.certificate = "listen.tls_certificate",
-                                             .key = "listen.tls_key",
-                                             .client_ca = "listen.tls_client_ca"});
+  auto made = http::TlsContext::load(config.tls, {.certificate = std::string(kCertificate),
+                                                  .key = std::string(kPrivateKey),
+                                                  .client_ca = std::string(kClientCa)});
+  if (!made.ok()) return at_listener_tls(config, made.error());
+  return made;
 }
 
-std::vector<std::string> misplaced_files(const GatewayConfig& config) {
-  return misplaced(config.files);
+Error at_listener_tls(const GatewayConfig& config, const Error& error) {
+  for (const std::string_view key : {kCertificate, kPrivateKey, kClientCa})
+    if (error.message.starts_with(fmt::format("{}: ", key))) return at_key(config, key, error);
+  // One of two is missing: where the other stands.
+  for (const NamedFile& f : config.files)
+    if (f.key == kCertificate || f.key == kPrivateKey || f.key == kClientCa)
+      return at_line(config, f.line, error);
+  return error;
 }
 
-namespace {
+std::vector<std::string> file_warnings(const GatewayConfig& config) {
+  std::vector<std::string> out = misplaced(config.files);
+  const std::string weak = access::weak_permissions(config.tls.key);
+  if (!weak.empty())
+    out.push_back(
+        at_key(config, kPrivateKey,
+               make_error(ErrorCode::kUsage, "{}: it is a private key and {}; chmod 600 it",
+                          config.tls.key, weak))
+            .message);
+  return out;
+}
 
-Result<std::vector<std::string>> read_opening(const GatewayConfig& config) {
-  WEIR_ASSIGN(const access::KeysFile keys, read_gateway_keys(config, config.host));
-  WEIR_TRY(load_listener_tls(config));
-  WEIR_TRY(FleetKeeper::prepare(config));
-  std::vector<std::string> warnings = misplaced_files(config);
-  if (!config.keys_file.empty()) check_names(config, keys, warnings);
+std::vector<std::string> check_opening(const GatewayConfig& config, config::Problems& problems) {
+  const auto note = [&](const auto& read) {
+    if (!read.ok()) problems.add(say_misplaced(read.error(), config.files));
+  };
+  const auto keys = read_gateway_keys(config, config.host);
+  note(keys);
+  note(load_listener_tls(config));
+  for (const UpstreamConfig& u : config.upstreams) note(FleetKeeper::prepare(config, u));
+  if (const auto tls = Quotas::load_tls(config.quotas); !tls.ok())
+    note(Status(at_key(config, "state.redis.ca", tls.error())));
+  std::vector<std::string> warnings = file_warnings(config);
+  if (keys.ok() && !config.keys_file.empty()) check_names(config, *keys, warnings);
   check_idle_settings(config, warnings);
   return warnings;
-}
-
-}  // namespace
-
-Result<std::vector<std::string>> check_opening(const GatewayConfig& config) {
-  auto read = read_opening(config);
-  if (!read.ok()) return say_misplaced(read.error(), config.files);
-  return read;
 }
 
 }  // namespace weir::gateway

@@ -1,33 +1,35 @@
 #include "gateway/opening_checks.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
 namespace weir::gateway {
 namespace {
 
-Status check_folder(std::string_view key, const std::string& path) {
+// Of the file that the key names, which is written where it says so.
+void check_folder(const GatewayConfig& config, std::string_view key, config::Problems& problems) {
   namespace fs = std::filesystem;
-  if (path.empty()) return {};
-  const fs::path folder = fs::path(path).parent_path();
+  const auto named = std::find_if(config.files.begin(), config.files.end(),
+                                  [&](const NamedFile& f) { return f.key == key; });
+  if (named == config.files.end()) return;
+  const fs::path folder = fs::path(named->path).parent_path();
   std::error_code unreadable;  // is not there
-  if (folder.empty() || fs::is_directory(folder, unreadable)) return {};
-  return make_error(ErrorCode::kCorrupt,
-                    "{}: {} cannot be made, since there is no folder {}; make it, or name a file "
-                    "in one that there is",
-                    key, path, folder.string());
+  if (folder.empty() || fs::is_directory(folder, unreadable)) return;
+  problems.add(named->line,
+               fmt::format("{}: {} cannot be made, since there is no folder {}; make it, or name a "
+                           "file in one that there is",
+                           key, named->path, folder.string()));
 }
 
 }  // namespace
 
-Status check_folders(const GatewayConfig& config) {
-  WEIR_TRY(check_folder("ledger.file", config.ledger.path));
-  if (config.answers.idempotency_enabled)
-    WEIR_TRY(check_folder("idempotency.file", config.answers.idempotency_file));
+void check_folders(const GatewayConfig& config, config::Problems& problems) {
+  check_folder(config, "ledger.file", problems);
+  if (config.answers.idempotency_enabled) check_folder(config, "idempotency.file", problems);
   // Without rules no store is opened, and with Redis none of a file.
   if (!config.quotas.rules.all().empty() && !config.quotas.redis.has_value())
-    WEIR_TRY(check_folder("state.sqlite", config.quotas.memory.path));
-  return {};
+    check_folder(config, "state.sqlite", problems);
 }
 
 std::vector<std::string> doubtful_prices(const GatewayConfig& config, int32_t today) {

@@ -6,14 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "config/problems.h"
 #include "gateway/config.h"
 
 namespace weir::gateway {
 
 // Whether the folders are there of files that a gateway makes and writes: its ledger, idempotency
-// keys, quotas. Error kCorrupt "ledger.file: …" with the remedy. Looks at the disk; any thread.
-Status check_folders(const GatewayConfig& config);
+// keys, quotas. What is wrong is told to `problems`, whose file the configuration is of:
+// "ledger.file: …" with the remedy. Looks at the disk; any thread.
+void check_folders(const GatewayConfig& config, config::Problems& problems);
 
 // Prices that are stale, or dated ahead, on a day (day_number_of()): what is billed by them may be
 // wrong. "prices: MODEL at UPSTREAM …" with the remedy. Pure.

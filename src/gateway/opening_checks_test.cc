@@ -52,8 +52,9 @@ TEST(OpeningChecks, FoldersOfFilesThatAreWrittenMustBeThere) {
   const auto said = [&](const std::string& head, const std::string& tail = "") {
     const auto config = parse(head, tail);
     EXPECT_TRUE(config.ok()) << config.error().message;
-    const Status there = check_folders(*config);
-    return there.ok() ? "" : there.error().message;
+    config::Problems problems("g.yaml");
+    check_folders(*config, problems);
+    return problems.empty() ? "" : problems.error().message;
   };
   const std::string good = dir.path() + "/l.db";
   const std::string bad = dir.path() + "/none/l.db";
@@ -64,10 +65,10 @@ TEST(OpeningChecks, FoldersOfFilesThatAreWrittenMustBeThere) {
             "");
   EXPECT_EQ(said("ledger: {file: l.db}\n"), "") << "the folder of the file";
   EXPECT_EQ(said("ledger: {file: " + bad + "}\n"),
-            "ledger.file: " + bad + " cannot be made, since there is no folder " + dir.path() +
-                "/none; make it, or name a file in one that there is");
-  EXPECT_EQ(said("idempotency: {file: " + bad + "}\n").find("idempotency.file: "), 0U);
-  EXPECT_EQ(said("state: {sqlite: " + bad + "}\n", rule).find("state.sqlite: "), 0U);
+            "g.yaml:1: ledger.file: " + bad + " cannot be made, since there is no folder " +
+                dir.path() + "/none; make it, or name a file in one that there is");
+  EXPECT_EQ(said("idempotency: {file: " + bad + "}\n").find("g.yaml:1: idempotency.file: "), 0U);
+  EXPECT_EQ(said("state: {sqlite: " + bad + "}\n", rule).find("g.yaml:1: state.sqlite: "), 0U);
   EXPECT_EQ(said("state: {sqlite: " + bad + "}\n"), "") << "no rule, no store";
 }
 

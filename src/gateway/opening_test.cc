@@ -24,8 +24,13 @@ class OpeningTest : public testing::Test {
                    const std::string& client_ca = "") const {
     GatewayConfig config;
     config.tls = {certificate, key, client_ca};
-    const auto warnings = check_opening(config);
-    return warnings.ok() ? "" : warnings.error().message;
+    return problems_of(config);
+  }
+  // Of a configuration of no file, without that.
+  static std::string problems_of(const GatewayConfig& config) {
+    config::Problems problems("g.yaml");
+    (void)check_opening(config, problems);
+    return problems.empty() ? "" : problems.error().message.substr(std::string("g.yaml: ").size());
   }
 
   const os::TempDir dir_;
@@ -55,26 +60,23 @@ TEST_F(OpeningTest, TlsErrorsNameTheKeyTheFileAndTheReason) {
 }
 
 TEST_F(OpeningTest, ErrorsOfFilesInTheWorkingDirectorySaySo) {
-  const auto said = [](const GatewayConfig& config) {
-    const auto warnings = check_opening(config);
-    return warnings.ok() ? "" : warnings.error().message;
-  };
   const std::string there = path("not/text");
   GatewayConfig keys;
   keys.keys_file = there;
-  keys.files = {{"keys_file", path("text"), there}};
+  keys.files = {{"keys_file", path("text"), there, 0}};
   GatewayConfig certificate;
   certificate.tls = {there, path("door.key"), ""};
-  certificate.files = {{"listen.tls_certificate", path("text"), there}};
+  certificate.files = {{"listen.tls_certificate", path("text"), there, 0}};
   GatewayConfig authorities;
   authorities.upstreams.emplace_back().endpoints.emplace_back().to.tls = true;
   authorities.upstreams[0].ca_file = there;
-  authorities.files = {{"upstreams.a.ca_file", path("text"), there}};
+  authorities.files = {{"upstreams.a.ca_file", path("text"), there, 0}};
   for (const GatewayConfig* config : {&keys, &certificate, &authorities}) {
     const std::string& key = config->files[0].key;
     const std::string hint = "; " + key + ": " + there + " is not there, and " + path("text") +
                              " is, in the folder where this was started: ";
-    EXPECT_NE(said(*config).find(hint), std::string::npos) << key << ": " << said(*config);
+    EXPECT_NE(problems_of(*config).find(hint), std::string::npos)
+        << key << ": " << problems_of(*config);
   }
 }
 
@@ -85,10 +87,8 @@ TEST_F(OpeningTest, TlsErrorsNameTheUpstream) {
   u.endpoints.emplace_back().to.tls = true;
   u.ca_file = path("text");
   config.upstreams.push_back(u);
-  const auto warnings = check_opening(config);
-  ASSERT_FALSE(warnings.ok());
-  EXPECT_EQ(warnings.error().message.find("upstreams.hosted: the CA file: " + path("text")), 0U)
-      << warnings.error().message;
+  EXPECT_EQ(problems_of(config).find("upstreams.hosted.ca_file: the CA file: " + path("text")), 0U)
+      << problems_of(config);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/config_place.h"
 #include "gateway/routing.h"
 #include "gateway/visit.h"
 
@@ -56,9 +57,10 @@ void Proxy::know(const GatewayConfig& config) {
 Status Proxy::open() {
   WEIR_TRY(fleet_.load_tls());
   WEIR_ASSIGN(redactor_, telemetry::Scrubber::make(config_->redaction_patterns));
-  WEIR_ASSIGN(answers_, AnswerStore::make(config_->answers,
-                                          {random_u64(seed_, 1, 2), random_u64(seed_, 1, 3)},
-                                          instruments_.registry));
+  auto answers = AnswerStore::make(
+      config_->answers, {random_u64(seed_, 1, 2), random_u64(seed_, 1, 3)}, instruments_.registry);
+  if (!answers.ok()) return at_key(*config_, "idempotency.file", answers.error());
+  answers_ = std::move(*answers);
   return {};
 }
 

@@ -18,6 +18,12 @@ QuotaAnswer shutting_down() {
 
 Quotas::~Quotas() = default;
 
+Result<std::shared_ptr<const http::TlsClientContext>> Quotas::load_tls(
+    const QuotaSettings& settings) {
+  if (!settings.redis_tls.has_value()) return std::shared_ptr<const http::TlsClientContext>();
+  return http::TlsClientContext::load(*settings.redis_tls);
+}
+
 Result<std::unique_ptr<Quotas>> Quotas::open(const QuotaSettings& settings,
                                              telemetry::Registry& registry, http::Client& client,
                                              const Clock& clock, telemetry::Logger& log) {
@@ -26,11 +32,7 @@ Result<std::unique_ptr<Quotas>> Quotas::open(const QuotaSettings& settings,
   for (const std::string& warning : settings.warnings) log.warn("quotas", {{"warning", warning}});
   if (settings.redis.has_value()) {
     RedisQuotaOptions options = *settings.redis;
-    if (settings.redis_tls.has_value()) {
-      auto tls = http::TlsClientContext::load(*settings.redis_tls);
-      if (!tls.ok()) return tls.error().with_context("state.redis");
-      options.address.tls = std::move(*tls);
-    }
+    WEIR_ASSIGN(options.address.tls, load_tls(settings));
     out->store_ = std::make_unique<RedisQuotaStore>(options, out->metrics_);
   } else {
     WEIR_ASSIGN(out->store_,

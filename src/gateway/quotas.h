@@ -19,6 +19,7 @@
 #include "gateway/state/quota.h"
 #include "gateway/state/quota_metrics.h"
 #include "http/client.h"
+#include "http/tls_client.h"
 #include "telemetry/log.h"
 
 namespace weir::gateway {
@@ -34,6 +35,10 @@ class Quotas {
   static Result<std::unique_ptr<Quotas>> open(const QuotaSettings& settings,
                                               telemetry::Registry& registry, http::Client& client,
                                               const Clock& clock, telemetry::Logger& log);
+  // Whom a Redis with TLS is believed by; null: there is none. Errors: those of
+  // TlsClientContext::load.
+  static Result<std::shared_ptr<const http::TlsClientContext>> load_tls(
+      const QuotaSettings& settings);
   ~Quotas();
   Quotas(const Quotas&) = delete;
   Quotas& operator=(const Quotas&) = delete;

@@ -76,6 +76,7 @@ TEST(QuotaFile, AfterAKillNeverLessThanWasGranted) {
     const auto second = MemoryQuotaStore::open(o, metrics, kNow);
     ASSERT_FALSE(second.ok());
     EXPECT_EQ(second.error().code, ErrorCode::kServerOverloaded);
+    EXPECT_EQ(second.error().message.find(o.path + " is in use by another process"), 0U);
   }
 }
 

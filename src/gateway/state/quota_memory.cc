@@ -49,7 +49,14 @@ Result<std::unique_ptr<MemoryQuotaStore>> MemoryQuotaStore::open(const MemoryQuo
 }
 
 Status MemoryQuotaStore::load(int64_t unix_ms) {
-  WEIR_ASSIGN(Sqlite db, Sqlite::open(options_.path, SqliteMode::kExclusive));
+  auto opened = Sqlite::open(options_.path, SqliteMode::kExclusive);
+  if (!opened.ok() && opened.error().code == ErrorCode::kServerOverloaded)
+    return make_error(
+        ErrorCode::kServerOverloaded,
+        "{} is in use by another process, probably another gateway; give each "
+        "gateway a file of its own, or, so that they share quotas, state: {{redis: …}}",
+        options_.path);
+  WEIR_ASSIGN(Sqlite db, std::move(opened));
   WEIR_ASSIGN(const int64_t version, db.version());
   if (version > kSchema) {
     return make_error(ErrorCode::kUnsupported,
