@@ -35,8 +35,8 @@ def running(port, *arguments):
         process.stdout.close()
 
 
-def ask(url, body=None):
-    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, {"Content-Type": "application/json"})
+def ask(url, body=None, **headers):
+    request = urllib.request.Request(url, json.dumps(body).encode() if body is not None else None, {"Content-Type": "application/json", **headers})
     try:
         with urllib.request.urlopen(request, timeout=30 * weir.SLOWDOWN) as reply:
             return reply.status, reply.read().decode()
@@ -89,6 +89,38 @@ class Reload(unittest.TestCase):
             self.assertEqual(ask(url + "/v1/chat/completions", {**ASK, "model": "other"})[0], 200)
             self.assertIsNone(second.poll())
             self.assertIn('weir_gateway_reloads_total{result="good"} 2', ask(url + "/metrics")[1])
+
+
+class ReloadByAdmin(unittest.TestCase):
+    def test_the_configuration_is_shown_and_read_again(self):
+        ports = [weir.free_port() for _ in range(2)]
+        token, key, path = HOME / "token", HOME / "upstream.key", HOME / "admin.yaml"
+        for file, secret in ((token, "operator"), (key, "sk-of-the-upstream")):
+            file.write_text(secret)
+            file.chmod(0o600)
+
+        def write(model, more=""):
+            path.write_text(f"listen: {{port: {ports[0]}}}\nadmin: {{port: {ports[1]}, token_file: {token}}}\n{more}"
+                            f"upstreams: {{pods: {{endpoints: ['http://127.0.0.1:1'], key_file: {key}}}}}\n"
+                            f"models: {{{model}: {{targets: [{{upstream: pods, model: mock}}]}}}}\n")
+        write("chat")
+        with running(ports[0], "gateway", path) as (_, log):
+            admin = f"http://127.0.0.1:{ports[1]}/admin/config"
+            who = {"Authorization": "Bearer operator"}
+            names = lambda: [m["name"] for m in json.loads(ask(admin, **who)[1])["models"]]
+            self.assertEqual(names(), ["chat"])
+            self.assertNotIn("sk-of-the-upstream", ask(admin, **who)[1])
+            self.assertEqual(ask(admin + "/reload", {})[0], 401)
+            write("other", more="drain_timeout_s: 9\n")
+            status, said = ask(admin + "/reload", {}, **who)
+            self.assertEqual((status, json.loads(said)), (200, {"reloaded": True, "needs_restart": ["drain_timeout_s"]}))
+            self.assertEqual(names(), ["other"])
+            path.write_text(path.read_text().replace("targets", "tragets"))
+            status, said = ask(admin + "/reload", {}, **who)
+            self.assertEqual(status, 400)
+            self.assertIn("admin.yaml:5", json.loads(said)["error"]["message"])
+            self.assertEqual(names(), ["other"])
+            self.assertIn("config_reload_failed", log.read_text())
 
 
 class Dns(unittest.TestCase):

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "base/clock.h"
+#include "cli/gateway_reload.h"
 #include "cli/ops_commands.h"
 #include "config/problems.h"
 #include "gateway/gateway.h"
@@ -34,13 +35,6 @@ struct GatewayOptions {
   bool json = false;
 };
 
-std::optional<std::string> variable(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
-int32_t today() { return static_cast<int32_t>(SystemClock().unix_s() / 86'400); }
-
 // Whether everything had its answer in time, and before a second signal.
 Result<bool> drained(std::chrono::milliseconds left, os::Signals& signals, gateway::Gateway& g) {
   constexpr std::chrono::milliseconds kSlice{100};
@@ -52,35 +46,15 @@ Result<bool> drained(std::chrono::milliseconds left, os::Signals& signals, gatew
   }
 }
 
-// The file again, and the files that it names; a bad one changes nothing.
-void reload(const std::string& file, gateway::Gateway& g, telemetry::Logger& log) {
-  auto next = gateway::read_gateway_config(file, variable);
-  if (!next.ok()) g.reload_refused();
-  std::vector<std::string> doubtful;
-  if (next.ok()) {
-    doubtful = gateway::file_warnings(*next);
-    const std::vector<std::string> prices = gateway::doubtful_prices(*next, today());
-    doubtful.insert(doubtful.end(), prices.begin(), prices.end());
-  }
-  auto restart =
-      next.ok() ? g.reload(std::move(*next)) : Result<std::vector<std::string>>(next.error());
-  if (!restart.ok())
-    return log.error("config_reload_failed", {{"file", file}, {"why", restart.error().message}});
-  log.info("config_reloaded", {{"file", file}});
-  for (const std::string& warning : doubtful) log.warn("config", {{"warning", warning}});
-  if (!restart->empty())
-    log.warn("config_needs_restart", {{"keys", fmt::format("{}", fmt::join(*restart, ","))}});
-}
-
 // The file and all that a start reads beside it, for a start and for --check, which so trip over
 // the same. What is wrong is told to `problems`, what is doubtful to `warnings`.
 std::optional<gateway::GatewayConfig> read_all(config::Problems& problems,
                                                std::vector<std::string>& warnings) {
-  auto config = gateway::read_gateway_config(variable, problems);
+  auto config = gateway::read_gateway_config(environment_variable, problems);
   if (!config.has_value()) return config;
   gateway::check_folders(*config, problems);
   warnings = gateway::check_opening(*config, problems);
-  const std::vector<std::string> doubtful = gateway::doubtful_prices(*config, today());
+  const std::vector<std::string> doubtful = gateway::doubtful_prices(*config, days_since_1970());
   warnings.insert(warnings.end(), doubtful.begin(), doubtful.end());
   return config;
 }
@@ -126,20 +100,23 @@ Result<int> run_gateway(const GatewayOptions& o) {
   const SystemClock clock;
   const std::string host = config.host;
   const auto drain_time = std::chrono::seconds(config.drain_timeout_s);
-  auto started = gateway::Gateway::start(std::move(config), clock, log, seed);
+  GatewayReload reload(o.file, log);
+  auto started = gateway::Gateway::start(std::move(config), clock, log, seed, {},
+                                         [&reload] { return reload.run(); });
   if (!started.ok()) {
     if (started.error().code != ErrorCode::kIo) return started.error();
     fmt::print(stderr, "weir: {}\n", started.error().message);
     return kExitUnavailable;
   }
   gateway::Gateway& g = **started;
+  reload.attach(g);
   if (g.admin_port() != 0) fmt::print("weir: admin port {}\n", g.admin_port());
   fmt::print("weir: ready http://{}:{}\n", host, g.port());
   std::fflush(stdout);
   std::optional<int> signal;
   while (!signal.has_value() || signal == SIGHUP) {
     WEIR_ASSIGN(signal, signals.wait(-1));
-    if (signal == SIGHUP) reload(o.file, g, log);
+    if (signal == SIGHUP) (void)reload.run();  // it has said what came of it
   }
   log.info("signal", {{"number", signal.value_or(0)}});
   g.drain();

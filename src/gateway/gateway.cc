@@ -69,12 +69,13 @@ http::Response render_error(int status, const Error& error, std::string_view pat
 class Gateway::Impl {
  public:
   Impl(GatewayConfig config, const Clock& clock, telemetry::Logger& log, uint64_t seed,
-       ResolveFn resolve)
+       ResolveFn resolve, ReloadFn reload_again)
       : config_(std::move(config)),
         clock_(clock),
         log_(log),
         seed_(seed),
         resolve_(std::move(resolve)),
+        reload_again_(std::move(reload_again)),
         instruments_(config_),
         observer_(instruments_.http, log),
         router_([this](int status, const Error& error, std::string_view path) {
@@ -367,7 +368,8 @@ class Gateway::Impl {
                                     log_,
                                     [this] { drain(); },
                                     [this] { return metrics_page(); },
-                                    [this] { return keyring_; }};
+                                    [this] { return keyring_; },
+                                    reload_again_};
     WEIR_ASSIGN(admin_, GatewayAdmin::listen(about, seed_ ^ 1));  // other ids than the main one's
     return {};
   }
@@ -377,6 +379,7 @@ class Gateway::Impl {
   telemetry::Logger& log_;
   const uint64_t seed_;
   const ResolveFn resolve_;
+  const ReloadFn reload_again_;  // null: there is nothing to read again
   Instruments instruments_;
   access::HttpObserver observer_;
   http::Router router_;
@@ -405,8 +408,9 @@ Gateway::~Gateway() = default;
 
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config, const Clock& clock,
                                                 telemetry::Logger& log, uint64_t seed,
-                                                ResolveFn resolve) {
-  auto impl = std::make_unique<Impl>(std::move(config), clock, log, seed, std::move(resolve));
+                                                ResolveFn resolve, ReloadFn reload_again) {
+  auto impl = std::make_unique<Impl>(std::move(config), clock, log, seed, std::move(resolve),
+                                     std::move(reload_again));
   WEIR_TRY(impl->start());
   return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
 }

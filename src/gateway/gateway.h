@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,13 +18,17 @@ namespace weir::gateway {
 
 class Gateway {
  public:
+  // Reads the configuration again and hands it to reload(): the keys that need a restart.
+  using ReloadFn = std::function<Result<std::vector<std::string>>()>;
+
   // Listens and takes requests. clock and log outlive the gateway. seed: from outside randomness.
-  // resolve: of dns pools, on the gateway's own thread; null: the system's.
-  // Errors: those of the keys file; kUsage for an address beyond loopback without keys; kIo when a
-  // port is taken or not permitted.
+  // resolve: of dns pools, on the gateway's own thread; null: the system's. reload_again: for
+  // POST /admin/config/reload, on the admin listener's thread; null: there is nothing to read
+  // again. Errors: those of the keys file; kUsage for an address beyond loopback without keys; kIo
+  // when a port is taken or not permitted.
   static Result<std::unique_ptr<Gateway>> start(GatewayConfig config, const Clock& clock,
                                                 telemetry::Logger& log, uint64_t seed,
-                                                ResolveFn resolve = {});
+                                                ResolveFn resolve = {}, ReloadFn reload_again = {});
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

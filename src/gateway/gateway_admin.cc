@@ -5,6 +5,7 @@
 #include "api/replies.h"
 #include "gateway/proxy_admin.h"
 #include "gateway/quota_admin.h"
+#include "text/json.h"
 
 namespace weir::gateway {
 namespace {
@@ -15,6 +16,21 @@ constexpr size_t kMaxConnections = 64;
 http::Response answer_of(const Result<std::string>& said, const std::string& request_id) {
   return said.ok() ? http::json_response(200, *said)
                    : api::error_response(said.error(), request_id);
+}
+
+// What came of it. Who has the admin's token may know what is wrong with the file.
+Result<std::string> read_again(const std::function<Result<std::vector<std::string>>()>& reload) {
+  if (!reload) {
+    return make_error(ErrorCode::kBadRequest, "this gateway has no configuration to read again");
+  }
+  const auto restart = reload();
+  if (!restart.ok()) return Error{ErrorCode::kBadRequest, restart.error().message, {}, 0.0};
+  text::Json keys = text::Json::array();
+  for (const std::string& key : *restart) keys.push_back(key);
+  text::Json out = text::Json::object();
+  out.set("reloaded", true);
+  out.set("needs_restart", std::move(keys));
+  return out.dump();
 }
 
 }  // namespace
@@ -71,6 +87,13 @@ void GatewayAdmin::add_routes() {
     about_.drain();
     w.send(http::json_response(200, R"({"draining":true})"));
   });
+  tell("GET", "/admin/config", [](Proxy& proxy, const http::Request&) -> Result<std::string> {
+    return describe_json(proxy.config(), proxy.config().name, {});
+  });
+  routes_.add("POST", "/admin/config/reload",
+              [this](const http::Request& r, http::ResponseWriter w) {
+                w.send(answer_of(read_again(about_.reload), r.request_id));
+              });
   tell("GET", "/admin/fleet", [this](Proxy& proxy, const http::Request&) -> Result<std::string> {
     return fleet_json(proxy, about_.keeper);
   });

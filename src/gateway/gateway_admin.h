@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "access/admin_routes.h"
 #include "access/keyring.h"
@@ -39,6 +40,8 @@ class GatewayAdmin {
     std::function<http::Response()> metrics;  // on the proxy's thread: what /metrics says
     // On the proxy's thread; null: nobody needs a key. Shared: a reload brings others.
     std::function<std::shared_ptr<const access::Keyring>()> keys;
+    // Reads the configuration again; the keys that need a restart. Null: it came from no file.
+    std::function<Result<std::vector<std::string>>()> reload;
   };
 
   // seed: of the ids of requests. Errors: kIo when the port is taken or not permitted.
