@@ -82,7 +82,7 @@ TEST_F(GatewayQuotas, AnswersTellWhatIsLeft) {
     EXPECT_LT(std::stoi(std::string(*left)), 90000);
     const auto reset = r.headers.find("x-ratelimit-reset-requests");
     ASSERT_TRUE(reset.has_value());
-    EXPECT_TRUE(*reset == "1m0s" || *reset == "1m1s") << *reset;
+    EXPECT_EQ(*reset, "1m0s");
   }
 }
 
@@ -103,7 +103,7 @@ TEST_F(GatewayQuotas, WhatIsBeyondALimitIsRefusedAndNamed) {
   const auto retry = refused.headers.find("retry-after");
   ASSERT_TRUE(retry.has_value());
   EXPECT_GE(std::stoi(std::string(*retry)), 1);
-  EXPECT_LE(std::stoi(std::string(*retry)), 62);
+  EXPECT_LE(std::stoi(std::string(*retry)), 60);
   EXPECT_EQ(refused.headers.find("x-ratelimit-remaining-requests"), "0");
   const http::Response other = ask(kChat, "/v1/messages");
   EXPECT_EQ(other.status, 429);

@@ -18,6 +18,7 @@ namespace weir::gateway {
 namespace {
 
 constexpr QuotaWindow kWindows[] = {QuotaWindow::kMinute, QuotaWindow::kDay, QuotaWindow::kMonth};
+constexpr int64_t kSecondMs = 1000;
 constexpr const char* kScripts[] = {kQuotaLuaReserve, kQuotaLuaExtend, kQuotaLuaSettle,
                                     kQuotaLuaRead};
 
@@ -36,13 +37,16 @@ uint64_t drawn_replica() {
 
 // When a bucket that Redis named leaves its window. Nothing for one that no clock of a replica can
 // have meant: no such number is reckoned with.
-std::optional<int64_t> leaves_ms(int64_t window, int64_t bucket, int64_t unix_ms) {
+std::optional<int64_t> leaves_ms(int64_t window, int64_t bucket, int64_t last_ms, int64_t unix_ms) {
   constexpr int64_t kBeside = 1000;  // seconds, days or months
   if (window < 0 || window > 2) return std::nullopt;
   const auto of = static_cast<QuotaWindow>(window);
   const int64_t now = window_at(of, unix_ms).bucket;
   if (bucket < now - kBeside || bucket > now + kBeside) return std::nullopt;
-  return bucket_leaves_ms(of, bucket);
+  const int64_t end_ms = second_ends_ms(bucket);
+  if (of == QuotaWindow::kMinute && (last_ms < end_ms - kSecondMs || last_ms > end_ms))
+    return std::nullopt;
+  return bucket_leaves_ms(of, bucket, last_ms);
 }
 
 // What reserve and extend say. Nothing for what is no answer of theirs.
@@ -53,7 +57,7 @@ std::optional<QuotaAnswer> answer_of(const std::vector<std::string>& t, int64_t 
     for (size_t i = 2; i < t.size(); ++i) a.used.push_back(number(t[i]));
     return a;
   }
-  if (t.size() != 7) return std::nullopt;
+  if (t.size() != 8) return std::nullopt;
   if (number(t[2]) < 1) return std::nullopt;
   a.verdict = QuotaVerdict::kRefused;
   a.refused = static_cast<size_t>(number(t[2])) - 1;
@@ -61,7 +65,7 @@ std::optional<QuotaAnswer> answer_of(const std::vector<std::string>& t, int64_t 
   a.refused_wanted = number(t[4]);
   a.retry_after_ms = QuotaAnswer::kNever;
   if (t[5].empty()) return a;
-  const auto leaves = leaves_ms(number(t[6]), number(t[5]), unix_ms);
+  const auto leaves = leaves_ms(number(t[6]), number(t[5]), number(t[7]), unix_ms);
   if (!leaves.has_value()) return std::nullopt;
   a.retry_after_ms = *leaves - unix_ms;
   return a;

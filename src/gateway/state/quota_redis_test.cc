@@ -47,17 +47,19 @@ QuotaAnswer answer_to(const std::string& says) {
   return reserve_now(store, {{"day", "n", QuotaMetric::kRequests, QuotaWindow::kDay, 9}}, {}, kNow);
 }
 
-// 0, refused, which limit, used, wanted, bucket, window.
-std::string refused(const std::string& bucket, int window) {
-  return "*7\r\n:0\r\n:0\r\n:1\r\n:9\r\n:1\r\n:" + bucket + "\r\n:" + std::to_string(window) +
-         "\r\n";
+// 0, refused, which limit, used, wanted, bucket, window, when was last taken in it.
+std::string refused(const std::string& bucket, int window, int64_t last_ms = 0) {
+  return "*8\r\n:0\r\n:0\r\n:1\r\n:9\r\n:1\r\n:" + bucket + "\r\n:" + std::to_string(window) +
+         "\r\n:" + std::to_string(last_ms) + "\r\n";
 }
 
 TEST(OddRedisTest, ARefusalSaysWhenToComeAgain) {
   const int64_t day = window_at(QuotaWindow::kDay, kNow).bucket;
   const QuotaAnswer a = answer_to(refused(std::to_string(day), 1));
   EXPECT_EQ(a.verdict, QuotaVerdict::kRefused);
-  EXPECT_EQ(a.retry_after_ms, bucket_leaves_ms(QuotaWindow::kDay, day) - kNow);
+  EXPECT_EQ(a.retry_after_ms, bucket_leaves_ms(QuotaWindow::kDay, day, 0) - kNow);
+  const std::string second = std::to_string(kNow / 1000 - 50);
+  EXPECT_EQ(answer_to(refused(second, 0, kNow - 49'200)).retry_after_ms, 60'000 - 49'200);
 }
 
 TEST(OddRedisTest, WhatIsNoAnswerIsNone) {
@@ -67,7 +69,9 @@ TEST(OddRedisTest, WhatIsNoAnswerIsNone) {
                                   "*2\r\n*1\r\n:1\r\n*0\r\n",
                                   "+OK\r\n",
                                   "*2\r\n:0\r\n:0\r\n",
-                                  "*7\r\n:0\r\n:0\r\n:0\r\n:9\r\n:1\r\n:1\r\n:1\r\n"};
+                                  "*8\r\n:0\r\n:0\r\n:0\r\n:9\r\n:1\r\n:1\r\n:1\r\n:1\r\n"};
+  for (const int64_t last_ms : {kNow - 50'001, kNow - 48'999, INT64_MAX, INT64_MIN})
+    odd.push_back(refused(std::to_string(kNow / 1000 - 50), 0, last_ms));
   for (const int window : {-1, 0, 1, 2, 3})
     for (const char* bucket : {"9223372036854775807", "-9223372036854775808", "5000000"})
       odd.push_back(refused(bucket, window));
