@@ -185,19 +185,25 @@ void RedisQuotaStore::read(const std::vector<QuotaLimit>& limits, int64_t unix_m
 }
 
 void RedisQuotaStore::push(Call call) {
+  const bool settles = call.kind == Kind::kSettle;
+  std::string why;
   {
     MutexLock lock(mutex_);
-    std::deque<Call>& queue = call.kind == Kind::kSettle ? settlements_ : queue_;
-    if (queue.size() < options_.max_queued) {
+    std::deque<Call>& queue = settles ? settlements_ : queue_;
+    if (down_ && !settles) {
+      why = "Redis does not answer";
+    } else if (queue.size() < (settles ? options_.max_queued : options_.max_waiting)) {
       queue.push_back(std::move(call));
       wake_.notify_one();
       return;
+    } else {
+      why = fmt::format("{} calls wait for Redis", queue.size());
     }
   }
-  if (call.kind == Kind::kSettle)
+  if (settles)
     metrics_.lost.add();
   else
-    fail(call, fmt::format("{} calls wait for Redis", options_.max_queued));
+    fail(call, why);
 }
 
 void RedisQuotaStore::loop() {
@@ -211,62 +217,77 @@ void RedisQuotaStore::loop() {
   while (next_batch(batch)) {
     // One that Redis closed while nobody asked is no failure.
     if (connection_ && connection_->is_stale()) connection_.reset();
-    if (is_down()) {
-      lost(std::move(batch), false, "Redis does not answer");
-    } else if (!connection_ && !connect()) {
+    if (!connection_ && !connect()) {
       lost(std::move(batch), false, "Redis cannot be reached");
-    } else {
+    } else if (!batch.empty()) {
       send(std::move(batch));
     }
     batch.clear();
   }
 }
 
-// Settlements first: they make room. False: the store ends, and nothing more can be sent.
+// Settlements first: they make room. Nothing while Redis is down: it is time to try again. False:
+// the store ends, and nothing more can be sent.
 bool RedisQuotaStore::next_batch(std::vector<Call>& batch) {
   MutexLock lock(mutex_);
   for (;;) {
-    const bool down = is_down();
-    if (stopping_ && (down || settlements_.empty()) && queue_.empty()) break;
-    if (!queue_.empty() || (!settlements_.empty() && !down)) break;
-    const auto wait = down ? try_again_ - std::chrono::steady_clock::now()
-                           : std::chrono::steady_clock::duration(std::chrono::seconds(1));
-    wake_.wait_for(mutex_, wait);
+    const auto now = std::chrono::steady_clock::now();
+    const bool waits = !queue_.empty() || !settlements_.empty();
+    if (stopping_ && (down_ || !waits)) break;
+    if (down_ ? now >= try_again_ : waits) break;
+    if (down_)
+      wake_.wait_for(mutex_, try_again_ - now);
+    else
+      wake_.wait_for(mutex_, std::chrono::seconds(1));
+  }
+  if (down_ && !stopping_) return true;
+  if (down_) {
+    metrics_.lost.add(static_cast<double>(settlements_.size()));
+    return false;
   }
   for (std::deque<Call>* queue : {&settlements_, &queue_}) {
-    if (queue == &settlements_ && is_down()) continue;
     while (!queue->empty() && batch.size() < options_.max_pipeline) {
       batch.push_back(std::move(queue->front()));
       queue->pop_front();
     }
   }
-  if (batch.empty()) metrics_.lost.add(static_cast<double>(settlements_.size()));
   return !batch.empty();
 }
 
+// With the scripts, one of which has run: a Redis that takes connections and hangs is none.
+Result<RedisConnection> RedisQuotaStore::open_and_try() {
+  WEIR_ASSIGN(RedisConnection opened, RedisConnection::open(options_.address));
+  std::vector<std::vector<std::string>> loads;
+  for (const char* script : kScripts)
+    loads.push_back({"SCRIPT", "LOAD", std::string(kQuotaLuaCommon) + script});
+  WEIR_ASSIGN(const std::vector<RedisReply> replies, opened.call(loads));
+  shas_.clear();
+  for (const RedisReply& r : replies)
+    if (!r.error && r.texts.size() == 1) shas_.push_back(r.texts[0]);
+  if (shas_.size() != std::size(kScripts))
+    return make_error(ErrorCode::kIo, "Redis takes no scripts");
+  std::vector<std::string> nothing = {"EVALSHA", shas_[static_cast<size_t>(Kind::kRead)], "1",
+                                      options_.prefix};
+  for (std::string& a : common(QuotaAmounts{.requests = 0}, 0)) nothing.push_back(std::move(a));
+  nothing.emplace_back("0");
+  WEIR_ASSIGN(const std::vector<RedisReply> ran, opened.call({nothing}));
+  if (ran[0].error) return make_error(ErrorCode::kIo, "{}", ran[0].texts[0]);
+  return opened;
+}
+
 bool RedisQuotaStore::connect() {
-  auto opened = RedisConnection::open(options_.address);
-  if (opened.ok()) {
-    std::vector<std::vector<std::string>> loads;
-    for (const char* script : kScripts)
-      loads.push_back({"SCRIPT", "LOAD", std::string(kQuotaLuaCommon) + script});
-    auto replies = opened->call(loads);
-    shas_.clear();
-    for (size_t i = 0; replies.ok() && i < replies->size(); ++i) {
-      const RedisReply& r = (*replies)[i];
-      if (!r.error && r.texts.size() == 1) shas_.push_back(r.texts[0]);
-    }
-    if (shas_.size() == std::size(kScripts)) {
-      connection_.emplace(std::move(*opened));
-      backoff_ms_ = 0;
-      MutexLock lock(mutex_);
-      connected_ = true;
-      return true;
-    }
+  auto opened = open_and_try();
+  if (!opened.ok()) {
+    metrics_.failures.add();
+    disconnect();
+    return false;
   }
-  metrics_.failures.add();
-  disconnect();
-  return false;
+  connection_.emplace(std::move(*opened));
+  metrics_.up.set(1);
+  MutexLock lock(mutex_);
+  connected_ = true;
+  down_ = false;
+  return true;
 }
 
 // And when to try again: twice as long each time, with jitter so that replicas do not come at once.
@@ -276,8 +297,10 @@ void RedisQuotaStore::disconnect() {
   const double share = 0.5 + 0.5 * random_unit(replica_, 0, ++attempts_);
   try_again_ = std::chrono::steady_clock::now() +
                std::chrono::milliseconds(static_cast<int64_t>(backoff_ms_ * share));
+  metrics_.up.set(0);
   MutexLock lock(mutex_);
   connected_ = false;
+  down_ = true;
 }
 
 void RedisQuotaStore::send(std::vector<Call> batch) {
@@ -295,6 +318,7 @@ void RedisQuotaStore::send(std::vector<Call> batch) {
     disconnect();
     return lost(std::move(batch), true, replies.error().message);
   }
+  backoff_ms_ = 0;  // not when it was connected: one that hangs under load takes connections
   std::vector<Call> failed;
   std::string why;
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -353,6 +377,12 @@ void RedisQuotaStore::lost(std::vector<Call> batch, bool sent, const std::string
       again.push_back(settlement(call.reservation, QuotaAmounts{.requests = 0}, call.unix_ms));
     fail(call, why);
   }
+  std::deque<Call> waiting;  // who came meanwhile
+  {
+    MutexLock lock(mutex_);
+    waiting.swap(queue_);
+  }
+  for (Call& call : waiting) fail(call, why);
   MutexLock lock(mutex_);
   for (auto call = again.rbegin(); call != again.rend(); ++call) {
     if (settlements_.size() < options_.max_queued)
