@@ -46,10 +46,10 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.attempt = asked_.attempts_before + ended.number();
   r.tenant = asked_.tenant;
   r.key_id = asked_.key_id;
-  r.route = asked_.incoming.model;
+  r.model = asked_.incoming.model;
   r.upstream = u.name;
   r.endpoint = ended.choice().endpoint->config->url;
-  r.model = t.model.empty() ? asked_.incoming.model : t.model;
+  r.upstream_model = t.model.empty() ? asked_.incoming.model : t.model;
   r.release = t.release;
   r.started_unix_ms = clock.unix_ns() / kNsPerMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;

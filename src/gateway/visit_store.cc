@@ -218,7 +218,7 @@ void Visit::write_cache_row(std::string_view how) {
   row.request_id = writer_.request_id();
   row.tenant = asked_.tenant;
   row.key_id = asked_.key_id;
-  row.route = asked_.incoming.model;
+  row.model = asked_.incoming.model;
   row.release = scope_.release;
   row.status = 200;
   row.cache = how == "hit" ? "exact" : how;
