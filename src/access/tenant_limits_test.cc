@@ -101,6 +101,22 @@ TEST(TenantMeterTest, ReservationsReturnAsTheRequestsEnd) {
   }
 }
 
+// What is refused takes nothing from what is served, until it is more than that.
+TEST(TenantMeterTest, RefusedOnesHaveALimitOfTheirOwn) {
+  TenantMeter meter;
+  TenantSpec spec;
+  spec.requests_per_min = 2;
+  meter.set_spec(spec);
+  for (const int64_t left : {2, 2, 1, 0}) {
+    ASSERT_TRUE(meter.begin(kSecond).ok());
+    meter.refuse(kSecond, kSecond);
+    meter.end();
+    EXPECT_EQ(meter.requests(kSecond).remaining, left);
+  }
+  EXPECT_EQ(meter.begin(kSecond).error().code, ErrorCode::kRateLimitExceeded);
+  EXPECT_TRUE(meter.begin(61 * kSecond).ok());
+}
+
 TEST(TenantMeterTest, NamesTheLimitAndWhenToRetry) {
   TenantMeter meter;
   TenantSpec spec;

@@ -358,6 +358,8 @@ TEST_F(GatewayTest, MetricsAreAlsoAtTheAdminListener) {
 // Two releases: users stay where they are, weights move, what a release does is told.
 TEST_F(GatewayTest, ReleasesAreWeighedAndJudged) {
   FakeUpstream& stable = add("stable");
+  // Which are none of its three.
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ask(std::string(kChat), acme).status, 200) << i;
   FakeUpstream& canary = add("canary", "status-400");
   start_yaml(
       "listen: {port: 0}\nadmin: {port: 0, token_env: T}\nerror_budget: 0.01\nupstreams: {s: "
