@@ -148,12 +148,14 @@ void Call::leave() {
   if (std::exchange(admitted_, false)) door->leave();
 }
 
-void Call::over(std::string_view how, std::string_view error_code, const StreamObserver* seen) {
+void Call::over(std::string_view how, std::string_view error_code, const StreamObserver* seen,
+                std::string refused_as) {
   over_ = true;
   leave();
   CallEnd end;
   end.how = how;
   end.error_code = error_code;
+  end.refused_as = std::move(refused_as);
   end.good = how == "answered" && error_code.empty();  // a 500 is an answer, too
   end.input_tokens = asked_.incoming.counts ? 0 : asked_.incoming.input_tokens;
   if (seen != nullptr) {

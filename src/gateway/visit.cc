@@ -265,7 +265,7 @@ void Visit::ended(CallEnd end) {
     tell_cut();
   }
   writer_.note([&](http::AnswerNotes& n) {
-    n.error_code = end.error_code;
+    n.error_code = end.error_code.empty() ? std::string_view(end.refused_as) : end.error_code;
     n.upstream = end.upstream;
     n.prompt_tokens = end.input_tokens;
     n.cached_tokens = end.cached_tokens;
@@ -274,7 +274,7 @@ void Visit::ended(CallEnd end) {
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
   if (place_ != nullptr && unasked(end) && answer_.has_value()) place_->give_back(answer_->status);
   settle({.good = end.good,
-          .own_fault = asked_.deadline.of_client || end.how == kEndClientGone ||
+          .own_fault = asked_.deadline.of_client() || end.how == kEndClientGone ||
                        end.how == "shed" || end.how == kQuotaExceeded,
           .error_code = end.error_code,
           .release = end.row.has_value() ? std::string_view(end.row->release) : ""});

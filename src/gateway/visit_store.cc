@@ -324,8 +324,10 @@ void Visit::wait(VisitStage for_whom) {
 void Visit::too_late() {
   leave_waits();
   settle_flight({.own_fault = true}, false);
-  const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte};
-  fail_as(upstream_failure(late, 1, 0, asked_.protocol), upstream_failure_code(late, 1));
+  const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte,
+                            .by_deadline = asked_.deadline.of_client()};
+  fail_as(upstream_failure(late, 1, 0, asked_.protocol, asked_.deadline),
+          upstream_failure_code(late, 1));
 }
 
 // As the one that this one waited for.
