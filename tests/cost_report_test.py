@@ -74,13 +74,14 @@ class CostReport(unittest.TestCase):
 
     def test_report(self):
         page = self.dir / "cost.html"
-        report = json.loads(self.cost("report", "--ledger", self.ledger, "--by", "tenant,model", "--json", "--html", page))
+        report = json.loads(self.cost("report", "--ledger", self.ledger, "--by", "tenant,upstream_model", "--json", "--html", page))
         self.assertEqual((report["all"]["requests"], report["all"]["attempts"]), (40, 41))
         self.assertEqual(report["all"]["cost_nanos"], 820_500_000)
         self.assertAlmostEqual(report["all"]["cost_per_accepted"], 0.8205 / 40 / 7 * 8)
         self.assertEqual([tuple(g["key"].values()) for g in report["groups"]],
                          [("acme", "large"), ("beta", "large"), ("beta", "small"), ("acme", "small")])
         self.assertIn("Cost by day", page.read_text())
+        self.assertIn("fast", self.cost("report", "--ledger", self.ledger, "--by", "model"))  # as the client named it
         text = self.cost("report", "--ledger", self.ledger, "--by", "day", "--since", "2026-11-30")
         self.assertIn("2026-11-30", text)
         self.assertNotIn("2026-11-29", text)
@@ -94,6 +95,7 @@ class CostReport(unittest.TestCase):
     def test_the_ops_loop_reads_it(self):
         lines = [json.loads(line) for line in self.cost("export", "--ledger", self.ledger).splitlines()]
         self.assertEqual(len(lines), 40)
+        self.assertEqual([lines[0][k] for k in ("model", "upstream_model")], ["fast", "small"])
         self.assertEqual([lines[1][k] for k in ("timestamp", "input_length", "output_length", "cost_usd", "accepted")],
                          [1000, 101, 20, 0.0025, True])
         reported = self.cost("export", "--ledger", self.ledger, "--reported").splitlines()

@@ -46,11 +46,11 @@ def ask(url, model, text="one two three", headers=None, **more):
 
 
 def rows(ledger, wanted):
-    """Of the ledger, once there are as many; (final, attempt, model, cache, cost, request_id)."""
+    """Of the ledger, once there are as many; (final, attempt, upstream_model, cache, cost, request_id)."""
     found, end = [], time.monotonic() + 30 * weir.SLOWDOWN
     while time.monotonic() < end:
         with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(ledger)) as db:
-            found = db.execute("SELECT final, attempt, model, cache, cost_nanos, request_id FROM attempts ORDER BY attempt").fetchall()
+            found = db.execute("SELECT final, attempt, upstream_model, cache, cost_nanos, request_id FROM attempts ORDER BY attempt").fetchall()
             if len(found) >= wanted:
                 return found
         time.sleep(0.05)

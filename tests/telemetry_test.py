@@ -270,7 +270,7 @@ class Logs(unittest.TestCase):
             self.assertGreater(good["prompt_tokens"], 5)
             self.assertGreater(good["ms"], 0)
             self.assertEqual((bad["status"], bad["error"]), (400, "context_length_exceeded"))
-            self.assertEqual((lost["status"], lost["route"]), (404, ""))
+            self.assertEqual((lost["status"], lost["route"], lost["error"]), (404, "unknown", "not_found"))
             text = server.text()
         self.assertNotIn("walrus", text)
         self.assertNotIn("jane.doe", text)

@@ -5,6 +5,9 @@
 namespace weir::access {
 namespace {
 
+// Of what matched no pattern, or was refused before it was looked for.
+constexpr std::string_view kUnknownRoute = "unknown";
+
 bool is_probe(std::string_view route) {
   return route == "/health" || route == "/ready" || route == "/metrics";
 }
@@ -22,7 +25,7 @@ void HttpObserver::on_request_end(const http::RequestRecord& r) {
       r.disconnect.has_value() ? http::close_reason_name(*r.disconnect) : "";
   const telemetry::LogField fields[] = {{"request_id", r.request_id},
                                         {"method", r.method},
-                                        {"route", n.route},
+                                        {"route", n.route.empty() ? kUnknownRoute : n.route},
                                         {"status", r.status},
                                         {"ms", r.seconds * 1e3},
                                         {"tenant", n.tenant},

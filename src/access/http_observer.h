@@ -13,8 +13,8 @@ class HttpObserver final : public http::MetricsObserver {
       : MetricsObserver(metrics), log_(log) {}
 
   // Event "request". Debug for what probes and scrapers ask for, warn for 5xx, else info. Paths are
-  // logged as the pattern they matched, so that nothing a client made up gets in. With model and
-  // upstream where the model is told.
+  // logged as the pattern they matched, else "unknown", so that nothing a client made up gets in.
+  // With model and upstream where the model is told.
   void on_request_end(const http::RequestRecord& request) override;
 
  private:

@@ -1,10 +1,10 @@
 // How much was taken in the last minute. Pure: time is passed in.
 //
-// Counts lie in slots of a second. An amount fits when it and all that lies in the last 61 slots,
-// the present one included, stay within the limit; any 60 s touch at most 61 slots, so in no window
-// of 60 s, wherever it begins, is more taken than the limit. (A token bucket lets twice as much
+// Counts lie in slots of a second, each with the time at which was last taken from it. A slot
+// leaves the window 60 s after that, so in no window of 60 s, wherever it begins, is more taken
+// than the limit, and nobody has to wait for longer than 60 s. (A token bucket lets twice as much
 // pass in the minute after a pause.) The price: an amount is held for up to a second more than a
-// minute.
+// minute where others were taken in its second.
 #pragma once
 
 #include <array>
@@ -34,15 +34,21 @@ class RateWindow {
   int64_t reset_ns(int64_t now_ns);
 
  private:
-  static constexpr int64_t kSlots = 61;
+  struct Slot {
+    int64_t amount = 0;
+    int64_t last_ns = 0;  // taken
+  };
+  static constexpr int64_t kSlots = 61;  // that any 60 s touch
   static constexpr int64_t kSlotNs = 1'000'000'000;
-  int64_t& at(int64_t slot) { return counts_[static_cast<size_t>(slot % kSlots)]; }
+  static constexpr int64_t kWindowNs = 60 * kSlotNs;
+  Slot& at(int64_t slot) { return slots_[static_cast<size_t>(slot % kSlots)]; }
+  void clear(Slot& slot);
   void advance(int64_t now_ns);
 
   int64_t limit_ = 0;
   int64_t newest_ = 0;  // slot of the latest time seen
-  int64_t used_ = 0;    // sum of counts_
-  std::array<int64_t, kSlots> counts_{};
+  int64_t used_ = 0;    // sum of slots_
+  std::array<Slot, kSlots> slots_{};
 };
 
 }  // namespace weir::access

@@ -29,6 +29,7 @@ void TenantMeter::set_spec(const TenantSpec& spec) {
   name_ = spec.name;
   concurrent_limit_ = spec.concurrent;
   requests_.set_limit(spec.requests_per_min);
+  refused_.set_limit(spec.requests_per_min);
   tokens_.set_limit(spec.tokens_per_min);
 }
 
@@ -51,6 +52,12 @@ void TenantMeter::end() { --running_; }
 
 void TenantMeter::forget(int64_t begun_ns, int64_t now_ns) {
   requests_.give_back(begun_ns / 1'000'000'000, 1, now_ns);
+}
+
+void TenantMeter::refuse(int64_t begun_ns, int64_t now_ns) {
+  if (refused_.wait_ns(1, now_ns) != 0) return;
+  forget(begun_ns, now_ns);
+  refused_.take(1, now_ns);
 }
 
 Result<TenantMeter::Reservation> TenantMeter::reserve(int64_t prompt_tokens, int64_t output_tokens,

@@ -53,8 +53,11 @@ class TenantMeter {
   // the limit; nothing is counted then.
   Status begin(int64_t now_ns);
   void end();
-  // Gives a request that was refused for another reason back to requests_per_min; before end().
+  // Gives a request that was refused for want of room back to requests_per_min; before end().
   void forget(int64_t begun_ns, int64_t now_ns);
+  // The same of one that was refused for what it says, as long as these are no more than
+  // requests_per_min themselves; those beyond stay counted as if they had been served.
+  void refuse(int64_t begun_ns, int64_t now_ns);
 
   // Error kRateLimitExceeded with retry_after_s; kMaxInputTokensExceeded or
   // kMaxOutputTokensExceeded where a whole minute's tokens do not suffice, so that no retry would.
@@ -70,6 +73,7 @@ class TenantMeter {
   int32_t concurrent_limit_ = 0;
   int32_t running_ = 0;
   RateWindow requests_;
+  RateWindow refused_;
   RateWindow tokens_;
 };
 

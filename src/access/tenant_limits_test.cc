@@ -26,6 +26,7 @@ TEST(RateWindowTest, NeverMoreThanTheLimitInAnyMinute) {
       const auto amount = static_cast<int64_t>(random_u64(seed, 2, i) % 60);
       const int64_t wait = window.wait_ns(amount, now);
       ASSERT_NE(wait, RateWindow::kNever);
+      ASSERT_LE(wait, 60 * kSecond);
       if (wait != 0) {
         if (random_u64(seed, 3, i) % 2 != 0) continue;
         now += wait;  // as a client that heeds Retry-After
@@ -40,16 +41,30 @@ TEST(RateWindowTest, NeverMoreThanTheLimitInAnyMinute) {
   }
 }
 
+// Not 61 s, as the second that it was taken in would have it.
+TEST(RateWindowTest, NobodyWaitsForLongerThanAMinute) {
+  RateWindow window;
+  window.set_limit(2);
+  const int64_t first = 7 * kSecond + 100'000'000, second = 7 * kSecond + 900'000'000;
+  (void)window.take(1, first);
+  EXPECT_EQ(window.wait_ns(2, first), 60 * kSecond);
+  (void)window.take(1, second);
+  EXPECT_EQ(window.wait_ns(1, second), 60 * kSecond);
+  EXPECT_EQ(window.reset_ns(second), 60 * kSecond);
+  EXPECT_EQ(window.wait_ns(1, second + 60 * kSecond - 1), 1);
+  EXPECT_EQ(window.wait_ns(2, second + 60 * kSecond), 0);
+}
+
 TEST(RateWindowTest, WhatIsGivenBackCanBeTaken) {
   RateWindow window;
   window.set_limit(10);
   const int64_t slot = window.take(10, 5 * kSecond);
   EXPECT_EQ(window.remaining(6 * kSecond), 0);
-  EXPECT_EQ(window.wait_ns(1, 6 * kSecond), (5 + 61 - 6) * kSecond);
+  EXPECT_EQ(window.wait_ns(1, 6 * kSecond), (5 + 60 - 6) * kSecond);
   window.give_back(slot, 4, 6 * kSecond);
   EXPECT_EQ(window.remaining(6 * kSecond), 4);
   EXPECT_EQ(window.wait_ns(4, 6 * kSecond), 0);
-  EXPECT_EQ(window.reset_ns(6 * kSecond), 60 * kSecond);
+  EXPECT_EQ(window.reset_ns(6 * kSecond), 59 * kSecond);
   // What has left the window by itself is not given back twice.
   window.give_back(slot, 6, 100 * kSecond);
   EXPECT_EQ(window.remaining(100 * kSecond), 10);
@@ -86,6 +101,22 @@ TEST(TenantMeterTest, ReservationsReturnAsTheRequestsEnd) {
   }
 }
 
+// What is refused takes nothing from what is served, until it is more than that.
+TEST(TenantMeterTest, RefusedOnesHaveALimitOfTheirOwn) {
+  TenantMeter meter;
+  TenantSpec spec;
+  spec.requests_per_min = 2;
+  meter.set_spec(spec);
+  for (const int64_t left : {2, 2, 1, 0}) {
+    ASSERT_TRUE(meter.begin(kSecond).ok());
+    meter.refuse(kSecond, kSecond);
+    meter.end();
+    EXPECT_EQ(meter.requests(kSecond).remaining, left);
+  }
+  EXPECT_EQ(meter.begin(kSecond).error().code, ErrorCode::kRateLimitExceeded);
+  EXPECT_TRUE(meter.begin(61 * kSecond).ok());
+}
+
 TEST(TenantMeterTest, NamesTheLimitAndWhenToRetry) {
   TenantMeter meter;
   TenantSpec spec;
@@ -101,7 +132,7 @@ TEST(TenantMeterTest, NamesTheLimitAndWhenToRetry) {
   third = meter.begin(2 * kSecond);
   EXPECT_EQ(third.error().code, ErrorCode::kRateLimitExceeded);
   EXPECT_NE(third.error().message.find("requests_per_min"), std::string::npos);
-  EXPECT_DOUBLE_EQ(third.error().retry_after_s, 60);
+  EXPECT_DOUBLE_EQ(third.error().retry_after_s, 59);
   meter.forget(kSecond, 2 * kSecond);
   EXPECT_TRUE(meter.begin(2 * kSecond).ok());
 

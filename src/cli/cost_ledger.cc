@@ -85,7 +85,8 @@ void add_cost_ledger(CLI::App& cost, Selected& selected) {
   add_filter(*c, *o);
   c->add_option(
        "--by", o->by,
-       "tenant, key, route, upstream, endpoint, model, release, day, hour, outcome, cache; "
+       "tenant, key, model (as the client named it), upstream, endpoint, upstream_model, release, "
+       "day, hour, outcome, cache; "
        "several with commas")
       ->capture_default_str();
   c->add_option("--html", o->html, "write the report as a page with plots");

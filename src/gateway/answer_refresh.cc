@@ -19,10 +19,14 @@ class Refresh final : public AnswerSink, public std::enable_shared_from_this<Ref
         quota_(proxy.quotas(), *config_) {}
 
   void begin(Asked asked) {
+    if (const Status room = take_place(asked); !room.ok()) return over({});
     // shared: a function wants what can be copied.
     const auto kept = std::make_shared<Asked>(std::move(asked));
     quota_.reserve(*kept, [self = shared_from_this(), kept](const Error* refused) {
-      if (refused != nullptr) return self->over({});
+      if (refused != nullptr) {
+        if (self->place_ != nullptr) self->place_->give_back(429);
+        return self->over({});
+      }
       const auto routing = kept->routing;
       const auto call = routing->ask(std::move(*kept), self);  // held while it begins
       call->begin();
@@ -35,9 +39,20 @@ class Refresh final : public AnswerSink, public std::enable_shared_from_this<Ref
     taken_.piece(events);
     return true;
   }
-  void ended(CallEnd end) override { over(std::move(end)); }
+  void ended(CallEnd end) override {
+    if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
+    over(std::move(end));
+  }
 
  private:
+  Status take_place(const Asked& asked) {
+    if (asked.tenant.empty()) return {};  // nobody needs a key
+    WEIR_ASSIGN(place_, proxy_.tenants().begin(asked.tenant, asked.key_id));
+    const Status reserved = place_->reserve(asked.incoming);
+    if (!reserved.ok()) place_->give_back(429);
+    return reserved;
+  }
+
   void over(CallEnd end) {
     const Hash128 key = as_.key;
     const std::string release = end.row.has_value() ? end.row->release : "";
@@ -47,6 +62,7 @@ class Refresh final : public AnswerSink, public std::enable_shared_from_this<Ref
     proxy_.record(std::move(end.row));
     quota_.spend(end.spent);
     quota_.finish();
+    place_.reset();
   }
 
   Proxy& proxy_;
@@ -54,13 +70,18 @@ class Refresh final : public AnswerSink, public std::enable_shared_from_this<Ref
   const std::shared_ptr<const GatewayConfig> config_;  // that it goes on under
   AnswerRecorder taken_;
   VisitQuota quota_;
+  std::unique_ptr<Place> place_;  // null: nobody needs a key, or it has none
 };
 
 }  // namespace
 
 void refresh_answer(Proxy& proxy, KeepAs as, Asked asked) {
   auto config = asked.config;
-  std::make_shared<Refresh>(proxy, std::move(as), std::move(config))->begin(std::move(asked));
+  // Both shared: a function wants what can be copied.
+  const auto refresh = std::make_shared<Refresh>(proxy, std::move(as), std::move(config));
+  proxy.client().post([refresh, kept = std::make_shared<Asked>(std::move(asked))] {
+    refresh->begin(std::move(*kept));
+  });
 }
 
 }  // namespace weir::gateway

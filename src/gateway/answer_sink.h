@@ -35,6 +35,8 @@ struct Spent {
 struct CallEnd {
   std::string_view how;         // "answered", "upstream_refused", "cut", …; of static storage
   std::string_view error_code;  // of the error that was told; "": none. Static storage
+  // Of an upstream's refusal that was passed on: its code there, or "upstream_refused"; else "".
+  std::string refused_as = {};
   // Who gave the answer, or was the last to fail at it; "": nobody.
   std::string upstream = {};
   bool good = false;      // a whole answer below 400

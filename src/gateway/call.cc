@@ -377,8 +377,13 @@ void Call::answer_whole(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
     r.headers.set("Retry-After",
                   std::to_string(http::retry_after_seconds(*outcome.retry_after_ms)));
   r.body = std::move(answer.body);
+  if (outcome.status < 400) {
+    sink_->answer(std::move(r));
+    return over("answered", "", &ended.observer());
+  }
+  std::string code = refusal_code(r.body);
   sink_->answer(std::move(r));
-  over(outcome.status < 400 ? "answered" : "upstream_refused", "", &ended.observer());
+  over("upstream_refused", "", &ended.observer(), std::move(code));
 }
 
 // The upstream has no such path: many of Anthropic's kind take messages and nothing else.
@@ -399,7 +404,8 @@ void Call::end_stream(UpstreamAttempt& ended, const AttemptOutcome& outcome) {
 }
 
 void Call::fail(const AttemptOutcome& last, int64_t retry_after_ms) {
-  http::Response r = upstream_failure(last, attempts(), retry_after_ms, asked_.protocol);
+  http::Response r =
+      upstream_failure(last, attempts(), retry_after_ms, asked_.protocol, asked_.deadline);
   r.headers.set("x-weir-attempts", std::to_string(attempts()));
   for (const auto& field : asked_.tell.all()) r.headers.set(field.name, field.value);
   sink_->answer(std::move(r));

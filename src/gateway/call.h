@@ -142,7 +142,8 @@ class Call final : public Asking,
   void break_off();
   void fail(const AttemptOutcome& last, int64_t retry_after_ms);
   http::Headers client_headers(const UpstreamAttempt& attempt) const;
-  void over(std::string_view how, std::string_view error_code, const StreamObserver* seen);
+  void over(std::string_view how, std::string_view error_code, const StreamObserver* seen,
+            std::string refused_as = "");
   // Of the attempt, for the ledger; written when it is known whether the client got it.
   LedgerRow row_of(const UpstreamAttempt& ended, const AttemptOutcome& outcome) const;
   void write_row(bool final);

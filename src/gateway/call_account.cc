@@ -46,10 +46,10 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.attempt = asked_.attempts_before + ended.number();
   r.tenant = asked_.tenant;
   r.key_id = asked_.key_id;
-  r.route = asked_.incoming.model;
+  r.model = asked_.incoming.model;
   r.upstream = u.name;
   r.endpoint = ended.choice().endpoint->config->url;
-  r.model = t.model.empty() ? asked_.incoming.model : t.model;
+  r.upstream_model = t.model.empty() ? asked_.incoming.model : t.model;
   r.release = t.release;
   r.started_unix_ms = clock.unix_ns() / kNsPerMs - static_cast<int64_t>(age_ms);
   r.status = outcome.status;
@@ -148,12 +148,14 @@ void Call::leave() {
   if (std::exchange(admitted_, false)) door->leave();
 }
 
-void Call::over(std::string_view how, std::string_view error_code, const StreamObserver* seen) {
+void Call::over(std::string_view how, std::string_view error_code, const StreamObserver* seen,
+                std::string refused_as) {
   over_ = true;
   leave();
   CallEnd end;
   end.how = how;
   end.error_code = error_code;
+  end.refused_as = std::move(refused_as);
   end.good = how == "answered" && error_code.empty();  // a 500 is an answer, too
   end.input_tokens = asked_.incoming.counts ? 0 : asked_.incoming.input_tokens;
   if (seen != nullptr) {

@@ -77,7 +77,7 @@ bool Call::go_on_at(const Choice& choice) {
 }
 
 void Call::break_off() {
-  sink_->piece(upstream_failure_event(*broke_, asked_.protocol));
+  sink_->piece(upstream_failure_event(*broke_, asked_.protocol, asked_.deadline));
   over(attempt_end_name(broke_->end), upstream_failure_code(*broke_, 1), &stream_->observer());
 }
 

@@ -23,7 +23,7 @@ constexpr size_t kMaxVerdictBytes = 64 * 1024;
 
 Deadline earlier(const Deadline& a, int64_t at_ns) {
   if (a.at_ns != 0 && a.at_ns <= at_ns) return a;
-  return {.at_ns = at_ns, .of_client = false};
+  return {.at_ns = at_ns};
 }
 
 Json parsed(const std::string& body) {

@@ -20,7 +20,7 @@ std::optional<size_t> CascadePlan::next(int64_t now_ns,
 Deadline CascadePlan::deadline(const Deadline& of_request) const {
   if (config_.max_latency_ms == 0 || asked_ < 2) return of_request;
   if (of_request.at_ns != 0 && of_request.at_ns <= last_ns()) return of_request;
-  return {.at_ns = last_ns(), .of_client = false};
+  return {.at_ns = last_ns()};
 }
 
 void CascadePlan::note(std::string_view verdict, std::string_view why) {

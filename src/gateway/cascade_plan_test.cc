@@ -53,15 +53,15 @@ TEST(CascadePlan, TimeEndsStepsAndTheCascade) {
   CascadeConfig c = three();
   c.max_latency_ms = 100;
   CascadePlan plan(c, 1'000 * kMs);
-  const Deadline request{.at_ns = 5'000 * kMs, .of_client = true};
+  const Deadline request{.at_ns = 5'000 * kMs, .client_ms = 4'000};
   EXPECT_EQ(plan.next(1'000 * kMs, free_of_charge), 0U);
   EXPECT_EQ(plan.deadline(request).at_ns, 5'000 * kMs) << "of the first one: the request's own";
   plan.rejected("judge");
   EXPECT_EQ(plan.next(1'099 * kMs, free_of_charge), 1U);
   EXPECT_EQ(plan.deadline(request).at_ns, 1'100 * kMs);
-  EXPECT_FALSE(plan.deadline(request).of_client);
+  EXPECT_FALSE(plan.deadline(request).of_client());
   EXPECT_EQ(plan.deadline({}).at_ns, 1'100 * kMs);
-  EXPECT_EQ(plan.deadline({.at_ns = 1'050 * kMs, .of_client = true}).at_ns, 1'050 * kMs);
+  EXPECT_EQ(plan.deadline({.at_ns = 1'050 * kMs, .client_ms = 50}).at_ns, 1'050 * kMs);
   plan.rejected("judge");
   EXPECT_EQ(plan.next(1'100 * kMs, free_of_charge), std::nullopt);
   EXPECT_EQ(plan.told(), "small:rejected(judge),mid:rejected(judge),large:skipped(max_latency)");

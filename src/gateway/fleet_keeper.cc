@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "gateway/config_place.h"
@@ -110,6 +111,7 @@ void FleetKeeper::close(size_t pool, std::optional<size_t> in_its_place) {
   problems_.erase(pool);
   set(pool, {}, "file");
   proxy_.fleet().close_pool(pool, in_its_place);
+  sweep_later();
 }
 
 void FleetKeeper::discover(size_t pool, Fleet::Tls api) {
@@ -188,7 +190,19 @@ void FleetKeeper::sweep_later() {
   proxy_.client().post_at(std::chrono::steady_clock::now() + kSweep, [this] {
     sweeping_ = false;
     if (proxy_.fleet().sweep() > 0) sweep_later();
+    forget_metrics();
   });
+}
+
+void FleetKeeper::forget_metrics() {
+  const Fleet& fleet = proxy_.fleet();
+  std::set<std::string, std::less<>> used;
+  for (const EndpointPtr& e : fleet.slots())
+    if (e != nullptr) used.insert(e->upstream->name);
+  std::vector<std::string> gone;
+  for (const auto& [name, counter] : proxy_.instruments().attempts)
+    if (!used.contains(name) && !fleet.find(name).has_value()) gone.push_back(name);
+  for (const std::string& name : gone) proxy_.instruments().remove_upstream(name);
 }
 
 }  // namespace weir::gateway

@@ -55,6 +55,8 @@ class FleetKeeper {
   void note(size_t pool, std::string_view result, const std::string& why);
   void watch(const EndpointPtr& endpoint);
   void sweep_later();
+  // The metrics of upstreams that no file names and no request is under way to.
+  void forget_metrics();
 
   Proxy& proxy_;
   Prober prober_;

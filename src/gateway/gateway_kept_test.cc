@@ -1,12 +1,16 @@
 // Which answers a gateway keeps for others, and what it says of one that it kept.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <thread>
 #include <vector>
 
+#include "access/keys_file.h"
 #include "gateway/answer_recorder.h"
 #include "gateway/gateway_testing.h"
+#include "os/file.h"
+#include "os/temp_dir.h"
 
 namespace weir::gateway {
 namespace {
@@ -107,6 +111,35 @@ TEST_F(KeptTest, NorInPlaceOfAStaleOne) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(said(chat("a")), "stale");
+}
+
+// What is fetched in place of a stale one is a request of its tenant: their limits count it, and
+// with nothing left of them the old answer stays.
+TEST_F(KeptTest, ARevalidationCountsForTheKeysLimits) {
+  FakeUpstream& u = add("one", "ok");
+  const os::TempDir dir;
+  const auto made = access::make_key("acme", false);
+  ASSERT_TRUE(made.ok());
+  const std::string path = dir.file("keys.yaml");
+  ASSERT_TRUE(os::write_file_atomic(
+                  path, "tenants:\n  acme: {requests_per_min: 5, concurrent: 1}\nkeys:\n" +
+                            access::render_entry(made->entry))
+                  .ok());
+  ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
+  start_yaml("listen: {port: 0}\nkeys_file: " + path +
+             "\ncache: {enabled: true, ttl_s: 1, stale_s: 60}\nupstreams: {pods: {endpoints: [\"" +
+             u.url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
+  const std::string key = "Authorization: Bearer " + made->key + "\r\n";
+  const auto old = [] { std::this_thread::sleep_for(std::chrono::milliseconds(1'050)); };
+  EXPECT_EQ(said(chat("a"), key), "miss");
+  old();
+  EXPECT_EQ(said(chat("a"), key), "stale");  // with the new one 3
+  EXPECT_TRUE(http::eventually([&] { return u.requests() == 2; }));
+  EXPECT_EQ(said(chat("a"), key), "hit");  // 4
+  old();
+  EXPECT_EQ(said(chat("a"), key), "stale");  // 5, and none is left
+  EXPECT_EQ(ask(chat("a"), key).status, 429);
+  EXPECT_EQ(u.requests(), 2);
 }
 
 TEST(AnswerRecorder, ReadsWhatWasAltered) {

@@ -1,4 +1,5 @@
 // What a gateway refuses before anybody is asked, in the form that the client's library reads.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -9,6 +10,8 @@
 
 namespace weir::gateway {
 namespace {
+
+using ::testing::HasSubstr;
 
 class RefusalTest : public GatewayTest {
  protected:
@@ -72,6 +75,27 @@ TEST_F(RefusalTest, OfMessagesAreInAnthropicsForm) {
   is_anthropics(send("GET /v1/messages/batches" + end), 404, "not_found_error");
   gateway_->drain();
   is_anthropics(messages(key_), 503, "overloaded_error");
+}
+
+// What the gateway refuses for what it says takes nothing of requests_per_min, until these are as
+// many themselves.
+TEST_F(RefusalTest, ABadRequestIsNotOneOfTheMinutes) {
+  add("one", "ok");
+  run();
+  const auto chat = [this](const std::string& model) {
+    return send(post(R"({"model":")" + model + R"(","messages":[]})", key_));
+  };
+  EXPECT_EQ(chat("walrus").status, 404);
+  EXPECT_EQ(chat("chat").status, 200);
+  const http::Response served = chat("chat");
+  EXPECT_EQ(served.status, 429);
+  EXPECT_THAT(served.body, HasSubstr("over requests_per_min of 1;"));
+  const int wait_s = std::stoi(std::string(served.headers.find("retry-after").value_or("0")));
+  EXPECT_GE(wait_s, 1);
+  EXPECT_LE(wait_s, 60);
+  gateway_.reset();
+  run();
+  for (const int status : {400, 400, 429}) EXPECT_EQ(send(post("{", key_)).status, status);
 }
 
 TEST_F(RefusalTest, OfAKeyThatTakesLongToCheckToo) {

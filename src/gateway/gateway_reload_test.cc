@@ -32,6 +32,12 @@ class ReloadTest : public GatewayTest {
     return gateway_->reload(std::move(*next));
   }
   std::string fleet() { return admin("/admin/fleet").body; }
+  // Whether anything is.
+  bool counted(const std::string& upstream) {
+    TestClient client(gateway_->port());
+    const auto r = client.exchange("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n");
+    return r->body.find("upstream=\"" + upstream + "\"") != std::string::npos;
+  }
   // Its part of the fleet.
   std::string state_of(const FakeUpstream& u) {
     const std::string all = fleet();
@@ -87,6 +93,30 @@ TEST_F(ReloadTest, ModelsComeAndGo) {
   ASSERT_TRUE(reload(yaml({&one})).ok());
   EXPECT_EQ(ask(std::string(kChat)).status, 200);
   EXPECT_TRUE(http::eventually([&] { return fleet().find("\"x\"") == std::string::npos; }));
+  EXPECT_TRUE(http::eventually([&] { return !counted("x"); }));
+  EXPECT_TRUE(counted("pods"));
+}
+
+// Its metrics go with it, once nothing is under way there; under its old name it begins anew.
+TEST_F(ReloadTest, MetricsOfUpstreamsThatAreGoneGo) {
+  FakeUpstream& one = add("one", "hang");
+  start_yaml(yaml({&one}));
+  TestClient waits(gateway_->port());
+  ASSERT_TRUE(waits.send(post(std::string(kChat))));
+  ASSERT_TRUE(http::eventually([&] { return one.requests() == 1; }));
+  const std::string other = std::string(kListen) + "upstreams: {x: {endpoints: [\"" + one.url() +
+                            "\"]}}\nmodels: {chat: {targets: [{upstream: x}]}}\n";
+  ASSERT_TRUE(reload(other).ok());
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));  // it was looked at once
+  EXPECT_TRUE(counted("pods"));
+  EXPECT_EQ(metric(R"(weir_gateway_endpoints_up{upstream="pods"})"), "0");
+  waits.close();
+  EXPECT_TRUE(http::eventually([&] { return !counted("pods"); }));
+  EXPECT_EQ(metric(R"(weir_gateway_endpoints_up{upstream="x"})"), "1");
+  ASSERT_TRUE(reload(yaml({&one})).ok());
+  one.behave("ok");
+  EXPECT_EQ(ask(std::string(kChat)).status, 200);
+  EXPECT_EQ(metric(R"(weir_gateway_attempts_total{end="answered",upstream="pods"})"), "1");
 }
 
 // What is in flight ends under what it began with, also when its model and pool are gone; when it

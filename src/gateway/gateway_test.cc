@@ -1,4 +1,5 @@
 // The gateway over loopback, in front of upstreams that answer well or badly.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -6,11 +7,14 @@
 
 #include "access/keys_file.h"
 #include "gateway/gateway_testing.h"
+#include "gateway/upstream_error.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
 namespace weir::gateway {
 namespace {
+
+using ::testing::HasSubstr;
 
 TEST_F(GatewayTest, ForwardsAnAnswer) {
   FakeUpstream& u = add("one");
@@ -198,7 +202,63 @@ TEST_F(GatewayTest, TheClientsDeadlineHolds) {
   const auto begin = std::chrono::steady_clock::now();
   const http::Response r = ask(std::string(kChat), "x-weir-deadline-ms: 150\r\n");
   EXPECT_EQ(r.status, 504) << r.body;
+  EXPECT_NE(r.body.find("the client's deadline of 150 ms ended the wait"), std::string::npos)
+      << r.body;
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+// What an upstream refused by, and which path nobody knows.
+TEST_F(GatewayTest, TheLogSaysWhy) {
+  FakeUpstream& u = add("one", "status-400");
+  log_.set_level(telemetry::LogLevel::kInfo);
+  start();
+  const auto line = [this](const std::string& id) {
+    const std::string at = "request_id=" + id;
+    const std::string all = logged(at);
+    const size_t begin = all.find(at);
+    return all.substr(begin, all.find('\n', begin) - begin);
+  };
+  EXPECT_EQ(ask(std::string(kChat), "x-request-id: bad\r\n").status, 400);
+  EXPECT_THAT(line("bad"), HasSubstr(" error=c "));
+  u.behave("status-429");
+  EXPECT_EQ(ask(std::string(kChat), "x-request-id: full\r\n").status, 503);
+  EXPECT_THAT(line("full"), HasSubstr(" error=upstream_overloaded "));
+  TestClient client(gateway_->port());
+  EXPECT_EQ(client.exchange(post("{}", "x-request-id: lost\r\n", "/v1/walrus"))->status, 404);
+  EXPECT_THAT(line("lost"), HasSubstr(" route=unknown status=404 "));
+  EXPECT_THAT(line("lost"), HasSubstr(" error=not_found "));
+}
+
+TEST(RefusalCode, IsAWordOfTheBody) {
+  EXPECT_EQ(refusal_code(R"({"error":{"code":"context_length_exceeded","type":"t"}})"),
+            "context_length_exceeded");
+  EXPECT_EQ(refusal_code(R"({"type":"error","error":{"type":"invalid_request_error"}})"),
+            "invalid_request_error");
+  EXPECT_EQ(refusal_code(R"({"error":{"code":null,"type":"t"}})"), "t");
+  const std::string none[] = {"",
+                              "{",
+                              "[]",
+                              "<html>",
+                              R"({"error":"no"})",
+                              R"({"error":{"code":400}})",
+                              R"({"error":{"code":"a b\nc"}})",
+                              R"({"error":{"code":")" + std::string(65, 'a') + R"("}})"};
+  for (const std::string& body : none) EXPECT_EQ(refusal_code(body), "upstream_refused") << body;
+}
+
+TEST_F(GatewayTest, WhoseTimeRanOutIsSaid) {
+  FakeUpstream& u = add("one", "stall");
+  start("timeouts: {idle_ms: 300, first_byte_ms: 300}, ", "slow_start_ms: 0");
+  const auto says = [this](std::string_view body, const std::string& fields) {
+    return ask(std::string(body), fields).body;
+  };
+  // One that is longer than the route's own times is not what ended it.
+  const std::string own = "x-weir-deadline-ms: 150\r\n", longer = "x-weir-deadline-ms: 9000\r\n";
+  EXPECT_THAT(says(kStream, own),
+              HasSubstr("the client's deadline of 150 ms passed in the middle"));
+  EXPECT_THAT(says(kStream, longer), HasSubstr("the upstream took too long in the middle"));
+  u.behave("hang");
+  EXPECT_THAT(says(kChat, longer), HasSubstr("upstream took too long"));
 }
 
 TEST_F(GatewayTest, RetriesHaveABudget) {
@@ -287,6 +347,8 @@ TEST_F(GatewayTest, KeysAndLimitsOfTenants) {
   EXPECT_EQ(ask(std::string(kChat), acme).status, 200);
   EXPECT_EQ(ask(R"({"model":"other"})", acme).status, 404);
   EXPECT_EQ(ask(R"({"model":"chat","max_tokens":51})", acme).status, 400);
+  // Which are none of its three.
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(ask(std::string(kChat), acme).status, 200) << i;
   const http::Response late = ask(std::string(kChat), acme);
   EXPECT_EQ(late.status, 429) << late.body;
   EXPECT_TRUE(late.headers.contains("retry-after"));

@@ -65,4 +65,13 @@ void Instruments::add_upstream(const std::string& name) {
                            "Endpoints whose signals are too old to be believed", labels));
 }
 
+void Instruments::remove_upstream(const std::string& name) {
+  attempts.erase(name);
+  endpoints_up.erase(name);
+  discoveries.erase(name);
+  scrapes.erase(name);
+  signals_stale.erase(name);
+  registry.remove("upstream", name);
+}
+
 }  // namespace weir::gateway

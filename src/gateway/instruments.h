@@ -15,6 +15,8 @@ struct Instruments {
   explicit Instruments(const GatewayConfig& config);
   // Those of an upstream; nothing when they are there.
   void add_upstream(const std::string& name);
+  // Takes them out. Nobody counts for it any more: it has no endpoint, not even a retired one.
+  void remove_upstream(const std::string& name);
 
   telemetry::Registry registry;
   telemetry::HttpMetrics http;

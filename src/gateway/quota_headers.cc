@@ -24,7 +24,7 @@ void note(const QuotaLimit& limit, int64_t used, Left& tightest) {
 void tell(std::string_view what, const Left& left, int64_t unix_ms, http::Headers& headers) {
   if (left.limit == nullptr) return;
   const QuotaWindow window = left.limit->window;
-  const int64_t over_ms = bucket_leaves_ms(window, window_at(window, unix_ms).bucket);
+  const int64_t over_ms = bucket_leaves_ms(window, window_at(window, unix_ms).bucket, unix_ms);
   access::set_rate_headers(headers, what, left.limit->limit, left.amount,
                            (over_ms - unix_ms) * kNsPerMs);
 }

@@ -31,7 +31,7 @@ TEST(QuotaHeaders, TheTightestOfEachKindIsTold) {
             "limit-tokens=5000 remaining-tokens=0 reset-tokens=12h0m0s ");
   answer.used = {600, 1000, 0, 0, 0};  // none left of both: the one that is over sooner
   EXPECT_EQ(all(quota_headers(limits, answer, kNoonMs)).substr(0, 68),
-            "limit-requests=600 remaining-requests=0 reset-requests=1m1s limit-to");
+            "limit-requests=600 remaining-requests=0 reset-requests=1m0s limit-to");
 }
 
 TEST(QuotaHeaders, ARefusalTellsOfItsLimitAlone) {

@@ -1,6 +1,7 @@
 #include "gateway/tenants.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::gateway {
 namespace {
@@ -11,13 +12,27 @@ constexpr int64_t kUnboundedOutputTokens = 1024;
 }  // namespace
 
 Place::Place(const Clock& clock, std::shared_ptr<Tenant> tenant, std::string key_id)
-    : clock_(clock), tenant_(std::move(tenant)), key_id_(std::move(key_id)) {}
+    : clock_(clock),
+      tenant_(std::move(tenant)),
+      key_id_(std::move(key_id)),
+      begun_ns_(clock.now_ns()) {}
 
 Place::~Place() {
   if (reservation_.has_value() && used_.has_value())
     tenant_->meter.reconcile(*reservation_, std::min(*used_, reservation_->tokens),
                              clock_.now_ns());
   tenant_->meter.end();
+}
+
+void Place::give_back(int status) {
+  use(0, 0);
+  if (std::exchange(given_back_, true)) return;
+  const int64_t now_ns = clock_.now_ns();
+  if (status >= 400 && status < 500 && status != 429) {
+    tenant_->meter.refuse(begun_ns_, now_ns);
+  } else {
+    tenant_->meter.forget(begun_ns_, now_ns);
+  }
 }
 
 Status Place::reserve(const Incoming& in) {

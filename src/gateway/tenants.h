@@ -40,6 +40,10 @@ class Place {
   Status reserve(const Incoming& incoming);
   // Of the answer, as the upstream counted; without a call the estimate stays.
   void use(int64_t input_tokens, int64_t output_tokens) { used_ = input_tokens + output_tokens; }
+  // The gateway refused it before anybody was asked: it takes nothing. status: of the refusal; 4xx,
+  // but 429, are for what the request says, and have a limit of their own (TenantMeter::refuse).
+  // A second time does nothing.
+  void give_back(int status);
   const access::TenantSpec& spec() const { return tenant_->spec; }
   const std::string& key_id() const { return key_id_; }
 
@@ -47,6 +51,8 @@ class Place {
   const Clock& clock_;
   const std::shared_ptr<Tenant> tenant_;  // shared: a reload may drop it meanwhile
   const std::string key_id_;
+  const int64_t begun_ns_;
+  bool given_back_ = false;
   std::optional<access::TenantMeter::Reservation> reservation_;
   std::optional<int64_t> used_;
 };

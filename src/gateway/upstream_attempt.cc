@@ -105,9 +105,14 @@ AttemptOutcome UpstreamAttempt::outcome(const http::Failure* failure) const {
   } else if (failure != nullptr) {
     o.end = attempt_end_of(*failure, answer_.status != 0);
     o.by_deadline = failure->kind == http::FailureKind::kTimeout &&
-                    (answer_.status == 0 ? first_byte_by_deadline_ : total_by_deadline_);
+                    (answer_.status == 0 ? first_byte_by_deadline_ : ended_by_deadline());
   }
   return o;
+}
+
+// And not by idle_ms. Timers go by whole milliseconds: they are up to one early.
+bool UpstreamAttempt::ended_by_deadline() const {
+  return total_by_deadline_ && remaining_ms(call_->asked_.deadline, call_->now_ns()) <= 1;
 }
 
 Status UpstreamAttempt::end_stream() {

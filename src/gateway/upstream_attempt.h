@@ -57,6 +57,7 @@ class UpstreamAttempt final : public http::ResponseHandler {
 
  private:
   AttemptOutcome outcome(const http::Failure* failure) const;
+  bool ended_by_deadline() const;
   void answered();  // the first byte of an answer that is no error has come
   bool to_client(std::string_view piece);
   Status end_stream();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/replies.h"
 #include "gateway/translate/translate.h"
 #include "http/retry_after.h"
@@ -10,6 +12,8 @@
 
 namespace weir::gateway {
 namespace {
+
+constexpr size_t kMaxCodeBytes = 64;
 
 struct Row {
   int status = 502;
@@ -43,6 +47,21 @@ Row row_of(const AttemptOutcome& last) {
             "answered 404 for its URL, which is not about the model: it has no such route, or "
             "check the base path of its endpoint"};
   return {};
+}
+
+// Not what an upstream or its client made up: logs are read by programs.
+bool is_code(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxCodeBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '-' || c == '.';
+         });
+}
+
+// The time that ran out was the client's own, and says nothing about the upstream.
+bool of_client(const AttemptOutcome& last, const Deadline& deadline) {
+  return last.by_deadline && deadline.of_client() &&
+         (last.end == AttemptEnd::kNoFirstByte || last.end == AttemptEnd::kStalled);
 }
 
 std::string body_of(const Row& row, std::string_view message, Protocol client) {
@@ -97,11 +116,26 @@ std::string_view upstream_failure_code(const AttemptOutcome& last, int attempts)
   return attempts == 0 ? "upstream_unavailable" : row_of(last).code;
 }
 
+std::string refusal_code(std::string_view body) {
+  const auto json = text::Json::parse(body);
+  const text::Json* error = json.ok() ? json->find("error") : nullptr;
+  for (const std::string_view name : {"code", "type"}) {
+    const text::Json* value = error != nullptr ? error->find(name) : nullptr;
+    if (value != nullptr && value->is_string() && is_code(value->as_string()))
+      return value->as_string();
+  }
+  return "upstream_refused";
+}
+
 http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_t retry_after_ms,
-                                Protocol client) {
+                                Protocol client, const Deadline& deadline) {
   const Row row = attempts == 0 ? Row{503, "upstream_unavailable", ""} : row_of(last);
   const std::string message =
-      attempts == 0   ? std::string("no upstream of this model takes requests at present")
+      attempts == 0 ? std::string("no upstream of this model takes requests at present")
+      : of_client(last, deadline)
+          ? fmt::format(
+                "the client's deadline of {} ms ended the wait for an answer, in attempt {}",
+                deadline.client_ms, attempts)
       : attempts == 1 ? fmt::format("the upstream {}", row.what)
                       : fmt::format("{} attempts failed; the last upstream {}", attempts, row.what);
   http::Response r = http::json_response(row.status, body_of(row, message, client));
@@ -112,15 +146,17 @@ http::Response upstream_failure(const AttemptOutcome& last, int attempts, int64_
   return r;
 }
 
-std::string upstream_failure_event(const AttemptOutcome& last, Protocol client) {
+std::string upstream_failure_event(const AttemptOutcome& last, Protocol client,
+                                   const Deadline& deadline) {
   const Row row = row_of(last);
-  return error_event(
-      body_of(row,
-              last.end == AttemptEnd::kCut
-                  ? std::string("the upstream broke off in the middle of its answer")
-                  : fmt::format("the upstream {} in the middle of its answer", row.what),
-              client),
-      client);
+  const std::string message =
+      of_client(last, deadline)
+          ? fmt::format("the client's deadline of {} ms passed in the middle of the answer",
+                        deadline.client_ms)
+      : last.end == AttemptEnd::kCut
+          ? std::string("the upstream broke off in the middle of its answer")
+          : fmt::format("the upstream {} in the middle of its answer", row.what);
+  return error_event(body_of(row, message, client), client);
 }
 
 http::Response answer_withheld(Protocol client) {

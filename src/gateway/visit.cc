@@ -21,6 +21,11 @@ constexpr std::string_view kCutShort = "cut_short";
 constexpr std::string_view kWithheld = "withheld";
 constexpr std::string_view kResponses = "/v1/responses";
 
+// Nobody was asked, as the gateway found when it looked for somebody.
+bool unasked(const CallEnd& end) {
+  return !end.spent.any && (end.how == "refused" || end.how == "shed" || end.how == "nobody");
+}
+
 Error shutting_down() {
   Error e = make_error(ErrorCode::kServerOverloaded,
                        "the gateway shuts down and the answer was not whole in time");
@@ -161,9 +166,9 @@ void Visit::send() {
 
 void Visit::refuse(const Error& error, int status) {
   writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code_name(error.code); });
-  if (place_ != nullptr) place_->use(0, 0);
   answer_ = refusal(error, asked_.protocol, writer_.request_id());
   if (status != 0) answer_->status = status;
+  if (place_ != nullptr) place_->give_back(answer_->status);
   for (const auto& [name, value] : quota_.told().all()) answer_->headers.set(name, value);
   settle({.own_fault = true, .error_code = error_code_name(error.code)});
   writer_.send(std::move(*answer_));
@@ -260,15 +265,16 @@ void Visit::ended(CallEnd end) {
     tell_cut();
   }
   writer_.note([&](http::AnswerNotes& n) {
-    n.error_code = end.error_code;
+    n.error_code = end.error_code.empty() ? std::string_view(end.refused_as) : end.error_code;
     n.upstream = end.upstream;
     n.prompt_tokens = end.input_tokens;
     n.cached_tokens = end.cached_tokens;
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
+  if (place_ != nullptr && unasked(end) && answer_.has_value()) place_->give_back(answer_->status);
   settle({.good = end.good,
-          .own_fault = asked_.deadline.of_client || end.how == kEndClientGone ||
+          .own_fault = asked_.deadline.of_client() || end.how == kEndClientGone ||
                        end.how == "shed" || end.how == kQuotaExceeded,
           .error_code = end.error_code,
           .release = end.row.has_value() ? std::string_view(end.row->release) : ""});

@@ -218,7 +218,7 @@ void Visit::write_cache_row(std::string_view how) {
   row.request_id = writer_.request_id();
   row.tenant = asked_.tenant;
   row.key_id = asked_.key_id;
-  row.route = asked_.incoming.model;
+  row.model = asked_.incoming.model;
   row.release = scope_.release;
   row.status = 200;
   row.cache = how == "hit" ? "exact" : how;
@@ -324,8 +324,10 @@ void Visit::wait(VisitStage for_whom) {
 void Visit::too_late() {
   leave_waits();
   settle_flight({.own_fault = true}, false);
-  const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte};
-  fail_as(upstream_failure(late, 1, 0, asked_.protocol), upstream_failure_code(late, 1));
+  const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte,
+                            .by_deadline = asked_.deadline.of_client()};
+  fail_as(upstream_failure(late, 1, 0, asked_.protocol, asked_.deadline),
+          upstream_failure_code(late, 1));
 }
 
 // As the one that this one waited for.

@@ -102,6 +102,7 @@ void Router::handle(Request request, ResponseWriter writer) const {
   if (allowed.empty()) {
     const Error error = make_error(ErrorCode::kRouteNotFound, "no route {} {}", request.method,
                                    std::string_view(request.path).substr(0, 200));
+    writer.note([](AnswerNotes& n) { n.error_code = error_code_name(ErrorCode::kRouteNotFound); });
     writer.send(render_error_(404, error, request.path));
     return;
   }
@@ -119,6 +120,7 @@ void Router::handle(Request request, ResponseWriter writer) const {
   }
   const Error error = make_error(ErrorCode::kMethodNotAllowed,
                                  "{} is not allowed here; allowed: {}", request.method, allow);
+  writer.note([](AnswerNotes& n) { n.error_code = error_code_name(ErrorCode::kMethodNotAllowed); });
   Response response = render_error_(405, error, request.path);
   response.headers.set("allow", allow);
   writer.send(std::move(response));

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <exception>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -75,6 +76,23 @@ struct Registry::Impl {
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
   mutable Mutex mutex;
   std::vector<std::string> failures WEIR_GUARDED_BY(mutex);
+  // Those that there are, as they live with the registry; it lists none itself.
+  std::set<prometheus::Family<prometheus::Counter>*> counters WEIR_GUARDED_BY(mutex);
+  std::set<prometheus::Family<prometheus::Gauge>*> gauges WEIR_GUARDED_BY(mutex);
+  std::set<prometheus::Family<prometheus::Histogram>*> histograms WEIR_GUARDED_BY(mutex);
+
+  void remember(prometheus::Family<prometheus::Counter>& family) WEIR_EXCLUDES(mutex) {
+    MutexLock lock(mutex);
+    counters.insert(&family);
+  }
+  void remember(prometheus::Family<prometheus::Gauge>& family) WEIR_EXCLUDES(mutex) {
+    MutexLock lock(mutex);
+    gauges.insert(&family);
+  }
+  void remember(prometheus::Family<prometheus::Histogram>& family) WEIR_EXCLUDES(mutex) {
+    MutexLock lock(mutex);
+    histograms.insert(&family);
+  }
 
   // Runs make, which registers `name`; remembers the name if Prometheus refuses it.
   template <typename Make>
@@ -89,12 +107,32 @@ struct Registry::Impl {
   }
 };
 
+namespace {
+
+// made: what a metric of that kind is made with.
+template <typename Metric, typename... Made>
+void remove_from(prometheus::Family<Metric>& family, const std::string& label,
+                 const std::string& value, const Made&... made) {
+  for (const prometheus::MetricFamily& all : family.Collect()) {
+    for (const prometheus::ClientMetric& one : all.metric) {
+      Labels labels;
+      for (const auto& l : one.label) labels[l.name] = l.value;
+      const auto found = labels.find(label);
+      if (found == labels.end() || found->second != value) continue;
+      family.Remove(&family.Add(labels, made...));  // which gives the one that is there
+    }
+  }
+}
+
+}  // namespace
+
 Registry::Registry() : impl_(std::make_unique<Impl>()) {}
 Registry::~Registry() = default;
 
 Counter Registry::counter(const std::string& name, const std::string& help, const Labels& labels) {
   return impl_->guarded(name, [&] {
     auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry);
+    impl_->remember(family);
     return Counter(&family.Add(labels));
   });
 }
@@ -102,6 +140,7 @@ Counter Registry::counter(const std::string& name, const std::string& help, cons
 Gauge Registry::gauge(const std::string& name, const std::string& help, const Labels& labels) {
   return impl_->guarded(name, [&] {
     auto& family = prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry);
+    impl_->remember(family);
     return Gauge(&family.Add(labels));
   });
 }
@@ -110,6 +149,7 @@ Histogram Registry::histogram(const std::string& name, const std::string& help,
                               const std::vector<double>& buckets, const Labels& labels) {
   return impl_->guarded(name, [&] {
     auto& family = prometheus::BuildHistogram().Name(name).Help(help).Register(impl_->registry);
+    impl_->remember(family);
     return Histogram(&family.Add(labels, prometheus::Histogram::BucketBoundaries(buckets)));
   });
 }
@@ -120,10 +160,19 @@ CounterFamily Registry::counter_family(const std::string& name, const std::strin
     auto impl = std::make_unique<CounterFamily::Impl>();
     // Constant labels of a Prometheus family can be given once for its name; these may differ.
     impl->family = &prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry);
+    impl_->remember(*impl->family);
     impl->label = label;
     impl->labels = labels;
     return CounterFamily(std::move(impl));
   });
+}
+
+void Registry::remove(const std::string& label, const std::string& value) {
+  MutexLock lock(impl_->mutex);
+  for (auto* family : impl_->counters) remove_from(*family, label, value);
+  for (auto* family : impl_->gauges) remove_from(*family, label, value);
+  for (auto* family : impl_->histograms)
+    remove_from(*family, label, value, prometheus::Histogram::BucketBoundaries{});
 }
 
 std::string Registry::exposition() const {

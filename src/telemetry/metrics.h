@@ -109,6 +109,10 @@ class Registry {
   CounterFamily counter_family(const std::string& name, const std::string& help,
                                const std::string& label, const Labels& labels = {});
 
+  // Takes out every series of every name that has this label with this value. Any thread. Handles
+  // of these are of no more use, and no CounterFamily that made one may be: let them go first.
+  void remove(const std::string& label, const std::string& value);
+
   // The text exposition format, version 0.0.4. Any thread.
   std::string exposition() const;
   static constexpr std::string_view kExpositionType = "text/plain; version=0.0.4; charset=utf-8";

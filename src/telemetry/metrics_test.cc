@@ -62,6 +62,27 @@ TEST(Metrics, LabelValuesAreEscaped) {
   EXPECT_THAT(registry.exposition(), HasSubstr(R"(weir_g{name="a\"b\\c\nd"} 1)"));
 }
 
+// Of every kind, and no more than that; what is made anew begins at nothing.
+TEST(Metrics, SeriesCanBeTakenOut) {
+  Registry registry;
+  for (const char* of : {"a", "b"}) {
+    registry.counter("weir_c_total", "c", {{"of", of}}).add(3);
+    registry.gauge("weir_g", "g", {{"of", of}}).set(3);
+    registry.histogram("weir_h", "h", {1, 2}, {{"of", of}}).observe(1);
+    registry.counter_family("weir_f_total", "f", "end", {{"of", of}}).with("x").add();
+  }
+  registry.counter("weir_c_total", "c", {{"is", "a"}}).add();
+  registry.remove("of", "a");
+  const std::string text = registry.exposition();
+  EXPECT_THAT(text, Not(HasSubstr(R"(of="a")")));
+  for (const char* line :
+       {R"(weir_c_total{of="b"} 3)", R"(weir_c_total{is="a"} 1)", R"(weir_g{of="b"} 3)",
+        R"(weir_h_count{of="b"} 1)", R"(weir_f_total{end="x",of="b"} 1)"})
+    EXPECT_THAT(text, HasSubstr(line));
+  EXPECT_EQ(registry.counter("weir_c_total", "c", {{"of", "a"}}).value(), 0);
+  EXPECT_THAT(registry.failures(), IsEmpty());
+}
+
 TEST(Metrics, EmptyHandlesDoNothing) {
   Counter().add();
   Gauge().set(1);

@@ -76,7 +76,7 @@ Deadline request_deadline(std::optional<int64_t> client_ms, const RouteTimeouts&
                           int64_t received_ns) {
   const int64_t ms = sooner(client_ms.value_or(0), route.total_ms);
   if (ms == 0) return {};
-  return {received_ns + ms * kNsPerMs, client_ms.has_value() && *client_ms == ms};
+  return {received_ns + ms * kNsPerMs, client_ms == ms ? ms : 0};
 }
 
 int64_t remaining_ms(const Deadline& deadline, int64_t now_ns) {
@@ -93,7 +93,7 @@ AttemptTimeouts attempt_timeouts(const RouteTimeouts& route, const Deadline& dea
   if (left > 0) {
     const bool share = stream && attempts_left > 1;
     const int64_t most = share ? std::min(left, std::max(left / 2, min_share_ms)) : left;
-    by_deadline = deadline.of_client && (first_byte == 0 || most < first_byte);
+    by_deadline = deadline.of_client() && (first_byte == 0 || most < first_byte);
     first_byte = sooner(first_byte, most);
   }
   AttemptTimeouts out;
@@ -103,7 +103,7 @@ AttemptTimeouts attempt_timeouts(const RouteTimeouts& route, const Deadline& dea
   out.client.idle = milliseconds(route.idle_ms);
   out.client.total = milliseconds(left);
   out.first_byte_by_deadline = by_deadline;
-  out.total_by_deadline = left > 0 && deadline.of_client;
+  out.total_by_deadline = left > 0 && deadline.of_client();
   return out;
 }
 

@@ -37,9 +37,11 @@ Result<std::optional<int64_t>> client_deadline_ms(const http::Headers& headers);
 bool is_deadline_header(std::string_view name);
 
 struct Deadline {
-  int64_t at_ns = 0;       // 0: none
-  bool of_client = false;  // the client's own is the shorter one, or the only one
+  int64_t at_ns = 0;  // 0: none
+  int64_t client_ms =
+      0;  // where the client's own is the shorter one, or the only one; 0: it is not
 
+  bool of_client() const { return client_ms > 0; }
   bool passed(int64_t now_ns) const { return at_ns != 0 && now_ns >= at_ns; }
 };
 // The earlier of the client's and the route's total, from when the request had arrived.

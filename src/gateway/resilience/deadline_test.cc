@@ -52,16 +52,16 @@ TEST(DeadlineTest, HeadersOfThisHop) {
 TEST(DeadlineTest, TheEarlierOfClientAndRoute) {
   const RouteTimeouts route{.total_ms = 1000};
   EXPECT_EQ(request_deadline(500, route, 7 * kMs).at_ns, 507 * kMs);
-  EXPECT_TRUE(request_deadline(500, route, 0).of_client);
+  EXPECT_TRUE(request_deadline(500, route, 0).of_client());
   EXPECT_EQ(request_deadline(5000, route, 0).at_ns, 1000 * kMs);
-  EXPECT_FALSE(request_deadline(5000, route, 0).of_client);
-  EXPECT_FALSE(request_deadline({}, route, 0).of_client);
-  EXPECT_TRUE(request_deadline(5000, {.total_ms = 0}, 0).of_client);
+  EXPECT_FALSE(request_deadline(5000, route, 0).of_client());
+  EXPECT_FALSE(request_deadline({}, route, 0).of_client());
+  EXPECT_TRUE(request_deadline(5000, {.total_ms = 0}, 0).of_client());
   const Deadline none = request_deadline({}, {.total_ms = 0}, 0);
   EXPECT_EQ(none.at_ns, 0);
   EXPECT_FALSE(none.passed(INT64_MAX));
   EXPECT_EQ(remaining_ms(none, 0), 0);
-  const Deadline at{.at_ns = 100 * kMs, .of_client = true};
+  const Deadline at{.at_ns = 100 * kMs, .client_ms = 100};
   EXPECT_EQ(remaining_ms(at, 40 * kMs), 60);
   EXPECT_EQ(remaining_ms(at, 200 * kMs), 1);
   EXPECT_TRUE(at.passed(100 * kMs));
@@ -70,7 +70,7 @@ TEST(DeadlineTest, TheEarlierOfClientAndRoute) {
 
 TEST(DeadlineTest, AnAttemptsShare) {
   const RouteTimeouts route{.connect_ms = 2000, .first_byte_ms = 60'000, .idle_ms = 30'000};
-  const Deadline at{.at_ns = 10'000 * kMs, .of_client = true};
+  const Deadline at{.at_ns = 10'000 * kMs, .client_ms = 10'000};
   // More attempts are left: half of what remains, each time.
   auto t = attempt_timeouts(route, at, 0, 3, true);
   EXPECT_EQ(t.client.first_byte.count(), 5000);
@@ -93,7 +93,7 @@ TEST(DeadlineTest, AnAttemptsShare) {
   EXPECT_EQ(t.client.first_byte.count(), 1000);
   EXPECT_FALSE(t.first_byte_by_deadline);
   // A deadline of the route is not the client's.
-  t = attempt_timeouts(route, {.at_ns = 10'000 * kMs, .of_client = false}, 0, 1, true);
+  t = attempt_timeouts(route, {.at_ns = 10'000 * kMs}, 0, 1, true);
   EXPECT_FALSE(t.first_byte_by_deadline);
   EXPECT_FALSE(t.total_by_deadline);
   // Without any: the route's.

@@ -26,9 +26,15 @@ LoadShedder::LoadShedder(const ShedConfig& config) : config_(config) {
   config_.max_queued = std::max(config_.max_queued, 0);
 }
 
+// Rounded up, of the places and of the queue alike: a part of the smallest bound is all of it, or a
+// priority could never use it.
+int32_t LoadShedder::part_of(size_t priority, int32_t bound) const {
+  return static_cast<int32_t>(std::ceil(std::clamp(config_.part[priority], 0.0, 1.0) * bound));
+}
+
+// At least one, or it would wait for ever where nobody else asks.
 int32_t LoadShedder::places(size_t priority) const {
-  const double part = std::clamp(config_.part[priority], 0.0, 1.0);
-  return std::max(1, static_cast<int32_t>(std::ceil(part * config_.max_in_flight)));
+  return std::max(1, part_of(priority, config_.max_in_flight));
 }
 
 // Waiting requests that go before a new one of this priority.
@@ -56,15 +62,18 @@ int64_t LoadShedder::retry_after_ms(size_t priority, int64_t now_ns) const {
                     std::max(config_.min_retry_after_ms, config_.max_retry_after_ms));
 }
 
-std::optional<uint64_t> LoadShedder::displace(size_t priority) {
+// When to come again is reckoned by the priority of the one that goes.
+bool LoadShedder::displace(size_t priority, int64_t now_ns, ShedDecision& out) {
   for (size_t p = kPriorities - 1; p > priority; --p) {
     if (queues_[p].empty()) continue;
-    const uint64_t request = queues_[p].back().request;
+    out.displaced = queues_[p].back().request;
+    out.reason = ShedReason::kDisplaced;
     queues_[p].pop_back();
     --queued_;
-    return request;
+    out.retry_after_ms = retry_after_ms(p, now_ns);
+    return true;
   }
-  return std::nullopt;
+  return false;
 }
 
 ShedDecision LoadShedder::offer(uint64_t request, size_t priority, int64_t wait_ms,
@@ -88,15 +97,9 @@ ShedDecision LoadShedder::offer(uint64_t request, size_t priority, int64_t wait_
     return refuse(ShedReason::kTooLong);
 
   ShedDecision out{.verdict = ShedVerdict::kQueue};
-  const double part = std::clamp(config_.part[p], 0.0, 1.0);
-  if (ahead(p) >= static_cast<int32_t>(part * config_.max_queued))
+  if (ahead(p) >= part_of(p, config_.max_queued)) return refuse(ShedReason::kQueueFull);
+  if (queued_ >= config_.max_queued && !displace(p, now_ns, out))
     return refuse(ShedReason::kQueueFull);
-  if (queued_ >= config_.max_queued) {
-    out.displaced = displace(p);
-    if (!out.displaced) return refuse(ShedReason::kQueueFull);
-    out.reason = ShedReason::kDisplaced;
-    out.retry_after_ms = retry_after_ms(kPriorities - 1, now_ns);
-  }
   queues_[p].push_back({request, now_ns + patience * kNsPerMs});
   ++queued_;
   return out;
@@ -142,6 +145,7 @@ std::vector<ShedRefusal> LoadShedder::expire(int64_t now_ns) {
   std::vector<ShedRefusal> out;
   for (size_t p = 0; p < kPriorities; ++p) {
     auto& queue = queues_[p];
+    const size_t before = out.size();
     for (auto at = queue.begin(); at != queue.end();) {
       if (now_ns < at->until_ns) {
         ++at;
@@ -151,8 +155,8 @@ std::vector<ShedRefusal> LoadShedder::expire(int64_t now_ns) {
       at = queue.erase(at);
       --queued_;
     }
+    for (size_t i = before; i < out.size(); ++i) out[i].retry_after_ms = retry_after_ms(p, now_ns);
   }
-  for (ShedRefusal& refusal : out) refusal.retry_after_ms = retry_after_ms(kPriorities - 1, now_ns);
   return out;
 }
 

@@ -2,11 +2,11 @@
 // priority who is refused when both are short. Pure: time is passed in; requests are the caller's
 // numbers.
 //
-// A request of priority p may use only part[p] of the places and of the queue, so that less
-// important ones are refused before more important ones have to wait. Among the waiting, the more
-// important goes first, then the older. A full queue gives up its newest request of the least
-// importance for a more important one. A refusal says when to come again: the time the queue ahead
-// takes at the pace at which requests have ended lately.
+// A request of priority p may use only part[p] of the places and of the queue, both rounded up, so
+// that less important ones are refused before more important ones have to wait. Among the waiting,
+// the more important goes first, then the older. A full queue gives up its newest request of the
+// least importance for a more important one. A refusal says when to come again: the time the queue
+// ahead takes at the pace at which requests have ended lately.
 #pragma once
 
 #include <array>
@@ -85,9 +85,11 @@ class LoadShedder {
     uint64_t request = 0;
     int64_t until_ns = 0;
   };
+  int32_t part_of(size_t priority, int32_t bound) const;
   int32_t places(size_t priority) const;
   int32_t ahead(size_t priority) const;
-  std::optional<uint64_t> displace(size_t priority);
+  // False: nobody that waits is less important.
+  bool displace(size_t priority, int64_t now_ns, ShedDecision& out);
 
   ShedConfig config_;
   int32_t in_flight_ = 0;

@@ -77,6 +77,35 @@ TEST(LoadShedderTest, AFullQueueRefusesOrDisplaces) {
   EXPECT_EQ(shed.next(0), 300U);
 }
 
+// A part of it rounds up: the least important wait where nobody else does, and give way.
+TEST(LoadShedderTest, TheSmallestBoundsAreForEveryPriority) {
+  for (size_t p = 0; p < kPriorities; ++p) {
+    LoadShedder shed({.max_in_flight = 1, .max_queued = 1});
+    EXPECT_EQ(offer(shed, 1, p), "admit") << p;
+    EXPECT_EQ(offer(shed, 2, p), "queue") << p;
+    EXPECT_EQ(offer(shed, 3, p), "queue_full") << p;
+    EXPECT_EQ(offer(shed, 4, 0), p == 0 ? "queue_full" : "queue for 2") << p;
+    EXPECT_EQ(offer(shed, 5, 3), "queue_full") << p;
+    shed.finish(0);
+    EXPECT_EQ(shed.next(0), p == 0 ? 2U : 4U) << p;
+  }
+  LoadShedder none({.max_in_flight = 1, .max_queued = 1, .part = {1.0, 1.0, 1.0, 0.0}});
+  EXPECT_EQ(offer(none, 1, 3), "admit");  // or nobody would ever answer it
+  EXPECT_EQ(offer(none, 2, 3), "queue_full");
+}
+
+// Of ten places the least important may use one: who may use all of them is told less.
+TEST(LoadShedderTest, ADisplacedOneIsToldTheTimeOfItsOwnPriority) {
+  LoadShedder shed({.max_in_flight = 10, .max_queued = 1, .part = {1.0, 1.0, 0.8, 0.1}});
+  for (int64_t s = 1; s <= 60; ++s) shed.finish(s * 1000 * kMs);  // one a second
+  const int64_t now = 60'000 * kMs;
+  for (uint64_t i = 0; i < 10; ++i) EXPECT_EQ(offer(shed, i, 0, now), "admit");
+  EXPECT_EQ(offer(shed, 10, 1, now), "queue");
+  const auto d = shed.offer(11, 0, 0, now);
+  EXPECT_EQ(d.displaced, 10U);
+  EXPECT_LE(d.retry_after_ms, 1100);
+}
+
 TEST(LoadShedderTest, NewcomersDoNotOvertake) {
   LoadShedder shed(kSmall);
   for (uint64_t i = 0; i < 10; ++i) EXPECT_EQ(offer(shed, i, 0), "admit");

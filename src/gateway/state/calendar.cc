@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kSecondMs = 1000;
 constexpr int64_t kDayMs = 86'400 * kSecondMs;
+constexpr int64_t kMinuteMs = 60 * kSecondMs;
 constexpr int64_t kMinuteBuckets = 61;
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
@@ -63,10 +64,12 @@ WindowPlace window_at(QuotaWindow window, int64_t unix_ms) {
   return {};
 }
 
-int64_t bucket_leaves_ms(QuotaWindow window, int64_t bucket) {
+int64_t second_ends_ms(int64_t bucket) { return (bucket + 1) * kSecondMs; }
+
+int64_t bucket_leaves_ms(QuotaWindow window, int64_t bucket, int64_t last_ms) {
   switch (window) {
     case QuotaWindow::kMinute:
-      return (bucket + kMinuteBuckets) * kSecondMs;
+      return last_ms + kMinuteMs;
     case QuotaWindow::kDay:
       return (bucket + 1) * kDayMs;
     case QuotaWindow::kMonth:

@@ -193,10 +193,10 @@ Status Ledger::write_row(const LedgerRow& row) {
   count(row.final ? 1 : 0);
   text(row.tenant);
   text(row.key_id);
-  text(row.route);
+  text(row.model);
   text(row.upstream);
   text(row.endpoint);
-  text(row.model);
+  text(row.upstream_model);
   text(row.release);
   count(row.started_unix_ms);
   count(row.status);

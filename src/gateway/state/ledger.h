@@ -50,9 +50,9 @@ struct LedgerRow {
   int32_t attempt = 1;     // of the request, from 1
   bool final = true;       // what the client got; exactly one of a request
   std::string tenant, key_id;
-  std::string route;                      // the alias that was asked for
-  std::string upstream, endpoint, model;  // empty: answered without one (cache, refusal)
-  std::string release;                    // or variant that routing chose
+  std::string model;                               // as the client named it
+  std::string upstream, endpoint, upstream_model;  // empty: answered without one (cache, refusal)
+  std::string release;                             // or variant that routing chose
   int64_t started_unix_ms = 0;
   int32_t status = 0;  // of HTTP; 0: none came
   LedgerEnd end = LedgerEnd::kOk;

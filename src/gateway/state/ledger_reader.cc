@@ -26,8 +26,8 @@ LedgerEntry entry_at(const SqliteStatement& s) {
   r.request_id = s.text(0);
   r.attempt = static_cast<int32_t>(s.integer(1));
   r.final = s.integer(2) != 0;
-  std::string* const texts[] = {&r.tenant,   &r.key_id, &r.route,  &r.upstream,
-                                &r.endpoint, &r.model,  &r.release};
+  std::string* const texts[] = {&r.tenant,   &r.key_id,         &r.model,  &r.upstream,
+                                &r.endpoint, &r.upstream_model, &r.release};
   for (size_t i = 0; i < std::size(texts); ++i) *texts[i] = s.text(static_cast<int>(i) + 3);
   r.started_unix_ms = s.integer(10);
   r.status = static_cast<int32_t>(s.integer(11));
@@ -47,19 +47,26 @@ LedgerEntry entry_at(const SqliteStatement& s) {
   return e;
 }
 
+// {0} and {1} are the columns of the model as the client and as the upstream names it.
 constexpr const char* kSelect =
-    "SELECT a.request_id, a.attempt, a.final, a.tenant, a.key_id, a.route, a.upstream, a.endpoint, "
-    "a.model, a.release, a.started_unix_ms, a.status, a.outcome, a.input_tokens, a.cached_tokens, "
+    "SELECT a.request_id, a.attempt, a.final, a.tenant, a.key_id, a.{0}, a.upstream, a.endpoint, "
+    "a.{1}, a.release, a.started_unix_ms, a.status, a.outcome, a.input_tokens, a.cached_tokens, "
     "a.output_tokens, a.ttft_ms, a.total_ms, a.cost_nanos, a.cache, a.hedged, a.retried, "
     "o.accepted, o.score FROM attempts a LEFT JOIN outcomes o ON o.request_id = a.request_id AND "
     "o.tenant = a.tenant WHERE a.started_unix_ms >= ?1 AND a.started_unix_ms < ?2 AND (?3 = '' OR "
     "a.tenant = ?3) ORDER BY a.id";
 
 constexpr const char* kSelectRequests =
-    "SELECT request_id, tenant, route, timestamp, input_length, output_length, cost, accepted, "
-    "model, upstream, release, outcome, ttft_ms, total_ms FROM requests WHERE timestamp >= ?1 AND "
+    "SELECT request_id, tenant, {0}, timestamp, input_length, output_length, cost, accepted, "
+    "{1}, upstream, release, outcome, ttft_ms, total_ms FROM requests WHERE timestamp >= ?1 AND "
     "timestamp < ?2 AND (?3 = '' OR tenant = ?3) AND (?4 = 0 OR accepted IS NOT NULL) ORDER BY "
     "timestamp";
+
+std::string with_columns(const char* select, int64_t schema) {
+  const bool first = schema == 1;
+  return fmt::format(fmt::runtime(select), first ? "route" : "model",
+                     first ? "model" : "upstream_model");
+}
 
 void bind_filter(SqliteStatement& s, const LedgerFilter& filter) {
   s.bind(1, filter.from_ms);
@@ -79,8 +86,8 @@ text::Json request_json(const SqliteStatement& s, int64_t first_ms, bool usd) {
   j.set(usd ? "cost_usd" : "cost", s.number(6));
   if (!s.is_null(7)) j.set("accepted", s.integer(7) != 0);
   text("tenant", 1);
-  text("route", 2);
-  text("model", 8);
+  text("model", 2);
+  text("upstream_model", 8);
   text("upstream", 9);
   text("release", 10);
   text("outcome", 11);
@@ -93,8 +100,8 @@ text::Json request_json(const SqliteStatement& s, int64_t first_ms, bool usd) {
 
 Result<LedgerReader> LedgerReader::open(const std::string& path) {
   WEIR_ASSIGN(Sqlite db, Sqlite::open(path, SqliteMode::kRead));
-  WEIR_ASSIGN(std::string currency, check_ledger_schema(db, path));
-  return LedgerReader(std::move(db), std::move(currency));
+  WEIR_ASSIGN(LedgerKind kind, check_ledger_schema(db, path));
+  return LedgerReader(std::move(db), kind.schema, std::move(kind.currency));
 }
 
 bool LedgerReader::is_database(const std::string& path) {
@@ -106,7 +113,7 @@ bool LedgerReader::is_database(const std::string& path) {
 
 Status LedgerReader::each(const LedgerFilter& filter,
                           const std::function<Status(const LedgerEntry&)>& visit) {
-  WEIR_ASSIGN(SqliteStatement s, db_.prepare(kSelect));
+  WEIR_ASSIGN(SqliteStatement s, db_.prepare(with_columns(kSelect, schema_)));
   bind_filter(s, filter);
   for (;;) {
     WEIR_ASSIGN(const bool row, s.step());
@@ -117,7 +124,7 @@ Status LedgerReader::each(const LedgerFilter& filter,
 
 Result<std::string> LedgerReader::requests(const LedgerFilter& filter, bool reported,
                                            size_t max_bytes) {
-  WEIR_ASSIGN(SqliteStatement s, db_.prepare(kSelectRequests));
+  WEIR_ASSIGN(SqliteStatement s, db_.prepare(with_columns(kSelectRequests, schema_)));
   bind_filter(s, filter);
   s.bind(4, int64_t{reported ? 1 : 0});
   std::string out;

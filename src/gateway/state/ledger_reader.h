@@ -43,14 +43,15 @@ class LedgerReader {
   // The requests as JSON lines, oldest first: timestamp (ms since the first), input_length and
   // output_length, as `weir intake --trace` reads them; cost_usd (all attempts; cost where the
   // ledger is not in USD) and accepted where it was reported, as `weir cost --outcomes` does;
-  // request_id, tenant, route, upstream, model, release, outcome, ttft_ms, total_ms.
+  // request_id, tenant, model, upstream, upstream_model, release, outcome, ttft_ms, total_ms.
   // reported: only requests of which users said something. Error kLimit beyond max_bytes.
   Result<std::string> requests(const LedgerFilter& filter, bool reported, size_t max_bytes);
 
  private:
-  LedgerReader(Sqlite db, std::string currency)
-      : db_(std::move(db)), currency_(std::move(currency)) {}
+  LedgerReader(Sqlite db, int64_t schema, std::string currency)
+      : db_(std::move(db)), schema_(schema), currency_(std::move(currency)) {}
   Sqlite db_;
+  int64_t schema_;
   std::string currency_;
 };
 

@@ -3,15 +3,13 @@
 namespace weir::gateway {
 namespace {
 
-// The view `requests` has the columns that `weir cost --outcomes` and `weir intake --trace` read.
-// Where a request's id was used again, what its requests cost together is shared among them.
 constexpr const char* kTables = R"(
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE attempts (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   request_id TEXT NOT NULL, attempt INTEGER NOT NULL, final INTEGER NOT NULL,
-  tenant TEXT NOT NULL, key_id TEXT NOT NULL, route TEXT NOT NULL, upstream TEXT NOT NULL,
-  endpoint TEXT NOT NULL, model TEXT NOT NULL, release TEXT NOT NULL,
+  tenant TEXT NOT NULL, key_id TEXT NOT NULL, model TEXT NOT NULL, upstream TEXT NOT NULL,
+  endpoint TEXT NOT NULL, upstream_model TEXT NOT NULL, release TEXT NOT NULL,
   started_unix_ms INTEGER NOT NULL, status INTEGER NOT NULL, outcome TEXT NOT NULL,
   input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
   ttft_ms REAL, total_ms REAL NOT NULL, cost_nanos INTEGER, cache TEXT NOT NULL,
@@ -20,17 +18,29 @@ CREATE INDEX attempts_request ON attempts (request_id, tenant);
 CREATE TABLE outcomes (
   request_id TEXT NOT NULL, tenant TEXT NOT NULL, accepted INTEGER NOT NULL, score REAL,
   note TEXT NOT NULL, unix_ms INTEGER NOT NULL, PRIMARY KEY (request_id, tenant)) WITHOUT ROWID;
+PRAGMA application_id=1463112018;
+)";
+
+// It has the columns that `weir cost --outcomes` and `weir intake --trace` read. Where a request's
+// id was used again, what its requests cost together is shared among them.
+constexpr const char* kView = R"(
 CREATE VIEW requests AS
-  SELECT a.request_id, a.tenant, a.route, a.started_unix_ms AS timestamp,
+  SELECT a.request_id, a.tenant, a.model, a.started_unix_ms AS timestamp,
          a.input_tokens AS input_length, a.output_tokens AS output_length,
          (SELECT total(b.cost_nanos) / sum(b.final) FROM attempts b
            WHERE b.request_id = a.request_id AND b.tenant = a.tenant) / 1e9 AS cost,
-         o.accepted, o.score, a.model, a.upstream, a.release, a.outcome, a.ttft_ms, a.total_ms
+         o.accepted, o.score, a.upstream_model, a.upstream, a.release, a.outcome, a.ttft_ms,
+         a.total_ms
     FROM attempts a
     LEFT JOIN outcomes o ON o.request_id = a.request_id AND o.tenant = a.tenant
    WHERE a.final = 1;
-PRAGMA application_id=1463112018;
-PRAGMA user_version=1;
+PRAGMA user_version=2;
+)";
+
+constexpr const char* kFromFirst = R"(
+DROP VIEW requests;
+ALTER TABLE attempts RENAME COLUMN model TO upstream_model;
+ALTER TABLE attempts RENAME COLUMN route TO model;
 )";
 
 Result<bool> has_tables(Sqlite& db) {
@@ -44,7 +54,7 @@ Error no_ledger(const std::string& path) {
 
 }  // namespace
 
-Result<std::string> check_ledger_schema(Sqlite& db, const std::string& path) {
+Result<LedgerKind> check_ledger_schema(Sqlite& db, const std::string& path) {
   WEIR_ASSIGN(const int64_t version, db.version());
   if (version > kLedgerSchema) {
     return make_error(ErrorCode::kUnsupported,
@@ -56,7 +66,7 @@ Result<std::string> check_ledger_schema(Sqlite& db, const std::string& path) {
   if (!s.ok()) return no_ledger(path);
   WEIR_ASSIGN(const bool row, s->step());
   if (!row) return no_ledger(path);
-  return s->text(0);
+  return LedgerKind{version, s->text(0)};
 }
 
 Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& currency) {
@@ -64,15 +74,21 @@ Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& cu
   if (!there) {
     WEIR_TRY(db.execute("BEGIN IMMEDIATE"));
     WEIR_TRY(db.execute(kTables));
+    WEIR_TRY(db.execute(kView));
     WEIR_ASSIGN(SqliteStatement s, db.prepare("INSERT INTO meta VALUES ('currency', ?)"));
     s.bind(1, std::string_view(currency));
     WEIR_TRY(s.run());
     return db.execute("COMMIT");
   }
-  WEIR_ASSIGN(const std::string known, check_ledger_schema(db, path));
-  if (known == currency) return {};
-  return make_error(ErrorCode::kUsage, "{} is in {}, and the prices are in {}: use another file",
-                    path, known, currency);
+  WEIR_ASSIGN(const LedgerKind known, check_ledger_schema(db, path));
+  if (known.currency != currency)
+    return make_error(ErrorCode::kUsage, "{} is in {}, and the prices are in {}: use another file",
+                      path, known.currency, currency);
+  if (known.schema == kLedgerSchema) return {};
+  WEIR_TRY(db.execute("BEGIN IMMEDIATE"));
+  WEIR_TRY(db.execute(kFromFirst));
+  WEIR_TRY(db.execute(kView));
+  return db.execute("COMMIT");
 }
 
 }  // namespace weir::gateway

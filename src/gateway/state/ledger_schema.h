@@ -8,21 +8,28 @@
 
 namespace weir::gateway {
 
-inline constexpr int64_t kLedgerSchema = 1;
+// 1 called the client's name of the model `route`, and the upstream's `model`.
+inline constexpr int64_t kLedgerSchema = 2;
 
-// Makes the tables where there are none. Errors: kUnsupported for a newer schema, kCorrupt for a
-// database that is no ledger, kUsage for a ledger in another currency.
+// Makes the tables where there are none, and renames the columns of an older ledger. Errors:
+// kUnsupported for a newer schema, kCorrupt for a database that is no ledger, kUsage for a ledger
+// in another currency.
 Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& currency);
-// For readers: that it is a ledger of this schema; its currency.
-Result<std::string> check_ledger_schema(Sqlite& db, const std::string& path);
+// For readers, which change nothing: that it is a ledger of this schema or an older one.
+struct LedgerKind {
+  int64_t schema = kLedgerSchema;
+  std::string currency;
+};
+Result<LedgerKind> check_ledger_schema(Sqlite& db, const std::string& path);
 
 // Of the column `retried`, whose other values are 0 and 1: the attempt went on with a stream.
 inline constexpr int64_t kContinuedAttempt = 2;
 
 // Columns in the order of LedgerRow.
 inline constexpr const char* kInsertAttempt =
-    "INSERT INTO attempts (request_id, attempt, final, tenant, key_id, route, upstream, "
-    "endpoint, model, release, started_unix_ms, status, outcome, input_tokens, cached_tokens, "
+    "INSERT INTO attempts (request_id, attempt, final, tenant, key_id, model, upstream, "
+    "endpoint, upstream_model, release, started_unix_ms, status, outcome, input_tokens, "
+    "cached_tokens, "
     "output_tokens, ttft_ms, total_ms, cost_nanos, cache, hedged, retried) VALUES "
     "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 inline constexpr const char* kSelectOwner =

@@ -31,10 +31,10 @@ LedgerRow row(std::string id, std::string tenant = "acme") {
   r.request_id = std::move(id);
   r.tenant = std::move(tenant);
   r.key_id = "k1";
-  r.route = "fast";
+  r.model = "fast";
   r.upstream = "pool";
   r.endpoint = "http://10.0.0.1:8000";
-  r.model = "llama";
+  r.upstream_model = "llama";
   r.release = "v2";
   r.started_unix_ms = kNow;
   r.status = 200;
@@ -100,10 +100,10 @@ TEST_F(LedgerTest, KeepsAllOfAnAttempt) {
   const auto got = entries();
   ASSERT_EQ(got.size(), 2);
   const LedgerRow& g = got[0].row;
-  EXPECT_EQ(std::tie(g.request_id, g.attempt, g.final, g.tenant, g.key_id, g.route, g.upstream),
-            std::tie(a.request_id, a.attempt, a.final, a.tenant, a.key_id, a.route, a.upstream));
-  EXPECT_EQ(std::tie(g.endpoint, g.model, g.release, g.started_unix_ms, g.status, g.end),
-            std::tie(a.endpoint, a.model, a.release, a.started_unix_ms, a.status, a.end));
+  EXPECT_EQ(std::tie(g.request_id, g.attempt, g.final, g.tenant, g.key_id, g.model, g.upstream),
+            std::tie(a.request_id, a.attempt, a.final, a.tenant, a.key_id, a.model, a.upstream));
+  EXPECT_EQ(std::tie(g.endpoint, g.upstream_model, g.release, g.started_unix_ms, g.status, g.end),
+            std::tie(a.endpoint, a.upstream_model, a.release, a.started_unix_ms, a.status, a.end));
   EXPECT_EQ(std::tie(g.input_tokens, g.cached_tokens, g.output_tokens, g.ttft_ms, g.total_ms),
             std::tie(a.input_tokens, a.cached_tokens, a.output_tokens, a.ttft_ms, a.total_ms));
   EXPECT_EQ(std::tie(g.cost_nanos, g.cache, g.hedged, g.retried, g.continued),
@@ -254,10 +254,48 @@ TEST_F(LedgerTest, RefusesWhatIsNoLedgerOrIsNewer) {
   options_.currency = "USD";
   {
     auto db = Sqlite::open(options_.path, SqliteMode::kWrite);
-    ASSERT_TRUE(db->execute("PRAGMA user_version=2").ok());
+    ASSERT_TRUE(db->execute("PRAGMA user_version=3").ok());
   }
   EXPECT_EQ(try_open().error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(LedgerReader::open(options_.path).error().code, ErrorCode::kUnsupported);
+}
+
+// One that called the client's name of a model `route`, and the upstream's `model`: it is read as
+// it is, and becomes as these are when a gateway opens it.
+TEST_F(LedgerTest, AnOlderOneKeepsItsRows) {
+  open();
+  ledger_->add(row("r1"));
+  ledger_.reset();
+  {
+    auto db = Sqlite::open(options_.path, SqliteMode::kWrite);
+    const Status older = db->execute(R"(
+      DROP VIEW requests;
+      ALTER TABLE attempts RENAME COLUMN model TO route;
+      ALTER TABLE attempts RENAME COLUMN upstream_model TO model;
+      CREATE VIEW requests AS
+        SELECT a.request_id, a.tenant, a.route, a.started_unix_ms AS timestamp,
+               a.input_tokens AS input_length, a.output_tokens AS output_length, 0.0 AS cost,
+               NULL AS accepted, NULL AS score, a.model, a.upstream, a.release, a.outcome,
+               a.ttft_ms, a.total_ms
+          FROM attempts a;
+      PRAGMA user_version=1;)");
+    ASSERT_TRUE(older.ok()) << older.error().message;
+  }
+  for (const int64_t schema : {1, 2}) {
+    if (schema == 2) {
+      open();
+      ledger_->add(row("r2"));
+    }
+    for (const LedgerEntry& e : entries()) {
+      EXPECT_EQ(e.row.model, "fast");
+      EXPECT_EQ(e.row.upstream_model, "llama");
+    }
+    EXPECT_EQ(static_cast<int64_t>(entries().size()), schema);
+    auto reader = LedgerReader::open(options_.path);
+    EXPECT_THAT(reader->requests({}, false, 1 << 20).value(),
+                HasSubstr(R"("model":"fast","upstream_model":"llama")"));
+    EXPECT_EQ(Sqlite::open(options_.path, SqliteMode::kRead)->version().value(), schema);
+  }
 }
 
 // A process writes as fast as it can and is killed in the middle, five times: the file stays whole,

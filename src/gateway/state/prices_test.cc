@@ -113,16 +113,17 @@ TEST(Windows, BeginAndEndWithTheCalendar) {
   for (const QuotaWindow w : {QuotaWindow::kDay, QuotaWindow::kMonth}) {
     EXPECT_EQ(window_at(w, after).bucket, window_at(w, before).bucket + 1);
     EXPECT_EQ(window_at(w, after).first, window_at(w, after).bucket);
-    EXPECT_EQ(bucket_leaves_ms(w, window_at(w, before).bucket), after);
+    EXPECT_EQ(bucket_leaves_ms(w, window_at(w, before).bucket, 0), after);
   }
-  EXPECT_EQ(bucket_leaves_ms(QuotaWindow::kMonth, window_at(QuotaWindow::kMonth, after).bucket),
+  EXPECT_EQ(bucket_leaves_ms(QuotaWindow::kMonth, window_at(QuotaWindow::kMonth, after).bucket, 0),
             at("2028-04-01", 0));
   EXPECT_EQ(window_at(QuotaWindow::kMonth, 0).bucket, 0);
   // A minute: what was taken at any moment of a second is held for at least 60 s.
   const auto now = window_at(QuotaWindow::kMinute, 100'999);
   EXPECT_EQ(now.bucket, 100);
   EXPECT_EQ(now.first, 40);
-  EXPECT_EQ(bucket_leaves_ms(QuotaWindow::kMinute, 100), 161'000);
+  EXPECT_EQ(bucket_leaves_ms(QuotaWindow::kMinute, 100, 100'250), 160'250);
+  EXPECT_EQ(second_ends_ms(100), 101'000);
   EXPECT_EQ(window_at(QuotaWindow::kMinute, 160'999).first, 100);
   EXPECT_EQ(window_at(QuotaWindow::kMinute, 161'000).first, 101);
 }

@@ -66,7 +66,10 @@ Error quota_error(const QuotaAnswer& answer, const std::vector<QuotaLimit>& limi
     e.retry_after_s = -1;
     return e;
   }
-  const double wait_s = static_cast<double>(std::max<int64_t>(answer.retry_after_ms, 1)) * 1e-3;
+  // By the clock of another gateway that shares the store it may be a second more than a minute.
+  const int64_t longest_ms = l.window == QuotaWindow::kMinute ? 60'000 : INT64_MAX;
+  const int64_t wait_ms = std::clamp<int64_t>(answer.retry_after_ms, 1, longest_ms);
+  const double wait_s = static_cast<double>(wait_ms) * 1e-3;
   Error e =
       make_error(ErrorCode::kRateLimitExceeded,
                  "{}: {} of {} are taken, and this request may take {}; try again in {:.1f} s",

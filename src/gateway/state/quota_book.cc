@@ -16,31 +16,35 @@ size_t index_of(QuotaMetric metric) { return static_cast<size_t>(metric); }
 void QuotaBook::prune(Counter& c, int64_t unix_ms) {
   const int64_t keep = window_at(c.window, unix_ms).first - 1;
   const auto end = std::find_if(c.buckets.begin(), c.buckets.end(),
-                                [&](const auto& b) { return b.first >= keep; });
+                                [&](const Bucket& b) { return b.number >= keep; });
   c.buckets.erase(c.buckets.begin(), end);
 }
 
-int64_t QuotaBook::sum(const Counter& c, int64_t first) {
+// What lies in the bucket is in the window.
+bool QuotaBook::counts(const Counter& c, const Bucket& bucket, int64_t unix_ms) {
+  return bucket_leaves_ms(c.window, bucket.number, bucket.last_ms) > unix_ms;
+}
+
+int64_t QuotaBook::sum(const Counter& c, int64_t unix_ms) {
   int64_t all = 0;
-  for (const auto& [bucket, amount] : c.buckets) all += bucket >= first ? amount : 0;
+  for (const Bucket& b : c.buckets) all += counts(c, b, unix_ms) ? b.amount : 0;
   return all;
 }
 
-void QuotaBook::add(Counter& c, int64_t bucket, int64_t amount) {
+void QuotaBook::add(Counter& c, int64_t bucket, int64_t amount, int64_t unix_ms) {
   if (amount == 0) return;
-  const auto at =
-      std::lower_bound(c.buckets.begin(), c.buckets.end(), std::pair(bucket, INT64_MIN));
-  if (at != c.buckets.end() && at->first == bucket)
-    at->second += amount;
-  else
-    c.buckets.insert(at, {bucket, amount});
+  auto at = std::find_if(c.buckets.begin(), c.buckets.end(),
+                         [&](const Bucket& b) { return b.number >= bucket; });
+  if (at == c.buckets.end() || at->number != bucket) at = c.buckets.insert(at, {bucket, 0, 0});
+  at->amount += amount;
+  at->last_ms = std::max(at->last_ms, unix_ms);
 }
 
 // Nothing when the bucket has been forgotten.
 void QuotaBook::give_back(Counter& c, int64_t bucket, int64_t amount) {
   const auto at = std::find_if(c.buckets.begin(), c.buckets.end(),
-                               [&](const auto& b) { return b.first == bucket; });
-  if (at != c.buckets.end()) at->second -= std::min(amount, at->second);
+                               [&](const Bucket& b) { return b.number == bucket; });
+  if (at != c.buckets.end()) at->amount -= std::min(amount, at->amount);
 }
 
 QuotaBook::Counter& QuotaBook::counter(const QuotaLimit& limit) {
@@ -53,8 +57,7 @@ QuotaBook::Counter& QuotaBook::counter(const QuotaLimit& limit) {
 bool QuotaBook::fits(const QuotaLimit& limit, size_t place, int64_t amount, int64_t unix_ms,
                      QuotaAnswer& answer) {
   const auto it = counters_.find(limit.counter);
-  const WindowPlace now = window_at(limit.window, unix_ms);
-  const int64_t taken = it == counters_.end() ? 0 : sum(it->second, now.first);
+  const int64_t taken = it == counters_.end() ? 0 : sum(it->second, unix_ms);
   if (amount == 0 || taken + amount <= limit.limit) return true;
   answer.verdict = QuotaVerdict::kRefused;
   answer.refused = place;
@@ -63,11 +66,11 @@ bool QuotaBook::fits(const QuotaLimit& limit, size_t place, int64_t amount, int6
   answer.retry_after_ms = QuotaAnswer::kNever;
   if (amount > limit.limit || it == counters_.end()) return false;
   int64_t over = taken + amount - limit.limit;
-  for (const auto& [bucket, held] : it->second.buckets) {
-    if (bucket < now.first) continue;
-    over -= held;
+  for (const Bucket& b : it->second.buckets) {
+    if (!counts(it->second, b, unix_ms)) continue;
+    over -= b.amount;
     if (over > 0) continue;
-    answer.retry_after_ms = bucket_leaves_ms(limit.window, bucket) - unix_ms;
+    answer.retry_after_ms = bucket_leaves_ms(limit.window, b.number, b.last_ms) - unix_ms;
     break;
   }
   return false;
@@ -156,7 +159,7 @@ void QuotaBook::grow(Reservation& r, const QuotaAmounts& more, int64_t unix_ms,
     const int64_t amount = more.of(p.limit.metric);
     const int64_t moved = p.bucket >= now.first && p.bucket <= now.bucket ? p.held : 0;
     give_back(c, p.bucket, moved);
-    add(c, now.bucket, moved + amount);
+    add(c, now.bucket, moved + amount, unix_ms);
     p.bucket = now.bucket;
     p.held = moved + amount;
     note(p.limit, unix_ms, changes);
@@ -171,7 +174,7 @@ void QuotaBook::settle(Reservation& r, const std::string& id, const QuotaAmounts
     prune(c, unix_ms);
     const int64_t over = actual.of(p.limit.metric) - r.total[index_of(p.limit.metric)];
     if (over > 0)
-      add(c, window_at(p.limit.window, unix_ms).bucket, over);
+      add(c, window_at(p.limit.window, unix_ms).bucket, over, unix_ms);
     else
       give_back(c, p.bucket, std::min(-over, p.held));
     if (c.overdraft == id) c.overdraft.clear();
@@ -220,7 +223,7 @@ void QuotaBook::set_due(Reservations::iterator it, int64_t due_ms) {
 void QuotaBook::note(const QuotaLimit& limit, int64_t unix_ms, std::vector<QuotaChange>& changes) {
   const WindowPlace now = window_at(limit.window, unix_ms);
   changes.push_back(
-      {limit.counter, limit.window, now.bucket, sum(counter(limit), now.first), limit.limit});
+      {limit.counter, limit.window, now.bucket, sum(counter(limit), unix_ms), limit.limit});
 }
 
 std::vector<int64_t> QuotaBook::read(const std::vector<QuotaLimit>& limits, int64_t unix_ms) {
@@ -234,13 +237,13 @@ void QuotaBook::restore(const std::string& name, QuotaWindow window, int64_t buc
                         int64_t amount) {
   Counter& c = counters_[name];
   c.window = window;
-  add(c, bucket, amount);
+  add(c, bucket, amount, second_ends_ms(bucket));
 }
 
 int64_t QuotaBook::used(const std::string& name, int64_t unix_ms) {
   const auto it = counters_.find(name);
   if (it == counters_.end()) return 0;
-  return sum(it->second, window_at(it->second.window, unix_ms).first);
+  return sum(it->second, unix_ms);
 }
 
 // A few places of the table at a time: counters whose window has passed go. What a reservation

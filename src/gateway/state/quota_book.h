@@ -45,7 +45,8 @@ class QuotaBook {
 
   // Ends reservations whose time is over, at most `most` of them.
   size_t expire(int64_t unix_ms, size_t most, std::vector<QuotaChange>& changes);
-  // What a file remembers: `amount` in one bucket. Before any other call.
+  // What a file remembers: `amount` in one bucket, taken as late in it as can be. Before any other
+  // call.
   void restore(const std::string& counter, QuotaWindow window, int64_t bucket, int64_t amount);
   // Of what is now in a counter's window; 0 for one that is not known.
   int64_t used(const std::string& counter, int64_t unix_ms);
@@ -55,10 +56,15 @@ class QuotaBook {
   uint64_t expired() const { return expired_; }  // so far
 
  private:
+  struct Bucket {
+    int64_t number = 0;
+    int64_t amount = 0;
+    int64_t last_ms = 0;  // something was taken in it
+  };
   struct Counter {
     QuotaWindow window = QuotaWindow::kMinute;
-    std::vector<std::pair<int64_t, int64_t>> buckets;  // (number, amount), ascending
-    std::string overdraft;  // the reservation that may go beyond the limit; "": none
+    std::vector<Bucket> buckets;  // ascending
+    std::string overdraft;        // the reservation that may go beyond the limit; "": none
   };
   struct Part {  // of a reservation: one limit
     QuotaLimit limit;
@@ -74,8 +80,10 @@ class QuotaBook {
   using Reservations = std::unordered_map<std::string, Reservation>;
 
   static void prune(Counter& c, int64_t unix_ms);
-  static int64_t sum(const Counter& c, int64_t first);
-  static void add(Counter& c, int64_t bucket, int64_t amount);
+  static bool counts(const Counter& c, const Bucket& bucket, int64_t unix_ms);
+  static int64_t sum(const Counter& c, int64_t unix_ms);
+  // At unix_ms.
+  static void add(Counter& c, int64_t bucket, int64_t amount, int64_t unix_ms);
   static void give_back(Counter& c, int64_t bucket, int64_t amount);
   Counter& counter(const QuotaLimit& limit);
   bool fits(const QuotaLimit& limit, size_t place, int64_t amount, int64_t unix_ms,

@@ -15,6 +15,7 @@ QuotaMetrics::QuotaMetrics(telemetry::Registry& r)
           r.counter_family("weir_gateway_quota_answers_total", "Reserves and extends.", "verdict")),
       failures(r.counter("weir_gateway_quota_store_failures_total",
                          "Batches and calls of the quota store that failed.")),
+      up(r.gauge("weir_gateway_quota_store_up", "Whether the quota store answers: 0 or 1.")),
       expired(r.counter("weir_gateway_quota_reservations_expired_total",
                         "Reservations that nobody reconciled in time.")),
       lost(r.counter("weir_gateway_quota_settlements_lost_total",
@@ -24,6 +25,7 @@ QuotaMetrics::QuotaMetrics(telemetry::Registry& r)
                                "Requests and streams that a quota ended, by its name.", "quota")),
       store_s(r.histogram("weir_gateway_quota_store_seconds",
                           "Reserves and extends, from asked to answered.", kSeconds)) {
+  up.set(1);
   for (const char* verdict : {"granted", "refused", "unavailable", "uncounted"})
     answers.with(verdict);
 }

@@ -12,6 +12,7 @@ struct QuotaMetrics {
   telemetry::CounterFamily
       answers;                  // …_answers_total{verdict}: granted refused unavailable uncounted
   telemetry::Counter failures;  // …_store_failures_total: batches, calls that failed
+  telemetry::Gauge up;          // …_store_up: 0 while Redis does not answer
   telemetry::Counter expired;   // …_reservations_expired_total
   telemetry::Counter lost;      // …_settlements_lost_total: reconciles given up
   telemetry::Gauge open;        // …_reservations: that are open

@@ -18,6 +18,7 @@ namespace weir::gateway {
 namespace {
 
 constexpr QuotaWindow kWindows[] = {QuotaWindow::kMinute, QuotaWindow::kDay, QuotaWindow::kMonth};
+constexpr int64_t kSecondMs = 1000;
 constexpr const char* kScripts[] = {kQuotaLuaReserve, kQuotaLuaExtend, kQuotaLuaSettle,
                                     kQuotaLuaRead};
 
@@ -36,13 +37,16 @@ uint64_t drawn_replica() {
 
 // When a bucket that Redis named leaves its window. Nothing for one that no clock of a replica can
 // have meant: no such number is reckoned with.
-std::optional<int64_t> leaves_ms(int64_t window, int64_t bucket, int64_t unix_ms) {
+std::optional<int64_t> leaves_ms(int64_t window, int64_t bucket, int64_t last_ms, int64_t unix_ms) {
   constexpr int64_t kBeside = 1000;  // seconds, days or months
   if (window < 0 || window > 2) return std::nullopt;
   const auto of = static_cast<QuotaWindow>(window);
   const int64_t now = window_at(of, unix_ms).bucket;
   if (bucket < now - kBeside || bucket > now + kBeside) return std::nullopt;
-  return bucket_leaves_ms(of, bucket);
+  const int64_t end_ms = second_ends_ms(bucket);
+  if (of == QuotaWindow::kMinute && (last_ms < end_ms - kSecondMs || last_ms > end_ms))
+    return std::nullopt;
+  return bucket_leaves_ms(of, bucket, last_ms);
 }
 
 // What reserve and extend say. Nothing for what is no answer of theirs.
@@ -53,7 +57,7 @@ std::optional<QuotaAnswer> answer_of(const std::vector<std::string>& t, int64_t 
     for (size_t i = 2; i < t.size(); ++i) a.used.push_back(number(t[i]));
     return a;
   }
-  if (t.size() != 7) return std::nullopt;
+  if (t.size() != 8) return std::nullopt;
   if (number(t[2]) < 1) return std::nullopt;
   a.verdict = QuotaVerdict::kRefused;
   a.refused = static_cast<size_t>(number(t[2])) - 1;
@@ -61,7 +65,7 @@ std::optional<QuotaAnswer> answer_of(const std::vector<std::string>& t, int64_t 
   a.refused_wanted = number(t[4]);
   a.retry_after_ms = QuotaAnswer::kNever;
   if (t[5].empty()) return a;
-  const auto leaves = leaves_ms(number(t[6]), number(t[5]), unix_ms);
+  const auto leaves = leaves_ms(number(t[6]), number(t[5]), number(t[7]), unix_ms);
   if (!leaves.has_value()) return std::nullopt;
   a.retry_after_ms = *leaves - unix_ms;
   return a;
@@ -181,19 +185,25 @@ void RedisQuotaStore::read(const std::vector<QuotaLimit>& limits, int64_t unix_m
 }
 
 void RedisQuotaStore::push(Call call) {
+  const bool settles = call.kind == Kind::kSettle;
+  std::string why;
   {
     MutexLock lock(mutex_);
-    std::deque<Call>& queue = call.kind == Kind::kSettle ? settlements_ : queue_;
-    if (queue.size() < options_.max_queued) {
+    std::deque<Call>& queue = settles ? settlements_ : queue_;
+    if (down_ && !settles) {
+      why = "Redis does not answer";
+    } else if (queue.size() < (settles ? options_.max_queued : options_.max_waiting)) {
       queue.push_back(std::move(call));
       wake_.notify_one();
       return;
+    } else {
+      why = fmt::format("{} calls wait for Redis", queue.size());
     }
   }
-  if (call.kind == Kind::kSettle)
+  if (settles)
     metrics_.lost.add();
   else
-    fail(call, fmt::format("{} calls wait for Redis", options_.max_queued));
+    fail(call, why);
 }
 
 void RedisQuotaStore::loop() {
@@ -207,62 +217,77 @@ void RedisQuotaStore::loop() {
   while (next_batch(batch)) {
     // One that Redis closed while nobody asked is no failure.
     if (connection_ && connection_->is_stale()) connection_.reset();
-    if (is_down()) {
-      lost(std::move(batch), false, "Redis does not answer");
-    } else if (!connection_ && !connect()) {
+    if (!connection_ && !connect()) {
       lost(std::move(batch), false, "Redis cannot be reached");
-    } else {
+    } else if (!batch.empty()) {
       send(std::move(batch));
     }
     batch.clear();
   }
 }
 
-// Settlements first: they make room. False: the store ends, and nothing more can be sent.
+// Settlements first: they make room. Nothing while Redis is down: it is time to try again. False:
+// the store ends, and nothing more can be sent.
 bool RedisQuotaStore::next_batch(std::vector<Call>& batch) {
   MutexLock lock(mutex_);
   for (;;) {
-    const bool down = is_down();
-    if (stopping_ && (down || settlements_.empty()) && queue_.empty()) break;
-    if (!queue_.empty() || (!settlements_.empty() && !down)) break;
-    const auto wait = down ? try_again_ - std::chrono::steady_clock::now()
-                           : std::chrono::steady_clock::duration(std::chrono::seconds(1));
-    wake_.wait_for(mutex_, wait);
+    const auto now = std::chrono::steady_clock::now();
+    const bool waits = !queue_.empty() || !settlements_.empty();
+    if (stopping_ && (down_ || !waits)) break;
+    if (down_ ? now >= try_again_ : waits) break;
+    if (down_)
+      wake_.wait_for(mutex_, try_again_ - now);
+    else
+      wake_.wait_for(mutex_, std::chrono::seconds(1));
+  }
+  if (down_ && !stopping_) return true;
+  if (down_) {
+    metrics_.lost.add(static_cast<double>(settlements_.size()));
+    return false;
   }
   for (std::deque<Call>* queue : {&settlements_, &queue_}) {
-    if (queue == &settlements_ && is_down()) continue;
     while (!queue->empty() && batch.size() < options_.max_pipeline) {
       batch.push_back(std::move(queue->front()));
       queue->pop_front();
     }
   }
-  if (batch.empty()) metrics_.lost.add(static_cast<double>(settlements_.size()));
   return !batch.empty();
 }
 
+// With the scripts, one of which has run: a Redis that takes connections and hangs is none.
+Result<RedisConnection> RedisQuotaStore::open_and_try() {
+  WEIR_ASSIGN(RedisConnection opened, RedisConnection::open(options_.address));
+  std::vector<std::vector<std::string>> loads;
+  for (const char* script : kScripts)
+    loads.push_back({"SCRIPT", "LOAD", std::string(kQuotaLuaCommon) + script});
+  WEIR_ASSIGN(const std::vector<RedisReply> replies, opened.call(loads));
+  shas_.clear();
+  for (const RedisReply& r : replies)
+    if (!r.error && r.texts.size() == 1) shas_.push_back(r.texts[0]);
+  if (shas_.size() != std::size(kScripts))
+    return make_error(ErrorCode::kIo, "Redis takes no scripts");
+  std::vector<std::string> nothing = {"EVALSHA", shas_[static_cast<size_t>(Kind::kRead)], "1",
+                                      options_.prefix};
+  for (std::string& a : common(QuotaAmounts{.requests = 0}, 0)) nothing.push_back(std::move(a));
+  nothing.emplace_back("0");
+  WEIR_ASSIGN(const std::vector<RedisReply> ran, opened.call({nothing}));
+  if (ran[0].error) return make_error(ErrorCode::kIo, "{}", ran[0].texts[0]);
+  return opened;
+}
+
 bool RedisQuotaStore::connect() {
-  auto opened = RedisConnection::open(options_.address);
-  if (opened.ok()) {
-    std::vector<std::vector<std::string>> loads;
-    for (const char* script : kScripts)
-      loads.push_back({"SCRIPT", "LOAD", std::string(kQuotaLuaCommon) + script});
-    auto replies = opened->call(loads);
-    shas_.clear();
-    for (size_t i = 0; replies.ok() && i < replies->size(); ++i) {
-      const RedisReply& r = (*replies)[i];
-      if (!r.error && r.texts.size() == 1) shas_.push_back(r.texts[0]);
-    }
-    if (shas_.size() == std::size(kScripts)) {
-      connection_.emplace(std::move(*opened));
-      backoff_ms_ = 0;
-      MutexLock lock(mutex_);
-      connected_ = true;
-      return true;
-    }
+  auto opened = open_and_try();
+  if (!opened.ok()) {
+    metrics_.failures.add();
+    disconnect();
+    return false;
   }
-  metrics_.failures.add();
-  disconnect();
-  return false;
+  connection_.emplace(std::move(*opened));
+  metrics_.up.set(1);
+  MutexLock lock(mutex_);
+  connected_ = true;
+  down_ = false;
+  return true;
 }
 
 // And when to try again: twice as long each time, with jitter so that replicas do not come at once.
@@ -272,8 +297,10 @@ void RedisQuotaStore::disconnect() {
   const double share = 0.5 + 0.5 * random_unit(replica_, 0, ++attempts_);
   try_again_ = std::chrono::steady_clock::now() +
                std::chrono::milliseconds(static_cast<int64_t>(backoff_ms_ * share));
+  metrics_.up.set(0);
   MutexLock lock(mutex_);
   connected_ = false;
+  down_ = true;
 }
 
 void RedisQuotaStore::send(std::vector<Call> batch) {
@@ -291,6 +318,7 @@ void RedisQuotaStore::send(std::vector<Call> batch) {
     disconnect();
     return lost(std::move(batch), true, replies.error().message);
   }
+  backoff_ms_ = 0;  // not when it was connected: one that hangs under load takes connections
   std::vector<Call> failed;
   std::string why;
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -349,6 +377,12 @@ void RedisQuotaStore::lost(std::vector<Call> batch, bool sent, const std::string
       again.push_back(settlement(call.reservation, QuotaAmounts{.requests = 0}, call.unix_ms));
     fail(call, why);
   }
+  std::deque<Call> waiting;  // who came meanwhile
+  {
+    MutexLock lock(mutex_);
+    waiting.swap(queue_);
+  }
+  for (Call& call : waiting) fail(call, why);
   MutexLock lock(mutex_);
   for (auto call = again.rbegin(); call != again.rend(); ++call) {
     if (settlements_.size() < options_.max_queued)

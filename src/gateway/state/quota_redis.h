@@ -6,10 +6,12 @@
 // which expire.
 //
 // The store has a thread of its own; callers never wait. A reserve or extend is answered within
-// connect_ms + 3 x call_ms of its turn: where Redis does not answer in time, by `fail_open`, and
-// until it is connected again all others at once. Reconciles wait for the connection to come back
-// and are given up when more than max_queued wait: their reservations expire. A reserve whose
-// answer was lost is refunded when the connection is back.
+// connect_ms + 4 x call_ms of its turn, as a rule within one of these. Where Redis does not answer
+// in time, all that wait are answered by `fail_open`, and from then on all others before their call
+// returns: the store tries by itself whether Redis is back, with a script of its own, and nobody
+// waits for that. Reconciles wait for the connection to come back and are given up when more than
+// max_queued wait: their reservations expire. A reserve whose answer was lost is refunded when the
+// connection is back.
 #pragma once
 
 #include <chrono>
@@ -29,15 +31,19 @@ namespace weir::gateway {
 struct RedisQuotaOptions : QuotaExpiryOptions {
   RedisAddress address;
   std::string prefix = "weir:{quota}:";  // of all keys; the part in braces keeps them on one node
-  bool fail_open = false;  // Redis is down: true: grant without counting; false: refuse
-  size_t max_queued = 65'536;
-  size_t max_pipeline = 256;  // calls that are sent together
+  bool fail_open = false;      // Redis is down: true: grant without counting; false: refuse
+  size_t max_queued = 65'536;  // reconciles
+  size_t max_pipeline = 256;   // calls that are sent together
+  // Whose answer somebody waits for: 16 pipelines, of which a Redis that is well takes each in some
+  // milliseconds. Beyond them by fail_open.
+  size_t max_waiting = 4096;
   int32_t first_backoff_ms = 100;
   int32_t max_backoff_ms = 5000;
   uint64_t replica = 0;  // another for each replica and start; 0: drawn at random
 };
 
-// Any thread. Callbacks run on the store's thread; for what does not fit the queue on the caller's.
+// Any thread. Callbacks run on the store's thread; while Redis is down, and for what does not fit
+// the queue, on the caller's before the call returns.
 class RedisQuotaStore final : public QuotaStore {
  public:
   // metrics: borrowed. Does not wait for the connection.
@@ -54,7 +60,7 @@ class RedisQuotaStore final : public QuotaStore {
   void read(const std::vector<QuotaLimit>& limits, int64_t unix_ms,
             std::function<void(std::vector<int64_t>)> done) override WEIR_EXCLUDES(mutex_);
 
-  // Whether the last call reached Redis; for /ready and tests.
+  // Whether the last call reached Redis.
   bool connected() const WEIR_EXCLUDES(mutex_);
 
  private:
@@ -71,8 +77,8 @@ class RedisQuotaStore final : public QuotaStore {
   void push(Call call) WEIR_EXCLUDES(mutex_);
   void loop();
   bool next_batch(std::vector<Call>& batch) WEIR_EXCLUDES(mutex_);
-  bool is_down() const { return std::chrono::steady_clock::now() < try_again_; }
   bool connect();
+  Result<RedisConnection> open_and_try();
   void disconnect() WEIR_EXCLUDES(mutex_);
   void send(std::vector<Call> batch);
   void answer(Call& call, const RedisReply& reply);
@@ -96,6 +102,7 @@ class RedisQuotaStore final : public QuotaStore {
   std::deque<Call> settlements_ WEIR_GUARDED_BY(mutex_);  // wait for the connection
   uint64_t next_ WEIR_GUARDED_BY(mutex_) = 1;
   bool connected_ WEIR_GUARDED_BY(mutex_) = false;
+  bool down_ WEIR_GUARDED_BY(mutex_) = false;  // it failed, and was not connected since
   bool stopping_ WEIR_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -2,7 +2,9 @@
 // to gateway/.
 //
 // Keys, all with one prefix that holds a hash tag, so that a cluster keeps them on one node:
-//   PREFIX c:COUNTER   hash: bucket -> amount; "o" -> the reservation that may go beyond the limit
+//   PREFIX c:COUNTER   hash: bucket -> amount; of a minute "m" BUCKET -> unix ms of what was taken
+//   last
+//                      in it; "o" -> the reservation that may go beyond the limit
 //   PREFIX r:ID        hash of a reservation: n; of limit i its counter k<i>, metric m<i>, window
 //                      w<i>, limit l<i>, bucket b<i> and amount h<i> that can be given back; total
 //                      t<metric> so far
@@ -24,13 +26,23 @@ local keep = {[0] = 240000, 259200000, 6048000000}
 local slack = {[0] = 60, 1, 1}
 local function text(n) return string.format('%.0f', n) end
 local function used(key, w)
-  local all, sum, slots = redis.call('HGETALL', key), 0, {}
+  local all, sum, slots, last = redis.call('HGETALL', key), 0, {}, {}
+  for i = 1, #all, 2 do
+    local of = tonumber(string.match(all[i], '^m(%d+)$'))
+    if of and of < first[w] - slack[w] then
+      redis.call('HDEL', key, all[i])
+    elseif of then
+      last[of] = tonumber(all[i + 1])
+    end
+  end
   for i = 1, #all, 2 do
     local slot = tonumber(all[i])
     if slot and slot >= first[w] then
-      local n = tonumber(all[i + 1])
-      sum = sum + n
-      slots[#slots + 1] = {slot, n}
+      local n, at = tonumber(all[i + 1]), last[slot] or 1000 * (slot + 1)
+      if w ~= 0 or at + 60000 > now then
+        sum = sum + n
+        slots[#slots + 1] = {slot, n, at}
+      end
     elseif slot and slot < first[w] - slack[w] then
       redis.call('HDEL', key, all[i])
     end
@@ -40,6 +52,10 @@ end
 local function add(key, w, slot, n)
   if n == 0 then return end
   redis.call('HINCRBY', key, text(slot), text(n))
+  local last = 'm' .. text(slot)
+  if w == 0 and now > tonumber(redis.call('HGET', key, last) or '0') then
+    redis.call('HSET', key, last, text(now))
+  end
   redis.call('PEXPIRE', key, keep[w])
 end
 local function give_back(key, slot, n)
@@ -68,16 +84,16 @@ local function when(slots, over)
   table.sort(slots, function(a, b) return a[1] < b[1] end)
   for _, s in ipairs(slots) do
     over = over - s[2]
-    if over <= 0 then return text(s[1]) end
+    if over <= 0 then return text(s[1]), text(s[3]) end
   end
-  return ''
+  return '', ''
 end
 )lua";
 
 // [14] id, [15] lifetime ms, [16] ms for which an expired one is remembered, [17] "1": expired ones
 // are given back, [18] the number of limits, then of each: counter, metric, window, limit.
 // {expired, 1, used...}, or {expired, 0, limit's place, used, wanted, bucket that has to leave or
-// "", window}; expired: how many reservations did.
+// "", window, when was last taken in that bucket}; expired: how many reservations did.
 inline constexpr const char* kQuotaLuaReserve = R"lua(
 local id, life, remember, refunds = ARGV[14], tonumber(ARGV[15]), tonumber(ARGV[16]), ARGV[17]
 local expired = 0
@@ -98,9 +114,9 @@ for i = 1, n do
   local key, m, w = prefix .. 'c:' .. ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local limit, sum, slots = tonumber(ARGV[at + 3]), used(key, w)
   if amount[m] > 0 and sum + amount[m] > limit then
-    local slot = ''
-    if amount[m] <= limit then slot = when(slots, sum + amount[m] - limit) end
-    return {expired, 0, i, text(sum), text(amount[m]), slot, w}
+    local slot, last = '', ''
+    if amount[m] <= limit then slot, last = when(slots, sum + amount[m] - limit) end
+    return {expired, 0, i, text(sum), text(amount[m]), slot, w, last}
   end
   at = at + 4
 end
@@ -146,9 +162,9 @@ for i = 1, tonumber(r.n) do
       holder = false
     end
     if holder ~= id and (holder or sum > limit) then
-      local slot = ''
-      if amount[m] <= limit then slot = when(slots, sum + amount[m] - limit) end
-      return {0, 0, i, text(sum), text(amount[m]), slot, w}
+      local slot, last = '', ''
+      if amount[m] <= limit then slot, last = when(slots, sum + amount[m] - limit) end
+      return {0, 0, i, text(sum), text(amount[m]), slot, w, last}
     end
     beyond[i] = true
   end

@@ -59,11 +59,22 @@ TEST_P(QuotaStores, AMinuteSlides) {
   EXPECT_EQ(take(40, kNow + 30'000).verdict, QuotaVerdict::kGranted);
   const QuotaAnswer full = take(50, kNow + 59'999);
   ASSERT_EQ(full.verdict, QuotaVerdict::kRefused);
-  EXPECT_EQ(full.retry_after_ms, 61'000 - 59'999);
-  EXPECT_EQ(take(70, kNow + 60'000).retry_after_ms, 91'000 - 60'000);
+  EXPECT_EQ(full.retry_after_ms, 60'000 - 59'999);
+  EXPECT_EQ(take(70, kNow + 59'999).retry_after_ms, 90'000 - 59'999);
   EXPECT_EQ(take(101, kNow + 60'000).retry_after_ms, QuotaAnswer::kNever);
-  EXPECT_EQ(take(60, kNow + 60'999).verdict, QuotaVerdict::kRefused);
-  EXPECT_EQ(take(60, kNow + 61'000).verdict, QuotaVerdict::kGranted);
+  EXPECT_EQ(take(60, kNow + 60'000).verdict, QuotaVerdict::kGranted);
+}
+
+// Never 61 s: a second leaves the window 60 s after what was taken last in it.
+TEST_P(QuotaStores, NobodyWaitsForLongerThanAMinute) {
+  const auto few = limit(QuotaMetric::kRequests, QuotaWindow::kMinute, 2);
+  const auto take = [&](int64_t at) { return reserve({few}, {}, at); };
+  EXPECT_EQ(take(kNow + 100).verdict, QuotaVerdict::kGranted);
+  EXPECT_EQ(take(kNow + 900).verdict, QuotaVerdict::kGranted);
+  EXPECT_EQ(take(kNow + 900).retry_after_ms, 60'000);
+  EXPECT_EQ(take(kNow + 60'899).retry_after_ms, 1);
+  EXPECT_EQ(take(kNow + 60'900).verdict, QuotaVerdict::kGranted);
+  EXPECT_EQ(used(few, kNow + 60'900), 1);
 }
 
 TEST_P(QuotaStores, DaysAndMonthsBeginAnewInUtc) {

@@ -11,9 +11,9 @@
 namespace weir::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 11> kNames = {"tenant",   "key",     "route",   "upstream",
-                                                     "endpoint", "model",   "release", "day",
-                                                     "hour",     "outcome", "cache"};
+constexpr std::array<std::string_view, 11> kNames = {
+    "tenant",  "key", "model", "upstream", "endpoint", "upstream_model",
+    "release", "day", "hour",  "outcome",  "cache"};
 constexpr int64_t kHourMs = 3'600'000;
 constexpr const char* kOther = "(others)";
 
@@ -28,14 +28,14 @@ std::string value_of(CostDimension d, const LedgerRow& r) {
       return r.tenant;
     case CostDimension::kKey:
       return r.key_id;
-    case CostDimension::kRoute:
-      return r.route;
+    case CostDimension::kModel:
+      return r.model;
     case CostDimension::kUpstream:
       return r.upstream;
     case CostDimension::kEndpoint:
       return r.endpoint;
-    case CostDimension::kModel:
-      return r.model;
+    case CostDimension::kUpstreamModel:
+      return r.upstream_model;
     case CostDimension::kRelease:
       return r.release;
     case CostDimension::kDay:

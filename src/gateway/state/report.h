@@ -18,10 +18,10 @@ namespace weir::gateway {
 enum class CostDimension : uint8_t {
   kTenant,
   kKey,
-  kRoute,
+  kModel,  // as the client named it
   kUpstream,
   kEndpoint,
-  kModel,
+  kUpstreamModel,
   kRelease,
   kDay,
   kHour,
