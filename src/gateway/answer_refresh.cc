@@ -48,7 +48,7 @@ class Refresh final : public AnswerSink, public std::enable_shared_from_this<Ref
   Status take_place(const Asked& asked) {
     if (asked.tenant.empty()) return {};  // nobody needs a key
     WEIR_ASSIGN(place_, proxy_.tenants().begin(asked.tenant, asked.key_id));
-    const Status reserved = place_->reserve(asked.incoming);
+    Status reserved = place_->reserve(asked.incoming);
     if (!reserved.ok()) place_->give_back(429);
     return reserved;
   }
