@@ -232,7 +232,7 @@ bool Visit::piece(std::string_view events) {
   if (recorder_.has_value()) recorder_->piece(events);
   if (once_ && reply_.body.size() <= config_->answers.idempotency.max_reply_bytes)
     reply_.body += events;
-  const bool room = writer_.write(events) != http::WriteStatus::kSlow;
+  const bool room = writer_.write_now(events) != http::WriteStatus::kSlow;
   return within_quota() && room;
 }
 

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "http/begin_line.h"
 #include "http/exchange.h"
 #include "http/request_parser.h"
 #include "http/server.h"
@@ -34,7 +35,8 @@ struct ServerContext {
   Handler handler;
   ErrorRenderer render_error;
   const Clock* clock = nullptr;
-  Observer* observer = nullptr;  // never null
+  Observer* observer = nullptr;     // never null
+  std::shared_ptr<BeginLine> line;  // shared with its own turns; never null
   bool draining = false;
   size_t body_bytes = 0;  // of all connections
   uint64_t next_request_id = 0;
@@ -45,7 +47,7 @@ struct ServerContext {
 };
 
 // Shared with its own pending operations, as Asio demands.
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection : public std::enable_shared_from_this<Connection>, public Taker {
  public:
   Connection(ServerContext& context, const boost::asio::any_io_executor& executor,
              std::unique_ptr<Transport> transport);
@@ -57,6 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void drain();
   // Answers 503 and closes if a request has begun and is not whole.
   void refuse_unread();
+  void take_now() override { on_wake(); }
   // Closes now; a pending writer sees the reason.
   void close(CloseReason reason);
 
@@ -77,6 +80,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool check_request(const Request& request);
   bool answer_preflight(const Request& request);
   void dispatch();
+  void begin_request();
   void fail_request(int status, const Error& error, std::string_view limit);
 
   std::shared_ptr<Exchange> make_exchange(const std::string& request_id);
@@ -106,8 +110,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void queue_data(std::string_view data);
   void arm_keep_alive(std::chrono::milliseconds delay);
   void write();
+  void write_at_once();
+  bool fill();
   void on_written(std::error_code error, size_t bytes);
   size_t unsent() const { return sending_.size() - sent_ + queued_.size(); }
+  void set_stream(bool stream);
   void finish_response();
   void report_end(std::optional<CloseReason> disconnect);
   void begin_closing();

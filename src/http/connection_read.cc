@@ -279,12 +279,14 @@ bool Connection::answer_preflight(const Request& request) {
 
 std::shared_ptr<Exchange> Connection::make_exchange(const std::string& request_id) {
   // Posting under the exchange's lock is safe: post never runs its function in place.
-  return std::make_shared<Exchange>(request_id, context_.options.limits.write_buffer_bytes,
-                                    [executor = executor_, weak = weak_from_this()] {
-                                      boost::asio::post(executor, [weak] {
-                                        if (const auto self = weak.lock()) self->on_wake();
-                                      });
-                                    });
+  return std::make_shared<Exchange>(
+      request_id, context_.options.limits.write_buffer_bytes,
+      [executor = executor_, weak = weak_from_this()] {
+        boost::asio::post(executor, [weak] {
+          if (const auto self = weak.lock()) self->on_wake();
+        });
+      },
+      weak_from_this());
 }
 
 void Connection::dispatch() {
@@ -292,8 +294,17 @@ void Connection::dispatch() {
   read_timer_.cancel();
   state_ = State::kResponding;
   first_request_ = false;
+  request_ns_ = context_.clock->now_ns();
+  if (context_.line->at_once()) return begin_request();
+  context_.line->add([weak = weak_from_this()] {
+    const auto self = weak.lock();  // weak: the server's end does not wait for the line
+    if (self && self->state_ == State::kResponding) self->begin_request();
+  });
+}
+
+void Connection::begin_request() {
   Request request = std::move(parser_.request());
-  request.received_ns = request_ns_ = context_.clock->now_ns();
+  request.received_ns = request_ns_;
   request.remote = transport_->remote();
   method_ = request.method;
   path_ = request.path;
@@ -306,7 +317,8 @@ void Connection::dispatch() {
   head_request_ = request.method == "HEAD";
   chunked_ = request.version == 11;
   keep_connection_ = parser_.keep_alive();
-  response_queued_ = stream_ = drop_body_ = false;
+  response_queued_ = drop_body_ = false;
+  set_stream(false);
   keep_alive_interval_ = std::chrono::milliseconds(0);
   status_ = 0;
   exchange_ = make_exchange(request.request_id);

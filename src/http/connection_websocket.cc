@@ -153,7 +153,7 @@ void Connection::on_message(std::string message) {
   }
   if (cancel) {
     end_exchange(CloseReason::kPeerClosed)->fail(CloseReason::kPeerClosed);
-    stream_ = false;
+    set_stream(false);
     message_bytes_ = 0;
     return send_text(R"({"type":"cancelled"})");
   }
@@ -192,7 +192,7 @@ void Connection::on_websocket_wake() {
   if (outbox.head && !outbox.stream) {
     take_answer(*outbox.head);
   } else if (outbox.head) {
-    stream_ = true;
+    set_stream(true);
     status_ = outbox.head->status;
   } else if (outbox.finished && !stream_) {
     const Error error =
@@ -238,7 +238,7 @@ bool Connection::take_events(std::string_view events) {
 // All of the answer is queued.
 void Connection::end_message() {
   end_exchange(std::nullopt)->complete();
-  stream_ = false;
+  set_stream(false);
   message_bytes_ = 0;
   if (!account_messages()) return;
   if (context_.draining) close_websocket(WebSocketClose::kGoingAway, "the server is shutting down");

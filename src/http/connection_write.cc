@@ -63,14 +63,31 @@ void Connection::on_wake() {
     if (stream_ && chunked_ && !drop_body_) queued_ += "0\r\n\r\n";
     response_queued_ = true;
   }
+  write_at_once();
+}
+
+// Most answers fit into the socket's buffer: then there is nothing to wait for, and no timer. Only
+// from on_wake(): the end of an answer begins the next request.
+void Connection::write_at_once() {
+  if (!writing_ && fill()) {
+    const size_t bytes = transport_->try_write(std::string_view(sending_).substr(sent_));
+    sent_ += bytes;
+    if (bytes > 0) context_.observer->on_bytes(0, bytes);
+  }
   exchange_->set_unsent(unsent());
   write();
+}
+
+void Connection::set_stream(bool stream) {
+  if (stream && !stream_) context_.line->stream_begun();
+  if (!stream && stream_) context_.line->stream_ended();
+  stream_ = stream;
 }
 
 void Connection::queue_head(const Response& response, bool stream) {
   status_ = response.status;
   const bool bodiless = status_ == 204 || status_ == 304;
-  stream_ = stream;
+  set_stream(stream);
   drop_body_ = head_request_ || bodiless;
   if (context_.draining || response.headers.has_token("connection", "close"))
     keep_connection_ = false;
@@ -137,15 +154,20 @@ void Connection::arm_keep_alive(std::chrono::milliseconds delay) {
       });
 }
 
-void Connection::write() {
-  if (writing_ || state_ == State::kClosed) return;
+// Whether there is something to send; it is in sending_ then.
+bool Connection::fill() {
   if (sent_ == sending_.size()) {
     sending_.clear();
     sent_ = 0;
     if (sending_.capacity() > kKeepBufferBytes) sending_.shrink_to_fit();
     std::swap(sending_, queued_);
   }
-  if (sending_.empty()) {
+  return !sending_.empty();
+}
+
+void Connection::write() {
+  if (writing_ || state_ == State::kClosed) return;
+  if (!fill()) {
     if (response_queued_) finish_response();
     return;
   }
@@ -190,6 +212,7 @@ void Connection::finish_response() {
     exchange_.reset();
   }
   keep_alive_timer_.cancel();
+  set_stream(false);
   release_body();
   if (state_ == State::kClosing || !keep_connection_) return begin_closing();
 
@@ -236,6 +259,7 @@ void Connection::close(CloseReason reason) {
   read_timer_.cancel();
   write_timer_.cancel();
   keep_alive_timer_.cancel();
+  set_stream(false);
   release_body();
   if (exchange_) report_end(reason);
   transport_->close();

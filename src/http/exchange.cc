@@ -19,8 +19,12 @@ void run_callback(const Callback& callback, Args... args) {
 
 }  // namespace
 
-Exchange::Exchange(std::string request_id, size_t buffer_limit, std::function<void()> wake)
-    : request_id_(std::move(request_id)), buffer_limit_(buffer_limit), wake_(std::move(wake)) {}
+Exchange::Exchange(std::string request_id, size_t buffer_limit, std::function<void()> wake,
+                   std::weak_ptr<Taker> taker)
+    : request_id_(std::move(request_id)),
+      buffer_limit_(buffer_limit),
+      taker_(std::move(taker)),
+      wake_(std::move(wake)) {}
 
 WriteStatus Exchange::status() const {
   if (closed_.has_value() || !wake_) return WriteStatus::kClosed;
@@ -71,21 +75,38 @@ WriteStatus Exchange::begin_stream(int status_code, Headers headers) {
   return WriteStatus::kOk;
 }
 
-WriteStatus Exchange::write(std::string_view data) {
-  MutexLock lock(mutex_);
-  if (!streaming_ || finished_ || status() == WriteStatus::kClosed) return WriteStatus::kClosed;
+bool Exchange::put(std::string_view data) {
+  if (!streaming_ || finished_ || status() == WriteStatus::kClosed) return false;
   const size_t buffered = outbox_.data.size() + unsent_ + data.size();
   if (buffered > kHardLimitFactor * buffer_limit_) {
     finished_ = true;
     outbox_.data.clear();
     outbox_.abort = CloseReason::kSlowReader;
     wake();
-    return WriteStatus::kClosed;
+    return false;
   }
   outbox_.data += data;
   if (buffered > buffer_limit_) slow_ = true;
+  return true;
+}
+
+WriteStatus Exchange::write(std::string_view data) {
+  MutexLock lock(mutex_);
+  if (!put(data)) return WriteStatus::kClosed;
   if (!data.empty()) wake();
   return status();
+}
+
+WriteStatus Exchange::write_now(std::string_view data) {
+  const auto taker = taker_.lock();
+  if (taker == nullptr) return write(data);
+  {
+    MutexLock lock(mutex_);
+    if (!put(data)) return WriteStatus::kClosed;
+  }
+  taker->take_now();
+  MutexLock lock(mutex_);
+  return status();  // it may be writable again, or closed
 }
 
 WriteStatus Exchange::finish() {

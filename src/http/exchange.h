@@ -18,6 +18,14 @@
 
 namespace weir::http {
 
+// The connection as its exchange sees it. I/O thread.
+class Taker {
+ public:
+  virtual ~Taker() = default;
+  // Takes the outbox now.
+  virtual void take_now() = 0;
+};
+
 class Exchange {
  public:
   // What has gathered since the connection last looked.
@@ -31,12 +39,15 @@ class Exchange {
   };
 
   // wake: makes the connection call take() soon; called under the lock, must not call back.
-  Exchange(std::string request_id, size_t buffer_limit, std::function<void()> wake);
+  // taker: whom write_now() calls; may be empty, then that is write().
+  Exchange(std::string request_id, size_t buffer_limit, std::function<void()> wake,
+           std::weak_ptr<Taker> taker = {});
 
   // The writer's side; see ResponseWriter.
   WriteStatus send(Response response);
   WriteStatus begin_stream(int status, Headers headers);
   WriteStatus write(std::string_view data);
+  WriteStatus write_now(std::string_view data);  // I/O thread
   WriteStatus finish();
   void abort();
   void drop();  // the writer is destroyed
@@ -68,11 +79,14 @@ class Exchange {
 
  private:
   WriteStatus status() const WEIR_REQUIRES(mutex_);
+  // False: nothing of it is to be sent.
+  bool put(std::string_view data) WEIR_REQUIRES(mutex_);
   void release() WEIR_EXCLUDES(mutex_);
   void wake() WEIR_REQUIRES(mutex_);
 
   const std::string request_id_;
   const size_t buffer_limit_;
+  const std::weak_ptr<Taker> taker_;  // weak: the writer may outlive the connection
   mutable Mutex mutex_;
   std::function<void()> wake_ WEIR_GUARDED_BY(mutex_);  // empty: detached from the connection
   bool woken_ WEIR_GUARDED_BY(mutex_) = false;

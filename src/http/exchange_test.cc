@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
 
 namespace weir::http {
 namespace {
@@ -24,6 +25,63 @@ TEST(Exchange, ManyWritesAreOneWakeUp) {
   EXPECT_FALSE(outbox.head.has_value());
   EXPECT_EQ(outbox.data, "c");
   EXPECT_TRUE(outbox.finished);
+}
+
+// Takes everything at once, and leaves `unsent` of it waiting.
+struct TakerAtOnce : public Taker {
+  void take_now() override {
+    data += exchange->take().data;
+    exchange->set_unsent(unsent);
+  }
+  Exchange* exchange = nullptr;
+  std::string data;
+  size_t unsent = 0;
+};
+
+TEST(Exchange, WhatIsWrittenNowIsTakenBeforeTheCallReturns) {
+  int wakes = 0;
+  const auto taker = std::make_shared<TakerAtOnce>();
+  Exchange exchange(
+      "id", 100, [&] { ++wakes; }, taker);
+  taker->exchange = &exchange;
+  EXPECT_EQ(exchange.write_now("early"), WriteStatus::kClosed);  // before the head
+  exchange.begin_stream(200, {});
+  EXPECT_EQ(wakes, 1);
+  EXPECT_EQ(exchange.write_now("a"), WriteStatus::kOk);
+  EXPECT_EQ(exchange.write_now("b"), WriteStatus::kOk);
+  EXPECT_EQ(taker->data, "ab");
+  EXPECT_EQ(wakes, 1);
+  exchange.finish();
+  EXPECT_EQ(exchange.write_now("late"), WriteStatus::kClosed);
+}
+
+// What the socket does not take makes it slow; what it takes is no longer counted.
+TEST(Exchange, WrittenNowIsSlowByWhatTheSocketLeaves) {
+  const auto taker = std::make_shared<TakerAtOnce>();
+  Exchange exchange(
+      "id", 100, [] {}, taker);
+  taker->exchange = &exchange;
+  int writable = 0;
+  exchange.on_writable([&] { ++writable; });
+  exchange.begin_stream(200, {});
+  EXPECT_EQ(exchange.write_now(std::string(150, 'x')), WriteStatus::kOk);
+  EXPECT_EQ(writable, 1);  // within the call: it was slow for a moment
+  taker->unsent = 150;
+  EXPECT_EQ(exchange.write_now(std::string(150, 'x')), WriteStatus::kSlow);
+  EXPECT_EQ(writable, 1);
+}
+
+TEST(Exchange, WithoutAConnectionToTakeItWritingNowIsWriting) {
+  int wakes = 0;
+  auto taker = std::make_shared<TakerAtOnce>();
+  Exchange exchange(
+      "id", 100, [&] { ++wakes; }, taker);
+  taker.reset();
+  exchange.begin_stream(200, {});
+  exchange.take();
+  EXPECT_EQ(exchange.write_now("a"), WriteStatus::kOk);
+  EXPECT_EQ(wakes, 2);
+  EXPECT_EQ(exchange.take().data, "a");
 }
 
 TEST(Exchange, TheHeadGetsTheHeadersThatWereSet) {

@@ -41,6 +41,7 @@ WriteStatus ResponseWriter::begin_stream(int status, Headers headers) {
   return exchange_->begin_stream(status, std::move(headers));
 }
 WriteStatus ResponseWriter::write(std::string_view data) { return exchange_->write(data); }
+WriteStatus ResponseWriter::write_now(std::string_view data) { return exchange_->write_now(data); }
 WriteStatus ResponseWriter::finish() { return exchange_->finish(); }
 void ResponseWriter::abort() { exchange_->abort(); }
 void ResponseWriter::hold_head(int status, Headers headers) {

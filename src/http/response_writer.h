@@ -61,6 +61,10 @@ class ResponseWriter {
   // close (HTTP/1.0).
   WriteStatus begin_stream(int status, Headers headers);
   WriteStatus write(std::string_view data);
+  // On the server's I/O thread only: as write(), but what is there goes to the socket before this
+  // returns, and not after everything else that the thread has to do. on_writable's callback may
+  // run within it.
+  WriteStatus write_now(std::string_view data);
   WriteStatus finish();
   // Ends without a proper end, so that the client sees that something is missing.
   void abort();

@@ -239,6 +239,7 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Handler han
     impl->context.handler = std::move(handler);
     impl->context.render_error = std::move(render_error);
     impl->context.clock = &clock;
+    impl->context.line = std::make_shared<BeginLine>(impl->io.get_executor(), clock);
     impl->context.observer = observer != nullptr ? observer : &impl->no_observer;
     impl->context.on_connection_end = [raw = impl.get()](Connection& connection) {
       raw->remove(connection);

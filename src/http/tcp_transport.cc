@@ -1,6 +1,7 @@
 #include "http/tcp_transport.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
 
@@ -19,6 +20,12 @@ void TcpTransport::write_some(std::string_view data, Completion done) {
   socket_.async_write_some(
       boost::asio::buffer(data.data(), data.size()),
       [done = std::move(done)](const error_code& error, size_t bytes) { done(error, bytes); });
+}
+
+size_t TcpTransport::try_write(std::string_view data) {
+  const ssize_t sent =
+      ::send(socket_.native_handle(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent > 0 ? static_cast<size_t>(sent) : 0;
 }
 
 void TcpTransport::shutdown_send() {

@@ -14,6 +14,7 @@ class TcpTransport final : public Transport {
   explicit TcpTransport(boost::asio::ip::tcp::socket socket) : socket_(std::move(socket)) {}
   void read_some(std::span<char> buffer, Completion done) override;
   void write_some(std::string_view data, Completion done) override;
+  size_t try_write(std::string_view data) override;
   void shutdown_send() override;
   void close() override;
   std::string remote() const override;

@@ -23,6 +23,9 @@ class Transport {
   virtual void read_some(std::span<char> buffer, Completion done) = 0;
   // Writes at least one byte of data, which stays alive until done.
   virtual void write_some(std::string_view data, Completion done) = 0;
+  // Writes what the socket takes at once, and says how much; 0: nothing, or it went wrong, which
+  // write_some() will tell. Not while a write is going on.
+  virtual size_t try_write(std::string_view) { return 0; }
   // No more writes: the peer sees the end of the stream after what was written.
   virtual void shutdown_send() = 0;
   // Cancels what is going on and closes. May be called twice.

@@ -1,0 +1,38 @@
+#include "http/begin_line.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace weir::http {
+
+void BeginLine::add(std::function<void()> begin) {
+  waiting_.push_back(std::move(begin));
+  if (!posted_) post_turn();
+}
+
+// Behind everything that is ready, and behind one more look at the sockets.
+void BeginLine::post_turn() {
+  posted_ = true;
+  boost::asio::post(executor_, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->take_turn();
+  });
+}
+
+void BeginLine::take_turn() {
+  posted_ = false;
+  const int64_t end_ns = clock_.now_ns() + kTurn_ns;
+  while (!waiting_.empty()) {
+    const std::function<void()> begin = std::move(waiting_.front());
+    waiting_.pop_front();
+    try {
+      begin();
+    } catch (...) {  // the others are not to pay for it
+      if (!waiting_.empty() && !posted_) post_turn();
+      throw;
+    }
+    if (clock_.now_ns() >= end_ns) break;
+  }
+  if (!waiting_.empty() && !posted_) post_turn();
+}
+
+}  // namespace weir::http
