@@ -112,8 +112,10 @@ class ReloadByAdmin(unittest.TestCase):
             self.assertNotIn("sk-of-the-upstream", ask(admin, **who)[1])
             self.assertEqual(ask(admin + "/reload", {})[0], 401)
             write("other", more="drain_timeout_s: 9\n")
+            path.write_text(path.read_text().replace(f"port: {ports[0]}", "port: 9"))
             status, said = ask(admin + "/reload", {}, **who)
-            self.assertEqual((status, json.loads(said)), (200, {"reloaded": True, "needs_restart": ["drain_timeout_s"]}))
+            self.assertEqual((status, json.loads(said)), (200, {"reloaded": True, "needs_restart": ["listen.port", "drain_timeout_s"]}))
+            self.assertEqual(json.loads(ask(admin, **who)[1])["listen"]["port"], ports[0])  # what holds
             self.assertEqual(names(), ["other"])
             path.write_text(path.read_text().replace("targets", "tragets"))
             status, said = ask(admin + "/reload", {}, **who)

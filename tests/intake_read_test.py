@@ -36,9 +36,9 @@ class Project(unittest.TestCase):
         self.dir = pathlib.Path(holder.name) / "p"
         self.assertEqual(weir.run("init", self.dir)[0], 0)
 
-    def intake(self, *arguments, code=0):
+    def intake(self, *arguments, code=0, **options):
         """The fields that have a value, after weir intake with these arguments; or its stderr when it has to fail."""
-        got, out, err = weir.run("intake", "--project", self.dir, "--json", *arguments)
+        got, out, err = weir.run("intake", "--project", self.dir, "--json", *arguments, **options)
         self.assertEqual(got, code, err)
         if code != 0:
             return err
@@ -59,6 +59,17 @@ class Values(Project):
         self.assertIn("config.json", fields["model.precision"]["evidence"])
         self.assertEqual(fields["model.source"]["value"], "qwen3-32b")  # which weir plan finds again
         self.assertIn("the nearest id is qwen3-32b", self.intake("--model", "qwen3-33b", code=3))
+
+    def test_a_folder_of_a_published_name_is_what_is_read(self):
+        folder = pathlib.Path(self.dir) / "Qwen" / "Qwen3-8B"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({
+            "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 1000, "torch_dtype": "float32", "hidden_size": 256,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "intermediate_size": 512,
+            "max_position_embeddings": 2048}))
+        fields = self.intake("--model", "Qwen/Qwen3-8B", cwd=self.dir)
+        self.assertEqual(fields["model.vocabulary"]["value"], 1000)
+        self.assertEqual(self.intake("--model", "Qwen/Qwen3-8B", cwd="/")["model.vocabulary"]["value"], 151936)
 
     def test_what_cannot_be_is_named(self):
         code, _, errors = weir.run("intake", "--project", self.dir, "--set", "traffic.prompt_tokens_p50=9", "--set", "traffic.prompt_tokens_p95=8")

@@ -77,9 +77,6 @@ Result<std::optional<FoundModel>> from_list(const std::string& model,
 }  // namespace
 
 Result<FoundModel> find_model(const std::string& model) {
-  std::vector<std::string> ids;
-  WEIR_ASSIGN(std::optional<FoundModel> listed, from_list(model, ids));
-  if (listed) return std::move(*listed);
   std::error_code error;
   const std::filesystem::path path(model);
   if (path.extension() == ".json") return from_config(model);
@@ -88,6 +85,9 @@ Result<FoundModel> find_model(const std::string& model) {
   const auto file = resolve_model(model);
   if (file.ok()) return from_gguf(*file);
   if (file.error().code != ErrorCode::kNotFound) return file.error();
+  std::vector<std::string> ids;
+  WEIR_ASSIGN(std::optional<FoundModel> listed, from_list(model, ids));
+  if (listed) return std::move(*listed);
   return make_error(ErrorCode::kNotFound,
                     "{}; of the published models that weir knows the nearest id is {} (weir plan "
                     "--models lists them)",

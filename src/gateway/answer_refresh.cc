@@ -41,6 +41,7 @@ class Refresh final : public AnswerSink, public std::enable_shared_from_this<Ref
   }
   void ended(CallEnd end) override {
     if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
+    if (place_ != nullptr && end.unasked()) place_->give_back(503);
     over(std::move(end));
   }
 

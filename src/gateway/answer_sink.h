@@ -50,6 +50,11 @@ struct CallEnd {
   // Of the last attempt, for whoever knows whether it is the request's final one; nothing when none
   // was made or the call was cancelled with attempts under way (it writes theirs itself).
   std::optional<LedgerRow> row = std::nullopt;
+
+  // Nobody was asked, as the gateway found when it looked for somebody.
+  bool unasked() const {
+    return !spent.any && (how == "refused" || how == "shed" || how == "nobody");
+  }
 };
 
 class AnswerSink {

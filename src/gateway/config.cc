@@ -435,4 +435,22 @@ std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayCo
   return out;
 }
 
+GatewayConfig in_force(const GatewayConfig& started, GatewayConfig adopted) {
+  adopted.host = started.host;
+  adopted.port = started.port;
+  adopted.tls = started.tls;
+  adopted.limits.max_connections = started.limits.max_connections;
+  adopted.limits.body_bytes = started.limits.body_bytes;
+  adopted.admin_host = started.admin_host;
+  adopted.admin_port = started.admin_port;
+  adopted.ledger = started.ledger;
+  adopted.drain_timeout_s = started.drain_timeout_s;
+  adopted.answers = started.answers;
+  adopted.redaction_patterns = started.redaction_patterns;
+  adopted.quotas.memory = started.quotas.memory;
+  adopted.quotas.redis = started.quotas.redis;
+  adopted.quotas.redis_tls = started.quotas.redis_tls;
+  return adopted;
+}
+
 }  // namespace weir::gateway

@@ -204,6 +204,8 @@ struct GatewayConfig {
 bool same_settings(const UpstreamConfig& a, const UpstreamConfig& b);
 // Keys that a running gateway does not take over, of those that differ: "listen.port".
 std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayConfig& next);
+// What holds after `adopted` was read again in a gateway that was started with the other.
+GatewayConfig in_force(const GatewayConfig& started, GatewayConfig adopted);
 
 // Whether endpoints of it are asked by https.
 bool needs_tls(const UpstreamConfig& upstream);

@@ -94,7 +94,7 @@ std::string describe_retries(const GatewayConfig& c) {
 template <typename Range>
 Json texts(const Range& range) {
   Json out = Json::array();
-  for (const auto& text : range) out.push_back(std::string(text));
+  for (const auto& text : range) out.push_back(text::replace_invalid_utf8(text));
   return out;
 }
 
@@ -197,7 +197,8 @@ Json idempotency_json(const AnswerStoreConfig& a) {
   Json out = Json::object();
   out.set("enabled", a.idempotency_enabled);
   out.set("keep_hours", a.idempotency.keep_ms / kMsPerHour);
-  out.set("store", a.idempotency_file.empty() ? "memory" : a.idempotency_file);
+  out.set("store",
+          a.idempotency_file.empty() ? "memory" : text::replace_invalid_utf8(a.idempotency_file));
   return out;
 }
 
@@ -253,7 +254,7 @@ std::string describe_json(const GatewayConfig& c, const std::string& file,
   for (const NamedFile& f : c.files) {
     Json one = Json::object();
     one.set("key", f.key);
-    one.set("path", f.path);
+    one.set("path", text::replace_invalid_utf8(f.path));
     files.push_back(std::move(one));
   }
   j.set("files", std::move(files));
@@ -275,7 +276,7 @@ std::string describe_json(const GatewayConfig& c, const std::string& file,
   Json ledger;  // null: none
   if (!c.ledger.path.empty()) {
     ledger = Json::object();
-    ledger.set("file", c.ledger.path);
+    ledger.set("file", text::replace_invalid_utf8(c.ledger.path));
     ledger.set("max_age_days", int64_t{c.ledger.max_age_days});
     ledger.set("max_rows", static_cast<int64_t>(c.ledger.max_rows));
   }

@@ -4,6 +4,7 @@
 #include "gateway/config.h"
 #include "gateway/config_names.h"
 #include "text/json.h"
+#include "text/utf8.h"
 
 namespace weir::gateway {
 namespace {
@@ -83,6 +84,19 @@ TEST(GatewayDescribe, TheSameAsJson) {
   EXPECT_EQ(*budget.find("tenant"), text::Json("acme"));
   EXPECT_EQ(budget.find("key"), nullptr);
   EXPECT_EQ(json->find("warnings")->items().back(), text::Json("careful"));
+}
+
+// Names of folders may be any bytes.
+TEST(GatewayDescribe, IsJsonInAFolderOfAnyName) {
+  const std::string odd = "d\xff/";
+  auto config = parse(kFile);
+  ASSERT_TRUE(config.ok());
+  config->files[0].path = odd + "keys.yaml";
+  config->ledger.path = odd + "ledger.db";
+  config->answers.idempotency_file = odd + "kept.db";
+  const std::string said = describe_json(*config, odd + "g.yaml", {odd + "g.yaml:3: careful"});
+  EXPECT_TRUE(text::is_valid_utf8(said)) << said;
+  EXPECT_TRUE(text::Json::parse(said).ok());
 }
 
 TEST(GatewayDescribe, NamesOfValuesAreReadAsTheyAreTold) {

@@ -87,8 +87,8 @@ void GatewayAdmin::add_routes() {
     about_.drain();
     w.send(http::json_response(200, R"({"draining":true})"));
   });
-  tell("GET", "/admin/config", [](Proxy& proxy, const http::Request&) -> Result<std::string> {
-    return describe_json(proxy.config(), proxy.config().name, {});
+  tell("GET", "/admin/config", [this](Proxy& proxy, const http::Request&) -> Result<std::string> {
+    return describe_json(in_force(about_.config, proxy.config()), proxy.config().name, {});
   });
   routes_.add("POST", "/admin/config/reload",
               [this](const http::Request& r, http::ResponseWriter w) {

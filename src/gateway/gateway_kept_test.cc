@@ -1,5 +1,6 @@
 // Which answers a gateway keeps for others, and what it says of one that it kept.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include "access/keys_file.h"
 #include "gateway/answer_recorder.h"
 #include "gateway/gateway_testing.h"
+#include "gateway/state/unix_peer_testing.h"
 #include "os/file.h"
 #include "os/temp_dir.h"
 
@@ -32,6 +34,18 @@ class KeptTest : public GatewayTest {
     return R"({"model":"chat","temperature":0,"max_tokens":9,)" + more +
            R"("messages":[{"role":"user","content":")" + text + "\"}]}";
   }
+  // A keys file with a tenant of these limits; its key as a field of a request.
+  std::string tenant(const std::string& limits) {
+    const auto made = access::make_key("acme", false);
+    EXPECT_TRUE(made.ok());
+    EXPECT_TRUE(os::write_file_atomic(keys_, "tenants:\n  acme: {" + limits + "}\nkeys:\n" +
+                                                 access::render_entry(made->entry))
+                    .ok());
+    EXPECT_EQ(::chmod(keys_.c_str(), 0600), 0);
+    return "Authorization: Bearer " + made->key + "\r\n";
+  }
+  const os::TempDir dir_;
+  const std::string keys_ = dir_.file("keys.yaml");
   std::string said(const std::string& body, const std::string& fields = "") {
     const http::Response r = ask(body, fields);
     EXPECT_EQ(r.status, 200) << r.body;
@@ -117,19 +131,10 @@ TEST_F(KeptTest, NorInPlaceOfAStaleOne) {
 // with nothing left of them the old answer stays.
 TEST_F(KeptTest, ARevalidationCountsForTheKeysLimits) {
   FakeUpstream& u = add("one", "ok");
-  const os::TempDir dir;
-  const auto made = access::make_key("acme", false);
-  ASSERT_TRUE(made.ok());
-  const std::string path = dir.file("keys.yaml");
-  ASSERT_TRUE(os::write_file_atomic(
-                  path, "tenants:\n  acme: {requests_per_min: 5, concurrent: 1}\nkeys:\n" +
-                            access::render_entry(made->entry))
-                  .ok());
-  ASSERT_EQ(::chmod(path.c_str(), 0600), 0);
-  start_yaml("listen: {port: 0}\nkeys_file: " + path +
+  const std::string key = tenant("requests_per_min: 5, concurrent: 1");
+  start_yaml("listen: {port: 0}\nkeys_file: " + keys_ +
              "\ncache: {enabled: true, ttl_s: 1, stale_s: 60}\nupstreams: {pods: {endpoints: [\"" +
              u.url() + "\"]}}\nmodels: {chat: {targets: [{upstream: pods}]}}\n");
-  const std::string key = "Authorization: Bearer " + made->key + "\r\n";
   const auto old = [] { std::this_thread::sleep_for(std::chrono::milliseconds(1'050)); };
   EXPECT_EQ(said(chat("a"), key), "miss");
   old();
@@ -140,6 +145,57 @@ TEST_F(KeptTest, ARevalidationCountsForTheKeysLimits) {
   EXPECT_EQ(said(chat("a"), key), "stale");  // 5, and none is left
   EXPECT_EQ(ask(chat("a"), key).status, 429);
   EXPECT_EQ(u.requests(), 2);
+}
+
+// With nobody to ask for a new one the old answer costs what an answer costs, and no more.
+TEST_F(KeptTest, ARevalidationThatAskedNobodyTakesNothing) {
+  FakeUpstream& u = add("one", "ok");
+  const std::string key = tenant("requests_per_min: 8");
+  start_yaml("listen: {port: 0}\nkeys_file: " + keys_ +
+             "\ncache: {enabled: true, ttl_s: 1, stale_s: 60}\nupstreams: {pods: {endpoints: [\"" +
+             u.url() +
+             "\"]}}\nmodels: {chat: {shed: {max_in_flight: 1, max_queued: 0}, "
+             "targets: [{upstream: pods}]}}\n");
+  EXPECT_EQ(said(chat("a"), key), "miss");
+  u.behave("hang");
+  TestClient hangs(gateway_->port());
+  hangs.send(post(chat("b"), key));
+  ASSERT_TRUE(http::eventually([&] { return u.requests() == 2; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'050));
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(said(chat("a"), key), "stale") << i;
+  EXPECT_EQ(ask(chat("a"), key).status, 429);
+  EXPECT_EQ(u.requests(), 2);
+}
+
+// Nor does what waited for a request that asked nobody: this one for quotas of a Redis that hangs,
+// and then for a pool without endpoints.
+TEST_F(KeptTest, WhoSharedARequestThatAskedNobodyTakesNothing) {
+  FakeUpstream& u = add("one", "ok");
+  const UnixPeer silent([](int peer) {
+    char piece[4096];
+    while (::recv(peer, piece, sizeof(piece), 0) > 0) {
+    }
+  });
+  const std::string key = tenant("requests_per_min: 10");
+  const std::string nobody(64, 'a');  // no name server is asked for so long a label
+  start_yaml("listen: {port: 0}\nkeys_file: " + keys_ +
+             "\ncache: {enabled: true}\nstate: {redis: {url: \"unix:" + silent.path() +
+             "\", timeout_ms: 500, on_failure: fail_open}}\n"
+             "quotas: [{name: many, metric: requests, window: minute, limit: 1000}]\n"
+             "upstreams: {pods: {endpoints: [\"" +
+             u.url() + "\"]}, gone: {endpoints: {dns: {name: " + nobody +
+             ".invalid, port: 1}}}}\nmodels: {chat: {targets: [{upstream: gone}]}, "
+             "other: {targets: [{upstream: pods}]}}\n");
+  std::vector<TestClient> asking;
+  for (int i = 0; i < 8; ++i) {
+    asking.emplace_back(gateway_->port());
+    asking.back().send(post(chat("a"), key));
+  }
+  for (TestClient& c : asking) EXPECT_EQ(c.read_response()->status, 503);
+  EXPECT_EQ(metric("weir_gateway_requests_total{end=\"shared_failure\"}"), "5");
+  const std::string other = R"({"model":"other","messages":[{"role":"user","content":"hi"}]})";
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(ask(other, key).status, 200) << i;
+  EXPECT_EQ(ask(other, key).status, 429);
 }
 
 TEST(AnswerRecorder, ReadsWhatWasAltered) {

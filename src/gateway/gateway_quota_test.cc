@@ -321,11 +321,14 @@ TEST_F(GatewayQuotas, ARedisThatHangsHoldsNobodyUp) {
     for (int i = 0; i < 40; ++i)
       first.push_back(std::async(std::launch::async, [&] { return ask(kChat).status; }));
     for (auto& status : first) EXPECT_EQ(status.get(), open ? 200 : 503);
-    const auto begun = std::chrono::steady_clock::now();
-    constexpr int kLater = 200;
-    for (int i = 0; i < kLater; ++i) EXPECT_EQ(ask(kChat).status, open ? 200 : 503);
-    const auto took = std::chrono::steady_clock::now() - begun;
-    EXPECT_LT(took / kLater, std::chrono::milliseconds(50));
+    auto longest = std::chrono::steady_clock::duration::zero();
+    for (int i = 0; i < 200; ++i) {  // in the midst of which it is tried again
+      const auto begun = std::chrono::steady_clock::now();
+      EXPECT_EQ(ask(kChat).status, open ? 200 : 503);
+      longest = std::max(longest, std::chrono::steady_clock::now() - begun);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    EXPECT_LT(longest, std::chrono::milliseconds(290));
     EXPECT_THAT(metrics(), HasSubstr("\nweir_gateway_quota_store_up 0\n"));
     gateway_.reset();
   }
@@ -335,6 +338,10 @@ TEST_F(GatewayQuotas, ARedisThatIsNotThereRefusesOrLetsPass) {
   const std::string few = "{name: few, metric: requests, window: minute, limit: 2}";
   const std::string at = "state: {redis: {url: \"unix:/nonexistent/redis.sock\", timeout_ms: 50, ";
   start(few, at + "on_failure: fail_closed}}\n");
+  const auto store_is_down = [this] {
+    return metrics().find("\nweir_gateway_quota_store_up 0\n") != std::string::npos;
+  };
+  EXPECT_TRUE(http::eventually(store_is_down));  // before anybody asks
   const http::Response r = ask(kChat);
   EXPECT_EQ(r.status, 503);
   EXPECT_THAT(r.body, HasSubstr("quotas cannot be checked"));

@@ -261,6 +261,18 @@ TEST_F(GatewayTest, WhoseTimeRanOutIsSaid) {
   EXPECT_THAT(says(kChat, longer), HasSubstr("upstream took too long"));
 }
 
+// A first attempt may take half of the client's time; with no second one there is time left.
+TEST_F(GatewayTest, AShareOfTheClientsTimeIsNotAllOfIt) {
+  add("one", "hang");
+  start("retries: {rerun_generation: false}, ");
+  const auto begun = std::chrono::steady_clock::now();
+  const http::Response r = ask(std::string(kStream), "x-weir-deadline-ms: 2200\r\n");
+  EXPECT_EQ(r.status, 504);
+  EXPECT_THAT(r.body, HasSubstr("the upstream took too long"));
+  EXPECT_THAT(r.body, testing::Not(HasSubstr("deadline")));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(2));
+}
+
 TEST_F(GatewayTest, RetriesHaveABudget) {
   FakeUpstream& a = add("a", "status-500");
   FakeUpstream& b = add("b", "status-500");

@@ -104,8 +104,9 @@ AttemptOutcome UpstreamAttempt::outcome(const http::Failure* failure) const {
     o.end = AttemptEnd::kMalformed;
   } else if (failure != nullptr) {
     o.end = attempt_end_of(*failure, answer_.status != 0);
+    o.deadline_over = failure->kind == http::FailureKind::kTimeout && ended_by_deadline();
     o.by_deadline = failure->kind == http::FailureKind::kTimeout &&
-                    (answer_.status == 0 ? first_byte_by_deadline_ : ended_by_deadline());
+                    (answer_.status == 0 ? first_byte_by_deadline_ : o.deadline_over);
   }
   return o;
 }

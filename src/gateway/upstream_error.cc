@@ -60,7 +60,7 @@ bool is_code(std::string_view text) {
 
 // The time that ran out was the client's own, and says nothing about the upstream.
 bool of_client(const AttemptOutcome& last, const Deadline& deadline) {
-  return last.by_deadline && deadline.of_client() &&
+  return last.by_deadline && last.deadline_over && deadline.of_client() &&
          (last.end == AttemptEnd::kNoFirstByte || last.end == AttemptEnd::kStalled);
 }
 

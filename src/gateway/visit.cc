@@ -21,11 +21,6 @@ constexpr std::string_view kCutShort = "cut_short";
 constexpr std::string_view kWithheld = "withheld";
 constexpr std::string_view kResponses = "/v1/responses";
 
-// Nobody was asked, as the gateway found when it looked for somebody.
-bool unasked(const CallEnd& end) {
-  return !end.spent.any && (end.how == "refused" || end.how == "shed" || end.how == "nobody");
-}
-
 Error shutting_down() {
   Error e = make_error(ErrorCode::kServerOverloaded,
                        "the gateway shuts down and the answer was not whole in time");
@@ -272,10 +267,11 @@ void Visit::ended(CallEnd end) {
     n.completion_tokens = end.output_tokens;
   });
   if (place_ != nullptr && end.computed) place_->use(end.input_tokens, end.output_tokens);
-  if (place_ != nullptr && unasked(end) && answer_.has_value()) place_->give_back(answer_->status);
+  if (place_ != nullptr && end.unasked() && answer_.has_value()) place_->give_back(answer_->status);
   settle({.good = end.good,
           .own_fault = asked_.deadline.of_client() || end.how == kEndClientGone ||
                        end.how == "shed" || end.how == kQuotaExceeded,
+          .unasked = end.unasked(),
           .error_code = end.error_code,
           .release = end.row.has_value() ? std::string_view(end.row->release) : ""});
   quota_.spend(end.spent);

@@ -94,6 +94,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
     // What went wrong is this client's alone (it left, was refused, had no time): another one that
     // asks the same may fare better.
     bool own_fault = false;
+    bool unasked = false;  // no upstream was, and nothing was taken of the tenant's
     std::string_view error_code = {};
     std::string_view release = {};  // that the answer is of
   };
@@ -106,7 +107,7 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   void ask_later();
   void wait(VisitStage for_whom);
   void too_late();
-  void fail_as(const std::optional<http::Response>& response, std::string_view error_code);
+  void fail_as(const std::optional<http::Response>& response, const Outcome& outcome);
   void leave_waits();
   void write_cache_row(std::string_view how);
 

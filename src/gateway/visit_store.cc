@@ -297,7 +297,7 @@ void Visit::settle_flight(const Outcome& outcome, bool kept) {
     }
   }
   for (const AnswerStore::Id id : end.failed)
-    if (const auto follower = answers.take(id)) follower->fail_as(answer_, outcome.error_code);
+    if (const auto follower = answers.take(id)) follower->fail_as(answer_, outcome);
 }
 
 // It is kept among those that wait until then, so that it may leave.
@@ -325,15 +325,18 @@ void Visit::too_late() {
   leave_waits();
   settle_flight({.own_fault = true}, false);
   const AttemptOutcome late{.end = AttemptEnd::kNoFirstByte,
-                            .by_deadline = asked_.deadline.of_client()};
+                            .by_deadline = asked_.deadline.of_client(),
+                            .deadline_over = true};
   fail_as(upstream_failure(late, 1, 0, asked_.protocol, asked_.deadline),
-          upstream_failure_code(late, 1));
+          {.error_code = upstream_failure_code(late, 1)});
 }
 
 // As the one that this one waited for.
-void Visit::fail_as(const std::optional<http::Response>& response, std::string_view error_code) {
-  writer_.note([&](http::AnswerNotes& n) { n.error_code = error_code; });
+void Visit::fail_as(const std::optional<http::Response>& response, const Outcome& outcome) {
+  writer_.note([&](http::AnswerNotes& n) { n.error_code = outcome.error_code; });
   if (place_ != nullptr) place_->use(0, 0);
+  if (place_ != nullptr && outcome.unasked && response.has_value())
+    place_->give_back(response->status);
   settle_once(false);
   writer_.send(response.has_value()
                    ? *response

@@ -31,7 +31,8 @@ struct AttemptOutcome {
   // The time-out was that of the client's deadline, not one of the route: a client that gives a
   // millisecond says nothing about the endpoint.
   bool by_deadline = false;
-  int64_t waited_ms = 0;                       // from the start to the first byte or to the end
+  bool deadline_over = false;  // and nothing of that is left; else it was the attempt's share
+  int64_t waited_ms = 0;       // from the start to the first byte or to the end
   std::optional<int64_t> retry_after_ms = {};  // as the upstream asked (http/retry_after.h)
   bool no_retry = false;                       // the upstream said x-should-retry: false
   // A 404 that is no error of the API: there is none at that URL. The file's mistake, which says

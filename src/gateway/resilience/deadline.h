@@ -38,8 +38,8 @@ bool is_deadline_header(std::string_view name);
 
 struct Deadline {
   int64_t at_ns = 0;  // 0: none
-  int64_t client_ms =
-      0;  // where the client's own is the shorter one, or the only one; 0: it is not
+  // Where the client's own is the shorter one, or the only one; 0: it is not.
+  int64_t client_ms = 0;
 
   bool of_client() const { return client_ms > 0; }
   bool passed(int64_t now_ns) const { return at_ns != 0 && now_ns >= at_ns; }

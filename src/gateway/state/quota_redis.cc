@@ -213,6 +213,8 @@ void RedisQuotaStore::loop() {
   sigemptyset(&pipe);
   sigaddset(&pipe, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+  metrics_.up.set(0);
+  (void)connect();  // so that it is known, before somebody asks, whether there is one
   std::vector<Call> batch;
   while (next_batch(batch)) {
     // One that Redis closed while nobody asked is no failure.
@@ -235,10 +237,11 @@ bool RedisQuotaStore::next_batch(std::vector<Call>& batch) {
     const bool waits = !queue_.empty() || !settlements_.empty();
     if (stopping_ && (down_ || !waits)) break;
     if (down_ ? now >= try_again_ : waits) break;
-    if (down_)
+    if (down_) {
       wake_.wait_for(mutex_, try_again_ - now);
-    else
-      wake_.wait_for(mutex_, std::chrono::seconds(1));
+    } else if (wake_.wait_for(mutex_, std::chrono::seconds(1)) == std::cv_status::timeout) {
+      return true;  // to see whether Redis is still there
+    }
   }
   if (down_ && !stopping_) return true;
   if (down_) {

@@ -6,12 +6,13 @@
 // which expire.
 //
 // The store has a thread of its own; callers never wait. A reserve or extend is answered within
-// connect_ms + 4 x call_ms of its turn, as a rule within one of these. Where Redis does not answer
-// in time, all that wait are answered by `fail_open`, and from then on all others before their call
-// returns: the store tries by itself whether Redis is back, with a script of its own, and nobody
-// waits for that. Reconciles wait for the connection to come back and are given up when more than
-// max_queued wait: their reservations expire. A reserve whose answer was lost is refunded when the
-// connection is back.
+// connect_ms + 8 x call_ms of its turn (password, database, scripts, one that runs, and its own
+// call, whose answers may come in parts), as a rule within one of these. Where Redis does not
+// answer in time, all that wait are answered by `fail_open`, and from then on all others before
+// their call returns: the store tries by itself whether Redis is back, with a script of its own,
+// and nobody waits for that. Reconciles wait for the connection to come back and are given up when
+// more than max_queued wait: their reservations expire. A reserve whose answer was lost is refunded
+// when the connection is back.
 #pragma once
 
 #include <chrono>

@@ -2,9 +2,8 @@
 // to gateway/.
 //
 // Keys, all with one prefix that holds a hash tag, so that a cluster keeps them on one node:
-//   PREFIX c:COUNTER   hash: bucket -> amount; of a minute "m" BUCKET -> unix ms of what was taken
-//   last
-//                      in it; "o" -> the reservation that may go beyond the limit
+//   PREFIX c:COUNTER   hash: bucket -> amount; of a minute "m" BUCKET -> unix ms of what was
+//                      taken last in it; "o" -> the reservation that may go beyond the limit
 //   PREFIX r:ID        hash of a reservation: n; of limit i its counter k<i>, metric m<i>, window
 //                      w<i>, limit l<i>, bucket b<i> and amount h<i> that can be given back; total
 //                      t<metric> so far

@@ -43,7 +43,7 @@ Result<const Json*> require_messages(Fields& fields, const TranslateLimits& limi
 Status count_block(size_t& blocks, const TranslateLimits& limits) {
   if (++blocks <= limits.max_blocks) return {};
   return param_error(ErrorCode::kInvalidValue, "messages",
-                     "messages hold more than {} content parts", limits.max_blocks);
+                     "messages hold more than {} content blocks or parts", limits.max_blocks);
 }
 
 Status read_unknown_members(Fields& fields, const TranslateOptions& options, Conversation& out) {

@@ -325,7 +325,7 @@ TEST(OpenAiToAnthropic, ErrorsNameTheField) {
                          o)
                 .error()
                 .message,
-            "messages hold more than 2 content parts");
+            "messages hold more than 2 content blocks or parts");
   EXPECT_EQ(translate_request(Protocol::kOpenAi, Protocol::kAnthropic, "/v1/embeddings", "{}", {})
                 .error()
                 .code,

@@ -425,6 +425,8 @@ TEST(Checks, OtherWaysToPass) {
   const std::string gateway = "[{from: [{podSelector: {matchLabels: {app: gateway}}}]}]";
   passes("security", text("k8s/all.yaml", pods(policy("llm", "x", gateway))));
   passes("security", text("k8s/all.yaml", pods(policy("llm", "x", "[]"))));
+  passes("security",
+         text("k8s/all.yaml", pods(policy_by("", gateway))));  // no expression: all pods
   passes("security", text("k8s/all.yaml",
                           pods(policy_by("{key: app, operator: In, values: [x, y]}", gateway))));
   passes("security", [&](auto& in) {

@@ -38,7 +38,7 @@ PodChoice selector_of(const Node& document, const Node* selector) {
   }
   const Node* labels = selector->find("matchLabels");
   // Of a Service the labels themselves stand there.
-  if (labels == nullptr && out.rules.empty()) labels = selector;
+  if (labels == nullptr && selector->find("matchExpressions") == nullptr) labels = selector;
   if (labels == nullptr) return out;
   for (const config::Member& m : labels->members) out.labels[m.key] = m.value.text;
   return out;
