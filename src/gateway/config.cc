@@ -10,6 +10,7 @@
 #include "gateway/config_reader.h"
 #include "gateway/release_shares.h"
 #include "http/url.h"
+#include "telemetry/scrubber.h"
 
 namespace weir::gateway {
 namespace {
@@ -187,6 +188,8 @@ class Reader : private ConfigReader {
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
     config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
+    if (const auto made = telemetry::Scrubber::make(config_.redaction_patterns); !made.ok())
+      wrong(line_of(file, "redaction.patterns"), "redaction.patterns: " + made.error().message);
     find_files(file);
     if (const Node* admin = file.find("admin")) (void)read_admin(top.admin_token, *admin);
   }

@@ -92,6 +92,8 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
       {with("listen:", "listn:"), "unknown key \"listn"},
       {with("engine: weir", "engine: wier"), "engine"},
       {with("max_in_flight: 32", "max_in_flight: 0"), "max_in_flight"},
+      {std::string(kGood) + std::string("redaction: {patterns: [ok, '(']}\n"),
+       "redaction.patterns: scrubber pattern 2 is wrong at byte 1"},
       {with("http://127.0.0.1:8080", "127.0.0.1:8080"), "does not begin with http"},
       {with("8081/base/", "8080"), "stands twice"},
       {with("upstream: pods", "upstream: pod"), "the nearest is \"pods\""},
