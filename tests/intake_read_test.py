@@ -70,6 +70,8 @@ class Values(Project):
         fields = self.intake("--model", "Qwen/Qwen3-8B", cwd=self.dir)
         self.assertEqual(fields["model.vocabulary"]["value"], 1000)
         self.assertEqual(self.intake("--model", "Qwen/Qwen3-8B", cwd="/")["model.vocabulary"]["value"], 151936)
+        (folder / "config.json").unlink()  # then it is no model's
+        self.assertEqual(self.intake("--model", "Qwen/Qwen3-8B", cwd=self.dir)["model.vocabulary"]["value"], 151936)
 
     def test_what_cannot_be_is_named(self):
         code, _, errors = weir.run("intake", "--project", self.dir, "--set", "traffic.prompt_tokens_p50=9", "--set", "traffic.prompt_tokens_p95=8")

@@ -83,11 +83,13 @@ Result<FoundModel> find_model(const std::string& model) {
   if (std::filesystem::exists(path / "config.json", error))
     return from_config((path / "config.json").string());
   const auto file = resolve_model(model);
-  if (file.ok()) return from_gguf(*file);
-  if (file.error().code != ErrorCode::kNotFound) return file.error();
+  const bool found = file.ok() && !std::filesystem::is_directory(*file, error);
+  if (found) return from_gguf(*file);
+  if (!file.ok() && file.error().code != ErrorCode::kNotFound) return file.error();
   std::vector<std::string> ids;
   WEIR_ASSIGN(std::optional<FoundModel> listed, from_list(model, ids));
   if (listed) return std::move(*listed);
+  if (file.ok()) return from_gguf(*file);  // which says what is not in the folder
   return make_error(ErrorCode::kNotFound,
                     "{}; of the published models that weir knows the nearest id is {} (weir plan "
                     "--models lists them)",

@@ -1,6 +1,7 @@
 #include "gateway/config.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/units.h"
@@ -414,6 +415,14 @@ Result<GatewayConfig> read_gateway_config(const std::string& path, const Environ
   return std::move(*config);
 }
 
+namespace {
+
+// Files of these are opened once.
+constexpr std::string_view kStartSections[] = {"listen.", "admin.",       "ledger.",
+                                               "state.",  "idempotency.", "cache."};
+
+}  // namespace
+
 std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayConfig& next) {
   std::vector<std::string> out;
   const auto note = [&](const char* key, const auto& a, const auto& b) {
@@ -446,6 +455,7 @@ GatewayConfig in_force(const GatewayConfig& started, GatewayConfig adopted) {
   adopted.limits.body_bytes = started.limits.body_bytes;
   adopted.admin_host = started.admin_host;
   adopted.admin_port = started.admin_port;
+  adopted.admin_token = started.admin_token;
   adopted.ledger = started.ledger;
   adopted.drain_timeout_s = started.drain_timeout_s;
   adopted.answers = started.answers;
@@ -453,6 +463,14 @@ GatewayConfig in_force(const GatewayConfig& started, GatewayConfig adopted) {
   adopted.quotas.memory = started.quotas.memory;
   adopted.quotas.redis = started.quotas.redis;
   adopted.quotas.redis_tls = started.quotas.redis_tls;
+  adopted.quotas.warnings = started.quotas.warnings;
+  const auto of_start = [](const NamedFile& f) {
+    return std::any_of(std::begin(kStartSections), std::end(kStartSections),
+                       [&](std::string_view section) { return f.key.starts_with(section); });
+  };
+  std::erase_if(adopted.files, of_start);
+  std::copy_if(started.files.begin(), started.files.end(), std::back_inserter(adopted.files),
+               of_start);
   return adopted;
 }
 

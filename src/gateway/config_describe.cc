@@ -217,7 +217,7 @@ Json quotas_json(const GatewayConfig& c) {
     rules.push_back(std::move(j));
   }
   Json out = Json::object();
-  out.set("store", c.quotas.store_name());
+  out.set("store", text::replace_invalid_utf8(c.quotas.store_name()));
   out.set("rules", std::move(rules));
   return out;
 }

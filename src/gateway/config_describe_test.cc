@@ -94,6 +94,7 @@ TEST(GatewayDescribe, IsJsonInAFolderOfAnyName) {
   config->files[0].path = odd + "keys.yaml";
   config->ledger.path = odd + "ledger.db";
   config->answers.idempotency_file = odd + "kept.db";
+  config->quotas.memory.path = odd + "quotas.db";
   const std::string said = describe_json(*config, odd + "g.yaml", {odd + "g.yaml:3: careful"});
   EXPECT_TRUE(text::is_valid_utf8(said)) << said;
   EXPECT_TRUE(text::Json::parse(said).ok());

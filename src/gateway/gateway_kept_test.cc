@@ -180,7 +180,7 @@ TEST_F(KeptTest, WhoSharedARequestThatAskedNobodyTakesNothing) {
   const std::string nobody(64, 'a');  // no name server is asked for so long a label
   start_yaml("listen: {port: 0}\nkeys_file: " + keys_ +
              "\ncache: {enabled: true}\nstate: {redis: {url: \"unix:" + silent.path() +
-             "\", timeout_ms: 500, on_failure: fail_open}}\n"
+             "\", timeout_ms: 2000, on_failure: fail_open}}\n"
              "quotas: [{name: many, metric: requests, window: minute, limit: 1000}]\n"
              "upstreams: {pods: {endpoints: [\"" +
              u.url() + "\"]}, gone: {endpoints: {dns: {name: " + nobody +

@@ -316,7 +316,7 @@ TEST_F(GatewayQuotas, ARedisThatHangsHoldsNobodyUp) {
     });
     start("{name: few, metric: requests, window: minute, limit: 9}",
           "state: {redis: {url: \"unix:" + silent.path() +
-              "\", timeout_ms: 300, on_failure: " + (open ? "fail_open" : "fail_closed") + "}}\n");
+              "\", timeout_ms: 1000, on_failure: " + (open ? "fail_open" : "fail_closed") + "}}\n");
     std::vector<std::future<int>> first;
     for (int i = 0; i < 40; ++i)
       first.push_back(std::async(std::launch::async, [&] { return ask(kChat).status; }));
@@ -328,7 +328,7 @@ TEST_F(GatewayQuotas, ARedisThatHangsHoldsNobodyUp) {
       longest = std::max(longest, std::chrono::steady_clock::now() - begun);
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
-    EXPECT_LT(longest, std::chrono::milliseconds(290));
+    EXPECT_LT(longest, std::chrono::milliseconds(900));
     EXPECT_THAT(metrics(), HasSubstr("\nweir_gateway_quota_store_up 0\n"));
     gateway_.reset();
   }

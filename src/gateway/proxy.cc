@@ -79,6 +79,7 @@ void Proxy::forget(const GatewayConfig& config) {
 }
 
 void Proxy::adopt(GatewayConfig next) {
+  next.answers = config_->answers;  // whose stores are as they were begun
   const std::shared_ptr<const GatewayConfig> config = hold(std::move(next));
   for (const ModelConfig& m : config->models) {
     const ModelConfig* before = model(m.name);

@@ -23,7 +23,8 @@ struct QuotaEstimateConfig {
 };
 
 struct QuotaSettings {
-  QuotaRules rules;  // none: nothing is asked of a store, and none is opened
+  QuotaRules
+      rules;  // none: nothing is asked of the store; one is there, since a reload may bring some
   QuotaEstimateConfig estimate;
   MemoryQuotaOptions memory;               // in use unless there is:
   std::optional<RedisQuotaOptions> redis;  // shared by replicas; address.tls is made of:

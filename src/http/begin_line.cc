@@ -1,5 +1,6 @@
 #include "http/begin_line.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -13,6 +14,7 @@ void BeginLine::add(std::function<void()> begin) {
 // Behind everything that is ready, and behind one more look at the sockets.
 void BeginLine::post_turn() {
   posted_ = true;
+  posted_ns_ = clock_.now_ns();
   boost::asio::post(executor_, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->take_turn();
   });
@@ -20,7 +22,8 @@ void BeginLine::post_turn() {
 
 void BeginLine::take_turn() {
   posted_ = false;
-  const int64_t end_ns = clock_.now_ns() + kTurn_ns;
+  const int64_t now_ns = clock_.now_ns();
+  const int64_t end_ns = now_ns + std::max(kTurn_ns, (now_ns - posted_ns_) / 2);
   while (!waiting_.empty()) {
     const std::function<void()> begin = std::move(waiting_.front());
     waiting_.pop_front();

@@ -3,7 +3,9 @@
 //
 // Whoever handles a request may take 100 us for it: 500 that come at once would keep every open
 // stream waiting for 50 ms. In this line kTurn_ns of them are begun, then whatever else is ready
-// has its turn, and so on. Without an open stream nobody would be held up: then there is no line.
+// has its turn, and so on; where that takes long, since there is more to do than the thread can, a
+// turn is half as long, so that requests get a third of it and no request waits for ever. Without
+// an open stream nobody would be held up: then there is no line.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -42,6 +44,7 @@ class BeginLine : public std::enable_shared_from_this<BeginLine> {
   const Clock& clock_;
   size_t streams_ = 0;
   bool posted_ = false;  // a turn is
+  int64_t posted_ns_ = 0;
   std::deque<std::function<void()>> waiting_;
 };
 

@@ -20,9 +20,10 @@ struct Line : public ::testing::Test {
     });
   }
   // What every look at the sockets finds, `left` times.
-  void deliver(int left) {
+  void deliver(int left, int64_t ns = 0) {
     order += '.';
-    if (left > 1) boost::asio::post(io, [this, left] { deliver(left - 1); });
+    clock.advance_ns(ns);
+    if (left > 1) boost::asio::post(io, [this, left, ns] { deliver(left - 1, ns); });
   }
 
   boost::asio::io_context io{1};
@@ -57,6 +58,15 @@ TEST_F(Line, ALongOneTakesItsTurnAlone) {
   boost::asio::post(io, [this] { deliver(3); });
   io.run();
   EXPECT_EQ(order, "a.b.c.");
+}
+
+// The thread is busy: what is ready takes ten turns' time before each. Requests get half of that.
+TEST_F(Line, GetsAThirdOfAThreadThatIsShort) {
+  line->stream_begun();
+  for (const char c : std::string("abcdefghijkl")) add(c, BeginLine::kTurn_ns);
+  boost::asio::post(io, [this] { deliver(3, BeginLine::kTurn_ns * 10); });
+  io.run();
+  EXPECT_EQ(order, "a.bcdef.ghijk.l");
 }
 
 TEST_F(Line, TakesOneThatIsAddedFromAnother) {

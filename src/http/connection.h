@@ -59,7 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection>, public Taker
   void drain();
   // Answers 503 and closes if a request has begun and is not whole.
   void refuse_unread();
-  void take_now() override { on_wake(); }
+  bool take_now() override;
   // Closes now; a pending writer sees the reason.
   void close(CloseReason reason);
 
@@ -135,6 +135,8 @@ class Connection : public std::enable_shared_from_this<Connection>, public Taker
   std::string_view read_timeout_;  // which limit the timer stands for
   size_t reserved_body_ = 0;
   bool first_request_ = true;
+  bool in_line_ = false;      // the request is whole, and not begun
+  bool input_ended_ = false;  // meanwhile
 
   // The current response.
   std::shared_ptr<Exchange> exchange_;

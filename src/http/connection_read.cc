@@ -134,6 +134,10 @@ void Connection::on_read_end() {
     return;
   }
   if (state_ == State::kClosing && unsent() > 0) return;
+  if (in_line_) {  // as if it had been begun before
+    input_ended_ = true;
+    return;
+  }
   close(CloseReason::kPeerClosed);
 }
 
@@ -296,9 +300,13 @@ void Connection::dispatch() {
   first_request_ = false;
   request_ns_ = context_.clock->now_ns();
   if (context_.line->at_once()) return begin_request();
+  in_line_ = true;
   context_.line->add([weak = weak_from_this()] {
     const auto self = weak.lock();  // weak: the server's end does not wait for the line
-    if (self && self->state_ == State::kResponding) self->begin_request();
+    if (!self || self->state_ != State::kResponding) return;
+    self->in_line_ = false;
+    self->begin_request();
+    if (self->input_ended_) self->on_read_end();
   });
 }
 

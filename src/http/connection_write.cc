@@ -37,8 +37,16 @@ bool is_framing(std::string_view name) {
 
 // Sent buffers larger than this give their memory back.
 constexpr size_t kKeepBufferBytes = 64 * 1024;
+constexpr int64_t kGather_ns = 200'000;
 
 }  // namespace
+
+// What follows closely, as events that came in one read do, is gathered for one write.
+bool Connection::take_now() {
+  if (context_.clock->now_ns() - last_data_ns_ < kGather_ns) return false;
+  on_wake();
+  return true;
+}
 
 void Connection::on_wake() {
   if (state_ == State::kWebSocket && exchange_) return on_websocket_wake();

@@ -104,8 +104,9 @@ WriteStatus Exchange::write_now(std::string_view data) {
     MutexLock lock(mutex_);
     if (!put(data)) return WriteStatus::kClosed;
   }
-  taker->take_now();
+  const bool taken = taker->take_now();
   MutexLock lock(mutex_);
+  if (!taken) wake();
   return status();  // it may be writable again, or closed
 }
 

@@ -22,8 +22,8 @@ namespace weir::http {
 class Taker {
  public:
   virtual ~Taker() = default;
-  // Takes the outbox now.
-  virtual void take_now() = 0;
+  // Takes the outbox now; false: it does not, and is to be woken.
+  virtual bool take_now() = 0;
 };
 
 class Exchange {

@@ -29,10 +29,13 @@ TEST(Exchange, ManyWritesAreOneWakeUp) {
 
 // Takes everything at once, and leaves `unsent` of it waiting.
 struct TakerAtOnce : public Taker {
-  void take_now() override {
+  bool take_now() override {
+    if (!takes) return false;
     data += exchange->take().data;
     exchange->set_unsent(unsent);
+    return true;
   }
+  bool takes = true;
   Exchange* exchange = nullptr;
   std::string data;
   size_t unsent = 0;
@@ -51,6 +54,12 @@ TEST(Exchange, WhatIsWrittenNowIsTakenBeforeTheCallReturns) {
   EXPECT_EQ(exchange.write_now("b"), WriteStatus::kOk);
   EXPECT_EQ(taker->data, "ab");
   EXPECT_EQ(wakes, 1);
+  taker->takes = false;
+  EXPECT_EQ(exchange.write_now("c"), WriteStatus::kOk);
+  EXPECT_EQ(exchange.write_now("d"), WriteStatus::kOk);
+  EXPECT_EQ(wakes, 2);
+  EXPECT_EQ(exchange.take().data, "cd");
+  taker->takes = true;
   exchange.finish();
   EXPECT_EQ(exchange.write_now("late"), WriteStatus::kClosed);
 }

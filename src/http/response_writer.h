@@ -62,7 +62,8 @@ class ResponseWriter {
   WriteStatus begin_stream(int status, Headers headers);
   WriteStatus write(std::string_view data);
   // On the server's I/O thread only: as write(), but what is there goes to the socket before this
-  // returns, and not after everything else that the thread has to do. on_writable's callback may
+  // returns, and not after everything else that the thread has to do; unless there was something in
+  // the last 0.2 ms. on_writable's callback may
   // run within it.
   WriteStatus write_now(std::string_view data);
   WriteStatus finish();

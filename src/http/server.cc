@@ -37,7 +37,10 @@ bool out_of_descriptors(const error_code& error) {
 Error listen_error(const ServerOptions& options, const error_code& error) {
   std::string remedy = "check the address";
   if (error == asio::error::address_in_use) {
-    remedy = "another process listens there: stop it, or choose another port";
+    remedy =
+        "stop the process that listens there, or choose another port; where none does, a "
+        "connection "
+        "that ended holds the port for a minute";
   } else if (error == asio::error::access_denied) {
     remedy = "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a port from 1024 up";
   } else if (error == boost::system::errc::address_not_available) {

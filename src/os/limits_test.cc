@@ -24,7 +24,6 @@ TEST(DescriptorLimit, IsRaisedWithRoomForThousandsOfConnections) {
   rlimit low = before;
   low.rlim_cur = std::min<rlim_t>(before.rlim_max, 256);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
-  ASSERT_LE(descriptors_with_room(), 512U);
 
   raise_descriptor_limit();
   rlimit after{};

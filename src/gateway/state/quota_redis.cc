@@ -214,7 +214,8 @@ void RedisQuotaStore::loop() {
   sigaddset(&pipe, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   metrics_.up.set(0);
-  (void)connect();  // so that it is known, before somebody asks, whether there is one
+  // So that it is known, before somebody asks, whether there is one.
+  if (!connect()) lost({}, false, "Redis cannot be reached");
   std::vector<Call> batch;
   while (next_batch(batch)) {
     // One that Redis closed while nobody asked is no failure.
@@ -226,6 +227,7 @@ void RedisQuotaStore::loop() {
     }
     batch.clear();
   }
+  lost({}, false, "the gateway ends");  // who still waits is answered
 }
 
 // Settlements first: they make room. Nothing while Redis is down: it is time to try again. False:
