@@ -27,8 +27,10 @@ void AdminRoutes::handle(http::Request request, http::ResponseWriter writer) con
   if (const Status ok = check_no_key_in_url(request.query); !ok.ok()) {
     writer.send(api::error_response(ok.error(), id));
   } else if (!allowed(request)) {
-    const Error e = make_error(ErrorCode::kInvalidApiKey,
-                               "the admin token is needed: Authorization: Bearer TOKEN");
+    const Error e = presented_key(request.headers).empty()
+                        ? make_error(ErrorCode::kInvalidApiKey,
+                                     "the admin token is needed: Authorization: Bearer TOKEN")
+                        : make_error(ErrorCode::kInvalidApiKey, "this is not the admin token");
     writer.send(api::error_response(e, id));
   } else {
     router_.handle(std::move(request), std::move(writer));

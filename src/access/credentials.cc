@@ -28,6 +28,14 @@ std::string_view presented_key(const http::Headers& headers) {
   return headers.find("x-api-key").value_or("");
 }
 
+Error bad_key_error(std::string_view presented) {
+  return presented.empty()
+             ? make_error(ErrorCode::kInvalidApiKey,
+                          "an API key is needed: Authorization: Bearer KEY, or x-api-key: KEY")
+             : make_error(ErrorCode::kInvalidApiKey,
+                          "this API key is not valid here: it is mistyped, or was taken back");
+}
+
 Status check_no_key_in_url(std::string_view query) {
   while (!query.empty()) {
     const std::string_view pair = query.substr(0, query.find('&'));

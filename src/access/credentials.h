@@ -14,6 +14,9 @@ namespace weir::access {
 // "" without one. Borrowed from the headers.
 std::string_view presented_key(const http::Headers& headers);
 
+// kInvalidApiKey for a request that presented this: no key at all, or one that opens nothing here.
+Error bad_key_error(std::string_view presented);
+
 // Error kBadRequest when the query holds a key ("api_key=", "key=" and the like): it would end up
 // in the logs of every proxy on the way. The message does not repeat it.
 Status check_no_key_in_url(std::string_view query);

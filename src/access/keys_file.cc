@@ -71,6 +71,8 @@ bool is_name(std::string_view text) {
          });
 }
 
+constexpr const char* kNameRule = "a tenant's name has 1 to 64 letters, digits and - _ .";
+
 class Reader {
  public:
   explicit Reader(const std::string& name) : name_(name) {}
@@ -110,8 +112,7 @@ class Reader {
       return wrong(node.line, fmt::format("more than {} tenants", kMaxTenants));
     const config::Table<TenantSpec> table = tenant_table();
     for (const config::Member& m : node.members) {
-      if (!is_name(m.key))
-        return wrong(m.line, "a tenant's name has 1 to 64 letters, digits and - _ .");
+      if (!is_name(m.key)) return wrong(m.line, kNameRule);
       WEIR_ASSIGN(TenantSpec t, fields(table, m.value));
       t.name = m.key;
       names_.push_back(m.key);
@@ -212,6 +213,8 @@ std::string weak_permissions(const std::string& path) {
 }
 
 Result<NewKey> make_key(const std::string& tenant, bool argon2) {
+  if (!is_name(tenant))
+    return make_error(ErrorCode::kUsage, "{}; \"{}\" is none", kNameRule, tenant.substr(0, 100));
   WEIR_ASSIGN(const std::string id, random_bytes(kIdBytes));
   WEIR_ASSIGN(const std::string secret, random_bytes(kSecretBytes));
   NewKey k;

@@ -47,7 +47,8 @@ struct NewKey {
   std::string key;
   KeyEntry entry;
 };
-// argon2: kept as argon2id instead of SHA-256. Error: those of random_bytes.
+// argon2: kept as argon2id instead of SHA-256. Errors: kUsage for no name of a tenant; those of
+// random_bytes.
 Result<NewKey> make_key(const std::string& tenant, bool argon2);
 // The id in such a key; "" where there is none.
 std::string_view id_of_key(std::string_view key);

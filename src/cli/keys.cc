@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
+#include <set>
 
 #include "access/keys_file.h"
 #include "cli/command.h"
+#include "config/key.h"
 #include "os/file.h"
 #include "text/json.h"
 
@@ -68,16 +71,35 @@ Result<std::string> extended(std::string text, const std::string& name,
   return text;
 }
 
+// A mistyped name makes a tenant of its own, whom nothing limits.
+void tell_new_tenants(const Options& o, const access::KeysFile& before) {
+  std::vector<std::string> names;
+  for (const access::TenantSpec& t : before.tenants) names.push_back(t.name);
+  if (names.empty()) return;
+  for (const std::string& tenant : std::set<std::string>(o.tenants.begin(), o.tenants.end())) {
+    if (std::find(names.begin(), names.end(), tenant) != names.end()) continue;
+    fmt::print(stderr,
+               "weir: note: {} is a new tenant of {}, without limits; the nearest of those that "
+               "were there is {}\n",
+               tenant, o.file, config::nearest(tenant, names));
+  }
+}
+
 Status write_file(const Options& o, const std::vector<access::NewKey>& keys) {
   std::string text;
   auto old = os::read_file(o.file, kMaxFileBytes);
   const bool exists = old.ok();
   if (!exists && old.error().code != ErrorCode::kNotFound) return old.error();
   if (exists) text = std::move(*old);
+  access::KeysFile before;
+  if (!text.empty()) {
+    WEIR_ASSIGN(before, access::parse_keys_text(text, o.file));
+  }
   WEIR_ASSIGN(text, extended(std::move(text), o.file, keys));
   const mode_t mask = ::umask(077);  // a new file is its owner's alone
   Status written = os::write_file_atomic(o.file, text);
   ::umask(mask);
+  if (written.ok()) tell_new_tenants(o, before);
   return written;
 }
 

@@ -45,8 +45,10 @@ bool names_commands(const CLI::App& app, const std::string& path,
     if (c->check_name(words[0]))  // or another name of it
       return names_commands(*c, path + " " + names.back(), words.subspan(1));
   }
-  fmt::print(stderr, "weir: there is no command \"{}\"; there are {}; see {} --help\n", words[0],
-             fmt::join(names, ", "), path);
+  const std::string_view near = weir::config::nearest(words[0], names);
+  const bool meant = 2 * weir::config::edit_distance(words[0], near) < words[0].size();
+  fmt::print(stderr, "weir: there is no command \"{}\"; {}there are {}; see {} --help\n", words[0],
+             meant ? fmt::format("the nearest is {}; ", near) : "", fmt::join(names, ", "), path);
   return false;
 }
 

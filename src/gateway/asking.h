@@ -26,6 +26,8 @@ class Asking {
   virtual void resume() = 0;
   // Of a stream's answer so far, counted in deltas; 0 where it is whole before it is told.
   virtual int64_t streamed_tokens() const { return 0; }
+  // The upstream whose stream that is; "": nobody's yet.
+  virtual std::string_view streaming_from() const { return ""; }
 };
 
 }  // namespace weir::gateway

@@ -84,6 +84,9 @@ class Call final : public Asking,
   int64_t streamed_tokens() const override {
     return winner_ == nullptr ? 0 : winner_->observer().deltas();
   }
+  std::string_view streaming_from() const override {
+    return winner_ == nullptr ? "" : winner_->choice().endpoint->upstream->name;
+  }
 
  private:
   friend class UpstreamAttempt;
@@ -147,8 +150,14 @@ class Call final : public Asking,
   // Of the attempt, for the ledger; written when it is known whether the client got it.
   LedgerRow row_of(const UpstreamAttempt& ended, const AttemptOutcome& outcome) const;
   void write_row(bool final);
-  // What the attempt computed goes to spent_. outcome: null when it is cancelled for want of a
-  // client.
+  struct Took {
+    TokenCounts counts;
+    bool estimated = false;  // from what came by
+  };
+  // What the attempt computed; nothing where nobody knows. outcome: null when it is cancelled for
+  // want of a client.
+  std::optional<Took> took_by(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) const;
+  // That goes to spent_, and so to quotas; the ledger's row says the same.
   void spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome);
   const ModelPrice* price_of(const UpstreamAttempt& attempt) const;
   // For the release that the attempt went to, also when another answered in the end.

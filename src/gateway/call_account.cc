@@ -33,13 +33,27 @@ LedgerEnd ledger_end(const AttemptOutcome& o, bool gone, bool counts) {
   return o.status < 500 && !o.no_api ? LedgerEnd::kClientError : LedgerEnd::kServerError;
 }
 
+std::string_view shed_text(ShedReason reason) {
+  switch (reason) {
+    case ShedReason::kNone:
+    case ShedReason::kQueueFull:
+      return "as many requests wait as may at its priority";
+    case ShedReason::kTooLong:
+      return "it would wait longer than it has time";
+    case ShedReason::kDisplaced:
+      return "a more important request took its place";
+    case ShedReason::kWaited:
+      break;
+  }
+  return "no place came free in time";
+}
+
 }  // namespace
 
 LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outcome) const {
   const Clock& clock = proxy_.clock();
   const UpstreamConfig& u = *ended.choice().endpoint->upstream;
   const TargetConfig& t = *ended.choice().target;
-  const TokenUsage& usage = ended.observer().usage();
   const double age_ms = static_cast<double>(now_ns() - ended.started_ns()) * 1e-6;
   LedgerRow r;
   r.request_id = asked_.request_id;
@@ -55,17 +69,22 @@ LedgerRow Call::row_of(const UpstreamAttempt& ended, const AttemptOutcome& outco
   r.status = outcome.status;
   r.end = whole_ && winner_ == &ended ? LedgerEnd::kOk
                                       : ledger_end(outcome, cancelled_, asked_.incoming.counts);
-  r.input_tokens = usage.known ? usage.prompt_tokens : 0;
-  r.cached_tokens = usage.cached_tokens;
-  r.output_tokens = usage.known ? usage.completion_tokens : ended.observer().own_deltas();
+  const bool left = cancelled_ && outcome.end == AttemptEnd::kCancelled;
+  const std::optional<Took> took = took_by(ended, left ? nullptr : &outcome);
+  if (took.has_value()) {
+    r.input_tokens = took->counts.input;
+    r.cached_tokens = took->counts.cached_input;
+    r.output_tokens = took->counts.output;
+    r.estimated = took->estimated;
+  }
   if (ended.answered_ns() != 0)
     r.ttft_ms = static_cast<double>(ended.answered_ns() - ended.started_ns()) * 1e-6;
   r.total_ms = age_ms;
-  if (const ModelPrice* price = price_of(ended); price != nullptr && usage.known)
-    r.cost_nanos = token_cost(*price, {usage.prompt_tokens, usage.cached_tokens,
-                                       usage.cache_write_tokens, usage.completion_tokens});
-  // Of what was computed nothing is known, or there was nothing, which costs nothing.
-  if (!usage.known && ended.answered_ns() == 0 && outcome.end != AttemptEnd::kCancelled)
+  if (const ModelPrice* price = price_of(ended); price != nullptr && took.has_value())
+    r.cost_nanos = token_cost(*price, took->counts);
+  // Nothing was computed, which costs nothing.
+  if (!took.has_value() &&
+      (!sent_ || (ended.answered_ns() == 0 && outcome.end != AttemptEnd::kCancelled)))
     r.cost_nanos = 0;
   if (asked_.incoming.counts) r.cost_nanos = 0;
   if (asked_.shadow) {  // the operator's, whoever's request it is a copy of
@@ -88,34 +107,43 @@ const ModelPrice* Call::price_of(const UpstreamAttempt& attempt) const {
 // An attempt that failed counts as far as the upstream said what it took. What went to a client,
 // and what a client left behind, counts also where the usage did not come to be said: from what
 // came by, and at least the prompt once the request was sent.
-void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) {
+std::optional<Call::Took> Call::took_by(const UpstreamAttempt& attempt,
+                                        const AttemptOutcome* outcome) const {
   const StreamObserver& seen = attempt.observer();
   const TokenUsage& usage = seen.usage();
-  if (asked_.incoming.counts) {
-    spent_.any = spent_.any || attempt.answered_ns() != 0;
-    return;
-  }
-  TokenCounts counts;
+  // Of a stream that ends early the usage may be that of its beginning.
+  const bool whole = (outcome != nullptr && outcome->end == AttemptEnd::kAnswered) ||
+                     (whole_ && winner_ == &attempt);
+  Took took{.counts = {}, .estimated = !whole || !usage.known};
   if (usage.known) {
-    counts = {usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens,
-              usage.completion_tokens};
+    took.counts = {usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens,
+                   usage.completion_tokens};
   } else if (outcome == nullptr
                  ? sent_
                  : attempt.answered_ns() != 0 &&
                        (outcome->end == AttemptEnd::kAnswered || outcome->passed_on)) {
-    counts.input = asked_.incoming.input_tokens;
+    took.counts.input = asked_.incoming.input_tokens + tokens_of_bytes(seen.resent_text_bytes());
   } else {
+    return std::nullopt;
+  }
+  if (took.estimated)
+    took.counts.output =
+        std::max({took.counts.output, seen.own_deltas(), tokens_of_bytes(seen.own_text_bytes())});
+  return took;
+}
+
+void Call::spend(const UpstreamAttempt& attempt, const AttemptOutcome* outcome) {
+  if (asked_.incoming.counts) {
+    spent_.any = spent_.any || attempt.answered_ns() != 0;
     return;
   }
-  // Of a stream that ends early the usage may be that of its beginning.
-  const bool whole = outcome != nullptr && outcome->end == AttemptEnd::kAnswered;
-  if (!whole || !usage.known)
-    counts.output = std::max({counts.output, seen.deltas(), tokens_of_bytes(seen.text().size())});
+  const std::optional<Took> took = took_by(attempt, outcome);
+  if (!took.has_value()) return;
   const ModelPrice* price = price_of(attempt);
   spent_.add({.any = true,
-              .input_tokens = counts.input,
-              .output_tokens = counts.output,
-              .cost_nanos = price == nullptr ? 0 : token_cost(*price, counts)});
+              .input_tokens = took->counts.input,
+              .output_tokens = took->counts.output,
+              .cost_nanos = price == nullptr ? 0 : token_cost(*price, took->counts)});
 }
 
 void Call::write_row(bool final) {
@@ -133,10 +161,12 @@ void Call::shed(ShedReason reason, int64_t retry_after_ms) {
   waits_ = 0;
   if (over_) return;
   proxy_.instruments().shed.with(shed_reason_name(reason)).add();
+  const ShedConfig& bounds = asked_.model->shed;
   Error e = make_error(ErrorCode::kServerOverloaded,
-                       "model {} has as many requests as it takes at this priority: come again "
-                       "when Retry-After says",
-                       asked_.incoming.model);
+                       "{}: {} (at once {}, waiting {} for {} ms at most): "
+                       "come again when Retry-After says",
+                       asked_.incoming.model, shed_text(reason), bounds.max_in_flight,
+                       bounds.max_queued, bounds.max_wait_ms);
   e.retry_after_s = static_cast<double>(retry_after_ms) * 1e-3;
   sink_->answer(refusal(e, asked_.protocol, asked_.request_id));
   over("shed", error_code_name(e.code), nullptr);

@@ -189,7 +189,9 @@ class Reader : private ConfigReader {
     config_.answers.cache.ttl_ns = top.cache_ttl_s * kNsPerS;
     config_.answers.cache.stale_ns = top.cache_stale_s * kNsPerS;
     config_.answers.idempotency.keep_ms = top.idempotency_hours * kMsPerHour;
-    if (const auto made = telemetry::Scrubber::make(config_.redaction_patterns); !made.ok())
+    if (auto made = telemetry::Scrubber::make(config_.redaction_patterns); made.ok())
+      config_.redactor = std::make_shared<const telemetry::Scrubber>(std::move(*made));
+    else
       wrong(line_of(file, "redaction.patterns"), "redaction.patterns: " + made.error().message);
     find_files(file);
     if (const Node* admin = file.find("admin")) (void)read_admin(top.admin_token, *admin);
@@ -442,7 +444,6 @@ std::vector<std::string> needs_restart(const GatewayConfig& now, const GatewayCo
   note("prices: currency", now.ledger.currency, next.ledger.currency);
   note("drain_timeout_s", now.drain_timeout_s, next.drain_timeout_s);
   note("cache or idempotency", now.answers, next.answers);
-  note("redaction.patterns", now.redaction_patterns, next.redaction_patterns);
   note("state", now.quotas.store_name(), next.quotas.store_name());
   return out;
 }
@@ -459,7 +460,6 @@ GatewayConfig in_force(const GatewayConfig& started, GatewayConfig adopted) {
   adopted.ledger = started.ledger;
   adopted.drain_timeout_s = started.drain_timeout_s;
   adopted.answers = started.answers;
-  adopted.redaction_patterns = started.redaction_patterns;
   adopted.quotas.memory = started.quotas.memory;
   adopted.quotas.redis = started.quotas.redis;
   adopted.quotas.redis_tls = started.quotas.redis_tls;

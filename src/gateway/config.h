@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,7 @@
 #include "http/server.h"
 #include "http/tls.h"
 #include "http/url.h"
+#include "telemetry/scrubber.h"
 
 namespace weir::gateway {
 
@@ -189,7 +191,10 @@ struct GatewayConfig {
   LedgerOptions ledger;         // path "": none
   AnswerStoreConfig answers;
   std::vector<std::string> redaction_patterns;  // PCRE2, beside the scrubber's own
-  PriceTable prices;                            // of what upstreams compute
+  // Of these, never null. Shared: a visit goes on with those that it began with.
+  std::shared_ptr<const telemetry::Scrubber> redactor =
+      std::make_shared<const telemetry::Scrubber>();
+  PriceTable prices;  // of what upstreams compute
   QuotaSettings quotas;
   PriorityConfig priorities;  // whom a full model sheds first
   std::vector<UpstreamConfig> upstreams;

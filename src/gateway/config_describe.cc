@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "gateway/config.h"
+#include "gateway/config_bounds.h"
 #include "gateway/config_names.h"
 #include "gateway/config_quotas.h"
 #include "gateway/incoming.h"
@@ -56,6 +57,7 @@ std::string describe_model(const GatewayConfig& c, const ModelConfig& m) {
   if (m.redact) out += "  prompts are redacted\n";
   if (m.leak_check != LeakCheck::kOff)
     out += fmt::format("  leak check: {}\n", name_of(m.leak_check));
+  out += describe_bounds(m);
   if (m.slo_first_byte_ms > 0)
     out += fmt::format("  SLO: first byte within {} ms\n", m.slo_first_byte_ms);
   return out;
@@ -114,6 +116,7 @@ Json upstreams_json(const GatewayConfig& c) {
     budget.set("ratio", u.guard.budget.ratio);
     budget.set("min_per_s", u.guard.budget.min_per_s);
     j.set("retry_budget", std::move(budget));
+    add_checks(j, u);
     out.push_back(std::move(j));
   }
   return out;
@@ -173,6 +176,7 @@ Json model_json(const GatewayConfig& c, const ModelConfig& m) {
   j.set("redact", m.redact);
   j.set("leak_check", name_of(m.leak_check));
   j.set("slo_first_byte_ms", m.slo_first_byte_ms);
+  add_bounds(j, m);
   return j;
 }
 
@@ -210,7 +214,7 @@ Json quotas_json(const GatewayConfig& c) {
     for (const auto& [key, value] :
          {std::pair("tenant", &r.tenant), {"key", &r.key}, {"model", &r.model}})
       if (!value->empty()) j.set(key, *value);
-    j.set("metric", quota_metric_name(r.metric));
+    j.set("metric", quota_metric_key(r.metric));
     j.set("window", quota_window_name(r.window));
     j.set("limit", r.metric == QuotaMetric::kMoney ? Json(money_number(r.limit)) : Json(r.limit));
     if (r.metric == QuotaMetric::kMoney) j.set("currency", c.prices.currency());
@@ -235,7 +239,8 @@ Json document(const std::string& file, bool good) {
 std::string describe(const GatewayConfig& c) {
   std::string out = describe_head(c);
   for (const ModelConfig& m : c.models) out += describe_model(c, m);
-  return out + describe_rules(c) + describe_kept(c) + describe_retries(c) + describe_quotas(c);
+  return out + describe_rules(c) + describe_kept(c) + describe_checks(c) + describe_retries(c) +
+         describe_rest(c) + describe_quotas(c);
 }
 
 std::string describe_json(const GatewayConfig& c, const std::string& file,
@@ -283,6 +288,9 @@ std::string describe_json(const GatewayConfig& c, const std::string& file,
   j.set("ledger", std::move(ledger));
   j.set("error_budget", c.error_budget);
   j.set("quotas", quotas_json(c));
+  j.set("priorities", priorities_json(c.priorities));
+  j.set("prices", prices_json(c.prices));
+  j.set("redaction_patterns", texts(c.redaction_patterns));
   std::vector<std::string> all = c.quotas.warnings;
   all.insert(all.end(), warnings.begin(), warnings.end());
   j.set("warnings", texts(all));

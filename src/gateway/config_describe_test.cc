@@ -15,6 +15,8 @@ keys_file: keys.yaml
 admin: {port: 8091, token_env: T}
 ledger: {file: ledger.db, max_age_days: 30}
 error_budget: 0.01
+priorities: {default: 2, header: x-weir-priority, tenants: {acme: 0}}
+redaction: {patterns: ["PROJECT-[0-9]+"]}
 cache: {enabled: true, ttl_s: 600, stale_s: 5, semantic: {model: embedder, tenants: [acme]}}
 idempotency: {keep_hours: 12, file: once.db}
 upstreams:
@@ -31,6 +33,9 @@ models:
     redact: true
     leak_check: block
     slo: {first_byte_ms: 900}
+    timeouts: {first_byte_ms: 7000}
+    shed: {max_in_flight: 40}
+    hedge: {enabled: true}
     targets: [{upstream: pods, model: q, weight: 95, release: r41}, {upstream: pods, model: q2, weight: 5, release: r42}]
   dear: {cache: off, targets: [{upstream: hosted, model: large}]}
   embedder: {targets: [{upstream: pods}]}
@@ -47,14 +52,33 @@ TEST(GatewayDescribe, SaysReleasesCacheBudgetsQuotasAndPaths) {
   ASSERT_TRUE(config.ok()) << config.error().message;
   const std::string said = describe(*config);
   for (const std::string_view line :
-       {"paths: /v1/chat/completions, ", "admin on 127.0.0.1:8091\n",
-        "file keys_file: dir/keys.yaml\n", "file ledger.file: dir/ledger.db\n",
-        "weight  95  pods (vllm, 1 endpoint)  model q  release r41\n", "model q2  release r42\n",
-        "  answers are kept: auto, 60 s\n", "  prompts of 4000 tokens at most; longer: compress\n",
-        "  prompts are redacted\n", "  leak check: block\n", "  SLO: first byte within 900 ms\n",
-        "cache: 600 s, stale 5 s more; ", "semantic cache: by embedder, from 0.97 on, for acme\n",
-        "idempotency keys: 12 h, in dir/once.db\n", "ledger: 30 days, ",
-        "error budget: 0.01 of the requests\n", "retry budget of pods: 0.2 of its requests, ",
+       {"paths: /v1/chat/completions, ",
+        "admin on 127.0.0.1:8091\n",
+        "file keys_file: dir/keys.yaml\n",
+        "file ledger.file: dir/ledger.db\n",
+        "weight  95  pods (vllm, 1 endpoint)  model q  release r41\n",
+        "model q2  release r42\n",
+        "  answers are kept: auto, 60 s\n",
+        "  prompts of 4000 tokens at most; longer: compress\n",
+        "  prompts are redacted\n",
+        "  leak check: block\n",
+        "  SLO: first byte within 900 ms\n",
+        "cache: 600 s, stale 5 s more; ",
+        "semantic cache: by embedder, from 0.97 on, for acme\n",
+        "idempotency keys: 12 h, in dir/once.db\n",
+        "ledger: 30 days, ",
+        "  time-outs in ms: connect 2000, first byte 7000, ",
+        "  attempts: 3 at most, ",
+        "  hedges: after quantile 0.95, 0.02 of the requests",
+        "  at once: 40, and 1024 wait for ",
+        "pods: 1024 at once to an endpoint at most",
+        "health /health; metrics /metrics\n",
+        "redaction: what logs are scrubbed of, and 1 pattern of this file\n",
+        "priorities: 2 by default, 1 tenants and 0 keys have their own, clients say theirs in "
+        "x-weir-",
+        "prices: 1 in USD, the oldest of 2026-11-30\n",
+        "error budget: 0.01 of the requests\n",
+        "retry budget of pods: 0.2 of its requests, ",
         "  budget: 2.5 USD per minute, tenant acme, model dear\n"})
     EXPECT_NE(said.find(line), std::string::npos) << line << "\nis not in\n" << said;
   EXPECT_EQ(said.find("hush"), std::string::npos);
@@ -73,6 +97,16 @@ TEST(GatewayDescribe, TheSameAsJson) {
   EXPECT_EQ(*chat.find("over_budget"), text::Json("compress"));
   EXPECT_EQ(*chat.find("cache_ttl_s"), text::Json(60));
   EXPECT_EQ(*json->find("models")->items()[1].find("cache"), text::Json("off"));
+  EXPECT_EQ(*chat.find("timeouts")->find("first_byte_ms"), text::Json(7000));
+  EXPECT_EQ(*chat.find("shed")->find("max_in_flight"), text::Json(40));
+  EXPECT_EQ(*chat.find("hedge")->find("enabled"), text::Json(true));
+  EXPECT_EQ(*chat.find("retry")->find("max_attempts"), text::Json(3));
+  EXPECT_TRUE(json->find("models")->items()[1].find("shed")->is_null());
+  EXPECT_EQ(*json->find("upstreams")->items()[0].find("health_path"), text::Json("/health"));
+  EXPECT_TRUE(json->find("upstreams")->items()[1].find("health_path")->is_null());
+  EXPECT_EQ(*json->find("priorities")->find("tenants")->find("acme"), text::Json(0));
+  EXPECT_EQ(*json->find("prices")->items()[0].find("output"), text::Json(4.0));
+  EXPECT_EQ(json->find("redaction_patterns")->items()[0], text::Json("PROJECT-[0-9]+"));
   EXPECT_EQ(*json->find("files")->items()[0].find("path"), text::Json("dir/keys.yaml"));
   EXPECT_EQ(*json->find("cache")->find("semantic")->find("model"), text::Json("embedder"));
   EXPECT_EQ(*json->find("ledger")->find("file"), text::Json("dir/ledger.db"));

@@ -361,6 +361,11 @@ void read_quotas(const ConfigReader& reader, const config::Node& file, GatewayCo
 
 std::string QuotaSettings::store_name() const { return store_text(*this); }
 
+std::string_view quota_metric_key(QuotaMetric metric) {
+  const auto at = std::find(std::begin(kMetrics), std::end(kMetrics), metric);
+  return kMetricNames[at - std::begin(kMetrics)];
+}
+
 std::string describe_quotas(const GatewayConfig& c) {
   const QuotaSettings& q = c.quotas;
   if (q.rules.all().empty()) return "";

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "config/yaml.h"
 #include "gateway/config.h"
@@ -18,6 +19,9 @@ namespace weir::gateway {
 // noted by the reader: also a quota that no request is subject to, and one of money where a model
 // that it counts can go where no price is known.
 void read_quotas(const ConfigReader& reader, const config::Node& file, GatewayConfig& config);
+
+// As the file calls it: "total_tokens".
+std::string_view quota_metric_key(QuotaMetric metric);
 
 // Lines for people; "" without quotas.
 std::string describe_quotas(const GatewayConfig& config);

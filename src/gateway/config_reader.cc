@@ -1,6 +1,9 @@
 #include "gateway/config_reader.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <span>
 
 #include "access/keys_file.h"
 #include "gateway/incoming.h"
@@ -12,9 +15,22 @@ namespace {
 
 constexpr uint64_t kMaxSecretBytes = 64 * 1024;
 constexpr size_t kMaxUnknown = 10;  // keys of a map; with more of them it is another kind of map
+constexpr std::string_view kSecretsElsewhere =
+    ": a variable of the environment; keys never stand in this file";
+constexpr std::string_view kOfSecrets[] = {"key", "token", "secret", "password"};
 constexpr std::string_view kVersion = "/v1";
 // What a path is seldom part of unless somebody gave a request's whole URL.
 constexpr std::string_view kChat = "/chat/completions";
+
+// Of what sounds like a secret: the key that names a secret's variable.
+std::string_view nearest_of(std::string_view given, std::span<const std::string> names) {
+  const auto variable = std::find_if(names.begin(), names.end(),
+                                     [](const std::string& n) { return n.ends_with("_env"); });
+  const bool secret = std::any_of(
+      std::begin(kOfSecrets), std::end(kOfSecrets),
+      [&](std::string_view part) { return given.find(part) != std::string_view::npos; });
+  return secret && variable != names.end() ? *variable : config::nearest(given, names);
+}
 
 }  // namespace
 
@@ -40,9 +56,10 @@ config::Settings ConfigReader::settings(std::span<const config::Key> keys, const
     if (std::find(names.begin(), names.end(), m.key) != names.end()) {
       own.members.push_back(m);
     } else if (++unknown <= kMaxUnknown) {
+      const std::string_view nearest = nearest_of(m.key, names);
       good = wrong(m.line,
-                   fmt::format("unknown key \"{}\"; the nearest is \"{}\"", m.key.substr(0, 100),
-                               config::nearest(m.key, std::span<const std::string>(names))));
+                   fmt::format("unknown key \"{}\"; the nearest is \"{}\"{}", m.key.substr(0, 100),
+                               nearest, nearest.ends_with("_env") ? kSecretsElsewhere : ""));
     }
   }
   const size_t before = reading_.problems.count();

@@ -98,6 +98,9 @@ TEST(GatewayConfig, NamesLineAndRemedy) {
       {with("8081/base/", "8080"), "stands twice"},
       {with("upstream: pods", "upstream: pod"), "the nearest is \"pods\""},
       {with("key_env: KEY", "key_env: KEZ"), "the variable KEZ is not set"},
+      {with("key_env: KEY", "api_key: sk-1"),
+       "unknown key \"api_key\"; the nearest is \"key_env\": a variable of the environment; "
+       "keys never stand in this file"},
       {with("weight: 95", "weight: -1"), "weight"},
       {with("{upstream: pods, model: smol, weight: 95}, {upstream: hosted, tier: 1, release: r2}",
             "{upstream: pods, weight: 0}"),

@@ -201,7 +201,8 @@ class Gateway::Impl {
     if (const Status ok = access::check_no_key_in_url(request.query); !ok.ok()) return ok.error();
     if (!draining_.load(std::memory_order_relaxed) && serving_.load(std::memory_order_acquire))
       return std::nullopt;
-    Error e = make_error(ErrorCode::kServerOverloaded, "the gateway is starting or shutting down");
+    Error e = make_error(ErrorCode::kServerOverloaded, "the gateway is {}",
+                         serving_.load(std::memory_order_acquire) ? "shutting down" : "starting");
     e.retry_after_s = kDrainRetryS;
     return e;
   }
@@ -243,10 +244,7 @@ class Gateway::Impl {
                const access::Keyring::Found& found, const Admitted& then) {
     const Protocol client = protocol_of_path(request.path);
     if (found.verdict != access::Keyring::Verdict::kKnown)
-      return refuse(writer,
-                    make_error(ErrorCode::kInvalidApiKey,
-                               "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY"),
-                    client);
+      return refuse(writer, access::bad_key_error(access::presented_key(request.headers)), client);
     if ((found.entry->rights & static_cast<unsigned>(access::Right::kInference)) == 0)
       return refuse(writer,
                     make_error(ErrorCode::kPermissionDenied, "this key has no right to inference"),

@@ -114,6 +114,23 @@ TEST_F(GatewayTest, TheLogNamesModelAndUpstreamOfARequest) {
   EXPECT_EQ(said.find("status-500"), std::string::npos) << "what a client made up is not logged";
 }
 
+// A client that leaves a stream: who served it, and what came by.
+TEST_F(GatewayTest, TheLogNamesTheUpstreamOfWhatAClientLeft) {
+  FakeUpstream& u = add("one", "trickle");
+  start();
+  log_.set_level(telemetry::LogLevel::kInfo);
+  {
+    TestClient client(gateway_->port());
+    client.send(post(std::string(kStream), "x-request-id: left\r\n"));
+    EXPECT_TRUE(http::eventually([&] { return u.requests() == 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  }
+  EXPECT_TRUE(http::eventually([&] { return u.gone() == 1; }));
+  const std::string said = logged("request request_id=left");
+  EXPECT_NE(said.find(" model=chat upstream=pods"), std::string::npos) << said;
+  EXPECT_EQ(said.find("completion_tokens=0"), std::string::npos) << said;
+}
+
 TEST_F(GatewayTest, TheLogNamesWhoFailedLast) {
   add("one", "status-500");
   start("retries: {max_attempts: 1}, ");

@@ -5,14 +5,18 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <cmath>
 #include <future>
 #include <thread>
 
 #include "gateway/gateway.h"
+#include "gateway/state/ledger_reader.h"
 #include "gateway/state/redis_server_testing.h"
 #include "gateway/state/unix_peer_testing.h"
 #include "gateway/upstream_testing.h"
 #include "http/server_test_util.h"
+#include "os/temp_dir.h"
+#include "text/json.h"
 
 namespace weir::gateway {
 namespace {
@@ -220,6 +224,53 @@ TEST_F(GatewayQuotas, WhatAClientLeavesBehindIsBooked) {
       [&] { return metrics().find("weir_gateway_quota_reservations 0\n") != std::string::npos; }));
   EXPECT_THAT(shown(), Not(HasSubstr("\"used\":0}")));
   EXPECT_THAT(shown(), Not(HasSubstr("\"used\":1024}")));
+}
+
+// The ledger says what the quotas were charged, also of answers that broke off before their
+// upstream said what it took.
+TEST_F(GatewayQuotas, TheLedgerAndTheQuotasAgree) {
+  const os::TempDir dir;
+  start("{name: purse, metric: money, window: month, limit: 1}",
+        "prices: [{model: chat, input: \"1\", output: \"10\", date: 2026-11-30}]\nledger: {file: " +
+            dir.file("l.db") + "}\n");
+  EXPECT_EQ(ask(kChat).status, 200);
+  upstream_.behave("cut");
+  EXPECT_THAT(ask(kStream).body, HasSubstr("data: {\"error\":"));
+  upstream_.behave("trickle");
+  {
+    http::TestClient client(gateway_->port());
+    client.send(http::post("/v1/chat/completions", std::string(kStream)));
+    EXPECT_TRUE(http::eventually([&] { return upstream_.requests() == 3; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  }
+  EXPECT_TRUE(http::eventually([&] { return upstream_.gone() == 1; }));
+  EXPECT_TRUE(http::eventually(
+      [&] { return metrics().find("weir_gateway_quota_reservations 0\n") != std::string::npos; }));
+  const std::string quota = shown();
+  gateway_.reset();
+  auto reader = LedgerReader::open(dir.file("l.db"));
+  ASSERT_TRUE(reader.ok()) << reader.error().message;
+  int64_t nanos = 0;
+  std::vector<LedgerRow> rows;
+  const auto look = [&](const LedgerEntry& e) {
+    EXPECT_TRUE(e.row.cost_nanos.has_value());
+    nanos += e.row.cost_nanos.value_or(0);
+    rows.push_back(e.row);
+    return Status();
+  };
+  ASSERT_TRUE(reader->each({}, look).ok());
+  ASSERT_EQ(rows.size(), 3U);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i].estimated, i > 0) << i;
+    EXPECT_GT(rows[i].input_tokens, 0) << i;
+    EXPECT_GT(rows[i].output_tokens, 0) << i;
+  }
+  EXPECT_EQ(rows[1].end, LedgerEnd::kBroken);
+  EXPECT_EQ(rows[2].end, LedgerEnd::kCancelled);
+  const auto body = text::Json::parse(quota);
+  ASSERT_TRUE(body.ok());
+  const double used = body->find("quotas")->items()[0].find("used")->as_double();
+  EXPECT_EQ(std::llround(used * 1e9), nanos) << quota;
 }
 
 // Another file: what was taken stays, a stream in flight ends under the limits it began with.

@@ -56,7 +56,6 @@ void Proxy::know(const GatewayConfig& config) {
 
 Status Proxy::open() {
   WEIR_TRY(fleet_.load_tls());
-  WEIR_ASSIGN(redactor_, telemetry::Scrubber::make(config_->redaction_patterns));
   auto answers = AnswerStore::make(
       config_->answers, {random_u64(seed_, 1, 2), random_u64(seed_, 1, 3)}, instruments_.registry);
   if (!answers.ok()) return at_key(*config_, "idempotency.file", answers.error());

@@ -29,7 +29,6 @@
 #include "http/message.h"
 #include "http/response_writer.h"
 #include "telemetry/log.h"
-#include "telemetry/scrubber.h"
 
 namespace weir::gateway {
 
@@ -81,7 +80,6 @@ class Proxy {
   Instruments& instruments() { return instruments_; }
   telemetry::Logger& log() { return log_; }
   AnswerStore& answers() { return *answers_; }
-  const telemetry::Scrubber& redactor() const { return redactor_; }
   // That the gateway itself holds: what must not show in an answer.
   const std::shared_ptr<const Secrets>& secrets() const { return secrets_; }
   Ledger* ledger() { return ledger_; }
@@ -119,7 +117,6 @@ class Proxy {
   std::unordered_map<std::string, const ModelConfig*> models_;
   std::unordered_map<const ModelConfig*, HedgePolicy> hedges_;
   std::unordered_map<const ModelConfig*, Admission> admissions_;
-  telemetry::Scrubber redactor_;
   std::shared_ptr<const Secrets> secrets_;  // shared with the answers that are watched for them
   std::shared_ptr<Routing> routing_;      // of the present configuration; shared with its requests
   std::unique_ptr<AnswerStore> answers_;  // holds visits, which refer to the rest

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "gateway/config_quotas.h"
 #include "http/message.h"
 #include "text/json.h"
 
@@ -71,7 +72,7 @@ Result<std::string> quotas_json(const ShownQuotas& shown, const std::vector<int6
     Json one = Json::object();
     one.set("quota", limit.rule);
     one.set("counts", limit.name);
-    one.set("metric", quota_metric_name(limit.metric));
+    one.set("metric", quota_metric_key(limit.metric));
     one.set("window", quota_window_name(limit.window));
     one.set("limit", amount(limit, limit.limit));
     one.set("used", amount(limit, used[i]));

@@ -105,6 +105,7 @@ void Visit::begin() {
   writer_.on_closed([weak = weak_from_this()](http::CloseReason) {
     const auto visit = weak.lock();  // when the gateway ends it goes with the client, or before
     if (visit == nullptr) return;
+    visit->note_what_came();  // the request's line of the log is written next
     visit->proxy_.client().post([weak] {
       if (const auto still = weak.lock()) still->on_client_gone();
     });
@@ -283,6 +284,15 @@ void Visit::ended(CallEnd end) {
   if (end.row.has_value() && cache_key_.has_value()) end.row->cache = "miss";
   proxy_.record(std::move(end.row));
   over(end.how);
+}
+
+void Visit::note_what_came() {
+  if (call_ == nullptr || stage_ != VisitStage::kStreaming) return;
+  writer_.note([this](http::AnswerNotes& n) {
+    n.upstream = call_->streaming_from();
+    n.prompt_tokens = asked_.incoming.input_tokens;
+    n.completion_tokens = call_->streamed_tokens();
+  });
 }
 
 void Visit::cut_short() {

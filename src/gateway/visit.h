@@ -69,6 +69,8 @@ class Visit final : public AnswerSink, public std::enable_shared_from_this<Visit
   // Of a stream: false: no more for now. It ends where a quota does not let it go on.
   bool within_quota();
   void on_quota_of_stream(const Error* refused);
+  // For the log, of a stream that its client leaves.
+  void note_what_came();
   void on_client_gone();
   void tell_cut();
   void send_answer();

@@ -56,7 +56,7 @@ Status Visit::prepare() {
                          "prompts for this model are redacted, which {} does not allow; ask "
                          "through /v1/chat/completions",
                          asked_.path);
-    WEIR_ASSIGN(Redaction found, Redaction::redact(*json_, proxy_.redactor()));
+    WEIR_ASSIGN(Redaction found, Redaction::redact(*json_, *asked_.config->redactor));
     if (found.values() > 0) {
       i.redacted.add(static_cast<double>(found.values()));
       redaction = std::make_unique<Redaction>(std::move(found));
@@ -66,7 +66,7 @@ Status Visit::prepare() {
   if (changed) asked_.body = json_->dump();
   const bool watches = model.leak_check != LeakCheck::kOff;
   if (redaction != nullptr || watches)
-    filter_.emplace(std::move(redaction), watches ? &proxy_.redactor() : nullptr,
+    filter_.emplace(std::move(redaction), watches ? asked_.config->redactor.get() : nullptr,
                     watches ? proxy_.secrets() : nullptr);
   return {};
 }

@@ -269,12 +269,11 @@ void Visit::settle_flight(const Outcome& outcome, bool kept) {
   if (!std::exchange(leads_, false)) return;
   AnswerStore& answers = proxy_.answers();
   if (kept) {
-    const auto hit = answers.cache()->find(*cache_key_, scope_.tenant, proxy_.clock().now_ns());
+    const auto stored = answers.cache()->peek(*cache_key_, scope_.tenant);
     for (const AnswerStore::Id id : answers.flights().succeed(id_)) {
       const auto follower = answers.take(id);
       if (follower == nullptr) continue;
-      hit.has_value() ? follower->serve(*hit->answer, "shared", hit->age_ns)
-                      : follower->ask_later();
+      stored != nullptr ? follower->serve(*stored, "shared", 0) : follower->ask_later();
     }
     return;
   }

@@ -52,7 +52,7 @@ class VisitTest : public GatewayTest {
 
 TEST_F(VisitTest, TheSameQuestionIsAnsweredFromTheCache) {
   FakeUpstream& u = add("one", "echo");
-  run("cache: {enabled: true}");
+  run("cache: {enabled: true}\nadmin: {port: 0, token_env: T}");
   EXPECT_EQ(ask(chat("a")).headers.find("x-weir-cache"), "miss");
   const http::Response again = ask(chat("a", R"("user":"other",)"));
   EXPECT_EQ(again.headers.find("x-weir-cache"), "hit");
@@ -66,6 +66,10 @@ TEST_F(VisitTest, TheSameQuestionIsAnsweredFromTheCache) {
   EXPECT_TRUE(stream.body.ends_with("data: [DONE]\n\n"));
   EXPECT_EQ(u.requests(), 1);
   EXPECT_EQ(metric("weir_gateway_cache_total{result=\"hit\"}"), "2");
+  const std::string admin = http::TestClient(gateway_->admin_port())
+                                .exchange(http::get("/admin/cache", "Authorization: Bearer t\r\n"))
+                                ->body;
+  EXPECT_NE(admin.find("\"hits\":2,\"stale_hits\":0,\"misses\":1,"), std::string::npos) << admin;
 }
 
 TEST_F(VisitTest, AStreamIsKeptAsWell) {
@@ -248,6 +252,25 @@ TEST_F(VisitTest, WhatIsRedactedComesBackInTheAnswer) {
       R"({"model":"chat","max_tokens":9,"messages":[{"role":"user","content":"ann@example.com"}]})";
   TestClient client(gateway_->port());
   EXPECT_EQ(client.exchange(post(messages, "", "/v1/messages"))->status, 400);
+}
+
+// A file that is read again brings its patterns with it: nothing goes out that it says must not.
+TEST_F(VisitTest, APatternThatIsReadAgainHoldsAtOnce) {
+  FakeUpstream& u = add("one", "echo");
+  run("");
+  const std::string text = "about PROJECT-77";
+  EXPECT_EQ(content(ask(chat(text))), text);
+  EXPECT_NE(u.last().body.find("PROJECT-77"), std::string::npos);
+  auto next = config_of(
+      "listen: {port: 0}\nredaction: {patterns: [\"PROJECT-[0-9]+\"]}\n"
+      "upstreams:\n  pods: {endpoints: [\"" +
+      u.url() + "\"]}\nmodels:\n  chat: {redact: true, targets: [{upstream: pods}]}\n");
+  ASSERT_TRUE(next.ok()) << next.error().message;
+  const auto restart = gateway_->reload(std::move(*next));
+  ASSERT_TRUE(restart.ok()) << restart.error().message;
+  EXPECT_TRUE(restart->empty());
+  EXPECT_EQ(content(ask(chat(text))), text);
+  EXPECT_EQ(u.last().body.find("PROJECT-77"), std::string::npos) << u.last().body;
 }
 
 TEST_F(VisitTest, AKeyInAnAnswerIsKeptBack) {

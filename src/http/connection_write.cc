@@ -269,13 +269,14 @@ void Connection::close(CloseReason reason) {
   keep_alive_timer_.cancel();
   set_stream(false);
   release_body();
-  if (exchange_) report_end(reason);
-  transport_->close();
-  if (const auto exchange = std::move(exchange_)) {
+  if (exchange_) {
     context_.observer->on_disconnect(reason);
     if (reason == CloseReason::kSlowReader) context_.observer->on_limit("write_buffer_bytes");
-    exchange->fail(reason);
+    exchange_->fail(reason);  // its callback may still say what became of the request
+    report_end(reason);
+    exchange_.reset();
   }
+  transport_->close();
   context_.on_connection_end(*this);
 }
 

@@ -182,12 +182,12 @@ std::shared_ptr<const Keyring> Tenants::keyring() const {
   return keyring_;
 }
 
-Result<Access> Tenants::access_of(const Keyring::Found& found, Right right) const {
+Result<Access> Tenants::access_of(const Keyring::Found& found, std::string_view presented,
+                                  Right right) const {
   const bool open = !guarded_ && right != Right::kAdmin;
   if (!open && found.entry == nullptr) {
     metrics_.auth_failures.with("key").add();
-    return make_error(ErrorCode::kInvalidApiKey,
-                      "a valid API key is needed: Authorization: Bearer KEY, or x-api-key: KEY");
+    return access::bad_key_error(presented);
   }
   if (!open && (found.entry->rights & static_cast<unsigned>(right)) == 0) {
     metrics_.auth_failures.with("right").add();
@@ -204,17 +204,18 @@ Result<Access> Tenants::access_of(const Keyring::Found& found, Right right) cons
 Result<std::optional<Access>> Tenants::check(const http::Headers& headers, Right right) const {
   const std::shared_ptr<const Keyring> ring = keyring();
   Keyring::Found found;
-  if (!ring->empty()) found = ring->find(access::presented_key(headers));
+  const std::string_view presented = access::presented_key(headers);
+  if (!ring->empty()) found = ring->find(presented);
   if (found.verdict == Keyring::Verdict::kSlow) return std::optional<Access>();
-  WEIR_ASSIGN(Access access, access_of(found, right));
+  WEIR_ASSIGN(Access access, access_of(found, presented, right));
   return std::optional<Access>(std::move(access));
 }
 
 Result<Access> Tenants::check_slow(const http::Headers& headers, Right right) const {
   const std::shared_ptr<const Keyring> ring = keyring();
-  WEIR_ASSIGN(const Keyring::Found found,
-              ring->verify(access::presented_key(headers), clock_.now_ns()));
-  return access_of(found, right);
+  const std::string_view presented = access::presented_key(headers);
+  WEIR_ASSIGN(const Keyring::Found found, ring->verify(presented, clock_.now_ns()));
+  return access_of(found, presented, right);
 }
 
 bool Tenants::has_right(std::string_view key, Right right) const {

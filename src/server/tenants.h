@@ -136,7 +136,8 @@ class Tenants {
  private:
   friend class Ticket;
   std::shared_ptr<const Keyring> keyring() const WEIR_EXCLUDES(mutex_);
-  Result<Access> access_of(const Keyring::Found& found, Right right) const WEIR_EXCLUDES(mutex_);
+  Result<Access> access_of(const Keyring::Found& found, std::string_view presented,
+                           Right right) const WEIR_EXCLUDES(mutex_);
 
   const Clock& clock_;
   const std::string secret_;

@@ -49,6 +49,13 @@ std::optional<CacheHit> ResponseCache::find(const Hash128& key, std::string_view
   return hit;
 }
 
+std::shared_ptr<const StoredAnswer> ResponseCache::peek(const Hash128& key,
+                                                        std::string_view tenant) const {
+  const auto found = entries_.find(key);
+  if (found == entries_.end() || found->second.answer->scope.tenant != tenant) return nullptr;
+  return found->second.answer;
+}
+
 void ResponseCache::touch(const Hash128& key, Entry& entry) {
   Tenant& tenant = tenants_.find(entry.answer->scope.tenant)->second;
   if (entry.kept) {

@@ -86,6 +86,8 @@ class ResponseCache {
 
   // tenant: the asker's, checked once more against the entry's.
   std::optional<CacheHit> find(const Hash128& key, std::string_view tenant, int64_t now_ns);
+  // What is there, fresh or not; null: nothing. Counts as no use of it.
+  std::shared_ptr<const StoredAnswer> peek(const Hash128& key, std::string_view tenant) const;
   // Replaces what the key had. ttl_ns: 0 for the configured one. False: bigger than
   // max_answer_bytes or than everything.
   bool store(const Hash128& key, StoredAnswer answer, int64_t now_ns, int64_t ttl_ns = 0);

@@ -216,6 +216,7 @@ Status Ledger::write_row(const LedgerRow& row) {
   text(row.cache);
   count(row.hedged ? 1 : 0);
   count(row.continued ? kContinuedAttempt : row.retried ? 1 : 0);
+  count(row.estimated ? 1 : 0);
   return s.run();
 }
 

@@ -57,9 +57,10 @@ struct LedgerRow {
   int32_t status = 0;  // of HTTP; 0: none came
   LedgerEnd end = LedgerEnd::kOk;
   int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;  // cached: of the input
+  bool estimated = false;  // tokens and cost: the upstream did not get to say what it took
   std::optional<double> ttft_ms;
   double total_ms = 0;
-  std::optional<int64_t> cost_nanos;  // absent: no price is known
+  std::optional<int64_t> cost_nanos;  // absent: the price is not known, or what was computed
   std::string cache;  // "", "miss", "exact", "semantic", "stale", "shared", kShadowCache
   bool hedged = false, retried = false;
   bool continued = false;  // it went on with a stream that broke off elsewhere; not retried then

@@ -42,17 +42,20 @@ LedgerEntry entry_at(const SqliteStatement& s) {
   r.hedged = s.integer(20) != 0;
   r.continued = s.integer(21) == kContinuedAttempt;
   r.retried = s.integer(21) != 0 && !r.continued;
-  if (r.final && !s.is_null(22)) e.accepted = s.integer(22) != 0;
-  if (r.final && !s.is_null(23)) e.score = s.number(23);
+  r.estimated = s.integer(22) != 0;
+  if (r.final && !s.is_null(23)) e.accepted = s.integer(23) != 0;
+  if (r.final && !s.is_null(24)) e.score = s.number(24);
   return e;
 }
 
-// {0} and {1} are the columns of the model as the client and as the upstream names it.
+// {0} and {1} are the columns of the model as the client and as the upstream names it, {2} is
+// whether the tokens were estimated.
 constexpr const char* kSelect =
     "SELECT a.request_id, a.attempt, a.final, a.tenant, a.key_id, a.{0}, a.upstream, a.endpoint, "
     "a.{1}, a.release, a.started_unix_ms, a.status, a.outcome, a.input_tokens, a.cached_tokens, "
     "a.output_tokens, a.ttft_ms, a.total_ms, a.cost_nanos, a.cache, a.hedged, a.retried, "
-    "o.accepted, o.score FROM attempts a LEFT JOIN outcomes o ON o.request_id = a.request_id AND "
+    "{2}, o.accepted, o.score FROM attempts a LEFT JOIN outcomes o ON o.request_id = a.request_id "
+    "AND "
     "o.tenant = a.tenant WHERE a.started_unix_ms >= ?1 AND a.started_unix_ms < ?2 AND (?3 = '' OR "
     "a.tenant = ?3) ORDER BY a.id";
 
@@ -65,7 +68,7 @@ constexpr const char* kSelectRequests =
 std::string with_columns(const char* select, int64_t schema) {
   const bool first = schema == 1;
   return fmt::format(fmt::runtime(select), first ? "route" : "model",
-                     first ? "model" : "upstream_model");
+                     first ? "model" : "upstream_model", schema < 3 ? "0" : "a.estimated");
 }
 
 void bind_filter(SqliteStatement& s, const LedgerFilter& filter) {

@@ -1,5 +1,7 @@
 #include "gateway/state/ledger_schema.h"
 
+#include <fmt/format.h>
+
 namespace weir::gateway {
 namespace {
 
@@ -13,7 +15,7 @@ CREATE TABLE attempts (
   started_unix_ms INTEGER NOT NULL, status INTEGER NOT NULL, outcome TEXT NOT NULL,
   input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
   ttft_ms REAL, total_ms REAL NOT NULL, cost_nanos INTEGER, cache TEXT NOT NULL,
-  hedged INTEGER NOT NULL, retried INTEGER NOT NULL);
+  hedged INTEGER NOT NULL, retried INTEGER NOT NULL, estimated INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX attempts_request ON attempts (request_id, tenant);
 CREATE TABLE outcomes (
   request_id TEXT NOT NULL, tenant TEXT NOT NULL, accepted INTEGER NOT NULL, score REAL,
@@ -34,7 +36,6 @@ CREATE VIEW requests AS
     FROM attempts a
     LEFT JOIN outcomes o ON o.request_id = a.request_id AND o.tenant = a.tenant
    WHERE a.final = 1;
-PRAGMA user_version=2;
 )";
 
 constexpr const char* kFromFirst = R"(
@@ -42,6 +43,12 @@ DROP VIEW requests;
 ALTER TABLE attempts RENAME COLUMN model TO upstream_model;
 ALTER TABLE attempts RENAME COLUMN route TO model;
 )";
+constexpr const char* kFromSecond =
+    "ALTER TABLE attempts ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0";
+
+Status set_version(Sqlite& db) {
+  return db.execute(fmt::format("PRAGMA user_version={}", kLedgerSchema).c_str());
+}
 
 Result<bool> has_tables(Sqlite& db) {
   WEIR_ASSIGN(SqliteStatement s, db.prepare("SELECT 1 FROM sqlite_master LIMIT 1"));
@@ -78,6 +85,7 @@ Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& cu
     WEIR_ASSIGN(SqliteStatement s, db.prepare("INSERT INTO meta VALUES ('currency', ?)"));
     s.bind(1, std::string_view(currency));
     WEIR_TRY(s.run());
+    WEIR_TRY(set_version(db));
     return db.execute("COMMIT");
   }
   WEIR_ASSIGN(const LedgerKind known, check_ledger_schema(db, path));
@@ -86,8 +94,12 @@ Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& cu
                       path, known.currency, currency);
   if (known.schema == kLedgerSchema) return {};
   WEIR_TRY(db.execute("BEGIN IMMEDIATE"));
-  WEIR_TRY(db.execute(kFromFirst));
-  WEIR_TRY(db.execute(kView));
+  if (known.schema == 1) {
+    WEIR_TRY(db.execute(kFromFirst));
+    WEIR_TRY(db.execute(kView));
+  }
+  WEIR_TRY(db.execute(kFromSecond));
+  WEIR_TRY(set_version(db));
   return db.execute("COMMIT");
 }
 

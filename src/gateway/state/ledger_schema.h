@@ -8,10 +8,11 @@
 
 namespace weir::gateway {
 
-// 1 called the client's name of the model `route`, and the upstream's `model`.
-inline constexpr int64_t kLedgerSchema = 2;
+// 1 called the client's name of the model `route`, and the upstream's `model`; 2 had no column
+// `estimated`.
+inline constexpr int64_t kLedgerSchema = 3;
 
-// Makes the tables where there are none, and renames the columns of an older ledger. Errors:
+// Makes the tables where there are none, and brings those of an older ledger up to date. Errors:
 // kUnsupported for a newer schema, kCorrupt for a database that is no ledger, kUsage for a ledger
 // in another currency.
 Status migrate_ledger(Sqlite& db, const std::string& path, const std::string& currency);
@@ -30,8 +31,8 @@ inline constexpr const char* kInsertAttempt =
     "INSERT INTO attempts (request_id, attempt, final, tenant, key_id, model, upstream, "
     "endpoint, upstream_model, release, started_unix_ms, status, outcome, input_tokens, "
     "cached_tokens, "
-    "output_tokens, ttft_ms, total_ms, cost_nanos, cache, hedged, retried) VALUES "
-    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    "output_tokens, ttft_ms, total_ms, cost_nanos, cache, hedged, retried, estimated) VALUES "
+    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 inline constexpr const char* kSelectOwner =
     "SELECT 1 FROM attempts WHERE request_id = ? AND tenant = ? AND final = 1 LIMIT 1";
 inline constexpr const char* kInsertOutcome =

@@ -14,6 +14,7 @@
 
 #include "gateway/state/full_disk_testing.h"
 #include "gateway/state/ledger_reader.h"
+#include "gateway/state/ledger_schema.h"
 #include "os/temp_dir.h"
 #include "text/json.h"
 
@@ -254,7 +255,7 @@ TEST_F(LedgerTest, RefusesWhatIsNoLedgerOrIsNewer) {
   options_.currency = "USD";
   {
     auto db = Sqlite::open(options_.path, SqliteMode::kWrite);
-    ASSERT_TRUE(db->execute("PRAGMA user_version=3").ok());
+    ASSERT_TRUE(db->execute("PRAGMA user_version=4").ok());
   }
   EXPECT_EQ(try_open().error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(LedgerReader::open(options_.path).error().code, ErrorCode::kUnsupported);
@@ -270,6 +271,7 @@ TEST_F(LedgerTest, AnOlderOneKeepsItsRows) {
     auto db = Sqlite::open(options_.path, SqliteMode::kWrite);
     const Status older = db->execute(R"(
       DROP VIEW requests;
+      ALTER TABLE attempts DROP COLUMN estimated;
       ALTER TABLE attempts RENAME COLUMN model TO route;
       ALTER TABLE attempts RENAME COLUMN upstream_model TO model;
       CREATE VIEW requests AS
@@ -281,21 +283,41 @@ TEST_F(LedgerTest, AnOlderOneKeepsItsRows) {
       PRAGMA user_version=1;)");
     ASSERT_TRUE(older.ok()) << older.error().message;
   }
-  for (const int64_t schema : {1, 2}) {
-    if (schema == 2) {
+  for (const bool opened : {false, true}) {
+    if (opened) {
       open();
-      ledger_->add(row("r2"));
+      LedgerRow second = row("r2");
+      second.estimated = true;
+      ledger_->add(second);
     }
     for (const LedgerEntry& e : entries()) {
       EXPECT_EQ(e.row.model, "fast");
       EXPECT_EQ(e.row.upstream_model, "llama");
+      EXPECT_EQ(e.row.estimated, e.row.request_id == "r2");
     }
-    EXPECT_EQ(static_cast<int64_t>(entries().size()), schema);
+    EXPECT_EQ(entries().size(), opened ? 2U : 1U);
     auto reader = LedgerReader::open(options_.path);
     EXPECT_THAT(reader->requests({}, false, 1 << 20).value(),
                 HasSubstr(R"("model":"fast","upstream_model":"llama")"));
-    EXPECT_EQ(Sqlite::open(options_.path, SqliteMode::kRead)->version().value(), schema);
+    EXPECT_EQ(Sqlite::open(options_.path, SqliteMode::kRead)->version().value(),
+              opened ? kLedgerSchema : 1);
   }
+}
+
+// One without the column `estimated`.
+TEST_F(LedgerTest, ASecondOneKeepsItsRows) {
+  open();
+  ledger_->add(row("r1"));
+  ledger_.reset();
+  {
+    auto db = Sqlite::open(options_.path, SqliteMode::kWrite);
+    ASSERT_TRUE(
+        db->execute("ALTER TABLE attempts DROP COLUMN estimated; PRAGMA user_version=2").ok());
+  }
+  EXPECT_EQ(entries().size(), 1U);
+  open();
+  ledger_->add(row("r2"));
+  EXPECT_EQ(entries().size(), 2U);
 }
 
 // A process writes as fast as it can and is killed in the middle, five times: the file stays whole,

@@ -70,11 +70,14 @@ Error quota_error(const QuotaAnswer& answer, const std::vector<QuotaLimit>& limi
   const int64_t longest_ms = l.window == QuotaWindow::kMinute ? 60'000 : INT64_MAX;
   const int64_t wait_ms = std::clamp<int64_t>(answer.retry_after_ms, 1, longest_ms);
   const double wait_s = static_cast<double>(wait_ms) * 1e-3;
+  const bool by_answer = l.metric != QuotaMetric::kRequests &&
+                         l.metric != QuotaMetric::kInputTokens && answer.refused_used < l.limit;
   Error e =
       make_error(ErrorCode::kRateLimitExceeded,
-                 "{}: {} of {} are taken, and this request may take {}; try again in {:.1f} s",
+                 "{}: {} of {} are taken, and this request may take {}; {}try again in {:.1f} s",
                  l.name, amount_text(l.metric, answer.refused_used), amount_text(l.metric, l.limit),
-                 amount_text(l.metric, answer.refused_wanted), wait_s);
+                 amount_text(l.metric, answer.refused_wanted),
+                 by_answer ? "ask for fewer by max_tokens, or " : "", wait_s);
   e.retry_after_s = wait_s;
   return e;
 }

@@ -71,6 +71,7 @@ void count(CostGroup& g, const LedgerEntry& e) {
   g.cost_nanos += r.cost_nanos.value_or(0);
   if (is_shadow(r)) g.shadow_nanos += r.cost_nanos.value_or(0);
   g.unpriced += !r.cost_nanos && !r.upstream.empty() ? 1 : 0;
+  g.estimated += r.estimated ? 1 : 0;
   if (!r.final) return;
   ++g.requests;
   g.cache_hits += from_cache(r) ? 1 : 0;

@@ -44,7 +44,8 @@ struct CostGroup {
   int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
   int64_t cost_nanos = 0;
   int64_t shadow_nanos = 0;            // of these, for copies that no client was answered by
-  int64_t unpriced = 0;                // attempts that reached an upstream without a known price
+  int64_t unpriced = 0;                // attempts at an upstream whose cost is not known
+  int64_t estimated = 0;               // attempts whose tokens and cost are (LedgerRow)
   int64_t reported = 0, accepted = 0;  // requests of which users said something
   LatencySketch ttft_ms, total_ms;     // of requests that were ok
 

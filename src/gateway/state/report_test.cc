@@ -133,10 +133,16 @@ TEST_F(ReportTest, TextJsonAndPageSayTheSame) {
   unknown.upstream = "u";
   unknown.started_unix_ms = kNow;
   ledger_->add(unknown);
+  LedgerRow broken = unknown;
+  broken.request_id = "3";
+  broken.estimated = true;
+  broken.cost_nanos = 0;
+  ledger_->add(broken);
   const LedgerReport r = report("tenant");
   const std::string text = ledger_report_text(r);
   EXPECT_THAT(text, HasSubstr("2.5"));
-  EXPECT_THAT(text, HasSubstr("1 attempts have no known price"));
+  EXPECT_THAT(text, HasSubstr("of 1 attempt the cost is not known"));
+  EXPECT_THAT(text, HasSubstr("1 attempt ended before the upstream said"));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   const text::Json json = ledger_report_json(r);
   EXPECT_EQ(json.find("all")->find("cost_nanos")->as_int(), 2'500'000'000);

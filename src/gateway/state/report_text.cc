@@ -31,6 +31,10 @@ Json quantiles(const LatencySketch& s) {
   return j;
 }
 
+std::string attempts_text(int64_t n) {
+  return fmt::format("{} attempt{}", plot::count_text(n), n == 1 ? "" : "s");
+}
+
 Json group_json(const CostGroup& g) {
   Json j = Json::object();
   j.set("requests", g.requests);
@@ -47,6 +51,7 @@ Json group_json(const CostGroup& g) {
   j.set("cost_nanos", g.cost_nanos);
   j.set("shadow_cost", money_number(g.shadow_nanos));
   j.set("unpriced_attempts", g.unpriced);
+  j.set("estimated_attempts", g.estimated);
   j.set("reported", g.reported);
   j.set("accepted", g.accepted);
   const auto per = g.nanos_per_accepted();
@@ -107,8 +112,17 @@ std::vector<std::string> report_notes(const LedgerReport& report) {
       "{} requests in {} attempts from {} to {} (UTC)", plot::count_text(report.all.requests),
       plot::count_text(report.all.attempts), day(report.first_ms), day(report.last_ms))};
   if (report.all.unpriced > 0) {
-    out.push_back(fmt::format("* {} attempts have no known price and count as 0",
-                              plot::count_text(report.all.unpriced)));
+    out.push_back(
+        fmt::format("* of {} the cost is not known and counts as 0: there is no price, or nobody "
+                    "knows what the "
+                    "upstream computed",
+                    attempts_text(report.all.unpriced)));
+  }
+  if (report.all.estimated > 0) {
+    out.push_back(fmt::format(
+        "{} ended before the upstream said what it took: their tokens and cost are estimated from "
+        "what was sent and what came",
+        attempts_text(report.all.estimated)));
   }
   if (report.all.shadow_nanos > 0) {
     out.push_back(

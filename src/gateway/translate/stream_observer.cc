@@ -10,6 +10,7 @@ void StreamObserver::resume() {
   if (!resumed_) first_usage_ = usage_;
   resumed_ = true;
   deltas_before_ = deltas_;
+  text_before_ = text_.size();
   usage_ = {};
 }
 

@@ -32,6 +32,9 @@ class StreamObserver final : public translate::StreamSink {
   int64_t deltas() const { return deltas_; }
   // Of the present upstream alone.
   int64_t own_deltas() const { return deltas_ - deltas_before_; }
+  // Bytes of text() that the present upstream gave, and those that it was sent.
+  size_t own_text_bytes() const { return text_.size() - text_before_; }
+  size_t resent_text_bytes() const { return text_before_; }
   // Something that resending the text so far would not carry over.
   bool thought() const { return thought_; }
   bool called_tools() const { return called_tools_; }
@@ -66,6 +69,7 @@ class StreamObserver final : public translate::StreamSink {
   bool resumed_ = false;
   int64_t deltas_ = 0;
   int64_t deltas_before_ = 0;  // of former upstreams
+  size_t text_before_ = 0;     // as well
   bool cut_ = false;
   bool thought_ = false;
   bool called_tools_ = false;

@@ -273,6 +273,11 @@ class Reader {
 }  // namespace
 
 Result<std::string_view> engine_of(std::span<const text::MetricSample> samples) {
+  if (std::any_of(samples.begin(), samples.end(),
+                  [](const text::MetricSample& s) { return s.name.starts_with("weir_gateway_"); }))
+    return make_error(ErrorCode::kUnsupported,
+                      "these are the metrics of weir gateway, which stands before engines: read "
+                      "those of the servers behind it");
   for (const EnginePrefix& p : engine_prefixes()) {
     for (const text::MetricSample& s : samples) {
       if (s.name.starts_with(p.prefix)) return p.engine;

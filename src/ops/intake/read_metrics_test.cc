@@ -162,6 +162,12 @@ TEST(ReadMetrics, WeirShowsVllmsNames) {
   EXPECT_EQ(i.number("observed.throughput_tok_s"), 4000);
 }
 
+TEST(ReadMetrics, AGatewayIsNoEngine) {
+  const auto r = reading_of("weir_http_connections 1\nweir_gateway_in_flight 2\n");
+  ASSERT_FALSE(r.ok());
+  EXPECT_THAT(r.error().message, HasSubstr("read those of the servers behind it"));
+}
+
 TEST(ReadMetrics, AnIdleServerHasNoConcurrency) {
   const auto r = reading_of("llamacpp:requests_processing 0\nllamacpp:requests_deferred 0\n");
   ASSERT_TRUE(r.ok());
