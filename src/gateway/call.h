@@ -85,7 +85,8 @@ class Call final : public Asking,
     return winner_ == nullptr ? 0 : winner_->observer().deltas();
   }
   std::string_view streaming_from() const override {
-    return winner_ == nullptr ? "" : winner_->choice().endpoint->upstream->name;
+    if (winner_ == nullptr) return {};
+    return winner_->choice().endpoint->upstream->name;
   }
 
  private:
