@@ -142,7 +142,7 @@ TEST_F(ReportTest, TextJsonAndPageSayTheSame) {
   const std::string text = ledger_report_text(r);
   EXPECT_THAT(text, HasSubstr("2.5"));
   EXPECT_THAT(text, HasSubstr("of 1 attempt the cost is not known"));
-  EXPECT_THAT(text, HasSubstr("1 attempt ended before the upstream said"));
+  EXPECT_THAT(text, HasSubstr("of 1 attempt the upstream did not say what it took"));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   const text::Json json = ledger_report_json(r);
   EXPECT_EQ(json.find("all")->find("cost_nanos")->as_int(), 2'500'000'000);

@@ -119,10 +119,10 @@ std::vector<std::string> report_notes(const LedgerReport& report) {
                     attempts_text(report.all.unpriced)));
   }
   if (report.all.estimated > 0) {
-    out.push_back(fmt::format(
-        "{} ended before the upstream said what it took: their tokens and cost are estimated from "
-        "what was sent and what came",
-        attempts_text(report.all.estimated)));
+    out.push_back(
+        fmt::format("of {} the upstream did not say what it took: tokens and cost are estimated "
+                    "from what was sent and what came",
+                    attempts_text(report.all.estimated)));
   }
   if (report.all.shadow_nanos > 0) {
     out.push_back(
