@@ -73,7 +73,8 @@ class Breaker {
   // A call settled as a success (at its first byte) has failed after all. So many in a row open it
   // as well; only complete() ends their row, for first bytes come from one that cuts every stream.
   void revoke(const BreakerPermit& permit, int64_t now_ns);
-  // A call settled as a success has come to its end.
+  // A call settled as a success has come to its end. Not of one that could not have been revoked:
+  // a whole answer says nothing of streams.
   void complete() { revoked_in_a_row_ = 0; }
 
   int64_t open_until_ns() const { return open_until_ns_; }  // of the last opening, 0 before

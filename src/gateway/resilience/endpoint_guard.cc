@@ -96,7 +96,8 @@ EndpointSign EndpointGuard::on_outcome(SendPermit& permit, const AttemptOutcome&
       ++good_;
       busy_in_a_row_ = 0;
       if (permit.first_byte) {
-        breaker_.complete();
+        // Whole answers say nothing of streams: an upstream may cut all of these and none of those.
+        if (outcome.passed_on) breaker_.complete();
       } else {
         breaker_.settle(permit.breaker, CallResult::kSuccess, now_ns);
       }

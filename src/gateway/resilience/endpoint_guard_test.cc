@@ -72,12 +72,29 @@ TEST(EndpointGuardTest, StreamsThatBreakAreFailures) {
     auto permit = guard.on_start(0);
     guard.on_first_byte(*permit, 0);
     const bool whole = i == 3;
-    const AttemptOutcome cut{.end = AttemptEnd::kCut, .sent = true};
-    EXPECT_EQ(guard.on_outcome(*permit, whole ? kOk : cut, 0),
+    const AttemptOutcome cut{.end = AttemptEnd::kCut, .sent = true, .passed_on = true};
+    const AttemptOutcome good{.status = 200, .sent = true, .passed_on = true};
+    EXPECT_EQ(guard.on_outcome(*permit, whole ? good : cut, 0),
               whole ? EndpointSign::kGood : EndpointSign::kBad);
   }
   EXPECT_EQ(verdict(guard, 0), "open");  // five in a row; the first bytes between do not count
   EXPECT_EQ(guard.view(0).bad, 8U);
+}
+
+// Half of the calls go well, which is no rate that opens it, and never five in a row fail.
+TEST(EndpointGuardTest, WholeAnswersBetweenBrokenStreamsDoNotHideThem) {
+  EndpointGuard guard(plain(), 1, 0);
+  for (int i = 0; i < 100; ++i) attempt(guard, kOk, 0);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(verdict(guard, 0), "yes") << i;
+    auto whole = guard.on_start(0);
+    guard.on_first_byte(*whole, 0);
+    guard.on_outcome(*whole, kOk, 0);
+    auto stream = guard.on_start(0);
+    guard.on_first_byte(*stream, 0);
+    guard.on_outcome(*stream, {.end = AttemptEnd::kCut, .sent = true, .passed_on = true}, 0);
+  }
+  EXPECT_EQ(verdict(guard, 0), "open");
 }
 
 TEST(EndpointGuardTest, RetryAfterIsHeeded) {
